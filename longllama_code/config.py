@@ -1,0 +1,113 @@
+"""The configuration of a LongLLaMA model: Llama's fields, plus what its memory layers need.
+
+Source: the published ``configuration_longllama.py`` (names and defaults of the ``mem_*`` fields,
+``last_context_length`` and ``torch_attention``); ``mem_heads`` and ``qkv_bias`` are ours.
+"""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, LlamaConfig
+
+from longllama_code.errors import ConfigError
+
+MEM_DTYPES = ("float32", "float16", "bfloat16")
+
+
+@strict
+class LongLlamaConfig(LlamaConfig):
+    """Configuration of ``LongLlamaForCausalLM``.
+
+    ``max_position_embeddings`` is the window: the most tokens that attend to each other locally.
+    ``rope_theta`` is read from a published ``config.json`` and kept in ``rope_parameters``.
+    """
+
+    model_type = "longllama"
+
+    mem_layers: list[int] | tuple[int, ...] = ()
+    """Indices of the layers that see memory."""
+    mem_heads: dict[str, list[int]] | None = None
+    """Memory layer → its key-value heads that see memory; absent, every head of ``mem_layers``."""
+    mem_positionals: bool = True
+    """Whether memory layers rotate the keys and queries of the local context."""
+    mem_dtype: str = "bfloat16"
+    """The type in which keys and values are kept in memory."""
+    mem_attention_grouping: list[int] | tuple[int, ...] | None = None
+    """(heads, queries) that a memory layer handles at once; absent, sized to bound the scores."""
+    last_context_length: int = 1024
+    """Of a long input, the tokens that stay in the local context; those before go to memory."""
+    torch_attention: bool = False
+    """Whether heads that see no memory use torch's fused attention."""
+    qkv_bias: bool = False
+    """Biases on the query, key and value projections alone (Qwen2)."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Refuse what a LongLLaMA checkpoint cannot mean, then let Llama's rules apply."""
+        if (scaling := kwargs.get("rope_scaling")) is not None and self.mem_layers:
+            raise ConfigError(
+                f"rope_scaling is {scaling!r} beside mem_layers {list(self.mem_layers)}: a LongLLaMA "
+                "checkpoint reaches beyond its window through memory, not through scaled rotation. "
+                "Set rope_scaling to null in config.json."
+            )
+        super().__post_init__(**kwargs)
+        self._check_memory()
+
+    def memory_heads(self, layer_idx: int) -> tuple[int, ...]:
+        """The key-value heads of one layer that see memory; empty for a layer without memory."""
+        if layer_idx not in self.mem_layers:
+            return ()
+        if self.mem_heads is None:
+            return tuple(range(self.n_kv_heads))
+        return tuple(sorted(self.mem_heads.get(str(layer_idx), ())))
+
+    @property
+    def n_kv_heads(self) -> int:
+        """The number of key-value heads, ``G``."""
+        return self.num_key_value_heads or self.num_attention_heads
+
+    @property
+    def window(self) -> int:
+        """The most tokens of local context."""
+        return self.max_position_embeddings
+
+    def _check_memory(self) -> None:
+        for layer in self.mem_layers:
+            if not 0 <= layer < self.num_hidden_layers:
+                raise ConfigError(
+                    f"mem_layers names layer {layer}, but layers run from 0 to "
+                    f"{self.num_hidden_layers - 1}. Name existing layers."
+                )
+        if self.mem_dtype not in MEM_DTYPES:
+            raise ConfigError(f"mem_dtype is {self.mem_dtype!r}; choose one of {MEM_DTYPES}.")
+        if self.last_context_length < 1:
+            raise ConfigError(
+                f"last_context_length is {self.last_context_length}; at least 1 token must stay "
+                "in the local context to predict from."
+            )
+        self._check_grouping()
+        self._check_heads()
+
+    def _check_grouping(self) -> None:
+        grouping = self.mem_attention_grouping
+        if grouping is not None and (len(grouping) != 2 or min(grouping) < 1):
+            raise ConfigError(
+                f"mem_attention_grouping is {grouping!r}; give two positive numbers, (heads, queries)."
+            )
+
+    def _check_heads(self) -> None:
+        if self.mem_heads is None:
+            return
+        if sorted(map(int, self.mem_heads)) != sorted(self.mem_layers):
+            raise ConfigError(
+                f"mem_heads names layers {sorted(map(int, self.mem_heads))}, mem_layers "
+                f"{sorted(self.mem_layers)}; both must name the same layers."
+            )
+        for layer, heads in self.mem_heads.items():
+            if not heads or not all(0 <= head < self.n_kv_heads for head in heads):
+                raise ConfigError(
+                    f"mem_heads of layer {layer} are {heads}; name at least one key-value head "
+                    f"from 0 to {self.n_kv_heads - 1}."
+                )
+
+
+AutoConfig.register("longllama", LongLlamaConfig)

@@ -1,0 +1,1 @@
+"""Generation: from a cursor to a suggestion."""

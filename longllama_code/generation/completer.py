@@ -1,0 +1,145 @@
+"""From a request to a suggestion: prompt, prefill, greedy decoding, stop rules."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from longllama_code.errors import Cancelled
+from longllama_code.generation.decode import Decoder, ShouldStop
+from longllama_code.generation.healing import TokenHealer
+from longllama_code.generation.prompt import Prompt, anchor, build_prompt
+from longllama_code.generation.stopping import StopRule, stop_rule
+from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.memory.view import LocalText, MemoryView
+from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.protocol import (
+    CompletionRequest,
+    CompletionResult,
+    EmptyReason,
+    StopReason,
+    Timings,
+)
+from longllama_code.tokenizer import IncrementalDecoder, Tokenizer
+
+MAX_SOURCES = 8
+
+
+class Completer:
+    """Answers requests one at a time, on the thread that owns the model."""
+
+    def __init__(
+        self, model: LongLlamaForCausalLM, tokenizer: Tokenizer, memory: RepositoryMemory
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._memory = memory
+        self._decoder = Decoder(model)
+        self._healer = TokenHealer(tokenizer)
+        self._window = model.config.window
+
+    def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
+        """The greedy suggestion at a cursor.
+
+        Raises:
+            Cancelled: ``should_stop`` said so, within one decode step or one prefill step.
+        """
+        started = time.perf_counter()
+        deadline = started + request.timeout_ms / 1000
+        room = self._window - request.max_tokens - 1
+        prompt = build_prompt(request.path, request.prefix, self._tokenizer, room)
+        view = self._view(request)
+        reused = self._decoder.prefill(prompt.ids, view, should_stop)
+        prefilled = time.perf_counter()
+        writer = _Writer(self._tokenizer, self._healer, prompt, request)
+        for token in self._decoder.steps(prompt.ids[-1], view, writer.choose):
+            if should_stop():
+                raise Cancelled("the request was withdrawn while its answer was written")
+            if writer.take(token) or writer.expired(deadline):
+                break
+        timings = Timings(
+            prefill_ms=1000 * (prefilled - started),
+            decode_ms=1000 * (time.perf_counter() - prefilled),
+            reused_tokens=reused,
+            prompt_tokens=len(prompt.ids),
+            generated_tokens=writer.n_tokens,
+            memory_tokens=self._memory.rows.n_tokens if view is not None else 0,
+        )
+        return _result(writer, timings, view)
+
+    def _view(self, request: CompletionRequest) -> MemoryView | None:
+        if not request.uses_memory:
+            return None
+        start = anchor(request.prefix)
+        text = request.prefix + request.suffix
+        return MemoryView(
+            self._memory, LocalText(request.path, text, start, len(request.prefix))
+        )
+
+
+class _Writer:
+    """The suggestion as it grows."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        healer: TokenHealer,
+        prompt: Prompt,
+        request: CompletionRequest,
+    ) -> None:
+        self._tokenizer, self._healer = tokenizer, healer
+        self._decoder = IncrementalDecoder(tokenizer)
+        self._rule: StopRule = stop_rule(request.prefix, request.suffix, request.multiline)
+        self._max_tokens = request.max_tokens
+        self._owed = prompt.healed.encode("utf-8", "surrogatepass")
+        self._skip = len(prompt.healed)
+        self._text = ""
+        self.n_tokens = 0
+        self.stop_reason: StopReason = "max_tokens"
+
+    @property
+    def text(self) -> str:
+        """What is to be inserted at the cursor."""
+        return self._text[self._skip :]
+
+    def choose(self, logits: Tensor) -> int:
+        """The most likely token; while healed text is owed, of those that agree with it."""
+        if self._owed:
+            logits = self._healer.constrain(logits, self._owed)
+        return int(torch.argmax(logits))
+
+    def take(self, token: int) -> bool:
+        """Append a token; True when the suggestion is complete."""
+        self.n_tokens += 1
+        if token == self._tokenizer.eos_id:
+            self.stop_reason = "end_of_text"
+            return True
+        self._owed = self._owed[len(self._tokenizer.token_bytes(token)) :]
+        self._text += self._decoder.push(token)
+        finished = self._rule.cut(self.text)
+        if finished is not None:
+            self._text = self._text[: self._skip] + finished[0]
+            self.stop_reason = finished[1]
+            return True
+        return self.n_tokens >= self._max_tokens
+
+    def expired(self, deadline: float) -> bool:
+        """Whether time is up."""
+        if time.perf_counter() < deadline:
+            return False
+        self.stop_reason = "deadline"
+        return True
+
+
+def _result(writer: _Writer, timings: Timings, view: MemoryView | None) -> CompletionResult:
+    text = writer.text.rstrip()
+    return CompletionResult(
+        text=text,
+        stop_reason=writer.stop_reason,
+        timings=timings,
+        sources=[] if view is None else view.sources(MAX_SOURCES),
+        empty_reason=None if text else _empty_reason(writer),
+    )
+
+
+def _empty_reason(writer: _Writer) -> EmptyReason:
+    return "deadline" if writer.stop_reason == "deadline" else "nothing_to_add"

@@ -1,0 +1,93 @@
+"""Models by name: loaded, with their tokenizer and what the engine must know of them."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from longllama_code.catalog import model_dir
+from longllama_code.checkpoint import load_model
+from longllama_code.config import LongLlamaConfig
+from longllama_code.memory.segmenter import Limits
+from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer
+
+TINY_SEED = 20230703
+MAX_SEGMENT_TOKENS = 480
+MIN_SEGMENT_TOKENS = 192
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run."""
+
+    name: str
+    model: LongLlamaForCausalLM
+    tokenizer: Tokenizer
+    fingerprint: str
+    """Equal fingerprints encode equal segments: weights, configuration, type of computation."""
+    limits: Limits
+    """Sizes of its segments."""
+
+
+def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
+    """A model by name (``tiny``, ``mini``) or by the folder of its checkpoint.
+
+    Raises:
+        ModelNotFound: nothing of that name or path is here; the message says how to get it.
+        CheckpointError: the folder cannot be read as a model.
+    """
+    if name == "tiny":
+        return _tiny()
+    folder = model_dir(name)
+    model = load_model(folder, dtype, device, torch_attention=True)
+    tokenizer = FastTokenizer.from_folder(folder)
+    fingerprint = _fingerprint(folder, f"{dtype} {device}")
+    return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config))
+
+
+def tiny_config() -> LongLlamaConfig:
+    """A LongLLaMA of two layers, one of them a memory layer with one of its two heads."""
+    return LongLlamaConfig(
+        vocab_size=ByteTokenizer.vocab_size,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        initializer_range=0.2,
+        bos_token_id=ByteTokenizer.bos_id,
+        eos_token_id=ByteTokenizer.eos_id,
+        tie_word_embeddings=True,
+        mem_layers=[1, 2],
+        mem_heads={"1": [0, 1], "2": [1]},
+        mem_dtype="float32",
+        torch_attention=True,
+    )
+
+
+def _tiny() -> LoadedModel:
+    """The seeded random model: never downloaded, the same everywhere, good for testing clients."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(TINY_SEED)
+        model = LongLlamaForCausalLM(tiny_config()).eval()
+    fingerprint = hashlib.blake2b(f"tiny {TINY_SEED}".encode(), digest_size=8).hexdigest()
+    return LoadedModel("tiny", model, ByteTokenizer(), fingerprint, _limits(model.config))
+
+
+def _limits(config: LongLlamaConfig) -> Limits:
+    largest = min(MAX_SEGMENT_TOKENS, config.window // 2)
+    return Limits(min(MIN_SEGMENT_TOKENS, largest // 2), largest)
+
+
+def _fingerprint(folder: Path, salt: str) -> str:
+    """A hash over what decides a segment's encoding; weights count by name, size and time."""
+    digest = hashlib.blake2b(salt.encode(), digest_size=8)
+    digest.update(json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True).encode())
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+        stat = path.stat()
+        digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode())
+    return digest.hexdigest()

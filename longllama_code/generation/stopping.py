@@ -1,0 +1,57 @@
+"""When a suggestion is complete: pure functions of the text so far.
+
+A line ends at its newline. A block, suggested where the cursor's line is blank, ends where the
+indentation falls below the cursor's, at two blank lines, or where it begins to repeat what
+follows the cursor.
+"""
+
+from dataclasses import dataclass
+
+from longllama_code.protocol import StopReason
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """What ends one suggestion."""
+
+    multiline: bool
+    indent: int
+    """Columns before the cursor on its line; a block stays at or right of it."""
+    next_line: str
+    """The first line after the cursor's that is not blank, stripped."""
+
+    def cut(self, text: str) -> tuple[str, StopReason] | None:
+        """The finished suggestion, once ``text`` has passed its end; None while it may go on."""
+        if "\n" not in text:
+            return None
+        if not self.multiline:
+            return text[: text.index("\n")], "line"
+        complete, _, _ = text.rpartition("\n")
+        lines = complete.split("\n")
+        for number, line in enumerate(lines):
+            reason = self._ends_before(lines, number, line)
+            if reason is not None:
+                return "\n".join(lines[:number]).rstrip(), reason
+        return None
+
+    def _ends_before(self, lines: list[str], number: int, line: str) -> StopReason | None:
+        if number == 0:
+            return None
+        if self.next_line and line.strip() == self.next_line:
+            return "repeats_suffix"
+        if not line.strip():
+            return "block" if not lines[number - 1].strip() else None
+        indent = len(line) - len(line.lstrip())
+        return "block" if indent < self.indent else None
+
+
+def stop_rule(prefix: str, suffix: str, multiline: bool) -> StopRule:
+    """The rule for a cursor between two texts."""
+    line = prefix[prefix.rfind("\n") + 1 :]
+    rest_of_line, _, following = suffix.partition("\n")
+    next_lines = (candidate.strip() for candidate in following.split("\n", 20)[:20])
+    return StopRule(
+        multiline=multiline and not line.strip() and not rest_of_line.strip(),
+        indent=len(line),
+        next_line=next((candidate for candidate in next_lines if candidate), ""),
+    )

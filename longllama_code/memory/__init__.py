@@ -1,0 +1,1 @@
+"""Repository memory: segments, their encoding, their store, and what attention sees of them."""

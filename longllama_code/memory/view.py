@@ -1,0 +1,128 @@
+"""What one completion sees of repository memory, and which lines its attention fell on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
+from longllama_code.memory.segment import PAGE_TOKENS
+from longllama_code.model.memory import MemoryOffer
+from longllama_code.protocol import Source
+
+MAX_SOURCE_ROWS = 256
+
+
+@dataclass(frozen=True)
+class LocalText:
+    """The part of a file that the local context holds, in the text as the editor has it now."""
+
+    path: str
+    text: str
+    start: int
+    end: int
+
+
+class MemoryView:
+    """The memory source of one completion: all of memory but the pages its local context repeats.
+
+    ``fingerprint`` is equal for two views that see the same.
+    """
+
+    def __init__(self, memory: RepositoryMemory, local: LocalText | None) -> None:
+        self._memory = memory
+        pages = _repeated_pages(memory, local)
+        visible = memory.rows.visible([_rows(memory, *page) for page in pages])
+        self._visible = None if visible is None else visible[None, None, None, :]
+        self.fingerprint = memory.state, tuple((segment.id, page) for segment, page in pages)
+        self.records_mass = False
+        self._mass = torch.zeros(len(memory.rows), device=memory.rows.device)
+
+    def offer(self, layer_idx: int) -> MemoryOffer | None:
+        """Keys and values of one memory layer."""
+        if not len(self._memory.rows):
+            return None
+        keys, values = self._memory.rows.keys_and_values(self._memory.heads(layer_idx))
+        mass = self._mass if self.records_mass else None
+        return MemoryOffer(keys[None], values[None], self._visible, mass)
+
+    def sources(self, n_most: int) -> list[Source]:
+        """The pages that received most attention while ``records_mass`` was set, most first."""
+        total = float(self._mass.sum())
+        if not total:
+            return []
+        n_rows = min(MAX_SOURCE_ROWS, len(self._mass))
+        rows = set(self._mass.topk(n_rows).indices.tolist())
+        found = [source for source in self._pages_of(rows, total) if source.mass > 0]
+        return sorted(found, key=lambda source: -source.mass)[:n_most]
+
+    def _pages_of(self, rows: set[int], total: float) -> Iterator[Source]:
+        for file in self._memory.files.values():
+            for segment in file.segments:
+                start, end = self._memory.rows.span(segment.id)
+                hit = {(row - start) // PAGE_TOKENS for row in rows if start <= row < end}
+                for page in sorted(hit):
+                    first, last = _rows(self._memory, segment, page)
+                    yield _source(file, segment, page, float(self._mass[first:last].sum()) / total)
+
+
+def _rows(memory: RepositoryMemory, segment: RememberedSegment, page: int) -> tuple[int, int]:
+    """First row of a page, and one past its last."""
+    start, end = memory.rows.span(segment.id)
+    first = start + page * PAGE_TOKENS
+    return first, min(first + PAGE_TOKENS, end)
+
+
+def _source(file: RememberedFile, segment: RememberedSegment, page: int, mass: float) -> Source:
+    text = file.text[segment.piece.start : segment.piece.end]
+    start, end = segment.page_offsets[page], segment.page_offsets[page + 1]
+    first = segment.piece.first_line + text.count("\n", 0, start) + 1
+    return Source(file.path, first, first + text.count("\n", start, max(start, end - 1)), mass)
+
+
+def _repeated_pages(
+    memory: RepositoryMemory, local: LocalText | None
+) -> list[tuple[RememberedSegment, int]]:
+    """Pages of the current file whose text the local context holds already."""
+    file = memory.files.get(local.path) if local is not None else None
+    if file is None or local is None:
+        return []
+    start, end = _as_remembered(local, file.text)
+    return [
+        (segment, page)
+        for segment in file.segments
+        if segment.piece.start < end and start < segment.piece.end
+        for page in range(len(segment.page_offsets) - 1)
+        if segment.piece.start + segment.page_offsets[page] < end
+        and start < segment.piece.start + segment.page_offsets[page + 1]
+    ]
+
+
+def _as_remembered(local: LocalText, remembered: str) -> tuple[int, int]:
+    """The offsets of the local context in the text that was encoded, which may lag behind.
+
+    What both texts begin and end with maps one to one; in between, the lagging text is old, and
+    counts as repeated where the local context reaches into it.
+    """
+    if local.text == remembered:
+        return local.start, local.end
+    same_start = _common_prefix(local.text, remembered)
+    same_end = _common_prefix(local.text[same_start:][::-1], remembered[same_start:][::-1])
+    edit_end, lag = len(local.text) - same_end, len(remembered) - len(local.text)
+    start = local.start if local.start <= same_start else max(same_start, local.start + lag)
+    if local.end <= same_start:
+        return start, local.end
+    return start, local.end + lag if local.end >= edit_end else len(remembered) - same_end
+
+
+def _common_prefix(one: str, other: str) -> int:
+    """Length of what both begin with, by bisection over comparisons that run in C."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,1 @@
+"""The LongLLaMA transformer: rotary positions, caches, attention, layers."""

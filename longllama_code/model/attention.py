@@ -1,0 +1,192 @@
+"""Attention with one softmax over the local context and whatever memory is offered.
+
+Source: FoT paper, section 3.1; ``modeling_longllama.py:LongLlamaAttention`` (masked scores are set
+to -1e6, softmax runs in float32). The scores of memory are computed apart from the local ones and
+normalised together, so the keys and values of a large memory are never copied.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from longllama_code.config import LongLlamaConfig
+from longllama_code.model.cache import LongLlamaCache
+from longllama_code.model.memory import MemoryOffer, MemorySource
+from longllama_code.model.rope import rotate, rotate_as_first
+
+MASKED_SCORE = -1e6
+MAX_SCORES = 1 << 24
+"""Scores held at once where ``mem_attention_grouping`` is absent: 64 MB in float32."""
+
+
+class LongLlamaAttention(nn.Module):
+    """Grouped-query attention of one layer."""
+
+    def __init__(self, config: LongLlamaConfig, layer_idx: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.head_dim: int = config.head_dim or config.hidden_size // config.num_attention_heads
+        self.rotates = config.mem_positionals or layer_idx not in config.mem_layers
+        self.mem_heads = config.memory_heads(layer_idx)
+        self.local_heads = tuple(h for h in range(config.n_kv_heads) if h not in self.mem_heads)
+        query_size = config.num_attention_heads * self.head_dim
+        key_size = config.n_kv_heads * self.head_dim
+        qkv_bias = config.attention_bias or config.qkv_bias
+        self.q_proj = nn.Linear(config.hidden_size, query_size, bias=qkv_bias)
+        self.k_proj = nn.Linear(config.hidden_size, key_size, bias=qkv_bias)
+        self.v_proj = nn.Linear(config.hidden_size, key_size, bias=qkv_bias)
+        self.o_proj = nn.Linear(query_size, config.hidden_size, bias=config.attention_bias)
+
+    def forward(
+        self,
+        hidden: Tensor,
+        rotation: tuple[Tensor, Tensor],
+        first_scale: float,
+        visible: Tensor,
+        cache: LongLlamaCache | None,
+        memory: MemorySource | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Attend; also return this input's keys as first and values, each (B, G, S, D).
+
+        Args:
+            hidden: (B, S, E).
+            rotation: cosines and sines of the S positions, each (B, 1, S, D).
+            first_scale: what rotating a key as if first multiplies it by.
+            visible: bool (B, 1, S, L), which local keys a query may see.
+            cache: the local context that came before, if any; this input is appended to it.
+            memory: what the memory heads see beyond it.
+        """
+        queries = self._heads(self.q_proj(hidden))
+        as_first, values = self.keys_and_values(hidden, first_scale)
+        keys = as_first
+        if self.rotates:
+            queries = rotate(queries, *rotation)
+            keys = rotate(self._unscaled(as_first, first_scale), *rotation)
+        local_values = values
+        if cache is not None:
+            keys, local_values = cache.append(self.layer_idx, keys, as_first, values)
+        offer = memory.offer(self.layer_idx) if memory is not None and self.mem_heads else None
+        mixed = self._attend(queries, keys, local_values, visible, offer)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2)), as_first, values
+
+    def keys_and_values(self, hidden: Tensor, first_scale: float) -> tuple[Tensor, Tensor]:
+        """The keys as first and the values of (B, S, E), each (B, G, S, D): what memory stores."""
+        keys = self._heads(self.k_proj(hidden))
+        as_first = rotate_as_first(keys, first_scale) if self.rotates else keys
+        return as_first, self._heads(self.v_proj(hidden))
+
+    def _heads(self, projected: Tensor) -> Tensor:
+        return projected.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+    @staticmethod
+    def _unscaled(as_first: Tensor, first_scale: float) -> Tensor:
+        return as_first if first_scale == 1.0 else as_first / first_scale
+
+    def _attend(
+        self, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor, offer: MemoryOffer | None
+    ) -> Tensor:
+        """Mix values for (B, H, S, D) queries; heads with and without memory part ways here."""
+        grouped = queries.unflatten(1, (keys.shape[1], -1))
+        if offer is None:
+            return self._attend_local(grouped, keys, values, visible).flatten(1, 2)
+        if not self.local_heads:
+            return self._attend_memory(grouped, keys, values, visible, offer).flatten(1, 2)
+        mixed = torch.empty_like(grouped)
+        with_memory, local = list(self.mem_heads), list(self.local_heads)
+        mixed[:, with_memory] = self._attend_memory(
+            grouped[:, with_memory], keys[:, with_memory], values[:, with_memory], visible, offer
+        )
+        mixed[:, local] = self._attend_local(
+            grouped[:, local], keys[:, local], values[:, local], visible
+        )
+        return mixed.flatten(1, 2)
+
+    def _attend_local(self, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor) -> Tensor:
+        """Attention of (B, G, R, S, D) queries to the local context alone."""
+        if not self.config.torch_attention:
+            return softmax_attention(queries, keys, values, visible, None)
+        n_groups = queries.shape[1]
+        mixed = scaled_dot_product_attention(
+            queries.flatten(1, 2), keys, values, attn_mask=visible, enable_gqa=True
+        )
+        return mixed.unflatten(1, (n_groups, -1))
+
+    def _attend_memory(
+        self, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor, offer: MemoryOffer
+    ) -> Tensor:
+        """Attention to local context and memory, a block of heads and queries at a time."""
+        mixed = torch.empty_like(queries)
+        for heads, rows in self._blocks(queries, keys.shape[-2] + offer.keys.shape[-2]):
+            mixed[:, heads, :, rows] = softmax_attention(
+                queries[:, heads, :, rows],
+                keys[:, heads],
+                values[:, heads],
+                visible[:, :, rows],
+                _narrow(offer, heads, rows),
+            )
+        return mixed
+
+    def _blocks(self, queries: Tensor, n_keys: int) -> Iterator[tuple[slice, slice]]:
+        """Slices of key-value heads and queries that respect ``mem_attention_grouping``."""
+        batch, n_groups, repeats, n_queries, _ = queries.shape
+        if self.config.mem_attention_grouping is None:
+            group_step = 1
+            query_step = max(1, MAX_SCORES // (batch * repeats * n_keys))
+        else:
+            heads, query_step = self.config.mem_attention_grouping
+            group_step = max(1, heads // repeats)
+        for group in range(0, n_groups, group_step):
+            for row in range(0, n_queries, query_step):
+                yield slice(group, group + group_step), slice(row, row + query_step)
+
+
+def softmax_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor, offer: MemoryOffer | None
+) -> Tensor:
+    """One softmax over local and memory scores.
+
+    Args:
+        queries: (B, G, R, S, D), R query heads for each key-value head.
+        keys: (B, G, L, D), as are values.
+        visible: bool (B, 1, S, L).
+        offer: memory of the same heads, or None.
+
+    Returns:
+        (B, G, R, S, D).
+    """
+    scores = _scores(queries, keys, visible)
+    if offer is None:
+        weights = scores.softmax(-1, dtype=torch.float32).to(queries.dtype)
+        return _mix(weights, values)
+    n_local = keys.shape[-2]
+    scores = torch.cat((scores, _scores(queries, offer.keys, offer.visible)), dim=-1)
+    weights = scores.softmax(-1, dtype=torch.float32)
+    if offer.mass is not None:
+        offer.mass.add_(weights[..., n_local:].sum(dim=(0, 1, 2, 3)))
+    weights = weights.to(queries.dtype)
+    return _mix(weights[..., :n_local], values) + _mix(weights[..., n_local:], offer.values)
+
+
+def _scores(queries: Tensor, keys: Tensor, visible: Tensor | None) -> Tensor:
+    """(B, G, R, S, D) · (B, G, K, D) → (B, G, R, S, K), scaled; what is not visible scores -1e6."""
+    flat = queries.flatten(2, 3) * queries.shape[-1] ** -0.5
+    scores = flat @ keys.to(queries.dtype).transpose(-1, -2)
+    scores = scores.unflatten(2, queries.shape[2:4])
+    return scores if visible is None else scores.masked_fill(~visible[:, :, None], MASKED_SCORE)
+
+
+def _mix(weights: Tensor, values: Tensor) -> Tensor:
+    """(B, G, R, S, K) · (B, G, K, D) → (B, G, R, S, D)."""
+    mixed = weights.flatten(2, 3) @ values.to(weights.dtype)
+    return mixed.unflatten(2, weights.shape[2:4])
+
+
+def _narrow(offer: MemoryOffer, heads: slice, rows: slice) -> MemoryOffer:
+    """The part of an offer that one block of heads and queries sees."""
+    visible = offer.visible
+    if visible is not None and visible.shape[-2] > 1:
+        visible = visible[:, :, rows]
+    return MemoryOffer(offer.keys[:, heads], offer.values[:, heads], visible, offer.mass)

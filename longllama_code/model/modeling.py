@@ -1,0 +1,282 @@
+"""LongLLaMA for transformers: windows of a long input go to memory, the last stays local.
+
+Source: ``modeling_longllama.py`` (``_handle_long_input`` for the windows), FoT paper section 4.
+"""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+from longllama_code.config import LongLlamaConfig
+from longllama_code.model.cache import LongLlamaCache
+from longllama_code.model.layers import LongLlamaDecoderLayer
+from longllama_code.model.memory import InContextMemory, MemorySource
+from longllama_code.model.rope import Rotary
+
+
+class LongLlamaPreTrainedModel(PreTrainedModel):
+    """What transformers needs to load, save, place and tune a LongLLaMA."""
+
+    config_class = LongLlamaConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["LongLlamaDecoderLayer"]
+    _skip_keys_device_placement = ["past_key_values", "memory"]
+    _keys_to_ignore_on_load_unexpected = [r"rotary_emb\.inv_freq", r"decoder\.version"]
+    _supports_sdpa = True
+
+
+class LongLlamaModel(LongLlamaPreTrainedModel):
+    """The transformer without its head."""
+
+    def __init__(self, config: LongLlamaConfig) -> None:
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(
+            LongLlamaDecoderLayer(config, layer_idx) for layer_idx in range(config.num_hidden_layers)
+        )
+        self.norm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.rotary = Rotary(config)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: LongLlamaCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        last_context_length: int | None = None,
+        memory: MemorySource | None = None,
+        **_: Any,
+    ) -> BaseModelOutputWithPast:
+        """Hidden states (B, S, E) of an input of any length, and the cache to go on from.
+
+        All but the last ``last_context_length`` tokens go window by window into memory.
+
+        Args:
+            input_ids: int64 (B, S).
+            attention_mask: (B, T), zero for padding; T covers the local cache and the input.
+            position_ids: int64 (B, S); by default they go on from the cache.
+            past_key_values: the cache of the tokens before.
+            inputs_embeds: (B, S, E) instead of ``input_ids``.
+            use_cache: whether to return a cache.
+            last_context_length: overrides the configuration's.
+            memory: what memory layers see instead of this input's own earlier windows.
+        """
+        embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        use_cache = self._uses_cache(use_cache)
+        if past_key_values is not None and not use_cache:
+            raise ValueError("past_key_values was given with use_cache=False; it could not grow.")
+        cache = past_key_values or LongLlamaCache(self.config, spills=memory is None)
+        n_tokens, n_cached = embeds.shape[1], cache.local_length
+        padding = _padding(attention_mask, embeds, n_cached)
+        positions = _positions(position_ids, embeds, cache)
+        n_last = last_context_length or self.config.last_context_length
+        hidden: list[Tensor] = []
+        for start, end in windows(n_tokens, n_last, self.config.window):
+            goes_on = past_key_values is not None or (use_cache and end == n_tokens)
+            seen = padding[:, (n_cached + start - cache.local_length) : n_cached + end]
+            hidden.append(
+                self.window(
+                    embeds[:, start:end],
+                    positions[:, start:end],
+                    seen,
+                    cache if goes_on else None,
+                    memory if memory is not None else cache.memory,
+                    absorb_into=None if goes_on or end == n_tokens else cache.memory,
+                )
+            )
+        return BaseModelOutputWithPast(
+            last_hidden_state=cast("Any", torch.cat(hidden, dim=1)),
+            past_key_values=cache if use_cache else None,
+        )
+
+    def window(
+        self,
+        embeds: Tensor,
+        position_ids: Tensor,
+        padding: Tensor,
+        cache: LongLlamaCache | None,
+        memory: MemorySource | None,
+        absorb_into: InContextMemory | None = None,
+    ) -> Tensor:
+        """Hidden states (B, S, E), after the last norm, of S tokens that fit in the window.
+
+        Args:
+            embeds: (B, S, E).
+            position_ids: (B, S).
+            padding: bool (B, local + S), False for padding.
+            cache: the local context before, to be extended; None where the window stands alone.
+            memory: what memory layers see.
+            absorb_into: the memory that takes these tokens in afterwards.
+        """
+        relative, visible = self._plan(position_ids, padding, cache)
+        rotation, first_scale = self.rotary(embeds, relative), self.rotary.first_scale
+        hidden = embeds
+        for layer_idx, layer in enumerate(self.layers):
+            hidden, as_first, values = layer(hidden, rotation, first_scale, visible, cache, memory)
+            if absorb_into is not None and layer_idx in self.config.mem_layers:
+                absorb_into.absorb(layer_idx, as_first, values)
+        if absorb_into is not None:
+            absorb_into.absorb_visibility(padding)
+        return self.norm(hidden)
+
+    @torch.no_grad()
+    def encode_memory(self, input_ids: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+        """Keys as first and values of each memory layer, each (B, G, S, D), for ids (B, S).
+
+        The tokens see only each other, and nothing above the last memory layer's projections runs.
+        """
+        hidden = self.embed_tokens(input_ids)
+        positions = torch.arange(input_ids.shape[1], device=hidden.device)[None]
+        visible = causal_mask(torch.ones_like(positions, dtype=torch.bool), positions.shape[1])
+        rotation, first_scale = self.rotary(hidden, positions), self.rotary.first_scale
+        encoded: dict[int, tuple[Tensor, Tensor]] = {}
+        last = max(self.config.mem_layers)
+        for layer_idx, layer in enumerate(self.layers):
+            if layer_idx == last:
+                encoded[layer_idx] = layer.keys_and_values(hidden, first_scale)
+                break
+            hidden, as_first, values = layer(hidden, rotation, first_scale, visible, None, None)
+            if layer_idx in self.config.mem_layers:
+                encoded[layer_idx] = as_first, values
+        return encoded
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The token embeddings."""
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the token embeddings."""
+        self.embed_tokens = value
+
+    def _plan(
+        self, position_ids: Tensor, padding: Tensor, cache: LongLlamaCache | None
+    ) -> tuple[Tensor, Tensor]:
+        """Positions relative to the window's first token, and who sees whom."""
+        n_tokens = position_ids.shape[1]
+        if cache is None:
+            return position_ids - position_ids.min(1, keepdim=True).values, causal_mask(padding, n_tokens)
+        relative = cache.begin(position_ids, padding)
+        return relative, causal_mask(padding[:, -cache.local_length :], n_tokens)
+
+    def _uses_cache(self, use_cache: bool | None) -> bool:
+        wanted = self.config.use_cache if use_cache is None else use_cache
+        return bool(wanted) and not (self.gradient_checkpointing and self.training)
+
+
+class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
+    """LongLLaMA with its language model head; ``generate`` works on inputs of any length."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
+
+    def __init__(self, config: LongLlamaConfig) -> None:
+        super().__init__(config)
+        self.model = LongLlamaModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: LongLlamaCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        last_context_length: int | None = None,
+        memory: MemorySource | None = None,
+        logits_to_keep: int = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Logits (B, S, V), and the loss where ``labels`` (B, S) are given.
+
+        Args are those of ``LongLlamaModel.forward``; ``logits_to_keep`` limits the logits to the
+        last tokens (0: all of them).
+        """
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            last_context_length=last_context_length,
+            memory=memory,
+        )
+        logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
+        return CausalLMOutputWithPast(
+            loss=loss, logits=logits, past_key_values=outputs.past_key_values
+        )
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The token embeddings."""
+        return self.model.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the token embeddings."""
+        self.model.embed_tokens = value
+
+    def _prepare_cache_for_generation(
+        self, generation_config: Any, model_kwargs: dict[str, Any], *_: Any, **__: Any
+    ) -> None:
+        """Give ``generate`` a cache that spills into memory, unless the caller brought one."""
+        if generation_config.use_cache is not False and model_kwargs.get("past_key_values") is None:
+            memory = model_kwargs.get("memory")
+            model_kwargs["past_key_values"] = LongLlamaCache(self.config, spills=memory is None)
+
+
+def windows(n_tokens: int, n_last: int, window: int) -> Iterator[tuple[int, int]]:
+    """Start and end index of each forward pass over a long input.
+
+    Example: 103 tokens, the last 12 kept local, windows of 32: (0, 32), (32, 64), (64, 91), (91, 103).
+    """
+    n_memory = max(n_tokens - n_last, 0)
+    for start in range(0, n_memory, window):
+        yield start, min(start + window, n_memory)
+    yield n_memory, n_tokens
+
+
+def causal_mask(padding: Tensor, n_queries: int) -> Tensor:
+    """Which of K local keys the last S tokens may see: bool (B, 1, S, K) for padding (B, K)."""
+    n_keys = padding.shape[1]
+    causal = torch.ones(n_queries, n_keys, dtype=torch.bool, device=padding.device)
+    return causal.tril(n_keys - n_queries) & padding[:, None, None, :]
+
+
+def _padding(attention_mask: Tensor | None, embeds: Tensor, n_cached: int) -> Tensor:
+    """Bool (B, cached + S), False for padding."""
+    batch, n_tokens = embeds.shape[0], n_cached + embeds.shape[1]
+    if attention_mask is None:
+        return torch.ones(batch, n_tokens, dtype=torch.bool, device=embeds.device)
+    if attention_mask.shape[0] != batch or attention_mask.shape[1] < n_tokens:
+        raise ValueError(
+            f"attention_mask has shape {tuple(attention_mask.shape)}; it must cover the local cache "
+            f"({n_cached} tokens) and the input, ({batch}, {n_tokens})."
+        )
+    return attention_mask[:, -n_tokens:].bool()
+
+
+def _positions(position_ids: Tensor | None, embeds: Tensor, cache: LongLlamaCache) -> Tensor:
+    """Int64 (B, S); without explicit ones they go on from the cache."""
+    batch, n_tokens = embeds.shape[:2]
+    if position_ids is not None:
+        return position_ids.expand(batch, n_tokens)
+    steps = torch.arange(n_tokens, device=embeds.device).expand(batch, n_tokens)
+    return steps if cache.next_position is None else steps + cache.next_position
+
+
+AutoModel.register(LongLlamaConfig, LongLlamaModel)
+AutoModelForCausalLM.register(LongLlamaConfig, LongLlamaForCausalLM)

@@ -1,0 +1,102 @@
+"""What is asked of the engine and what it answers: plain values, ready for JSON.
+
+Nothing here needs torch, so that both sides of the process border can share it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+StopReason = Literal["line", "block", "end_of_text", "max_tokens", "deadline", "repeats_suffix"]
+EmptyReason = Literal["nothing_to_add", "deadline"]
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """A cursor in a text."""
+
+    path: str
+    """The file, as it was given to ``remember``."""
+    prefix: str
+    """The text before the cursor."""
+    suffix: str
+    """The text after it."""
+    max_tokens: int = 48
+    multiline: bool = True
+    """Whether a block may be suggested where the cursor's line is blank."""
+    timeout_ms: int = 10_000
+    """After so long, what is there is answered."""
+    uses_memory: bool = True
+    """False leaves repository memory out: for comparisons."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Lines of a file that a suggestion drew on; they count from 1, inclusive."""
+
+    path: str
+    first_line: int
+    last_line: int
+    mass: float
+    """Share of the attention that memory received, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the time of one completion went."""
+
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+    reused_tokens: int = 0
+    """Prompt tokens whose keys and values an earlier request left behind."""
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    memory_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class CompletionResult:
+    """A suggestion, to be inserted at the cursor."""
+
+    text: str
+    stop_reason: StopReason
+    timings: Timings
+    sources: list[Source] = field(default_factory=list[Source])
+    empty_reason: EmptyReason | None = None
+
+
+@dataclass(frozen=True)
+class RememberResult:
+    """What remembering one file took."""
+
+    path: str
+    n_tokens: int
+    n_segments: int
+    n_encoded: int
+    """Segments that had to be encoded."""
+    n_loaded: int
+    """Segments read from the store on disk."""
+    n_kept: int
+    """Segments that were in memory already."""
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """The engine at one moment."""
+
+    model: str
+    device: str
+    dtype: str
+    n_files: int
+    n_segments: int
+    n_tokens: int
+    memory_bytes: int
+    stored_segments: int
+    stored_bytes: int
+    encoded_segments: int
+    """Segments encoded since the start."""
+    loaded_segments: int
+    """Segments read from disk since the start."""
+    damaged_segments: int
+    """Stored segments found damaged, and encoded again."""
+    store_problem: str | None
+    """Why nothing is kept on disk, where that is so."""

@@ -1,0 +1,190 @@
+"""Text to token ids and back, with where each token stands in the text.
+
+    ByteTokenizer   one token per byte of UTF-8; for the model ``tiny`` and for tests
+    FastTokenizer   byte-level BPE from a ``tokenizer.json``
+
+Source code is data: ``<|endoftext|>`` in a file is thirteen characters, never the special token.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import tokenizers
+from tokenizers.decoders import ByteLevel
+
+from longllama_code.errors import CheckpointError
+
+Span = tuple[int, int]
+"""First code point of a token, and one past its last."""
+
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+
+class Tokenizer(Protocol):
+    """What the rest of the package knows of a tokenizer.
+
+    ``decode(encode(text)) == text``, but for characters that the vocabulary has no bytes for (and
+    lone surrogates, which no encoding has): each becomes one U+FFFD, so that offsets stay true.
+    """
+
+    bos_id: int | None
+    """The token that begins a document, if the model knows one."""
+    eos_id: int
+    """The token that ends a document."""
+    vocab_size: int
+    """Number of token ids, special ones included."""
+
+    @abstractmethod
+    def offsets(self, text: str) -> tuple[list[int], list[Span]]:
+        """Token ids, and the code points that each stands for.
+
+        Tokens that share the bytes of one character all have that character's span.
+        """
+
+    @abstractmethod
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes a token stands for: none for a special token or an unused id."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, without special tokens."""
+        return self.offsets(text)[0]
+
+    def encode_lines(self, lines: Sequence[str]) -> list[int]:
+        """Number of tokens of each line, encoded alone."""
+        return [len(self.encode(line)) for line in lines]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of some tokens; bytes that are no UTF-8 become U+FFFD."""
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+
+
+class ByteTokenizer(Tokenizer):
+    """The 256 bytes, and two special tokens."""
+
+    bos_id: int | None = 256
+    eos_id = 257
+    vocab_size = 258
+
+    def offsets(self, text: str) -> tuple[list[int], list[Span]]:
+        """As ``Tokenizer.offsets``."""
+        text = _spell(text, alphabet=bytes(range(256)))
+        spans = [(at, at + 1) for at, char in enumerate(text) for _ in char.encode()]
+        return list(text.encode()), spans
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """As ``Tokenizer.token_bytes``."""
+        return bytes([token_id]) if token_id < 256 else b""
+
+
+class FastTokenizer(Tokenizer):
+    """Byte-level BPE, run by the Rust library ``tokenizers``.
+
+    Args:
+        backend: the tokenizer; ours from now on.
+        bos_id: the token that begins a document, if the model knows one.
+        eos_id: the token that ends a document.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, bos_id: int | None, eos_id: int) -> None:
+        if not isinstance(backend.decoder, ByteLevel):
+            raise CheckpointError(
+                f"tokenizer with decoder {backend.decoder}; only byte-level BPE is read"
+            )
+        added = backend.get_added_tokens_decoder()
+        # Some files list special tokens as plain ones; only special ones can be told apart from
+        # text that looks like them.
+        cast("Any", backend).add_special_tokens([token.content for token in added.values()])
+        backend.encode_special_tokens = True  # encode their names as ordinary characters
+        self.bos_id = bos_id
+        self.eos_id = eos_id
+        self.vocab_size = backend.get_vocab_size()
+        self._backend = backend
+        self._special = frozenset(added)
+        vocab = backend.get_vocab()
+        self._alphabet = bytes(byte for char, byte in _BYTE_OF.items() if char in vocab)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> FastTokenizer:
+        """Load ``tokenizer.json``, and the special ids from ``config.json``, of a model folder.
+
+        Raises:
+            CheckpointError: a file is missing or damaged, or the tokenizer is of another kind.
+        """
+        try:
+            config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+            backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the library raises nothing narrower
+            raise CheckpointError(
+                f"no tokenizer can be read from {folder} ({error}): the folder needs"
+                " a config.json and a tokenizer.json"
+            ) from error
+        return cls(backend, config.get("bos_token_id"), config["eos_token_id"])
+
+    def offsets(self, text: str) -> tuple[list[int], list[Span]]:
+        """As ``Tokenizer.offsets``."""
+        encoding = self._backend.encode(_spell(text, self._alphabet), add_special_tokens=False)
+        return encoding.ids, encoding.offsets
+
+    def encode_lines(self, lines: Sequence[str]) -> list[int]:
+        """As ``Tokenizer.encode_lines``, on all cores."""
+        spelt = [_spell(line, self._alphabet) for line in lines]
+        return [len(e) for e in self._backend.encode_batch_fast(spelt, add_special_tokens=False)]
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """As ``Tokenizer.token_bytes``."""
+        token = None if token_id in self._special else self._backend.id_to_token(token_id)
+        return bytes(_BYTE_OF[char] for char in token or "")
+
+
+class IncrementalDecoder:
+    """Text from tokens as they come: a character whose bytes span tokens waits for its last."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._token_bytes = tokenizer.token_bytes
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token_id: int) -> str:
+        """The characters that this token completes, maybe none."""
+        return self._utf8.decode(self._token_bytes(token_id))
+
+    def flush(self) -> str:
+        """What is left at the end: U+FFFD for bytes of an unfinished character, or nothing."""
+        return self._utf8.decode(b"", final=True)
+
+
+def _byte_of() -> dict[str, int]:
+    """GPT-2's printable stand-in of each byte: itself, or else the next free one from U+0100 on.
+
+    https://github.com/openai/gpt-2/blob/master/src/encoder.py
+    """
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = [byte for byte in range(256) if byte not in printable]
+    stand_ins = {chr(0x100 + at): byte for at, byte in enumerate(others)}
+    return {chr(byte): byte for byte in printable} | stand_ins
+
+
+_BYTE_OF = _byte_of()
+
+
+def _spell(text: str, alphabet: bytes) -> str:
+    """The text, with U+FFFD for each character that has a byte outside the alphabet.
+
+    BPE would drop such a byte without a word. SmolLM2's vocabulary lacks the control characters
+    04, 06, 13, 14, 16 and 1D, and the first byte of U+40000 to U+BFFFF.
+    """
+    if _can_spell(text, alphabet):
+        return text
+    return "".join(char if _can_spell(char, alphabet) else _UNKNOWN for char in text)
+
+
+def _can_spell(text: str, alphabet: bytes) -> bool:
+    try:
+        return not text.encode().translate(None, delete=alphabet)
+    except UnicodeEncodeError:  # a lone surrogate
+        return False

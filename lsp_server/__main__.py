@@ -1,0 +1,161 @@
+"""``longllama-lsp``: serve (the default), complete, demo, status."""
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lsp_server import __version__
+from lsp_server.demo import run_demo
+from lsp_server.documents import Position
+from lsp_server.headless import HeadlessClient, headless
+from lsp_server.terminal import Terminal
+
+Json = dict[str, Any]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.getLogger("pygls").setLevel(logging.ERROR)  # it logs source code
+    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)  # a race in watchdog
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        return 130
+    except (RuntimeError, OSError, ValueError) as error:
+        print(f"longllama-lsp: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="longllama-lsp", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    _add_serve_options(parser)
+    parser.set_defaults(run=_serve)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve one client (the default)")
+    _add_serve_options(serve)
+    complete = commands.add_parser("complete", help="print the suggestion at a cursor")
+    complete.add_argument("cursor", metavar="FILE:LINE:COL", help="both count from 1")
+    complete.add_argument("--json", action="store_true", help="print one JSON object")
+    complete.set_defaults(run=_complete)
+    demo = commands.add_parser("demo", help="complete from this repository's memory")
+    demo.set_defaults(run=lambda options: asyncio.run(run_demo(options.root, _settings(options))))
+    status = commands.add_parser("status", help="index a folder and print what is in memory")
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    status.set_defaults(run=_status)
+    for command in (complete, demo, status):
+        command.add_argument("--root", type=Path, default=Path.cwd(), help="workspace folder")
+        _add_model_options(command)
+    _add_model_options(serve)
+    return parser
+
+
+def _add_serve_options(parser: argparse.ArgumentParser) -> None:
+    transport = parser.add_mutually_exclusive_group()
+    transport.add_argument("--stdio", action="store_true", help="stdin and stdout (the default)")
+    transport.add_argument("--tcp", type=int, metavar="PORT", help="serve on a TCP port")
+    transport.add_argument("--ws", type=int, metavar="PORT", help="serve on a websocket port")
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve on (%(default)s)")
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="name of a model, or folder of a checkpoint")
+    parser.add_argument("--cache-dir", help="folder of encoded segments")
+
+
+def _settings(options: argparse.Namespace) -> Json:
+    """The settings that the command line names."""
+    settings: Json = {}
+    if getattr(options, "model", None):
+        settings["model"] = {"path": options.model}
+    if getattr(options, "cache_dir", None):
+        settings["memory"] = {"cacheDir": options.cache_dir}
+    return settings
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from lsp_server.server import serve
+
+    transport, port = "stdio", 0
+    if options.tcp is not None:
+        transport, port = "tcp", options.tcp
+    elif options.ws is not None:
+        transport, port = "ws", options.ws
+    serve(transport, options.host, port, _settings(options))
+    return 0
+
+
+def _complete(options: argparse.Namespace) -> int:
+    path, position = parse_cursor(options.cursor)
+    return asyncio.run(_complete_at(path, position, options))
+
+
+async def _complete_at(path: Path, position: Position, options: argparse.Namespace) -> int:
+    terminal = Terminal(sys.stderr if options.json else sys.stdout)
+    async with headless(options.root, _settings(options), terminal.progress) as client:
+        await client.wait_until_indexed()
+        terminal.end_progress()
+        suggestion = await client.complete(client.open(path), position)
+        explained = await client.explain()
+    if options.json:
+        print(json.dumps({"text": suggestion, **(explained or {})}))
+    elif suggestion:
+        print(suggestion)
+    else:
+        terminal.say(f"no suggestion: {(explained or {}).get('reason')}")
+    return 0 if suggestion else 2
+
+
+def parse_cursor(cursor: str) -> tuple[Path, Position]:
+    """A file and a position from ``FILE:LINE:COL``, which count from 1.
+
+    Raises:
+        ValueError: the text has another form.
+    """
+    name, _, rest = cursor.rpartition(":")
+    name, _, line = name.rpartition(":")
+    if not (name and line.isdecimal() and rest.isdecimal() and int(line) and int(rest)):
+        raise ValueError(f"{cursor!r} is no cursor; write FILE:LINE:COL, counting from 1.")
+    path = Path(name)
+    if not path.is_file():
+        raise ValueError(f"{name!r} is no file.")
+    return path, Position(int(line) - 1, int(rest) - 1)
+
+
+def _status(options: argparse.Namespace) -> int:
+    return asyncio.run(_index_and_report(options))
+
+
+async def _index_and_report(options: argparse.Namespace) -> int:
+    terminal = Terminal(sys.stderr)
+    async with headless(options.root, _settings(options), terminal.progress) as client:
+        await client.wait_until_indexed()
+        terminal.end_progress()
+        await _report(client, as_json=options.json)
+    return 0
+
+
+async def _report(client: HeadlessClient, *, as_json: bool) -> None:
+    status = await client.status()
+    if as_json:
+        print(json.dumps(status))
+        return
+    files, engine = status["files"], status["engine"]
+    print(f"{status['phase']}: {status['message']}")
+    print(f"model     {engine['model']} ({engine['dtype']} on {engine['device']})")
+    print(f"memory    {files['in_memory']} files, {files['tokens']:,} tokens, "
+          f"{engine['memory_bytes'] / 1e6:.1f} MB")
+    print(f"left out  {files['left_out']} files")
+    print(f"segments  {files['segments_encoded']} encoded, {files['segments_loaded']} from disk")
+    print(f"on disk   {engine['stored_segments']} segments, {engine['stored_bytes'] / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""From a document and a cursor to a request of the engine, and from its answer to a suggestion."""
+
+import itertools
+from dataclasses import dataclass
+
+from longllama_code.protocol import CompletionRequest, CompletionResult
+from lsp_server.documents import Snapshot
+from lsp_server.filters import Refusal, refuse_trigger, trim_overlap
+from lsp_server.settings import Settings
+
+_ids = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in a document, and who asked."""
+
+    snapshot: Snapshot
+    offset: int
+    automatic: bool
+
+    @property
+    def line_suffix(self) -> str:
+        """The text right of the cursor on its line."""
+        return self.snapshot.text[self.offset :].partition("\n")[0].rstrip("\r")
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """An answer, editor-neutral: text to insert at the cursor, or the reason for none."""
+
+    id: str
+    text: str
+    reason: str | None
+    result: CompletionResult | None
+
+
+def refuse(cursor: Cursor, settings: Settings) -> Refusal | None:
+    """Why no suggestion is made here, by the settings and the place; None if one is."""
+    if not settings.enable:
+        return "disabled"
+    if not settings.language_enabled(cursor.snapshot.language):
+        return "language_disabled"
+    return refuse_trigger(
+        automatic=cursor.automatic,
+        auto_mode=settings.trigger.mode == "auto",
+        line_suffix=cursor.line_suffix,
+        max_line_suffix=settings.trigger.max_line_suffix,
+    )
+
+
+def build_request(cursor: Cursor, path: str, settings: Settings) -> CompletionRequest:
+    """What the engine is asked; ``path`` is the file's name in memory."""
+    text = well_formed(cursor.snapshot.text[: cursor.offset])
+    return CompletionRequest(
+        path=path,
+        prefix=text,
+        suffix=well_formed(cursor.snapshot.text[cursor.offset :]),
+        max_tokens=settings.completion.max_tokens,
+        multiline=settings.completion.multiline,
+        timeout_ms=settings.completion.timeout_ms,
+    )
+
+
+def to_suggestion(result: CompletionResult, cursor: Cursor) -> Suggestion:
+    """What is shown of the engine's answer."""
+    text = trim_overlap(result.text, cursor.line_suffix)
+    reason = None if text else result.empty_reason or "repeats_line"
+    return Suggestion(f"s{next(_ids)}", text, reason, result)
+
+
+def no_suggestion(reason: str) -> Suggestion:
+    """An empty answer with its reason."""
+    return Suggestion(f"s{next(_ids)}", "", reason, None)
+
+
+def well_formed(text: str) -> str:
+    """The text with each lone surrogate, which a client may send, as one replacement character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,44 @@
+"""``longllama-lsp demo``: a cursor whose answer stands in another file.
+
+The cursor is in a file that does not exist on disk: a document opened with the text below, as an
+editor would with a new file.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lsp_server.documents import Document
+from lsp_server.headless import headless
+from lsp_server.terminal import Terminal
+
+CURSOR_FILE = "scratch.py"
+CURSOR_TEXT = '''from lsp_server.headless import headless
+
+
+'''
+
+
+async def run_demo(root: Path, settings: dict[str, Any]) -> int:
+    """Index ``root``, complete at the cursor, show what came of it; the exit code."""
+    terminal = Terminal()
+    started = time.perf_counter()
+    path = root.absolute() / CURSOR_FILE
+    async with headless(root, settings, terminal.progress) as client:
+        terminal.say(f"Taking {client.root.name} into the model's memory …")
+        await client.wait_until_indexed()
+        terminal.end_progress()
+        status = await client.status()
+        files = status["files"]
+        terminal.say(
+            f"{files['in_memory']} files, {files['tokens']:,} tokens in memory "
+            f"({files['segments_encoded']} segments encoded, {files['segments_loaded']} from disk) "
+            f"after {time.perf_counter() - started:.1f} s\n"
+        )
+        document = Document("", "python", 1, CURSOR_TEXT)
+        uri = client.open(path, CURSOR_TEXT)
+        position = document.position(len(CURSOR_TEXT), "utf-32")
+        suggestion = await client.complete(uri, position)
+        terminal.ghost(Path(CURSOR_FILE), CURSOR_TEXT, len(CURSOR_TEXT), suggestion)
+        terminal.why(await client.explain())
+    return 0 if suggestion else 1

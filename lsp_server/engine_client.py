@@ -1,0 +1,226 @@
+"""The server's side of the engine process: start it, ask it, start it again when it dies.
+
+Callers see plain values and three states: loading, ready, failed. A crash is a return to loading;
+``on_ready`` fires after every start, so that the memory can be filled again (from disk).
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.client import JsonRPCClient
+
+from longllama_code.protocol import (
+    CompletionRequest,
+    CompletionResult,
+    EngineStatus,
+    RememberResult,
+)
+from lsp_server.processes import connect_stdio
+from lsp_server.rpc import (
+    COMPLETE,
+    FAILED,
+    FORGET,
+    READY,
+    REMEMBER,
+    STATUS,
+    EngineProtocol,
+    engine_converter,
+    from_plain,
+    to_plain,
+)
+
+logger = logging.getLogger(__name__)
+
+BACK_OFF_S = (0.1, 1.0, 5.0, 30.0)
+STABLE_AFTER_S = 60.0
+
+
+class EngineState(str, Enum):
+    """Whether the engine can be asked."""
+
+    STOPPED = "stopped"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class EngineGone(Exception):  # noqa: N818 - a state of the engine, not a fault of the caller
+    """The engine died, or has no model; the message says which."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How to start the engine."""
+
+    model: str = "mini"
+    cache_dir: Path | None = None
+    persist: bool = True
+    threads: int = 0
+
+    def command(self) -> list[str]:
+        """The command line."""
+        command = [sys.executable, "-m", "lsp_server.engine_process", "--model", self.model]
+        command += ["--threads", str(self.threads)]
+        if self.cache_dir is not None:
+            command += ["--cache-dir", str(self.cache_dir)]
+        return command if self.persist else [*command, "--no-persist"]
+
+
+class _Connection(JsonRPCClient):
+    """One engine process."""
+
+    def __init__(self, client: "EngineClient") -> None:
+        super().__init__(EngineProtocol, engine_converter)
+        self._client = client
+        # pygls marks the functions that it registers, which bound methods do not allow.
+        self.feature(READY)(lambda params: client.handle_ready(params))
+        self.feature(FAILED)(lambda params: client.handle_failed(params))
+
+    async def server_exit(self, server: asyncio.subprocess.Process) -> None:
+        """Tell the owner that the process is gone."""
+        self._client.handle_exit(self, server.returncode)
+
+
+class EngineClient:
+    """Owns the engine process. Lives on the event loop; every method belongs to it."""
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        on_ready: Callable[[], None],
+        on_state: Callable[[EngineState, str], None],
+    ) -> None:
+        self._options = options
+        self._on_ready, self._on_state = on_ready, on_state
+        self._connection: _Connection | None = None
+        self._ready = asyncio.Event()
+        self._n_crashes = 0
+        self._started_at = 0.0
+        self._restart: asyncio.Task[None] | None = None
+        self.state = EngineState.STOPPED
+        self.message = ""
+        self.n_restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while there is one."""
+        process = self._connection._server if self._connection else None
+        return process.pid if process and process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start the process; the model loads while this returns."""
+        self._enter(EngineState.LOADING, f"loading {self._options.model}")
+        self._started_at = asyncio.get_running_loop().time()
+        connection = self._connection = _Connection(self)
+        await connect_stdio(connection, *self._options.command())
+
+    async def stop(self) -> None:
+        """End the process; requests in flight fail."""
+        connection, self._connection = self._connection, None
+        if self._restart is not None:
+            self._restart.cancel()
+        self._enter(EngineState.STOPPED, "")
+        if connection is not None and connection._server is not None:
+            if connection._server.returncode is None:
+                connection._server.kill()
+            await connection.stop()
+
+    async def remember(self, path: str, text: str) -> RememberResult:
+        """Have a file taken into memory.
+
+        Raises:
+            EngineGone: the engine died before it was done.
+        """
+        answer = await self._ask(REMEMBER, {"path": path, "text": text})
+        return from_plain(answer, RememberResult)
+
+    async def forget(self, paths: list[str]) -> None:
+        """Have files taken out of memory."""
+        await self._ask(FORGET, {"paths": paths})
+
+    async def complete(self, request: CompletionRequest) -> CompletionResult:
+        """A suggestion. Cancelling the caller cancels the work.
+
+        Raises:
+            EngineGone: the engine died before it answered.
+        """
+        return from_plain(await self._ask(COMPLETE, to_plain(request)), CompletionResult)
+
+    async def status(self) -> EngineStatus:
+        """What the engine holds."""
+        return from_plain(await self._ask(STATUS, {}), EngineStatus)
+
+    async def wait_ready(self) -> None:
+        """Wait until the engine can be asked, however often it must be started."""
+        await self._ready.wait()
+
+    def handle_ready(self, params: dict[str, Any]) -> None:
+        """The model is loaded."""
+        logger.info("engine ready: %s", params.get("model"))
+        self._ready.set()
+        self._enter(EngineState.READY, "")
+        self._on_ready()
+
+    def handle_failed(self, params: dict[str, Any]) -> None:
+        """The model cannot be loaded; starting again would not help."""
+        self._enter(EngineState.FAILED, str(params["message"]))
+
+    def handle_exit(self, connection: JsonRPCClient, returncode: int | None) -> None:
+        """The process ended by itself: start it again, with growing patience."""
+        if connection is not self._connection:
+            return
+        self._connection = None
+        self._ready.clear()
+        now = asyncio.get_running_loop().time()
+        self._n_crashes = 1 if now - self._started_at > STABLE_AFTER_S else self._n_crashes + 1
+        if self._n_crashes > len(BACK_OFF_S):
+            self._enter(EngineState.FAILED, f"the engine ended {self._n_crashes} times in a row")
+            return
+        logger.warning("the engine ended with %s; it is started again", returncode)
+        self._enter(EngineState.LOADING, "the engine ended unexpectedly and is started again")
+        self._restart = asyncio.create_task(self._start_after(BACK_OFF_S[self._n_crashes - 1]))
+
+    async def _start_after(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        self.n_restarts += 1
+        await self.start()
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> Any:
+        connection = self._connection
+        if connection is None or self.state is EngineState.FAILED:
+            raise EngineGone(self.message or "the engine is not running")
+        request_id = f"{method}-{id(params)}-{asyncio.get_running_loop().time()}"
+        answer = asyncio.wrap_future(
+            connection.protocol.send_request(method, params, msg_id=request_id)
+        )
+        try:
+            # Shielded: a late answer to a future that was cancelled is an error to pygls.
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            answer.add_done_callback(_ignore)
+            if not connection.stopped:
+                connection.protocol.notify(
+                    types.CANCEL_REQUEST, types.CancelParams(id=request_id)
+                )
+            raise
+        except RuntimeError as error:  # pygls' word for a process that ended
+            raise EngineGone(str(error)) from error
+
+    def _enter(self, state: EngineState, message: str) -> None:
+        self.state, self.message = state, message
+        if state is not EngineState.READY:
+            self._ready.clear()
+        self._on_state(state, message)
+
+
+def _ignore(answer: "asyncio.Future[Any]") -> None:
+    """Take note of an answer nobody waits for."""
+    if not answer.cancelled():
+        answer.exception()

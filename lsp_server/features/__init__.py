@@ -1,0 +1,1 @@
+"""What the server does for each family of LSP messages: decode, ask the session, encode."""

@@ -1,0 +1,50 @@
+"""Which cursors are worth a suggestion, and what of a suggestion is worth showing.
+
+Pure functions of texts. Every refusal has a reason code, shown in status and logs.
+"""
+
+from typing import Literal
+
+Refusal = Literal["disabled", "language_disabled", "manual_mode", "inside_line"]
+
+CLOSERS = frozenset(")]}>\"'`,;: \t")
+
+
+def refuse_trigger(
+    *, automatic: bool, auto_mode: bool, line_suffix: str, max_line_suffix: int
+) -> Refusal | None:
+    """Why an automatic request is not worth a suggestion; None if it is."""
+    if not automatic:
+        return None
+    if not auto_mode:
+        return "manual_mode"
+    rest = line_suffix.strip()
+    if len(rest) > max_line_suffix and not set(rest) <= CLOSERS:
+        return "inside_line"
+    # In the middle of a word, what follows would have to be written again.
+    return "inside_line" if line_suffix[:1].isalnum() or line_suffix[:1] == "_" else None
+
+
+def trim_overlap(text: str, line_suffix: str) -> str:
+    """A suggestion without the end that the rest of the line already has.
+
+    Example: ``get(key))`` before ``)`` becomes ``get(key)``; before an empty line end, nothing
+    changes.
+    """
+    suffix = line_suffix.rstrip()
+    if not suffix or "\n" in text:
+        return text
+    for length in range(min(len(text), len(suffix)), 0, -1):
+        if text.endswith(suffix[:length]) and not _opens(text[: len(text) - length], suffix[:length]):
+            return text[: len(text) - length]
+    return text
+
+
+def _opens(kept: str, removed: str) -> bool:
+    """Whether removing a closer would leave a bracket open that the suggestion itself opened."""
+    pairs = {")": "(", "]": "[", "}": "{"}
+    return any(
+        kept.count(opener) > kept.count(closer)
+        for closer, opener in pairs.items()
+        if closer in removed
+    )

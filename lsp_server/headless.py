@@ -1,0 +1,143 @@
+"""A client without an editor: starts the real server as an editor would, and asks it.
+
+Used by ``complete``, ``demo`` and ``status``, by the benchmarks, and by whoever tests a client.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.client import LanguageClient
+
+from lsp_server import __version__
+from lsp_server.convert import uri_of
+from lsp_server.documents import Position
+from lsp_server.features.status import EXPLAIN, STATUS, WAIT
+from lsp_server.processes import connect_stdio
+from lsp_server.workspace import language_of
+
+Json = dict[str, Any]
+
+
+class HeadlessClient(LanguageClient):
+    """An LSP client of one server process."""
+
+    def __init__(self, root: Path, settings: Json, on_status: Callable[[Json], None]) -> None:
+        super().__init__("longllama-headless", __version__)
+        self.root = root
+        self.warnings: list[str] = []
+        self._settings = settings
+
+        @self.feature("longllama/didChangeStatus")
+        def status_changed(params: Any) -> None:
+            on_status(plain(params))
+
+        @self.feature(types.WINDOW_SHOW_MESSAGE)
+        def show_message(params: types.ShowMessageParams) -> None:
+            self.warnings.append(params.message)
+
+    async def begin(self) -> types.InitializeResult:
+        """The handshake."""
+        folder = types.WorkspaceFolder(uri_of(self.root), self.root.name)
+        result = await self.initialize_async(
+            types.InitializeParams(
+                capabilities=_capabilities(),
+                initialization_options=self._settings,
+                workspace_folders=[folder],
+                root_uri=folder.uri,
+            )
+        )
+        self.initialized(types.InitializedParams())
+        return result
+
+    async def ask(self, method: str, **params: Any) -> Any:
+        """One of our own requests, its answer as plain values."""
+        return plain(await self.protocol.send_request_async(method, params))
+
+    async def wait_until_indexed(self) -> Json:
+        """Wait for the repository to be in memory; the status then.
+
+        Raises:
+            RuntimeError: the engine failed; the message says why.
+        """
+        while True:
+            status: Json = await self.ask(WAIT)
+            if status["phase"] == "failed":
+                raise RuntimeError(status["message"])
+            if status["phase"] in ("ready", "paused", "off"):
+                return status
+            await asyncio.sleep(0.05)
+
+    async def status(self) -> Json:
+        """The server's status."""
+        return await self.ask(STATUS)
+
+    async def explain(self) -> Json | None:
+        """Where the last suggestion came from."""
+        return await self.ask(EXPLAIN)
+
+    def open(self, path: Path, text: str | None = None) -> str:
+        """Open a document, with its text on disk unless another is given; its URI."""
+        uri = uri_of(path)
+        text = path.read_text("utf-8") if text is None else text
+        language = language_of(path.name) or "plaintext"
+        item = types.TextDocumentItem(uri, language, 1, text)
+        self.text_document_did_open(types.DidOpenTextDocumentParams(item))
+        return uri
+
+    async def complete(self, uri: str, position: Position) -> str:
+        """The suggestion at a position, as if the user had asked for it; empty if none."""
+        answer = await self.text_document_inline_completion_async(
+            types.InlineCompletionParams(
+                context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Invoked),
+                text_document=types.TextDocumentIdentifier(uri),
+                position=types.Position(position.line, position.character),
+            )
+        )
+        items = answer.items if isinstance(answer, types.InlineCompletionList) else answer or []
+        texts = [item.insert_text for item in items]
+        return str(texts[0]) if texts else ""
+
+
+@asynccontextmanager
+async def headless(
+    root: Path,
+    settings: Json | None = None,
+    on_status: Callable[[Json], None] = lambda _: None,
+    command: list[str] | None = None,
+) -> AsyncIterator[HeadlessClient]:
+    """A client connected to a server of its own over stdio, from handshake to shutdown."""
+    client = HeadlessClient(root.absolute(), settings or {}, on_status)
+    await connect_stdio(client, *(command or [sys.executable, "-m", "lsp_server"]))
+    try:
+        await client.begin()
+        yield client
+    finally:
+        if not client.stopped:
+            await client.shutdown_async(None)
+            client.exit(None)
+        await client.stop()
+
+
+def plain(value: Any) -> Any:
+    """pygls' objects for messages that it does not know, as dictionaries and lists."""
+    if hasattr(value, "_asdict"):
+        return {key: plain(item) for key, item in value._asdict().items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def _capabilities() -> types.ClientCapabilities:
+    return types.ClientCapabilities(
+        general=types.GeneralClientCapabilities(
+            position_encodings=[types.PositionEncodingKind.Utf32]
+        ),
+        text_document=types.TextDocumentClientCapabilities(
+            inline_completion=types.InlineCompletionClientCapabilities()
+        ),
+    )
