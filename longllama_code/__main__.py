@@ -1,0 +1,68 @@
+"""``longllama``: pull a model, complete in one process without a server, list models."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from longllama_code import __version__
+from longllama_code.catalog import CATALOG, pull
+from longllama_code.errors import LongLlamaError
+from longllama_code.protocol import CompletionRequest
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except LongLlamaError as error:
+        print(f"longllama: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="longllama", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    fetch = commands.add_parser("pull", help="fetch a model and convert it, once")
+    fetch.add_argument("model", nargs="?", default="mini", help="its name (%(default)s)")
+    fetch.set_defaults(run=_pull)
+    models = commands.add_parser("models", help="list the models that have a name")
+    models.set_defaults(run=_models)
+    complete = commands.add_parser("complete", help="complete a text from stdin")
+    complete.add_argument("--model", default="mini", help="name or folder (%(default)s)")
+    complete.add_argument("--remember", type=Path, nargs="*", default=[], metavar="FILE")
+    complete.add_argument("--path", default="stdin.py", help="the text's file name (%(default)s)")
+    complete.add_argument("--max-tokens", type=int, default=48)
+    complete.set_defaults(run=_complete)
+    return parser
+
+
+def _pull(options: argparse.Namespace) -> int:
+    folder = pull(options.model, lambda step, share: print(f"{100 * share:3.0f} % {step}", flush=True))
+    print(f"{options.model} is in {folder}")
+    return 0
+
+
+def _models(_: argparse.Namespace) -> int:
+    for spec in CATALOG.values():
+        print(f"{spec.name:8} {spec.summary}")
+    return 0
+
+
+def _complete(options: argparse.Namespace) -> int:
+    from longllama_code.generation.engine import Engine
+
+    engine = Engine.open(options.model)
+    for path in options.remember:
+        for _ in engine.remember(path.as_posix(), path.read_text("utf-8")):
+            pass
+    request = CompletionRequest(options.path, sys.stdin.read(), "", max_tokens=options.max_tokens)
+    print(engine.complete(request, lambda: False).text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
