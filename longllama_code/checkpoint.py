@@ -4,9 +4,12 @@ No code of a checkpoint runs (``auto_map`` is ignored) and no pickle beyond tens
 """
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import PreTrainedConfig
 
 from longllama_code.config import LongLlamaConfig
@@ -24,9 +27,14 @@ def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
         CheckpointError: the folder holds no configuration of a Llama-shaped model.
     """
     if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{folder} has no config.json. Name a folder that holds a checkpoint.")
-    fields, _ = PreTrainedConfig.get_config_dict(folder)
-    model_type = fields.pop("model_type", None)
+        raise CheckpointError(
+            f"{folder} has no config.json. Name a folder that holds a checkpoint."
+        )
+    try:
+        fields, _ = PreTrainedConfig.get_config_dict(folder)
+        model_type = fields.pop("model_type", None)
+    except (OSError, TypeError) as error:
+        raise CheckpointError(f"{folder / 'config.json'} is no configuration: {error}") from error
     if model_type not in ("longllama", *PLAIN_LLAMA):
         raise CheckpointError(
             f"{folder / 'config.json'} names model_type {model_type!r}; this package loads "
@@ -34,7 +42,10 @@ def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
         )
     for ignored in ("auto_map", "architectures", "transformers_version"):
         fields.pop(ignored, None)
-    return LongLlamaConfig(**{**fields, **overrides})
+    try:
+        return LongLlamaConfig(**{**fields, **overrides})
+    except StrictDataclassError as error:
+        raise CheckpointError(f"{folder / 'config.json'} contradicts itself: {error}") from error
 
 
 def load_model(
@@ -59,14 +70,33 @@ def load_model(
         raise CheckpointError(f"{folder} has no weights ({' or '.join(WEIGHTS)}).")
     try:
         model, loading = LongLlamaForCausalLM.from_pretrained(
-            folder, config=config, dtype=dtype, output_loading_info=True, weights_only=True
+            folder,
+            config=config,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # to name them below
+            weights_only=True,
         )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{folder} could not be read: {error}") from error
-    if loading["missing_keys"]:
-        names = sorted(loading["missing_keys"])
+    except UnpicklingError as error:  # its message proposes to run the code after all
         raise CheckpointError(
-            f"{folder} lacks {len(names)} weights, the first of them {names[0]!r}; "
-            "the checkpoint is incomplete or its config.json belongs to another model."
-        )
+            f"a .bin file in {folder} holds more than tensors, and code of a checkpoint is never "
+            "run. Convert it to safetensors where you trust it."
+        ) from error
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} could not be read: {error}") from error
+    _check_complete(folder, loading)
     return cast("LongLlamaForCausalLM", model).to(device).eval()
+
+
+def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
+    """Every weight came from the checkpoint; transformers would go on with random ones."""
+    remedy = "the checkpoint is incomplete or its config.json belongs to another model."
+    if missing := sorted(loading["missing_keys"]):
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} weights, the first of them {missing[0]!r}; {remedy}"
+        )
+    if mismatched := sorted(loading["mismatched_keys"]):
+        name, found, wanted = mismatched[0]
+        raise CheckpointError(
+            f"{folder} has {name!r} of shape {(*found,)}, not {(*wanted,)}; {remedy}"
+        )

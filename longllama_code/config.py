@@ -4,7 +4,7 @@ Source: the published ``configuration_longllama.py`` (names and defaults of the 
 ``last_context_length`` and ``torch_attention``); ``mem_heads`` and ``qkv_bias`` are ours.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, LlamaConfig
@@ -42,14 +42,9 @@ class LongLlamaConfig(LlamaConfig):
     """Biases on the query, key and value projections alone (Qwen2)."""
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Refuse what a LongLLaMA checkpoint cannot mean, then let Llama's rules apply."""
-        if (scaling := kwargs.get("rope_scaling")) is not None and self.mem_layers:
-            raise ConfigError(
-                f"rope_scaling is {scaling!r} beside mem_layers {list(self.mem_layers)}: a LongLLaMA "
-                "checkpoint reaches beyond its window through memory, not through scaled rotation. "
-                "Set rope_scaling to null in config.json."
-            )
+        """Let Llama's rules apply, then refuse what a LongLLaMA checkpoint cannot mean."""
         super().__post_init__(**kwargs)
+        self._check_rotation()
         self._check_memory()
 
     def memory_heads(self, layer_idx: int) -> tuple[int, ...]:
@@ -70,7 +65,19 @@ class LongLlamaConfig(LlamaConfig):
         """The most tokens of local context."""
         return self.max_position_embeddings
 
+    def _check_rotation(self) -> None:
+        """``rope_scaling`` of a ``config.json`` has become a part of ``rope_parameters`` by now."""
+        scaling = cast("dict[str, Any]", self.rope_parameters)
+        if self.mem_layers and scaling["rope_type"] != "default":
+            raise ConfigError(
+                f"rope_scaling is {scaling!r} beside mem_layers {list(self.mem_layers)}: a "
+                "LongLLaMA checkpoint reaches beyond its window through memory, not through scaled "
+                "rotation. Set rope_scaling to null in config.json."
+            )
+
     def _check_memory(self) -> None:
+        if len(set(self.mem_layers)) < len(self.mem_layers):
+            raise ConfigError(f"mem_layers is {list(self.mem_layers)}; name each layer once.")
         for layer in self.mem_layers:
             if not 0 <= layer < self.num_hidden_layers:
                 raise ConfigError(
@@ -91,22 +98,24 @@ class LongLlamaConfig(LlamaConfig):
         grouping = self.mem_attention_grouping
         if grouping is not None and (len(grouping) != 2 or min(grouping) < 1):
             raise ConfigError(
-                f"mem_attention_grouping is {grouping!r}; give two positive numbers, (heads, queries)."
+                f"mem_attention_grouping is {grouping!r}; give two positive numbers, "
+                "(heads, queries)."
             )
 
     def _check_heads(self) -> None:
         if self.mem_heads is None:
             return
-        if sorted(map(int, self.mem_heads)) != sorted(self.mem_layers):
+        if self.mem_heads.keys() != set(map(str, self.mem_layers)):
             raise ConfigError(
-                f"mem_heads names layers {sorted(map(int, self.mem_heads))}, mem_layers "
+                f"mem_heads names layers {sorted(self.mem_heads)}, mem_layers "
                 f"{sorted(self.mem_layers)}; both must name the same layers."
             )
         for layer, heads in self.mem_heads.items():
-            if not heads or not all(0 <= head < self.n_kv_heads for head in heads):
+            chosen = set(heads)
+            if not heads or len(chosen) < len(heads) or not chosen <= {*range(self.n_kv_heads)}:
                 raise ConfigError(
                     f"mem_heads of layer {layer} are {heads}; name at least one key-value head "
-                    f"from 0 to {self.n_kv_heads - 1}."
+                    f"from 0 to {self.n_kv_heads - 1}, and each once."
                 )
 
 

@@ -45,12 +45,21 @@ class Completer:
         """
         started = time.perf_counter()
         deadline = started + request.timeout_ms / 1000
-        room = self._window - request.max_tokens - 1
+        max_tokens = min(request.max_tokens, self._window // 2)
+        room = self._window - max_tokens - 1
         prompt = build_prompt(request.path, request.prefix, self._tokenizer, room)
         view = self._view(request)
-        reused = self._decoder.prefill(prompt.ids, view, should_stop)
+        try:
+            reused = self._decoder.prefill(
+                prompt.ids, view, lambda: should_stop() or time.perf_counter() >= deadline
+            )
+        except Cancelled:
+            if time.perf_counter() < deadline:
+                raise
+            timings = Timings(1000 * (time.perf_counter() - started), prompt_tokens=len(prompt.ids))
+            return CompletionResult("", "deadline", timings, empty_reason="deadline")
         prefilled = time.perf_counter()
-        writer = _Writer(self._tokenizer, self._healer, prompt, request)
+        writer = _Writer(self._tokenizer, self._healer, prompt, request, max_tokens)
         for token in self._decoder.steps(prompt.ids[-1], view, writer.choose):
             if should_stop():
                 raise Cancelled("the request was withdrawn while its answer was written")
@@ -71,9 +80,7 @@ class Completer:
             return None
         start = anchor(request.prefix)
         text = request.prefix + request.suffix
-        return MemoryView(
-            self._memory, LocalText(request.path, text, start, len(request.prefix))
-        )
+        return MemoryView(self._memory, LocalText(request.path, text, start, len(request.prefix)))
 
 
 class _Writer:
@@ -85,12 +92,14 @@ class _Writer:
         healer: TokenHealer,
         prompt: Prompt,
         request: CompletionRequest,
+        max_tokens: int,
     ) -> None:
         self._tokenizer, self._healer = tokenizer, healer
         self._decoder = IncrementalDecoder(tokenizer)
         self._rule: StopRule = stop_rule(request.prefix, request.suffix, request.multiline)
-        self._max_tokens = request.max_tokens
-        self._owed = prompt.healed.encode("utf-8", "surrogatepass")
+        self._max_tokens = max_tokens
+        # As the tokenizer spells it: a character without bytes of its own has become U+FFFD.
+        self._owed = tokenizer.decode(tokenizer.encode(prompt.healed)).encode()
         self._skip = len(prompt.healed)
         self._text = ""
         self.n_tokens = 0

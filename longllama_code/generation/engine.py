@@ -15,7 +15,7 @@ from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
 from longllama_code.generation.models import LoadedModel, load
 from longllama_code.memory.encoder import SegmentEncoder, path_header
-from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
+from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segment import EncodedSegment
 from longllama_code.memory.store import SegmentStore
 from longllama_code.protocol import (
@@ -82,22 +82,17 @@ class Engine:
         The former version stays until the new one is complete. Closing the generator early leaves
         the former in place.
         """
-        header, counts, added = path_header(path), _Counts(), set[str]()
-        segments: list[RememberedSegment] = []
-        try:
-            for piece in self._encoder.cut(text):
-                segment_id, came = self._make_resident(header, text[piece.start : piece.end])
-                added.add(segment_id)
-                counts += came
-                segments.append(self._memory.placed(segment_id, piece))
-                yield
-            self._memory.replace(RememberedFile(path, text, tuple(segments)))
-        finally:
-            self._memory.discard(added)
+        header, counts = path_header(path), _Counts()
+        pieces = self._encoder.cut(text)
+        fresh: dict[str, EncodedSegment] = {}
+        for piece in pieces:
+            counts += self._take(header, text[piece.start : piece.end], fresh)[1]
+            yield
+        # Once more: between two yields, a segment that was in memory may have been forgotten.
+        ids = [self._take(header, text[piece.start : piece.end], fresh)[0] for piece in pieces]
+        self._memory.replace(path, text, list(zip(ids, pieces, strict=True)), fresh)
         n_tokens = self._memory.n_tokens(path)
-        return RememberResult(
-            path, n_tokens, len(segments), counts.encoded, counts.loaded, counts.kept
-        )
+        return RememberResult(path, n_tokens, len(ids), counts.encoded, counts.loaded, counts.kept)
 
     def forget(self, path: str) -> bool:
         """Take a file out of memory; False where it was not there. The store keeps its segments."""
@@ -114,7 +109,7 @@ class Engine:
     def status(self) -> EngineStatus:
         """What is in memory, and where it came from."""
         model, rows = self._loaded.model, self._memory.rows
-        n_stored, _, stored_bytes = self._store.totals() if self._store else (0, 0, 0)
+        n_stored, _, stored_bytes = self._stored_totals()
         return EngineStatus(
             model=self._loaded.name,
             device=str(model.device),
@@ -136,19 +131,28 @@ class Engine:
         if self._store is not None:
             self._store.close()
 
-    def _make_resident(self, header: str, text: str) -> tuple[str, _Counts]:
-        """Bring a segment into memory by the shortest way."""
+    def _take(
+        self, header: str, text: str, fresh: dict[str, EncodedSegment]
+    ) -> tuple[str, _Counts]:
+        """The id of a segment; what memory does not hold yet is added to ``fresh``."""
         segment_id = self._encoder.identity(header, text)
-        if segment_id in self._memory:
+        if segment_id in self._memory or segment_id in fresh:
             return segment_id, _Counts(kept=1)
         segment = self._stored(segment_id)
         came = _Counts(loaded=1)
         if segment is None:
             segment, came = self._encoder.encode(header, text), _Counts(encoded=1)
             self._keep(segment)
-        self._memory.add(segment)
+        fresh[segment_id] = segment
         self._counts += came
         return segment_id, came
+
+    def _stored_totals(self) -> tuple[int, int, int]:
+        try:
+            return self._store.totals() if self._store else (0, 0, 0)
+        except StoreError as error:
+            self._lose_store(error)
+            return 0, 0, 0
 
     def _stored(self, segment_id: str) -> EncodedSegment | None:
         try:
@@ -166,4 +170,5 @@ class Engine:
     def _lose_store(self, error: Exception) -> None:
         """Go on in RAM: a full disk must not cost a suggestion."""
         logger.warning("memory is no longer kept on disk: %s", error)
+        self.close()
         self._store, self._store_problem = None, str(error)

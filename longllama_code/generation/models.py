@@ -49,7 +49,7 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
 
 
 def tiny_config() -> LongLlamaConfig:
-    """A LongLLaMA of two layers, one of them a memory layer with one of its two heads."""
+    """A LongLLaMA of three layers: one without memory, one with it in both heads, one in one."""
     return LongLlamaConfig(
         vocab_size=ByteTokenizer.vocab_size,
         hidden_size=64,
@@ -71,10 +71,12 @@ def tiny_config() -> LongLlamaConfig:
 
 def _tiny() -> LoadedModel:
     """The seeded random model: never downloaded, the same everywhere, good for testing clients."""
+    config = tiny_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(TINY_SEED)
-        model = LongLlamaForCausalLM(tiny_config()).eval()
-    fingerprint = hashlib.blake2b(f"tiny {TINY_SEED}".encode(), digest_size=8).hexdigest()
+        model = LongLlamaForCausalLM(config).eval()
+    identity = f"tiny {TINY_SEED} {config.to_json_string()}"
+    fingerprint = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
     return LoadedModel("tiny", model, ByteTokenizer(), fingerprint, _limits(model.config))
 
 
@@ -86,7 +88,9 @@ def _limits(config: LongLlamaConfig) -> Limits:
 def _fingerprint(folder: Path, salt: str) -> str:
     """A hash over what decides a segment's encoding; weights count by name, size and time."""
     digest = hashlib.blake2b(salt.encode(), digest_size=8)
-    digest.update(json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True).encode())
+    digest.update(
+        json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True).encode()
+    )
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
         stat = path.stat()
         digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode())

@@ -18,14 +18,14 @@ class StopRule:
     indent: int
     """Columns before the cursor on its line; a block stays at or right of it."""
     next_line: str
-    """The first line after the cursor's that is not blank, stripped."""
+    """The first line after the cursor's that is not blank, indented: an inner ``}`` is another."""
 
     def cut(self, text: str) -> tuple[str, StopReason] | None:
         """The finished suggestion, once ``text`` has passed its end; None while it may go on."""
         if "\n" not in text:
             return None
         if not self.multiline:
-            return text[: text.index("\n")], "line"
+            return text[: text.index("\n")].rstrip(), "line"
         complete, _, _ = text.rpartition("\n")
         lines = complete.split("\n")
         for number, line in enumerate(lines):
@@ -37,7 +37,7 @@ class StopRule:
     def _ends_before(self, lines: list[str], number: int, line: str) -> StopReason | None:
         if number == 0:
             return None
-        if self.next_line and line.strip() == self.next_line:
+        if self.next_line and line.rstrip() == self.next_line:
             return "repeats_suffix"
         if not line.strip():
             return "block" if not lines[number - 1].strip() else None
@@ -49,7 +49,7 @@ def stop_rule(prefix: str, suffix: str, multiline: bool) -> StopRule:
     """The rule for a cursor between two texts."""
     line = prefix[prefix.rfind("\n") + 1 :]
     rest_of_line, _, following = suffix.partition("\n")
-    next_lines = (candidate.strip() for candidate in following.split("\n", 20)[:20])
+    next_lines = (candidate.rstrip() for candidate in following.split("\n", 20)[:20])
     return StopRule(
         multiline=multiline and not line.strip() and not rest_of_line.strip(),
         indent=len(line),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
+from longllama_code.errors import ConfigError
 from longllama_code.memory.segment import EncodedSegment, page_offsets
 from longllama_code.memory.segmenter import Limits, Slice, cut
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -23,7 +24,11 @@ MIN_SINK_TOKENS = 4
 
 
 class SegmentEncoder:
-    """Segments of one model. Used by the thread that owns the model, alone."""
+    """Segments of one model. Used by the thread that owns the model, alone.
+
+    Raises:
+        ConfigError: the model has no memory layers.
+    """
 
     def __init__(
         self, model: LongLlamaForCausalLM, tokenizer: Tokenizer, fingerprint: str, limits: Limits
@@ -32,8 +37,15 @@ class SegmentEncoder:
         self._tokenizer = tokenizer
         self._limits = limits
         config = model.config
+        if not config.mem_layers:
+            raise ConfigError(
+                "the model has mem_layers [], so it cannot remember; name its memory layers in the "
+                "config.json of its folder."
+            )
         self._mem_dtype: torch.dtype = getattr(torch, config.mem_dtype)
-        self._heads = {layer: list(config.memory_heads(layer)) for layer in sorted(config.mem_layers)}
+        self._heads = {
+            layer: list(config.memory_heads(layer)) for layer in sorted(config.mem_layers)
+        }
         self._salt = f"{fingerprint}\0{ENCODER_VERSION}\0".encode()
 
     def cut(self, text: str) -> list[Slice]:
@@ -59,7 +71,9 @@ class SegmentEncoder:
             tuple(part[0, heads, len(sink) :] for part in encoded[layer])
             for layer, heads in self._heads.items()
         ]
-        keys, values = (torch.cat(part).to(self._mem_dtype).cpu() for part in zip(*pairs, strict=True))
+        keys, values = (
+            torch.cat(part).to(self._mem_dtype).cpu() for part in zip(*pairs, strict=True)
+        )
         return EncodedSegment(self.identity(header, text), keys, values, page_offsets(spans))
 
     def _sink(self, header: str) -> Sequence[int]:

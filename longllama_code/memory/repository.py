@@ -5,6 +5,7 @@ engine's business; what one completion sees of it is a ``MemoryView``.
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,25 +66,32 @@ class RepositoryMemory:
         """Where a layer's memory heads lie in the rows."""
         return self._heads[layer_idx]
 
-    def add(self, segment: EncodedSegment) -> None:
-        """Make a segment resident; ``replace`` with a file that has it must follow."""
-        if segment.id not in self._page_offsets:
-            self.rows.add(segment)
-            self._page_offsets[segment.id] = tuple(segment.page_offsets.tolist())
-
     def __contains__(self, segment_id: str) -> bool:
         return segment_id in self._page_offsets
 
-    def placed(self, segment_id: str, piece: Slice) -> RememberedSegment:
-        """A resident segment at its place in a file."""
-        return RememberedSegment(segment_id, piece, self._page_offsets[segment_id])
+    def replace(
+        self,
+        path: str,
+        text: str,
+        placed: Sequence[tuple[str, Slice]],
+        fresh: Mapping[str, EncodedSegment],
+    ) -> None:
+        """Put a file in place of its former version, at once: no completion sees half of either.
 
-    def replace(self, file: RememberedFile) -> None:
-        """Put a file, whose segments are resident, in place of its former version."""
-        former = self._files.pop(file.path, None)
-        self._files[file.path] = file
-        for segment_id in _ids(file):
-            self._hold(segment_id)
+        Args:
+            path: the file.
+            text: its text.
+            placed: ids of its segments, and where they stand in the text.
+            fresh: those of them that no file in memory holds yet.
+        """
+        for segment_id in {segment_id for segment_id, _ in placed}:
+            self._hold(segment_id, fresh)
+        segments = (
+            RememberedSegment(held, piece, self._page_offsets[held]) for held, piece in placed
+        )
+        file = RememberedFile(path, text, tuple(segments))
+        former = self._files.pop(path, None)
+        self._files[path] = file
         if former is not None:
             self._release(former)
 
@@ -94,28 +102,21 @@ class RepositoryMemory:
             self._release(file)
         return file is not None
 
-    def discard(self, segment_ids: set[str]) -> None:
-        """Remove those segments that no file holds: the encoding of their file was given up."""
-        for segment_id in segment_ids:
-            if segment_id in self and segment_id not in self._holders:
-                self._remove(segment_id)
-
-    def _hold(self, segment_id: str) -> None:
-        self._holders[segment_id] += 1
-        if self._holders[segment_id] == 1:
+    def _hold(self, segment_id: str, fresh: Mapping[str, EncodedSegment]) -> None:
+        if segment_id not in self:
+            self.rows.add(fresh[segment_id])
+            self._page_offsets[segment_id] = tuple(fresh[segment_id].page_offsets.tolist())
             self.state ^= int(segment_id, 16)
+        self._holders[segment_id] += 1
 
     def _release(self, file: RememberedFile) -> None:
         for segment_id in _ids(file):
             self._holders[segment_id] -= 1
             if not self._holders[segment_id]:
                 del self._holders[segment_id]
+                del self._page_offsets[segment_id]
+                self.rows.remove(segment_id)
                 self.state ^= int(segment_id, 16)
-                self._remove(segment_id)
-
-    def _remove(self, segment_id: str) -> None:
-        del self._page_offsets[segment_id]
-        self.rows.remove(segment_id)
 
 
 def _ids(file: RememberedFile) -> set[str]:

@@ -41,6 +41,7 @@ class MemoryRows:
         """Tokens that can be seen."""
         return len(self) - self._n_gap_rows
 
+    @torch.no_grad()
     def add(self, segment: EncodedSegment) -> None:
         """Append a segment's rows."""
         start = len(self)
@@ -75,6 +76,7 @@ class MemoryRows:
             visible[start:end] = False
         return visible
 
+    @torch.no_grad()
     def _close_gaps(self) -> None:
         spans = sorted(self._spans.items(), key=lambda item: item[1])
         keys, values = self._keys, self._values

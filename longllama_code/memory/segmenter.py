@@ -12,6 +12,8 @@ from dataclasses import dataclass
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 CLOSERS = frozenset(")]}>")
 TAB_WIDTH = 4
+MAX_INDENT = 80
+"""Columns; what is deeper counts as this deep, so that no text makes the recursion any deeper."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class _Line:
     closes: bool
 
 
-def cut(text: str, count_tokens: Callable[[list[str]], Sequence[int]], limits: Limits) -> list[Slice]:
+def cut(
+    text: str, count_tokens: Callable[[list[str]], Sequence[int]], limits: Limits
+) -> list[Slice]:
     """Slices that cover the whole text in order, none above the limit.
 
     Args:
@@ -62,6 +66,11 @@ def cut(text: str, count_tokens: Callable[[list[str]], Sequence[int]], limits: L
     return slices
 
 
+def line_at(text: str, offset: int) -> int:
+    """The line, counted from 0, of the character at an offset."""
+    return sum(line.end() <= offset for line in LINE.finditer(text))
+
+
 def _lines(text: str, count_tokens: Callable[[list[str]], Sequence[int]]) -> list[_Line]:
     matches = list(LINE.finditer(text))
     counts = count_tokens([match.group() for match in matches])
@@ -72,12 +81,12 @@ def _lines(text: str, count_tokens: Callable[[list[str]], Sequence[int]]) -> lis
 
 
 def _shape(line: str) -> tuple[int | None, bool]:
-    """Width of the indentation (None for a blank line), and whether the line only closes a block."""
+    """Width of the indentation (None for a blank line), and whether the line closes a block."""
     body = line.strip()
     if not body:
         return None, False
     indent = line[: len(line) - len(line.lstrip())].expandtabs(TAB_WIDTH)
-    return len(indent), body[0] in CLOSERS
+    return min(len(indent), MAX_INDENT), body[0] in CLOSERS
 
 
 def _pack(lines: list[_Line], first: int, last: int, limits: Limits) -> Iterator[tuple[int, int]]:
@@ -134,7 +143,7 @@ def _starts(lines: list[_Line], first: int, last: int) -> list[int]:
 
 
 def _cut_line(text: str, line: _Line, number: int, limits: Limits) -> Iterator[Slice]:
-    """Cut one line longer than a segment; no token is shorter than a byte, so bytes bound tokens."""
+    """Cut a line longer than a segment; no token is shorter than a byte: bytes bound tokens."""
     bytes_per_char = 1 if text.isascii() else 4
     step = max(1, limits.max_tokens // bytes_per_char)
     for start in range(line.start, line.end, step):

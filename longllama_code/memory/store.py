@@ -1,8 +1,9 @@
-"""Encoded segments on disk: immutable files named by their identity, and a manifest in SQLite.
+"""Encoded segments on disk: immutable files named by what they hold, and a manifest in SQLite.
 
 A segment enters the manifest only when its file is complete on disk, so a process killed at any
 point loses at most the segment in flight. A file that no longer matches its checksum is reported,
-dropped, and encoded again. Several processes may share one store.
+dropped, and encoded again. Several processes may share one store: as a file's name has its checksum
+too, no row of the manifest can come to name what another process wrote, were it off by one bit.
 """
 
 import hashlib
@@ -46,7 +47,10 @@ class SegmentStore:
         try:
             (folder / "segments").mkdir(parents=True, exist_ok=True, mode=0o700)
             self._manifest = sqlite3.connect(
-                folder / "manifest.sqlite", timeout=10, isolation_level=None, check_same_thread=False
+                folder / "manifest.sqlite",
+                timeout=10,
+                isolation_level=None,
+                check_same_thread=False,
             )
             self._manifest.execute("PRAGMA journal_mode=WAL")
             self._manifest.execute("PRAGMA synchronous=NORMAL")
@@ -59,12 +63,13 @@ class SegmentStore:
         row = self._execute("SELECT checksum FROM segments WHERE id = ?", segment_id).fetchone()
         if row is None:
             return None
+        path = self._path(segment_id, row[0])
         try:
-            data = self._path(segment_id).read_bytes()
+            data = path.read_bytes()
         except OSError:
             data = b""
         if _checksum(data) != row[0]:
-            self._drop_damaged(segment_id)
+            self._drop_damaged(segment_id, path)
             return None
         self._execute("UPDATE segments SET used_at = ? WHERE id = ?", time.time(), segment_id)
         return EncodedSegment(segment_id, **safetensors.torch.load(data))
@@ -81,11 +86,12 @@ class SegmentStore:
             "page_offsets": segment.page_offsets,
         }
         data = safetensors.torch.save({name: part.contiguous() for name, part in tensors.items()})
+        checksum = _checksum(data)
         try:
-            _write_whole(self._path(segment.id), data)
+            _write_whole(self._path(segment.id, checksum), data)
         except OSError as error:
             raise StoreError(f"{self._folder} cannot be written: {error}") from error
-        row = segment.id, segment.n_tokens, len(data), _checksum(data), time.time()
+        row = segment.id, segment.n_tokens, len(data), checksum, time.time()
         self._execute("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?)", *row)
 
     def __contains__(self, segment_id: str) -> bool:
@@ -94,7 +100,9 @@ class SegmentStore:
 
     def totals(self) -> tuple[int, int, int]:
         """Segments, tokens and bytes stored."""
-        query = "SELECT COUNT(*), COALESCE(SUM(n_tokens), 0), COALESCE(SUM(n_bytes), 0) FROM segments"
+        query = (
+            "SELECT COUNT(*), COALESCE(SUM(n_tokens), 0), COALESCE(SUM(n_bytes), 0) FROM segments"
+        )
         n_segments, n_tokens, n_bytes = self._execute(query).fetchone()
         return n_segments, n_tokens, n_bytes
 
@@ -102,14 +110,15 @@ class SegmentStore:
         """Let go of the manifest."""
         self._manifest.close()
 
-    def _path(self, segment_id: str) -> Path:
-        return self._folder / "segments" / segment_id[:2] / f"{segment_id}.safetensors"
+    def _path(self, segment_id: str, checksum: str) -> Path:
+        name = f"{segment_id}-{checksum}.safetensors"
+        return self._folder / "segments" / segment_id[:2] / name
 
-    def _drop_damaged(self, segment_id: str) -> None:
+    def _drop_damaged(self, segment_id: str, path: Path) -> None:
         self.n_damaged += 1
         logger.warning("stored segment %s is damaged; it will be encoded again", segment_id)
         self._execute("DELETE FROM segments WHERE id = ?", segment_id)
-        self._path(segment_id).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
     def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
         try:
@@ -121,7 +130,7 @@ class SegmentStore:
         self._manifest.execute("BEGIN IMMEDIATE")
         version = self._manifest.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
-            self._manifest.execute("ROLLBACK")
+            self._manifest.close()
             raise StoreError(
                 f"{self._folder} was written by a newer version (format {version}, known: "
                 f"{len(MIGRATIONS)}). Upgrade, or name another cache folder."

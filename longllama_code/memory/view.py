@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
 from longllama_code.memory.segment import PAGE_TOKENS
+from longllama_code.memory.segmenter import line_at
 from longllama_code.model.memory import MemoryOffer
 from longllama_code.protocol import Source
 
@@ -77,8 +77,9 @@ def _rows(memory: RepositoryMemory, segment: RememberedSegment, page: int) -> tu
 def _source(file: RememberedFile, segment: RememberedSegment, page: int, mass: float) -> Source:
     text = file.text[segment.piece.start : segment.piece.end]
     start, end = segment.page_offsets[page], segment.page_offsets[page + 1]
-    first = segment.piece.first_line + text.count("\n", 0, start) + 1
-    return Source(file.path, first, first + text.count("\n", start, max(start, end - 1)), mass)
+    before = segment.piece.first_line + 1
+    first, last = line_at(text, start), line_at(text, max(start, end - 1))
+    return Source(file.path, before + first, before + last, mass)
 
 
 def _repeated_pages(
@@ -110,10 +111,12 @@ def _as_remembered(local: LocalText, remembered: str) -> tuple[int, int]:
     same_start = _common_prefix(local.text, remembered)
     same_end = _common_prefix(local.text[same_start:][::-1], remembered[same_start:][::-1])
     edit_end, lag = len(local.text) - same_end, len(remembered) - len(local.text)
-    start = local.start if local.start <= same_start else max(same_start, local.start + lag)
-    if local.end <= same_start:
-        return start, local.end
-    return start, local.end + lag if local.end >= edit_end else len(remembered) - same_end
+    start, end = local.start, local.end
+    if start > same_start:
+        start = start + lag if start >= edit_end else same_start
+    if end > same_start:
+        end = end + lag if end >= edit_end else len(remembered) - same_end
+    return start, end
 
 
 def _common_prefix(one: str, other: str) -> int:

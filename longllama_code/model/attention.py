@@ -1,7 +1,7 @@
 """Attention with one softmax over the local context and whatever memory is offered.
 
-Source: FoT paper, section 3.1; ``modeling_longllama.py:LongLlamaAttention`` (masked scores are set
-to -1e6, softmax runs in float32). The scores of memory are computed apart from the local ones and
+Source: FoT paper, section 3.1; ``modeling_longllama.py:LongLlamaAttention`` (softmax runs in
+float32). The scores of memory are computed apart from the local ones and
 normalised together, so the keys and values of a large memory are never copied.
 """
 
@@ -13,10 +13,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import MemoryOffer, MemorySource
+from longllama_code.model.memory import MemoryOffer
 from longllama_code.model.rope import rotate, rotate_as_first
 
-MASKED_SCORE = -1e6
 MAX_SCORES = 1 << 24
 """Scores held at once where ``mem_attention_grouping`` is absent: 64 MB in float32."""
 
@@ -47,7 +46,7 @@ class LongLlamaAttention(nn.Module):
         first_scale: float,
         visible: Tensor,
         cache: LongLlamaCache | None,
-        memory: MemorySource | None,
+        offer: MemoryOffer | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Attend; also return this input's keys as first and values, each (B, G, S, D).
 
@@ -57,7 +56,7 @@ class LongLlamaAttention(nn.Module):
             first_scale: what rotating a key as if first multiplies it by.
             visible: bool (B, 1, S, L), which local keys a query may see.
             cache: the local context that came before, if any; this input is appended to it.
-            memory: what the memory heads see beyond it.
+            offer: what the memory heads see beyond it, if anything.
         """
         queries = self._heads(self.q_proj(hidden))
         as_first, values = self.keys_and_values(hidden, first_scale)
@@ -68,7 +67,6 @@ class LongLlamaAttention(nn.Module):
         local_values = values
         if cache is not None:
             keys, local_values = cache.append(self.layer_idx, keys, as_first, values)
-        offer = memory.offer(self.layer_idx) if memory is not None and self.mem_heads else None
         mixed = self._attend(queries, keys, local_values, visible, offer)
         return self.o_proj(mixed.transpose(1, 2).flatten(2)), as_first, values
 
@@ -86,7 +84,12 @@ class LongLlamaAttention(nn.Module):
         return as_first if first_scale == 1.0 else as_first / first_scale
 
     def _attend(
-        self, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor, offer: MemoryOffer | None
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        visible: Tensor,
+        offer: MemoryOffer | None,
     ) -> Tensor:
         """Mix values for (B, H, S, D) queries; heads with and without memory part ways here."""
         grouped = queries.unflatten(1, (keys.shape[1], -1))
@@ -104,7 +107,9 @@ class LongLlamaAttention(nn.Module):
         )
         return mixed.flatten(1, 2)
 
-    def _attend_local(self, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor) -> Tensor:
+    def _attend_local(
+        self, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor
+    ) -> Tensor:
         """Attention of (B, G, R, S, D) queries to the local context alone."""
         if not self.config.torch_attention:
             return softmax_attention(queries, keys, values, visible, None)
@@ -150,7 +155,8 @@ def softmax_attention(
 
     Args:
         queries: (B, G, R, S, D), R query heads for each key-value head.
-        keys: (B, G, L, D), as are values.
+        keys: (B, G, L, D).
+        values: (B, G, L, D).
         visible: bool (B, 1, S, L).
         offer: memory of the same heads, or None.
 
@@ -171,11 +177,18 @@ def softmax_attention(
 
 
 def _scores(queries: Tensor, keys: Tensor, visible: Tensor | None) -> Tensor:
-    """(B, G, R, S, D) · (B, G, K, D) → (B, G, R, S, K), scaled; what is not visible scores -1e6."""
+    """(B, G, R, S, D) · (B, G, K, D) → (B, G, R, S, K), scaled.
+
+    What is not visible scores lowest, not -inf: a row of padding, which sees nothing, stays finite.
+    """
     flat = queries.flatten(2, 3) * queries.shape[-1] ** -0.5
     scores = flat @ keys.to(queries.dtype).transpose(-1, -2)
     scores = scores.unflatten(2, queries.shape[2:4])
-    return scores if visible is None else scores.masked_fill(~visible[:, :, None], MASKED_SCORE)
+    return (
+        scores
+        if visible is None
+        else scores.masked_fill(~visible[:, :, None], torch.finfo(scores.dtype).min)
+    )
 
 
 def _mix(weights: Tensor, values: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ MIN_CAPACITY = 64
 class GrowingTensor:
     """Rows are appended into spare capacity that doubles, so n appends copy O(n), not O(n²).
 
-    While autograd records, appending concatenates instead: writing in place would break the graph.
+    While autograd records, appending concatenates instead: even where these rows need no gradient,
+    a product with them may have been saved, and must not change.
     """
 
     def __init__(self, dim: int) -> None:
@@ -28,7 +29,7 @@ class GrowingTensor:
     def append(self, new: Tensor) -> Tensor:
         """Append and return a view of everything."""
         length = self._length + new.shape[self._dim]
-        if new.requires_grad or (self._storage is not None and self._storage.requires_grad):
+        if torch.is_grad_enabled():
             self._storage = torch.cat((self.view(), new), self._dim) if self._length else new
         else:
             storage = self._reserve(new, length)

@@ -40,7 +40,11 @@ class LongLlamaCache(Cache):
         self.first_position: Tensor | None = None
         self.next_position: Tensor | None = None
         self.local_length = 0
-        self.seen_tokens = 0
+
+    @property
+    def seen_tokens(self) -> int:
+        """Tokens in the local context, and those that left it."""
+        return len(self.memory) + self.local_length
 
     @property
     def nbytes(self) -> int:
@@ -61,7 +65,6 @@ class LongLlamaCache(Cache):
             self.first_position = position_ids.min(dim=1, keepdim=True).values
         self.next_position = position_ids.max(dim=1, keepdim=True).values + 1
         self.local_length += n_tokens
-        self.seen_tokens += n_tokens
         assert self.first_position is not None
         return position_ids - self.first_position
 
@@ -83,7 +86,6 @@ class LongLlamaCache(Cache):
             for buffer in layer.buffers():
                 buffer.truncate(length)
         self.local_length = length
-        self.seen_tokens -= dropped
         if self.next_position is not None:
             self.next_position = self.next_position - dropped
 
@@ -132,8 +134,14 @@ class LongLlamaCache(Cache):
             self.next_position = self.next_position.index_select(0, rows)
 
     def crop(self, tokens_to_remove: int) -> None:
-        """Take back the last local tokens (a draft that was refused)."""
-        self.truncate(self.local_length - abs(tokens_to_remove))
+        """Take back the last ``-tokens_to_remove`` tokens, of a draft that was refused.
+
+        A positive number is, for earlier releases of transformers 5, the length to keep.
+        """
+        n_dropped = (
+            -tokens_to_remove if tokens_to_remove <= 0 else self.seen_tokens - tokens_to_remove
+        )
+        self.truncate(self.local_length - n_dropped)
 
     def reset(self) -> None:
         """Forget everything."""

@@ -8,7 +8,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.attention import LongLlamaAttention
 from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import MemorySource
+from longllama_code.model.memory import MemoryOffer
 
 
 class LongLlamaMLP(nn.Module):
@@ -44,11 +44,11 @@ class LongLlamaDecoderLayer(GradientCheckpointingLayer):
         first_scale: float,
         visible: Tensor,
         cache: LongLlamaCache | None,
-        memory: MemorySource | None,
+        offer: MemoryOffer | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As ``LongLlamaAttention.forward``, with the whole layer's output."""
         attended, as_first, values = self.self_attn(
-            self.input_layernorm(hidden), rotation, first_scale, visible, cache, memory
+            self.input_layernorm(hidden), rotation, first_scale, visible, cache, offer
         )
         hidden = hidden + attended
         return hidden + self.mlp(self.post_attention_layernorm(hidden)), as_first, values

@@ -25,9 +25,12 @@ class LongLlamaPreTrainedModel(PreTrainedModel):
     config_class = LongLlamaConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["LongLlamaDecoderLayer"]
-    _skip_keys_device_placement = ["past_key_values", "memory"]
-    _keys_to_ignore_on_load_unexpected = [r"rotary_emb\.inv_freq", r"decoder\.version"]
+    _no_split_modules = ["LongLlamaDecoderLayer"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values", "memory"]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
+        r"rotary_emb\.inv_freq",
+        r"decoder\.version",
+    ]
     _supports_sdpa = True
 
 
@@ -38,7 +41,8 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
-            LongLlamaDecoderLayer(config, layer_idx) for layer_idx in range(config.num_hidden_layers)
+            LongLlamaDecoderLayer(config, layer_idx)
+            for layer_idx in range(config.num_hidden_layers)
         )
         self.norm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.rotary = Rotary(config)
@@ -80,9 +84,10 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         padding = _padding(attention_mask, embeds, n_cached)
         positions = _positions(position_ids, embeds, cache)
         n_last = last_context_length or self.config.last_context_length
+        continues = cache.seen_tokens > 0
         hidden: list[Tensor] = []
         for start, end in windows(n_tokens, n_last, self.config.window):
-            goes_on = past_key_values is not None or (use_cache and end == n_tokens)
+            goes_on = continues or (use_cache and end == n_tokens)
             seen = padding[:, (n_cached + start - cache.local_length) : n_cached + end]
             hidden.append(
                 self.window(
@@ -122,7 +127,10 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         rotation, first_scale = self.rotary(embeds, relative), self.rotary.first_scale
         hidden = embeds
         for layer_idx, layer in enumerate(self.layers):
-            hidden, as_first, values = layer(hidden, rotation, first_scale, visible, cache, memory)
+            # Asked for out here: a layer recomputed for its gradient must see the same again.
+            source = memory if layer_idx in self.config.mem_layers else None
+            offer = None if source is None else source.offer(layer_idx)
+            hidden, as_first, values = layer(hidden, rotation, first_scale, visible, cache, offer)
             if absorb_into is not None and layer_idx in self.config.mem_layers:
                 absorb_into.absorb(layer_idx, as_first, values)
         if absorb_into is not None:
@@ -164,7 +172,9 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         """Positions relative to the window's first token, and who sees whom."""
         n_tokens = position_ids.shape[1]
         if cache is None:
-            return position_ids - position_ids.min(1, keepdim=True).values, causal_mask(padding, n_tokens)
+            return position_ids - position_ids.min(1, keepdim=True).values, causal_mask(
+                padding, n_tokens
+            )
         relative = cache.begin(position_ids, padding)
         return relative, causal_mask(padding[:, -cache.local_length :], n_tokens)
 
@@ -176,7 +186,7 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
 class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
     """LongLLaMA with its language model head; ``generate`` works on inputs of any length."""
 
-    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012
 
     def __init__(self, config: LongLlamaConfig) -> None:
         super().__init__(config)
@@ -241,7 +251,7 @@ class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
 def windows(n_tokens: int, n_last: int, window: int) -> Iterator[tuple[int, int]]:
     """Start and end index of each forward pass over a long input.
 
-    Example: 103 tokens, the last 12 kept local, windows of 32: (0, 32), (32, 64), (64, 91), (91, 103).
+    Example: 103 tokens, the last 12 local, windows of 32: (0, 32), (32, 64), (64, 91), (91, 103).
     """
     n_memory = max(n_tokens - n_last, 0)
     for start in range(0, n_memory, window):
@@ -263,8 +273,8 @@ def _padding(attention_mask: Tensor | None, embeds: Tensor, n_cached: int) -> Te
         return torch.ones(batch, n_tokens, dtype=torch.bool, device=embeds.device)
     if attention_mask.shape[0] != batch or attention_mask.shape[1] < n_tokens:
         raise ValueError(
-            f"attention_mask has shape {tuple(attention_mask.shape)}; it must cover the local cache "
-            f"({n_cached} tokens) and the input, ({batch}, {n_tokens})."
+            f"attention_mask has shape {tuple(attention_mask.shape)}; it must cover the local "
+            f"cache ({n_cached} tokens) and the input, ({batch}, {n_tokens})."
         )
     return attention_mask[:, -n_tokens:].bool()
 

@@ -19,7 +19,7 @@ import torch
 
 from longllama_code.generation.models import LoadedModel, load
 from longllama_code.memory.encoder import SegmentEncoder, path_header
-from longllama_code.memory.repository import RememberedFile, RepositoryMemory
+from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import MemoryView
 
 PACKAGES = ("pygls", "watchdog", "pathspec", "cattrs", "accelerate", "huggingface_hub", "gguf", "_pytest")
@@ -55,12 +55,10 @@ def fill(loaded: LoadedModel, package: Package, max_tokens: int) -> RepositoryMe
     encoder = SegmentEncoder(model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
     for path in package.memory_files:
         name, text = path.relative_to(package.root).as_posix(), path.read_text("utf-8")
-        segments = []
-        for piece in encoder.cut(text):
-            segment = encoder.encode(path_header(name), text[piece.start : piece.end])
-            memory.add(segment)
-            segments.append(memory.placed(segment.id, piece))
-        memory.replace(RememberedFile(name, text, tuple(segments)))
+        pieces, header = encoder.cut(text), path_header(name)
+        encoded = [encoder.encode(header, text[piece.start : piece.end]) for piece in pieces]
+        placed = [(segment.id, piece) for segment, piece in zip(encoded, pieces, strict=True)]
+        memory.replace(name, text, placed, {segment.id: segment for segment in encoded})
         if memory.rows.n_tokens >= max_tokens:
             break
     return memory

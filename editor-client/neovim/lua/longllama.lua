@@ -1,0 +1,113 @@
+-- Starts longllama-lsp and shows its suggestion as ghost text, in Neovim 0.11 and newer.
+--
+--   require("longllama").setup({ settings = { model = { path = "mini" } } })
+--
+-- Neovim 0.12 shows inline completions by itself: there, `vim.lsp.inline_completion.enable()` after
+-- the server is attached does the same, and only `start` of this file is needed.
+local M = {}
+
+local namespace = vim.api.nvim_create_namespace("longllama")
+local METHOD = "textDocument/inlineCompletion"
+local INVOKED, AUTOMATIC = 1, 2
+
+M.config = { cmd = { "longllama-lsp" }, settings = {}, accept = "<Tab>", filetypes = "*" }
+M.shown = nil -- { buffer, row, column, text } of the ghost text on screen
+
+--- Attach the server to a buffer; returns the client's id.
+function M.start(buffer)
+  local root = vim.fs.root(buffer, { ".git", ".longllamaignore" }) or vim.fn.getcwd()
+  local capabilities = vim.lsp.protocol.make_client_capabilities()
+  capabilities.textDocument.inlineCompletion = { dynamicRegistration = false }
+  return vim.lsp.start({
+    name = "longllama",
+    cmd = M.config.cmd,
+    root_dir = root,
+    capabilities = capabilities,
+    init_options = M.config.settings,
+    settings = { longllama = M.config.settings },
+  }, { bufnr = buffer })
+end
+
+function M.clear()
+  if M.shown and vim.api.nvim_buf_is_valid(M.shown.buffer) then
+    vim.api.nvim_buf_clear_namespace(M.shown.buffer, namespace, 0, -1)
+  end
+  M.shown = nil
+end
+
+local function show(buffer, row, column, text)
+  local lines = vim.split(text, "\n", { plain = true })
+  local rest = vim.tbl_map(function(line)
+    return { { line, "Comment" } }
+  end, vim.list_slice(lines, 2))
+  vim.api.nvim_buf_set_extmark(buffer, namespace, row, column, {
+    virt_text = { { lines[1], "Comment" } },
+    virt_text_pos = "inline",
+    virt_lines = #rest > 0 and rest or nil,
+  })
+  M.shown = { buffer = buffer, row = row, column = column, text = text }
+end
+
+--- Ask for a suggestion at the cursor and show it, unless the cursor has moved on by then.
+function M.suggest(trigger)
+  local buffer = vim.api.nvim_get_current_buf()
+  local client = vim.lsp.get_clients({ bufnr = buffer, name = "longllama" })[1]
+  if not client then
+    return
+  end
+  M.clear()
+  local cursor = vim.api.nvim_win_get_cursor(0)
+  local tick = vim.api.nvim_buf_get_changedtick(buffer)
+  local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
+  params.context = { triggerKind = trigger or INVOKED }
+  client:request(METHOD, params, function(failure, result)
+    local stale = tick ~= vim.api.nvim_buf_get_changedtick(buffer)
+      or not vim.deep_equal(cursor, vim.api.nvim_win_get_cursor(0))
+    local item = not failure and result and (result.items or result)[1]
+    if item and not stale then
+      show(buffer, cursor[1] - 1, cursor[2], item.insertText)
+    end
+  end, buffer)
+end
+
+--- Insert the ghost text; false if there is none, so that a mapping can do what its key did before.
+function M.accept()
+  local shown = M.shown
+  if not shown then
+    return false
+  end
+  M.clear()
+  local lines = vim.split(shown.text, "\n", { plain = true })
+  vim.api.nvim_buf_set_text(shown.buffer, shown.row, shown.column, shown.row, shown.column, lines)
+  local column = #lines == 1 and shown.column + #lines[1] or #lines[#lines]
+  vim.api.nvim_win_set_cursor(0, { shown.row + #lines, column })
+  return true
+end
+
+function M.setup(options)
+  M.config = vim.tbl_deep_extend("force", M.config, options or {})
+  local group = vim.api.nvim_create_augroup("longllama", { clear = true })
+  vim.api.nvim_create_autocmd("FileType", {
+    group = group,
+    pattern = M.config.filetypes,
+    callback = function(event)
+      if vim.bo[event.buf].buftype == "" then
+        M.start(event.buf)
+      end
+    end,
+  })
+  vim.api.nvim_create_autocmd({ "TextChangedI" }, {
+    group = group,
+    callback = function()
+      M.suggest(AUTOMATIC)
+    end,
+  })
+  vim.api.nvim_create_autocmd({ "InsertLeave", "CursorMovedI" }, { group = group, callback = M.clear })
+  vim.keymap.set("i", M.config.accept, function()
+    if not M.accept() then
+      vim.api.nvim_feedkeys(vim.keycode(M.config.accept), "n", false)
+    end
+  end, { desc = "Accept the longllama suggestion" })
+end
+
+return M

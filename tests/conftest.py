@@ -1,0 +1,50 @@
+"""The seeded tiny model, and engines around it."""
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from longllama_code.generation import models
+from longllama_code.generation.engine import Engine
+from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.store import SegmentStore
+from longllama_code.protocol import RememberResult
+
+
+@pytest.fixture(scope="session")
+def tiny() -> LoadedModel:
+    return models.load("tiny")
+
+
+@pytest.fixture
+def make_engine(tiny: LoadedModel) -> Iterator[Callable[..., Engine]]:
+    """Engines of the tiny model, with a store in the folder given, or without one."""
+    opened: list[Engine] = []
+
+    def make(folder: Path | None = None) -> Engine:
+        opened.append(Engine(tiny, None if folder is None else SegmentStore(folder)))
+        return opened[-1]
+
+    yield make
+    for engine in opened:
+        engine.close()
+
+
+@pytest.fixture(scope="session")
+def remember() -> Callable[[Engine, str, str], RememberResult]:
+    """Remember a file without a pause."""
+
+    def run(engine: Engine, path: str, text: str) -> RememberResult:
+        return finish(engine.remember(path, text))
+
+    return run
+
+
+def finish(work: Generator[None, None, RememberResult]) -> RememberResult:
+    """What a generator returns in the end."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return stop.value

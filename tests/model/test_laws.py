@@ -1,0 +1,339 @@
+"""Laws of the model that hold for any weights: random ones, in float32, in several shapes."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from longllama_code.config import LongLlamaConfig
+from longllama_code.model.cache import LongLlamaCache
+from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.modeling import LongLlamaForCausalLM
+
+VOCAB, WINDOW = 50, 16
+SHAPES: dict[str, dict[str, Any]] = {
+    "plain": {"num_key_value_heads": 4},
+    "grouped": {"mem_layers": [0, 2]},
+    "mem_heads": {"mem_layers": [1, 2], "mem_heads": {"1": [1], "2": [0, 1]}},
+    "biases": {"attention_bias": True, "mlp_bias": True},
+    "qwen": {"qkv_bias": True, "tie_word_embeddings": True},
+}
+# Every layer sees memory and nothing rotates: windows and spills cannot be told from one pass.
+SEAMLESS: dict[str, Any] = {"mem_layers": [0, 1, 2], "mem_positionals": False}
+
+
+def build(**overrides: Any) -> LongLlamaForCausalLM:
+    fields: dict[str, Any] = {
+        "vocab_size": VOCAB,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": WINDOW,
+        "initializer_range": 0.2,
+        "mem_layers": [1],
+        "mem_dtype": "float32",
+        "last_context_length": 6,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": 0,
+    }
+    torch.manual_seed(0)
+    model = LongLlamaForCausalLM(LongLlamaConfig(**{**fields, **overrides})).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.2)
+    return model
+
+
+@pytest.fixture(params=SHAPES, ids=str)
+def model(request: pytest.FixtureRequest) -> LongLlamaForCausalLM:
+    return build(**SHAPES[request.param])
+
+
+def random_ids(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randint(1, VOCAB, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def close(one: Tensor, other: Tensor, tolerance: float = 1e-4) -> bool:
+    return one.shape == other.shape and torch.allclose(one, other, atol=tolerance, rtol=0)
+
+
+@torch.no_grad()
+def in_chunks(
+    model: LongLlamaForCausalLM, ids: Tensor, sizes: list[int], **settings: int
+) -> Tensor:
+    """Logits of ids that come a chunk at a time, through the cache."""
+    logits, cache = [], None
+    for chunk in ids.split(sizes, dim=1):
+        outputs = model(chunk, past_key_values=cache, use_cache=True, **settings)
+        logits.append(outputs.logits)
+        cache = outputs.past_key_values
+    return torch.cat(logits, dim=1)
+
+
+class FixedMemory:
+    """What ``encode_memory`` gave, in an order of its own."""
+
+    def __init__(
+        self,
+        model: LongLlamaForCausalLM,
+        ids: Tensor,
+        order: Tensor,
+        visible: Tensor | None = None,
+    ) -> None:
+        self._encoded = model.model.encode_memory(ids)
+        self._heads, self._order, self._visible = model.config.memory_heads, order, visible
+
+    def offer(self, layer_idx: int) -> MemoryOffer:
+        keys, values = (part[:, self._heads(layer_idx)] for part in self._encoded[layer_idx])
+        return MemoryOffer(keys[:, :, self._order], values[:, :, self._order], self._visible)
+
+
+@torch.no_grad()
+def test_memory_has_no_order(model: LongLlamaForCausalLM) -> None:
+    ids, remembered = random_ids(2, 9), random_ids(1, 30, seed=2)
+    orders = torch.arange(30), torch.randperm(30, generator=torch.Generator().manual_seed(3))
+    first, second = (model(ids, memory=FixedMemory(model, remembered, o)).logits for o in orders)
+    assert close(first, second)
+    assert not close(first, model(ids).logits)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_windowing_is_one_causal_pass(data: st.DataObject) -> None:
+    model = build(**SEAMLESS)
+    sizes = data.draw(st.lists(st.integers(1, 20), min_size=1, max_size=4), "chunks")
+    ids = random_ids(2, sum(sizes))
+    whole = model(ids, last_context_length=len(ids[0])).logits
+    model.config.max_position_embeddings = data.draw(st.integers(1, 20), "window")
+    n_last = data.draw(st.integers(1, 90), "last_context_length")
+    with torch.no_grad():
+        assert close(model(ids, last_context_length=n_last).logits, whole)
+    assert close(in_chunks(model, ids, sizes), whole)
+
+
+@torch.no_grad()
+def test_windowing_matters_otherwise(model: LongLlamaForCausalLM) -> None:
+    ids = random_ids(1, 12)
+    assert not close(model(ids).logits, model(ids, last_context_length=12).logits)
+
+
+@pytest.mark.parametrize("grouping", [[1, 1], [2, 5], [4, 3], [8, 100]], ids=str)
+@torch.no_grad()
+def test_grouping_changes_nothing(model: LongLlamaForCausalLM, grouping: list[int]) -> None:
+    """Neither for a long input, nor where each query sees another part of memory."""
+    ids, order = random_ids(2, 40), torch.arange(30)
+    visible = torch.rand(1, 1, 6, 30, generator=torch.Generator().manual_seed(3)) > 0.5
+    memory = FixedMemory(model, random_ids(1, 30, seed=2), order, visible)
+    long, masked = model(ids).logits, model(ids[:, :6], memory=memory).logits
+    model.config.mem_attention_grouping = grouping
+    assert close(model(ids).logits, long)
+    assert close(model(ids[:, :6], memory=memory).logits, masked)
+
+
+def padded(*lengths: int) -> dict[str, Tensor]:
+    """A batch of prompts of some lengths, padded on the left."""
+    longest = max(lengths)
+    ids, mask = random_ids(len(lengths), longest), torch.ones(len(lengths), longest).long()
+    for row, length in enumerate(lengths):
+        ids[row, : longest - length] = mask[row, : longest - length] = 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@torch.no_grad()
+def test_torch_attention_changes_nothing(model: LongLlamaForCausalLM) -> None:
+    batch = padded(40, 9)
+    seen = batch["attention_mask"].bool()
+    logits = model(**batch).logits
+    model.config.torch_attention = True
+    assert close(model(**batch).logits[seen], logits[seen])
+
+
+@pytest.mark.parametrize("sizes", [[1] * WINDOW, [5, 7, 4], [15, 1]], ids=str)
+@torch.no_grad()
+def test_cached_is_uncached_within_a_window(model: LongLlamaForCausalLM, sizes: list[int]) -> None:
+    ids = random_ids(2, WINDOW)
+    whole = model(ids, last_context_length=WINDOW).logits
+    assert close(in_chunks(model, ids, sizes, last_context_length=WINDOW), whole)
+
+
+@torch.no_grad()
+def test_a_truncated_cache_goes_on_as_a_fresh_one(model: LongLlamaForCausalLM) -> None:
+    ids, others = random_ids(2, 12), random_ids(2, 12, seed=2)
+    cache = model(ids[:, :8], use_cache=True, last_context_length=WINDOW).past_key_values
+    model(others[:, 8:], past_key_values=cache)
+    cache.truncate(8)
+    logits = model(ids[:, 8:], past_key_values=cache).logits
+    assert close(logits, model(ids, last_context_length=WINDOW).logits[:, 8:])
+    assert cache.get_seq_length() == 12
+
+
+# Newer releases of transformers say "activation checkpointing"; peft and older ones do not.
+RENAMED = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
+
+
+def gradients(model: LongLlamaForCausalLM, ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    model.train().zero_grad()
+    model(ids, labels=labels).loss.backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_gradients_reach_everything(model: LongLlamaForCausalLM) -> None:
+    ids = random_ids(2, 40)
+    found = gradients(model, ids, ids)
+    assert found.keys() == dict(model.named_parameters()).keys()
+    assert all(gradient.isfinite().all() and gradient.any() for gradient in found.values())
+
+
+def test_gradients_flow_through_memory(model: LongLlamaForCausalLM) -> None:
+    ids = random_ids(1, 40)
+    ids[ids == 7], ids[0, 3] = 8, 7
+    labels = torch.full_like(ids, -100)
+    labels[0, -1] = ids[0, -1]
+    embeddings = "model.embed_tokens.weight"
+    assert gradients(model, ids, labels)[embeddings][7].abs().max() > 1e-7
+    model.config.mem_layers = []
+    if not model.config.tie_word_embeddings:
+        assert not gradients(build(mem_layers=[]), ids, labels)[embeddings][7].any()
+
+
+@RENAMED
+def test_gradient_checkpointing_changes_no_gradient(model: LongLlamaForCausalLM) -> None:
+    ids = random_ids(2, 40)
+    plain = {name: grad.clone() for name, grad in gradients(model, ids, ids).items()}
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    checkpointed = gradients(model, ids, ids)
+    assert all(close(checkpointed[name], grad) for name, grad in plain.items())
+
+
+@RENAMED
+def test_lora_trains(model: LongLlamaForCausalLM) -> None:
+    ids = random_ids(2, 40)
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    lora = LoraConfig(target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    tuned = get_peft_model(model, lora).train()
+    trainable = [p for p in tuned.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=1e-2)
+    losses = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        losses.append(tuned(input_ids=ids, labels=ids).loss)
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+    after = {name: p for name, p in tuned.get_base_model().named_parameters() if "lora" not in name}
+    assert len(after) == len(before)
+    for name, parameter in after.items():
+        assert torch.equal(parameter, before[name.replace(".base_layer", "")])
+
+
+@torch.no_grad()
+def test_a_cache_to_fill_reads_a_long_input_as_none_does(model: LongLlamaForCausalLM) -> None:
+    """``generate`` brings an empty cache; the windows of its prompt are those of ``forward``."""
+    ids, new = random_ids(1, 12), random_ids(1, 3, seed=2)
+    filled = LongLlamaCache(model.config)
+    outputs = model(ids, past_key_values=filled)
+    assert close(outputs.logits, model(ids).logits)
+    assert filled.get_seq_length() == 12
+    resumed = model(ids, use_cache=True).past_key_values
+    assert torch.equal(
+        model(new, past_key_values=filled).logits, model(new, past_key_values=resumed).logits
+    )
+
+
+GREEDY = {"do_sample": False, "max_new_tokens": 20}
+
+
+def test_beams_keep_their_own_memory(model: LongLlamaForCausalLM) -> None:
+    """Scores of beams that spilled and were reordered are those of a pass over each alone."""
+    prompt = random_ids(2, 12)
+    beams = model.generate(
+        prompt,
+        **{**GREEDY, "num_beams": 3, "num_return_sequences": 3, "length_penalty": 0.0},
+        attention_mask=torch.ones_like(prompt),
+        output_scores=True,
+        return_dict_in_generate=True,
+    )
+    logits = in_chunks(model, beams.sequences, [12] + [1] * 20)[:, 11:-1]
+    logprobs = logits.log_softmax(-1).gather(2, beams.sequences[:, 12:, None])
+    assert close(logprobs.sum(dim=(1, 2)), beams.sequences_scores, 1e-3)
+    assert len({tuple(row) for row in beams.sequences.tolist()}) == 6
+
+
+@pytest.mark.parametrize("n_new", [4, 20])
+def test_padding_changes_no_token(n_new: int) -> None:
+    """Within a window for any model; past it, padding moves the spill, so for a seamless one."""
+    model = build() if n_new == 4 else build(**SEAMLESS)
+    batch = padded(12, 7)
+    settings = {**GREEDY, "max_new_tokens": n_new}
+    rows = model.generate(**batch, **settings)
+    alone = batch["input_ids"][1:, 5:]
+    expected = model.generate(alone, attention_mask=torch.ones_like(alone), **settings)
+    assert rows[1, 12:].tolist() == expected[0, 7:].tolist()
+
+
+def test_refused_drafts_leave_no_trace(model: LongLlamaForCausalLM) -> None:
+    """Prompt lookup proposes tokens and takes refused ones back (``crop``)."""
+    model.config.last_context_length = WINDOW  # a draft moves what of a prompt is last
+    prompt = random_ids(1, 4).repeat(1, 2)
+    settings = {**GREEDY, "max_new_tokens": 4, "attention_mask": torch.ones_like(prompt)}
+    drafted = model.generate(prompt, prompt_lookup_num_tokens=2, **settings)
+    assert drafted.tolist() == model.generate(prompt, **settings).tolist()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 5e-3), ("bfloat16", 5e-2)])
+@torch.no_grad()
+def test_memory_in_half_precision_is_close(dtype: str, tolerance: float) -> None:
+    ids = random_ids(2, 40)
+    exact, rounded = build()(ids).logits, build(mem_dtype=dtype)(ids).logits
+    assert close(rounded, exact, tolerance)
+    assert not torch.equal(rounded, exact)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@torch.no_grad()
+def test_computing_in_half_precision_is_close(
+    model: LongLlamaForCausalLM, dtype: torch.dtype
+) -> None:
+    batch = padded(40, 9)
+    seen = batch["attention_mask"].bool()
+    exact = model(**batch).logits[seen]
+    rounded = model.to(dtype)(**batch).logits[seen].float()
+    assert (rounded - exact).abs().mean() < 0.05 * exact.abs().mean()
+
+
+SCALINGS = {
+    "default": None,
+    "linear": {"rope_type": "linear", "factor": 2.0},
+    "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": WINDOW},
+}
+
+
+@pytest.mark.parametrize("shape", ["plain", "grouped", "biases"])
+@pytest.mark.parametrize("scaling", SCALINGS)
+@torch.no_grad()
+def test_without_memory_it_is_a_llama(shape: str, scaling: str) -> None:
+    ours = build(
+        **{**SHAPES[shape], "mem_layers": [], "rope_scaling": SCALINGS[scaling]},
+        max_position_embeddings=64,
+    )
+    fields = ours.config.to_dict()
+    llama = LlamaForCausalLM(LlamaConfig(**{**fields, "model_type": "llama"})).eval()
+    llama.load_state_dict(ours.state_dict())
+    ids = random_ids(2, 40)
+    assert close(ours(ids, last_context_length=64).logits, llama(ids).logits)
+    assert fields["rope_parameters"]["rope_type"] == scaling
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (2, 5)], ids=str)
+def test_a_mask_of_the_wrong_shape_is_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"attention_mask has shape .* \(1, 5\)"):
+        build()(random_ids(1, 5), attention_mask=torch.ones(shape))
