@@ -107,6 +107,7 @@ MINI = ModelSpec(
         "mem_layers": [17, 18, 20],
         "mem_heads": {"17": [1], "18": [2], "20": [2]},
         "mem_dtype": "float16",
+        "mem_top_k": 8,
         "last_context_length": 1024,
     },
 )

@@ -28,6 +28,8 @@ class LongLlamaConfig(LlamaConfig):
     """Indices of the layers that see memory."""
     mem_heads: dict[str, list[int]] | None = None
     """Memory layer → its key-value heads that see memory; absent, every head of ``mem_layers``."""
+    mem_top_k: int | None = None
+    """Keys of memory that each query sees, the best ones; absent, all, as published."""
     mem_positionals: bool = True
     """Whether memory layers rotate the keys and queries of the local context."""
     mem_dtype: str = "bfloat16"
@@ -86,6 +88,8 @@ class LongLlamaConfig(LlamaConfig):
                 )
         if self.mem_dtype not in MEM_DTYPES:
             raise ConfigError(f"mem_dtype is {self.mem_dtype!r}; choose one of {MEM_DTYPES}.")
+        if self.mem_top_k is not None and self.mem_top_k < 1:
+            raise ConfigError(f"mem_top_k is {self.mem_top_k}; give 1 or more, or leave it out.")
         if self.last_context_length < 1:
             raise ConfigError(
                 f"last_context_length is {self.last_context_length}; at least 1 token must stay "

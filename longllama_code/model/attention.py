@@ -15,6 +15,7 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.memory import MemoryOffer
 from longllama_code.model.rope import rotate, rotate_as_first
+from longllama_code.model.selection import best_scores, pick
 
 MAX_SCORES = 1 << 24
 """Scores held at once where ``mem_attention_grouping`` is absent: 64 MB in float32."""
@@ -131,6 +132,7 @@ class LongLlamaAttention(nn.Module):
                 values[:, heads],
                 visible[:, :, rows],
                 _narrow(offer, heads, rows),
+                self.config.mem_top_k,
             )
         return mixed
 
@@ -149,7 +151,12 @@ class LongLlamaAttention(nn.Module):
 
 
 def softmax_attention(
-    queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor, offer: MemoryOffer | None
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    visible: Tensor,
+    offer: MemoryOffer | None,
+    top_k: int | None = None,
 ) -> Tensor:
     """One softmax over local and memory scores.
 
@@ -159,21 +166,39 @@ def softmax_attention(
         values: (B, G, L, D).
         visible: bool (B, 1, S, L).
         offer: memory of the same heads, or None.
+        top_k: how many keys of memory each query sees; None for all.
 
     Returns:
         (B, G, R, S, D).
     """
     scores = _scores(queries, keys, visible)
     if offer is None:
-        weights = scores.softmax(-1, dtype=torch.float32).to(queries.dtype)
-        return _mix(weights, values)
+        return _mix(_softmax(scores).to(queries.dtype), values)
     n_local = keys.shape[-2]
-    scores = torch.cat((scores, _scores(queries, offer.keys, offer.visible)), dim=-1)
-    weights = scores.softmax(-1, dtype=torch.float32)
-    if offer.mass is not None:
-        offer.mass.add_(weights[..., n_local:].sum(dim=(0, 1, 2, 3)))
-    weights = weights.to(queries.dtype)
-    return _mix(weights[..., :n_local], values) + _mix(weights[..., n_local:], offer.values)
+    memory_scores, indices = _scores(queries, offer.keys, offer.visible), None
+    if top_k is not None and top_k < memory_scores.shape[-1]:
+        memory_scores, indices = best_scores(memory_scores, top_k)
+    weights = _softmax(torch.cat((scores, memory_scores), dim=-1))
+    _record_mass(offer.mass, weights[..., n_local:], indices)
+    local, remote = weights.to(queries.dtype).split((n_local, memory_scores.shape[-1]), dim=-1)
+    if indices is None:
+        return _mix(local, values) + _mix(remote, offer.values)
+    picked = pick(offer.values, indices).to(remote.dtype)
+    return _mix(local, values) + (remote[..., None, :] @ picked).squeeze(-2)
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    return scores.softmax(-1, dtype=torch.float32)
+
+
+def _record_mass(mass: Tensor | None, weights: Tensor, indices: Tensor | None) -> None:
+    """Add what each token of memory received, over all heads and queries, to ``mass`` (M,)."""
+    if mass is None:
+        return
+    if indices is None:
+        mass.add_(weights.sum(dim=(0, 1, 2, 3)))
+    else:
+        mass.index_add_(0, indices.flatten(), weights.flatten())
 
 
 def _scores(queries: Tensor, keys: Tensor, visible: Tensor | None) -> Tensor:

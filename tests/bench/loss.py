@@ -1,9 +1,9 @@
 """Loss of a model with and without repository memory, on packages it was not tuned on.
 
 For each package: windows of held-out files, beside memory of the package's other files, and of
-another package's. Differences are per window, in nats/token, against local context only.
+another package's (foreign). Differences are per window, in nats/token, against local context only.
 
-Usage: python tests/bench/loss.py [--model mini] [--windows 32] [--memory-tokens 20000]
+Usage: python tests/bench/loss.py [--windows 32] [--memory-tokens 20000] [--top-k 8 0]
 """
 
 import argparse
@@ -22,7 +22,17 @@ from longllama_code.memory.encoder import SegmentEncoder, path_header
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import MemoryView
 
-PACKAGES = ("pygls", "watchdog", "pathspec", "cattrs", "accelerate", "huggingface_hub", "gguf", "_pytest")
+PACKAGES = (
+    "longllama_code",
+    "lsp_server",
+    "pygls",
+    "watchdog",
+    "cattrs",
+    "importlinter",
+    "poethepoet",
+    "peft",
+)
+"""This repository's two, and installed ones small enough to be little known."""
 WINDOW_TOKENS = 384
 SEED = 7
 
@@ -64,7 +74,9 @@ def fill(loaded: LoadedModel, package: Package, max_tokens: int) -> RepositoryMe
     return memory
 
 
-def windows(loaded: LoadedModel, package: Package, n: int, rng: random.Random) -> Iterator[list[int]]:
+def windows(
+    loaded: LoadedModel, package: Package, n: int, rng: random.Random
+) -> Iterator[list[int]]:
     """Windows of held-out files, each behind its file's header."""
     tokenizer = loaded.tokenizer
     for number in range(n):
@@ -78,12 +90,12 @@ def windows(loaded: LoadedModel, package: Package, n: int, rng: random.Random) -
 
 @torch.inference_mode()
 def loss(loaded: LoadedModel, ids: list[int], memory: RepositoryMemory | None) -> float:
-    """Mean loss over a window's tokens after its first 32, in nats/token."""
+    """Mean loss over a window's tokens, in nats/token."""
     view = MemoryView(memory, None) if memory is not None else None
     batch = torch.tensor([ids])
     logits = loaded.model(batch, use_cache=False, last_context_length=len(ids), memory=view).logits
     losses = torch.nn.functional.cross_entropy(logits[0, :-1], batch[0, 1:], reduction="none")
-    return float(losses[32:].mean())
+    return float(losses[-WINDOW_TOKENS:].mean())
 
 
 def report(rows: dict[str, list[float]]) -> dict[str, dict[str, float]]:
@@ -103,24 +115,27 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--windows", type=int, default=32)
     parser.add_argument("--memory-tokens", type=int, default=20_000)
-    parser.add_argument("--heads", type=json.loads, help="mem_heads to try instead of the model's")
+    parser.add_argument("--top-k", type=int, nargs="*", default=[8, 0], help="0: all keys")
     options = parser.parse_args()
     rng = random.Random(SEED)
     loaded = load(options.model)
     packages = [find_package(name, rng) for name in PACKAGES]
     memories = [fill(loaded, package, options.memory_tokens) for package in packages]
-    rows: dict[str, list[float]] = {"local only": [], "own repository": [], "another repository": []}
+    rows: dict[str, list[float]] = {}
     for index, package in enumerate(packages):
-        other = memories[(index + 1) % len(packages)]
+        own, other = memories[index], memories[(index + 1) % len(packages)]
         for ids in windows(loaded, package, options.windows // len(packages), rng):
             local = loss(loaded, ids, None)
-            rows["local only"].append(local)
-            rows["own repository"].append(loss(loaded, ids, memories[index]) - local)
-            rows["another repository"].append(loss(loaded, ids, other) - local)
-        print(f"{package.name:20} {memories[index].rows.n_tokens:7} tokens in memory", flush=True)
+            rows.setdefault("local only", []).append(local)
+            for top_k in options.top_k:
+                loaded.model.config.mem_top_k = top_k or None
+                name = f"best {top_k} keys" if top_k else "all keys"
+                rows.setdefault(f"own, {name}", []).append(loss(loaded, ids, own) - local)
+                rows.setdefault(f"foreign, {name}", []).append(loss(loaded, ids, other) - local)
+        print(f"{package.name:20} {own.rows.n_tokens:7} tokens in memory", flush=True)
     result = report(rows)
     for name, row in result.items():
-        print(f"{name:20} {row['mean']:+.3f} ± {row['standard_error']:.3f} nats/token")
+        print(f"{name:24} {row['mean']:+.3f} ± {row['standard_error']:.3f} nats/token")
     print(json.dumps({"loss": result, "model": options.model, "windows": len(rows["local only"])}))
 
 

@@ -1,0 +1,71 @@
+"""The best keys of memory: exact, whatever the pages."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from longllama_code.model.attention import softmax_attention
+from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.selection import best_scores, pick
+
+
+@settings(deadline=None)
+@given(n_keys=st.integers(1, 700), k=st.integers(1, 9), seed=st.integers(0, 1 << 16))
+def test_best_scores_are_those_of_a_full_sort(n_keys: int, k: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    # Rounded, so that equal scores occur.
+    scores = torch.randn(2, 3, n_keys, generator=generator).mul(4).round()
+    best, indices = best_scores(scores, k)
+    expected = scores.sort(dim=-1, descending=True).values[..., :k]
+    assert torch.equal(best, expected)
+    assert torch.equal(scores.gather(-1, indices), expected)
+    assert all(len(set(row.tolist())) == len(row) for row in indices.flatten(0, 1))
+
+
+def offer_and_queries(n_keys: int, batch: int) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(n_keys)
+    shapes = [(2, 3, 2, 5, 8), (2, 3, 4, 8), (2, 3, 4, 8), (batch, 3, n_keys, 8)]
+    return tuple(torch.randn(*shape, generator=generator) for shape in (*shapes, shapes[-1]))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("n_keys", [7, 640])
+def test_attention_to_the_best_keys_is_attention_with_the_others_masked(
+    n_keys: int, batch: int
+) -> None:
+    k = 4
+    queries, keys, values, memory_keys, memory_values = offer_and_queries(n_keys, batch)
+    visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
+    mass = torch.zeros(n_keys)
+    ours = softmax_attention(
+        queries, keys, values, visible, MemoryOffer(memory_keys, memory_values, mass=mass), k
+    )
+    scale = queries.shape[-1] ** -0.5
+    local = torch.einsum("bgrsd,bgld->bgrsl", queries, keys) * scale
+    expanded = memory_keys.expand(2, -1, -1, -1)
+    remote = torch.einsum("bgrsd,bgmd->bgrsm", queries, expanded) * scale
+    threshold = remote.sort(dim=-1, descending=True).values[..., k - 1 : k]
+    remote = remote.masked_fill(remote < threshold, float("-inf"))
+    weights = torch.cat((local, remote), dim=-1).softmax(-1)
+    everything = torch.cat((values, memory_values.expand(2, -1, -1, -1)), dim=2)
+    expected = torch.einsum("bgrsk,bgkd->bgrsd", weights, everything)
+    assert torch.allclose(ours, expected, atol=1e-5)
+    assert torch.allclose(mass, weights[..., 4:].sum(dim=(0, 1, 2, 3)), atol=1e-4)
+
+
+def test_more_keys_than_there_are_is_all_of_them() -> None:
+    queries, keys, values, memory_keys, memory_values = offer_and_queries(6, 2)
+    visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
+    offer = MemoryOffer(memory_keys, memory_values)
+    everything = softmax_attention(queries, keys, values, visible, offer)
+    assert torch.equal(softmax_attention(queries, keys, values, visible, offer, 6), everything)
+    assert not torch.allclose(
+        softmax_attention(queries, keys, values, visible, offer, 1), everything
+    )
+
+
+def test_pick_takes_rows_of_the_right_head() -> None:
+    values = torch.arange(24.0).view(1, 2, 12, 1)
+    indices = torch.tensor([3, 0]).expand(2, 2, 1, 1, 2)
+    assert pick(values, indices)[1, :, 0, 0, :, 0].tolist() == [[3, 0], [15, 12]]
