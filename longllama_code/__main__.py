@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pull(options: argparse.Namespace) -> int:
-    folder = pull(options.model, lambda step, share: print(f"{100 * share:3.0f} % {step}", flush=True))
+    folder = pull(
+        options.model, lambda step, share: print(f"{100 * share:3.0f} % {step}", flush=True)
+    )
     print(f"{options.model} is in {folder}")
     return 0
 

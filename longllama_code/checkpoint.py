@@ -3,6 +3,7 @@
 No code of a checkpoint runs (``auto_map`` is ignored) and no pickle beyond tensors is read.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -68,8 +69,9 @@ def load_model(
     config = load_config(folder, **overrides)
     if not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
         raise CheckpointError(f"{folder} has no weights ({' or '.join(WEIGHTS)}).")
+    read = cast("Callable[..., tuple[Any, dict[str, Any]]]", LongLlamaForCausalLM.from_pretrained)
     try:
-        model, loading = LongLlamaForCausalLM.from_pretrained(
+        model, loading = read(
             folder,
             config=config,
             dtype=dtype,
@@ -85,7 +87,7 @@ def load_model(
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder} could not be read: {error}") from error
     _check_complete(folder, loading)
-    return cast("LongLlamaForCausalLM", model).to(device).eval()
+    return model.to(device).eval()
 
 
 def _check_complete(folder: Path, loading: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def build_prompt(path: str, prefix: str, tokenizer: Tokenizer, max_tokens: int) 
     start = anchor(prefix)
     ids, spans = tokenizer.offsets(prefix[start:])
     healed = ""
-    if ids and not prefix[-1].isspace() or prefix.endswith((" ", "\t")):
+    if (ids and not prefix[-1].isspace()) or prefix.endswith((" ", "\t")):
         heal_from = _last_word_token(prefix[start:], spans)
         healed = prefix[start + heal_from :]
         ids = [token for token, (first, _) in zip(ids, spans, strict=True) if first < heal_from]

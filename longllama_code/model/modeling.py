@@ -3,7 +3,7 @@
 Source: ``modeling_longllama.py`` (``_handle_long_input`` for the windows), FoT paper section 4.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
@@ -22,6 +22,7 @@ from longllama_code.model.rope import Rotary
 class LongLlamaPreTrainedModel(PreTrainedModel):
     """What transformers needs to load, save, place and tune a LongLLaMA."""
 
+    config: LongLlamaConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     config_class = LongLlamaConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
@@ -149,7 +150,8 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         rotation, first_scale = self.rotary(hidden, positions), self.rotary.first_scale
         encoded: dict[int, tuple[Tensor, Tensor]] = {}
         last = max(self.config.mem_layers)
-        for layer_idx, layer in enumerate(self.layers):
+        for layer_idx, module in enumerate(self.layers):
+            layer = cast("LongLlamaDecoderLayer", module)
             if layer_idx == last:
                 encoded[layer_idx] = layer.keys_and_values(hidden, first_scale)
                 break
@@ -226,7 +228,8 @@ class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
         logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
         loss = None
         if labels is not None:
-            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
+            loss_function = cast("Callable[..., Tensor]", self.loss_function)
+            loss = loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
         return CausalLMOutputWithPast(
             loss=loss, logits=logits, past_key_values=outputs.past_key_values
         )
@@ -241,7 +244,7 @@ class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
 
     def _prepare_cache_for_generation(
         self, generation_config: Any, model_kwargs: dict[str, Any], *_: Any, **__: Any
-    ) -> None:
+    ) -> Any:
         """Give ``generate`` a cache that spills into memory, unless the caller brought one."""
         if generation_config.use_cache is not False and model_kwargs.get("past_key_values") is None:
             memory = model_kwargs.get("memory")

@@ -111,7 +111,9 @@ def main() -> None:
             right = {}
             shown = {}
             for uses_memory in (True, False):
-                request = CompletionRequest(path, prefix, "", max_tokens=12, uses_memory=uses_memory)
+                request = CompletionRequest(
+                    path, prefix, "", max_tokens=12, uses_memory=uses_memory
+                )
                 shown[uses_memory] = engine.complete(request, lambda: False)
                 right[uses_memory] = continues(shown[uses_memory].text, cursor)
             counts["cursors"] += 1

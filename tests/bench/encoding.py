@@ -40,9 +40,7 @@ def plain_llama(loaded: LoadedModel) -> LlamaForCausalLM:
     known.pop("model_type", None)
     plain = LlamaForCausalLM(LlamaConfig(**known)).eval()
     weights = {
-        name: weight
-        for name, weight in loaded.model.state_dict().items()
-        if "rotary" not in name
+        name: weight for name, weight in loaded.model.state_dict().items() if "rotary" not in name
     }
     plain.load_state_dict(weights, strict=False)
     plain.tie_weights()
