@@ -1,7 +1,7 @@
-"""The best keys of memory for each query: the retrieval of the FoT paper (section 3.1), exactly.
+"""The best keys of memory for each query: the retrieval of the FoT paper (section 3.1), exact.
 
-Keys that nothing points to add up: over tens of thousands of them, what a model that was not trained
-against distraction gives each is more than what it gives the one that it wants.
+Keys that nothing points to add up: what a model that was not trained against distraction gives to
+tens of thousands of them is more than what it gives to the one that it wants.
 """
 
 import torch

@@ -1,10 +1,11 @@
 """Names that only another file defines: are they completed with memory, and without?
 
-Takes a source tree, holds out one file after another, remembers the rest, and puts the cursor into
-the first use of each name that the file has not shown yet and another file defines. A completion
-is right when it goes on with the rest of the name. Greedy; the same cursors with and without memory.
+Takes a source tree, holds out one file after another and remembers the rest. The cursor goes into
+the middle (with --start: before the first letter) of the first use of each name that the file has
+not shown yet and another file defines. A completion is right when it goes on with the rest of the
+name. Greedy; the same cursors for both.
 
-Usage: python tests/bench/cases.py [--root .] [--files 6] [--cursors 60] [--half | --start]
+Usage: python tests/bench/cases.py [--root .] [--glob PATTERN] [--files 6] [--cursors 60] [--start]
 """
 
 import argparse

@@ -50,7 +50,8 @@ class Package:
 def find_package(name: str, rng: random.Random) -> Package:
     """A package's files of a useful size, one in four held out."""
     spec = importlib.util.find_spec(name)
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     root = Path(next(iter(spec.submodule_search_locations)))
     files = sorted(p for p in root.rglob("*.py") if 1500 < p.stat().st_size < 60_000)
     rng.shuffle(files)

@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "editor-client" / "media" / "demo.svg"
 LINE_PX, CHAR_PX, MARGIN_PX = 19, 8.4, 18
+FONTS = "ui-monospace, Menlo, Consolas, monospace"
 GHOST, PLAIN, DIM = "#8b949e", "#e6edf3", "#6e7681"
 
 
@@ -33,7 +34,7 @@ def draw(lines: list[str]) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" '
             f'width="{width:.0f}" height="{height}">',
             '<rect width="100%" height="100%" rx="10" fill="#0d1117"/>',
-            f'<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="14" fill="{PLAIN}">',
+            f'<g font-family="{FONTS}" font-size="14" fill="{PLAIN}">',
             *rows,
             "</g>",
             "</svg>",
