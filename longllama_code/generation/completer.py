@@ -8,7 +8,7 @@ from torch import Tensor
 from longllama_code.errors import Cancelled
 from longllama_code.generation.decode import Decoder, ShouldStop
 from longllama_code.generation.healing import TokenHealer
-from longllama_code.generation.prompt import Prompt, anchor, build_prompt
+from longllama_code.generation.prompt import Prompt, build_prompt
 from longllama_code.generation.stopping import StopRule, stop_rule
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import LocalText, MemoryView
@@ -48,7 +48,7 @@ class Completer:
         max_tokens = min(request.max_tokens, self._window // 2)
         room = self._window - max_tokens - 1
         prompt = build_prompt(request.path, request.prefix, self._tokenizer, room)
-        view = self._view(request)
+        view = self._view(request, prompt.start)
         try:
             reused = self._decoder.prefill(
                 prompt.ids, view, lambda: should_stop() or time.perf_counter() >= deadline
@@ -75,10 +75,9 @@ class Completer:
         )
         return _result(writer, timings, view)
 
-    def _view(self, request: CompletionRequest) -> MemoryView | None:
+    def _view(self, request: CompletionRequest, start: int) -> MemoryView | None:
         if not request.uses_memory:
             return None
-        start = anchor(request.prefix)
         text = request.prefix + request.suffix
         return MemoryView(self._memory, LocalText(request.path, text, start, len(request.prefix)))
 

@@ -5,6 +5,7 @@ token is taken back and generation may choose any token that begins with its tex
 """
 
 from bisect import bisect_left
+from itertools import islice, takewhile
 
 import torch
 from torch import Tensor
@@ -21,17 +22,24 @@ class TokenHealer:
         self._by_bytes = dict(self._sorted)
 
     def allowed(self, remainder: bytes) -> list[int]:
-        """Tokens that begin with the remainder, or that it begins with."""
-        allowed = [
-            self._by_bytes[remainder[:length]]
-            for length in range(1, len(remainder))
-            if remainder[:length] in self._by_bytes
-        ]
-        index = bisect_left(self._sorted, (remainder, -1))
-        while index < len(self._sorted) and self._sorted[index][0].startswith(remainder):
-            allowed.append(self._sorted[index][1])
-            index += 1
-        return allowed
+        """Tokens that may come first where a text must begin with ``remainder``.
+
+        Those that begin with all of it; a word is not spelt in smaller pieces, which the model
+        knows less well. Blanks may be split, as the last one belongs to the word behind them, and
+        so may what no token begins with.
+        """
+        begin = self._beginning_with(remainder)
+        if begin and not remainder.isspace():
+            return begin
+        heads = (remainder[:length] for length in range(1, len(remainder)))
+        return begin + [self._by_bytes[head] for head in heads if head in self._by_bytes]
+
+    def _beginning_with(self, remainder: bytes) -> list[int]:
+        first = bisect_left(self._sorted, (remainder, -1))
+        matching = takewhile(
+            lambda pair: pair[0].startswith(remainder), islice(self._sorted, first, None)
+        )
+        return [token for _, token in matching]
 
     def constrain(self, logits: Tensor, remainder: bytes) -> Tensor:
         """Logits (V,) with every token that contradicts the remainder at minus infinity."""

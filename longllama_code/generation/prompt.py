@@ -10,7 +10,6 @@ from longllama_code.memory.encoder import path_header
 from longllama_code.tokenizer import Tokenizer
 
 ANCHOR_STEP_CHARS = 1024
-MAX_LOCAL_CHARS = 2 * ANCHOR_STEP_CHARS
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,32 @@ def build_prompt(path: str, prefix: str, tokenizer: Tokenizer, max_tokens: int) 
     caller makes the generation begin with its text (token healing).
     """
     start = anchor(prefix)
-    ids, spans = tokenizer.offsets(prefix[start:])
-    healed = ""
-    if (ids and not prefix[-1].isspace()) or prefix.endswith((" ", "\t")):
-        heal_from = _last_word_token(prefix[start:], spans)
-        healed = prefix[start + heal_from :]
-        ids = [token for token, (first, _) in zip(ids, spans, strict=True) if first < heal_from]
-    head = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    head += tokenizer.encode(path_header(path))
-    room = max_tokens - len(head)
-    return Prompt(head + ids[max(0, len(ids) - room) :], start, healed)
+    text = prefix[start:]
+    ids, spans = tokenizer.offsets(text)
+    if _may_go_on(text):
+        healed_from = _last_word_token(text, spans)
+        n_kept = sum(first < healed_from for first, _ in spans)
+        ids, spans = ids[:n_kept], spans[:n_kept]
+    else:
+        healed_from = len(text)
+    head = _head(path, tokenizer, max_tokens // 2)
+    n_cut = max(0, len(ids) + len(head) - max_tokens)
+    return Prompt(
+        ids=head + ids[n_cut:],
+        start=start + (spans[n_cut][0] if n_cut else 0),
+        healed=text[healed_from:],
+    )
+
+
+def _may_go_on(text: str) -> bool:
+    """Whether the last token may be a part of a longer one: not so at the start of a line."""
+    return bool(text) and (not text[-1].isspace() or text[-1] in " \t")
+
+
+def _head(path: str, tokenizer: Tokenizer, max_tokens: int) -> list[int]:
+    """What stands before the local text, as it did before the segments in memory."""
+    begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    return begin + tokenizer.encode(path_header(path))[-max_tokens:]
 
 
 def _last_word_token(text: str, spans: list[tuple[int, int]]) -> int:

@@ -115,12 +115,14 @@ def test_prompt_of_the_default_model(fast: FastTokenizer, prefix: str, max_token
     "remainder", ["ret", " sel", "    ", "\n   ", "é", "😀", "x", "zqxj", "  a"]
 )
 def test_allowed_tokens(fast: FastTokenizer, healer: TokenHealer, remainder: str) -> None:
-    """Exactly the spellings that agree with what is owed, against every token there is."""
+    """Against every token there is: words whole where possible, blanks in any pieces."""
     owed = remainder.encode()
     spelt = [fast.token_bytes(token) for token in range(fast.vocab_size)]
-    agreeing = {part for part in spelt if part and (part.startswith(owed) or owed.startswith(part))}
+    whole = {part for part in spelt if part.startswith(owed)}
+    pieces = {part for part in spelt if part and owed.startswith(part)}
     allowed = healer.allowed(owed)
-    assert {spelt[token] for token in allowed} == agreeing
+    expected = whole if whole and remainder.strip() else whole | pieces
+    assert {spelt[token] for token in allowed} == expected
     assert len(set(allowed)) == len(allowed) > 0
 
 
@@ -141,3 +143,19 @@ def test_a_word_in_the_middle_is_healed(fast: FastTokenizer, healer: TokenHealer
     (whole,) = fast.encode(" self")
     assert prompt.healed == " sel"
     assert whole in healer.allowed(prompt.healed.encode())
+
+
+def test_a_prompt_cut_to_fit_says_where_its_text_begins() -> None:
+    tokenizer = ByteTokenizer()
+    prefix = "".join(f"line {number}\n" for number in range(40))
+    prompt = build_prompt("a.py", prefix, tokenizer, 60)
+    assert len(prompt.ids) == 60
+    assert tokenizer.decode(prompt.ids).endswith(prefix[prompt.start :])
+    assert 0 < len(prefix) - prompt.start < 60
+
+
+def test_a_long_path_leaves_room_for_the_text() -> None:
+    tokenizer = ByteTokenizer()
+    prompt = build_prompt("folder/" * 100, "x = 1\n", tokenizer, 40)
+    assert len(prompt.ids) <= 40
+    assert tokenizer.decode(prompt.ids).endswith("\nx = 1\n")
