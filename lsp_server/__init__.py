@@ -1,4 +1,4 @@
-"""The language server: editors on one side, the engine process on the other. Never imports torch."""
+"""The language server, between editors and the engine process. It never imports torch."""
 
 from longllama_code import __version__
 

@@ -51,17 +51,27 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print one JSON object")
     status.set_defaults(run=_status)
     for command in (complete, demo, status):
-        command.add_argument("--root", type=Path, default=Path.cwd(), help="workspace folder")
+        command.add_argument("--root", type=_folder, default=Path.cwd(), help="workspace folder")
         _add_model_options(command)
     _add_model_options(serve)
     return parser
 
 
+def _folder(name: str) -> Path:
+    """A folder named on the command line; argparse turns the error into a usage message."""
+    path = Path(name)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{name!r} is no folder")
+    return path
+
+
 def _add_serve_options(parser: argparse.ArgumentParser) -> None:
     transport = parser.add_mutually_exclusive_group()
     transport.add_argument("--stdio", action="store_true", help="stdin and stdout (the default)")
-    transport.add_argument("--tcp", type=int, metavar="PORT", help="serve on a TCP port")
-    transport.add_argument("--ws", type=int, metavar="PORT", help="serve on a websocket port")
+    transport.add_argument("--tcp", type=int, metavar="PORT", help="serve on a TCP port (0: any)")
+    transport.add_argument(
+        "--ws", type=int, metavar="PORT", help="serve on a websocket port (0: any)"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to serve on (%(default)s)")
 
 
@@ -83,13 +93,12 @@ def _settings(options: argparse.Namespace) -> Json:
 def _serve(options: argparse.Namespace) -> int:
     from lsp_server.server import serve
 
-    transport, port = "stdio", 0
+    settings = _settings(options)
     if options.tcp is not None:
-        transport, port = "tcp", options.tcp
-    elif options.ws is not None:
-        transport, port = "ws", options.ws
-    serve(transport, options.host, port, _settings(options))
-    return 0
+        return serve("tcp", options.host, options.tcp, settings)
+    if options.ws is not None:
+        return serve("ws", options.host, options.ws, settings)
+    return serve("stdio", options.host, 0, settings)
 
 
 def _complete(options: argparse.Namespace) -> int:
@@ -150,8 +159,10 @@ async def _report(client: HeadlessClient, *, as_json: bool) -> None:
     files, engine = status["files"], status["engine"]
     print(f"{status['phase']}: {status['message']}")
     print(f"model     {engine['model']} ({engine['dtype']} on {engine['device']})")
-    print(f"memory    {files['in_memory']} files, {files['tokens']:,} tokens, "
-          f"{engine['memory_bytes'] / 1e6:.1f} MB")
+    print(
+        f"memory    {files['in_memory']} files, {files['tokens']:,} tokens, "
+        f"{engine['memory_bytes'] / 1e6:.1f} MB"
+    )
     print(f"left out  {files['left_out']} files")
     print(f"segments  {files['segments_encoded']} encoded, {files['segments_loaded']} from disk")
     print(f"on disk   {engine['stored_segments']} segments, {engine['stored_bytes'] / 1e6:.1f} MB")

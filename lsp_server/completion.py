@@ -1,6 +1,7 @@
 """From a document and a cursor to a request of the engine, and from its answer to a suggestion."""
 
 import itertools
+import re
 from dataclasses import dataclass
 
 from longllama_code.protocol import CompletionRequest, CompletionResult
@@ -20,9 +21,15 @@ class Cursor:
     automatic: bool
 
     @property
+    def word(self) -> str:
+        """The part left of the cursor of the word that it stands in, or behind."""
+        line = self.snapshot.text[: self.offset].rpartition("\n")[2]
+        return re.split(r"\W", line)[-1]
+
+    @property
     def line_suffix(self) -> str:
         """The text right of the cursor on its line."""
-        return self.snapshot.text[self.offset :].partition("\n")[0].rstrip("\r")
+        return re.split(r"[\r\n]", self.snapshot.text[self.offset :], maxsplit=1)[0]
 
 
 @dataclass(frozen=True)
@@ -51,11 +58,11 @@ def refuse(cursor: Cursor, settings: Settings) -> Refusal | None:
 
 def build_request(cursor: Cursor, path: str, settings: Settings) -> CompletionRequest:
     """What the engine is asked; ``path`` is the file's name in memory."""
-    text = well_formed(cursor.snapshot.text[: cursor.offset])
+    text, offset = cursor.snapshot.text, cursor.offset
     return CompletionRequest(
         path=path,
-        prefix=text,
-        suffix=well_formed(cursor.snapshot.text[cursor.offset :]),
+        prefix=model_text(text[:offset]),
+        suffix=model_text(text[offset:]),
         max_tokens=settings.completion.max_tokens,
         multiline=settings.completion.multiline,
         timeout_ms=settings.completion.timeout_ms,
@@ -74,6 +81,11 @@ def no_suggestion(reason: str) -> Suggestion:
     return Suggestion(f"s{next(_ids)}", "", reason, None)
 
 
-def well_formed(text: str) -> str:
-    """The text with each lone surrogate, which a client may send, as one replacement character."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def model_text(text: str) -> str:
+    r"""A text as the model reads it.
+
+    ``\r\n`` becomes ``\n``, so that a repository has one memory however git checked it out. A lone
+    surrogate, which a client may send and no codec takes, becomes a replacement character.
+    """
+    well_formed = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return well_formed.replace("\r\n", "\n")

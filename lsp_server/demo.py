@@ -13,10 +13,10 @@ from lsp_server.headless import headless
 from lsp_server.terminal import Terminal
 
 CURSOR_FILE = "scratch.py"
-CURSOR_TEXT = '''from lsp_server.headless import headless
+CURSOR_TEXT = """from lsp_server.headless import headless
 
 
-'''
+"""
 
 
 async def run_demo(root: Path, settings: dict[str, Any]) -> int:

@@ -1,10 +1,11 @@
 """The server's side of the engine process: start it, ask it, start it again when it dies.
 
 Callers see plain values and three states: loading, ready, failed. A crash is a return to loading;
-``on_ready`` fires after every start, so that the memory can be filled again (from disk).
+every time that the engine is ready, its memory is empty and must be filled again (from disk).
 """
 
 import asyncio
+import itertools
 import logging
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 
 from lsprotocol import types
 from pygls.client import JsonRPCClient
+from pygls.exceptions import JsonRpcException
 
 from longllama_code.protocol import (
     CompletionRequest,
@@ -55,6 +57,10 @@ class EngineGone(Exception):  # noqa: N818 - a state of the engine, not a fault 
     """The engine died, or has no model; the message says which."""
 
 
+class EngineError(Exception):
+    """The engine lives, but what was asked of it failed; the message says why."""
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """How to start the engine."""
@@ -83,6 +89,11 @@ class _Connection(JsonRPCClient):
         self.feature(READY)(lambda params: client.handle_ready(params))
         self.feature(FAILED)(lambda params: client.handle_failed(params))
 
+    @property
+    def process(self) -> asyncio.subprocess.Process | None:
+        """The process, once it was started."""
+        return self._server
+
     async def server_exit(self, server: asyncio.subprocess.Process) -> None:
         """Tell the owner that the process is gone."""
         self._client.handle_exit(self, server.returncode)
@@ -92,15 +103,12 @@ class EngineClient:
     """Owns the engine process. Lives on the event loop; every method belongs to it."""
 
     def __init__(
-        self,
-        options: EngineOptions,
-        on_ready: Callable[[], None],
-        on_state: Callable[[EngineState, str], None],
+        self, options: EngineOptions, on_state: Callable[[EngineState, str], None]
     ) -> None:
         self._options = options
-        self._on_ready, self._on_state = on_ready, on_state
+        self._on_state = on_state
         self._connection: _Connection | None = None
-        self._ready = asyncio.Event()
+        self._ids = itertools.count(1)
         self._n_crashes = 0
         self._started_at = 0.0
         self._restart: asyncio.Task[None] | None = None
@@ -109,27 +117,35 @@ class EngineClient:
         self.n_restarts = 0
 
     @property
+    def ready(self) -> bool:
+        """Whether the engine can be asked."""
+        return self.state is EngineState.READY
+
+    @property
     def pid(self) -> int | None:
         """The process, while there is one."""
-        process = self._connection._server if self._connection else None
+        process = self._connection.process if self._connection else None
         return process.pid if process and process.returncode is None else None
 
     async def start(self) -> None:
         """Start the process; the model loads while this returns."""
-        self._enter(EngineState.LOADING, f"loading {self._options.model}")
+        self._enter(EngineState.LOADING, f"loading the model {self._options.model}")
         self._started_at = asyncio.get_running_loop().time()
         connection = self._connection = _Connection(self)
-        await connect_stdio(connection, *self._options.command())
+        try:
+            await connect_stdio(connection, *self._options.command())
+        except OSError as error:
+            self._enter(EngineState.FAILED, f"the engine process cannot be started: {error}")
 
     async def stop(self) -> None:
-        """End the process; requests in flight fail."""
+        """End the process; requests in flight fail. Nobody is told of the state."""
         connection, self._connection = self._connection, None
+        self.state, self.message = EngineState.STOPPED, "the engine was stopped"
         if self._restart is not None:
             self._restart.cancel()
-        self._enter(EngineState.STOPPED, "")
-        if connection is not None and connection._server is not None:
-            if connection._server.returncode is None:
-                connection._server.kill()
+        if connection is not None and connection.process is not None:
+            if connection.process.returncode is None:
+                connection.process.kill()
             await connection.stop()
 
     async def remember(self, path: str, text: str) -> RememberResult:
@@ -137,6 +153,7 @@ class EngineClient:
 
         Raises:
             EngineGone: the engine died before it was done.
+            EngineError: it failed over this file.
         """
         answer = await self._ask(REMEMBER, {"path": path, "text": text})
         return from_plain(answer, RememberResult)
@@ -150,6 +167,7 @@ class EngineClient:
 
         Raises:
             EngineGone: the engine died before it answered.
+            EngineError: it failed over this request.
         """
         return from_plain(await self._ask(COMPLETE, to_plain(request)), CompletionResult)
 
@@ -157,16 +175,10 @@ class EngineClient:
         """What the engine holds."""
         return from_plain(await self._ask(STATUS, {}), EngineStatus)
 
-    async def wait_ready(self) -> None:
-        """Wait until the engine can be asked, however often it must be started."""
-        await self._ready.wait()
-
     def handle_ready(self, params: dict[str, Any]) -> None:
         """The model is loaded."""
         logger.info("engine ready: %s", params.get("model"))
-        self._ready.set()
         self._enter(EngineState.READY, "")
-        self._on_ready()
 
     def handle_failed(self, params: dict[str, Any]) -> None:
         """The model cannot be loaded; starting again would not help."""
@@ -174,29 +186,32 @@ class EngineClient:
 
     def handle_exit(self, connection: JsonRPCClient, returncode: int | None) -> None:
         """The process ended by itself: start it again, with growing patience."""
-        if connection is not self._connection:
+        if connection is not self._connection:  # it was stopped
             return
         self._connection = None
-        self._ready.clear()
+        if self.state is EngineState.FAILED:
+            return
         now = asyncio.get_running_loop().time()
         self._n_crashes = 1 if now - self._started_at > STABLE_AFTER_S else self._n_crashes + 1
+        ended = f"the engine ended unexpectedly ({_cause(returncode)})"
         if self._n_crashes > len(BACK_OFF_S):
-            self._enter(EngineState.FAILED, f"the engine ended {self._n_crashes} times in a row")
+            again = f"{ended}, {self._n_crashes} times in a row. Its log on stderr says why."
+            self._enter(EngineState.FAILED, again)
             return
-        logger.warning("the engine ended with %s; it is started again", returncode)
-        self._enter(EngineState.LOADING, "the engine ended unexpectedly and is started again")
+        self.n_restarts += 1
+        logger.warning("%s and is started again", ended)
+        self._enter(EngineState.LOADING, f"{ended} and is started again")
         self._restart = asyncio.create_task(self._start_after(BACK_OFF_S[self._n_crashes - 1]))
 
     async def _start_after(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        self.n_restarts += 1
         await self.start()
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
         connection = self._connection
         if connection is None or self.state is EngineState.FAILED:
             raise EngineGone(self.message or "the engine is not running")
-        request_id = f"{method}-{id(params)}-{asyncio.get_running_loop().time()}"
+        request_id = f"{method}-{next(self._ids)}"
         answer = asyncio.wrap_future(
             connection.protocol.send_request(method, params, msg_id=request_id)
         )
@@ -206,18 +221,24 @@ class EngineClient:
         except asyncio.CancelledError:
             answer.add_done_callback(_ignore)
             if not connection.stopped:
-                connection.protocol.notify(
-                    types.CANCEL_REQUEST, types.CancelParams(id=request_id)
-                )
+                connection.protocol.notify(types.CANCEL_REQUEST, types.CancelParams(id=request_id))
             raise
+        except JsonRpcException as error:
+            raise EngineError(error.message) from None
         except RuntimeError as error:  # pygls' word for a process that ended
-            raise EngineGone(str(error)) from error
+            raise EngineGone(str(error)) from None
 
     def _enter(self, state: EngineState, message: str) -> None:
         self.state, self.message = state, message
-        if state is not EngineState.READY:
-            self._ready.clear()
         self._on_state(state, message)
+
+
+def _cause(returncode: int | None) -> str:
+    """How a process ended, for people; on POSIX a signal gives a negative code."""
+    if returncode is not None and returncode < 0:
+        hint = ", often for want of memory" if returncode == -9 else ""
+        return f"signal {-returncode}{hint}"
+    return f"exit code {returncode}"
 
 
 def _ignore(answer: "asyncio.Future[Any]") -> None:

@@ -1,7 +1,7 @@
 """The engine process: JSON-RPC on stdin and stdout, the model on a thread of its own.
 
-Started by ``engine_client``; it ends with its parent, whose end closes stdin. This is the one module
-of ``lsp_server`` that may import torch, and only once the thread has begun to load the model.
+Started by ``engine_client``; it ends with its parent, whose end closes stdin. No other module
+of ``lsp_server`` may import torch, and this one does once the thread begins to load the model.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pygls.server import JsonRPCServer
 from longllama_code.errors import Cancelled, LongLlamaError
 from longllama_code.protocol import CompletionRequest
 from lsp_server.engine_worker import EngineWorker, Job, Priority
+from lsp_server.processes import take_stdout
 from lsp_server.rpc import (
     COMPLETE,
     FAILED,
@@ -44,7 +45,9 @@ Work = Generator[None, None, Any]
 class EngineServer:
     """Turns messages into jobs for the worker."""
 
-    def __init__(self, model: str, cache_dir: Path | None, *, persist: bool, n_threads: int) -> None:
+    def __init__(
+        self, model: str, cache_dir: Path | None, *, persist: bool, n_threads: int
+    ) -> None:
         self._rpc = JsonRPCServer(EngineProtocol, engine_converter)
         self._worker = EngineWorker()
         self._engine: Engine | None = None
@@ -56,14 +59,11 @@ class EngineServer:
 
     def run(self) -> None:
         """Load the model and serve until stdin ends."""
-        # Whatever a library prints must not end up between two messages.
-        stdout, sys.stdout = sys.stdout.buffer, sys.stderr
+        stdout = take_stdout()
         self._worker.submit(Priority.TYPING, self._open_engine)
         self._rpc.start_io(sys.stdin.buffer, stdout)
 
-    def _answer(
-        self, method: str, priority: Priority, work: Callable[[Params, Job], Work]
-    ) -> None:
+    def _answer(self, method: str, priority: Priority, work: Callable[[Params, Job], Work]) -> None:
         async def handler(params: Params) -> Any:
             return await self._await_job(
                 self._worker.submit(priority, functools.partial(work, params))

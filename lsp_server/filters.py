@@ -35,8 +35,9 @@ def trim_overlap(text: str, line_suffix: str) -> str:
     if not suffix or "\n" in text:
         return text
     for length in range(min(len(text), len(suffix)), 0, -1):
-        if text.endswith(suffix[:length]) and not _opens(text[: len(text) - length], suffix[:length]):
-            return text[: len(text) - length]
+        kept, removed = text[:-length], text[-length:]
+        if suffix.startswith(removed) and not _opens(kept, removed):
+            return kept
     return text
 
 

@@ -5,8 +5,8 @@ Used by ``complete``, ``demo`` and ``status``, by the benchmarks, and by whoever
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from lsp_server.processes import connect_stdio
 from lsp_server.workspace import language_of
 
 Json = dict[str, Any]
+
+LEAVE_TIMEOUT_S = 10.0
 
 
 class HeadlessClient(LanguageClient):
@@ -64,13 +66,10 @@ class HeadlessClient(LanguageClient):
         Raises:
             RuntimeError: the engine failed; the message says why.
         """
-        while True:
-            status: Json = await self.ask(WAIT)
-            if status["phase"] == "failed":
-                raise RuntimeError(status["message"])
-            if status["phase"] in ("ready", "paused", "off"):
-                return status
-            await asyncio.sleep(0.05)
+        status: Json = await self.ask(WAIT)
+        if status["phase"] == "failed":
+            raise RuntimeError(status["message"])
+        return status
 
     async def status(self) -> Json:
         """The server's status."""
@@ -109,7 +108,7 @@ async def headless(
     settings: Json | None = None,
     on_status: Callable[[Json], None] = lambda _: None,
     command: list[str] | None = None,
-) -> AsyncIterator[HeadlessClient]:
+) -> AsyncGenerator[HeadlessClient, None]:
     """A client connected to a server of its own over stdio, from handshake to shutdown."""
     client = HeadlessClient(root.absolute(), settings or {}, on_status)
     await connect_stdio(client, *(command or [sys.executable, "-m", "lsp_server"]))
@@ -117,14 +116,26 @@ async def headless(
         await client.begin()
         yield client
     finally:
-        if not client.stopped:
-            await client.shutdown_async(None)
-            client.exit(None)
-        await client.stop()
+        await _leave(client)
+
+
+async def _leave(client: HeadlessClient) -> None:
+    """End the server in good order, or after a while in whatever order."""
+    if not client.stopped:
+        with suppress(asyncio.TimeoutError, RuntimeError):  # the latter if it dies over this
+            await asyncio.wait_for(client.shutdown_async(None), LEAVE_TIMEOUT_S)
+        client.exit(None)
+    process = client._server
+    assert process is not None
+    try:
+        await asyncio.wait_for(process.wait(), LEAVE_TIMEOUT_S)
+    except asyncio.TimeoutError:
+        process.kill()
+    await client.stop()
 
 
 def plain(value: Any) -> Any:
-    """pygls' objects for messages that it does not know, as dictionaries and lists."""
+    """What pygls makes of messages that it does not know, as dictionaries and lists."""
     if hasattr(value, "_asdict"):
         return {key: plain(item) for key, item in value._asdict().items()}
     if isinstance(value, list):

@@ -1,11 +1,14 @@
 """Brings the workspace into memory, one file at a time: open files first, changed ones next.
 
-Lives on the event loop; reading and scanning run in threads. The disk says what there is to
+One task on the event loop does one step after the other: look at what changed on disk, forget what
+is gone, remember the most urgent file. So no two steps can be at odds with each other, and what is
+said to the indexer meanwhile waits for the end of the step. The disk says what there is to
 remember, save for open documents, whose live text counts.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from enum import IntEnum
@@ -13,13 +16,19 @@ from pathlib import Path
 from typing import Protocol
 
 from longllama_code.protocol import RememberResult
-from lsp_server.completion import well_formed
+from lsp_server.completion import model_text
 from lsp_server.engine_client import EngineGone
 from lsp_server.settings import Memory
 from lsp_server.tracked import FileState, TrackedFile, TrackedFiles
-from lsp_server.workspace import Entry, Limits, SourceError, Workspace, read_source
+from lsp_server.workspace import Entry, Exclusion, Limits, SourceError, Workspace, read_source
 
 logger = logging.getLogger(__name__)
+
+BUDGET = "budget"
+FAILED = "failed"
+CRASHES_ENGINE = "crashes_engine"
+MAX_CRASHES = 2
+"""How often the engine may die over one file before the file is left out."""
 
 
 class Urgency(IntEnum):
@@ -33,8 +42,9 @@ class Urgency(IntEnum):
 class Rememberer(Protocol):
     """What the indexer needs of the engine."""
 
-    async def wait_ready(self) -> None:
-        """Wait until the engine can be asked."""
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked; ``Indexer.refill`` must be called when it can be again."""
         ...
 
     async def remember(self, path: str, text: str) -> RememberResult:
@@ -58,6 +68,7 @@ class Indexer:
         on_change: Callable[[], None],
     ) -> None:
         self.files = TrackedFiles()
+        self.paused = False
         self._engine = engine
         self._workspace = workspace
         self._open_text = open_text
@@ -65,203 +76,260 @@ class Indexer:
         self._limits = Limits(max_file_bytes=memory.max_file_bytes)
         self._rules_names = (".gitignore", memory.ignore_file)
         self._on_change = on_change
-        self._queue: dict[Path, Urgency] = {}
+        self._unseen: dict[Path, Urgency] = {}
+        self._all_unseen = False
+        self._stale: set[str] = set()
+        self._queue = _Queue()
+        self._crashes: Counter[Path] = Counter()
+        self._in_step = False
         self._wake = asyncio.Event()
-        self._running = asyncio.Event()
-        self._running.set()
-        self._busy = False
-        self._idle = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether files wait or are being encoded."""
-        return bool(self._queue) or self._busy
-
-    @property
-    def paused(self) -> bool:
-        """Whether work was stopped by the user."""
-        return not self._running.is_set()
+        """Whether anything is left to do, or under way."""
+        return bool(
+            self._in_step or self._all_unseen or self._unseen or self._stale or len(self._queue)
+        )
 
     def start(self) -> None:
-        """Begin to work off the queue, and scan the workspace."""
-        self._spawn(self._run())
+        """Scan the workspace, and work from now on."""
+        self._task = asyncio.create_task(self._run(), name="indexer")
         self.rescan()
 
     async def stop(self) -> None:
-        """End all tasks."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """End; what is under way is given up."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     def pause(self) -> None:
         """Start no further file until ``resume``."""
-        self._running.clear()
+        self.paused = True
         self._on_change()
 
     def resume(self) -> None:
         """Go on."""
-        self._running.set()
-        self._on_change()
-
-    async def wait_idle(self) -> None:
-        """Wait until nothing is left to do."""
-        await self._idle.wait()
+        self.paused = False
+        self._notice()
 
     def rescan(self) -> None:
-        """Look at every file of the workspace again."""
-        self._busy_until(self._scan())
+        """Look at every file of the workspace; those that nobody wrote stay as they are."""
+        self._all_unseen = True
+        self._notice()
 
-    def changed(self, paths: Iterable[Path]) -> None:
-        """Files or folders that were created, written, moved or deleted, by whomever."""
-        self._busy_until(self._look_at(list(paths)))
+    def reindex(self) -> None:
+        """Read every file again, whatever its size and time say."""
+        for file in self.files:
+            if file.state is FileState.IN_MEMORY:
+                self._enqueue(replace(file, state=FileState.WAITING), Urgency.REST)
+        self.rescan()
 
-    def touch(self, path: Path, urgency: Urgency) -> None:
-        """An open document changed, was opened or closed."""
-        self._busy_until(self._look_at([path], urgency))
+    def changed(self, paths: Iterable[Path], urgency: Urgency = Urgency.CHANGED) -> None:
+        """Files or folders were created, written, moved, deleted, opened, edited or closed."""
+        for path in paths:
+            self._unseen[path] = min(urgency, self._unseen.get(path, urgency))
+        self._notice()
 
     def refill(self) -> None:
-        """The engine began anew with an empty memory: everything must be remembered again."""
-        for file in list(self.files):
-            if file.state is FileState.IN_MEMORY:
-                self._enqueue(replace(file, state=FileState.WAITING, n_tokens=0), Urgency.REST)
+        """The engine began with an empty memory: what it had must be remembered again."""
+        self._stale.clear()
+        for file in self.files:
+            if file.state is not FileState.LEFT_OUT:
+                emptied = replace(file, state=FileState.WAITING, n_tokens=0)
+                self._enqueue(emptied, Urgency.REST)
+        self._notice()
 
-    async def _scan(self) -> None:
-        entries = await asyncio.to_thread(lambda: list(self._workspace.scan()))
-        found = {entry.path for entry in entries}
-        for entry in entries:
-            self._consider(entry, Urgency.REST)
-        gone = [file for file in list(self.files) if file.path not in found]
-        await self._drop(gone)
+    def name_of(self, path: Path) -> str:
+        """A file's path in memory: relative to its workspace folder, named if there are several."""
+        roots = self._workspace.roots
+        # A folder inside another one sorts behind it.
+        root = next((root for root in reversed(roots) if root in path.parents), None)
+        if root is None:
+            return path.as_posix()
+        relative = path.relative_to(root).as_posix()
+        if len(roots) == 1:
+            return relative
+        has_twin = [other.name for other in roots].count(root.name) > 1
+        return f"{root.as_posix() if has_twin else root.name}/{relative}"
 
-    async def _look_at(self, paths: list[Path], urgency: Urgency = Urgency.CHANGED) -> None:
-        # A folder, or a file of ignore rules, may change what is to be said of any file.
-        if any(path.name in self._rules_names or path.is_dir() for path in paths):
-            await self._scan()
-        for path in paths:
-            entry = await asyncio.to_thread(self._workspace.entry, path)
-            if entry is None:
-                await self._drop(self.files.below(path))
-            else:
-                self._consider(entry, urgency)
-
-    def _consider(self, entry: Entry, urgency: Urgency) -> None:
-        """Queue a file, or note why it is left out."""
-        name = self._name(entry)
-        if entry.exclusion is not None and not self._is_open_and_allowed(entry):
-            file = TrackedFile(entry.path, name, FileState.LEFT_OUT, entry.exclusion.value)
-            self._spawn(self._leave_out(file))
-            return
-        if self._open_text(entry.path) is not None:
-            urgency = Urgency.OPEN
-        known = self.files.get(entry.path)
-        if known is not None and urgency is Urgency.REST and known.state is FileState.IN_MEMORY:
-            urgency = Urgency.CHANGED
-        waiting = TrackedFile(
-            entry.path,
-            name,
-            FileState.WAITING,
-            n_tokens=known.n_tokens if known else 0,
-            size_bytes=entry.size_bytes,
-        )
-        self._enqueue(waiting, urgency)
-
-    def _is_open_and_allowed(self, entry: Entry) -> bool:
-        """An empty file on disk may have text in the editor; secrets stay out all the same."""
-        return entry.exclusion == "empty" and bool(self._open_text(entry.path))
-
-    def _name(self, entry: Entry) -> str:
-        if len(self._workspace.roots) < 2:
-            return entry.relative
-        root = entry.path.parents[len(Path(entry.relative).parts) - 1]
-        return f"{root.name}/{entry.relative}"
-
-    def _enqueue(self, file: TrackedFile, urgency: Urgency) -> None:
-        self.files.put(file)
-        self._queue[file.path] = min(urgency, self._queue.get(file.path, urgency))
-        self._idle.clear()
+    def _notice(self) -> None:
+        """There is news for the task."""
         self._wake.set()
+        self._on_change()
 
     async def _run(self) -> None:
         while True:
-            if not self._queue:
-                self._settle()
-                await self._wake.wait()
-                self._wake.clear()
-                continue
-            await self._running.wait()
-            await self._engine.wait_ready()
-            if self._queue:
-                await self._next()
+            self._wake.clear()
+            step = self._next_step()
+            if step is None:
                 self._on_change()
-
-    async def _next(self) -> None:
-        """Remember the most urgent file; a file that fails is left out, and the next one comes."""
-        path = min(self._queue, key=self._queue.__getitem__)
-        urgency = self._queue.pop(path)
-        file = self.files.get(path)
-        if file is None:
-            return
-        self._busy = True
-        try:
-            await self._remember(file)
-        except SourceError as error:
-            await self._leave_out(replace(file, state=FileState.LEFT_OUT, reason=error.exclusion))
-        except EngineGone:
-            self._queue.setdefault(path, urgency)
-        except Exception:
-            logger.exception("%s could not be remembered", file.name)
-            self.files.put(replace(file, state=FileState.LEFT_OUT, reason="failed", n_tokens=0))
-        finally:
-            self._busy = False
-
-    async def _remember(self, file: TrackedFile) -> None:
-        others = self.files.totals().tokens - file.n_tokens
-        if others >= self._max_tokens:
-            await self._leave_out(replace(file, state=FileState.LEFT_OUT, reason="budget"))
-            return
-        text = self._open_text(file.path)
-        if text is None:
-            text = await asyncio.to_thread(read_source, file.path, self._limits)
-        result = await self._engine.remember(file.name, well_formed(text))
-        self.files.count(result)
-        if self.files.get(file.path) is not None:
-            state = FileState.WAITING if file.path in self._queue else FileState.IN_MEMORY
-            self.files.put(replace(file, state=state, n_tokens=result.n_tokens))
-
-    async def _leave_out(self, file: TrackedFile) -> None:
-        known = self.files.get(file.path)
-        self._queue.pop(file.path, None)
-        self.files.put(replace(file, n_tokens=0))
-        if known is not None and known.n_tokens:
-            await self._forget([known])
-
-    async def _drop(self, files: list[TrackedFile]) -> None:
-        for file in files:
-            self.files.drop(file.path)
-            self._queue.pop(file.path, None)
-        await self._forget([file for file in files if file.n_tokens])
-
-    async def _forget(self, files: list[TrackedFile]) -> None:
-        if files:
-            await self._engine.wait_ready()
-            await self._engine.forget([file.name for file in files])
+                await self._wake.wait()
+                continue
+            self._in_step = True
+            try:
+                await step
+            except Exception:  # whatever goes wrong with one step, the next must be made
+                logger.exception("a step of indexing failed")
+            finally:
+                self._in_step = False
             self._on_change()
 
-    def _settle(self) -> None:
-        self._on_change()
-        if not self.busy and not any(not t.done() for t in self._tasks if t.get_name() == "look"):
-            self._idle.set()
+    def _next_step(self) -> Coroutine[None, None, None] | None:
+        if self._unseen or self._all_unseen:
+            return self._look()
+        if not self._engine.ready:
+            return None
+        if self._stale:
+            return self._forget()
+        return self._remember_next() if len(self._queue) and not self.paused else None
 
-    def _busy_until(self, work: Coroutine[None, None, None]) -> None:
-        """Run work that may fill the queue; idle only afterwards."""
-        self._idle.clear()
-        self._spawn(work, name="look").add_done_callback(lambda _: self._wake.set())
+    # Looking at the disk.
 
-    def _spawn(
-        self, work: Coroutine[None, None, None], name: str = "index"
-    ) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    async def _look(self) -> None:
+        paths, self._unseen = self._unseen, {}
+        is_whole, self._all_unseen = self._all_unseen, False
+        entries, is_whole = await asyncio.to_thread(self._judge, paths, is_whole)
+        gone = (
+            [file for file in self.files if file.path not in entries]
+            if is_whole
+            else [f for path in paths if path not in entries for f in self.files.below(path)]
+        )
+        for file in gone:
+            self._drop(file)
+        for entry in entries.values():
+            self._consider(entry, paths.get(entry.path, Urgency.REST))
+
+    def _judge(self, paths: Iterable[Path], is_whole: bool) -> tuple[dict[Path, Entry], bool]:
+        """What is there now, and whether that is all there is. Runs on a thread."""
+        # A folder, or a file of ignore rules, may change what is to be said of any file.
+        if is_whole := is_whole or any(p.name in self._rules_names or p.is_dir() for p in paths):
+            found = {entry.path: entry for entry in self._workspace.scan()}
+        else:
+            found = {}
+        for path in paths:
+            if path not in found and (entry := self._workspace.entry(path)) is not None:
+                found[path] = entry
+        return found, is_whole
+
+    def _consider(self, entry: Entry, urgency: Urgency) -> None:
+        """Queue a file, leave it out, or see that nothing is to be done."""
+        name, known = self.name_of(entry.path), self.files.get(entry.path)
+        if known is not None and known.name != name:  # a workspace folder came or went
+            self._drop(known)
+            known = None
+        n_tokens = known.n_tokens if known else 0
+        file = TrackedFile(
+            entry.path,
+            name,
+            FileState.WAITING,
+            None,
+            n_tokens,
+            entry.size_bytes,
+            entry.mtime_ns,
+        )
+        if entry.exclusion is not None and not self._is_written_in_editor(entry):
+            self._leave_out(file, entry.exclusion.value)
+        elif (
+            known is None
+            or urgency is not Urgency.REST
+            or known.state is not FileState.IN_MEMORY
+            or not known.same_on_disk(file)
+        ):
+            self._enqueue(file, urgency)
+
+    def _is_written_in_editor(self, entry: Entry) -> bool:
+        """An empty file on disk may have text in the editor; secrets stay out all the same."""
+        return entry.exclusion is Exclusion.EMPTY and bool(self._open_text(entry.path))
+
+    def _enqueue(self, file: TrackedFile, urgency: Urgency) -> None:
+        is_open = self._open_text(file.path) is not None
+        self.files.put(file)
+        self._queue.put(file.path, Urgency.OPEN if is_open else urgency)
+
+    def _leave_out(self, file: TrackedFile, reason: str) -> None:
+        self._drop(file)
+        self.files.put(replace(file, state=FileState.LEFT_OUT, reason=reason, n_tokens=0))
+
+    def _drop(self, file: TrackedFile) -> None:
+        self._queue.discard(file.path)
+        self.files.drop(file.path)
+        if file.n_tokens:
+            self._stale.add(file.name)
+
+    # Asking the engine.
+
+    async def _forget(self) -> None:
+        names, self._stale = sorted(self._stale), set()
+        try:
+            await self._engine.forget(names)
+        except EngineGone:
+            return  # and all of its memory with it
+        for file in self.files:
+            if file.reason == BUDGET:  # there is room again
+                self._enqueue(replace(file, state=FileState.WAITING, reason=None), Urgency.REST)
+
+    async def _remember_next(self) -> None:
+        """Remember the most urgent file; one that cannot be is left out with the reason."""
+        path, urgency = self._queue.pop()
+        file = self.files.get(path)
+        assert file is not None, "what is dropped leaves the queue as well"
+        if self.files.totals().tokens - file.n_tokens >= self._max_tokens:
+            self._leave_out(file, BUDGET)
+            return
+        try:
+            result = await self._engine.remember(file.name, await self._text_of(path))
+        except SourceError as error:
+            self._leave_out(file, error.exclusion.value)
+        except EngineGone:
+            self._after_crash(file, urgency)
+        except Exception:
+            logger.exception("%s could not be remembered", file.name)
+            self._leave_out(file, FAILED)
+        else:
+            self.files.count(result)
+            self.files.put(replace(file, state=FileState.IN_MEMORY, n_tokens=result.n_tokens))
+
+    async def _text_of(self, path: Path) -> str:
+        text = self._open_text(path)
+        if text is None:
+            text = await asyncio.to_thread(read_source, path, self._limits)
+        return model_text(text)
+
+    def _after_crash(self, file: TrackedFile, urgency: Urgency) -> None:
+        self._crashes[file.path] += 1
+        if self._crashes[file.path] >= MAX_CRASHES:
+            self._leave_out(file, CRASHES_ENGINE)
+        else:
+            self._queue.put(file.path, urgency)
+
+
+class _Queue:
+    """Paths by urgency, each one once; among equals, who came first goes first."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Urgency, dict[Path, None]] = {urgency: {} for urgency in Urgency}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lines.values()))
+
+    def put(self, path: Path, urgency: Urgency) -> None:
+        """Add a path; one that waits already never becomes less urgent."""
+        for current, line in self._lines.items():
+            if path in line:
+                urgency = min(urgency, current)
+        if path not in self._lines[urgency]:
+            self.discard(path)
+            self._lines[urgency][path] = None
+
+    def discard(self, path: Path) -> None:
+        """Take a path out, wherever it waits."""
+        for line in self._lines.values():
+            line.pop(path, None)
+
+    def pop(self) -> tuple[Path, Urgency]:
+        """Take out the first of the most urgent."""
+        urgency, line = next((urgency, line) for urgency, line in self._lines.items() if line)
+        path = next(iter(line))
+        del line[path]
+        return path, urgency

@@ -1,8 +1,10 @@
-"""Starting a child that speaks JSON-RPC on its stdin and stdout."""
+"""JSON-RPC on stdin and stdout: starting a child that speaks it, and being such a child."""
 
 import asyncio
 import logging
-from typing import Any
+import os
+import sys
+from typing import Any, BinaryIO
 
 from pygls.client import JsonRPCClient
 from pygls.io_ import run_async
@@ -26,17 +28,31 @@ async def connect_stdio(client: JsonRPCClient, *command: str, **options: Any) ->
     assert process.stdout is not None
     client._server = process
     client.protocol.set_writer(_Writer(process.stdin))
-    connection = run_async(
-        stop_event=client._stop_event,
-        reader=process.stdout,
-        protocol=client.protocol,
-        logger=logger,
-        error_handler=client.report_server_error,
-    )
     client._async_tasks += [
-        asyncio.create_task(connection),
+        asyncio.create_task(_read(client, process.stdout)),
         asyncio.create_task(client._server_exit()),
     ]
+
+
+def take_stdout() -> BinaryIO:
+    """Keep stdout for messages alone: what is printed from now on, in C too, goes to stderr."""
+    sys.stdout.flush()
+    messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return messages
+
+
+async def _read(client: JsonRPCClient, stream: asyncio.StreamReader) -> None:
+    try:
+        await run_async(
+            stop_event=client._stop_event,
+            reader=stream,
+            protocol=client.protocol,
+            logger=logger,
+            error_handler=client.report_server_error,
+        )
+    except (asyncio.IncompleteReadError, ConnectionError):
+        logger.info("the child died in the middle of a message")
 
 
 class _Writer:

@@ -1,21 +1,31 @@
-"""Builds the language server: pygls, the session, the features, and the guard around both."""
+"""Builds the language server of pygls, the session and the features, and serves one client."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import socket
+import sys
+import threading
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal, cast
 
 from lsprotocol import types
+from pygls.io_ import StdinAsyncReader, StdoutWriter, run_async, run_websocket
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websocket
 
 from lsp_server import __version__
 from lsp_server.features import commands, completion, documents, lifecycle, status, workspace
 from lsp_server.features.progress import IndexingProgress
-from lsp_server.session import Session, Status
+from lsp_server.processes import READ_LIMIT_BYTES, take_stdout
+from lsp_server.session import Session
+from lsp_server.tracked import Status
 
 logger = logging.getLogger(__name__)
+
+Transport = Literal["stdio", "tcp", "ws"]
 
 FEATURES = (lifecycle, documents, completion, workspace, status, commands)
 
@@ -26,6 +36,19 @@ class Protocol(LanguageServerProtocol):
     pygls splits lines at form feeds and U+2028, where LSP does not, and rebuilds the text at every
     keystroke; ``lsp_server.documents`` holds the text instead.
     """
+
+    @lsp_method(types.EXIT)
+    def lsp_exit(self, *_: Any) -> Any:
+        """Read no further message; pygls would end the process from within."""
+        cast("Server", self._server).ended.set()
+
+    def _send_response(
+        self, msg_id: str | int, result: Any = None, error: types.ResponseError | None = None
+    ) -> None:
+        """Answer, without the traceback that pygls attaches to errors: the log has it."""
+        if error is not None:
+            error.data = None
+        super()._send_response(msg_id, result, error)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> Any:
@@ -48,16 +71,21 @@ class Server(LanguageServer):
 
     def __init__(self, overrides: Mapping[str, Any] | None = None) -> None:
         super().__init__("longllama-lsp", __version__, protocol_cls=Protocol)
+        self.ended = threading.Event()
         self.session = Session(self, overrides)
-        self.progress = IndexingProgress(self)
-        self._ending: asyncio.Task[None] | None = None
+        self.bar = IndexingProgress(self)
         for feature in FEATURES:
             feature.register(self)
+
+    @property
+    def was_shut_down(self) -> bool:
+        """Whether the client took its leave as the protocol wants it."""
+        return self.protocol._shutdown
 
     def status_changed(self, status: Status) -> None:
         """Tell the client, and move the progress bar."""
         self.protocol.notify("longllama/didChangeStatus", asdict(status))
-        self.progress.update(status)
+        self.bar.update(status)
 
     def warn(self, message: str) -> None:
         """Show the user something, once for each cause."""
@@ -69,12 +97,88 @@ class Server(LanguageServer):
         logger.error("%s: %s", getattr(source, "__name__", source), error)
 
 
-def serve(transport: str, host: str, port: int, overrides: Mapping[str, Any] | None) -> None:
-    """Serve one client over ``stdio``, ``tcp`` or ``ws`` until it goes away."""
+def serve(transport: Transport, host: str, port: int, overrides: Mapping[str, Any] | None) -> int:
+    """Serve one client until it goes away; the exit code."""
     server = Server(overrides)
-    start: dict[str, Callable[[], None]] = {
-        "stdio": server.start_io,
-        "tcp": lambda: server.start_tcp(host, port),
-        "ws": lambda: server.start_ws(host, port),
+    ways = {
+        "stdio": lambda: _over_stdio(server),
+        "tcp": lambda: _over_tcp(server, host, port),
+        "ws": lambda: _over_websocket(server, host, port),
     }
-    start[transport]()
+    asyncio.run(_serve(server, ways[transport]()))
+    return 0 if server.was_shut_down else 1
+
+
+async def _serve(server: Server, way: Coroutine[Any, Any, None]) -> None:
+    try:
+        await way
+    finally:
+        await server.session.end()
+
+
+# Each way serves one client, and returns when it said `exit` or went away. pygls has its own ways,
+# which lose the exit code, leave no place to end the session, and let a second client take over the
+# first one's connection.
+
+
+async def _over_stdio(server: Server) -> None:
+    """Serve the process that started this one."""
+    server.protocol.set_writer(StdoutWriter(take_stdout()))
+    await _run(server, StdinAsyncReader(sys.stdin.buffer))
+
+
+async def _over_tcp(server: Server, host: str, port: int) -> None:
+    """Serve the first client that connects."""
+    first: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+    first = asyncio.get_running_loop().create_future()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if first.done():
+            writer.close()
+        else:
+            first.set_result((reader, writer))
+
+    listener = await asyncio.start_server(connected, host, port, limit=READ_LIMIT_BYTES)
+    _say_where("tcp", listener.sockets)
+    reader, writer = await first
+    listener.close()
+    server.protocol.set_writer(writer)
+    try:
+        await _run(server, reader)
+    finally:
+        writer.close()
+
+
+async def _over_websocket(server: Server, host: str, port: int) -> None:
+    """Serve the first client that connects."""
+    is_taken, gone = False, asyncio.Event()
+
+    async def connected(connection: ServerConnection) -> None:
+        nonlocal is_taken
+        if is_taken:
+            return
+        is_taken = True
+        try:
+            await run_websocket(
+                connection, server.ended, server.protocol, logger, server.report_server_error
+            )
+        finally:
+            gone.set()
+
+    async with serve_websocket(connected, host, port, max_size=READ_LIMIT_BYTES) as listener:
+        _say_where("ws", listener.sockets)
+        await gone.wait()
+
+
+async def _run(server: Server, reader: asyncio.StreamReader | StdinAsyncReader) -> None:
+    try:
+        await run_async(server.ended, reader, server.protocol, logger, server.report_server_error)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        logger.info("the client went away in the middle of a message")
+
+
+def _say_where(scheme: str, sockets: Iterable[socket.socket]) -> None:
+    """Tell the port, which the system chose if it was 0."""
+    for listening in sockets:
+        host, port = listening.getsockname()[:2]
+        print(f"longllama-lsp: listening on {scheme}://{host}:{port}", file=sys.stderr, flush=True)

@@ -1,9 +1,11 @@
 """Every setting, declared once: type, default and meaning.
 
 Layers, weakest first: defaults, ``initializationOptions``, ``workspace/configuration`` (section
-``longllama``), command line. A layer that cannot be read is left out as a whole and reported by
-key, value and remedy; the server goes on without it.
+``longllama``), command line. A value that cannot be used is left out and reported by key, value
+and remedy; the server goes on without it.
 """
+
+# ruff: noqa: RUF009 - `setting` makes a field, as `dataclasses.field` does
 
 import re
 import typing
@@ -12,6 +14,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 SECTION = "longllama"
+OF_CLIENTS = frozenset({"server", "trace"})
+"""Keys of our section that are the client's own: where the server is, what traffic to log."""
 
 
 def setting(default: Any, about: str) -> Any:
@@ -54,7 +58,7 @@ class Memory:
     respect_gitignore: bool = setting(True, "Whether .gitignore files are obeyed.")
     ignore_file: str = setting(".longllamaignore", "Name of our own ignore files.")
     persist: bool = setting(True, "Whether encoded segments are kept on disk.")
-    cache_dir: str = setting("", "Folder of models and segments; empty: the user's cache folder.")
+    cache_dir: str = setting("", "Folder of encoded segments; empty: the user's cache folder.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,20 +104,16 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"setting {SECTION}.{self.key} is {self.value!r}: {self.remedy}"
+        name = f"{SECTION}.{self.key}" if self.key else SECTION
+        return f"setting {name} is {self.value!r}: {self.remedy}"
 
 
 def resolve(layers: Sequence[Mapping[str, Any] | None]) -> tuple[Settings, list[Problem]]:
-    """Settings from layers, weakest first, each as a client sends it (camelCase, nested).
-
-    A layer with a problem is left out as a whole.
-    """
+    """Settings from layers, weakest first, each as a client sends it (camelCase, nested)."""
     settings, problems = Settings(), list[Problem]()
     for layer in layers:
-        updated, found = _merge(settings, layer or {}, "")
+        settings, found = _merge(settings, {} if layer is None else layer, "")
         problems += found
-        if not found:
-            settings = updated
     return settings, problems
 
 
@@ -158,9 +158,13 @@ def _merge(group: Any, layer: object, prefix: str) -> tuple[Any, list[Problem]]:
     problems: list[Problem] = []
     for key, value in typing.cast("Mapping[str, Any]", layer).items():
         name = names.get(key)
+        if not prefix and key in OF_CLIENTS:
+            continue
         if name is None:
             known = ", ".join(sorted(names))
-            problems.append(Problem(prefix + key, value, f"there is no such setting; known: {known}."))
+            problems.append(
+                Problem(prefix + key, value, f"there is no such setting; known: {known}.")
+            )
         elif is_dataclass(current := getattr(group, name)):
             values[name], found = _merge(current, value, f"{prefix}{key}.")
             problems += found

@@ -17,7 +17,7 @@ class Terminal:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self._is_tty = self._stream.isatty()
-        self._last_line = ""
+        self._tenths: int | None = None
 
     def say(self, text: str = "") -> None:
         """A line."""
@@ -35,13 +35,13 @@ class Terminal:
         line = f"{bar} {files['in_memory']}/{total} files, {files['tokens']:,} tokens in memory"
         if self._is_tty:
             print(f"\r{line}\x1b[K", end="", file=self._stream, flush=True)
-        elif int(10 * share) != self._last_line.count("█") * 10 // BAR_CHARS or not self._last_line:
+        elif int(10 * share) != self._tenths:
             self.say(line)
-        self._last_line = line
+        self._tenths = int(10 * share)
 
     def end_progress(self) -> None:
         """Leave the bar's line."""
-        if self._is_tty and self._last_line:
+        if self._is_tty and self._tenths is not None:
             self.say()
 
     def ghost(self, path: Path, text: str, offset: int, suggestion: str) -> None:
@@ -61,7 +61,9 @@ class Terminal:
             return
         for source in explained["sources"][:MAX_SOURCES]:
             lines = f"{source['path']}:{source['first_line']}-{source['last_line']}"
-            self.say(f"      from {lines}  ({100 * source['mass']:.0f}% of the attention to memory)")
+            self.say(
+                f"      from {lines}  ({100 * source['mass']:.0f}% of the attention to memory)"
+            )
         timings = explained["timings"]
         self.say(
             f"      {timings['generated_tokens']} tokens in "

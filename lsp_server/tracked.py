@@ -1,11 +1,16 @@
-"""What is known of every file of the workspace: waiting, in memory, or left out and why."""
+"""What is known of every file: waiting, in memory, or left out and why. And of the whole."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Literal
 
 from longllama_code.protocol import RememberResult
+
+Kind = Literal["Normal", "Warning", "Error", "Inactive"]
+Phase = Literal["loading", "indexing", "ready", "paused", "off", "failed"]
 
 
 class FileState(str, Enum):
@@ -26,7 +31,13 @@ class TrackedFile:
     state: FileState
     reason: str | None = None
     n_tokens: int = 0
+    """Tokens that it has in memory now; those of a former version while it waits."""
     size_bytes: int = 0
+    mtime_ns: int = 0
+
+    def same_on_disk(self, other: "TrackedFile") -> bool:
+        """Whether size and time say that nobody wrote it."""
+        return (self.size_bytes, self.mtime_ns) == (other.size_bytes, other.mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -42,15 +53,30 @@ class Totals:
     segments_kept: int = 0
 
 
+@dataclass(frozen=True)
+class Status:
+    """The server at one moment, as the client sees it."""
+
+    kind: Kind
+    phase: Phase
+    message: str
+    busy: bool
+    files: Totals
+    engine_restarts: int
+    last_reason: str | None
+    """Why the last request had no suggestion."""
+
+
 class TrackedFiles:
     """Owner of the records; totals are kept, not recounted."""
 
     def __init__(self) -> None:
         self._files: dict[Path, TrackedFile] = {}
-        self._encoded = self._loaded = self._kept = 0
+        self._states: Counter[FileState] = Counter()
+        self._tokens = self._encoded = self._loaded = self._kept = 0
 
-    def __iter__(self) -> "Iterable[TrackedFile]":
-        return iter(self._files.values())
+    def __iter__(self) -> Iterator[TrackedFile]:
+        return iter(list(self._files.values()))
 
     def get(self, path: Path) -> TrackedFile | None:
         """A file's record."""
@@ -58,15 +84,23 @@ class TrackedFiles:
 
     def put(self, file: TrackedFile) -> None:
         """Set a file's record."""
+        self.drop(file.path)
         self._files[file.path] = file
+        self._states[file.state] += 1
+        self._tokens += file.n_tokens
 
-    def drop(self, path: Path) -> TrackedFile | None:
+    def drop(self, path: Path) -> None:
         """Forget a file, which is no longer there."""
-        return self._files.pop(path, None)
+        file = self._files.pop(path, None)
+        if file is not None:
+            self._states[file.state] -= 1
+            self._tokens -= file.n_tokens
 
-    def below(self, folder: Path) -> list[TrackedFile]:
-        """The files in a folder, however deep, or the file of that path."""
-        return [f for p, f in self._files.items() if p == folder or folder in p.parents]
+    def below(self, path: Path) -> list[TrackedFile]:
+        """The file of that path or, if it is a folder, the files in it, however deep."""
+        if path in self._files:
+            return [self._files[path]]
+        return [file for file in self if path in file.path.parents]
 
     def count(self, result: RememberResult) -> None:
         """Add what remembering one file took."""
@@ -76,12 +110,11 @@ class TrackedFiles:
 
     def totals(self) -> Totals:
         """The counts now."""
-        states = [file.state for file in self._files.values()]
         return Totals(
-            in_memory=states.count(FileState.IN_MEMORY),
-            waiting=states.count(FileState.WAITING),
-            left_out=states.count(FileState.LEFT_OUT),
-            tokens=sum(file.n_tokens for file in self._files.values()),
+            in_memory=self._states[FileState.IN_MEMORY],
+            waiting=self._states[FileState.WAITING],
+            left_out=self._states[FileState.LEFT_OUT],
+            tokens=self._tokens,
             segments_encoded=self._encoded,
             segments_loaded=self._loaded,
             segments_kept=self._kept,

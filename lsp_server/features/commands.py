@@ -15,7 +15,7 @@ def register(server: "Server") -> None:
     @server.command("longllama.reindex")
     def reindex(*_: Any) -> None:
         if session.indexer is not None:
-            session.indexer.rescan()
+            session.indexer.reindex()
 
     @server.command("longllama.pauseIndexing")
     def pause(*_: Any) -> None:
@@ -26,6 +26,10 @@ def register(server: "Server") -> None:
     def resume(*_: Any) -> None:
         if session.indexer is not None:
             session.indexer.resume()
+
+    @server.command("longllama.restart")
+    async def restart(*_: Any) -> None:
+        await session.restart()
 
     @server.command(DID_ACCEPT)
     def did_accept(*_: Any) -> None:

@@ -1,12 +1,13 @@
 """textDocument/inlineCompletion, and textDocument/completion for clients without it."""
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
 from lsp_server.completion import Cursor, Suggestion
 from lsp_server.convert import encoding_of, lsp_position, position_of
-from lsp_server.documents import Document
+from lsp_server.documents import Document, Snapshot
 
 if TYPE_CHECKING:
     from lsp_server.server import Server
@@ -23,11 +24,15 @@ def register(server: "Server") -> None:
     async def inline_completion(
         params: types.InlineCompletionParams,
     ) -> types.InlineCompletionList:
-        kind = params.context.trigger_kind
-        automatic = kind == types.InlineCompletionTriggerKind.Automatic
-        found = await _suggest(server, params.text_document.uri, params.position, automatic)
-        items = [_inline_item(*found, params.position)] if found else []
-        return types.InlineCompletionList(items)
+        context = params.context
+        automatic = context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
+        place = _Place.of(server, params.text_document.uri, params.position)
+        if place is None:
+            return types.InlineCompletionList([])
+        if context.selected_completion_info is not None:
+            place = place.with_selected(context.selected_completion_info)
+        suggestion = await place.suggest(automatic)
+        return types.InlineCompletionList([place.inline_item(suggestion)] if suggestion else [])
 
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions())
     async def completion(params: types.CompletionParams) -> types.CompletionList:
@@ -35,65 +40,86 @@ def register(server: "Server") -> None:
         # the client can show ghost text.
         context = params.context
         invoked = context is None or context.trigger_kind == types.CompletionTriggerKind.Invoked
-        if _has_inline(server) and not invoked:
+        place = _Place.of(server, params.text_document.uri, params.position)
+        if place is None or (_has_inline(server) and not invoked):
             return types.CompletionList(is_incomplete=False, items=[])
-        found = await _suggest(server, params.text_document.uri, params.position, not invoked)
-        items = [_completion_item(*found, params.position)] if found else []
+        suggestion = await place.suggest(automatic=not invoked)
+        items = [place.popup_item(suggestion)] if suggestion else []
         return types.CompletionList(is_incomplete=True, items=items)
 
 
-async def _suggest(
-    server: "Server", uri: str, position: types.Position, automatic: bool
-) -> tuple[Suggestion, Document] | None:
-    document = server.session.documents.get(uri)
-    if document is None:
-        return None
-    offset = document.offset(position_of(position), encoding_of(server.server_capabilities))
-    cursor = Cursor(document.snapshot(), offset, automatic)
-    suggestion = await server.session.suggest(cursor)
-    if not suggestion.text:
-        return None
-    if automatic and document.version != cursor.snapshot.version:
-        return None
-    return suggestion, document
+@dataclass(frozen=True)
+class _Place:
+    """Where a suggestion is asked for, in the text as it is then: the user may go on editing."""
 
+    server: "Server"
+    document: Document
+    snapshot: Snapshot
+    offset: int
+    range: types.Range
+    """What the suggestion replaces: nothing, or what the popup would."""
+    selected: str = ""
+    """What the popup would put there, which ghost text must begin with."""
 
-def _inline_item(
-    suggestion: Suggestion, _: Document, position: types.Position
-) -> types.InlineCompletionItem:
-    return types.InlineCompletionItem(
-        insert_text=suggestion.text,
-        range=types.Range(position, position),
-        command=types.Command("accepted", DID_ACCEPT, arguments=[suggestion.id]),
-    )
+    @classmethod
+    def of(cls, server: "Server", uri: str, position: types.Position) -> "_Place | None":
+        """A position, clamped into its document; None where no such document is open."""
+        document = server.session.documents.get(uri)
+        if document is None:
+            return None
+        encoding = encoding_of(server.server_capabilities)
+        offset = document.offset(position_of(position), encoding)
+        at = lsp_position(document.position(offset, encoding))
+        return cls(server, document, document.snapshot(), offset, types.Range(at, at))
 
+    def with_selected(self, selected: types.SelectedCompletionInfo) -> "_Place":
+        """The place as if the selected item of the popup had been accepted."""
+        encoding = encoding_of(self.server.server_capabilities)
+        start, end = (
+            self.document.offset(position_of(position), encoding)
+            for position in (selected.range.start, selected.range.end)
+        )
+        text = self.snapshot.text[:start] + selected.text + self.snapshot.text[end:]
+        return replace(
+            self,
+            snapshot=replace(self.snapshot, text=text),
+            offset=start + len(selected.text),
+            range=selected.range,
+            selected=selected.text,
+        )
 
-def _completion_item(
-    suggestion: Suggestion, document: Document, position: types.Position
-) -> types.CompletionItem:
-    """One popup item; its filter text is the word before the cursor, so that it stays listed."""
-    first_line = suggestion.text.strip().partition("\n")[0]
-    return types.CompletionItem(
-        label=first_line[:LABEL_CHARS],
-        kind=types.CompletionItemKind.Text,
-        detail="longllama",
-        sort_text="\0",
-        filter_text=_word_before(document, position),
-        insert_text_format=types.InsertTextFormat.PlainText,
-        text_edit=types.TextEdit(types.Range(position, position), suggestion.text),
-        data=suggestion.id,
-    )
+    async def suggest(self, automatic: bool) -> Suggestion | None:
+        """The suggestion here; None where there is none, or where typing has overtaken it."""
+        cursor = Cursor(self.snapshot, self.offset, automatic)
+        suggestion = await self.server.session.suggest(cursor)
+        is_stale = automatic and self.document.version != self.snapshot.version
+        return suggestion if suggestion.text and not is_stale else None
 
+    def inline_item(self, suggestion: Suggestion) -> types.InlineCompletionItem:
+        """The suggestion as ghost text."""
+        return types.InlineCompletionItem(
+            insert_text=self.selected + suggestion.text,
+            range=self.range,
+            command=types.Command("accepted", DID_ACCEPT, arguments=[suggestion.id]),
+        )
 
-def _word_before(document: Document, position: types.Position) -> str:
-    line = document.text.split("\n")[position.line : position.line + 1]
-    before = line[0][: position.character] if line else ""
-    word = len(before.rstrip("_")) if not before else 0
-    for index in range(len(before), 0, -1):
-        if not (before[index - 1].isalnum() or before[index - 1] == "_"):
-            word = index
-            break
-    return before[word:] or " "
+    def popup_item(self, suggestion: Suggestion) -> types.CompletionItem:
+        """The suggestion as one item of a popup, which filters by the word before the cursor."""
+        word = Cursor(self.snapshot, self.offset, automatic=False).word
+        encoding = encoding_of(self.server.server_capabilities)
+        start = lsp_position(self.document.position(self.offset - len(word), encoding))
+        text = word + suggestion.text
+        return types.CompletionItem(
+            label=text.strip().partition("\n")[0][:LABEL_CHARS],
+            kind=types.CompletionItemKind.Text,
+            detail="longllama",
+            documentation=text,
+            sort_text="\0",
+            filter_text=text,
+            insert_text_format=types.InsertTextFormat.PlainText,
+            text_edit=types.TextEdit(types.Range(start, self.range.end), text),
+            data=suggestion.id,
+        )
 
 
 def _has_inline(server: "Server") -> bool:

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
@@ -24,28 +26,30 @@ def register(server: "Server") -> None:
 
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
-        options: Any = params.initialization_options
-        server.session.configure(options=_as_plain(options))
+        server.session.configure(options=params.initialization_options)
 
     @server.feature(types.INITIALIZED)
     async def initialized(_: types.InitializedParams) -> None:
-        tasks.add(asyncio.create_task(_watch_parent(server.process_id)))
+        if server.process_id is not None and sys.platform != "win32":
+            tasks.add(asyncio.create_task(_watch_parent(server.process_id)))
         register_for_changes(server)
         await pull_configuration(server)
-        folders = server.workspace.folders.values()
-        roots = [path for folder in folders if (path := path_of(folder.uri))]
-        if not roots and server.workspace.root_uri and (root := path_of(server.workspace.root_uri)):
-            roots = [root]
-        await server.session.begin(roots)
+        await server.session.begin(_roots(server))
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(_: Any) -> None:
         await server.session.end()
 
 
-async def _watch_parent(process_id: int | None) -> None:
+def _roots(server: "Server") -> list[Path]:
+    """The workspace folders, or the one that older clients name."""
+    uris = list(server.workspace.folders) or [server.workspace.root_uri]
+    return [path for uri in uris if uri and (path := path_of(uri)) is not None]
+
+
+async def _watch_parent(process_id: int) -> None:
     """End with the editor, even if it died without a word and its end of the pipe lives on."""
-    while process_id is not None:
+    while True:
         await asyncio.sleep(PARENT_CHECK_S)
         try:
             os.kill(process_id, 0)
@@ -53,9 +57,4 @@ async def _watch_parent(process_id: int | None) -> None:
             logger.warning("the client's process %s is gone", process_id)
             os._exit(1)
         except OSError:
-            return
-
-
-def _as_plain(options: Any) -> Any:
-    """pygls hands over ``initializationOptions`` as plain JSON; null means none."""
-    return {} if options is None else options
+            return  # it is there, but not ours to ask for

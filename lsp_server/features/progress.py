@@ -1,16 +1,19 @@
-"""$/progress for indexing: created by the server, reported file by file, cancellable."""
+"""$/progress for indexing: created by the server, moved a few times a second, cancellable."""
 
-import time
+import asyncio
 import uuid
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 
-from lsp_server.session import Status
+from lsp_server.tracked import Status
 
 if TYPE_CHECKING:
     from lsp_server.server import Server
 
+MIN_FILES = 5
+"""Fewer are no matter for a bar: after most edits, one file waits for a moment."""
 REPORT_EVERY_S = 0.1
 
 
@@ -19,8 +22,9 @@ class IndexingProgress:
 
     def __init__(self, server: "Server") -> None:
         self._server = server
-        self._token: str | None = None
-        self._reported_at = 0.0
+        self._status: Status | None = None
+        self._token = ""
+        self._bar: asyncio.Task[None] | None = None
 
         @server.feature(types.WINDOW_WORK_DONE_PROGRESS_CANCEL)
         def cancel(params: types.WorkDoneProgressCancelParams) -> None:
@@ -28,36 +32,43 @@ class IndexingProgress:
                 server.session.indexer.pause()
 
     def update(self, status: Status) -> None:
-        """Begin, move or end the bar."""
-        if status.phase == "indexing" and status.files.waiting:
-            self._begin_or_report(status)
-        elif self._token is not None and status.phase != "indexing":
-            self._end()
+        """Take note of the status, and put up a bar where one is called for."""
+        self._status = status
+        is_up = self._bar is not None and not self._bar.done()
+        is_long = self._indexing() is not None and status.files.waiting >= MIN_FILES
+        if is_long and not is_up and self._is_wanted():
+            self._bar = asyncio.create_task(self._show())
 
-    def _begin_or_report(self, status: Status) -> None:
-        if not self._is_wanted():
-            return
-        if self._token is None:
-            self._token = str(uuid.uuid4())
-            begin = types.WorkDoneProgressBegin(
-                title="Indexing", cancellable=True, percentage=0, message=_message(status)
-            )
-            token = self._token
-            self._server.work_done_progress.create(
-                token, lambda _: self._server.work_done_progress.begin(token, begin)
-            )
-        elif time.monotonic() - self._reported_at > REPORT_EVERY_S:
-            self._reported_at = time.monotonic()
+    async def _show(self) -> None:
+        """A bar from beginning to end. One task does it all, so nothing can come out of order."""
+        progress = self._server.work_done_progress
+        token = self._token = str(uuid.uuid4())
+        try:
+            # Shielded: the answer to a request that was cancelled is an error to pygls.
+            await asyncio.shield(asyncio.ensure_future(progress.create_async(token)))
+        except JsonRpcException:
+            return  # the client will have no bar
+        if (status := self._indexing()) is None:
+            return  # it was a short stretch
+        share = _percentage(status)
+        begin = types.WorkDoneProgressBegin(
+            title="Indexing", cancellable=True, percentage=share, message=_message(status)
+        )
+        progress.begin(token, begin)
+        while (status := self._indexing()) is not None:
+            share = max(share, _percentage(status))  # files may be found on the way
             report = types.WorkDoneProgressReport(
-                message=_message(status), percentage=_percentage(status), cancellable=True
+                message=_message(status), percentage=share, cancellable=True
             )
-            self._server.work_done_progress.report(self._token, report)
+            progress.report(token, report)
+            await asyncio.sleep(REPORT_EVERY_S)
+        progress.end(token, types.WorkDoneProgressEnd())
+        progress.tokens.pop(token, None)
 
-    def _end(self) -> None:
-        token, self._token = self._token, None
-        if token is not None:
-            self._server.work_done_progress.end(token, types.WorkDoneProgressEnd())
-            self._server.work_done_progress.tokens.pop(token, None)
+    def _indexing(self) -> Status | None:
+        """The status, while it is one of indexing."""
+        is_indexing = self._status is not None and self._status.phase == "indexing"
+        return self._status if is_indexing else None
 
     def _is_wanted(self) -> bool:
         window = self._server.client_capabilities.window
@@ -71,4 +82,4 @@ def _percentage(status: Status) -> int:
 
 def _message(status: Status) -> str:
     total = status.files.in_memory + status.files.waiting
-    return f"{status.files.in_memory}/{total} files, {status.files.tokens} tokens"
+    return f"{status.files.in_memory}/{total} files, {status.files.tokens:,} tokens"

@@ -1,9 +1,10 @@
 """Our own requests: longllama/status, longllama/memory, longllama/explain."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lsp_server.engine_client import EngineGone, EngineState
+from lsp_server.engine_client import EngineGone
 
 if TYPE_CHECKING:
     from lsp_server.server import Server
@@ -20,14 +21,13 @@ def register(server: "Server") -> None:
 
     @server.feature(STATUS)
     async def status(_: Any) -> dict[str, Any]:
-        answer = asdict(session.status())
         engine = session.engine
-        if engine is not None and engine.state is EngineState.READY:
-            try:
-                answer["engine"] = asdict(await engine.status())
-            except EngineGone:
-                answer["engine"] = None
-        return answer
+        held: dict[str, Any] | None = None
+        if engine is not None and engine.ready:
+            with suppress(EngineGone):
+                held = asdict(await engine.status())
+        pid = engine.pid if engine is not None else None
+        return {**asdict(session.status()), "engine": held, "engine_pid": pid}
 
     @server.feature(MEMORY)
     def memory(_: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def register(server: "Server") -> None:
                     "tokens": file.n_tokens,
                     "bytes": file.size_bytes,
                 }
-                for file in files
+                for file in sorted(files, key=lambda file: file.name)
             ]
         }
 
@@ -51,6 +51,4 @@ def register(server: "Server") -> None:
 
     @server.feature(WAIT)
     async def wait_until_indexed(_: Any) -> dict[str, Any]:
-        if session.indexer is not None:
-            await session.indexer.wait_idle()
-        return asdict(session.status())
+        return asdict(await session.wait_until_settled())

@@ -29,6 +29,7 @@ def register(server: "Server") -> None:
         if isinstance(pushed, dict) and isinstance(pushed.get(SECTION), dict):
             session.configure(configuration=pushed[SECTION])
         await pull_configuration(server)
+        await session.apply_settings()
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
     async def did_change_folders(params: types.DidChangeWorkspaceFoldersParams) -> None:

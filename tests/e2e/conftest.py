@@ -1,0 +1,50 @@
+"""Real servers in child processes, with the seeded random model `tiny`."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.editor import Editor, editing, tiny
+
+Start = Callable[..., Awaitable[Editor]]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty workspace folder."""
+    folder = tmp_path / "ws"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def many_files(root: Path) -> int:
+    """Enough files that something can happen while they are indexed; how many."""
+    n_files = 150
+    for number in range(n_files):
+        blocks = (f"def f{number}_{part}(x):\n" + f"    # {'-' * 60}\n" * 4 for part in range(4))
+        (root / f"{number:03}.py").write_text("\n\n".join(blocks))
+    return n_files
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Any]:
+    """The model for tests, with its memory in a folder of this test."""
+    return tiny(tmp_path)
+
+
+@pytest_asyncio.fixture
+async def start(root: Path, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts editors, on the workspace folder if no other is named."""
+    async with AsyncExitStack() as stack:
+
+        async def start_one(*roots: Path, **options: Any) -> Editor:
+            return await stack.enter_async_context(
+                editing(tmp_path, *(roots or (root,)), **options)
+            )
+
+        yield start_one

@@ -1,0 +1,110 @@
+"""The commands of `longllama-lsp`, as a shell runs them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lsp_server import __version__
+from lsp_server.__main__ import main, parse_cursor
+
+LIB = "def frobnicate(left, right):\n    return left * 31 + right\n"
+
+
+def run(*arguments, **env):
+    return subprocess.run(
+        [sys.executable, "-m", "lsp_server", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        encoding="utf-8",
+        env={**os.environ, **env},
+    )
+
+
+@pytest.fixture
+def options(root, tmp_path):
+    (root / "lib.py").write_text(LIB)
+    (root / ".env").write_text("TOKEN=1\n")
+    return ["--root", root, "--model", "tiny", "--cache-dir", tmp_path / "cache"]
+
+
+def test_status(options):
+    done = run("status", "--json", *options)
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert (status["phase"], status["engine"]["model"]) == ("ready", "tiny")
+    files = status["files"]
+    assert (files["in_memory"], files["left_out"], files["tokens"]) == (1, 1, len(LIB))
+    assert (files["segments_encoded"], files["segments_loaded"]) == (1, 0)
+
+    again = run("status", *options)
+    assert again.returncode == 0, again.stderr
+    lines = again.stdout.splitlines()
+    assert lines[0] == "ready: the repository is in memory"
+    assert f"memory    1 files, {len(LIB)} tokens, 0.0 MB" in lines
+    assert "segments  0 encoded, 1 from disk" in lines
+
+
+def test_complete(options, root):
+    cursor = f"{root / 'lib.py'}:2:12"
+    as_json = run("complete", cursor, "--json", *options)
+    assert as_json.returncode == 0, as_json.stderr
+    answer = json.loads(as_json.stdout)
+    assert answer["text"]
+    assert (answer["reason"], answer["stopReason"] is not None) == (None, True)
+    assert answer["timings"]["generated_tokens"] > 0
+    plain = run("complete", cursor, *options)
+    assert plain.returncode == 0, plain.stderr
+    assert answer["text"] in plain.stdout
+
+
+def test_a_model_that_is_not_there(options, root, tmp_path):
+    broken = [option if option != "tiny" else "mini" for option in options]
+    done = run("complete", f"{root / 'lib.py'}:1:1", *broken, LONGLLAMA_CACHE=str(tmp_path / "no"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "longllama pull mini" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_demo(options):
+    done = run("demo", *options)
+    assert done.returncode == 0, done.stderr
+    assert f"1 files, {len(LIB)} tokens in memory" in done.stdout
+    assert "── scratch.py:4 ──" in done.stdout
+    assert "⟦" in done.stdout
+    assert "from lib.py:" in done.stdout
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"longllama-lsp {__version__}\n"
+
+
+@pytest.mark.parametrize("cursor", ["a.py", "a.py:1", "a.py:x:1", "a.py:0:1", "a.py:1:0", ":1:1"])
+def test_a_cursor_of_another_form(cursor, capsys):
+    assert main(["complete", cursor]) == 1
+    message = f"longllama-lsp: {cursor!r} is no cursor; write FILE:LINE:COL, counting from 1.\n"
+    assert capsys.readouterr().err == message
+
+
+def test_a_cursor_in_no_file(capsys):
+    assert main(["complete", "/nowhere/a.py:1:1"]) == 1
+    assert capsys.readouterr().err == "longllama-lsp: '/nowhere/a.py' is no file.\n"
+
+
+def test_a_cursor_counts_from_one(tmp_path):
+    file = tmp_path / "with:colon.py"
+    file.touch()
+    assert parse_cursor(f"{file}:3:7") == (file, (2, 6))
+
+
+def test_a_root_that_is_no_folder(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["status", "--root", "/nowhere"])
+    assert caught.value.code == 2
+    assert "'/nowhere' is no folder" in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""From a cursor to a request, and from an answer to a suggestion."""
+
+import pytest
+
+from longllama_code.protocol import CompletionResult, Timings
+from lsp_server.completion import (
+    Cursor,
+    build_request,
+    model_text,
+    no_suggestion,
+    refuse,
+    to_suggestion,
+)
+from lsp_server.documents import Snapshot
+from lsp_server.settings import resolve
+
+
+def cursor(marked, automatic=False, language="python"):
+    """A cursor where the text has a bar."""
+    before, _, after = marked.partition("|")
+    return Cursor(Snapshot("untitled:a", language, 1, before + after), len(before), automatic)
+
+
+def settings(**section):
+    found, problems = resolve([section])
+    assert not problems
+    return found
+
+
+@pytest.mark.parametrize(
+    ("marked", "word", "line_suffix"),
+    [
+        ("|", "", ""),
+        ("x = foo_b|ar(1)\ny", "foo_b", "ar(1)"),
+        ("foo.|", "", ""),
+        ("a\r\nbé2|\r\nc", "bé2", ""),
+        ("a\rb|c\rd", "b", "c"),
+        ("x\ny|\n", "y", ""),
+    ],
+)
+def test_what_stands_around_the_cursor(marked, word, line_suffix):
+    assert (cursor(marked).word, cursor(marked).line_suffix) == (word, line_suffix)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("a\r\nb\n\r\n", "a\nb\n\n"),
+        ("a\rb", "a\rb"),
+        ("\ud83d\ude00", "😀"),
+        ("\ud83d", "\ufffd"),
+        ("\ufeffa", "\ufeffa"),
+        ("\f\u2028", "\f\u2028"),
+    ],
+)
+def test_the_text_as_the_model_reads_it(text, read):
+    assert model_text(text) == read
+
+
+def test_the_request_has_what_stands_on_both_sides_and_the_limits():
+    limits = settings(completion={"maxTokens": 7, "timeoutMs": 9, "multiline": False})
+    request = build_request(cursor("a\r\nb|c\r\nd"), "src/a.py", limits)
+    assert (request.path, request.prefix, request.suffix) == ("src/a.py", "a\nb", "c\nd")
+    assert (request.max_tokens, request.timeout_ms, request.multiline) == (7, 9, False)
+    assert request.uses_memory
+
+
+def test_refusals():
+    assert refuse(cursor("x|"), settings(enable=False)) == "disabled"
+    only_go = settings(enableLanguages={"go": True, "*": False})
+    assert refuse(cursor("x|"), only_go) == "language_disabled"
+    assert refuse(cursor("x|", language="go"), only_go) is None
+    assert refuse(cursor("x|y", automatic=True), settings()) == "inside_line"
+    assert refuse(cursor("x|", automatic=True), settings()) is None
+
+
+def result(text, empty_reason=None):
+    return CompletionResult(text, "line", Timings(), empty_reason=empty_reason)
+
+
+def test_an_answer_becomes_a_suggestion_with_an_id_of_its_own():
+    one, two = (to_suggestion(result("1)"), cursor("f(|)")) for _ in range(2))
+    assert (one.text, one.reason) == (two.text, two.reason) == ("1", None)
+    assert one.id != two.id != no_suggestion("disabled").id
+
+
+def test_every_empty_answer_has_a_reason():
+    assert to_suggestion(result("", "deadline"), cursor("|")).reason == "deadline"
+    assert to_suggestion(result(")"), cursor("f(1|)")).reason == "repeats_line"
+    assert no_suggestion("superseded").reason == "superseded"
