@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("--json", action="store_true", help="print one JSON object")
     complete.set_defaults(run=_complete)
     demo = commands.add_parser("demo", help="complete from this repository's memory")
-    demo.set_defaults(run=lambda options: asyncio.run(run_demo(options.root, _settings(options))))
+    demo.set_defaults(run=_demo)
     status = commands.add_parser("status", help="index a folder and print what is in memory")
     status.add_argument("--json", action="store_true", help="print one JSON object")
     status.set_defaults(run=_status)
@@ -136,6 +136,10 @@ def parse_cursor(cursor: str) -> tuple[Path, Position]:
     if not path.is_file():
         raise ValueError(f"{name!r} is no file.")
     return path, Position(int(line) - 1, int(rest) - 1)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    return asyncio.run(run_demo(options.root, _settings(options)))
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,8 @@ class _Connection(JsonRPCClient):
         super().__init__(EngineProtocol, engine_converter)
         self._client = client
         # pygls marks the functions that it registers, which bound methods do not allow.
-        self.feature(READY)(lambda params: client.handle_ready(params))
-        self.feature(FAILED)(lambda params: client.handle_failed(params))
+        self.feature(READY)(partial(client.handle_ready))
+        self.feature(FAILED)(partial(client.handle_failed))
 
     @property
     def process(self) -> asyncio.subprocess.Process | None:

@@ -17,8 +17,8 @@ from lsp_server import __version__
 from lsp_server.convert import uri_of
 from lsp_server.documents import Position
 from lsp_server.features.status import EXPLAIN, STATUS, WAIT
+from lsp_server.languages import language_of
 from lsp_server.processes import connect_stdio
-from lsp_server.workspace import language_of
 
 Json = dict[str, Any]
 
@@ -125,7 +125,7 @@ async def _leave(client: HeadlessClient) -> None:
         with suppress(asyncio.TimeoutError, RuntimeError):  # the latter if it dies over this
             await asyncio.wait_for(client.shutdown_async(None), LEAVE_TIMEOUT_S)
         client.exit(None)
-    process = client._server
+    process = client._server  # pyright: ignore[reportPrivateUsage]
     assert process is not None
     try:
         await asyncio.wait_for(process.wait(), LEAVE_TIMEOUT_S)

@@ -1,5 +1,8 @@
 """JSON-RPC on stdin and stdout: starting a child that speaks it, and being such a child."""
 
+# pyright: reportPrivateUsage=false
+# What pygls' own way of starting a child sets, ours must set too.
+
 import asyncio
 import logging
 import os

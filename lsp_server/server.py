@@ -80,7 +80,7 @@ class Server(LanguageServer):
     @property
     def was_shut_down(self) -> bool:
         """Whether the client took its leave as the protocol wants it."""
-        return self.protocol._shutdown
+        return self.protocol._shutdown  # pyright: ignore[reportPrivateUsage]
 
     def status_changed(self, status: Status) -> None:
         """Tell the client, and move the progress bar."""

@@ -8,10 +8,9 @@ and remedy; the server goes on without it.
 # ruff: noqa: RUF009 - `setting` makes a field, as `dataclasses.field` does
 
 import re
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 SECTION = "longllama"
 OF_CLIENTS = frozenset({"server", "trace"})
@@ -21,7 +20,8 @@ OF_CLIENTS = frozenset({"server", "trace"})
 def setting(default: Any, about: str) -> Any:
     """A field with its default and its meaning."""
     if isinstance(default, dict | list):
-        return field(default_factory=lambda: default.copy(), metadata={"about": about})
+        copy = cast("Callable[[], Any]", default.copy)
+        return field(default_factory=copy, metadata={"about": about})
     return field(default=default, metadata={"about": about})
 
 
@@ -156,7 +156,7 @@ def _merge(group: Any, layer: object, prefix: str) -> tuple[Any, list[Problem]]:
     hints = get_type_hints(type(group))
     values: dict[str, Any] = {}
     problems: list[Problem] = []
-    for key, value in typing.cast("Mapping[str, Any]", layer).items():
+    for key, value in cast("Mapping[str, Any]", layer).items():
         name = names.get(key)
         if not prefix and key in OF_CLIENTS:
             continue

@@ -1,6 +1,6 @@
 """The README's table of settings, generated from their declaration.
 
-Usage: python -m lsp_server.settings_docs [--write]; without it, non-zero where the table is out of date.
+Usage: python -m lsp_server.settings_docs [--write]; without it, it only checks the table.
 """
 
 import json

@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from lsp_server.ignore import IgnoreRules
+from lsp_server.languages import language_of
 from lsp_server.secrets import is_secret
 
 _HEAD_BYTES = 8192
@@ -78,118 +79,6 @@ class Entry:
     mtime_ns: int = 0
 
 
-# A name that begins with a dot is a suffix, and a whole name as well.
-_LANGUAGES = {
-    "ada": ".ada .adb .ads",
-    "apex": ".apex",
-    "asm": ".asm .s",
-    "bat": ".bat .cmd",
-    "bazel": ".bazel .bzl BUILD WORKSPACE",
-    "bibtex": ".bib",
-    "c": ".c .h",
-    "clojure": ".clj .cljc .cljs .edn",
-    "cmake": ".cmake CMakeLists.txt",
-    "coffeescript": ".coffee",
-    "cpp": ".cc .cpp .cxx .c++ .hh .hpp .hxx .h++ .inl .ipp .tpp .ino",
-    "crystal": ".cr",
-    "csharp": ".cs .csx .cake",
-    "css": ".css",
-    "cuda-cpp": ".cu .cuh",
-    "d": ".d .di",
-    "dart": ".dart",
-    "dockerfile": ".dockerfile Dockerfile Containerfile",
-    "editorconfig": ".editorconfig",
-    "elixir": ".ex .exs",
-    "elm": ".elm",
-    "erb": ".erb .eex .heex .leex",
-    "erlang": ".erl .hrl",
-    "fortran": ".f .f03 .f08 .f77 .f90 .f95 .for",
-    "fsharp": ".fs .fsi .fsx",
-    "gdscript": ".gd",
-    "gleam": ".gleam",
-    "glsl": ".glsl .vert .frag .comp .geom .wgsl .hlsl .metal",
-    "go": ".go",
-    "go.mod": "go.mod go.work",
-    "graphql": ".graphql .gql",
-    "groovy": ".groovy .gradle Jenkinsfile",
-    "haml": ".haml",
-    "handlebars": ".handlebars .hbs .mustache",
-    "haskell": ".hs .lhs .cabal",
-    "html": ".html .htm .xhtml",
-    "ignore": ".gitignore .dockerignore .npmignore .prettierignore .longllamaignore",
-    "ini": ".ini .cfg .conf .service .desktop .gitmodules",
-    "java": ".java",
-    "javascript": ".js .cjs .mjs .es6",
-    "javascriptreact": ".jsx",
-    "jinja": ".jinja .jinja2 .j2",
-    "json": ".json .webmanifest .babelrc .eslintrc .prettierrc",
-    "jsonc": ".jsonc .json5 .code-workspace",
-    "jsonnet": ".jsonnet .libsonnet",
-    "julia": ".jl",
-    "just": "Justfile .just",
-    "kotlin": ".kt .kts",
-    "latex": ".tex .sty .ltx",
-    "lean": ".lean",
-    "less": ".less",
-    "lisp": ".lisp .lsp .cl .el .asd",
-    "lua": ".lua .luau",
-    "makefile": ".mk .mak Makefile GNUmakefile",
-    "markdown": ".md .markdown .mdx .qmd .rmd",
-    "meson": "meson.build meson_options.txt meson.options",
-    "nim": ".nim .nims .nimble",
-    "nix": ".nix",
-    "objective-c": ".m",
-    "objective-cpp": ".mm",
-    "ocaml": ".ml .mli .mll .mly dune dune-project",
-    "odin": ".odin",
-    "pascal": ".pas .lpr .dpr",
-    "perl": ".pl .pm .t .pod",
-    "php": ".php .phtml",
-    "plaintext": ".txt .text README LICENSE LICENCE NOTICE AUTHORS CHANGELOG CONTRIBUTING"
-    " COPYING INSTALL TODO CODEOWNERS VERSION",
-    "powershell": ".ps1 .psd1 .psm1",
-    "prisma": ".prisma",
-    "properties": ".properties",
-    "proto": ".proto .thrift .capnp .fbs",
-    "pug": ".pug .jade",
-    "python": ".py .pyi .pyw .pyx .pxd .pxi SConstruct SConscript",
-    "r": ".r .rprofile",
-    "racket": ".rkt",
-    "razor": ".cshtml .razor",
-    "restructuredtext": ".rst",
-    "ruby": ".rb .rake .gemspec .ru .podspec Gemfile Rakefile Vagrantfile Podfile Brewfile"
-    " Guardfile Fastfile",
-    "rust": ".rs",
-    "sass": ".sass",
-    "scala": ".scala .sbt .sc",
-    "scheme": ".scm .ss .sld",
-    "scss": ".scss",
-    "shellscript": ".sh .bash .zsh .ksh .fish .bats .bashrc .bash_profile .profile .zshrc",
-    "solidity": ".sol",
-    "sql": ".sql .psql .plsql",
-    "starlark": ".star Tiltfile",
-    "svelte": ".svelte",
-    "swift": ".swift",
-    "systemverilog": ".sv .svh",
-    "tcl": ".tcl",
-    "terraform": ".tf .hcl .nomad",
-    "toml": ".toml Pipfile",
-    "twig": ".twig",
-    "typescript": ".ts .cts .mts",
-    "typescriptreact": ".tsx",
-    "vala": ".vala .vapi",
-    "vb": ".vb .bas .vbs",
-    "verilog": ".v .vh",
-    "vhdl": ".vhd .vhdl",
-    "viml": ".vim .vimrc",
-    "vue": ".vue .astro",
-    "xml": ".xml .xsd .xsl .xslt .csproj .fsproj .vbproj .props .targets .xaml .wsdl",
-    "yaml": ".yaml .yml .clang-format .clang-tidy",
-    "zig": ".zig .zon",
-}
-
-_LANGUAGE_OF = {key.lower(): name for name, keys in _LANGUAGES.items() for key in keys.split()}
-
 _LOCK_FILES = """
     package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock deno.lock
     poetry.lock pdm.lock uv.lock pipfile.lock pixi.lock conda-lock.yml
@@ -201,14 +90,6 @@ _GENERATED_SUFFIXES = (".min.js", ".min.mjs", ".min.css", "-min.js", ".map")
 
 # What `stat` says of a file that is gone, was never there, or is a link to nowhere.
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-
-
-def language_of(name: str) -> str | None:
-    """The language identifier of a file by its name, without its folder; None if unknown."""
-    name = name.lower()
-    stem, dot, suffix = name.rpartition(".")
-    # `Dockerfile.dev` is known by its stem.
-    return _LANGUAGE_OF.get(name) or _LANGUAGE_OF.get(dot + suffix) or _LANGUAGE_OF.get(stem)
 
 
 def classify(path: Path, limits: Limits = _DEFAULT_LIMITS) -> Exclusion | None:
