@@ -13,10 +13,11 @@ from lsp_server.headless import headless
 from lsp_server.terminal import Terminal
 
 CURSOR_FILE = "scratch.py"
-CURSOR_TEXT = """from lsp_server.headless import headless
+CURSOR_TEXT = """import torch
 
-
-"""
+from longllama_code.generation.prompt import build_"""
+SETTINGS: dict[str, Any] = {"memory": {"exclude": ["tests/", "lsp_server/demo.py"]}}
+"""Without its tests the demo takes half as long; this file holds the text of the cursor."""
 
 
 async def run_demo(root: Path, settings: dict[str, Any]) -> int:
@@ -24,6 +25,7 @@ async def run_demo(root: Path, settings: dict[str, Any]) -> int:
     terminal = Terminal()
     started = time.perf_counter()
     path = root.absolute() / CURSOR_FILE
+    settings = {**settings, "memory": {**SETTINGS["memory"], **settings.get("memory", {})}}
     async with headless(root, settings, terminal.progress) as client:
         terminal.say(f"Taking {client.root.name} into the model's memory …")
         await client.wait_until_indexed()

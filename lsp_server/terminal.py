@@ -18,6 +18,7 @@ class Terminal:
         self._stream = stream or sys.stdout
         self._is_tty = self._stream.isatty()
         self._tenths: int | None = None
+        self._ended = False
 
     def say(self, text: str = "") -> None:
         """A line."""
@@ -27,7 +28,7 @@ class Terminal:
         """Move the bar; without a terminal, one line for each tenth."""
         files = status["files"]
         total = files["in_memory"] + files["waiting"]
-        if status["phase"] != "indexing" or not total:
+        if self._ended or status["phase"] != "indexing" or not total:
             return
         share = files["in_memory"] / total
         filled = round(BAR_CHARS * share)
@@ -40,7 +41,8 @@ class Terminal:
         self._tenths = int(10 * share)
 
     def end_progress(self) -> None:
-        """Leave the bar's line."""
+        """Leave the bar's line; it does not come back."""
+        self._ended = True
         if self._is_tty and self._tenths is not None:
             self.say()
 

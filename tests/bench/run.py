@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("startup", "encoding", "latency", "loss", "cases")
+BENCHMARKS = ("startup", "encoding", "latency", "imports", "cases", "loss")
 
 
 def main() -> int:
