@@ -73,7 +73,7 @@ def test_demo(options):
     done = run("demo", *options)
     assert done.returncode == 0, done.stderr
     assert f"1 files, {len(LIB)} tokens in memory" in done.stdout
-    assert "── scratch.py:4 ──" in done.stdout
+    assert "── scratch.py:3 ──" in done.stdout
     assert "⟦" in done.stdout
     assert "from lib.py:" in done.stdout
 
