@@ -187,7 +187,12 @@ def _pip_download(requirement: str, into: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps"]
     command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(into), requirement]
     result = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, errors="replace", check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        errors="replace",
+        check=False,
+        cwd=into,  # `-m` looks for modules here first, which must not be somebody's repository
     )
     if result.returncode:
         said = "\n".join(result.stderr.strip().splitlines()[-5:])

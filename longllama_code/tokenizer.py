@@ -124,7 +124,9 @@ class FastTokenizer(Tokenizer):
                 f"no tokenizer can be read from {folder} ({error}): the folder needs"
                 " a config.json and a tokenizer.json"
             ) from error
-        return cls(backend, config.get("bos_token_id"), config["eos_token_id"])
+        eos: int | list[int] = config["eos_token_id"]
+        eos_id = eos[0] if isinstance(eos, list) else eos
+        return cls(backend, config.get("bos_token_id"), eos_id)
 
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
         """As ``Tokenizer.offsets``."""

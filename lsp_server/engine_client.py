@@ -7,7 +7,6 @@ every time that the engine is ready, its memory is empty and must be filled agai
 import asyncio
 import itertools
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -25,7 +24,7 @@ from longllama_code.protocol import (
     EngineStatus,
     RememberResult,
 )
-from lsp_server.processes import connect_stdio
+from lsp_server.processes import connect_stdio, python_command
 from lsp_server.rpc import (
     COMPLETE,
     FAILED,
@@ -73,7 +72,7 @@ class EngineOptions:
 
     def command(self) -> list[str]:
         """The command line."""
-        command = [sys.executable, "-m", "lsp_server.engine_process", "--model", self.model]
+        command = [*python_command("lsp_server.engine_process"), "--model", self.model]
         command += ["--threads", str(self.threads)]
         if self.cache_dir is not None:
             command += ["--cache-dir", str(self.cache_dir)]

@@ -83,10 +83,10 @@ class EngineServer:
         try:
             self._engine = self._load()
         except LongLlamaError as error:
-            self._rpc.protocol.notify(FAILED, {"message": str(error), "final": True})
+            self._rpc.protocol.notify(FAILED, {"message": str(error)})
         except Exception as error:
             logger.exception("the model could not be loaded")
-            self._rpc.protocol.notify(FAILED, {"message": f"{error}", "final": False})
+            self._rpc.protocol.notify(FAILED, {"message": str(error)})
         else:
             self._rpc.protocol.notify(READY, to_plain(self._engine.status()))
         yield from ()

@@ -4,7 +4,6 @@ Used by ``complete``, ``demo`` and ``status``, by the benchmarks, and by whoever
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ from lsp_server.convert import uri_of
 from lsp_server.documents import Position
 from lsp_server.features.status import EXPLAIN, STATUS, WAIT
 from lsp_server.languages import language_of
-from lsp_server.processes import connect_stdio
+from lsp_server.processes import connect_stdio, python_command
 
 Json = dict[str, Any]
 
@@ -111,7 +110,7 @@ async def headless(
 ) -> AsyncGenerator[HeadlessClient, None]:
     """A client connected to a server of its own over stdio, from handshake to shutdown."""
     client = HeadlessClient(root.absolute(), settings or {}, on_status)
-    await connect_stdio(client, *(command or [sys.executable, "-m", "lsp_server"]))
+    await connect_stdio(client, *(command or python_command("lsp_server.__main__")))
     try:
         await client.begin()
         yield client

@@ -17,6 +17,19 @@ logger = logging.getLogger(__name__)
 READ_LIMIT_BYTES = 1 << 26
 
 
+def python_command(module: str) -> list[str]:
+    """A command that runs a module's ``main``, as ``python -m`` does, but not from where it stands.
+
+    ``-m`` looks for modules in the working directory first. Editors start servers in the
+    workspace, where an ``argparse.py`` would then be run, by accident or not.
+    """
+    code = (
+        "import sys; sys.path[:] = [folder for folder in sys.path if folder]; "
+        f"from {module} import main; sys.exit(main())"
+    )
+    return [sys.executable, "-c", code]
+
+
 async def connect_stdio(client: JsonRPCClient, *command: str, **options: Any) -> None:
     """Start ``command`` and connect the client to it.
 

@@ -5,7 +5,7 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal, cast
 
@@ -34,7 +34,8 @@ class Protocol(LanguageServerProtocol):
     """pygls' protocol, without its own document store.
 
     pygls splits lines at form feeds and U+2028, where LSP does not, and rebuilds the text at every
-    keystroke; ``lsp_server.documents`` holds the text instead.
+    keystroke; ``lsp_server.documents`` holds the text instead. The handlers of documents are no
+    generators, as pygls' are: it keeps a future of each of those for ever.
     """
 
     @lsp_method(types.EXIT)
@@ -53,17 +54,17 @@ class Protocol(LanguageServerProtocol):
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> Any:
         """Hand over to our own handler."""
-        yield self.fm.features[types.TEXT_DOCUMENT_DID_OPEN], (params,), None
+        self.fm.features[types.TEXT_DOCUMENT_DID_OPEN](params)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
     def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> Any:
         """Hand over to our own handler."""
-        yield self.fm.features[types.TEXT_DOCUMENT_DID_CHANGE], (params,), None
+        self.fm.features[types.TEXT_DOCUMENT_DID_CHANGE](params)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> Any:
         """Hand over to our own handler."""
-        yield self.fm.features[types.TEXT_DOCUMENT_DID_CLOSE], (params,), None
+        self.fm.features[types.TEXT_DOCUMENT_DID_CLOSE](params)
 
 
 class Server(LanguageServer):
@@ -144,9 +145,33 @@ async def _over_tcp(server: Server, host: str, port: int) -> None:
     listener.close()
     server.protocol.set_writer(writer)
     try:
-        await _run(server, reader)
+        await _run(server, _Checked(reader))
     finally:
         writer.close()
+
+
+class _Checked:
+    """A connection that must begin as LSP does: a web page can send a form to any local port."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._is_checked = False
+
+    async def readline(self) -> bytes:
+        """The next header line.
+
+        Raises:
+            ConnectionError: the first one is none of LSP's.
+        """
+        line = await self._reader.readline()
+        if not self._is_checked and line and not line.lower().startswith(b"content-"):
+            raise ConnectionError("the client does not speak LSP")
+        self._is_checked = True
+        return line
+
+    def readexactly(self, n: int) -> Awaitable[bytes]:
+        """The next ``n`` bytes."""
+        return self._reader.readexactly(n)
 
 
 async def _over_websocket(server: Server, host: str, port: int) -> None:
@@ -165,12 +190,16 @@ async def _over_websocket(server: Server, host: str, port: int) -> None:
         finally:
             gone.set()
 
-    async with serve_websocket(connected, host, port, max_size=READ_LIMIT_BYTES) as listener:
+    # Browsers let any page connect to this machine, and say which page it was.
+    origins = [None]
+    async with serve_websocket(
+        connected, host, port, max_size=READ_LIMIT_BYTES, origins=origins
+    ) as listener:
         _say_where("ws", listener.sockets)
         await gone.wait()
 
 
-async def _run(server: Server, reader: asyncio.StreamReader | StdinAsyncReader) -> None:
+async def _run(server: Server, reader: _Checked | StdinAsyncReader) -> None:
     try:
         await run_async(server.ended, reader, server.protocol, logger, server.report_server_error)
     except (asyncio.IncompleteReadError, ConnectionError):

@@ -44,8 +44,3 @@ def page_offsets(spans: list[tuple[int, int]]) -> Tensor:
     """
     starts = (start for start, _ in spans[::PAGE_TOKENS])
     return torch.tensor(list(chain(starts, [spans[-1][1]])), dtype=torch.int32)
-
-
-def n_pages(n_tokens: int) -> int:
-    """Pages of a segment; the last may be short."""
-    return -(-n_tokens // PAGE_TOKENS)

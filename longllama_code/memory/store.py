@@ -45,7 +45,9 @@ class SegmentStore:
         self._folder = folder
         self.n_damaged = 0
         try:
-            (folder / "segments").mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)  # it is as private as the code that it was made from
+            (folder / "segments").mkdir(exist_ok=True, mode=0o700)
             self._manifest = sqlite3.connect(
                 folder / "manifest.sqlite",
                 timeout=10,

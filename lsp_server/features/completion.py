@@ -36,14 +36,12 @@ def register(server: "Server") -> None:
 
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions())
     async def completion(params: types.CompletionParams) -> types.CompletionList:
-        # A popup is asked for at every word; only what was invoked is worth the model's time when
-        # the client can show ghost text.
-        context = params.context
-        invoked = context is None or context.trigger_kind == types.CompletionTriggerKind.Invoked
+        # A client that shows ghost text asks for that as well, and one answer is enough. Clients
+        # call it "invoked" when the user types a word, so every request counts as automatic.
         place = _Place.of(server, params.text_document.uri, params.position)
-        if place is None or (_has_inline(server) and not invoked):
+        if place is None or _has_inline(server):
             return types.CompletionList(is_incomplete=False, items=[])
-        suggestion = await place.suggest(automatic=not invoked)
+        suggestion = await place.suggest(automatic=True)
         items = [place.popup_item(suggestion)] if suggestion else []
         return types.CompletionList(is_incomplete=True, items=items)
 

@@ -48,13 +48,23 @@ def _roots(server: "Server") -> list[Path]:
 
 
 async def _watch_parent(process_id: int) -> None:
-    """End with the editor, even if it died without a word and its end of the pipe lives on."""
-    while True:
+    """End with the editor, even if it died without a word and its end of the pipe lives on.
+
+    A process that was never to be seen is in another container, or on another machine.
+    """
+    if not _is_alive(process_id):
+        return
+    while _is_alive(process_id):
         await asyncio.sleep(PARENT_CHECK_S)
-        try:
-            os.kill(process_id, 0)
-        except ProcessLookupError:
-            logger.warning("the client's process %s is gone", process_id)
-            os._exit(1)
-        except OSError:
-            return  # it is there, but not ours to ask for
+    logger.warning("the client's process %s is gone", process_id)
+    os._exit(1)
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it is there, but not ours to ask for
+    return True

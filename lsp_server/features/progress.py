@@ -25,6 +25,7 @@ class IndexingProgress:
         self._status: Status | None = None
         self._token = ""
         self._bar: asyncio.Task[None] | None = None
+        self._is_refused = False
 
         @server.feature(types.WINDOW_WORK_DONE_PROGRESS_CANCEL)
         def cancel(params: types.WorkDoneProgressCancelParams) -> None:
@@ -47,7 +48,8 @@ class IndexingProgress:
             # Shielded: the answer to a request that was cancelled is an error to pygls.
             await asyncio.shield(asyncio.ensure_future(progress.create_async(token)))
         except JsonRpcException:
-            return  # the client will have no bar
+            self._is_refused = True
+            return
         if (status := self._indexing()) is None:
             return  # it was a short stretch
         share = _percentage(status)
@@ -72,7 +74,7 @@ class IndexingProgress:
 
     def _is_wanted(self) -> bool:
         window = self._server.client_capabilities.window
-        return window is not None and bool(window.work_done_progress)
+        return not self._is_refused and window is not None and bool(window.work_done_progress)
 
 
 def _percentage(status: Status) -> int:

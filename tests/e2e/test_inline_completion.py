@@ -224,7 +224,7 @@ async def test_the_popup_is_left_alone_where_there_is_ghost_text(editor):
     uri = editor.open("untitled:popup", "value = frobnic")
     typed = types.CompletionTriggerKind.TriggerCharacter
     assert not (await popup(editor, uri, 0, 15, typed)).items
-    assert len((await popup(editor, uri, 0, 15)).items) == 1
+    assert not (await popup(editor, uri, 0, 15)).items  # "invoked" is said of typing a word too
 
 
 async def test_settings_change_while_it_runs(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from longllama_code.protocol import CompletionRequest
-from lsp_server import engine_client
+from lsp_server import engine_client, processes
 from lsp_server.engine_client import (
     EngineClient,
     EngineError,
@@ -196,7 +196,7 @@ async def test_a_model_that_is_not_there():
 
 
 async def test_an_engine_that_cannot_even_be_started(monkeypatch):
-    monkeypatch.setattr(engine_client.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(processes.sys, "executable", "/nowhere/python")
     engine = Engine(EngineOptions())
     await engine.start()
     assert engine.state is EngineState.FAILED
