@@ -7,11 +7,12 @@ remember, save for open documents, whose live text counts.
 """
 
 import asyncio
+import itertools
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from longllama_code.protocol import RememberResult
 from lsp_server.completion import model_text
 from lsp_server.engine_client import EngineGone
 from lsp_server.settings import Memory
-from lsp_server.tracked import FileState, TrackedFile, TrackedFiles
+from lsp_server.tracked import FileQueue, FileState, TrackedFile, TrackedFiles, Urgency
 from lsp_server.workspace import Entry, Exclusion, Limits, SourceError, Workspace, read_source
 
 logger = logging.getLogger(__name__)
@@ -29,14 +30,9 @@ FAILED = "failed"
 CRASHES_ENGINE = "crashes_engine"
 MAX_CRASHES = 2
 """How often the engine may die over one file before the file is left out."""
-
-
-class Urgency(IntEnum):
-    """Which file comes first; lower goes first."""
-
-    OPEN = 0
-    CHANGED = 1
-    REST = 2
+BYTES_PER_TOKEN = 3
+"""How large a file is guessed to be in memory; rather too large than too small."""
+_ENTRIES_AT_A_TIME = 256
 
 
 class Rememberer(Protocol):
@@ -79,7 +75,10 @@ class Indexer:
         self._unseen: dict[Path, Urgency] = {}
         self._all_unseen = False
         self._stale: set[str] = set()
-        self._queue = _Queue()
+        self._unforgotten: set[str] = set()  # what the engine failed to forget
+        self._touches = itertools.count(1)
+        self._touched: dict[Path, int] = {}  # a file's last change; greater is later
+        self._queue = FileQueue()
         self._crashes: Counter[Path] = Counter()
         self._in_step = False
         self._wake = asyncio.Event()
@@ -119,10 +118,12 @@ class Indexer:
         self._notice()
 
     def reindex(self) -> None:
-        """Read every file again, whatever its size and time say."""
+        """Read every file again, whatever its size and time say; also those that failed."""
+        self._crashes.clear()
         for file in self.files:
-            if file.state is FileState.IN_MEMORY:
-                self._enqueue(replace(file, state=FileState.WAITING), Urgency.REST)
+            if file.state is FileState.IN_MEMORY or file.reason in (FAILED, CRASHES_ENGINE):
+                again = replace(file, state=FileState.WAITING, reason=None)
+                self._enqueue(again, Urgency.REST)
         self.rescan()
 
     def changed(self, paths: Iterable[Path], urgency: Urgency = Urgency.CHANGED) -> None:
@@ -134,6 +135,7 @@ class Indexer:
     def refill(self) -> None:
         """The engine began with an empty memory: what it had must be remembered again."""
         self._stale.clear()
+        self._unforgotten.clear()
         for file in self.files:
             if file.state is not FileState.LEFT_OUT:
                 emptied = replace(file, state=FileState.WAITING, n_tokens=0)
@@ -174,6 +176,7 @@ class Indexer:
             finally:
                 self._in_step = False
             self._on_change()
+            await asyncio.sleep(0)  # a step need not wait for anything; others must have a turn
 
     def _next_step(self) -> Coroutine[None, None, None] | None:
         if self._unseen or self._all_unseen:
@@ -189,28 +192,46 @@ class Indexer:
     async def _look(self) -> None:
         paths, self._unseen = self._unseen, {}
         is_whole, self._all_unseen = self._all_unseen, False
+        self._stale |= self._unforgotten
+        self._unforgotten.clear()
         entries, is_whole = await asyncio.to_thread(self._judge, paths, is_whole)
+        n_tokens = self.files.totals().tokens
         gone = (
             [file for file in self.files if file.path not in entries]
             if is_whole
-            else [f for path in paths if path not in entries for f in self.files.below(path)]
+            else self.files.below(path for path in paths if path not in entries)
         )
         for file in gone:
             self._drop(file)
-        for entry in entries.values():
+        for number, entry in enumerate(entries.values(), start=1):
             self._consider(entry, paths.get(entry.path, Urgency.REST))
+            if number % _ENTRIES_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        if self.files.totals().tokens < n_tokens:
+            self._queue_refused()
 
     def _judge(self, paths: Iterable[Path], is_whole: bool) -> tuple[dict[Path, Entry], bool]:
         """What is there now, and whether that is all there is. Runs on a thread."""
         # A folder, or a file of ignore rules, may change what is to be said of any file.
-        if is_whole := is_whole or any(p.name in self._rules_names or p.is_dir() for p in paths):
+        # `Path.is_dir` raises errors before Python 3.14.
+        if is_whole := is_whole or any(
+            path.name in self._rules_names or os.path.isdir(path)  # noqa: PTH112
+            for path in paths
+        ):
             found = {entry.path: entry for entry in self._workspace.scan()}
         else:
             found = {}
         for path in paths:
-            if path not in found and (entry := self._workspace.entry(path)) is not None:
+            if path not in found and (entry := self._entry(path)) is not None:
                 found[path] = entry
         return found, is_whole
+
+    def _entry(self, path: Path) -> Entry | None:
+        try:
+            return self._workspace.entry(path)
+        except Exception:  # whatever is odd about one path, the others must be looked at
+            logger.exception("%r could not be looked at", str(path))
+            return None
 
     def _consider(self, entry: Entry, urgency: Urgency) -> None:
         """Queue a file, leave it out, or see that nothing is to be done."""
@@ -231,6 +252,12 @@ class Indexer:
         if entry.exclusion is not None and not self._is_written_in_editor(entry):
             self._leave_out(file, entry.exclusion.value)
         elif (
+            known is not None
+            and known.reason in (FAILED, CRASHES_ENGINE)
+            and known.same_on_disk(file)
+        ):
+            return  # it would do so again
+        elif (
             known is None
             or urgency is not Urgency.REST
             or known.state is not FileState.IN_MEMORY
@@ -244,6 +271,8 @@ class Indexer:
 
     def _enqueue(self, file: TrackedFile, urgency: Urgency) -> None:
         is_open = self._open_text(file.path) is not None
+        if urgency is not Urgency.REST:
+            self._touched[file.path] = next(self._touches)
         self.files.put(file)
         self._queue.put(file.path, Urgency.OPEN if is_open else urgency)
 
@@ -254,8 +283,43 @@ class Indexer:
     def _drop(self, file: TrackedFile) -> None:
         self._queue.discard(file.path)
         self.files.drop(file.path)
+        self._touched.pop(file.path, None)
         if file.n_tokens:
             self._stale.add(file.name)
+
+    # Keeping to the budget.
+
+    def _room(self) -> int:
+        """How many tokens may yet be remembered."""
+        return self._max_tokens - self.files.totals().tokens
+
+    def _make_room(self, newest: Path) -> None:
+        """Leave out what changed longest ago, if ever, but neither open files nor the newest."""
+        if self._room() >= 0:
+            return
+        closed = [
+            file
+            for file in self.files
+            if file.state is FileState.IN_MEMORY
+            and file.path != newest
+            and self._open_text(file.path) is None
+        ]
+        for file in sorted(closed, key=lambda file: self._touched.get(file.path, 0)):
+            self._leave_out(file, BUDGET)
+            if self._room() >= 0:
+                return
+
+    def _queue_refused(self) -> None:
+        """There is room again: queue what may fit of the files that were left out for want of it.
+
+        Not after `_make_room`, or else files would push one another out without end.
+        """
+        room = self._room()
+        for file in self.files:
+            n_tokens = _guessed_tokens(file)
+            if file.reason == BUDGET and n_tokens <= room:
+                self._enqueue(replace(file, state=FileState.WAITING, reason=None), Urgency.REST)
+                room -= n_tokens
 
     # Asking the engine.
 
@@ -265,16 +329,17 @@ class Indexer:
             await self._engine.forget(names)
         except EngineGone:
             return  # and all of its memory with it
-        for file in self.files:
-            if file.reason == BUDGET:  # there is room again
-                self._enqueue(replace(file, state=FileState.WAITING, reason=None), Urgency.REST)
+        except Exception:
+            logger.exception("%d files could not be forgotten", len(names))
+            self._unforgotten.update(names)  # for the next look; at once it would not go better
 
     async def _remember_next(self) -> None:
         """Remember the most urgent file; one that cannot be is left out with the reason."""
         path, urgency = self._queue.pop()
         file = self.files.get(path)
         assert file is not None, "what is dropped leaves the queue as well"
-        if self.files.totals().tokens - file.n_tokens >= self._max_tokens:
+        may_be_refused = urgency is Urgency.REST and not file.n_tokens
+        if may_be_refused and self._room() < _guessed_tokens(file):
             self._leave_out(file, BUDGET)
             return
         try:
@@ -287,8 +352,11 @@ class Indexer:
             logger.exception("%s could not be remembered", file.name)
             self._leave_out(file, FAILED)
         else:
+            self._unforgotten.discard(file.name)
             self.files.count(result)
             self.files.put(replace(file, state=FileState.IN_MEMORY, n_tokens=result.n_tokens))
+            if not may_be_refused:
+                self._make_room(path)
 
     async def _text_of(self, path: Path) -> str:
         text = self._open_text(path)
@@ -304,32 +372,5 @@ class Indexer:
             self._queue.put(file.path, urgency)
 
 
-class _Queue:
-    """Paths by urgency, each one once; among equals, who came first goes first."""
-
-    def __init__(self) -> None:
-        self._lines: dict[Urgency, dict[Path, None]] = {urgency: {} for urgency in Urgency}
-
-    def __len__(self) -> int:
-        return sum(map(len, self._lines.values()))
-
-    def put(self, path: Path, urgency: Urgency) -> None:
-        """Add a path; one that waits already never becomes less urgent."""
-        for current, line in self._lines.items():
-            if path in line:
-                urgency = min(urgency, current)
-        if path not in self._lines[urgency]:
-            self.discard(path)
-            self._lines[urgency][path] = None
-
-    def discard(self, path: Path) -> None:
-        """Take a path out, wherever it waits."""
-        for line in self._lines.values():
-            line.pop(path, None)
-
-    def pop(self) -> tuple[Path, Urgency]:
-        """Take out the first of the most urgent."""
-        urgency, line = next((urgency, line) for urgency, line in self._lines.items() if line)
-        path = next(iter(line))
-        del line[path]
-        return path, urgency
+def _guessed_tokens(file: TrackedFile) -> int:
+    return file.size_bytes // BYTES_PER_TOKEN

@@ -1,9 +1,9 @@
-"""What is known of every file: waiting, in memory, or left out and why. And of the whole."""
+"""What is known of every file: waiting, in memory, or left out and why. And who comes next."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,14 @@ from longllama_code.protocol import RememberResult
 
 Kind = Literal["Normal", "Warning", "Error", "Inactive"]
 Phase = Literal["loading", "indexing", "ready", "paused", "off", "failed"]
+
+
+class Urgency(IntEnum):
+    """Which file comes first; lower goes first."""
+
+    OPEN = 0
+    CHANGED = 1
+    REST = 2
 
 
 class FileState(str, Enum):
@@ -96,11 +104,19 @@ class TrackedFiles:
             self._states[file.state] -= 1
             self._tokens -= file.n_tokens
 
-    def below(self, path: Path) -> list[TrackedFile]:
-        """The file of that path or, if it is a folder, the files in it, however deep."""
-        if path in self._files:
-            return [self._files[path]]
-        return [file for file in self if path in file.path.parents]
+    def below(self, paths: Iterable[Path]) -> list[TrackedFile]:
+        """The files of these paths and, where they are folders, the files in them, however deep."""
+        wanted = set(paths)
+        found = [self._files[path] for path in wanted if path in self._files]
+        if len(found) == len(wanted):
+            return found
+        folders = {file.path.parent for file in self}
+        inside = {
+            folder
+            for folder in folders
+            if folder in wanted or not wanted.isdisjoint(folder.parents)
+        }
+        return [file for file in self if file.path in wanted or file.path.parent in inside]
 
     def count(self, result: RememberResult) -> None:
         """Add what remembering one file took."""
@@ -119,3 +135,34 @@ class TrackedFiles:
             segments_loaded=self._loaded,
             segments_kept=self._kept,
         )
+
+
+class FileQueue:
+    """Paths by urgency, each one once; among equals, who came first goes first."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Urgency, dict[Path, None]] = {urgency: {} for urgency in Urgency}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lines.values()))
+
+    def put(self, path: Path, urgency: Urgency) -> None:
+        """Add a path; one that waits already never becomes less urgent."""
+        for current, line in self._lines.items():
+            if path in line:
+                urgency = min(urgency, current)
+        if path not in self._lines[urgency]:
+            self.discard(path)
+            self._lines[urgency][path] = None
+
+    def discard(self, path: Path) -> None:
+        """Take a path out, wherever it waits."""
+        for line in self._lines.values():
+            line.pop(path, None)
+
+    def pop(self) -> tuple[Path, Urgency]:
+        """Take out the first of the most urgent."""
+        urgency, line = next((urgency, line) for urgency, line in self._lines.items() if line)
+        path = next(iter(line))
+        del line[path]
+        return path, urgency

@@ -126,14 +126,19 @@ class Watcher:
         while batch := self._pending.next_batch():
             # Rules may be among what changed.
             self._is_ignored_dir.cache_clear()
+            # First, or else what appears in a new folder between the two would go unseen.
             try:
                 self._cover_new_folders(batch)
+            except Exception:  # the batch must be delivered all the same
+                _log.exception("could not find out whether new folders are watched")
+            try:
                 self._on_change(batch)
             except Exception:  # whatever goes wrong with one batch, the next must not go unseen
                 _log.exception("could not deliver %d changed paths", len(batch))
 
     def _cover_new_folders(self, batch: frozenset[Path]) -> None:
-        if any(path.is_dir() for path in batch):
+        # `Path.is_dir` raises errors before Python 3.14.
+        if any(os.path.isdir(path) for path in batch):  # noqa: PTH112
             with self._lock:
                 self._cover()
 

@@ -265,6 +265,34 @@ def test_a_failing_callback_is_called_again(
     assert "could not deliver 1 changed paths" in caplog.text
 
 
+def test_a_batch_is_delivered_though_new_folders_cannot_be_covered(
+    root: Path,
+    recorder: Recorder,
+    watch: Callable[..., Watcher],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail() -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(watch(root), "_try_a_watch", fail)
+    (root / "new").mkdir()
+    recorder.wait_for(root / "new")
+    assert "whether new folders are watched" in caplog.text
+
+
+def test_a_path_that_cannot_be_looked_at(
+    root: Path,
+    recorder: Recorder,
+    watch: Callable[..., Watcher],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    too_long = Path("x" * 300)
+    watch(root)._note(root, too_long, is_dir=False)
+    recorder.wait_for(root / too_long)
+    assert not caplog.records
+
+
 def test_stop_drops_what_waits(root: Path, recorder: Recorder) -> None:
     watcher = Watcher([root], recorder, debounce_ms=60_000)
     (root / "a.py").write_text("x")
