@@ -1,0 +1,95 @@
+"""An indexer on real files, with an engine that only keeps a list."""
+
+import asyncio
+
+import pytest_asyncio
+
+from longllama_code.protocol import RememberResult
+from lsp_server.indexer import Indexer
+from lsp_server.settings import resolve
+from lsp_server.workspace import Workspace
+
+DEADLINE_S = 10
+
+
+class ListEngine:
+    """Remembers texts by path, one token a character; may be slow, unready, or die."""
+
+    def __init__(self):
+        self.ready = True
+        self.texts = {}
+        self.asked = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.errors = {}
+
+    async def remember(self, path, text):
+        self.asked.append(path)
+        await self.may_answer.wait()
+        if errors := self.errors.get(path):
+            raise errors.pop(0)
+        self.texts[path] = text
+        return RememberResult(path, len(text), 1, 1, 0, 0)
+
+    async def forget(self, paths):
+        for path in paths:
+            del self.texts[path]  # what was never remembered must not be forgotten
+
+
+class Bench:
+    """An indexer, its engine, its folder, and the open documents."""
+
+    def __init__(self, root):
+        self.root = root
+        self.engine = ListEngine()
+        self.open = {}
+        self.changed = asyncio.Event()
+        self.indexer = None
+
+    def start(self, *roots, **memory):
+        settings, problems = resolve([{"memory": memory}])
+        assert not problems
+        self.workspace = Workspace(roots or [self.root])
+        self.indexer = Indexer(
+            self.engine, self.workspace, self.open.get, settings.memory, self.changed.set
+        )
+        self.indexer.start()
+
+    def write(self, name, text="x = 1\n"):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    async def until(self, is_so):
+        """Wait for a change of the indexer to make it so."""
+
+        async def wait():
+            while not is_so():
+                self.changed.clear()
+                await self.changed.wait()
+
+        await asyncio.wait_for(wait(), DEADLINE_S)
+
+    async def idle(self):
+        await self.until(lambda: not self.indexer.busy)
+
+    async def asked(self, n):
+        """Wait for the engine to be asked so often; only for questions it does not answer yet."""
+
+        async def wait():
+            while len(self.engine.asked) < n:
+                await asyncio.sleep(0)
+
+        await asyncio.wait_for(wait(), DEADLINE_S)
+
+    def states(self):
+        return {file.name: file.reason or file.state.value for file in self.indexer.files}
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path):
+    bench = Bench(tmp_path)
+    yield bench
+    if bench.indexer is not None:
+        await bench.indexer.stop()
