@@ -1,0 +1,37 @@
+"""This repository itself, indexed; then one function of it edited."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[2]
+EDITED = "lsp_server/indexer.py"
+INDEXING_DEADLINE_S = 180
+
+
+async def test_editing_one_function_encodes_its_segment_alone(start, root, settings):
+    for package in ("longllama_code", "lsp_server"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(SOURCES / package, root / package, ignore=ignored)
+    editor = await start(settings=settings)
+    waiting = editor.protocol.send_request_async("longllama/waitUntilIndexed", {})
+    await asyncio.wait_for(waiting, INDEXING_DEADLINE_S)
+    before = await editor.status()
+    assert before["files"]["waiting"] == 0
+    assert before["engine"]["n_segments"] > 300
+
+    path = root / EDITED
+    text = path.read_text("utf-8")
+    first, _, rest = text.partition('        """Start no further file until ``resume``."""\n')
+    assert rest
+    path.write_text(first + '        """Stop."""\n' + rest, "utf-8")
+    n_tokens = before["files"]["tokens"]
+    await editor.until(lambda: editor.statuses[-1]["files"]["tokens"] != n_tokens)
+    after = await editor.indexed()
+
+    encoded = after["files"]["segments_encoded"] - before["files"]["segments_encoded"]
+    kept = after["files"]["segments_kept"] - before["files"]["segments_kept"]
+    assert 1 <= encoded <= 2
+    assert kept >= 10
+    assert after["engine"]["encoded_segments"] - before["engine"]["encoded_segments"] == encoded
+    assert after["engine"]["n_segments"] - before["engine"]["n_segments"] in (-1, 0, 1)
