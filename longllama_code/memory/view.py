@@ -1,5 +1,6 @@
 """What one completion sees of repository memory, and which lines its attention fell on."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -53,15 +54,17 @@ class MemoryView:
         if not total:
             return []
         n_rows = min(MAX_SOURCE_ROWS, len(self._mass))
-        rows = set(self._mass.topk(n_rows).indices.tolist())
+        rows = self._mass.topk(n_rows).indices.sort().values.tolist()
         found = [source for source in self._pages_of(rows, total) if source.mass > 0]
         return sorted(found, key=lambda source: -source.mass)[:n_most]
 
-    def _pages_of(self, rows: set[int], total: float) -> Iterator[Source]:
+    def _pages_of(self, rows: list[int], total: float) -> Iterator[Source]:
+        """The pages that hold the rows, which are in ascending order."""
         for file in self._memory.files.values():
             for segment in file.segments:
                 start, end = self._memory.rows.span(segment.id)
-                hit = {(row - start) // PAGE_TOKENS for row in rows if start <= row < end}
+                within = rows[bisect_left(rows, start) : bisect_left(rows, end)]
+                hit = {(row - start) // PAGE_TOKENS for row in within}
                 for page in sorted(hit):
                     first, last = _rows(self._memory, segment, page)
                     yield _source(file, segment, page, float(self._mass[first:last].sum()) / total)

@@ -352,53 +352,6 @@ async def test_a_workspace_folder_that_does_not_exist(tmp_path):
         assert "nowhere cannot be watched" in editor.messages.pop()
 
 
-async def test_the_budget_leaves_files_out_until_there_is_room(tmp_path):
-    root = tmp_path / "ws"
-    root.mkdir()
-    for name in "abc":
-        (root / f"{name}.py").write_text("x = 1\n" * 10)
-    settings = tiny(tmp_path)
-    settings["memory"]["maxTokens"] = 100
-    async with editing(tmp_path, root, settings=settings) as editor:
-        status = await editor.indexed()
-        assert (status["files"]["in_memory"], status["files"]["left_out"]) == (2, 1)
-        assert (await editor.memory())["c.py"]["reason"] == "budget"
-        (root / "a.py").unlink()
-        await editor.memory_until(lambda f: f.get("c.py", {}).get("state") == "in_memory")
-
-
-async def test_a_file_that_is_open_comes_first_in_the_budget(tmp_path):
-    root = tmp_path / "ws"
-    root.mkdir()
-    for name in "abc":
-        (root / f"{name}.py").write_text("x = 1\n" * 10)
-    settings = tiny(tmp_path)
-    settings["memory"]["maxTokens"] = 50
-    async with editing(tmp_path, root, settings=settings) as editor:
-        editor.open((root / "c.py").as_uri(), "x = 1\n" * 10)
-        await editor.indexed()
-        states = {name: file["state"] for name, file in (await editor.memory()).items()}
-        assert states == {"a.py": "left_out", "b.py": "left_out", "c.py": "in_memory"}
-
-
-async def test_a_file_that_is_edited_stays_though_the_budget_is_full(tmp_path):
-    root = tmp_path / "ws"
-    root.mkdir()
-    for name in "abc":
-        (root / f"{name}.py").write_text("x = 1\n" * 10)
-    settings = tiny(tmp_path)
-    settings["memory"]["maxTokens"] = 130
-    async with editing(tmp_path, root, settings=settings) as editor:
-        await editor.indexed()
-        (root / "b.py").write_text("x = 1\n" * 15)
-        await editor.memory_until(lambda files: files["b.py"]["tokens"] == 90)
-        editor.open((root / "c.py").as_uri(), "x = 1\n" * 10)
-        files = await editor.memory_until(lambda files: files["c.py"]["state"] == "in_memory")
-        assert files["a.py"]["reason"] == files["b.py"]["reason"] == "budget"
-        await editor.indexed()
-        assert (await editor.status())["engine"]["n_tokens"] == 60
-
-
 async def test_patterns_of_the_settings(tmp_path):
     root = tmp_path / "ws"
     root.mkdir()
