@@ -229,15 +229,24 @@ class Editor(LanguageClient):
         await soon(wait())
 
     async def memory_until(self, is_so: Callable[[dict[str, Json]], bool]) -> dict[str, Json]:
-        """Wait for changes on disk to reach the memory; its files then."""
+        """Wait for changes on disk to reach the memory; its files then.
+
+        A file that the server does not know yet, and ``is_so`` asks for, is a reason to wait on.
+        """
         files: dict[str, Json] = {}
+
+        def is_reached() -> bool:
+            try:
+                return is_so(files)
+            except KeyError:
+                return False
 
         async def wait() -> None:
             nonlocal files
             while True:
                 self._news.clear()
                 files = await self.memory()
-                if is_so(files) and (await self.status())["phase"] != "indexing":
+                if is_reached() and (await self.status())["phase"] != "indexing":
                     return
                 await self._news.wait()
 
