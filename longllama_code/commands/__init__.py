@@ -1,0 +1,1 @@
+"""What each command of ``longllama`` takes and does; `__main__` puts them together."""

@@ -1,0 +1,152 @@
+"""``longllama train``: continued pre-training with cross-batch attention."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longllama_code.errors import ConfigError, LongLlamaError
+
+if TYPE_CHECKING:
+    from longllama_code.generation.models import LoadedModel
+    from longllama_code.training.loop import Progress
+    from longllama_code.training.options import TrainOptions
+    from longllama_code.training.sources import SourceTree
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "train", help="tune a model's memory on source trees (FoT, cross-batch)"
+    )
+    parser.add_argument("output", type=Path, help="folder of the run; one that exists goes on")
+    parser.add_argument("--model", default="mini", help="name or folder (%(default)s)")
+    parser.add_argument("--repo", type=Path, action="append", default=[], help="a source tree")
+    parser.add_argument("--suffix", action="append", default=[], help="files to read (.py)")
+    parser.add_argument(
+        "--packages", type=int, default=0, metavar="N", help="also N packages of the manifest"
+    )
+    parser.add_argument("--preset", default="mini", help="mini or published-7b (%(default)s)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="an option of the preset to replace, such as learning_rate=1e-4",
+    )
+    parser.add_argument("--memory-heads", metavar="LAYER:HEAD,…", help="instead of the model's own")
+    parser.add_argument("--device", default="cpu", help="where the model lives (%(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, or go on; the exit code."""
+    from accelerate import PartialState
+    from tqdm import tqdm
+
+    from longllama_code.evaluation.plots import curves
+    from longllama_code.training.corpus import Corpus
+    from longllama_code.training.loop import read_metrics, train
+
+    chosen = choose_options(options.preset, options.set)
+    loaded = _load(options.model, options.device, options.memory_heads)
+    corpus = Corpus(_trees(options), loaded.tokenizer, chosen.row_tokens, chosen.seed)
+    with tqdm(unit="tok", unit_scale=True, disable=not PartialState().is_main_process) as bar:
+
+        def show(progress: Progress) -> None:
+            bar.total = chosen.total_tokens
+            bar.set_postfix(loss=f"{progress.loss:.3f}")
+            bar.update(progress.tokens - bar.n)
+
+        adapter = train(loaded, corpus, chosen, options.output, show)
+    if PartialState().is_main_process:
+        steps = read_metrics(options.output)
+        series = {
+            name: [(step["tokens"], step[name]) for step in steps if step[name] is not None]
+            for name in ("with_memory", "local_only")
+        }
+        curves(series, "Training", "tokens", "nats/token", options.output / "curves")
+        print(f"the changed weights are in {adapter}")
+    return 0
+
+
+def choose_options(preset: str, changes: list[str]) -> TrainOptions:
+    """A preset with some options replaced; values are read as JSON.
+
+    Raises:
+        ConfigError: the preset or an option is unknown, or a value is of another type.
+    """
+    import cattrs
+
+    from longllama_code.training.options import PRESETS, TrainOptions
+
+    if preset not in PRESETS:
+        raise ConfigError(f"preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
+    fields: dict[str, Any] = cattrs.unstructure(PRESETS[preset])
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name not in fields:
+            raise ConfigError(f"--set names {name!r}; options are {', '.join(sorted(fields))}.")
+        fields[name] = _value(value)
+    try:
+        return cattrs.structure(fields, TrainOptions)
+    except LongLlamaError:
+        raise
+    except Exception as error:
+        detail = "; ".join(cattrs.transform_error(error))
+        raise ConfigError(f"--set {' '.join(changes)} cannot be read: {detail}") from error
+
+
+def parse_heads(text: str) -> Mapping[str, list[int]]:
+    """``17:1,20:1,20:2`` → {"17": [1], "20": [1, 2]}.
+
+    Raises:
+        ConfigError: it is written otherwise.
+    """
+    heads: dict[str, list[int]] = {}
+    for pair in text.split(","):
+        layer, _, head = pair.partition(":")
+        if not (layer.isdecimal() and head.isdecimal()):
+            raise ConfigError(f"--memory-heads holds {pair!r}; write LAYER:HEAD, as in 17:1,18:2.")
+        heads.setdefault(layer, []).append(int(head))
+    return heads
+
+
+def _value(text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _load(model: str, device: str, heads: str | None) -> LoadedModel:
+    from longllama_code.catalog import model_dir
+    from longllama_code.checkpoint import load_model
+    from longllama_code.generation.models import load
+
+    loaded = load(model, device)
+    if heads is None:
+        return loaded
+    chosen = parse_heads(heads)
+    tuned = load_model(
+        model_dir(model),
+        device=device,
+        torch_attention=True,
+        mem_layers=sorted(map(int, chosen)),
+        mem_heads=chosen,
+    )
+    return dataclasses.replace(loaded, model=tuned)
+
+
+def _trees(options: argparse.Namespace) -> list[SourceTree]:
+    from longllama_code.training.packages import fetch, load_packages
+    from longllama_code.training.sources import read_tree
+
+    suffixes = options.suffix or [".py"]
+    trees = [read_tree(path, suffixes) for path in options.repo]
+    return trees + [fetch(package) for package in load_packages("training")[: options.packages]]

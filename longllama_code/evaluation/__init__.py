@@ -1,0 +1,1 @@
+"""Evaluation: whether a suggestion got better, and which heads make it so."""

@@ -1,0 +1,69 @@
+"""Repository memories for experiments: trees are encoded once and combined at will."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.encoder import SegmentEncoder, path_header
+from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.memory.segment import EncodedSegment
+from longllama_code.memory.segmenter import Slice
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """A file, cut and encoded."""
+
+    path: str
+    text: str
+    pieces: tuple[Slice, ...]
+    segments: tuple[EncodedSegment, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of its segments."""
+        return sum(segment.n_tokens for segment in self.segments)
+
+
+def encode_files(
+    loaded: LoadedModel, texts: Mapping[str, str], max_tokens: int | None = None
+) -> list[EncodedFile]:
+    """Encode files in the order given, until they hold ``max_tokens``."""
+    encoder = SegmentEncoder(loaded.model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
+    files: list[EncodedFile] = []
+    n_tokens = 0
+    for path, text in texts.items():
+        if max_tokens is not None and n_tokens >= max_tokens:
+            break
+        files.append(_encode(encoder, path, text))
+        n_tokens += files[-1].n_tokens
+    return files
+
+
+def memory_of(loaded: LoadedModel, *trees: list[EncodedFile]) -> RepositoryMemory:
+    """One memory that holds all the files of some trees."""
+    model = loaded.model
+    memory = RepositoryMemory(model.config, model.dtype, model.device)
+    for number, file in _numbered(trees):
+        placed = [
+            (segment.id, piece) for segment, piece in zip(file.segments, file.pieces, strict=True)
+        ]
+        fresh = {segment.id: segment for segment in file.segments}
+        path = file.path if number == 0 else f"{number}/{file.path}"
+        memory.replace(path, file.text, placed, fresh)
+    return memory
+
+
+def _encode(encoder: SegmentEncoder, path: str, text: str) -> EncodedFile:
+    header, pieces = path_header(path), encoder.cut(text)
+    segments = [encoder.encode(header, text[piece.start : piece.end]) for piece in pieces]
+    return EncodedFile(path, text, tuple(pieces), tuple(segments))
+
+
+def _numbered(trees: tuple[list[EncodedFile], ...]) -> Iterator[tuple[int, EncodedFile]]:
+    """Files with the number of their tree, so that equal paths of two trees stay apart."""
+    for number, tree in enumerate(trees):
+        for file in tree:
+            yield number, file

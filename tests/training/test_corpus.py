@@ -1,0 +1,90 @@
+"""Rows: what they hold, and that they are functions of seed and step."""
+
+import random
+
+import pytest
+import torch
+
+from longllama_code.errors import ConfigError
+from longllama_code.memory.encoder import path_header
+from longllama_code.tokenizer import ByteTokenizer
+from longllama_code.training.batch import collate
+from longllama_code.training.corpus import Corpus, Row
+from longllama_code.training.cross_batch import CrossBatchPlan
+from longllama_code.training.sources import SourceTree, hold_out
+
+TOKENIZER = ByteTokenizer()
+USER = "from store import open_segment\n\n" + "open_segment(1)\n" * 30
+STORE = "def open_segment(number):\n" + "    number += 1\n" * 30
+OTHER = "class Unrelated:\n" + "    value = 1\n" * 40
+
+
+def tree(name: str) -> SourceTree:
+    texts = {"user.py": USER, "store.py": STORE}
+    others = {f"other_{n}.py": f"# {name} {n}\n{OTHER}" for n in range(8)}
+    return SourceTree(name, texts | others)
+
+
+def corpus(seed: int = 1) -> Corpus:
+    return Corpus([tree("a"), tree("b"), tree("c")], TOKENIZER, 96, seed)
+
+
+def test_rows_are_a_function_of_seed_and_step() -> None:
+    assert corpus().rows(5, 2, 3) == corpus().rows(5, 2, 3)
+    assert corpus().rows(5, 2, 3) != corpus().rows(6, 2, 3)
+    assert corpus().rows(5, 2, 3) != corpus(seed=2).rows(5, 2, 3)
+
+
+def test_rows_stand_behind_their_header_and_fit() -> None:
+    for row in corpus().rows(0, 3, 4):
+        assert len(row.ids) <= 96
+        head = [TOKENIZER.bos_id, *TOKENIZER.encode(path_header(row.path))][:24]
+        assert row.ids[: row.n_head] == head
+
+
+def test_repositories_of_a_step_differ() -> None:
+    for step in range(20):
+        rows = corpus().rows(step, 2, 4)
+        assert len({row.repository for row in rows}) == 2
+
+
+def test_files_that_share_names_meet_more_often() -> None:
+    """Among ten files, two name each other's definitions."""
+    met = alone = 0
+    drawn = corpus()
+    for step in range(300):
+        first, second = (row.path for row in drawn.rows(step, 1, 2))
+        if first == "user.py":
+            met += second == "store.py"
+            alone += second != "store.py"
+    assert met > alone / 4  # by chance: a ninth
+
+
+def test_a_corpus_needs_other_files() -> None:
+    with pytest.raises(ConfigError, match="two files"):
+        Corpus([SourceTree("one", {"a.py": USER})], TOKENIZER, 96, 1)
+    with pytest.raises(ConfigError, match="repositories"):
+        corpus().rows(0, 4, 1)
+
+
+def test_holding_out() -> None:
+    held, rest = hold_out(tree("a"), 0.25, random.Random(1))
+    assert len(held.texts) == 2
+    assert held.texts.keys() | rest.texts.keys() == tree("a").texts.keys()
+    assert not held.texts.keys() & rest.texts.keys()
+
+
+def test_collating_weighs_what_memory_holds_and_the_row_has_not_shown() -> None:
+    rows = [Row([9, 1, 2, 3, 2, 3], 1, 0, "a"), Row([9, 2, 3, 7], 1, 0, "b")]
+    sees = torch.tensor([[False, True], [False, False]])
+    batch = collate(rows, CrossBatchPlan(sees), random.Random(1), recall_weight=3.0)
+    assert batch.weights.tolist() == [[0, 1, 1, 3, 1, 1], [0, 1, 1, 1, 0, 0]]
+    assert batch.stored.tolist()[1] == [False, True, True, True, False, False]
+    assert batch.padding.sum() == 10
+
+
+def test_sampling_leaves_out_positions() -> None:
+    rows = [Row([9, *range(200)], 1, 0, "a")]
+    plan = CrossBatchPlan(torch.zeros(1, 1, dtype=torch.bool))
+    batch = collate(rows, plan, random.Random(1), sampled_share=0.5)
+    assert 60 < int(batch.weights.sum()) < 140
