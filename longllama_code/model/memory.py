@@ -14,7 +14,6 @@ from torch import Tensor
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.buffer import GrowingTensor
 
-
 OwnKeys = Callable[[], tuple[Tensor, Tensor]]
 """Keys as first and values of the very input that attends, each (B, G, S, D), with gradients."""
 

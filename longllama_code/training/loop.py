@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers.optimization import get_scheduler
 
 from longllama_code.errors import ConfigError
@@ -106,7 +106,7 @@ class _Run:
         )
         prepared = self._accelerator.prepare(objective.train(), optimizer)
         self._objective, self._optimizer = cast("tuple[Any, Any]", prepared)
-        self._accelerator.register_for_checkpointing(self._schedule, self._bank)
+        self._accelerator.register_for_checkpointing(self._schedule)
         self._step = 0
 
     def run(self, report: Callable[[Progress], None], max_steps: int | None) -> Path:
@@ -192,6 +192,7 @@ class _Run:
             shutil.rmtree(partial, ignore_errors=True)
         self._accelerator.wait_for_everyone()
         self._accelerator.save_state(str(partial))
+        save_file(self._bank.state_dict(), partial / self._bank_name)
         self._accelerator.wait_for_everyone()
         if self._accelerator.is_main_process:
             partial.rename(target)
@@ -203,8 +204,17 @@ class _Run:
         if not checkpoints:
             return
         self._accelerator.load_state(str(checkpoints[-1]))
+        bank = checkpoints[-1] / self._bank_name
+        if bank.exists():  # not where there were fewer processes before
+            device, state = self._accelerator.device, load_file(bank)
+            self._bank.load_state_dict({name: part.to(device) for name, part in state.items()})
         self._step = _step_of(checkpoints[-1])
         _cut_metrics(self._folder / METRICS, self._step)
+
+    @property
+    def _bank_name(self) -> str:
+        """Each process has a bank of its own."""
+        return f"bank-{self._accelerator.process_index}.safetensors"
 
     def _export(self) -> Path:
         """The changed weights, as one file."""

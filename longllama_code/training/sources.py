@@ -36,6 +36,7 @@ def read_tree(root: Path, suffixes: Iterable[str] = (".py",), name: str = "") ->
         OSError: the folder cannot be read.
     """
     files = {path.relative_to(root): path for path in root.rglob("*") if path.is_file()}
+    readers: dict[PurePath, Callable[[], bytes]]
     readers = {relative: path.read_bytes for relative, path in files.items()}
     return SourceTree(name or root.resolve().name, worth_reading(readers, suffixes))
 

@@ -1,0 +1,45 @@
+"""Two processes, as accelerate finds them on CPUs, train one model and go on along one curve."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from longllama_code.training.loop import read_metrics
+from tests.training import test_loop
+
+ROOT = Path(__file__).parents[2]
+
+
+def launch(folder: Path, max_steps: int | None) -> list[float]:
+    script = folder.parent / "run.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from tests.training.test_distributed import run_here\n"
+        f"run_here(Path({str(folder)!r}), {max_steps})\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+    }
+    subprocess.run([*command, "--standalone", str(script)], check=True, env=environment)
+    return [step["loss"] for step in read_metrics(folder)]
+
+
+def run_here(folder: Path, max_steps: int | None) -> None:
+    """In one of the processes."""
+    test_loop.run(folder, dataclasses.replace(test_loop.OPTIONS, total_tokens=6_144), max_steps)
+
+
+def test_two_processes(tmp_path: Path) -> None:
+    launch(tmp_path / "run", 3)
+    losses = launch(tmp_path / "run", None)
+    assert len(losses) == 6_144 // (2 * test_loop.OPTIONS.tokens_per_pass)
+    assert losses == pytest.approx(launch(tmp_path / "whole", None), abs=1e-4)
+    assert losses[-1] < losses[0]
