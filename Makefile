@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench eval clean
 
 demo: $(VENV)/.installed
 	$(BIN)/longllama pull mini
@@ -21,6 +21,10 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/longllama pull mini
 	$(BIN)/python tests/bench/run.py
+
+eval: $(VENV)/.installed-dev
+	$(BIN)/longllama pull mini
+	$(BIN)/longllama eval --packages 8 --output build/eval
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -42,8 +42,8 @@ def heat_map(
         colour_label: what the colour means, with its unit.
         stem: the path of both files without their suffix; its folder is created.
         scale: diverging puts zero in the middle (blue below, red above); sequential does not.
-        limit: of a diverging scale, where colours end, so that one far cell does not drown the
-            others; absent, at the furthest cell.
+        limit: where colours end, so that one far cell does not drown the others, and beginning at
+            0 where the scale is sequential; absent, at the furthest cell.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -56,7 +56,12 @@ def heat_map(
         image = axes.imshow(values, aspect="auto", **_colours(values, scale, limit))
         axes.set_xticks(range(len(columns)), [str(label) for label in columns])
         axes.set_yticks(range(len(rows)), [str(label) for label in rows])
-        figure.colorbar(image, ax=axes, label=colour_label, extend="both" if limit else "neither")
+        figure.colorbar(
+            image,
+            ax=axes,
+            label=colour_label,
+            extend="both" if limit and scale == "diverging" else "neither",
+        )
         if len(rows) * len(columns) <= MAX_ANNOTATED_CELLS:
             _annotate(axes, image, values)
 
@@ -138,7 +143,7 @@ def _write(
 
 def _colours(values: list[list[float]], scale: str, limit: float | None) -> dict[str, Any]:
     if scale == "sequential":
-        return {"cmap": "viridis"}
+        return {"cmap": "viridis"} | ({} if limit is None else {"vmin": 0.0, "vmax": limit})
     cells = (abs(cell) for row in values for cell in row if cell == cell)
     furthest = limit or max(cells, default=0.0) or 1.0
     return {"cmap": "RdBu_r", "vmin": -furthest, "vmax": furthest}

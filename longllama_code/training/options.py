@@ -88,7 +88,7 @@ PRESETS: Mapping[str, TrainOptions] = {
     "mini": TrainOptions(
         repositories_per_step=4,
         rows_per_repository=4,
-        bank_tokens=16_384,
+        bank_tokens=4096,
         mem_top_k=32,
         sampled_share=0.5,
         recall_weight=2.0,

@@ -1,0 +1,160 @@
+"""``longllama eval``: repository completion, with and without memory, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longllama_code.commands.train import parse_heads
+from longllama_code.errors import ConfigError
+
+if TYPE_CHECKING:
+    from longllama_code.evaluation.ablation import Ablation
+    from longllama_code.evaluation.repo_completion import EvalOptions
+    from longllama_code.training.sources import SourceTree
+
+SINGLE_ARMS = "local,own,composed,oracle"
+ALL_ARMS = "local,own,foreign,both,composed,oracle"
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "eval", help="measure completions and loss with repository memory and without"
+    )
+    parser.add_argument("--model", default="mini", help="name or folder (%(default)s)")
+    parser.add_argument("--repo", type=Path, action="append", default=[], help="a source tree")
+    parser.add_argument(
+        "--packages", type=int, default=0, metavar="N", help="also N packages held for evaluation"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="report's folder")
+    parser.add_argument("--files", type=int, default=4, help="held out per repository (4)")
+    parser.add_argument("--lines", type=int, default=16, help="per class and repository (16)")
+    parser.add_argument("--windows", type=int, default=8, help="for loss, per repository (8)")
+    parser.add_argument("--window-tokens", type=int, default=384)
+    parser.add_argument("--memory-tokens", type=int, default=20_000)
+    parser.add_argument(
+        "--prompt-tokens", type=int, default=6000, help="of repository text in a prompt (6000)"
+    )
+    parser.add_argument(
+        "--arms", help=f"({ALL_ARMS}; of one repository: {SINGLE_ARMS})", metavar="NAME,…"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    _add_ablations(parser.add_argument_group("variants of the model and its memory"))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and write the report; the exit code."""
+    _check(options)
+    from longllama_code.evaluation.ablation import apply
+    from longllama_code.evaluation.metrics import require_rapidfuzz
+    from longllama_code.evaluation.plots import require_matplotlib
+    from longllama_code.evaluation.repo_completion import check, evaluate
+    from longllama_code.evaluation.report import write
+    from longllama_code.generation.models import load
+
+    require_matplotlib()
+    if options.lines:
+        require_rapidfuzz()
+    ablation = _ablation(options)
+    trees = _trees(options)
+    asked = _eval_options(options, len(trees))
+    check(trees, asked)
+    loaded = apply(load(options.model), ablation)
+    results = evaluate(loaded, trees, asked, _say)
+    paths = write(loaded, results, _plain(options, asked), options.output)
+    print((options.output / "eval.md").read_text("utf-8"))
+    for path in paths:
+        print(path)
+    return 0
+
+
+def _add_ablations(group: Any) -> None:
+    group.add_argument("--min-segment-tokens", type=int, metavar="N")
+    group.add_argument("--max-segment-tokens", type=int, metavar="N")
+    group.add_argument(
+        "--no-header", action="store_true", help="encode segments without their file's path"
+    )
+    group.add_argument("--mem-top-k", type=int, metavar="N", help="keys per query; 0: all")
+    group.add_argument("--mem-dtype", metavar="TYPE", help="float32, float16 or bfloat16")
+    group.add_argument("--mem-layers", metavar="LAYER,…", help="with all of their heads")
+    group.add_argument("--mem-heads", metavar="LAYER:HEAD,…", help="instead of the model's own")
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse, before the long work, what would fail after it."""
+    for name in ("files", "window_tokens", "memory_tokens", "max_segment_tokens"):
+        number = getattr(options, name)
+        if number is not None and number < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} is {number}; give 1 or more.")
+    for name in ("lines", "windows", "packages", "prompt_tokens", "mem_top_k"):
+        number = getattr(options, name)
+        if number is not None and number < 0:
+            raise ConfigError(f"--{name.replace('_', '-')} is {number}; give 0 or more.")
+    if not options.lines and not options.windows:
+        raise ConfigError("--lines and --windows are both 0; there is nothing to measure.")
+    for path in options.repo:
+        if not path.is_dir():
+            raise ConfigError(f"--repo {path} is no folder; name the root of a source tree.")
+
+
+def _ablation(options: argparse.Namespace) -> Ablation:
+    from longllama_code.evaluation.ablation import Ablation
+
+    return Ablation(
+        min_segment_tokens=options.min_segment_tokens,
+        max_segment_tokens=options.max_segment_tokens,
+        mem_top_k=options.mem_top_k,
+        mem_dtype=options.mem_dtype,
+        mem_layers=None if options.mem_layers is None else _layers(options.mem_layers),
+        mem_heads=None if options.mem_heads is None else parse_heads(options.mem_heads),
+    )
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, text.split(",")))
+    except ValueError as error:
+        raise ConfigError(f"--mem-layers is {text!r}; write LAYER,…, as in 17,18.") from error
+
+
+def _eval_options(options: argparse.Namespace, n_trees: int) -> EvalOptions:
+    from longllama_code.evaluation.repo_completion import EvalOptions
+
+    arms: str = options.arms or (ALL_ARMS if n_trees > 1 else SINGLE_ARMS)
+    return EvalOptions(
+        files=options.files,
+        lines=options.lines,
+        windows=options.windows,
+        window_tokens=options.window_tokens,
+        memory_tokens=options.memory_tokens,
+        prompt_tokens=options.prompt_tokens,
+        arms=tuple(dict.fromkeys(arms.split(","))),
+        seed=options.seed,
+        header=not options.no_header,
+    )
+
+
+def _plain(options: argparse.Namespace, asked: EvalOptions) -> dict[str, Any]:
+    """The options as plain values; a source tree is named, wherever it lies."""
+    given = {name: value for name, value in vars(options).items() if name not in ("run", "output")}
+    given["repo"] = [path.resolve().name for path in options.repo]
+    return {**given, "arms": list(asked.arms)}
+
+
+def _trees(options: argparse.Namespace) -> list[SourceTree]:
+    from longllama_code.training.sources import read_tree
+
+    trees = [read_tree(path) for path in options.repo]
+    if options.packages:
+        from longllama_code.training.packages import fetch, load_packages
+
+        trees += [fetch(package) for package in load_packages("evaluation")[: options.packages]]
+    return trees
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

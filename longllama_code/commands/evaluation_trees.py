@@ -1,0 +1,71 @@
+"""Options that the evaluations share: which model, which source trees, where the report goes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longllama_code.errors import ConfigError
+
+if TYPE_CHECKING:
+    from longllama_code.training.sources import SourceTree
+
+
+def add_shared(command: argparse.ArgumentParser, output: str) -> None:
+    """Add the options to a command; ``output`` is the folder that its report has by default."""
+    command.add_argument("--model", default="mini", help="its name or folder (%(default)s)")
+    command.add_argument(
+        "--repo", type=Path, action="append", default=[], metavar="PATH", help="a source tree"
+    )
+    command.add_argument(
+        "--packages", type=int, default=0, metavar="N", help="packages to fetch as source trees"
+    )
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--output",
+        type=Path,
+        default=Path(output),
+        metavar="DIR",
+        help="where the report goes (%(default)s)",
+    )
+
+
+def trees_of(options: argparse.Namespace) -> list[SourceTree]:
+    """The source trees asked for, those without any file left out.
+
+    Raises:
+        ConfigError: a path is no folder.
+        DownloadError: a package could not be fetched.
+    """
+    from longllama_code.training.sources import read_tree
+
+    if options.packages < 0:
+        raise ConfigError(f"--packages is {options.packages}; give 0 or more.")
+    for path in options.repo:
+        if not path.is_dir():
+            raise ConfigError(f"--repo {path} is no folder; name the root of a source tree.")
+    trees = [read_tree(path) for path in options.repo]
+    if options.packages:
+        from longllama_code.training.packages import fetch, load_packages
+
+        trees += [fetch(package) for package in load_packages("evaluation")[: options.packages]]
+    return [tree for tree in trees if tree.texts]
+
+
+def check_counts(options: argparse.Namespace, *names: str) -> None:
+    """Refuse counts below 1.
+
+    Raises:
+        ConfigError: one of the options is.
+    """
+    for name in names:
+        found = getattr(options, name)
+        if found < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} is {found}; give 1 or more.")
+
+
+def say(line: str) -> None:
+    """Tell how far the work is."""
+    print(line, file=sys.stderr, flush=True)

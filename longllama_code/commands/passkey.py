@@ -1,0 +1,78 @@
+"""``longllama passkey``: whether numbers are found again in memory, by its size and their place."""
+
+from __future__ import annotations
+
+import argparse
+
+from longllama_code.commands.evaluation_trees import add_shared, check_counts, say, trees_of
+from longllama_code.errors import ConfigError
+
+LENGTHS = (1_000, 4_000, 16_000, 64_000, 256_000)
+DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+KINDS = ("passkey", "constant")
+
+
+def add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    """Add the command to a parser."""
+    command = commands.add_parser("passkey", help="ask for numbers that stand in memory")
+    add_shared(command, "passkey")
+    command.add_argument(
+        "--kind", choices=KINDS, action="append", help="what to hide; both if left out"
+    )
+    command.add_argument(
+        "--lengths", type=int, nargs="+", default=LENGTHS, metavar="N", help="tokens of memory"
+    )
+    command.add_argument(
+        "--depths",
+        type=float,
+        nargs="+",
+        default=DEPTHS,
+        metavar="X",
+        help="places of the file among the sorted paths, 0 to 1; memory itself has no order",
+    )
+    command.add_argument(
+        "--trials", type=int, default=5, metavar="N", help="for each cell (%(default)s)"
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; the exit code."""
+    _check(options)
+    from longllama_code.evaluation.passkey import PasskeyOptions, passkey
+    from longllama_code.evaluation.passkey_report import as_markdown, write_report
+    from longllama_code.evaluation.plots import require_matplotlib
+    from longllama_code.generation.models import load
+
+    require_matplotlib()
+    asked = PasskeyOptions(
+        lengths=tuple(sorted(set(options.lengths))),
+        depths=tuple(sorted(set(options.depths))),
+        trials=options.trials,
+        kinds=tuple(dict.fromkeys(options.kind or KINDS)),
+        seed=options.seed,
+    )
+    loaded, trees = load(options.model), trees_of(options)
+    result = passkey(loaded, trees, asked, say)
+    print(as_markdown(loaded.name, result))
+    for path in write_report(loaded, result, options.output):
+        print(path)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse, before the long work, what would fail after it."""
+    check_counts(options, "trials")
+    for length in options.lengths:
+        if length < 1:
+            raise ConfigError(f"--lengths has {length}; give 1 or more.")
+    for depth in options.depths:
+        if not 0 <= depth <= 1:
+            raise ConfigError(f"--depths has {depth}; give 0 (first) to 1 (last).")
+    if "constant" in (options.kind or KINDS) and not (options.repo or options.packages):
+        raise ConfigError(
+            "there is no code to hide a constant in; name a source tree with --repo or "
+            "--packages, or ask with --kind passkey alone."
+        )

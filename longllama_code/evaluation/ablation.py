@@ -1,0 +1,76 @@
+"""Variants of a model: its memory heads, its selection, the type and the sizes of its memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from torch import nn
+
+from longllama_code.config import LongLlamaConfig
+from longllama_code.errors import ConfigError
+from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.segmenter import Limits
+from longllama_code.model.modeling import LongLlamaForCausalLM
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What is changed; None leaves the model's own."""
+
+    min_segment_tokens: int | None = None
+    max_segment_tokens: int | None = None
+    mem_top_k: int | None = None
+    """0: every key."""
+    mem_dtype: str | None = None
+    mem_layers: tuple[int, ...] | None = None
+    """Every head of these layers, unless ``mem_heads`` names some."""
+    mem_heads: Mapping[str, list[int]] | None = None
+    """Memory layer → its heads that see memory."""
+
+
+def apply(loaded: LoadedModel, ablation: Ablation) -> LoadedModel:
+    """A variant; the model given stays as it is, and so do its weights.
+
+    Raises:
+        ConfigError: the variant contradicts itself.
+    """
+    limits = _limits(loaded.limits, ablation)
+    fields = _fields(ablation)
+    if not fields:
+        return replace(loaded, limits=limits)
+    config = LongLlamaConfig.from_dict({**copy.deepcopy(loaded.model.config.to_dict()), **fields})
+    model = LongLlamaForCausalLM(config).eval()
+    model.load_state_dict(loaded.model.state_dict())
+    cast("nn.Module", model).to(loaded.model.device, loaded.model.dtype)
+    fingerprint = f"{loaded.fingerprint} {ablation}"
+    return replace(loaded, model=model, limits=limits, fingerprint=fingerprint)
+
+
+def _limits(own: Limits, ablation: Ablation) -> Limits:
+    largest = ablation.max_segment_tokens or own.max_tokens
+    asked = ablation.min_segment_tokens
+    smallest = min(own.min_tokens, largest // 2) if asked is None else asked
+    if not 0 <= smallest <= largest:
+        raise ConfigError(
+            f"segments of {smallest} to {largest} tokens were asked for; give "
+            "--min-segment-tokens that is no more than --max-segment-tokens."
+        )
+    return Limits(smallest, largest)
+
+
+def _fields(ablation: Ablation) -> dict[str, object]:
+    """Fields of the configuration to replace."""
+    fields: dict[str, object] = {}
+    if ablation.mem_top_k is not None:
+        fields["mem_top_k"] = ablation.mem_top_k or None
+    if ablation.mem_dtype is not None:
+        fields["mem_dtype"] = ablation.mem_dtype
+    if ablation.mem_heads is not None:
+        fields["mem_layers"] = sorted(map(int, ablation.mem_heads))
+        fields["mem_heads"] = dict(ablation.mem_heads)
+    elif ablation.mem_layers is not None:
+        fields["mem_layers"], fields["mem_heads"] = list(ablation.mem_layers), None
+    return fields

@@ -1,0 +1,210 @@
+"""The arms of a comparison: what a model is shown beside the text before the cursor.
+
+    local      nothing
+    own        memory of the repository
+    foreign    memory of another repository
+    both       memory of both
+    composed   the repository's nearest files, in the prompt
+    oracle     the definitions of the names that the line will use, in the prompt
+
+An arm is a memory, a context, or neither; every arm sees the same local text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import torch
+from torch import Tensor
+
+from longllama_code.evaluation.lines import Project
+from longllama_code.evaluation.names import Definition
+from longllama_code.generation.decode import Decoder
+from longllama_code.generation.healing import TokenHealer
+from longllama_code.generation.models import LoadedModel
+from longllama_code.generation.prompt import Prompt, build_prompt
+from longllama_code.memory.encoder import path_header
+from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.memory.view import MemoryView
+from longllama_code.tokenizer import IncrementalDecoder, Tokenizer
+
+ARMS = ("local", "own", "foreign", "both", "composed", "oracle")
+MEMORY_ARMS = ("own", "foreign", "both")
+MAX_LINE_TOKENS = 64
+"""Tokens after which a line is given up."""
+MAX_DEFINITIONS = 3
+"""Definitions of one name that the oracle shows, the nearest ones."""
+MAX_DEFINITION_LINES = 40
+
+Context = Callable[[str, Sequence[str], int], list[int]]
+"""Token ids to put before a file's text: of its path, names to be used, and most tokens."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A completed line, and what it cost."""
+
+    text: str
+    n_tokens: int
+    """Tokens that went through the model: of the prompt, and generated."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What a model is shown beside the local text."""
+
+    memory: RepositoryMemory | None = None
+    context: Context | None = None
+
+    def context_ids(self, path: str, names: Sequence[str], max_tokens: int) -> list[int]:
+        """The ids to put between the document's begin token and the file's header."""
+        return [] if self.context is None else self.context(path, names, max(0, max_tokens))
+
+
+class LineCompleter:
+    """Completes lines as the server's ``Completer`` does, and with a context before the header.
+
+    Nothing is carried from one completion to the next, so that times compare.
+    """
+
+    def __init__(self, loaded: LoadedModel, prompt_tokens: int) -> None:
+        self._model, self._tokenizer = loaded.model, loaded.tokenizer
+        self._healer = TokenHealer(loaded.tokenizer)
+        self._max_tokens = min(MAX_LINE_TOKENS, loaded.model.config.window // 4)
+        self._room = loaded.model.config.window - self._max_tokens - 1
+        self._prompt_tokens = prompt_tokens
+
+    def complete(self, arm: Arm, path: str, prefix: str, names: Sequence[str]) -> Answer:
+        """Greedy, to the end of the line.
+
+        Args:
+            arm: what is shown beside the prefix.
+            path: the file.
+            prefix: its text before the cursor.
+            names: what the oracle is told: names of the line that other files define.
+        """
+        started = time.perf_counter()
+        prompt = build_prompt(path, prefix, self._tokenizer, self._room)
+        room = min(self._prompt_tokens, self._room - len(prompt.ids))
+        ids = insert(self._tokenizer, arm.context_ids(path, names, room), prompt.ids)
+        view = None if arm.memory is None else MemoryView(arm.memory, None)
+        text, n_generated = self._write(ids, prompt, view)
+        return Answer(text, len(ids) + n_generated, time.perf_counter() - started)
+
+    def _write(self, ids: list[int], prompt: Prompt, view: MemoryView | None) -> tuple[str, int]:
+        """The line, and how many tokens were generated for it."""
+        decoder = Decoder(self._model)
+        decoder.prefill(ids, view, lambda: False)
+        # As the tokenizer spells it: a character without bytes of its own has become U+FFFD.
+        healed = self._tokenizer.decode(self._tokenizer.encode(prompt.healed))
+        owed, decoded, text = healed.encode(), IncrementalDecoder(self._tokenizer), ""
+
+        def choose(logits: Tensor) -> int:
+            return int(torch.argmax(self._healer.constrain(logits, owed) if owed else logits))
+
+        n_tokens = 0
+        for token in decoder.steps(ids[-1], view, choose):
+            n_tokens += 1
+            if token == self._tokenizer.eos_id:
+                break
+            owed = owed[len(self._tokenizer.token_bytes(token)) :]
+            text += decoded.push(token)
+            if "\n" in text[len(healed) :] or n_tokens >= self._max_tokens:
+                break
+        return text[len(healed) :].partition("\n")[0].rstrip(), n_tokens
+
+
+def make_arms(
+    names: Iterable[str],
+    tokenizer: Tokenizer,
+    memories: Mapping[str, RepositoryMemory],
+    remembered: Mapping[str, str],
+    project: Project,
+) -> dict[str, Arm]:
+    """The arms of one repository.
+
+    Args:
+        names: those wanted, of ``ARMS``.
+        tokenizer: the model's.
+        memories: one for each of ``MEMORY_ARMS`` that is wanted.
+        remembered: the repository's files in memory, by path; held-out ones are not among them.
+        project: what these files define.
+    """
+    contexts: dict[str, Context] = {
+        "composed": lambda path, _, room: nearest_files(tokenizer, remembered, path, room),
+        "oracle": lambda path, used, room: definitions(
+            tokenizer, remembered, _definitions(project, path, used), room
+        ),
+    }
+    return {name: Arm(memories.get(name), contexts.get(name)) for name in names}
+
+
+def insert(tokenizer: Tokenizer, context: list[int], ids: list[int]) -> list[int]:
+    """Ids with a context behind the document's begin token."""
+    n_begin = 0 if tokenizer.bos_id is None else 1
+    return ids[:n_begin] + context + ids[n_begin:]
+
+
+def nearest_files(
+    tokenizer: Tokenizer, texts: Mapping[str, str], path: str, max_tokens: int
+) -> list[int]:
+    """Ids of the files nearest to a path, the nearest last, cropped from the left."""
+    ids: list[int] = []
+    for other in sorted(texts, key=lambda other: (path_distance(path, other), other)):
+        if len(ids) >= max_tokens:
+            break
+        ids = tokenizer.encode(_document(other, texts[other])) + ids
+    return _last(ids, max_tokens)
+
+
+def definitions(
+    tokenizer: Tokenizer, texts: Mapping[str, str], found: Sequence[Definition], max_tokens: int
+) -> list[int]:
+    """Ids of the lines of some definitions, each behind its file's header, cropped from the left.
+
+    Args:
+        tokenizer: the model's.
+        texts: the files, by path.
+        found: the definitions, in the order in which they are to stand.
+        max_tokens: the most ids.
+    """
+    shown = "".join(_document(one.path, _lines(texts[one.path], one)) for one in found)
+    return _last(tokenizer.encode(shown), max_tokens)
+
+
+def path_distance(one: str, other: str) -> int:
+    """Steps up and down from the folder of one file to the folder of another."""
+    left, right = PurePosixPath(one).parent.parts, PurePosixPath(other).parent.parts
+    shared = 0
+    for mine, theirs in zip(left, right, strict=False):
+        if mine != theirs:
+            break
+        shared += 1
+    return len(left) + len(right) - 2 * shared
+
+
+def _definitions(project: Project, path: str, names: Sequence[str]) -> list[Definition]:
+    """The nearest definitions of each name, the very nearest last."""
+    found: list[Definition] = []
+    for name in names:
+        of_name = project.definitions.get(name, ())
+        found += sorted(of_name, key=lambda one: path_distance(path, one.path))[:MAX_DEFINITIONS]
+    return sorted(found, key=lambda one: (-path_distance(path, one.path), one.path, one.first_line))
+
+
+def _lines(text: str, definition: Definition) -> str:
+    first = definition.first_line - 1
+    last = min(definition.last_line, first + MAX_DEFINITION_LINES)
+    return "\n".join(text.split("\n")[first:last])
+
+
+def _document(path: str, text: str) -> str:
+    return f"{path_header(path)}{text}" + ("" if text.endswith("\n") else "\n")
+
+
+def _last(ids: list[int], n: int) -> list[int]:
+    return ids[max(0, len(ids) - n) :]

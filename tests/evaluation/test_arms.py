@@ -1,0 +1,114 @@
+"""What each arm is shown: the nearest files last, within a budget, and as the server completes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longllama_code.evaluation.arms import (
+    ARMS,
+    MAX_LINE_TOKENS,
+    Arm,
+    LineCompleter,
+    make_arms,
+    nearest_files,
+    path_distance,
+)
+from longllama_code.evaluation.lines import project_of
+from longllama_code.evaluation.memories import encode_files, memory_of
+from longllama_code.generation.completer import Completer
+from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.protocol import CompletionRequest
+from longllama_code.tokenizer import ByteTokenizer
+
+TEXTS = {
+    "ui/far.py": "far = 1\n",
+    "core/deep/near.py": "near = 1",
+    "core/deep/also.py": "def also():\n    return near\n",
+    "core/mid.py": "mid = 1\n",
+}
+PATH = "core/deep/here.py"
+TOKENIZER = ByteTokenizer()
+PREFIX = "import near\n\n\ndef here():\n    "
+
+
+def composed(max_tokens: int) -> str:
+    return TOKENIZER.decode(nearest_files(TOKENIZER, TEXTS, PATH, max_tokens))
+
+
+def test_the_nearest_file_stands_last() -> None:
+    assert composed(9999) == (
+        "# ui/far.py\nfar = 1\n"
+        "# core/mid.py\nmid = 1\n"
+        "# core/deep/near.py\nnear = 1\n"
+        "# core/deep/also.py\ndef also():\n    return near\n"
+    )
+
+
+@given(st.integers(0, 200))
+def test_what_is_too_much_is_cropped_from_the_left(max_tokens: int) -> None:
+    whole = composed(9999)
+    assert composed(max_tokens) == whole[max(0, len(whole) - max_tokens) :]
+
+
+PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=5).map("/".join)
+
+
+@given(PATHS, PATHS, PATHS)
+def test_distance_is_one(one: str, other: str, third: str) -> None:
+    assert path_distance(one, one) == 0
+    assert path_distance(one, other) == path_distance(other, one) >= 0
+    assert path_distance(one, third) <= path_distance(one, other) + path_distance(other, third)
+
+
+def test_the_oracle_shows_definitions_alone() -> None:
+    arms = make_arms(ARMS, TOKENIZER, {}, TEXTS, project_of(TEXTS))
+    shown = arms["oracle"].context_ids(PATH, ("mid", "also", "unknown"), 9999)
+    assert TOKENIZER.decode(shown) == (
+        "# core/mid.py\nmid = 1\n# core/deep/also.py\ndef also():\n    return near\n"
+    )
+    assert arms["oracle"].context_ids(PATH, (), 9999) == []
+    assert arms["local"].context_ids(PATH, ("mid",), 9999) == []
+
+
+@pytest.fixture(scope="module")
+def memory(tiny: LoadedModel) -> RepositoryMemory:
+    return memory_of(tiny, encode_files(tiny, TEXTS))
+
+
+@pytest.mark.parametrize("prefix", [PREFIX, "", "y = 2\n" * 60 + "for é in y:\n\t"])
+@pytest.mark.parametrize("remembers", [False, True])
+def test_lines_are_those_of_the_server(
+    tiny: LoadedModel, memory: RepositoryMemory, prefix: str, remembers: bool
+) -> None:
+    request = CompletionRequest(
+        PATH, prefix, "", MAX_LINE_TOKENS, False, timeout_ms=600_000, uses_memory=remembers
+    )
+    wanted = Completer(tiny.model, tiny.tokenizer, memory).complete(request, lambda: False)
+    arm = Arm(memory if remembers else None)
+    found = LineCompleter(tiny, 0).complete(arm, PATH, prefix, ())
+    assert found.text == wanted.text
+    assert found.n_tokens == wanted.timings.prompt_tokens + wanted.timings.generated_tokens
+
+
+def test_a_context_comes_before_the_header_and_respects_its_budget(tiny: LoadedModel) -> None:
+    arms = make_arms(ARMS, tiny.tokenizer, {}, TEXTS, project_of(TEXTS))
+    costs = {
+        budget: LineCompleter(tiny, budget).complete(arms["composed"], PATH, PREFIX, ()).n_tokens
+        for budget in (0, 50)
+    }
+    local = LineCompleter(tiny, 50).complete(arms["local"], PATH, PREFIX, ()).n_tokens
+    assert costs[0] == local
+    assert local < costs[50] <= local + 50 + MAX_LINE_TOKENS
+
+
+def test_a_context_never_leaves_the_window(tiny: LoadedModel) -> None:
+    window = tiny.model.config.window
+    rooms: list[int] = []
+
+    def note(path: str, names: object, max_tokens: int) -> list[int]:
+        rooms.append(max_tokens)
+        return []
+
+    n_local = LineCompleter(tiny, 10 * window).complete(Arm(None, note), PATH, PREFIX, ()).n_tokens
+    assert window - 2 * MAX_LINE_TOKENS - 100 < rooms[0] < window - n_local
