@@ -24,7 +24,7 @@ bench: $(VENV)/.installed-dev
 
 eval: $(VENV)/.installed-dev
 	$(BIN)/longllama pull mini
-	$(BIN)/longllama eval --packages 8 --output build/eval
+	$(BIN)/longllama eval --packages 8
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

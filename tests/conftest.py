@@ -4,12 +4,15 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.store import SegmentStore
 from longllama_code.protocol import RememberResult
+
+torch.set_num_threads(1)  # tiny tensors: two threads wait for each other longer than they compute
 
 
 @pytest.fixture(scope="session")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longllama_code.commands.evaluation_trees import add_shared, say, trees_of
 from longllama_code.commands.train import parse_heads
 from longllama_code.errors import ConfigError
 
 if TYPE_CHECKING:
     from longllama_code.evaluation.ablation import Ablation
     from longllama_code.evaluation.repo_completion import EvalOptions
-    from longllama_code.training.sources import SourceTree
 
 SINGLE_ARMS = "local,own,composed,oracle"
 ALL_ARMS = "local,own,foreign,both,composed,oracle"
@@ -24,12 +22,7 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "eval", help="measure completions and loss with repository memory and without"
     )
-    parser.add_argument("--model", default="mini", help="name or folder (%(default)s)")
-    parser.add_argument("--repo", type=Path, action="append", default=[], help="a source tree")
-    parser.add_argument(
-        "--packages", type=int, default=0, metavar="N", help="also N packages held for evaluation"
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="report's folder")
+    add_shared(parser, "build/eval")
     parser.add_argument("--files", type=int, default=4, help="held out per repository (4)")
     parser.add_argument("--lines", type=int, default=16, help="per class and repository (16)")
     parser.add_argument("--windows", type=int, default=8, help="for loss, per repository (8)")
@@ -41,7 +34,6 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--arms", help=f"({ALL_ARMS}; of one repository: {SINGLE_ARMS})", metavar="NAME,…"
     )
-    parser.add_argument("--seed", type=int, default=0)
     _add_ablations(parser.add_argument_group("variants of the model and its memory"))
     parser.set_defaults(run=run)
 
@@ -60,11 +52,11 @@ def run(options: argparse.Namespace) -> int:
     if options.lines:
         require_rapidfuzz()
     ablation = _ablation(options)
-    trees = _trees(options)
+    trees = trees_of(options)
     asked = _eval_options(options, len(trees))
     check(trees, asked)
     loaded = apply(load(options.model), ablation)
-    results = evaluate(loaded, trees, asked, _say)
+    results = evaluate(loaded, trees, asked, say)
     paths = write(loaded, results, _plain(options, asked), options.output)
     print((options.output / "eval.md").read_text("utf-8"))
     for path in paths:
@@ -90,15 +82,12 @@ def _check(options: argparse.Namespace) -> None:
         number = getattr(options, name)
         if number is not None and number < 1:
             raise ConfigError(f"--{name.replace('_', '-')} is {number}; give 1 or more.")
-    for name in ("lines", "windows", "packages", "prompt_tokens", "mem_top_k"):
+    for name in ("lines", "windows", "prompt_tokens", "mem_top_k"):
         number = getattr(options, name)
         if number is not None and number < 0:
             raise ConfigError(f"--{name.replace('_', '-')} is {number}; give 0 or more.")
     if not options.lines and not options.windows:
         raise ConfigError("--lines and --windows are both 0; there is nothing to measure.")
-    for path in options.repo:
-        if not path.is_dir():
-            raise ConfigError(f"--repo {path} is no folder; name the root of a source tree.")
 
 
 def _ablation(options: argparse.Namespace) -> Ablation:
@@ -143,18 +132,3 @@ def _plain(options: argparse.Namespace, asked: EvalOptions) -> dict[str, Any]:
     given = {name: value for name, value in vars(options).items() if name not in ("run", "output")}
     given["repo"] = [path.resolve().name for path in options.repo]
     return {**given, "arms": list(asked.arms)}
-
-
-def _trees(options: argparse.Namespace) -> list[SourceTree]:
-    from longllama_code.training.sources import read_tree
-
-    trees = [read_tree(path) for path in options.repo]
-    if options.packages:
-        from longllama_code.training.packages import fetch, load_packages
-
-        trees += [fetch(package) for package in load_packages("evaluation")[: options.packages]]
-    return trees
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("startup", "encoding", "latency", "imports", "cases", "loss")
+BENCHMARKS = ("startup", "encoding", "latency", "imports", "cases")
 
 
 def main() -> int:
