@@ -1,10 +1,13 @@
 """Writes a manifest of packages: wheels that pip has fetched, less those that do not qualify.
 
 A package qualifies with a permissive licence, a pure-Python wheel and sources of a useful size that
-are no copy of another one's. For evaluation pip is asked, too, that the index had no wheel of it
-before 2025-03: whatever the embedded model was trained on does not hold it. Training takes nothing
-that shares its lines with an evaluation package, so write that manifest first. A manifest's order
-is fixed, but not alphabetical: its first N packages are a fair sample.
+are no copy of another one's. For evaluation pip is asked, too, that the index had no release of it
+before 2025-03: whatever the embedded model was trained on does not hold it. Neither manifest takes
+what shares its lines with a package of the other, whichever was written first.
+
+A manifest is only added to: what it holds stays first and pinned as it was, so that results stay
+comparable. What is added comes in an order that is fixed, but not alphabetical: its first N
+packages are a fair sample. The folders hold candidates and the wheels of both manifests.
 
 Usage: pip download --no-deps --only-binary=:all: -d FOLDER NAME...
        python tests/bench/choose_packages.py {evaluation,training} FOLDER...
@@ -15,7 +18,8 @@ import email.message
 import hashlib
 import json
 import re
-import tempfile
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -24,8 +28,6 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from longllama_code.catalog import pip_download
-from longllama_code.errors import DownloadError
 from longllama_code.training.packages import DATA, Package, Which, load_packages, read_wheel
 from longllama_code.training.sources import SourceTree
 
@@ -44,6 +46,9 @@ RESTRICTIVE = re.compile(
 OWN_TEST_MATERIAL = frozenset(
     {"cattrs", "import-linter", "peft", "poethepoet", "pygls", "transformers", "watchdog"}
 )
+OTHER: dict[Which, Which] = {"evaluation": "training", "training": "evaluation"}
+LEAKED = 0.05
+"""At most this share of a package's long lines may be found on the other manifest's side."""
 LONG_LINE = 40
 """A shorter line, such as a lone ``return None``, says nothing about where it comes from."""
 
@@ -75,7 +80,8 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     arguments = parser.parse_args()
     which: Which = arguments.which
-    chosen = sorted(choose(which, arguments.folders), key=fair_order)
+    chosen = load_packages(which)
+    chosen += sorted(choose(which, arguments.folders), key=fair_order)
     lines = ",\n".join(json.dumps(entry(package)) for package in chosen)
     (DATA / f"{which}_packages.json").write_text(f"[\n{lines}\n]\n", "utf-8")
     chars = sum(package.n_chars for package in chosen)
@@ -83,21 +89,19 @@ def main() -> None:
 
 
 def choose(which: Which, folders: list[Path]) -> Iterator[Package]:
-    """The packages that qualify; says of each other one why it does not."""
-    known = set[int]()
-    if which == "training":
-        tabu = evaluation_lines(folders)
-        excluded = OWN_TEST_MATERIAL | {package.name for package in load_packages("evaluation")}
-    elif is_new("pip"):
-        raise SystemExit("pip found no old release of itself: check the network, then try again")
-    else:
-        tabu, excluded = set[int](), OWN_TEST_MATERIAL
-    for wheel in newest_wheels(folders):
+    """The packages to add, which qualify; says of each other candidate why it does not."""
+    if which == "evaluation" and is_new("pip"):
+        raise SystemExit("pip finds no old release of itself: the index does not date its files")
+    known = set[int]().union(*pinned_lines(which, folders))
+    others = pinned_lines(OTHER[which], folders)
+    for wheel in candidates(folders):
         package, tree = describe(wheel)
         lines = long_lines(tree)
-        objection = "reserved" if package.name in excluded else objection_to(package, which)
-        if share(lines, known) > LIMITS[which].copied or share(lines, tabu) > 0.05:
+        objection = objection_to(package, which)
+        if share(lines, known) > LIMITS[which].copied:
             objection = objection or "a copy of another package"
+        if leaks(lines, others):
+            objection = objection or f"shares lines with {OTHER[which]} packages"
         if which == "evaluation" and not objection:
             package = replace(package, released_since=RELEASED_SINCE)
             objection = "" if is_new(package.name) else f"released before {RELEASED_SINCE}"
@@ -108,8 +112,14 @@ def choose(which: Which, folders: list[Path]) -> Iterator[Package]:
             yield package
 
 
-def newest_wheels(folders: list[Path]) -> list[Path]:
-    """The pure-Python wheels below some folders: of each package, the newest."""
+def candidates(folders: list[Path]) -> list[Path]:
+    """The newest wheels of what neither manifest holds."""
+    pinned = {package.name for which in LIMITS for package in load_packages(which)}
+    return [wheel for name, wheel in newest_wheels(folders).items() if name not in pinned]
+
+
+def newest_wheels(folders: list[Path]) -> dict[str, Path]:
+    """The pure-Python wheels below some folders: of each package, by its name, the newest."""
     newest: dict[str, tuple[Version, Path]] = {}
     for wheel in sorted(path for folder in folders for path in folder.rglob("*.whl")):
         name, version = wheel.name.split("-")[:2]
@@ -117,7 +127,7 @@ def newest_wheels(folders: list[Path]) -> list[Path]:
         if PURE.search(wheel.name):
             key = canonicalize_name(name)
             newest[key] = max(newest.get(key, found), found)
-    return [wheel for _, wheel in newest.values()]
+    return {name: wheel for name, (_, wheel) in newest.items()}
 
 
 def describe(wheel: Path) -> tuple[Package, SourceTree]:
@@ -152,6 +162,8 @@ def licence(metadata: email.message.Message) -> str:
 
 def objection_to(package: Package, which: Which) -> str:
     limits = LIMITS[which]
+    if package.name in OWN_TEST_MATERIAL:
+        return "reserved"
     if RESTRICTIVE.search(package.licence) or not PERMISSIVE.search(package.licence):
         return f"licence {package.licence!r}"
     if package.n_files < limits.files:
@@ -161,30 +173,39 @@ def objection_to(package: Package, which: Which) -> str:
 
 
 def is_new(name: str) -> bool:
-    """Whether the index had no wheel of any version before the day that counts.
+    """Whether the index has a package, but no release of it from before the day that counts."""
+    if not index_has(name):
+        raise SystemExit(f"pip finds no {name}: check the network, then try again")
+    return not index_has(name, "--uploaded-prior-to", f"{RELEASED_SINCE}T00:00:00Z")
+
+
+def index_has(name: str, *options: str) -> bool:
+    """Whether pip finds a release, as a wheel or else.
 
     Raises:
-        DownloadError: pip could not tell.
+        RuntimeError: pip failed otherwise.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        options = ["--isolated", "--pre", "--ignore-requires-python"]
-        options += ["--uploaded-prior-to", f"{RELEASED_SINCE}T00:00:00Z"]
-        try:
-            pip_download(name, Path(scratch), *options)
-        except DownloadError as error:
-            if "(from versions: none)" not in str(error):
-                raise
-            return True
-    return False
+    command = [sys.executable, "-m", "pip", "index", "versions", "--no-input", "--isolated"]
+    command += ["--disable-pip-version-check", "--pre", "--ignore-requires-python", *options, name]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode and f"No matching distribution found for {name}" not in result.stderr:
+        raise RuntimeError(result.stderr)
+    return result.returncode == 0
 
 
-def evaluation_lines(folders: list[Path]) -> set[int]:
-    """The long lines of the evaluation packages, whose wheels are below the folders, too."""
-    wanted = {package.wheel for package in load_packages("evaluation")}
+def pinned_lines(which: Which, folders: list[Path]) -> list[set[int]]:
+    """The long lines of each package of a manifest, whose wheels are below the folders."""
+    packages = load_packages(which)
     wheels = {path.name: path for folder in folders for path in folder.rglob("*.whl")}
-    if missing := wanted - set(wheels):
+    if missing := {package.wheel for package in packages} - set(wheels):
         raise SystemExit(f"name a folder with {', '.join(sorted(missing))}, too")
-    return set[int]().union(*(long_lines(read_wheel(wheels[n], n)) for n in wanted))
+    return [long_lines(read_wheel(wheels[package.wheel], package.name)) for package in packages]
+
+
+def leaks(lines: set[int], others: list[set[int]]) -> bool:
+    """Whether a package has too much of the others together, or one of them too much of it."""
+    of_others = share(lines, set[int]().union(*others))
+    return max([of_others, *(share(other, lines) for other in others)]) > LEAKED
 
 
 def long_lines(tree: SourceTree) -> set[int]:
