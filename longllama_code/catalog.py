@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -198,19 +198,35 @@ def pip_download(requirement: str, into: Path, *options: str) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps"]
     command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(into)]
     command += [*options, requirement]
+    run_client("pip", requirement, command, into)
+
+
+def run_client(client: str, wanted: str, command: Sequence[str], folder: Path) -> None:
+    """Have a package manager of the user's fetch something.
+
+    Args:
+        client: its name.
+        wanted: what it fetches.
+        command: its command line.
+        folder: where it runs. Clients take code or settings from where they run, so this must not
+            be somebody's repository.
+
+    Raises:
+        DownloadError: it failed; the message ends with what it said.
+    """
     result = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         errors="replace",
         check=False,
-        cwd=into,  # `-m` looks for modules here first, which must not be somebody's repository
+        cwd=folder,
     )
     if result.returncode:
         said = "\n".join(result.stderr.strip().splitlines()[-5:])
         raise DownloadError(
-            f"pip could not fetch {requirement}. Check the network and pip's settings"
-            f" (`pip config list`), then try again. pip said:\n{said}"
+            f"{client} could not fetch {wanted}. Check the network and {client}'s settings"
+            f" (`{client} config list`), then try again. {client} said:\n{said}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Published packages as source trees: pinned by a manifest, fetched by pip, read but never run.
+"""Python packages as source trees: pinned by a manifest, fetched by pip, read but never run.
 
     data/<which>_packages.json ──▶ Package ──▶ <cache_root>/sources/<wheel> ──▶ SourceTree
 
@@ -8,9 +8,7 @@ installed, unpacked or built. A wheel that is in the cache needs no network.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,16 +16,13 @@ from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
-from longllama_code.catalog import cache_root, pip_download
-from longllama_code.errors import DownloadError
-from longllama_code.training.sources import MAX_FILE_CHARS, SourceTree, worth_reading
+from longllama_code.catalog import pip_download
+from longllama_code.training.archives import Archive, Client, is_own, obtain
+from longllama_code.training.sources import SourceTree, worth_reading
 
 Which = Literal["evaluation", "training"]
 
 DATA = Path(__file__).parent.parent / "data"
-VENDORED_FOLDERS = frozenset(
-    {"_vendor", "_vendored", "_vendored_packages", "extern", "third_party", "vendor", "vendored"}
-)
 GENERATED_ENDINGS = ("_pb2.py", "_pb2_grpc.py")
 
 
@@ -69,9 +64,8 @@ def fetch(package: Package, suffixes: Iterable[str] = (".py",)) -> SourceTree:
     Raises:
         DownloadError: pip failed, or the wheel is not the one that we know.
     """
-    wheel = cache_root() / "sources" / package.wheel
-    if not (wheel.is_file() and _sha256(wheel) == package.sha256):
-        _download(package, wheel)
+    requirement = f"{package.name}=={package.version}"
+    wheel = obtain(Archive(package.wheel, package.sha256, requirement), PIP)
     return read_wheel(wheel, package.name, suffixes)
 
 
@@ -81,48 +75,15 @@ def read_wheel(wheel: Path, name: str, suffixes: Iterable[str] = (".py",)) -> So
         readers: dict[PurePath, Callable[[], bytes]] = {
             PurePosixPath(member.filename): partial(archive.read, member)
             for member in archive.infolist()
-            if _is_own(member)
+            if is_own(member.filename, member.file_size)
+            and not (member.is_dir() or member.filename.endswith(GENERATED_ENDINGS))
         }
         return SourceTree(name, worth_reading(readers, suffixes))
 
 
-def _download(package: Package, wheel: Path) -> None:
-    """Fetch beside the place, verify, then rename: whoever else fetches it too does no harm."""
-    wheel.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=wheel.parent, prefix=".partial-") as scratch:
-        requirement = f"{package.name}=={package.version}"
-        # We read the sources only: which Python would run them does not matter.
-        pip_download(requirement, Path(scratch), "--ignore-requires-python")
-        fetched = Path(scratch) / package.wheel
-        _verify(fetched, package)
-        fetched.replace(wheel)
+def _download(requirement: str, into: Path) -> None:
+    # We read the sources only: which Python would run them does not matter.
+    pip_download(requirement, into, "--ignore-requires-python")
 
 
-def _verify(fetched: Path, package: Package) -> None:
-    if not fetched.is_file():
-        found = ", ".join(sorted(path.name for path in fetched.parent.iterdir())) or "nothing"
-        raise DownloadError(
-            f"pip should have fetched {package.wheel}, found {found}: check the index or mirror in"
-            " pip's settings (`pip config list`), then try again"
-        )
-    found = _sha256(fetched)
-    if found != package.sha256:
-        raise DownloadError(
-            f"{package.wheel} has sha256 {found}, expected {package.sha256}: the index gave another"
-            " file; clear pip's cache (`pip cache purge`) or check the mirror, then try again"
-        )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _is_own(member: zipfile.ZipInfo) -> bool:
-    """Whether a member is a file of the package itself, with a path that stays below the root."""
-    path = PurePosixPath(member.filename)
-    outside = path.is_absolute() or ".." in path.parts or "\\" in member.filename
-    # UTF-8 takes at most four bytes a character: what is larger is not even unpacked.
-    huge = member.file_size > 4 * MAX_FILE_CHARS
-    vendored = not VENDORED_FOLDERS.isdisjoint(path.parts)
-    generated = path.name.endswith(GENERATED_ENDINGS)
-    return not (member.is_dir() or outside or huge or vendored or generated)
+PIP = Client("pip", "pip cache purge", _download)
