@@ -4,7 +4,7 @@
     ├── ConfigError        a setting or a model configuration contradicts itself
     ├── CheckpointError    a weight file is damaged, or of a kind that we do not read
     ├── ModelNotFound      no model of that name here
-    ├── DownloadError      a model could not be fetched, or is not what was asked for
+    ├── DownloadError      a model or package could not be fetched, or is not what was asked for
     ├── StoreError         the repository memory on disk cannot be read or written
     └── Cancelled          the caller no longer wants the answer
 
@@ -29,7 +29,7 @@ class ModelNotFound(LongLlamaError):  # noqa: N818 - a state of this machine, no
 
 
 class DownloadError(LongLlamaError):
-    """A model could not be fetched, or what came is not what was asked for."""
+    """A model or package could not be fetched, or what came is not what was asked for."""
 
 
 class StoreError(LongLlamaError):

@@ -27,7 +27,10 @@ def add(commands: Any) -> None:
     parser.add_argument("--repo", type=Path, action="append", default=[], help="a source tree")
     parser.add_argument("--suffix", action="append", default=[], help="files to read (.py)")
     parser.add_argument(
-        "--packages", type=int, default=0, metavar="N", help="also N packages of the manifest"
+        "--packages", type=int, default=0, metavar="N", help="also N Python packages, pinned"
+    )
+    parser.add_argument(
+        "--npm-packages", type=int, default=0, metavar="N", help="also N npm packages, pinned"
     )
     parser.add_argument("--preset", default="mini", help="mini or published-7b (%(default)s)")
     parser.add_argument(
@@ -144,9 +147,12 @@ def _load(model: str, device: str, heads: str | None) -> LoadedModel:
 
 
 def _trees(options: argparse.Namespace) -> list[SourceTree]:
-    from longllama_code.training.packages import fetch, load_packages
+    from longllama_code.training import npm_packages, packages
     from longllama_code.training.sources import read_tree
 
     suffixes = options.suffix or [".py"]
     trees = [read_tree(path, suffixes) for path in options.repo]
-    return trees + [fetch(package) for package in load_packages("training")[: options.packages]]
+    wheels = packages.load_packages("training")[: options.packages]
+    tarballs = npm_packages.load_npm_packages()[: options.npm_packages]
+    trees += [packages.fetch(package) for package in wheels]
+    return trees + [npm_packages.fetch(package) for package in tarballs]
