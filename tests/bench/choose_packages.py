@@ -28,6 +28,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from longllama_code.training.archives import sha256
+from longllama_code.training.npm_packages import NpmPackage
 from longllama_code.training.packages import DATA, Package, Which, load_packages, read_wheel
 from longllama_code.training.sources import SourceTree
 
@@ -51,6 +53,9 @@ LEAKED = 0.05
 """At most this share of a package's long lines may be found on the other manifest's side."""
 LONG_LINE = 40
 """A shorter line, such as a lone ``return None``, says nothing about where it comes from."""
+
+
+Release = Package | NpmPackage
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,12 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     arguments = parser.parse_args()
     which: Which = arguments.which
-    chosen = load_packages(which)
-    chosen += sorted(choose(which, arguments.folders), key=fair_order)
+    added = sorted(choose(which, arguments.folders), key=fair_order)
+    write(which, [*load_packages(which), *added])
+
+
+def write(which: str, chosen: Sequence[Release]) -> None:
+    """Write a manifest, and say how large it is."""
     lines = ",\n".join(json.dumps(entry(package)) for package in chosen)
     (DATA / f"{which}_packages.json").write_text(f"[\n{lines}\n]\n", "utf-8")
     chars = sum(package.n_chars for package in chosen)
@@ -97,9 +106,10 @@ def choose(which: Which, folders: list[Path]) -> Iterator[Package]:
     for wheel in candidates(folders):
         package, tree = describe(wheel)
         lines = long_lines(tree)
-        objection = objection_to(package, which)
-        if share(lines, known) > LIMITS[which].copied:
-            objection = objection or "a copy of another package"
+        limits = LIMITS[which]
+        objection = "reserved" if package.name in OWN_TEST_MATERIAL else ""
+        objection = objection or objection_to(package, limits)
+        objection = objection or copied_from(lines, known, limits)
         if leaks(lines, others):
             objection = objection or f"shares lines with {OTHER[which]} packages"
         if which == "evaluation" and not objection:
@@ -142,7 +152,7 @@ def describe(wheel: Path) -> tuple[Package, SourceTree]:
         name=name,
         version=metadata["Version"],
         wheel=wheel.name,
-        sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        sha256=sha256(wheel),
         licence=licence(metadata),
         n_files=len(tree.texts),
         n_chars=sum(map(len, tree.texts.values())),
@@ -160,16 +170,17 @@ def licence(metadata: email.message.Message) -> str:
     return " AND ".join(stated) or str(metadata["License"] or "").strip().partition("\n")[0][:60]
 
 
-def objection_to(package: Package, which: Which) -> str:
-    limits = LIMITS[which]
-    if package.name in OWN_TEST_MATERIAL:
-        return "reserved"
+def objection_to(package: Release, limits: Limits) -> str:
     if RESTRICTIVE.search(package.licence) or not PERMISSIVE.search(package.licence):
         return f"licence {package.licence!r}"
     if package.n_files < limits.files:
         return f"{package.n_files} files"
     smallest, largest = limits.chars
     return "" if smallest <= package.n_chars <= largest else f"{package.n_chars:,} characters"
+
+
+def copied_from(lines: set[int], known: set[int], limits: Limits) -> str:
+    return "a copy of another package" if share(lines, known) > limits.copied else ""
 
 
 def is_new(name: str) -> bool:
@@ -218,11 +229,11 @@ def share(lines: set[int], among: set[int]) -> float:
     return len(lines & among) / max(1, len(lines))
 
 
-def fair_order(package: Package) -> str:
+def fair_order(package: Release) -> str:
     return hashlib.sha256(package.name.encode()).hexdigest()
 
 
-def entry(package: Package) -> dict[str, object]:
+def entry(package: Release) -> dict[str, object]:
     """What the manifest holds: nothing that is empty."""
     return {key: value for key, value in asdict(package).items() if value != ""}
 

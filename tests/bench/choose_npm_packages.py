@@ -1,0 +1,83 @@
+"""Writes the manifest of npm packages: tarballs that npm has packed, less those that don't qualify.
+
+The rules are those of ``choose_packages.py``. What has no sources of its own beside what was built
+from them has no files to be counted, and so does not qualify.
+
+Usage: npm pack NAME@VERSION --ignore-scripts --pack-destination FOLDER
+       python tests/bench/choose_npm_packages.py FOLDER...
+"""
+
+import argparse
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from choose_packages import LIMITS, copied_from, fair_order, long_lines, objection_to, write
+
+from longllama_code.errors import DownloadError
+from longllama_code.training.archives import sha256
+from longllama_code.training.npm_packages import NpmPackage, read_tarball
+from longllama_code.training.sources import SourceTree
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folders", nargs="+", type=Path)
+    tarballs = [path for f in parser.parse_args().folders for path in sorted(f.rglob("*.tgz"))]
+    write("training_npm", sorted(choose(tarballs), key=fair_order))
+
+
+def choose(tarballs: list[Path]) -> Iterator[NpmPackage]:
+    """The packages that qualify; says of each other one why it does not."""
+    known = set[int]()
+    for tarball in tarballs:
+        try:
+            package, tree = describe(tarball)
+        except DownloadError as error:
+            print(error)
+            continue
+        lines = long_lines(tree)
+        limits = LIMITS["training"]
+        if objection := objection_to(package, limits) or copied_from(lines, known, limits):
+            print(f"{package.name} {package.version}: {objection}")
+        else:
+            known |= lines
+            yield package
+
+
+def describe(tarball: Path) -> tuple[NpmPackage, SourceTree]:
+    metadata = package_json(tarball)
+    tree = read_tarball(tarball, metadata["name"])
+    package = NpmPackage(
+        name=metadata["name"],
+        version=metadata["version"],
+        tarball=tarball.name,
+        sha256=sha256(tarball),
+        licence=licence(metadata),
+        suffixes=tuple(sorted({PurePosixPath(path).suffix for path in tree.texts})),
+        n_files=len(tree.texts),
+        n_chars=sum(map(len, tree.texts.values())),
+    )
+    return package, tree
+
+
+def package_json(tarball: Path) -> dict[str, Any]:
+    with tarfile.open(tarball) as archive:
+        for member in archive:
+            path = PurePosixPath(member.name)
+            if member.isreg() and path.name == "package.json" and len(path.parts) == 2:
+                return json.load(archive.extractfile(member) or [])
+    raise DownloadError(f"{tarball.name} has no package.json: it is no npm package")
+
+
+def licence(metadata: dict[str, Any]) -> str:
+    """The SPDX expression, or what older packages have in its place."""
+    stated = metadata.get("license") or metadata.get("licenses") or ""
+    several = stated if isinstance(stated, list) else [stated]
+    return " AND ".join(str(one["type"] if isinstance(one, dict) else one) for one in several)
+
+
+if __name__ == "__main__":
+    main()
