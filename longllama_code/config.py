@@ -30,6 +30,12 @@ class LongLlamaConfig(LlamaConfig):
     """Memory layer → its key-value heads that see memory; absent, every head of ``mem_layers``."""
     mem_top_k: int | None = None
     """Keys of memory that each query sees, the best ones; absent, all, as published."""
+    mem_query_position: int | None = None
+    """The position at which every query asks memory; absent, its own in the window, as published.
+
+    Keys of memory stand at position 0, so this is a distance: with it, what a query finds does not
+    depend on where in the window it stands.
+    """
     mem_positionals: bool = True
     """Whether memory layers rotate the keys and queries of the local context."""
     mem_dtype: str = "bfloat16"
@@ -90,6 +96,10 @@ class LongLlamaConfig(LlamaConfig):
             raise ConfigError(f"mem_dtype is {self.mem_dtype!r}; choose one of {MEM_DTYPES}.")
         if self.mem_top_k is not None and self.mem_top_k < 1:
             raise ConfigError(f"mem_top_k is {self.mem_top_k}; give 1 or more, or leave it out.")
+        if self.mem_query_position is not None and self.mem_query_position < 0:
+            raise ConfigError(
+                f"mem_query_position is {self.mem_query_position}; give 0 or more, or leave it out."
+            )
         if self.last_context_length < 1:
             raise ConfigError(
                 f"last_context_length is {self.last_context_length}; at least 1 token must stay "

@@ -14,7 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.memory import MemoryOffer
-from longllama_code.model.rope import rotate, rotate_as_first
+from longllama_code.model.rope import Rotation, rotate, rotate_as_first
 from longllama_code.model.selection import best_scores, pick
 
 MAX_SCORES = 1 << 24
@@ -43,7 +43,7 @@ class LongLlamaAttention(nn.Module):
     def forward(
         self,
         hidden: Tensor,
-        rotation: tuple[Tensor, Tensor],
+        rotation: Rotation,
         first_scale: float,
         visible: Tensor,
         cache: LongLlamaCache | None,
@@ -53,22 +53,25 @@ class LongLlamaAttention(nn.Module):
 
         Args:
             hidden: (B, S, E).
-            rotation: cosines and sines of the S positions, each (B, 1, S, D).
+            rotation: of the S tokens.
             first_scale: what rotating a key as if first multiplies it by.
             visible: bool (B, 1, S, L), which local keys a query may see.
             cache: the local context that came before, if any; this input is appended to it.
             offer: what the memory heads see beyond it, if anything.
         """
-        queries = self._heads(self.q_proj(hidden))
+        unrotated = self._heads(self.q_proj(hidden))
         as_first, values = self.keys_and_values(hidden, first_scale)
         keys = as_first
+        queries = asking = unrotated
         if self.rotates:
-            queries = rotate(queries, *rotation)
-            keys = rotate(self._unscaled(as_first, first_scale), *rotation)
+            queries = rotate(unrotated, *rotation.own)
+            keys = rotate(self._unscaled(as_first, first_scale), *rotation.own)
+            if offer is not None:
+                asking = rotate(unrotated, *rotation.asking)
         local_values = values
         if cache is not None:
             keys, local_values = cache.append(self.layer_idx, keys, as_first, values)
-        mixed = self._attend(queries, keys, local_values, visible, offer)
+        mixed = self._attend(queries, asking, keys, local_values, visible, offer)
         return self.o_proj(mixed.transpose(1, 2).flatten(2)), as_first, values
 
     def keys_and_values(self, hidden: Tensor, first_scale: float) -> tuple[Tensor, Tensor]:
@@ -87,21 +90,26 @@ class LongLlamaAttention(nn.Module):
     def _attend(
         self,
         queries: Tensor,
+        asking: Tensor,
         keys: Tensor,
         values: Tensor,
         visible: Tensor,
         offer: MemoryOffer | None,
     ) -> Tensor:
-        """Mix values for (B, H, S, D) queries; heads with and without memory part ways here."""
+        """Mix values for (B, H, S, D) queries; heads with and without memory part ways here.
+
+        ``asking`` are the queries that memory is asked with.
+        """
         grouped = queries.unflatten(1, (keys.shape[1], -1))
         if offer is None:
             return self._attend_local(grouped, keys, values, visible).flatten(1, 2)
+        asking = asking.unflatten(1, (keys.shape[1], -1))
         if not self.local_heads:
-            return self._attend_memory(grouped, keys, values, visible, offer).flatten(1, 2)
+            return self._attend_memory(grouped, asking, keys, values, visible, offer).flatten(1, 2)
         mixed = torch.empty_like(grouped)
         with_memory, local = list(self.mem_heads), list(self.local_heads)
         mixed[:, with_memory] = self._attend_memory(
-            grouped[:, with_memory], keys[:, with_memory], values[:, with_memory], visible, offer
+            *(part[:, with_memory] for part in (grouped, asking, keys, values)), visible, offer
         )
         mixed[:, local] = self._attend_local(
             grouped[:, local], keys[:, local], values[:, local], visible
@@ -121,7 +129,13 @@ class LongLlamaAttention(nn.Module):
         return mixed.unflatten(1, (n_groups, -1))
 
     def _attend_memory(
-        self, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor, offer: MemoryOffer
+        self,
+        queries: Tensor,
+        asking: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        visible: Tensor,
+        offer: MemoryOffer,
     ) -> Tensor:
         """Attention to local context and memory, a block of heads and queries at a time."""
         mixed = torch.empty_like(queries)
@@ -133,6 +147,7 @@ class LongLlamaAttention(nn.Module):
                 visible[:, :, rows],
                 _narrow(offer, heads, rows),
                 self.config.mem_top_k,
+                asking[:, heads, :, rows],
             )
         return mixed
 
@@ -157,6 +172,7 @@ def softmax_attention(
     visible: Tensor,
     offer: MemoryOffer | None,
     top_k: int | None = None,
+    asking: Tensor | None = None,
 ) -> Tensor:
     """One softmax over local and memory scores.
 
@@ -167,6 +183,7 @@ def softmax_attention(
         visible: bool (B, 1, S, L).
         offer: memory of the same heads, or None.
         top_k: how many keys of memory each query sees; None for all.
+        asking: the queries that memory is asked with, (B, G, R, S, D); None for the same.
 
     Returns:
         (B, G, R, S, D).
@@ -175,9 +192,7 @@ def softmax_attention(
     if offer is None:
         return _mix(_softmax(scores).to(queries.dtype), values)
     n_local = keys.shape[-2]
-    memory_scores, indices = _scores(queries, offer.keys, offer.visible), None
-    if top_k is not None and top_k < memory_scores.shape[-1]:
-        memory_scores, indices = best_scores(memory_scores, top_k)
+    memory_scores, indices = _memory_scores(queries if asking is None else asking, offer, top_k)
     weights = _softmax(torch.cat((scores, memory_scores), dim=-1))
     _record_mass(offer.mass, weights[..., n_local:], indices)
     local, remote = weights.to(queries.dtype).split((n_local, memory_scores.shape[-1]), dim=-1)
@@ -185,6 +200,23 @@ def softmax_attention(
         return _mix(local, values) + _mix(remote, offer.values)
     picked = pick(offer.values, indices).to(remote.dtype)
     return _mix(local, values) + (remote[..., None, :] @ picked).squeeze(-2)
+
+
+def _memory_scores(
+    asking: Tensor, offer: MemoryOffer, top_k: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """Scores of all of memory, or those of the best keys and their indices, (B, G, R, S, k)."""
+    if top_k is None or top_k >= offer.keys.shape[-2]:
+        return _scores(asking, offer.keys, offer.visible), None
+    with torch.no_grad():
+        best, indices = best_scores(_scores(asking, offer.keys, offer.visible), top_k)
+    if not torch.is_grad_enabled():
+        return best, indices
+    # Once more with gradients, which then reach the k best keys alone instead of all of them.
+    picked = pick(offer.keys, indices).to(asking.dtype)
+    scores = (picked @ asking[..., None]).squeeze(-1) * asking.shape[-1] ** -0.5
+    lowest = torch.finfo(best.dtype).min
+    return scores.masked_fill(best == lowest, lowest), indices
 
 
 def _softmax(scores: Tensor) -> Tensor:

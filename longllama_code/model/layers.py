@@ -9,6 +9,7 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.model.attention import LongLlamaAttention
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.rope import Rotation
 
 
 class LongLlamaMLP(nn.Module):
@@ -40,7 +41,7 @@ class LongLlamaDecoderLayer(GradientCheckpointingLayer):
     def forward(
         self,
         hidden: Tensor,
-        rotation: tuple[Tensor, Tensor],
+        rotation: Rotation,
         first_scale: float,
         visible: Tensor,
         cache: LongLlamaCache | None,

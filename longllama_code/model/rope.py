@@ -3,6 +3,7 @@
 Source: RoFormer (arXiv 2104.09864); frequencies and scalings follow transformers' Llama.
 """
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -12,15 +13,33 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from longllama_code.config import LongLlamaConfig
 
 
+@dataclass(frozen=True)
+class Rotation:
+    """Cosines and sines for the S tokens of a forward pass."""
+
+    own: tuple[Tensor, Tensor]
+    """Of each token's position, each (B, 1, S, D)."""
+    asking: tuple[Tensor, Tensor]
+    """Of the position at which its query asks memory, each broadcastable to (B, 1, S, D)."""
+
+
 class Rotary(nn.Module):
     """Tables of cosines and sines for positions counted from the first token of the window."""
 
     def __init__(self, config: LongLlamaConfig) -> None:
         super().__init__()
+        self.config = config
         self.frequencies = LlamaRotaryEmbedding(config)
 
-    def forward(self, like: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines, each (B, 1, S, D), for positions (B, S), in the type of ``like``."""
+    def forward(self, like: Tensor, positions: Tensor) -> Rotation:
+        """The rotation of tokens at positions (B, S), in the type of ``like``."""
+        own = self._table(like, positions)
+        if self.config.mem_query_position is None:
+            return Rotation(own, own)
+        fixed = positions.new_full((1, 1), self.config.mem_query_position)
+        return Rotation(own, self._table(like, fixed))
+
+    def _table(self, like: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         cos, sin = self.frequencies(like, positions)
         return cos[:, None], sin[:, None]
 

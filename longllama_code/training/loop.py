@@ -86,6 +86,7 @@ class _Run:
         self._check_folder()
         model = loaded.model
         model.config.mem_top_k = options.mem_top_k
+        model.config.mem_query_position = options.mem_query_position
         parameters = select_parameters(model, options.scope, options.lora)
         if options.gradient_checkpointing:
             model.activation_checkpointing_enable()

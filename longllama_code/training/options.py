@@ -32,6 +32,8 @@ class TrainOptions:
     """Tokens of earlier batches kept as further negatives; order free only."""
     mem_top_k: int | None = None
     """Keys of memory that a query sees while training; absent, all."""
+    mem_query_position: int | None = None
+    """The position at which queries ask memory; absent, their own."""
     scope: Scope = "memory-attention"
     lora: LoraSizes = LoraSizes()  # noqa: RUF009 - frozen
     learning_rate: float = 2e-4

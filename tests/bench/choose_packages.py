@@ -21,7 +21,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -53,7 +53,6 @@ LEAKED = 0.05
 """At most this share of a package's long lines may be found on the other manifest's side."""
 LONG_LINE = 40
 """A shorter line, such as a lone ``return None``, says nothing about where it comes from."""
-
 
 Release = Package | NpmPackage
 
