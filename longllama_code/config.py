@@ -42,6 +42,8 @@ class LongLlamaConfig(LlamaConfig):
     """The type in which keys and values are kept in memory."""
     mem_attention_grouping: list[int] | tuple[int, ...] | None = None
     """(heads, queries) that a memory layer handles at once; absent, sized to bound the scores."""
+    infill_marks: list[int] | tuple[int, ...] | None = None
+    """Tokens before the text after the cursor and before the text before it, if it was trained."""
     last_context_length: int = 1024
     """Of a long input, the tokens that stay in the local context; those before go to memory."""
     torch_attention: bool = False
@@ -107,6 +109,10 @@ class LongLlamaConfig(LlamaConfig):
             )
         self._check_grouping()
         self._check_heads()
+        if self.infill_marks is not None and len(self.infill_marks) != 2:
+            raise ConfigError(
+                f"infill_marks are {list(self.infill_marks)}; give two token ids, (suffix, prefix)."
+            )
 
     def _check_grouping(self) -> None:
         grouping = self.mem_attention_grouping

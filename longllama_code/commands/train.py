@@ -51,12 +51,20 @@ def run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from longllama_code.evaluation.plots import curves
+    from longllama_code.generation.infill import InfillMarks
     from longllama_code.training.corpus import Corpus
     from longllama_code.training.loop import read_metrics, train
 
     chosen = choose_options(options.preset, options.set)
     loaded = _load(options.model, options.device, options.memory_heads)
-    corpus = Corpus(_trees(options), loaded.tokenizer, chosen.row_tokens, chosen.seed)
+    corpus = Corpus(
+        _trees(options),
+        loaded.tokenizer,
+        chosen.row_tokens,
+        chosen.seed,
+        chosen.focus,
+        InfillMarks.of(loaded.model.config),
+    )
     with tqdm(unit="tok", unit_scale=True, disable=not PartialState().is_main_process) as bar:
 
         def show(progress: Progress) -> None:

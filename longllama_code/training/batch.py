@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -53,8 +53,9 @@ def collate(
         rows: the rows.
         plan: which of them see which.
         rng: draws the sample.
-        sampled_share: the share of positions whose loss is computed; the head of a small model
-            costs as much as many layers.
+        sampled_share: the share of positions whose loss is computed, beside all of those that
+            memory may tell; the head of a small model costs as much as many layers. What is drawn
+            counts for what is not, so the loss stays that of all positions.
         recall_weight: what a token counts that the rows seen hold and the row itself has not
             shown yet (after the same token before it).
     """
@@ -69,21 +70,18 @@ def collate(
         stored[index, row.n_head : len(row.ids)] = True
         seen = torch.nonzero(plan.sees[index]).flatten().tolist()
         elsewhere = set().union(*(held[other] for other in seen))
-        for at, weight in _weights(row, elsewhere, recall_weight):
-            if sampled_share >= 1.0 or rng.random() < sampled_share:
-                weights[index, at] = weight
+        for at, recalled in _targets(row, elsewhere):
+            if recalled:
+                weights[index, at] = recall_weight
+            elif rng.random() < sampled_share:
+                weights[index, at] = 1 / sampled_share
     return Batch(ids, padding, stored, weights, plan)
 
 
-def _weights(
-    row: Row, elsewhere: set[tuple[int, int]], recall_weight: float
-) -> list[tuple[int, float]]:
-    """Index and weight of each token to predict."""
+def _targets(row: Row, elsewhere: set[tuple[int, int]]) -> Iterator[tuple[int, bool]]:
+    """Index of each token to predict, and whether memory may tell it and the row does not."""
     shown: set[tuple[int, int]] = set()
-    weighted: list[tuple[int, float]] = []
     for at in range(max(row.n_head, 1), len(row.ids)):
         pair = row.ids[at - 1], row.ids[at]
-        recalled = pair in elsewhere and pair not in shown
-        weighted.append((at, recall_weight if recalled else 1.0))
+        yield at, pair in elsewhere and pair not in shown
         shown.add(pair)
-    return weighted

@@ -2,22 +2,26 @@
 
 A batch holds a few repositories with several rows each. A row is a window of one file behind its
 path header, as the encoder and the completer show files to the model. Rows of one repository are
-drawn from files that name each other's definitions where there are such (related files); that is
-when memory has something to say.
+drawn from files that name each other's definitions where there are such (related files), and cut
+around a name that they share; that is when memory has something to say. The repositories of a step
+share names as well, so that negatives are hard: the right name in the wrong repository.
 """
 
 from __future__ import annotations
 
 import random
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from longllama_code.errors import ConfigError
+from longllama_code.generation.infill import InfillMarks
 from longllama_code.memory.encoder import path_header
 from longllama_code.tokenizer import Tokenizer
+from longllama_code.training.planted import plant
 from longllama_code.training.sources import SourceTree
 
 NAME = re.compile(r"[A-Za-z_]\w{3,}")
@@ -27,6 +31,8 @@ DEFINITION = re.compile(
     r"|^([A-Z][A-Z0-9_]{3,})\s*[:=]",
     re.MULTILINE,
 )
+CHARS_PER_TOKEN = 3
+"""Of code, about; a window takes several times as many, and is cut to tokens later."""
 UNRELATED_WEIGHT = 0.2
 """How often a file that shares no name is drawn, beside one that shares one name."""
 
@@ -42,6 +48,27 @@ class Row:
     n_head: int
     repository: int
     path: str
+
+
+@dataclass(frozen=True)
+class Focus:
+    """How much of a step is arranged so that memory matters."""
+
+    names: float = 0.0
+    """Share of rows that are cut around a name that the step's or repository's first row has."""
+    planted: float = 0.0
+    """Share of repositories in which one row states a constant that another one defines."""
+    infill: float = 0.0
+    """Share of rows that begin with the text that follows them, for models with infill marks."""
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A row before it is tokens: more text than it can hold."""
+
+    repository: int
+    path: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -66,13 +93,21 @@ class Corpus:
         tokenizer: the model's.
         row_tokens: most tokens of a row, its head included.
         seed: of every draw.
+        focus: how rows of one step are related.
+        marks: of infill, for models that have them.
 
     Raises:
-        ConfigError: nothing is left to train on.
+        ConfigError: nothing is left to train on, or infill is wanted without marks.
     """
 
     def __init__(
-        self, trees: Sequence[SourceTree], tokenizer: Tokenizer, row_tokens: int, seed: int
+        self,
+        trees: Sequence[SourceTree],
+        tokenizer: Tokenizer,
+        row_tokens: int,
+        seed: int,
+        focus: Focus | None = None,
+        marks: InfillMarks | None = None,
     ) -> None:
         self._repositories = [
             [_File(path, text) for path, text in tree.texts.items()]
@@ -85,6 +120,12 @@ class Corpus:
                 "of the same repository. Name larger ones."
             )
         self._tokenizer, self._row_tokens, self._seed = tokenizer, row_tokens, seed
+        self._focus, self._marks = focus or Focus(), marks
+        if self._focus.infill and marks is None:
+            raise ConfigError(
+                f"focus.infill is {self._focus.infill}, and the model has no infill_marks; name "
+                "two tokens that it does not need otherwise, or set the share to 0."
+            )
         self._weights = [sum(len(file.text) for file in files) for files in self._repositories]
 
     @property
@@ -104,40 +145,100 @@ class Corpus:
                 f"{self.n_repositories}; add some, or ask for fewer."
             )
         rng = random.Random(f"{self._seed} {step}")
-        chosen = _draw_distinct(rng, self._weights, n_repositories)
-        return [row for number in chosen for row in self._rows_of(number, n_each, rng)]
+        # By the square root of their size: small trees count too.
+        chosen = _draw_distinct(rng, self._weights, n_repositories, power=0.5)
+        drafts: list[_Draft] = []
+        for number in chosen:
+            drafts += self._drafts(number, n_each, drafts[:1], rng)
+        return [self._row(draft, rng) for draft in drafts]
 
-    def _rows_of(self, repository: int, n_rows: int, rng: random.Random) -> Iterator[Row]:
+    def _drafts(
+        self, repository: int, n_rows: int, before: list[_Draft], rng: random.Random
+    ) -> list[_Draft]:
+        """Rows of one repository; ``before`` holds the step's first row, if there is one."""
         files = self._repositories[repository]
-        first = rng.choice(files)
-        related = [_relation(first, other) + UNRELATED_WEIGHT for other in files]
-        drawn = [first, *rng.choices(files, related, k=n_rows - 1)]
-        for file in drawn:
-            yield self._row(file, repository, rng)
+        sought = _names(before[0].text[: self._row_chars]) if before else frozenset[str]()
+        first = _draw_sharing(rng, files, sought if rng.random() < self._focus.names else None)
+        drafts = [self._draft(first, repository, sought, rng)]
+        sought = _names(drafts[0].text[: self._row_chars])
+        for file in _draw_related(rng, files, first, n_rows - 1):
+            drafts.append(self._draft(file, repository, sought, rng))
+        if n_rows > 1 and rng.random() < self._focus.planted:
+            stating, defining = (draft.text[: self._row_chars] for draft in drafts[:2])
+            planted = plant(defining, stating, rng)
+            drafts[0] = replace(drafts[0], text=planted.stating)
+            drafts[1] = replace(drafts[1], text=planted.defining)
+        return drafts
 
-    def _row(self, file: _File, repository: int, rng: random.Random) -> Row:
+    def _draft(
+        self, file: _File, repository: int, sought: frozenset[str], rng: random.Random
+    ) -> _Draft:
+        """A window of a file: around one of the names sought, or anywhere."""
+        starts = _line_starts(file.text, self._row_tokens)
+        start = rng.choice(starts)
+        shared = sorted(sought & file.names.keys())
+        if shared and rng.random() < self._focus.names:
+            start = _start_before(file, rng.choice(shared), starts, self._row_chars, rng)
+        return _Draft(repository, file.path, _window(file.text, start, self._row_tokens))
+
+    def _row(self, draft: _Draft, rng: random.Random) -> Row:
         tokenizer = self._tokenizer
-        head = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        head = [*head, *tokenizer.encode(path_header(file.path))][: self._row_tokens // 4]
-        room = self._row_tokens - len(head)
-        starts = _line_starts(file.text, room)
-        ids = tokenizer.encode(_window(file.text, rng.choice(starts), room))[:room]
-        return Row([*head, *ids], len(head), repository, file.path)
+        begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+        header = tokenizer.encode(path_header(draft.path))[: self._row_tokens // 4 - len(begin)]
+        ids = tokenizer.encode(draft.text)
+        room = self._row_tokens - len(begin) - len(header)
+        head = [*begin, *header]
+        if self._marks is not None and rng.random() < self._focus.infill:
+            room -= 2 + rng.randint(room // 16, room // 3)
+            n_suffix = self._row_tokens - len(head) - 2 - room
+            head = self._marks.head(begin, ids[room : room + n_suffix], header)
+        return Row([*head, *ids[:room]], len(head), draft.repository, draft.path)
+
+    @property
+    def _row_chars(self) -> int:
+        """Characters that a row about holds."""
+        return CHARS_PER_TOKEN * self._row_tokens
 
 
-def _draw_distinct(rng: random.Random, weights: Sequence[float], n: int) -> list[int]:
-    """Different indices, the heavier ones more often (square root: small trees count too)."""
-    keyed = [
-        (rng.random() ** (1 / weight**0.5 if weight else 0.0), index)
-        for index, weight in enumerate(weights)
-    ]
+def _draw_distinct(rng: random.Random, weights: Sequence[float], n: int, power: float) -> list[int]:
+    """Different indices, at most n, in proportion to powers of their weights, all above 0."""
+    keyed = [(rng.random() ** (1 / weight**power), index) for index, weight in enumerate(weights)]
     return [index for _, index in sorted(keyed, reverse=True)[:n]]
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(NAME.findall(text))
+
+
+def _draw_sharing(
+    rng: random.Random, files: Sequence[_File], sought: frozenset[str] | None
+) -> _File:
+    """A file, drawn by how many of the names sought it has; any, where none are."""
+    if not sought:
+        return rng.choice(files)
+    return rng.choices(files, [len(sought & file.names.keys()) + 0.1 for file in files])[0]
+
+
+def _draw_related(rng: random.Random, files: Sequence[_File], first: _File, n: int) -> list[_File]:
+    """Other files, different as long as there are some: no row is to repeat another's text."""
+    others = [file for file in files if file is not first]
+    weights = [_relation(first, other) + UNRELATED_WEIGHT for other in others]
+    drawn = _draw_distinct(rng, weights, n, power=1.0)
+    drawn += rng.choices(range(len(others)), weights, k=n - len(drawn))
+    return [others[index] for index in drawn]
+
+
+def _start_before(
+    file: _File, name: str, starts: Sequence[int], n_chars: int, rng: random.Random
+) -> int:
+    """One of the line starts from which a row holds the name, if there is one."""
+    found = [m.start() for m in re.finditer(rf"\b{re.escape(name)}\b", file.text)]
+    at = rng.choice(found) - rng.randrange(n_chars // 2)
+    return starts[max(0, bisect_right(starts, max(at, 0)) - 1)]
 
 
 def _relation(one: _File, other: _File) -> float:
     """How many names defined in one of two files the other uses, either way."""
-    if one is other:
-        return 0.0
     uses = sum(name in one.names for name in other.defined)
     used = sum(name in other.names for name in one.defined)
     return float(min(uses + used, 8))
@@ -145,10 +246,10 @@ def _relation(one: _File, other: _File) -> float:
 
 def _line_starts(text: str, room: int) -> list[int]:
     """Offsets of lines behind which a row can be filled, or the start of a short file."""
-    last = len(text) - 3 * room
+    last = len(text) - CHARS_PER_TOKEN * room
     return [0, *(m.end() for m in re.finditer("\n", text[: max(last, 0)]))]
 
 
 def _window(text: str, start: int, n_tokens: int) -> str:
     """More text than the tokens can hold."""
-    return text[start : start + 12 * n_tokens]
+    return text[start : start + 4 * CHARS_PER_TOKEN * n_tokens]

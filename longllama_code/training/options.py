@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from longllama_code.errors import ConfigError
+from longllama_code.training.corpus import Focus
 from longllama_code.training.cross_batch import PUBLISHED_7B, Share
 from longllama_code.training.trainable import SCOPES, LoraSizes, Scope
 
@@ -20,6 +21,7 @@ class TrainOptions:
     """Repositories whose rows meet in one forward pass of one process."""
     rows_per_repository: int = 4
     row_tokens: int = 256
+    focus: Focus = Focus()  # noqa: RUF009 - frozen
     shares: tuple[Share, ...] = PUBLISHED_7B
     """(positives, negatives) that the rows of a batch see, in turn."""
     more_negatives: int = 0
@@ -46,9 +48,12 @@ class TrainOptions:
     accumulate: int = 1
     """Passes before a step of the optimizer."""
     sampled_share: float = 1.0
-    """Share of positions whose loss is computed."""
+    """Share of positions whose loss is computed, beside those that memory may tell."""
     recall_weight: float = 1.0
-    """Weight of tokens that memory holds and the local context does not."""
+    """Weight of tokens that memory holds and the local context does not.
+
+    Above 1 the model learns to copy more often than is right.
+    """
     gradient_checkpointing: bool = False
     mixed_precision: str = "no"
     save_minutes: float = 5.0

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from longllama_code.errors import ConfigError
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
-Scope = Literal["all", "memory-projections", "memory-attention", "above", "lora"]
-SCOPES: tuple[Scope, ...] = ("all", "memory-projections", "memory-attention", "above", "lora")
+Scope = Literal["all", "memory-projections", "memory-attention", "memory-layers", "above", "lora"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 LAYER = re.compile(r"\blayers\.(\d+)\.(.*)")
 
 
@@ -34,6 +34,7 @@ def select_parameters(
     ``all``                   everything
     ``memory-projections``    q, k, v of the memory layers
     ``memory-attention``      q, k, v, o and the norm before them, of the memory layers
+    ``memory-layers``         all of the memory layers
     ``above``                 the first memory layer and all above, and the last norm
     ``lora``                  low-rank updates of ``above``'s projections (peft), and its norms
     ========================= =================================================================
@@ -72,8 +73,8 @@ def _is_trained(name: str, scope: Scope, mem_layers: Any) -> bool:
         return layer >= first
     if scope == "lora":
         return layer >= first and ("lora_" in rest or "layernorm" in rest)
-    if layer not in mem_layers:
-        return False
+    if layer not in mem_layers or scope == "memory-layers":
+        return layer in mem_layers
     projections = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
     if scope == "memory-attention":
         projections += ("self_attn.o_proj", "input_layernorm")

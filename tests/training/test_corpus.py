@@ -83,8 +83,12 @@ def test_collating_weighs_what_memory_holds_and_the_row_has_not_shown() -> None:
     assert batch.padding.sum() == 10
 
 
-def test_sampling_leaves_out_positions() -> None:
-    rows = [Row([9, *range(200)], 1, 0, "a")]
-    plan = CrossBatchPlan(torch.zeros(1, 1, dtype=torch.bool))
-    batch = collate(rows, plan, random.Random(1), sampled_share=0.5)
-    assert 60 < int(batch.weights.sum()) < 140
+def test_a_sample_counts_for_all_positions() -> None:
+    rows = [Row([9, *range(200)], 1, 0, "a"), Row([9, 20, 21, 22], 1, 0, "b")]
+    plan = CrossBatchPlan(torch.tensor([[False, True], [False, False]]))
+    batch = collate(rows, plan, random.Random(1), sampled_share=0.25)
+    told = batch.weights[0, 22:24]  # 21 after 20 and 22 after 21 stand in the other row
+    assert told.tolist() == [1, 1]
+    drawn = batch.weights[0][batch.weights[0] > 1]
+    assert 30 < len(drawn) < 70
+    assert set(drawn.tolist()) == {4.0}
