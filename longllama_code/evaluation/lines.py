@@ -22,6 +22,7 @@ from typing import Literal, get_args
 from longllama_code.evaluation.metrics import identifiers
 from longllama_code.evaluation.names import Classifier, Definition, FileNames, Use
 from longllama_code.evaluation.python_names import PythonClassifier
+from longllama_code.evaluation.syntax_names import SYNTAX_CLASSIFIERS
 
 LineClass = Literal["inproject-first", "inproject", "infile", "common", "random"]
 LINE_CLASSES: tuple[LineClass, ...] = get_args(LineClass)
@@ -29,7 +30,7 @@ MAX_LINE_CHARS = 160
 """Longer lines are not asked for: they are data more often than code."""
 MANY_TREES = 3
 """A name that so many of the repositories define is common."""
-CLASSIFIERS: Mapping[str, Classifier] = {".py": PythonClassifier()}
+CLASSIFIERS: Mapping[str, Classifier] = {".py": PythonClassifier(), **SYNTAX_CLASSIFIERS}
 """The languages, by suffix; files of others have no lines to complete."""
 
 
@@ -57,12 +58,19 @@ class Project:
     many: frozenset[str]
 
     def foreign(self, path: str, names: FileNames) -> frozenset[str]:
-        """Names that the project defines in other files, not in this one, and nobody else."""
-        classifier = CLASSIFIERS[PurePosixPath(path).suffix]
+        """Names that the project defines in other files, not in this one, and nobody else.
+
+        Only files of the same language count: a Python name in Go is another name.
+        """
+        classifier = _classifier(path)
         return frozenset(
             name
             for name in self.definitions.keys() - names.bound - self.many
             if not classifier.is_common(name)
+            and any(
+                _classifier(found.path).language == classifier.language
+                for found in self.definitions[name]
+            )
         )
 
     def uses(self, path: str, text: str) -> list[Use]:
@@ -75,9 +83,24 @@ class Project:
 
 
 def read_names(path: str, text: str) -> FileNames | None:
-    """The names of a file; None where its language is unknown or it cannot be parsed."""
+    """The names of a file; None where its language is unknown or it cannot be parsed.
+
+    Raises:
+        ConfigError: the language's grammar is not installed.
+    """
     classifier = CLASSIFIERS.get(PurePosixPath(path).suffix)
     return None if classifier is None else classifier.read(path, text)
+
+
+def require_readers(suffixes: Iterable[str]) -> None:
+    """Ask for the grammars of some languages before long work; suffixes of others need none.
+
+    Raises:
+        ConfigError: one is not installed.
+    """
+    for suffix in suffixes:
+        if suffix in SYNTAX_CLASSIFIERS:
+            SYNTAX_CLASSIFIERS[suffix].require()
 
 
 def project_of(texts: Mapping[str, str], many: frozenset[str] = frozenset()) -> Project:
@@ -122,7 +145,8 @@ def cursors(path: str, text: str, project: Project) -> Iterator[Cursor]:
             if kind is not None and number not in names.imports:
                 yield Cursor(path, kind, number, offset, wanted, elsewhere)
             yield Cursor(path, "random", number, offset, wanted, elsewhere)
-        seen.update(identifiers(line))
+        # A name such as `$store` is not what `identifiers` takes for one.
+        seen.update(identifiers(line), used.get(number, ()))
         start += len(line) + 1
 
 
@@ -151,8 +175,13 @@ def _kind(
     elsewhere = foreign.intersection(used)
     if elsewhere:
         return "inproject" if elsewhere.issubset(seen) else "inproject-first"
-    classifier = CLASSIFIERS[PurePosixPath(path).suffix]
+    classifier = _classifier(path)
     rare = {name for name in used if not classifier.is_common(name)} - project.many
     if rare & names.bound:
         return "infile"
     return "common" if used and not rare else None
+
+
+def _classifier(path: str) -> Classifier:
+    """The language of a file that has names."""
+    return CLASSIFIERS[PurePosixPath(path).suffix]

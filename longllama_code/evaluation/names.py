@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+MIN_NAME_CHARS = 3
+"""Shorter names are not exported: they are the same in every repository."""
+
 
 @dataclass(frozen=True)
 class Definition:
@@ -47,6 +50,11 @@ class FileNames:
 
 class Classifier(Protocol):
     """One language."""
+
+    @property
+    def language(self) -> str:
+        """Its name, which languages share whose files use each other's names."""
+        ...
 
     def read(self, path: str, text: str) -> FileNames | None:
         """The names of a file; None where it cannot be parsed."""

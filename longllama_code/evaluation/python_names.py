@@ -13,10 +13,8 @@ import warnings
 from collections.abc import Iterator
 from functools import cache
 
-from longllama_code.evaluation.names import Definition, FileNames, Use
+from longllama_code.evaluation.names import MIN_NAME_CHARS, Definition, FileNames, Use
 
-MIN_NAME_CHARS = 3
-"""Shorter names are not exported: they are the same in every repository."""
 CONVENTIONS = frozenset({"self", "cls", "args", "kwargs", "_"})
 LIBRARY = (
     "abc",
@@ -65,6 +63,8 @@ TYPES = (str, bytes, int, float, list, dict, set, tuple, BaseException)
 
 class PythonClassifier:
     """Python, as the interpreter that runs this parses it."""
+
+    language = "python"
 
     def read(self, path: str, text: str) -> FileNames | None:
         """As ``Classifier.read``."""
