@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from longllama_code.commands.evaluation_trees import add_shared, say, trees_of
+from longllama_code.commands.evaluation_trees import add_shared, say, suffixes_of, trees_of
 from longllama_code.commands.train import parse_heads
 from longllama_code.errors import ConfigError
 
@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     """Measure and write the report; the exit code."""
     _check(options)
     from longllama_code.evaluation.ablation import apply
+    from longllama_code.evaluation.lines import require_readers
     from longllama_code.evaluation.metrics import require_rapidfuzz
     from longllama_code.evaluation.plots import require_matplotlib
     from longllama_code.evaluation.repo_completion import check, evaluate
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     require_matplotlib()
     if options.lines:
         require_rapidfuzz()
+    require_readers(suffixes_of(options))
     ablation = _ablation(options)
     trees = trees_of(options)
     asked = _eval_options(options, len(trees))
@@ -131,4 +133,4 @@ def _plain(options: argparse.Namespace, asked: EvalOptions) -> dict[str, Any]:
     """The options as plain values; a source tree is named, wherever it lies."""
     given = {name: value for name, value in vars(options).items() if name not in ("run", "output")}
     given["repo"] = [path.resolve().name for path in options.repo]
-    return {**given, "arms": list(asked.arms)}
+    return {**given, "suffix": suffixes_of(options), "arms": list(asked.arms)}

@@ -22,6 +22,13 @@ def add_shared(command: argparse.ArgumentParser, output: str) -> None:
     command.add_argument(
         "--packages", type=int, default=0, metavar="N", help="packages to fetch as source trees"
     )
+    command.add_argument(
+        "--suffix",
+        action="append",
+        default=[],
+        metavar=".EXT",
+        help="files to read, such as .ts; more than once for several (.py)",
+    )
     command.add_argument("--seed", type=int, default=0)
     command.add_argument(
         "--output",
@@ -36,7 +43,7 @@ def trees_of(options: argparse.Namespace) -> list[SourceTree]:
     """The source trees asked for, those without any file left out.
 
     Raises:
-        ConfigError: a path is no folder.
+        ConfigError: a path is no folder, or a suffix has no dot.
         DownloadError: a package could not be fetched.
     """
     from longllama_code.training.sources import read_tree
@@ -46,12 +53,27 @@ def trees_of(options: argparse.Namespace) -> list[SourceTree]:
     for path in options.repo:
         if not path.is_dir():
             raise ConfigError(f"--repo {path} is no folder; name the root of a source tree.")
-    trees = [read_tree(path) for path in options.repo]
+    suffixes = suffixes_of(options)
+    trees = [read_tree(path, suffixes) for path in options.repo]
     if options.packages:
         from longllama_code.training.packages import fetch, load_packages
 
-        trees += [fetch(package) for package in load_packages("evaluation")[: options.packages]]
+        packages = load_packages("evaluation")[: options.packages]
+        trees += [fetch(package, suffixes) for package in packages]
     return [tree for tree in trees if tree.texts]
+
+
+def suffixes_of(options: argparse.Namespace) -> list[str]:
+    """The endings of the files to read.
+
+    Raises:
+        ConfigError: one has no dot.
+    """
+    suffixes: list[str] = options.suffix or [".py"]
+    for suffix in suffixes:
+        if not suffix.startswith("."):
+            raise ConfigError(f"--suffix is {suffix!r}; write it with its dot, as in .ts.")
+    return suffixes
 
 
 def check_counts(options: argparse.Namespace, *names: str) -> None:

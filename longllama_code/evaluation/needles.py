@@ -130,6 +130,7 @@ def _passkey(number: str, beside: str | None) -> Needle:
 
 def _constant(rng: random.Random, beside: str | None, filler: Sequence[str]) -> Needle:
     path = "settings.py" if beside is None else _sibling(beside, "_settings")
+    path = str(PurePosixPath(path).with_suffix(".py"))  # whatever the language of the filler
     names: list[str] = []
     numbers: list[str] = []
     for _ in range(1 + N_DECOYS):

@@ -99,6 +99,12 @@ def test_the_constant_stands_among_decoys_and_is_asked_for_by_name() -> None:
     assert f"from harbour.part_00_settings import {name[1]}\n" in hidden.prefix
 
 
+def test_the_constant_is_python_whatever_stands_around_it() -> None:
+    hidden = needle("constant", random.Random(1), ["web/part.ts"], 0.0, [])
+    assert hidden.path == "web/part_settings.py"
+    assert hidden.prefix.startswith("from web.part_settings import ")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("depth", [0.0, 0.25, 0.5, 0.75, 1.0])
 def test_the_file_stands_at_its_depth(kind, depth) -> None:

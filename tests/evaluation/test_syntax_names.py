@@ -1,6 +1,7 @@
 """Names and classes of lines in other languages than Python, on small planted projects."""
 
 import importlib
+import json
 import random
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import tree_sitter
 
+from longllama_code.__main__ import main
 from longllama_code.errors import ConfigError
 from longllama_code.evaluation import syntax_languages, syntax_names
 from longllama_code.evaluation.lines import (
@@ -250,6 +252,17 @@ def test_a_missing_grammar_is_told_with_its_remedy() -> None:
     assert read_names("a.rs", "fn main() {}\n") is not None
 
 
+@pytest.mark.usefixtures("no_grammar")
+def test_a_missing_grammar_is_told_before_the_model_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["eval", "--model", "/nowhere", "--repo", str(tmp_path), "--suffix"]
+    assert main([*arguments, ".go"]) == 1
+    assert "tree-sitter-go" in capsys.readouterr().err
+    assert main([*arguments, "go"]) == 1
+    assert "--suffix is 'go'" in capsys.readouterr().err
+
+
 def test_python_is_evaluated_without_the_grammars() -> None:
     code = (
         "import sys; from longllama_code.evaluation.lines import read_names;"
@@ -294,3 +307,22 @@ def test_a_typescript_tree_is_evaluated(tiny: LoadedModel) -> None:
     # The definition that the oracle shows has more bytes than the model may answer with.
     assert all(one.tokens > other.tokens + 64 for one, other in zip(oracle, local, strict=True))
     assert any(row.project_tokens for row in results.windows)
+
+
+def test_only_files_of_the_suffixes_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = typescript_tree()
+    root = tmp_path / "harbour"
+    for path, text in {**tree.texts, "src/noise.py": "noise = 1\n" * 60}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, "utf-8")
+    (root / "src/extra.mts").write_text(tree.texts["src/m1.ts"].replace("1", "9"), "utf-8")
+    arguments = ["eval", "--model", "tiny", "--repo", str(root), "--output", str(tmp_path / "out")]
+    arguments += ["--suffix", ".ts", "--suffix", ".mts", "--files", "7", "--lines", "1"]
+    assert main([*arguments, "--windows", "0", "--arms", "local"]) == 0
+    capsys.readouterr()
+    report = json.loads((tmp_path / "out" / "eval.json").read_text("utf-8"))
+    assert report["options"]["suffix"] == [".ts", ".mts"]
+    (site,) = report["repositories"]
+    assert {*site["held_out"], *site["remembered"]} == {*tree.texts, "src/extra.mts"}
