@@ -113,6 +113,7 @@ MINI = ModelSpec(
         "mem_heads": {"17": [1], "18": [2], "20": [2]},
         "mem_dtype": "float16",
         "mem_top_k": 8,
+        "infill_marks": [8, 9],  # <issue_start> and <issue_comment>, which code does not need
         "last_context_length": 1024,
     },
 )

@@ -48,6 +48,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, or go on; the exit code."""
     from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
     from tqdm import tqdm
 
     from longllama_code.evaluation.plots import curves
@@ -55,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
     from longllama_code.training.corpus import Corpus
     from longllama_code.training.loop import read_metrics, train
 
+    # Whoever asks first decides how the processes find each other: on CPUs only if told so.
+    process = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     chosen = choose_options(options.preset, options.set)
     loaded = _load(options.model, options.device, options.memory_heads)
     corpus = Corpus(
@@ -65,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         chosen.focus,
         InfillMarks.of(loaded.model.config),
     )
-    with tqdm(unit="tok", unit_scale=True, disable=not PartialState().is_main_process) as bar:
+    with tqdm(unit="tok", unit_scale=True, disable=not process.is_main_process) as bar:
 
         def show(progress: Progress) -> None:
             bar.total = chosen.total_tokens
@@ -73,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             bar.update(progress.tokens - bar.n)
 
         adapter = train(loaded, corpus, chosen, options.output, show)
-    if PartialState().is_main_process:
+    if process.is_main_process:
         steps = read_metrics(options.output)
         series = {
             name: [(step["tokens"], step[name]) for step in steps if step[name] is not None]

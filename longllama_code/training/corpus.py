@@ -26,8 +26,8 @@ from longllama_code.training.sources import SourceTree
 
 NAME = re.compile(r"[A-Za-z_]\w{3,}")
 DEFINITION = re.compile(
-    r"^\s*(?:export\s+|pub\s+|async\s+|public\s+|static\s+)*"
-    r"(?:def|class|function|func|fn|struct|enum|trait|interface|type)\s+(\w{4,})"
+    r"^\s*(?:(?:export|default|declare|abstract|pub|async|public|static)\s+)*"
+    r"(?:def|class|function|func|fn|struct|enum|trait|interface|type|const)\s+(\w{4,})"
     r"|^([A-Z][A-Z0-9_]{3,})\s*[:=]",
     re.MULTILINE,
 )
