@@ -1,15 +1,19 @@
-"""The seeded tiny model, and engines around it."""
+"""The seeded tiny model, also as one that fills in, and engines around them."""
 
+import copy
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from longllama_code.config import LongLlamaConfig
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.store import SegmentStore
+from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import RememberResult
 
 torch.set_num_threads(1)  # tiny tensors: two threads wait for each other longer than they compute
@@ -20,13 +24,22 @@ def tiny() -> LoadedModel:
     return models.load("tiny")
 
 
+@pytest.fixture(scope="session")
+def infilling(tiny: LoadedModel) -> LoadedModel:
+    """Tiny with infill marks: two bytes that no text has."""
+    fields = {**copy.deepcopy(tiny.model.config.to_dict()), "infill_marks": [0xFE, 0xFF]}
+    model = LongLlamaForCausalLM(LongLlamaConfig.from_dict(fields)).eval()
+    model.load_state_dict(tiny.model.state_dict())
+    return replace(tiny, model=model)
+
+
 @pytest.fixture
 def make_engine(tiny: LoadedModel) -> Iterator[Callable[..., Engine]]:
-    """Engines of the tiny model, with a store in the folder given, or without one."""
+    """Engines of tiny, or another model, with a store in the folder given, or without one."""
     opened: list[Engine] = []
 
-    def make(folder: Path | None = None) -> Engine:
-        opened.append(Engine(tiny, None if folder is None else SegmentStore(folder)))
+    def make(folder: Path | None = None, loaded: LoadedModel = tiny) -> Engine:
+        opened.append(Engine(loaded, None if folder is None else SegmentStore(folder)))
         return opened[-1]
 
     yield make

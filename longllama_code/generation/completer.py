@@ -8,6 +8,7 @@ from torch import Tensor
 from longllama_code.errors import Cancelled
 from longllama_code.generation.decode import Decoder, ShouldStop
 from longllama_code.generation.healing import TokenHealer
+from longllama_code.generation.infill import InfillMarks
 from longllama_code.generation.prompt import Prompt, build_prompt
 from longllama_code.generation.stopping import StopRule, stop_rule
 from longllama_code.memory.repository import RepositoryMemory
@@ -36,6 +37,7 @@ class Completer:
         self._decoder = Decoder(model)
         self._healer = TokenHealer(tokenizer)
         self._window = model.config.window
+        self._marks = InfillMarks.of(model.config)
 
     def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
         """The greedy suggestion at a cursor.
@@ -46,9 +48,8 @@ class Completer:
         started = time.perf_counter()
         deadline = started + request.timeout_ms / 1000
         max_tokens = min(request.max_tokens, self._window // 2)
-        room = self._window - max_tokens - 1
-        prompt = build_prompt(request.path, request.prefix, self._tokenizer, room)
-        view = self._view(request, prompt.start)
+        prompt = self._prompt(request, self._window - max_tokens - 1)
+        view = self._view(request, prompt)
         try:
             reused = self._decoder.prefill(
                 prompt.ids, view, lambda: should_stop() or time.perf_counter() >= deadline
@@ -75,11 +76,16 @@ class Completer:
         )
         return _result(writer, timings, view)
 
-    def _view(self, request: CompletionRequest, start: int) -> MemoryView | None:
+    def _prompt(self, request: CompletionRequest, max_tokens: int) -> Prompt:
+        return build_prompt(
+            request.path, request.prefix, self._tokenizer, max_tokens, request.suffix, self._marks
+        )
+
+    def _view(self, request: CompletionRequest, prompt: Prompt) -> MemoryView | None:
         if not request.uses_memory:
             return None
         text = request.prefix + request.suffix
-        return MemoryView(self._memory, LocalText(request.path, text, start, len(request.prefix)))
+        return MemoryView(self._memory, LocalText(request.path, text, prompt.start, prompt.end))
 
 
 class _Writer:

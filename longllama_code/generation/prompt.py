@@ -1,11 +1,13 @@
-"""The local context of a cursor: where it begins, and its tokens.
+"""The local context of a cursor: where it begins and ends, and its tokens.
 
 It begins at an anchor that is a function of the text's length in steps, so it stays put while the
-user types, and the keys and values of one request serve the next.
+user types, and the keys and values of one request serve the next. A model with infill marks is
+first shown the lines after the cursor, which stay what they are while the user types before them.
 """
 
 from dataclasses import dataclass
 
+from longllama_code.generation.infill import MAX_SUFFIX_TOKENS, InfillMarks, first_lines
 from longllama_code.memory.encoder import path_header
 from longllama_code.tokenizer import Tokenizer
 
@@ -19,6 +21,8 @@ class Prompt:
     ids: list[int]
     start: int
     """Offset in the prefix where the local text begins."""
+    end: int
+    """Offset in prefix and suffix where it ends: at the cursor, or behind the lines after it."""
     healed: str
     """What the generated tokens must begin with: the unfinished word before the cursor."""
 
@@ -36,11 +40,26 @@ def anchor(prefix: str) -> int:
     return line_end + 1 if 0 <= line_end < start + ANCHOR_STEP_CHARS else start
 
 
-def build_prompt(path: str, prefix: str, tokenizer: Tokenizer, max_tokens: int) -> Prompt:
-    """The local context before a cursor, at most ``max_tokens`` long.
+def build_prompt(
+    path: str,
+    prefix: str,
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    suffix: str = "",
+    marks: InfillMarks | None = None,
+) -> Prompt:
+    """The local context of a cursor, at most ``max_tokens`` long.
 
     The last token is taken back where the cursor may stand inside a word or an indentation; the
     caller makes the generation begin with its text (token healing).
+
+    Args:
+        path: the file.
+        prefix: its text before the cursor.
+        tokenizer: the model's.
+        max_tokens: the most ids.
+        suffix: the text after the cursor; its first lines are shown where there are marks.
+        marks: of infill, for models that have them.
     """
     start = anchor(prefix)
     text = prefix[start:]
@@ -51,11 +70,12 @@ def build_prompt(path: str, prefix: str, tokenizer: Tokenizer, max_tokens: int) 
         ids, spans = ids[:n_kept], spans[:n_kept]
     else:
         healed_from = len(text)
-    head = _head(path, tokenizer, max_tokens // 2)
+    head, n_after = _head(path, suffix, tokenizer, max_tokens, marks)
     n_cut = max(0, len(ids) + len(head) - max_tokens)
     return Prompt(
         ids=head + ids[n_cut:],
         start=start + (spans[n_cut][0] if n_cut else 0),
+        end=len(prefix) + n_after,
         healed=text[healed_from:],
     )
 
@@ -65,10 +85,21 @@ def _may_go_on(text: str) -> bool:
     return bool(text) and (not text[-1].isspace() or text[-1] in " \t")
 
 
-def _head(path: str, tokenizer: Tokenizer, max_tokens: int) -> list[int]:
-    """What stands before the local text, as it did before the segments in memory."""
+def _head(
+    path: str, suffix: str, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None
+) -> tuple[list[int], int]:
+    """What stands before the local text, and how many code points of the suffix are in it.
+
+    At most half of the tokens are the path's and a quarter the suffix's, whatever the local text
+    is, so that typing on leaves them as they are.
+    """
     begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    return begin + tokenizer.encode(path_header(path))[-max_tokens:]
+    header = tokenizer.encode(path_header(path))[-(max_tokens // 2) :]
+    if marks is None:
+        return begin + header, 0
+    room = max_tokens // 4 - 2  # without the marks themselves
+    shown, n_after = first_lines(suffix, tokenizer, min(MAX_SUFFIX_TOKENS, room))
+    return (marks.head(begin, shown, header), n_after) if shown else (begin + header, 0)
 
 
 def _last_word_token(text: str, spans: list[tuple[int, int]]) -> int:
