@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SINGLE_ARMS = "local,own,composed,oracle"
 ALL_ARMS = "local,own,foreign,both,composed,oracle"
+AFTER_ARMS = "after-memory,after-prompt"
 
 
 def add(commands: Any) -> None:
@@ -32,7 +33,9 @@ def add(commands: Any) -> None:
         "--prompt-tokens", type=int, default=6000, help="of repository text in a prompt (6000)"
     )
     parser.add_argument(
-        "--arms", help=f"({ALL_ARMS}; of one repository: {SINGLE_ARMS})", metavar="NAME,…"
+        "--arms",
+        help=f"({ALL_ARMS}; of one repository: {SINGLE_ARMS}; on request: {AFTER_ARMS})",
+        metavar="NAME,…",
     )
     _add_ablations(parser.add_argument_group("variants of the model and its memory"))
     parser.set_defaults(run=run)

@@ -1,13 +1,15 @@
 """The arms of a comparison: what a model is shown beside the text before the cursor.
 
-    local      nothing
-    own        memory of the repository
-    foreign    memory of another repository
-    both       memory of both
-    composed   the repository's nearest files, in the prompt
-    oracle     the definitions of the names that the line will use, in the prompt
+    local          nothing
+    own            memory of the repository
+    foreign        memory of another repository
+    both           memory of both
+    composed       the repository's nearest files, in the prompt
+    oracle         the definitions of the names that the line will use, in the prompt
+    after-memory   memory of the repository, and of the text after the cursor's line
+    after-prompt   memory of the repository; that text's first lines in the prompt (infill marks)
 
-An arm is a memory, a context, or neither; every arm sees the same local text.
+Every arm sees the same local text before the cursor. The last two are asked for by name.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from longllama_code.evaluation.lines import Project
 from longllama_code.evaluation.names import Definition
 from longllama_code.generation.decode import Decoder
 from longllama_code.generation.healing import TokenHealer
+from longllama_code.generation.infill import InfillMarks
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompt import Prompt, build_prompt
 from longllama_code.memory.encoder import path_header
@@ -31,8 +34,10 @@ from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import MemoryView
 from longllama_code.tokenizer import IncrementalDecoder, Tokenizer
 
-ARMS = ("local", "own", "foreign", "both", "composed", "oracle")
-MEMORY_ARMS = ("own", "foreign", "both")
+DEFAULT_ARMS = ("local", "own", "foreign", "both", "composed", "oracle")
+AFTER_ARMS = ("after-memory", "after-prompt")
+"""What the text after the cursor adds to ``own``, by the one way and by the other."""
+ARMS = (*DEFAULT_ARMS, *AFTER_ARMS)
 MAX_LINE_TOKENS = 64
 """Tokens after which a line is given up."""
 MAX_DEFINITIONS = 3
@@ -41,6 +46,8 @@ MAX_DEFINITION_LINES = 40
 
 Context = Callable[[str, Sequence[str], int], list[int]]
 """Token ids to put before a file's text: of its path, names to be used, and most tokens."""
+Remember = Callable[[str, str], RepositoryMemory]
+"""The memory of one cursor: of its file's path, and the text after it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Answer:
     n_tokens: int
     """Tokens that went through the model: of the prompt, and generated."""
     seconds: float
+    """Of prompt and generation; what is in memory was encoded before."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,14 @@ class Arm:
 
     memory: RepositoryMemory | None = None
     context: Context | None = None
+    remember: Remember | None = None
+    """Makes the memory for each cursor, in place of one for all."""
+    marks: InfillMarks | None = None
+    """With them, the prompt begins with the text after the cursor."""
+
+    def memory_for(self, path: str, after: str) -> RepositoryMemory | None:
+        """The memory beside a cursor, whose text after it may have to be encoded first."""
+        return self.memory if self.remember is None else self.remember(path, after)
 
     def context_ids(self, path: str, names: Sequence[str], max_tokens: int) -> list[int]:
         """The ids to put between the document's begin token and the file's header."""
@@ -78,7 +94,9 @@ class LineCompleter:
         self._room = loaded.model.config.window - self._max_tokens - 1
         self._prompt_tokens = prompt_tokens
 
-    def complete(self, arm: Arm, path: str, prefix: str, names: Sequence[str]) -> Answer:
+    def complete(
+        self, arm: Arm, path: str, prefix: str, names: Sequence[str], after: str = ""
+    ) -> Answer:
         """Greedy, to the end of the line.
 
         Args:
@@ -86,12 +104,14 @@ class LineCompleter:
             path: the file.
             prefix: its text before the cursor.
             names: what the oracle is told: names of the line that other files define.
+            after: the file's text after the line, for the arms that show it.
         """
+        memory = arm.memory_for(path, after)
         started = time.perf_counter()
-        prompt = build_prompt(path, prefix, self._tokenizer, self._room)
+        prompt = build_prompt(path, prefix, self._tokenizer, self._room, after, arm.marks)
         room = min(self._prompt_tokens, self._room - len(prompt.ids))
         ids = insert(self._tokenizer, arm.context_ids(path, names, room), prompt.ids)
-        view = None if arm.memory is None else MemoryView(arm.memory, None)
+        view = None if memory is None else MemoryView(memory, None)
         text, n_generated = self._write(ids, prompt, view)
         return Answer(text, len(ids) + n_generated, time.perf_counter() - started)
 
@@ -124,15 +144,19 @@ def make_arms(
     memories: Mapping[str, RepositoryMemory],
     remembered: Mapping[str, str],
     project: Project,
+    remember: Remember | None = None,
+    marks: InfillMarks | None = None,
 ) -> dict[str, Arm]:
     """The arms of one repository.
 
     Args:
         names: those wanted, of ``ARMS``.
         tokenizer: the model's.
-        memories: one for each of ``MEMORY_ARMS`` that is wanted.
+        memories: of each arm that has one for all cursors.
         remembered: the repository's files in memory, by path; held-out ones are not among them.
         project: what these files define.
+        remember: the repository's memory with the text after a cursor, for ``after-memory``.
+        marks: the model's, for ``after-prompt``.
     """
     contexts: dict[str, Context] = {
         "composed": lambda path, _, room: nearest_files(tokenizer, remembered, path, room),
@@ -140,7 +164,15 @@ def make_arms(
             tokenizer, remembered, _definitions(project, path, used), room
         ),
     }
-    return {name: Arm(memories.get(name), contexts.get(name)) for name in names}
+    return {
+        name: Arm(
+            memories.get(name),
+            contexts.get(name),
+            remember if name == "after-memory" else None,
+            marks if name == "after-prompt" else None,
+        )
+        for name in names
+    }
 
 
 def insert(tokenizer: Tokenizer, context: list[int], ids: list[int]) -> list[int]:

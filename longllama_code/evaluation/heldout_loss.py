@@ -15,12 +15,15 @@ from longllama_code.evaluation.arms import Arm, insert
 from longllama_code.evaluation.lines import Project
 from longllama_code.evaluation.losses import window_ids
 from longllama_code.evaluation.names import Use
+from longllama_code.generation.infill import (
+    MAX_CHARS_PER_TOKEN,
+    MAX_SUFFIX_TOKENS,
+    InfillMarks,
+    first_lines,
+)
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.view import MemoryView
 from longllama_code.tokenizer import Span
-
-MAX_CHARS_PER_TOKEN = 16
-"""Of so many characters a window is cut; more per token is no text."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class LossWindow:
     ids: list[int]
     project: list[bool]
     """Which of the tokens belong to a name that only other files of the project define."""
+    after: str
+    """The file's text after the window."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,10 @@ def loss_windows(
         part = text[start : start + MAX_CHARS_PER_TOKEN * n_tokens]
         ids, spans = loaded.tokenizer.offsets(part)
         head, _ = window_ids(loaded, path, "")
-        mask = overlaps(spans[:n_tokens], uses[path], start)
-        yield LossWindow(path, start, head, ids[:n_tokens], mask)
+        spans = spans[:n_tokens]
+        mask = overlaps(spans, uses[path], start)
+        after = text[start + spans[-1][1] :] if spans else ""
+        yield LossWindow(path, start, head, ids[:n_tokens], mask, after)
 
 
 def overlaps(spans: Sequence[Span], uses: Sequence[Use], start: int) -> list[bool]:
@@ -97,11 +104,12 @@ def losses(loaded: LoadedModel, window: LossWindow, context: list[int], arm: Arm
     """Loss of each token of a window but, where nothing stands before it, the first: (S,), nats."""
     ids = insert(loaded.tokenizer, context, window.head) + window.ids
     batch = torch.tensor([ids], device=loaded.model.device)
+    memory = arm.memory_for(window.path, window.after)
     output = loaded.model(
         batch,
         use_cache=False,
         last_context_length=len(ids),
-        memory=None if arm.memory is None else MemoryView(arm.memory, None),
+        memory=None if memory is None else MemoryView(memory, None),
         logits_to_keep=len(window.ids) + 1,
     )
     logits = output.logits[0, :-1].float()
@@ -118,8 +126,10 @@ def window_row(
 ) -> WindowRow:
     """The loss of one arm over a window, whose context has at most ``prompt_tokens``."""
     n_own = len(window.head) + len(window.ids)
-    room = min(prompt_tokens, loaded.model.config.window - n_own)
-    context = arm.context_ids(window.path, (), room)
+    room = loaded.model.config.window - n_own
+    context = arm.context_ids(window.path, (), min(prompt_tokens, room))
+    if arm.marks is not None:
+        context = _infill(loaded, arm.marks, window.after, room)
     values = losses(loaded, window, context, arm)
     mask = torch.tensor(window.project[len(window.project) - len(values) :], dtype=torch.bool)
     return WindowRow(
@@ -133,6 +143,13 @@ def window_row(
         project_loss=float(values[mask].sum()),
         prompt_tokens=n_own + len(context),
     )
+
+
+def _infill(loaded: LoadedModel, marks: InfillMarks, after: str, room: int) -> list[int]:
+    """What stands between begin token and header, as in the prompt of a completion."""
+    n_most = min(MAX_SUFFIX_TOKENS, room - 2)  # without the marks themselves
+    shown, _ = first_lines(after, loaded.tokenizer, n_most)
+    return marks.head([], shown, []) if shown else []
 
 
 def _start(text: str, loaded: LoadedModel, n_tokens: int, rng: random.Random) -> int:

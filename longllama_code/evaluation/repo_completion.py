@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 from longllama_code.errors import ConfigError
 from longllama_code.evaluation.arms import (
+    AFTER_ARMS,
     ARMS,
-    MEMORY_ARMS,
+    DEFAULT_ARMS,
     Answer,
     Arm,
     LineCompleter,
+    Remember,
     make_arms,
 )
 from longllama_code.evaluation.heldout_loss import WindowRow, loss_windows, window_row
@@ -28,6 +30,7 @@ from longllama_code.evaluation.lines import (
 )
 from longllama_code.evaluation.memories import EncodedFile, encode_files, memory_of
 from longllama_code.evaluation.metrics import score
+from longllama_code.generation.infill import InfillMarks, first_lines
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.encoder import SegmentEncoder
 from longllama_code.memory.repository import RepositoryMemory
@@ -39,6 +42,8 @@ Complete = Callable[[Cursor, str], Answer]
 
 NO_HEADER = "\n"
 """In place of a path: the encoder repeats it, so that the first tokens are still not stored."""
+MAX_AFTER_TOKENS = 2000
+"""Tokens of the text after a cursor that the arm ``after-memory`` encodes."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class EvalOptions:
     window_tokens: int = 384
     memory_tokens: int = 20_000
     prompt_tokens: int = 6000
-    arms: tuple[str, ...] = ARMS
+    arms: tuple[str, ...] = DEFAULT_ARMS
     seed: int = 0
     header: bool = True
     """Whether segments are encoded behind the path of their file."""
@@ -123,9 +128,10 @@ def evaluate(
     """Ask every arm about every repository.
 
     Raises:
-        ConfigError: the options ask for what these repositories cannot give.
+        ConfigError: the options ask for what these repositories or this model cannot give.
     """
     check(trees, options)
+    check_model(loaded, options)
     many = names_of_many(tree.texts for tree in trees)
     results = Results([])
     for tree in trees:
@@ -133,8 +139,7 @@ def evaluate(
         say(f"{tree.name}: {results.sites[-1].n_tokens} tokens in memory")
     for number, site in enumerate(results.sites):
         other = results.sites[(number + 1) % len(trees)]
-        memories = _memories(loaded, options.arms, site, other)
-        arms = make_arms(options.arms, loaded.tokenizer, memories, site.remembered, site.project)
+        arms = _arms(loaded, site, other, options)
         results.lines.extend(_lines(loaded, site, arms, options, say))
         results.windows.extend(_windows(loaded, site, arms, options, say))
     return results
@@ -154,6 +159,11 @@ def check(trees: Sequence[SourceTree], options: EvalOptions) -> None:
             f"arms are {','.join(options.arms)}; name local, which the others are compared "
             f"with, and any of {', '.join(ARMS[1:])}."
         )
+    if set(AFTER_ARMS) & set(options.arms) and "own" not in options.arms:
+        raise ConfigError(
+            f"arms are {','.join(options.arms)}; add own, which {' and '.join(AFTER_ARMS)} add to "
+            "and are compared with."
+        )
     if len(trees) < 2 and {"foreign", "both"} & set(options.arms):
         raise ConfigError(
             "the arms foreign and both need another repository; give a second --repo, or --arms "
@@ -167,6 +177,20 @@ def check(trees: Sequence[SourceTree], options: EvalOptions) -> None:
                 f"{tree.name} has {len(tree.texts)} files worth reading; give a repository with at "
                 "least two."
             )
+
+
+def check_model(loaded: LoadedModel, options: EvalOptions) -> None:
+    """Refuse what this model cannot be asked.
+
+    Raises:
+        ConfigError: an arm needs infill marks, and the model has none.
+    """
+    if "after-prompt" in options.arms and InfillMarks.of(loaded.model.config) is None:
+        raise ConfigError(
+            f"the arm after-prompt needs a model that was trained to fill in, and {loaded.name} "
+            "has no infill_marks in its config.json; train one with infill_marks and "
+            "focus.infill, or leave the arm out."
+        )
 
 
 def prepare(
@@ -225,14 +249,24 @@ def _lines(
     ]
     rng = random.Random(f"{options.seed} {site.name} lines")
     completer = LineCompleter(loaded, options.prompt_tokens)
-    completes = {name: _complete(completer, arm) for name, arm in arms.items()}
+    completes = {name: _complete(completer, arm, site.held_out) for name, arm in arms.items()}
     asked = sample(found, options.lines, rng)
     say(f"{site.name}: {len(asked)} lines")
     return list(complete_lines(completes, site.name, site.held_out, asked))
 
 
-def _complete(completer: LineCompleter, arm: Arm) -> Complete:
-    return lambda cursor, prefix: completer.complete(arm, cursor.path, prefix, cursor.names)
+def _complete(completer: LineCompleter, arm: Arm, texts: Mapping[str, str]) -> Complete:
+    def complete(cursor: Cursor, prefix: str) -> Answer:
+        after = after_line(texts[cursor.path], cursor.offset)
+        return completer.complete(arm, cursor.path, prefix, cursor.names, after)
+
+    return complete
+
+
+def after_line(text: str, offset: int) -> str:
+    """The text from the end of the line on in which an offset stands; nothing of that line."""
+    end = text.find("\n", offset)
+    return "" if end < 0 else text[end:]
 
 
 def _windows(
@@ -249,12 +283,33 @@ def _windows(
                 yield window_row(loaded, site.name, window, name, arm, options.prompt_tokens)
 
 
-def _memories(
-    loaded: LoadedModel, names: Iterable[str], site: Site, other: Site
-) -> dict[str, RepositoryMemory]:
-    """The memory of each arm that has one."""
-    trees = {"own": [site.files], "foreign": [other.files], "both": [site.files, other.files]}
-    return {name: memory_of(loaded, *trees[name]) for name in names if name in MEMORY_ARMS}
+def _arms(loaded: LoadedModel, site: Site, other: Site, options: EvalOptions) -> dict[str, Arm]:
+    """The arms of one repository; ``other`` is the one that is foreign to it."""
+    trees = {
+        "own": [site.files],
+        "foreign": [other.files],
+        "both": [site.files, other.files],
+        "after-prompt": [site.files],
+    }
+    return make_arms(
+        options.arms,
+        loaded.tokenizer,
+        {name: memory_of(loaded, *trees[name]) for name in options.arms if name in trees},
+        site.remembered,
+        site.project,
+        _remember(loaded, site, options),
+        InfillMarks.of(loaded.model.config),
+    )
+
+
+def _remember(loaded: LoadedModel, site: Site, options: EvalOptions) -> Remember:
+    """Memory as the server has it at a cursor, without the text before it and its line."""
+
+    def remember(path: str, after: str) -> RepositoryMemory:
+        _, end = first_lines(after, loaded.tokenizer, MAX_AFTER_TOKENS)
+        return memory_of(loaded, [*site.files, *_encode(loaded, {path: after[:end]}, options)])
+
+    return remember
 
 
 def _encode(

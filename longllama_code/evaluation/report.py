@@ -6,7 +6,7 @@ import json
 import math
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,10 +22,18 @@ from longllama_code.generation.models import LoadedModel
 
 BASE = "local"
 """The arm that the others are compared with."""
+MORE_BASES: Mapping[str, tuple[str, ...]] = {
+    "after-memory": ("own",),
+    "after-prompt": ("own", "after-memory"),
+}
+"""Arms that add to another one are compared with it, too."""
 DISTRIBUTIONS = ("longllama-code-lsp", "torch", "transformers", "tokenizers", "numpy", "rapidfuzz")
 
 Row = TypeVar("Row", LineRow, WindowRow)
 Measure = Callable[[Row], Share]
+Place = tuple[str, str, int]
+"""Repository, path, and a line or where a window begins."""
+Shares = Mapping[Place, Share]
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Figure:
     """To the local arm, line by line or window by window."""
     perplexity_change_percent: float | None = None
     """What the difference of a loss means; of the mean, not of the interval."""
+    more_differences: Mapping[str, Interval] = field(default_factory=dict[str, Interval])
+    """To other arms, likewise, by name."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +144,10 @@ def as_markdown(report: Mapping[str, Any]) -> str:
         for site in report["repositories"]
     ]  # fmt: skip
     parts += ["## Repositories", _table([column.replace("_", " ") for column in columns], sites)]
-    parts.append("Intervals: 95%, bootstrap over files. Δ: paired difference to local.")
+    parts.append(
+        "Intervals: 95%, bootstrap over files. Δ: paired difference to local, or to the arm named. "
+        "What is in memory was encoded before, at no cost of a completion."
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -161,33 +174,38 @@ def _figures(
     rows: Sequence[Row], measure: str, kind: str, share: Measure[Row], seed: int
 ) -> list[Figure]:
     """A figure for each arm that measured anything."""
-    by_arm: dict[str, dict[tuple[str, str, int], Share]] = {}
+    by_arm: dict[str, dict[Place, Share]] = {}
     for row in rows:
         by_arm.setdefault(row.arm, {})[_key(row)] = share(row)
-    base = by_arm.get(BASE, {})
     found: list[Figure] = []
     for arm, shares in by_arm.items():
         value = interval(_by_file(shares), seed)
         if value is None:
             continue
-        paired = {
-            key: Share(mine.total - base[key].total, mine.count) for key, mine in shares.items()
-        }
-        difference = None if arm == BASE else interval(_by_file(paired), seed)
+        difference = None if arm == BASE else _paired(shares, by_arm[BASE], seed)
         change = None
         if measure == "loss" and difference is not None:
             change = 100 * math.expm1(difference.mean)
-        found.append(Figure(measure, kind, arm, value, difference, change))
+        bases = [base for base in MORE_BASES.get(arm, ()) if base in by_arm]
+        more = {base: _paired(shares, by_arm[base], seed) for base in bases}
+        known = {base: paired for base, paired in more.items() if paired is not None}
+        found.append(Figure(measure, kind, arm, value, difference, change, known))
     return found
 
 
-def _key(row: LineRow | WindowRow) -> tuple[str, str, int]:
+def _paired(shares: Shares, base: Shares, seed: int) -> Interval | None:
+    """The difference between two arms, line by line or window by window."""
+    paired = {key: Share(mine.total - base[key].total, mine.count) for key, mine in shares.items()}
+    return interval(_by_file(paired), seed)
+
+
+def _key(row: LineRow | WindowRow) -> Place:
     """What pairs rows of different arms; two windows may begin at one place and are then equal."""
     place = row.line if isinstance(row, LineRow) else row.start
     return row.repository, row.path, place
 
 
-def _by_file(shares: Mapping[tuple[str, str, int], Share]) -> list[Share]:
+def _by_file(shares: Shares) -> list[Share]:
     files: dict[tuple[str, str], Share] = {}
     for (repository, path, _), share in shares.items():
         before = files.get((repository, path), Share(0.0, 0))
@@ -221,6 +239,8 @@ def _site(site: Any) -> dict[str, Any]:
 def _measure_table(measure: str, found: Sequence[Mapping[str, Any]]) -> str:
     digits = 4 if measure == "loss" else 3
     header = ["kind", "n", "arm", "value", "Δ"] + (["perplexity"] if measure == "loss" else [])
+    bases = list(dict.fromkeys(base for figure in found for base in figure["more_differences"]))
+    header += [f"Δ {base}" for base in bases]
     rows: list[list[Any]] = []
     for figure in found:
         value, change = figure["value"], figure["perplexity_change_percent"]
@@ -228,6 +248,7 @@ def _measure_table(measure: str, found: Sequence[Mapping[str, Any]]) -> str:
         row.append(_number(figure["difference"], f"+.{digits}f"))
         if measure == "loss":
             row.append("" if change is None else f"{change:+.1f}%")
+        row += [_number(figure["more_differences"].get(base), f"+.{digits}f") for base in bases]
         rows.append(row)
     title = "Loss, nats/token" if measure == "loss" else measure.replace("_", " ").capitalize()
     return f"## {title}\n\n" + _table(header, rows)

@@ -1,11 +1,16 @@
 """What each arm is shown: the nearest files last, within a budget, and as the server completes."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longllama_code.evaluation import arms as arms_module
 from longllama_code.evaluation.arms import (
+    AFTER_ARMS,
     ARMS,
+    DEFAULT_ARMS,
     MAX_LINE_TOKENS,
     Arm,
     LineCompleter,
@@ -16,6 +21,7 @@ from longllama_code.evaluation.arms import (
 from longllama_code.evaluation.lines import project_of
 from longllama_code.evaluation.memories import encode_files, memory_of
 from longllama_code.generation.completer import Completer
+from longllama_code.generation.infill import MAX_SUFFIX_TOKENS, InfillMarks, first_lines
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import CompletionRequest
@@ -30,6 +36,8 @@ TEXTS = {
 PATH = "core/deep/here.py"
 TOKENIZER = ByteTokenizer()
 PREFIX = "import near\n\n\ndef here():\n    "
+AFTER = "\n\nclass After:\n    field = mid\n" + "# more of it\n" * 9
+MARKS = InfillMarks(0xFE, 0xFF)
 
 
 def composed(max_tokens: int) -> str:
@@ -112,3 +120,67 @@ def test_a_context_never_leaves_the_window(tiny: LoadedModel) -> None:
 
     n_local = LineCompleter(tiny, 10 * window).complete(Arm(None, note), PATH, PREFIX, ()).n_tokens
     assert window - 2 * MAX_LINE_TOKENS - 100 < rooms[0] < window - n_local
+
+
+@pytest.mark.parametrize("prefix", [PREFIX, "", "y = 2\n" * 60 + "for é in y:\n\t"])
+@pytest.mark.parametrize("after", [AFTER, "", "\n" + "z" * 5000])
+def test_lines_that_begin_with_the_text_after_them_are_those_of_the_server(
+    infilling: LoadedModel, memory: RepositoryMemory, prefix: str, after: str
+) -> None:
+    request = CompletionRequest(PATH, prefix, after, MAX_LINE_TOKENS, False, timeout_ms=600_000)
+    wanted = Completer(infilling.model, infilling.tokenizer, memory).complete(
+        request, lambda: False
+    )
+    completer = LineCompleter(infilling, 0)
+    found = completer.complete(Arm(memory, marks=MARKS), PATH, prefix, (), after)
+    assert found.text == wanted.text
+    assert found.n_tokens == wanted.timings.prompt_tokens + wanted.timings.generated_tokens
+
+
+def test_an_arm_is_shown_the_text_after_the_line_in_one_way(
+    tiny: LoadedModel, memory: RepositoryMemory
+) -> None:
+    """In memory, in the prompt, or not at all."""
+    asked: list[tuple[str, str]] = []
+
+    def remember(path: str, after: str) -> RepositoryMemory:
+        asked.append((path, after))
+        return memory
+
+    memories = {"own": memory, "after-prompt": memory}
+    arms = make_arms(
+        ARMS, tiny.tokenizer, memories, TEXTS, project_of(TEXTS), remember=remember, marks=MARKS
+    )
+    assert list(arms) == [*DEFAULT_ARMS, *AFTER_ARMS]
+    completer = LineCompleter(tiny, 0)
+    tokens: dict[str, int] = {}
+    for name in ("local", "own", *AFTER_ARMS):
+        answer = completer.complete(arms[name], PATH, PREFIX, (), AFTER)
+        tokens[name] = answer.n_tokens
+        without = completer.complete(arms[name], PATH, PREFIX, ()).n_tokens
+        shown = len(first_lines(AFTER, TOKENIZER, MAX_SUFFIX_TOKENS)[0]) + 2
+        difference = answer.n_tokens - without
+        if name == "after-prompt":
+            assert shown - MAX_LINE_TOKENS < difference < shown + MAX_LINE_TOKENS
+        else:
+            assert difference == 0
+    assert asked == [(PATH, AFTER), (PATH, "")]
+    assert tokens["after-memory"] == tokens["own"]
+
+
+def test_what_is_encoded_for_a_cursor_costs_no_time(
+    tiny: LoadedModel, memory: RepositoryMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the server, where it was encoded before the cursor came."""
+    clock = [0.0]
+
+    def remember(path: str, after: str) -> RepositoryMemory:
+        clock[0] += 100.0
+        return memory
+
+    monkeypatch.setattr(arms_module, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    completer = LineCompleter(tiny, 0)
+    answer = completer.complete(Arm(remember=remember), PATH, PREFIX, (), AFTER)
+    assert (clock[0], answer.seconds) == (100.0, 0.0)
+    own = completer.complete(Arm(memory), PATH, PREFIX, ())
+    assert (answer.text, answer.n_tokens) == (own.text, own.n_tokens)

@@ -8,21 +8,35 @@ import pytest
 import torch
 
 from longllama_code.errors import ConfigError
+from longllama_code.evaluation import arms as arms_module
+from longllama_code.evaluation import repo_completion
 from longllama_code.evaluation.ablation import Ablation, apply
 from longllama_code.evaluation.arms import Answer, Arm
-from longllama_code.evaluation.heldout_loss import loss_windows, losses, overlaps, window_row
+from longllama_code.evaluation.heldout_loss import (
+    LossWindow,
+    loss_windows,
+    losses,
+    overlaps,
+    window_row,
+)
 from longllama_code.evaluation.lines import Cursor, cursors, project_of
 from longllama_code.evaluation.losses import token_losses
-from longllama_code.evaluation.memories import encode_files, memory_of
+from longllama_code.evaluation.memories import EncodedFile, encode_files, memory_of
 from longllama_code.evaluation.metrics import METRICS
 from longllama_code.evaluation.names import Use
 from longllama_code.evaluation.repo_completion import (
+    MAX_AFTER_TOKENS,
     EvalOptions,
+    after_line,
     check,
     complete_lines,
+    evaluate,
     prepare,
 )
+from longllama_code.generation.infill import MAX_SUFFIX_TOKENS, InfillMarks
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.encoder import SegmentEncoder, path_header
+from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import MemoryView
 from longllama_code.training.sources import SourceTree
 
@@ -98,6 +112,8 @@ def test_a_header_can_be_left_out(tiny: LoadedModel) -> None:
         ([TREE], replace(OPTIONS, arms=("local", "foreign")), "another repository"),
         ([TREE], replace(OPTIONS, arms=("own",)), "name local"),
         ([TREE], replace(OPTIONS, arms=("local", "magic")), "magic"),
+        ([TREE], replace(OPTIONS, arms=("local", "after-memory")), "add own"),
+        ([TREE], replace(OPTIONS, arms=("local", "after-prompt")), "add own"),
         ([SourceTree("t", {"a.py": ""})], OPTIONS, "at least two"),
         ([TREE, TREE], OPTIONS, "one name"),
     ],
@@ -122,6 +138,7 @@ def test_windows_mark_the_names_of_the_project(tiny: LoadedModel) -> None:
     assert [window.path for window in windows] == ["b.py", "c.py", "b.py", "c.py"]
     for window in windows:
         text = texts[window.path]
+        assert window.after == text[window.start + len(window.ids) :]
         assert window.start == 0 or text[window.start - 1] == "\n"
         assert len(window.ids) == len(window.project) == min(40, len(text))
         marked = [id_ for id_, of in zip(window.ids, window.project, strict=True) if of]
@@ -180,3 +197,141 @@ def test_variants_of_single_settings(tiny: LoadedModel) -> None:
     for wrong in (Ablation(9, 8), Ablation(mem_heads={"2": [7]}), Ablation(mem_dtype="int3")):
         with pytest.raises(ConfigError):
             apply(tiny, wrong)
+
+
+BODIES = {
+    path: "".join(
+        f"def {path[0]}_{number:03}():\n    return 'n{number:03}'\n" for number in range(200)
+    )
+    for path in ("a.py", "b.py", "c.py")
+}
+LONG_TREE = SourceTree("long", BODIES)
+AFTER = EvalOptions(
+    files=1,
+    lines=3,
+    windows=2,
+    window_tokens=48,
+    memory_tokens=900,
+    prompt_tokens=0,
+    arms=("local", "own", "after-memory", "after-prompt"),
+)
+
+
+def test_the_text_after_a_line_has_nothing_of_it() -> None:
+    text = "first = 1\n    second = 2\nthird = 3"
+    second, third = text.index("second"), text.index("third")
+    assert after_line(text, second) == after_line(text, second + 4) == "\nthird = 3"
+    assert after_line(text, third) == ""
+    assert after_line(text, 0) == text[len("first = 1") :]
+
+
+class Views:
+    """Notes the memory of every completed line."""
+
+    def __init__(self) -> None:
+        self.memories: list[RepositoryMemory] = []
+
+    def __call__(self, memory: RepositoryMemory, local: None) -> MemoryView:
+        self.memories.append(memory)
+        return MemoryView(memory, local)
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_the_line_asked_for_is_not_in_memory(
+    infilling: LoadedModel, monkeypatch: pytest.MonkeyPatch, header: bool
+) -> None:
+    """What follows it is, up to a bound, behind the header that the other files have.
+
+    Every line of these files is there once.
+    """
+    views = Views()
+    monkeypatch.setattr(arms_module, "MemoryView", views)
+    options = replace(AFTER, windows=0, header=header)
+    results = evaluate(infilling, [LONG_TREE], options, lambda _: None)
+    (site,) = results.sites
+    ((path, text),) = site.held_out.items()
+    once = {(row.line, row.arm): row for row in results.lines if row.arm != "local"}
+    assert len(once) == len(views.memories) >= 6
+    encoder = SegmentEncoder(
+        infilling.model, infilling.tokenizer, infilling.fingerprint, infilling.limits
+    )
+    bounded: set[bool] = set()
+    for row, memory in zip(once.values(), views.memories, strict=True):
+        remembered = {name: file.text for name, file in memory.files.items()}
+        after = remembered.pop(path, "")
+        assert remembered == site.remembered
+        assert row.wanted not in after
+        assert memory.rows.n_tokens == site.n_tokens + len(after)
+        assert bool(after) == (row.arm == "after-memory")
+        if row.arm == "after-memory":
+            following = "\n" + "\n".join(text.split("\n")[row.line :])
+            assert following.startswith(after)
+            assert after == following or MAX_AFTER_TOKENS - 40 < len(after) <= MAX_AFTER_TOKENS
+            bounded.add(after != following)
+            head = path_header(path) if header else "\n"
+            assert [segment.id for segment in memory.files[path].segments] == [
+                encoder.identity(head, after[piece.start : piece.end])
+                for piece in encoder.cut(after)
+            ]
+    assert bounded == {True, False}
+
+
+def test_windows_are_shown_what_follows_them(
+    infilling: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered: list[dict[str, str]] = []
+
+    def note(loaded: LoadedModel, files: list[EncodedFile], *others: object) -> RepositoryMemory:
+        remembered.append({file.path: file.text for file in files})
+        return memory_of(loaded, files)
+
+    monkeypatch.setattr(repo_completion, "memory_of", note)
+    results = evaluate(infilling, [LONG_TREE], replace(AFTER, lines=0), lambda _: None)
+    ((path, text),) = results.sites[0].held_out.items()
+    rows = {arm: [row for row in results.windows if row.arm == arm] for arm in AFTER.arms}
+    afters = [texts[path] for texts in remembered if path in texts]
+    assert len(afters) == len(rows["after-memory"]) == 2
+    for number, after in enumerate(afters):
+        local, own, in_memory, in_prompt = (rows[arm][number] for arm in AFTER.arms)
+        begin = text.index(after)
+        assert begin == local.start + 48
+        assert 0 < len(after) <= MAX_AFTER_TOKENS
+        shown = in_prompt.prompt_tokens - local.prompt_tokens - 2
+        assert 60 < shown <= MAX_SUFFIX_TOKENS
+        assert own.prompt_tokens == in_memory.prompt_tokens == local.prompt_tokens
+        assert {row.tokens for row in (local, own, in_memory, in_prompt)} == {48}
+        assert len({row.loss for row in (local, own, in_memory, in_prompt)}) == 4
+
+
+def test_a_window_in_the_prompt_is_as_a_row_of_training(infilling: LoadedModel) -> None:
+    """Begin, mark, the lines after the window, mark, header, window."""
+    (window,) = loss_windows(infilling, {"b.py": TEXT}, PROJECT, 1, 40, random.Random(1))
+    marks = InfillMarks(0xFE, 0xFF)
+    row = window_row(infilling, "r", window, "after-prompt", Arm(marks=marks), 0)
+    assert window.after
+    head = marks.head([256], [*window.after.encode()], [*b"# b.py\n"])
+    by_hand = token_losses(infilling, head + window.ids, len(head), None)
+    assert row.loss == pytest.approx(float(by_hand.sum()))
+    last = replace(window, after="")
+    plain = window_row(infilling, "r", last, "after-prompt", Arm(marks=marks), 0)
+    assert plain.prompt_tokens == len(window.head) + 40
+
+
+def test_a_window_with_the_text_after_it_fits(infilling: LoadedModel) -> None:
+    """Where the window leaves no room, less of that text is shown, or none."""
+    size = infilling.model.config.window
+    for n_free, n_shown in ((50, 48), (2, 0), (0, 0)):
+        n_window = size - len("# b.py\n") - 1 - n_free
+        window = LossWindow(
+            "b.py", 0, [256, *b"# b.py\n"], [65] * n_window, [False] * n_window, "z" * 99
+        )
+        arm = Arm(marks=InfillMarks(0xFE, 0xFF))
+        row = window_row(infilling, "r", window, "after-prompt", arm, 0)
+        assert row.prompt_tokens == size - n_free + (n_shown + 2 if n_shown else 0)
+
+
+def test_a_model_without_marks_is_refused(tiny: LoadedModel) -> None:
+    with pytest.raises(ConfigError, match=r"infill_marks.*leave the arm out"):
+        evaluate(tiny, [LONG_TREE], AFTER, lambda _: None)
+    options = replace(AFTER, arms=("local", "own", "after-memory"), lines=0)
+    assert evaluate(tiny, [LONG_TREE], options, lambda _: None).windows

@@ -13,6 +13,8 @@ from longllama_code.errors import ConfigError
 from longllama_code.evaluation.heldout_loss import WindowRow
 from longllama_code.evaluation.repo_completion import LineRow, Results
 from longllama_code.evaluation.report import costs, figures
+from longllama_code.generation import models
+from longllama_code.generation.models import LoadedModel
 
 
 def command(*arguments: str) -> int:
@@ -64,6 +66,25 @@ def test_loss_is_weighed_by_tokens_and_told_as_perplexity() -> None:
     assert names.difference is not None
     assert (names.value.count, names.difference.mean) == (2, pytest.approx(-1))
     assert names.difference.low is None  # of one file
+
+
+def test_arms_that_add_to_another_are_compared_with_it() -> None:
+    values = {"local": 0.1, "own": 0.2, "after-prompt": 0.7, "after-memory": 0.4}
+    rows = [line(f"{n}", n, arm, n / 10 + value) for n in range(4) for arm, value in values.items()]
+    found = {figure.arm: figure for figure in figures(Results([], rows), 0)}
+    differences = {
+        arm: {base: round(paired.mean, 6) for base, paired in figure.more_differences.items()}
+        for arm, figure in found.items()
+    }
+    assert differences == {
+        "local": {},
+        "own": {},
+        "after-memory": {"own": 0.2},
+        "after-prompt": {"own": 0.5, "after-memory": 0.3},
+    }
+    assert found["after-prompt"].more_differences["own"].low == pytest.approx(0.5)
+    assert found["after-prompt"].difference is not None
+    assert found["after-prompt"].difference.mean == pytest.approx(0.6)
 
 
 def test_a_line_of_two_classes_costs_once() -> None:
@@ -140,6 +161,51 @@ def test_arms_cost_what_they_show(report: tuple[Path, dict[str, Any]]) -> None:
         tokens.setdefault(row["arm"], []).append(row["prompt_tokens"])
     assert tokens["own"] == tokens["foreign"] == tokens["both"] == tokens["local"]
     assert tokens["composed"] == [number + 99 for number in tokens["local"]]
+
+
+def test_the_arms_of_the_text_after_the_cursor(
+    infilling: LoadedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Asked for by name; every figure of theirs is in the tables, beside that of own."""
+    root = tmp_path / "one"
+    root.mkdir()
+    for number in range(4):
+        lines = "".join(f"def name_{number}_{n}(): return {n}\n" for n in range(30))
+        (root / f"m{number}.py").write_text(lines)
+    arguments = ["--repo", str(root), "--files", "1", "--lines", "1", "--windows", "2"]
+    arguments += ["--window-tokens", "32", "--memory-tokens", "300", "--prompt-tokens", "0"]
+    arguments += ["--arms", "local,own,after-memory,after-prompt"]
+    with pytest.raises(ConfigError, match="infill_marks"):
+        command(*arguments, "--output", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(models, "load", lambda _: infilling)
+    assert command(*arguments, "--output", str(tmp_path / "out")) == 0
+    found = json.loads((tmp_path / "out" / "eval.json").read_text())
+    table = (tmp_path / "out" / "eval.md").read_text()
+    arms = ["local", "own", "after-memory", "after-prompt"]
+    for part in ("lines", "windows", "figures", "costs"):
+        assert list(dict.fromkeys(row["arm"] for row in found[part])) == arms
+    assert "| value | Δ | Δ own | Δ after-memory |" in table
+    assert "| value | Δ | perplexity | Δ own | Δ after-memory |" in table
+    rows = {row["arm"]: row for row in reversed(found["windows"])}
+    assert rows["after-prompt"]["prompt_tokens"] > rows["own"]["prompt_tokens"]
+    (figure,) = (
+        figure
+        for figure in found["figures"]
+        if (figure["kind"], figure["arm"]) == ("all tokens", "after-prompt")
+    )
+    for base in ("own", "after-memory"):
+        mean = figure["more_differences"][base]["mean"]
+        (other,) = (
+            other
+            for other in found["figures"]
+            if (other["kind"], other["arm"]) == ("all tokens", base)
+        )
+        assert mean == pytest.approx(figure["value"]["mean"] - other["value"]["mean"])
+        assert f"{mean:+.4f}" in table
+    assert found["model"]["config"]["infill_marks"] == [0xFE, 0xFF]
+    drawn = (tmp_path / "out" / "lines.svg").read_text()
+    assert all(f">{arm}</text>" in drawn for arm in arms[1:])
 
 
 @pytest.mark.parametrize(
