@@ -109,7 +109,12 @@ class LongLlamaAttention(nn.Module):
         mixed = torch.empty_like(grouped)
         with_memory, local = list(self.mem_heads), list(self.local_heads)
         mixed[:, with_memory] = self._attend_memory(
-            *(part[:, with_memory] for part in (grouped, asking, keys, values)), visible, offer
+            grouped[:, with_memory],
+            asking[:, with_memory],
+            keys[:, with_memory],
+            values[:, with_memory],
+            visible,
+            offer,
         )
         mixed[:, local] = self._attend_local(
             grouped[:, local], keys[:, local], values[:, local], visible

@@ -94,7 +94,7 @@ def _last_output(run: Iterator[tuple[int, Tensor, Tensor, Tensor]], hidden: Tens
 
 
 def trained_tensors(model: nn.Module) -> Mapping[str, Tensor]:
-    """Every weight that training changed, on the CPU, under the model's own names.
+    """Every weight that training changed, on the CPU in float16, under the model's own names.
 
     Low-rank updates are added to the weights that they update, so an adapter is whole tensors.
     """
@@ -106,4 +106,4 @@ def trained_tensors(model: nn.Module) -> Mapping[str, Tensor]:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and "lora_" not in name:
             tensors[name] = parameter
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return {name: tensor.detach().cpu().half().contiguous() for name, tensor in tensors.items()}

@@ -337,3 +337,22 @@ def test_without_memory_it_is_a_llama(shape: str, scaling: str) -> None:
 def test_a_mask_of_the_wrong_shape_is_refused(shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"attention_mask has shape .* \(1, 5\)"):
         build()(random_ids(1, 5), attention_mask=torch.ones(shape))
+
+
+@torch.no_grad()
+def test_with_a_fixed_position_memory_answers_alike_anywhere_in_the_window() -> None:
+    def alone_at(position: int, **fields: Any) -> Tensor:
+        model = build(**fields)
+        attention = model.model.layers[1].self_attn
+        generator = torch.Generator().manual_seed(3)
+        hidden = torch.randn(1, 1, 32, generator=generator)
+        keys, values = torch.randn(2, 1, 2, 9, 8, generator=generator)
+        rotary = model.model.rotary
+        rotation = rotary(hidden, torch.tensor([[position]]))
+        visible = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+        offer = MemoryOffer(keys, values)
+        return attention(hidden, rotation, rotary.first_scale, visible, None, offer)[0]
+
+    assert close(alone_at(2, mem_query_position=5), alone_at(11, mem_query_position=5))
+    assert close(alone_at(5, mem_query_position=5), alone_at(5))
+    assert not close(alone_at(2), alone_at(11))

@@ -54,6 +54,49 @@ def test_attention_to_the_best_keys_is_attention_with_the_others_masked(
     assert torch.allclose(mass, weights[..., 4:].sum(dim=(0, 1, 2, 3)), atol=1e-4)
 
 
+def test_gradients_reach_the_best_keys_as_if_the_others_were_masked() -> None:
+    k, n_keys = 4, 640
+    queries, keys, values, memory_keys, memory_values = offer_and_queries(n_keys, 1)
+    visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
+    asking = queries.roll(1, dims=-1)
+
+    def gradients(masks: bool) -> list[torch.Tensor]:
+        learnt = [t.clone().requires_grad_() for t in (queries, asking, memory_keys, memory_values)]
+        scores = torch.einsum("bgrsd,bgmd->bgrsm", learnt[1], learnt[2].expand(2, -1, -1, -1))
+        if masks:
+            scores = scores * queries.shape[-1] ** -0.5
+            threshold = scores.topk(k).values[..., -1:]
+            local = torch.einsum("bgrsd,bgld->bgrsl", learnt[0], keys) * queries.shape[-1] ** -0.5
+            masked = scores.masked_fill(scores < threshold, float("-inf"))
+            weights = torch.cat((local, masked), dim=-1).softmax(-1)
+            everything = torch.cat((values, learnt[3].expand(2, -1, -1, -1)), dim=2)
+            mixed = torch.einsum("bgrsk,bgkd->bgrsd", weights, everything)
+        else:
+            offer = MemoryOffer(learnt[2], learnt[3])
+            mixed = softmax_attention(learnt[0], keys, values, visible, offer, k, learnt[1])
+        return list(torch.autograd.grad(mixed.square().sum(), learnt))
+
+    for ours, expected in zip(gradients(masks=False), gradients(masks=True), strict=True):
+        assert torch.allclose(ours, expected, atol=1e-4)
+        assert ours.abs().sum() > 0
+
+
+def test_what_is_not_visible_is_not_seen_however_few_there_are() -> None:
+    queries, keys, values, memory_keys, memory_values = offer_and_queries(640, 1)
+    visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
+    seen = torch.zeros(1, 1, 1, 640, dtype=torch.bool)
+    seen[..., 7:9] = True
+    few = MemoryOffer(memory_keys[:, :, 7:9], memory_values[:, :, 7:9])
+    expected = softmax_attention(queries, keys, values, visible, few)
+    offer = MemoryOffer(memory_keys, memory_values, seen)
+    learnt = queries.clone().requires_grad_()
+    ours = softmax_attention(learnt, keys, values, visible, offer, 4)
+    assert torch.allclose(ours, expected, atol=1e-5)
+    with torch.no_grad():
+        best = softmax_attention(queries, keys, values, visible, offer, 4)
+    assert torch.allclose(best, expected, atol=1e-5)
+
+
 def test_more_keys_than_there_are_is_all_of_them() -> None:
     queries, keys, values, memory_keys, memory_values = offer_and_queries(6, 2)
     visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)

@@ -1,15 +1,17 @@
 """Rows: what they hold, and that they are functions of seed and step."""
 
 import random
+import re
 
 import pytest
 import torch
 
 from longllama_code.errors import ConfigError
+from longllama_code.generation.infill import InfillMarks
 from longllama_code.memory.encoder import path_header
 from longllama_code.tokenizer import ByteTokenizer
 from longllama_code.training.batch import collate
-from longllama_code.training.corpus import Corpus, Row
+from longllama_code.training.corpus import Corpus, Focus, Row
 from longllama_code.training.cross_batch import CrossBatchPlan
 from longllama_code.training.sources import SourceTree, hold_out
 
@@ -58,6 +60,65 @@ def test_files_that_share_names_meet_more_often() -> None:
             met += second == "store.py"
             alone += second != "store.py"
     assert met > alone / 4  # by chance: a ninth
+
+
+def focused(focus: Focus, marks: InfillMarks | None = None) -> Corpus:
+    return Corpus([tree("a"), tree("b"), tree("c")], TOKENIZER, 96, 1, focus, marks)
+
+
+def test_rows_are_cut_around_names_that_they_share() -> None:
+    """The name stands at the end of a long file, where few windows look."""
+    filler = "".join(f"    x{n} = {n}\n" for n in range(300))
+    texts = {
+        "user.py": USER,
+        "late.py": f"def early():\n{filler}def open_segment():\n" + filler[:400],
+    }
+
+    def found(focus: Focus) -> int:
+        corpus = Corpus([SourceTree("one", texts)], TOKENIZER, 96, 1, focus)
+        pairs = [corpus.rows(step, 1, 2) for step in range(60)]
+        late = [row for pair in pairs for row in pair[1:] if row.path == "late.py"]
+        return sum("open_segment" in TOKENIZER.decode(row.ids) for row in late)
+
+    assert found(Focus(names=1.0)) > 3 * found(Focus()) > 0
+
+
+def test_no_row_repeats_a_file_while_there_are_others() -> None:
+    for step in range(20):
+        paths = [row.path for row in focused(Focus(names=1.0)).rows(step, 1, 5)]
+        assert len(set(paths)) == 5
+
+
+def test_a_planted_constant_is_defined_in_one_row_and_stated_in_another() -> None:
+    trees, names = [tree("a")], re.compile(r"\b[A-Za-z]+(?:_[A-Za-z]+)+\b")
+    plain = Corpus(trees, TOKENIZER, 400, 1)
+    planted = Corpus(trees, TOKENIZER, 400, 1, Focus(planted=1.0))
+    for step in range(20):
+        new = [set(names.findall(TOKENIZER.decode(row.ids))) for row in planted.rows(step, 1, 2)]
+        known = set().union(
+            *(names.findall(TOKENIZER.decode(row.ids)) for row in plain.rows(step, 1, 2))
+        )
+        assert (new[0] & new[1]) - known
+
+
+def test_infill_rows_begin_with_what_follows_them() -> None:
+    marks = InfillMarks(254, 255)
+    source = {f"{name}.py": "".join(f"{name}{n:04}\n" for n in range(200)) for name in "xy"}
+    corpus = Corpus([SourceTree("a", source)], TOKENIZER, 96, 1, Focus(infill=1.0), marks)
+    for step in range(20):
+        for row in corpus.rows(step, 1, 2):
+            assert row.ids[:2] == [TOKENIZER.bos_id, 254]
+            at = row.ids.index(255)
+            header = TOKENIZER.encode(path_header(row.path))
+            assert row.ids[at + 1 : row.n_head] == header
+            text, suffix = row.ids[row.n_head :], row.ids[2:at]
+            assert len(row.ids) == 96
+            assert TOKENIZER.decode([*text, *suffix]) in source[row.path]
+
+
+def test_infill_needs_marks() -> None:
+    with pytest.raises(ConfigError, match="infill_marks"):
+        focused(Focus(infill=0.5))
 
 
 def test_a_corpus_needs_other_files() -> None:

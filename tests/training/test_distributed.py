@@ -43,3 +43,19 @@ def test_two_processes(tmp_path: Path) -> None:
     assert len(losses) == 6_144 // (2 * test_loop.OPTIONS.tokens_per_pass)
     assert losses == pytest.approx(launch(tmp_path / "whole", None), abs=1e-4)
     assert losses[-1] < losses[0]
+
+
+def test_the_command_knows_of_its_other_process(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for n in range(3):
+            (tmp_path / name / f"{n}.py").write_text(f"def {name}_{n}():\n    return {n}\n" * 20)
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    command += ["--standalone", "-m", "longllama_code", "train", str(run), "--model", "tiny"]
+    command += ["--repo", str(tmp_path / "one"), "--repo", str(tmp_path / "two")]
+    for change in ("total_tokens=1024", "row_tokens=64", "repositories_per_step=2"):
+        command += ["--set", change]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    subprocess.run(command, check=True, env=environment, cwd=ROOT)
+    assert [step["tokens"] for step in read_metrics(run)] == [1024]  # 2 * 8 rows * 64 tokens

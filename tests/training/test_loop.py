@@ -55,7 +55,9 @@ def _ignore(_: Progress) -> None:
     """Nobody is watching."""
 
 
-@pytest.mark.parametrize("scope", ["all", "memory-projections", "memory-attention", "lora"])
+@pytest.mark.parametrize(
+    "scope", ["all", "memory-projections", "memory-attention", "memory-layers", "lora"]
+)
 def test_each_scope_learns_and_changes_nothing_else(tmp_path: Path, scope: str) -> None:
     options = dataclasses.replace(OPTIONS, scope=scope, total_tokens=30 * 8 * 64)
     losses = run(tmp_path, options)
