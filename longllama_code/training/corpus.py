@@ -233,6 +233,7 @@ def _start_before(
 ) -> int:
     """One of the line starts from which a row holds the name, if there is one."""
     found = [m.start() for m in re.finditer(rf"\b{re.escape(name)}\b", file.text)]
+    found = found or [file.text.index(name)]  # within a word: the digits of a 0xABCD are a name
     at = rng.choice(found) - rng.randrange(n_chars // 2)
     return starts[max(0, bisect_right(starts, max(at, 0)) - 1)]
 

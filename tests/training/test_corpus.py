@@ -83,6 +83,12 @@ def test_rows_are_cut_around_names_that_they_share() -> None:
     assert found(Focus(names=1.0)) > 3 * found(Focus()) > 0
 
 
+def test_a_shared_name_may_stand_within_a_word() -> None:
+    texts = {f"{name}.py": f"{name} = 0xABCDEF01\n" * 60 for name in ("a", "b")}
+    corpus = Corpus([SourceTree("one", texts)], TOKENIZER, 96, 1, Focus(names=1.0))
+    assert all("xABCDEF01" in TOKENIZER.decode(row.ids) for row in corpus.rows(0, 1, 2))
+
+
 def test_no_row_repeats_a_file_while_there_are_others() -> None:
     for step in range(20):
         paths = [row.path for row in focused(Focus(names=1.0)).rows(step, 1, 5)]
