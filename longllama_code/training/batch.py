@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from longllama_code.training.corpus import Row
 from longllama_code.training.cross_batch import CrossBatchPlan
+from longllama_code.training.rows import Row
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Batch:
     padding: Tensor
     """bool (B, S), False for padding."""
     stored: Tensor
-    """bool (B, S), the tokens that memory takes in: neither head nor padding."""
+    """bool (B, S), the tokens that memory takes in: neither heads nor padding."""
     weights: Tensor
     """float32 (B, S), what the loss of predicting each token counts; 0 for what is not sampled."""
     plan: CrossBatchPlan
@@ -67,7 +67,7 @@ def collate(
     for index, row in enumerate(rows):
         ids[index, : len(row.ids)] = torch.tensor(row.ids)
         padding[index, : len(row.ids)] = True
-        stored[index, row.n_head : len(row.ids)] = True
+        stored[index, : len(row.ids)] = torch.tensor(row.texts)
         seen = torch.nonzero(plan.sees[index]).flatten().tolist()
         elsewhere = set().union(*(held[other] for other in seen))
         for at, recalled in _targets(row, elsewhere):
@@ -81,7 +81,7 @@ def collate(
 def _targets(row: Row, elsewhere: set[tuple[int, int]]) -> Iterator[tuple[int, bool]]:
     """Index of each token to predict, and whether memory may tell it and the row does not."""
     shown: set[tuple[int, int]] = set()
-    for at in range(max(row.n_head, 1), len(row.ids)):
-        pair = row.ids[at - 1], row.ids[at]
-        yield at, pair in elsewhere and pair not in shown
-        shown.add(pair)
+    for at, (pair, is_text) in enumerate(zip(pairwise(row.ids), row.texts[1:], strict=True), 1):
+        if is_text:
+            yield at, pair in elsewhere and pair not in shown
+            shown.add(pair)

@@ -22,6 +22,7 @@ from longllama_code.generation.infill import InfillMarks
 from longllama_code.memory.encoder import path_header
 from longllama_code.tokenizer import Tokenizer
 from longllama_code.training.planted import plant
+from longllama_code.training.rows import CHARS_PER_TOKEN, Row, window
 from longllama_code.training.sources import SourceTree
 
 NAME = re.compile(r"[A-Za-z_]\w{3,}")
@@ -31,23 +32,8 @@ DEFINITION = re.compile(
     r"|^([A-Z][A-Z0-9_]{3,})\s*[:=]",
     re.MULTILINE,
 )
-CHARS_PER_TOKEN = 3
-"""Of code, about; a window takes several times as many, and is cut to tokens later."""
 UNRELATED_WEIGHT = 0.2
 """How often a file that shares no name is drawn, beside one that shares one name."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """Token ids of one window of a file.
-
-    The first ``n_head`` (BOS and path header) are context alone: neither stored nor predicted.
-    """
-
-    ids: list[int]
-    n_head: int
-    repository: int
-    path: str
 
 
 @dataclass(frozen=True)
@@ -179,7 +165,7 @@ class Corpus:
         shared = sorted(sought & file.names.keys())
         if shared and rng.random() < self._focus.names:
             start = _start_before(file, rng.choice(shared), starts, self._row_chars, rng)
-        return _Draft(repository, file.path, _window(file.text, start, self._row_tokens))
+        return _Draft(repository, file.path, window(file.text, start, self._row_tokens))
 
     def _row(self, draft: _Draft, rng: random.Random) -> Row:
         tokenizer = self._tokenizer
@@ -192,7 +178,7 @@ class Corpus:
             room -= 2 + rng.randint(room // 16, room // 3)
             n_suffix = self._row_tokens - len(head) - 2 - room
             head = self._marks.head(begin, ids[room : room + n_suffix], header)
-        return Row([*head, *ids[:room]], len(head), draft.repository, draft.path)
+        return Row([*head, *ids[:room]], ((0, len(head)),), draft.repository, draft.path)
 
     @property
     def _row_chars(self) -> int:
@@ -249,8 +235,3 @@ def _line_starts(text: str, room: int) -> list[int]:
     """Offsets of lines behind which a row can be filled, or the start of a short file."""
     last = len(text) - CHARS_PER_TOKEN * room
     return [0, *(m.end() for m in re.finditer("\n", text[: max(last, 0)]))]
-
-
-def _window(text: str, start: int, n_tokens: int) -> str:
-    """More text than the tokens can hold."""
-    return text[start : start + 4 * CHARS_PER_TOKEN * n_tokens]

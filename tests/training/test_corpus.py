@@ -11,8 +11,9 @@ from longllama_code.generation.infill import InfillMarks
 from longllama_code.memory.encoder import path_header
 from longllama_code.tokenizer import ByteTokenizer
 from longllama_code.training.batch import collate
-from longllama_code.training.corpus import Corpus, Focus, Row
+from longllama_code.training.corpus import Corpus, Focus
 from longllama_code.training.cross_batch import CrossBatchPlan
+from longllama_code.training.rows import Row
 from longllama_code.training.sources import SourceTree, hold_out
 
 TOKENIZER = ByteTokenizer()
@@ -41,7 +42,8 @@ def test_rows_stand_behind_their_header_and_fit() -> None:
     for row in corpus().rows(0, 3, 4):
         assert len(row.ids) <= 96
         head = [TOKENIZER.bos_id, *TOKENIZER.encode(path_header(row.path))][:24]
-        assert row.ids[: row.n_head] == head
+        assert row.heads == ((0, len(head)),)
+        assert row.ids[: len(head)] == head
 
 
 def test_repositories_of_a_step_differ() -> None:
@@ -116,8 +118,9 @@ def test_infill_rows_begin_with_what_follows_them() -> None:
             assert row.ids[:2] == [TOKENIZER.bos_id, 254]
             at = row.ids.index(255)
             header = TOKENIZER.encode(path_header(row.path))
-            assert row.ids[at + 1 : row.n_head] == header
-            text, suffix = row.ids[row.n_head :], row.ids[2:at]
+            ((_, n_head),) = row.heads
+            assert row.ids[at + 1 : n_head] == header
+            text, suffix = row.ids[n_head:], row.ids[2:at]
             assert len(row.ids) == 96
             assert TOKENIZER.decode([*text, *suffix]) in source[row.path]
 
@@ -142,7 +145,7 @@ def test_holding_out() -> None:
 
 
 def test_collating_weighs_what_memory_holds_and_the_row_has_not_shown() -> None:
-    rows = [Row([9, 1, 2, 3, 2, 3], 1, 0, "a"), Row([9, 2, 3, 7], 1, 0, "b")]
+    rows = [Row([9, 1, 2, 3, 2, 3], ((0, 1),), 0, "a"), Row([9, 2, 3, 7], ((0, 1),), 0, "b")]
     sees = torch.tensor([[False, True], [False, False]])
     batch = collate(rows, CrossBatchPlan(sees), random.Random(1), recall_weight=3.0)
     assert batch.weights.tolist() == [[0, 1, 1, 3, 1, 1], [0, 1, 1, 1, 0, 0]]
@@ -151,7 +154,7 @@ def test_collating_weighs_what_memory_holds_and_the_row_has_not_shown() -> None:
 
 
 def test_a_sample_counts_for_all_positions() -> None:
-    rows = [Row([9, *range(200)], 1, 0, "a"), Row([9, 20, 21, 22], 1, 0, "b")]
+    rows = [Row([9, *range(200)], ((0, 1),), 0, "a"), Row([9, 20, 21, 22], ((0, 1),), 0, "b")]
     plan = CrossBatchPlan(torch.tensor([[False, True], [False, False]]))
     batch = collate(rows, plan, random.Random(1), sampled_share=0.25)
     told = batch.weights[0, 22:24]  # 21 after 20 and 22 after 21 stand in the other row
