@@ -18,19 +18,23 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from safetensors.torch import load_file, save_file
 from transformers.optimization import get_scheduler
 
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
+from longllama_code.training.activations import ActivationStore, KeptActivations
 from longllama_code.training.batch import Batch, collate
 from longllama_code.training.corpus import Corpus
 from longllama_code.training.cross_batch import NegativeBank, growing_negatives, plan_rows
 from longllama_code.training.objective import CrossBatchObjective, StepLoss, trained_tensors
 from longllama_code.training.options import TrainOptions
+from longllama_code.training.rows import Row
 from longllama_code.training.trainable import lowest_trained_layer, select_parameters
 
 METRICS = "metrics.jsonl"
+ACTIVATIONS = "activations"
 ADAPTER = "adapter.safetensors"
 RUN = "run.json"
 RESUMES_WITHOUT = ("total_tokens", "save_minutes")
@@ -82,16 +86,18 @@ class _Run:
     ) -> None:
         self._corpus, self._options, self._folder = corpus, options, folder
         self._accelerator = Accelerator(mixed_precision=options.mixed_precision)
+        model = loaded.model
+        parameters = select_parameters(model, options.scope, options.lora)
+        lowest = lowest_trained_layer(model)
+        self._check_keeping(lowest)
         folder.mkdir(parents=True, exist_ok=True)
         self._check_folder()
-        model = loaded.model
+        self._store = self._open_store(loaded.fingerprint, lowest)
         model.config.mem_top_k = options.mem_top_k
         model.config.mem_query_position = options.mem_query_position
-        parameters = select_parameters(model, options.scope, options.lora)
         if options.gradient_checkpointing:
             model.activation_checkpointing_enable()
         self._bank = NegativeBank(options.bank_tokens)
-        lowest = lowest_trained_layer(model)
         objective = CrossBatchObjective(model, lowest, self._bank, chained=options.chained)
         optimizer = torch.optim.AdamW(
             list(parameters.values()),
@@ -134,8 +140,8 @@ class _Run:
     def _one_step(self) -> list[StepLoss]:
         options, losses = self._options, list[StepLoss]()
         for turn in range(options.accumulate):
-            batch = self._batch(turn).to(self._accelerator.device)
-            step_loss = self._objective(batch)
+            batch, kept = self._pass(turn)
+            step_loss = self._objective(batch.to(self._accelerator.device), kept)
             self._accelerator.backward(step_loss.loss / options.accumulate)
             losses.append(step_loss)
         trained = [p for p in self._objective.parameters() if p.requires_grad]
@@ -145,14 +151,24 @@ class _Run:
         self._optimizer.zero_grad()
         return losses
 
-    def _batch(self, turn: int) -> Batch:
-        """The rows of one pass: a function of seed, step, turn and process."""
+    def _pass(self, turn: int) -> tuple[Batch, KeptActivations | None]:
+        """A batch, and the place of its activations: functions of seed, step, turn and process."""
         options, accelerator = self._options, self._accelerator
-        n_processes = accelerator.num_processes
-        number = (self._step * options.accumulate + turn) * n_processes + accelerator.process_index
-        rows = self._corpus.rows(number, options.repositories_per_step, options.rows_per_repository)
+        per_step = options.accumulate * accelerator.num_processes
+        number = self._step * per_step + turn * accelerator.num_processes
+        number += accelerator.process_index
+        # The pass that had these rows first. Who sees whom is drawn anew each time.
+        distinct = options.distinct_steps
+        first = number if distinct is None else number % (distinct * per_step)
+        rows = self._corpus.rows(first, options.repositories_per_step, options.rows_per_repository)
         rng = random.Random(f"{options.seed} plan {number}")
-        rng.shuffle(rows)
+        order = list(range(len(rows)))
+        rng.shuffle(order)
+        kept = None if self._store is None else self._store.kept(first, rows, order)
+        return self._collate([rows[index] for index in order], rng), kept
+
+    def _collate(self, rows: list[Row], rng: random.Random) -> Batch:
+        options = self._options
         shares = growing_negatives(
             options.shares, options.more_negatives, self._step / self._n_steps
         )
@@ -225,6 +241,27 @@ class _Run:
             save_file(dict(trained_tensors(objective.model)), path)
         return path
 
+    def _check_keeping(self, lowest: int) -> None:
+        """Activations are kept only where they stay the same, and where each process can skip."""
+        if not self._options.keep_activations:
+            return
+        if lowest == 0:
+            raise ConfigError(
+                f"keep_activations is True with scope {self._options.scope!r}, which trains this "
+                "model from its first layer on, so that nothing stays the same; choose a scope "
+                "that freezes lower layers, such as memory-layers, or set keep_activations=false."
+            )
+        if self._accelerator.distributed_type == DistributedType.FSDP:
+            raise ConfigError(
+                "keep_activations is True under FSDP, whose processes run each layer together and "
+                "would wait for one that skips some; set keep_activations=false."
+            )
+
+    def _open_store(self, fingerprint: str, lowest: int) -> ActivationStore | None:
+        if not self._options.keep_activations:
+            return None
+        return ActivationStore(self._folder / ACTIVATIONS, f"{fingerprint} {lowest}")
+
     def _check_folder(self) -> None:
         """The folder is empty, or holds this very run."""
         path = self._folder / RUN
@@ -232,7 +269,8 @@ class _Run:
         if not path.exists():
             path.write_text(json.dumps(asdict(self._options), indent=2) + "\n")
             return
-        found = _identity(json.loads(path.read_text()))
+        # An option that a run does not name came later: the run was as without it.
+        found = _identity({**asdict(TrainOptions()), **json.loads(path.read_text())})
         different = sorted(name for name in wanted if found.get(name) != wanted[name])
         if different:
             name = different[0]

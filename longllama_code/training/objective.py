@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longllama_code.model.modeling import LongLlamaForCausalLM, causal_mask
+from longllama_code.training.activations import KeptActivations
 from longllama_code.training.batch import Batch
 from longllama_code.training.cross_batch import CrossBatchMemory, NegativeBank
 
@@ -46,19 +47,21 @@ class CrossBatchObjective(nn.Module):
         layers = sorted(model.config.mem_layers)
         self._heads = {layer: model.config.memory_heads(layer) for layer in layers}
 
-    def forward(self, batch: Batch) -> StepLoss:
-        """The loss of a batch; its keys go to the bank."""
+    def forward(self, batch: Batch, kept: KeptActivations | None = None) -> StepLoss:
+        """The loss of a batch; its keys go to the bank.
+
+        Args:
+            batch: the rows.
+            kept: where the activations of frozen layers are kept, if they are.
+        """
         model = self.model.model
         n_layers = self.model.config.num_hidden_layers
         positions = torch.arange(batch.ids.shape[1], device=batch.ids.device)[None]
         visible = causal_mask(batch.padding, batch.ids.shape[1])
         first, last = min(self._heads, default=n_layers), max(self._heads, default=n_layers)
-        with torch.set_grad_enabled(self._lowest == 0):
-            hidden = model.embed_tokens(batch.ids)
-        for layers, learns in ((range(self._lowest), False), (range(self._lowest, first), True)):
-            with torch.set_grad_enabled(learns):
-                run = model.run_layers(hidden, positions, visible, layers=layers)
-                hidden = _last_output(run, hidden)
+        hidden = self._frozen(batch, positions, visible, kept)
+        run = model.run_layers(hidden, positions, visible, layers=range(self._lowest, first))
+        hidden = _last_output(run, hidden)
         alone = None
         if not self._chained:
             span = range(first, min(last + 1, n_layers))
@@ -71,6 +74,23 @@ class CrossBatchObjective(nn.Module):
         if alone is not None:
             self._bank.add(alone, self._heads, batch.stored)
         return self._loss(model.norm(hidden), batch)
+
+    def _frozen(
+        self, batch: Batch, positions: Tensor, visible: Tensor, kept: KeptActivations | None
+    ) -> Tensor:
+        """What enters the lowest trained layer, (B, S, E): as it was kept, or computed."""
+        model = self.model.model
+        shape = (*batch.ids.shape, self.model.config.hidden_size)
+        found = None if kept is None else kept.get(shape)
+        if found is None:
+            with torch.set_grad_enabled(self._lowest == 0):
+                hidden = model.embed_tokens(batch.ids)
+                run = model.run_layers(hidden, positions, visible, layers=range(self._lowest))
+                hidden = _last_output(run, hidden)
+            if kept is None:
+                return hidden
+            found = kept.put(hidden)
+        return found.to(batch.ids.device, self.model.dtype)
 
     def _loss(self, hidden: Tensor, batch: Batch) -> StepLoss:
         rows, targets = torch.nonzero(batch.weights, as_tuple=True)

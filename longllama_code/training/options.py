@@ -21,6 +21,13 @@ class TrainOptions:
     """Repositories whose rows meet in one forward pass of one process."""
     rows_per_repository: int = 4
     row_tokens: int = 256
+    distinct_steps: int | None = None
+    """Steps after which the rows come again, with other plans and samples; absent, never."""
+    keep_activations: bool = False
+    """Whether what frozen layers make of the rows is kept on disk, in float16, for the next time.
+
+    A pass takes rows x row_tokens x hidden size x 2 bytes.
+    """
     focus: Focus = Focus()  # noqa: RUF009 - frozen
     shares: tuple[Share, ...] = PUBLISHED_7B
     """(positives, negatives) that the rows of a batch see, in turn."""
@@ -73,6 +80,13 @@ class TrainOptions:
             raise ConfigError(
                 f"bank_tokens is {self.bank_tokens} beside chained rows; a bank holds rows encoded "
                 "alone. Set one of both."
+            )
+        if self.distinct_steps is not None and self.distinct_steps < 1:
+            raise ConfigError(f"distinct_steps is {self.distinct_steps}; give 1 or more, or null.")
+        if self.keep_activations and self.distinct_steps is None:
+            raise ConfigError(
+                "keep_activations is True and distinct_steps None, so no row would come again; set "
+                "distinct_steps, or keep_activations=false."
             )
         for name in ("total_tokens", "repositories_per_step", "rows_per_repository", "accumulate"):
             if getattr(self, name) < 1:
