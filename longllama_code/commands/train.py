@@ -67,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
         chosen.seed,
         chosen.focus,
         InfillMarks.of(loaded.model.config),
+        chosen.packed,
     )
     with tqdm(unit="tok", unit_scale=True, disable=not process.is_main_process) as bar:
 

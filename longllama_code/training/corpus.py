@@ -21,6 +21,7 @@ from longllama_code.errors import ConfigError
 from longllama_code.generation.infill import InfillMarks
 from longllama_code.memory.encoder import path_header
 from longllama_code.tokenizer import Tokenizer
+from longllama_code.training.packing import Packer
 from longllama_code.training.planted import plant
 from longllama_code.training.rows import CHARS_PER_TOKEN, Row, window
 from longllama_code.training.sources import SourceTree
@@ -81,6 +82,7 @@ class Corpus:
         seed: of every draw.
         focus: how rows of one step are related.
         marks: of infill, for models that have them.
+        packed: whether other files follow where a file ends before its row is full.
 
     Raises:
         ConfigError: nothing is left to train on, or infill is wanted without marks.
@@ -94,11 +96,11 @@ class Corpus:
         seed: int,
         focus: Focus | None = None,
         marks: InfillMarks | None = None,
+        packed: bool = False,
     ) -> None:
+        self._texts = [tree.texts for tree in trees if len(tree.texts) > 1]
         self._repositories = [
-            [_File(path, text) for path, text in tree.texts.items()]
-            for tree in trees
-            if len(tree.texts) > 1
+            [_File(path, text) for path, text in texts.items()] for texts in self._texts
         ]
         if not self._repositories:
             raise ConfigError(
@@ -106,7 +108,7 @@ class Corpus:
                 "of the same repository. Name larger ones."
             )
         self._tokenizer, self._row_tokens, self._seed = tokenizer, row_tokens, seed
-        self._focus, self._marks = focus or Focus(), marks
+        self._focus, self._marks, self._packed = focus or Focus(), marks, packed
         if self._focus.infill and marks is None:
             raise ConfigError(
                 f"focus.infill is {self._focus.infill}, and the model has no infill_marks; name "
@@ -136,7 +138,8 @@ class Corpus:
         drafts: list[_Draft] = []
         for number in chosen:
             drafts += self._drafts(number, n_each, drafts[:1], rng)
-        return [self._row(draft, rng) for draft in drafts]
+        packer = self._packer(step, drafts) if self._packed else None
+        return [self._row(draft, rng, packer) for draft in drafts]
 
     def _drafts(
         self, repository: int, n_rows: int, before: list[_Draft], rng: random.Random
@@ -167,7 +170,17 @@ class Corpus:
             start = _start_before(file, rng.choice(shared), starts, self._row_chars, rng)
         return _Draft(repository, file.path, window(file.text, start, self._row_tokens))
 
-    def _row(self, draft: _Draft, rng: random.Random) -> Row:
+    def _packer(self, step: int, drafts: Sequence[_Draft]) -> Packer:
+        return Packer(
+            self._texts,
+            [(draft.repository, draft.path) for draft in drafts],
+            self._tokenizer,
+            self._row_tokens,
+            # Its own, so that packed rows begin as those that are not packed.
+            random.Random(f"{self._seed} {step} packed"),
+        )
+
+    def _row(self, draft: _Draft, rng: random.Random, packer: Packer | None) -> Row:
         tokenizer = self._tokenizer
         begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         header = tokenizer.encode(path_header(draft.path))[: self._row_tokens // 4 - len(begin)]
@@ -178,7 +191,9 @@ class Corpus:
             room -= 2 + rng.randint(room // 16, room // 3)
             n_suffix = self._row_tokens - len(head) - 2 - room
             head = self._marks.head(begin, ids[room : room + n_suffix], header)
-        return Row([*head, *ids[:room]], ((0, len(head)),), draft.repository, draft.path)
+        row = Row([*head, *ids[:room]], ((0, len(head)),), draft.repository, draft.path)
+        # Text that goes on before it, behind an infill mark, is no file that has ended.
+        return row if packer is None or len(ids) > room else packer.fill(row)
 
     @property
     def _row_chars(self) -> int:

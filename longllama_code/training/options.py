@@ -28,6 +28,8 @@ class TrainOptions:
 
     A pass takes rows x row_tokens x hidden size x 2 bytes.
     """
+    packed: bool = False
+    """Whether other files follow in a row where a file ends before it is full."""
     focus: Focus = Focus()  # noqa: RUF009 - frozen
     shares: tuple[Share, ...] = PUBLISHED_7B
     """(positives, negatives) that the rows of a batch see, in turn."""
