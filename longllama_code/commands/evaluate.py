@@ -75,6 +75,14 @@ def _add_ablations(group: Any) -> None:
     group.add_argument(
         "--no-header", action="store_true", help="encode segments without their file's path"
     )
+    group.add_argument(
+        "--store-head", action="store_true", help="store what stands before a segment, too"
+    )
+    group.add_argument(
+        "--load-order",
+        action="store_true",
+        help="encode segments one after another, each seeing those before it",
+    )
     group.add_argument("--mem-top-k", type=int, metavar="N", help="keys per query; 0: all")
     group.add_argument("--mem-dtype", metavar="TYPE", help="float32, float16 or bfloat16")
     group.add_argument("--mem-layers", metavar="LAYER,…", help="with all of their heads")
@@ -116,6 +124,7 @@ def _layers(text: str) -> tuple[int, ...]:
 
 
 def _eval_options(options: argparse.Namespace, n_trees: int) -> EvalOptions:
+    from longllama_code.evaluation.encodings import Encoding
     from longllama_code.evaluation.repo_completion import EvalOptions
 
     arms: str = options.arms or (ALL_ARMS if n_trees > 1 else SINGLE_ARMS)
@@ -128,7 +137,11 @@ def _eval_options(options: argparse.Namespace, n_trees: int) -> EvalOptions:
         prompt_tokens=options.prompt_tokens,
         arms=tuple(dict.fromkeys(arms.split(","))),
         seed=options.seed,
-        header=not options.no_header,
+        encoding=Encoding(
+            header=not options.no_header,
+            store_head=options.store_head,
+            load_order=options.load_order,
+        ),
     )
 
 

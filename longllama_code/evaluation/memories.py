@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.encoder import SegmentEncoder, path_header
@@ -27,19 +28,47 @@ class EncodedFile:
         return sum(segment.n_tokens for segment in self.segments)
 
 
+class Encoder(Protocol):
+    """What ``SegmentEncoder`` does, in its way or in another."""
+
+    def cut(self, text: str) -> list[Slice]:
+        """The segments of a file."""
+        ...
+
+    def encode(self, header: str, text: str) -> EncodedSegment:
+        """Encode one segment; ``header`` is the line that names its file."""
+        ...
+
+
 def encode_files(
-    loaded: LoadedModel, texts: Mapping[str, str], max_tokens: int | None = None
+    loaded: LoadedModel,
+    texts: Mapping[str, str],
+    max_tokens: int | None = None,
+    encoder: Encoder | None = None,
 ) -> list[EncodedFile]:
-    """Encode files in the order given, until they hold ``max_tokens``."""
-    encoder = SegmentEncoder(loaded.model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
+    """Encode files in the order given, until their text has ``max_tokens``.
+
+    Args:
+        loaded: the model.
+        texts: the files.
+        max_tokens: when to stop, counted in text alone: the files are the same, however encoded.
+        encoder: of another way to encode than the product's.
+    """
+    encoder = encoder or segment_encoder(loaded)
     files: list[EncodedFile] = []
     n_tokens = 0
     for path, text in texts.items():
         if max_tokens is not None and n_tokens >= max_tokens:
             break
         files.append(_encode(encoder, path, text))
-        n_tokens += files[-1].n_tokens
+        parts = [text[piece.start : piece.end] for piece in files[-1].pieces]
+        n_tokens += sum(len(loaded.tokenizer.encode(part)) for part in parts)
     return files
+
+
+def segment_encoder(loaded: LoadedModel) -> SegmentEncoder:
+    """The product's encoder."""
+    return SegmentEncoder(loaded.model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
 
 
 def memory_of(loaded: LoadedModel, *trees: list[EncodedFile]) -> RepositoryMemory:
@@ -56,7 +85,7 @@ def memory_of(loaded: LoadedModel, *trees: list[EncodedFile]) -> RepositoryMemor
     return memory
 
 
-def _encode(encoder: SegmentEncoder, path: str, text: str) -> EncodedFile:
+def _encode(encoder: Encoder, path: str, text: str) -> EncodedFile:
     header, pieces = path_header(path), encoder.cut(text)
     segments = [encoder.encode(header, text[piece.start : piece.end]) for piece in pieces]
     return EncodedFile(path, text, tuple(pieces), tuple(segments))

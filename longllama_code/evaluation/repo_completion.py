@@ -19,6 +19,7 @@ from longllama_code.evaluation.arms import (
     Remember,
     make_arms,
 )
+from longllama_code.evaluation.encodings import Encoding, encode_repository
 from longllama_code.evaluation.heldout_loss import WindowRow, loss_windows, window_row
 from longllama_code.evaluation.lines import (
     Cursor,
@@ -28,11 +29,10 @@ from longllama_code.evaluation.lines import (
     project_of,
     sample,
 )
-from longllama_code.evaluation.memories import EncodedFile, encode_files, memory_of
+from longllama_code.evaluation.memories import EncodedFile, memory_of
 from longllama_code.evaluation.metrics import score
 from longllama_code.generation.infill import InfillMarks, first_lines
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.encoder import SegmentEncoder
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.training.sources import SourceTree, hold_out
 
@@ -40,8 +40,6 @@ Progress = Callable[[str], None]
 Complete = Callable[[Cursor, str], Answer]
 """Completes a line, given the text before it."""
 
-NO_HEADER = "\n"
-"""In place of a path: the encoder repeats it, so that the first tokens are still not stored."""
 MAX_AFTER_TOKENS = 2000
 """Tokens of the text after a cursor that the arm ``after-memory`` encodes."""
 
@@ -61,8 +59,7 @@ class EvalOptions:
     prompt_tokens: int = 6000
     arms: tuple[str, ...] = DEFAULT_ARMS
     seed: int = 0
-    header: bool = True
-    """Whether segments are encoded behind the path of their file."""
+    encoding: Encoding = Encoding()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True)
@@ -205,7 +202,7 @@ def prepare(
     rng.shuffle(paths)
     texts = {path: rest.texts[path] for path in paths}
     started = time.perf_counter()
-    files = _encode(loaded, texts, options)
+    files = encode_repository(loaded, texts, options.encoding, options.memory_tokens)
     seconds = time.perf_counter() - started
     project = project_of({file.path: file.text for file in files}, many)
     return Site(tree.name, held_out.texts, files, seconds, project)
@@ -307,22 +304,8 @@ def _remember(loaded: LoadedModel, site: Site, options: EvalOptions) -> Remember
 
     def remember(path: str, after: str) -> RepositoryMemory:
         _, end = first_lines(after, loaded.tokenizer, MAX_AFTER_TOKENS)
-        return memory_of(loaded, [*site.files, *_encode(loaded, {path: after[:end]}, options)])
+        texts = {path: after[:end]}
+        files = encode_repository(loaded, texts, options.encoding, before=site.files)
+        return memory_of(loaded, [*site.files, *files])
 
     return remember
-
-
-def _encode(
-    loaded: LoadedModel, texts: Mapping[str, str], options: EvalOptions
-) -> list[EncodedFile]:
-    if options.header:
-        return encode_files(loaded, texts, options.memory_tokens)
-    encoder = SegmentEncoder(loaded.model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
-    files: list[EncodedFile] = []
-    for path, text in texts.items():
-        if sum(file.n_tokens for file in files) >= options.memory_tokens:
-            break
-        pieces = encoder.cut(text)
-        segments = [encoder.encode(NO_HEADER, text[piece.start : piece.end]) for piece in pieces]
-        files.append(EncodedFile(path, text, tuple(pieces), tuple(segments)))
-    return files

@@ -14,6 +14,7 @@ import torch
 from longllama_code.errors import ConfigError
 from longllama_code.memory.segment import EncodedSegment, page_offsets
 from longllama_code.memory.segmenter import Limits, Slice, cut
+from longllama_code.model.memory import MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizer import Tokenizer
 
@@ -61,14 +62,32 @@ class SegmentEncoder:
         return digest.hexdigest()
 
     @torch.inference_mode()
-    def encode(self, header: str, text: str) -> EncodedSegment:
-        """Encode one segment; ``header`` is the line that names its file."""
+    def encode(
+        self,
+        header: str,
+        text: str,
+        memory: MemorySource | None = None,
+        *,
+        stores_sink: bool = False,
+    ) -> EncodedSegment:
+        """Encode one segment.
+
+        Args:
+            header: the line that names its file.
+            text: the segment.
+            memory: what it sees beside itself; the product shows it nothing. Like ``stores_sink``
+                it is no part of the segment's id.
+            stores_sink: whether what stands before the text is stored too, at its offset 0.
+        """
         ids, spans = self._tokenizer.offsets(text)
         sink = self._sink(header)
+        n_left_out = 0 if stores_sink else len(sink)
+        if stores_sink:
+            spans = [(0, 0)] * len(sink) + spans
         window = torch.tensor([[*sink, *ids]], device=self._model.device)
-        encoded = self._model.model.encode_memory(window)
+        encoded = self._model.model.encode_memory(window, memory)
         pairs = [
-            tuple(part[0, heads, len(sink) :] for part in encoded[layer])
+            tuple(part[0, heads, n_left_out:] for part in encoded[layer])
             for layer, heads in self._heads.items()
         ]
         keys, values = (

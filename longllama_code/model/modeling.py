@@ -168,10 +168,13 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
             yield layer_idx, hidden, as_first, values
 
     @torch.no_grad()
-    def encode_memory(self, input_ids: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+    def encode_memory(
+        self, input_ids: Tensor, memory: MemorySource | None = None
+    ) -> dict[int, tuple[Tensor, Tensor]]:
         """Keys as first and values of each memory layer, each (B, G, S, D), for ids (B, S).
 
-        The tokens see only each other, and nothing above the last memory layer's projections runs.
+        The tokens see each other, and ``memory`` if there is one; nothing above the last memory
+        layer's projections runs.
         """
         hidden = self.embed_tokens(input_ids)
         positions = torch.arange(input_ids.shape[1], device=hidden.device)[None]
@@ -179,7 +182,7 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         encoded: dict[int, tuple[Tensor, Tensor]] = {}
         last = max(self.config.mem_layers)
         for layer_idx, output, as_first, values in self.run_layers(
-            hidden, positions, visible, layers=range(last)
+            hidden, positions, visible, layers=range(last), memory=memory
         ):
             hidden = output
             if layer_idx in self.config.mem_layers:

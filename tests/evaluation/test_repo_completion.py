@@ -12,6 +12,7 @@ from longllama_code.evaluation import arms as arms_module
 from longllama_code.evaluation import repo_completion
 from longllama_code.evaluation.ablation import Ablation, apply
 from longllama_code.evaluation.arms import Answer, Arm
+from longllama_code.evaluation.encodings import Encoding
 from longllama_code.evaluation.heldout_loss import (
     LossWindow,
     loss_windows,
@@ -95,7 +96,7 @@ def test_what_is_held_out_is_not_remembered(tiny: LoadedModel) -> None:
 
 def test_a_header_can_be_left_out(tiny: LoadedModel) -> None:
     with_header, without = (
-        prepare(tiny, TREE, frozenset(), replace(OPTIONS, header=header))
+        prepare(tiny, TREE, frozenset(), replace(OPTIONS, encoding=Encoding(header=header)))
         for header in (True, False)
     )
     assert with_header.remembered == without.remembered
@@ -246,7 +247,7 @@ def test_the_line_asked_for_is_not_in_memory(
     """
     views = Views()
     monkeypatch.setattr(arms_module, "MemoryView", views)
-    options = replace(AFTER, windows=0, header=header)
+    options = replace(AFTER, windows=0, encoding=Encoding(header=header))
     results = evaluate(infilling, [LONG_TREE], options, lambda _: None)
     (site,) = results.sites
     ((path, text),) = site.held_out.items()
