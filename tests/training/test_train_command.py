@@ -47,7 +47,7 @@ def test_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     arguments = ["train", str(run), "--model", "tiny", "--repo", str(tmp_path / "repo_0")]
     arguments += ["--repo", str(tmp_path / "repo_1")]
-    for change in ("total_tokens=512", "row_tokens=64", "repositories_per_step=2"):
+    for change in ("total_tokens=512", "row_tokens=64", "repositories_per_step=2", "packed=true"):
         arguments += ["--set", change]
     assert main(arguments) == 0
     assert "adapter.safetensors" in capsys.readouterr().out
