@@ -16,13 +16,12 @@ from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
-from longllama_code.catalog import pip_download
+from longllama_code.catalog import DATA, pip_download
 from longllama_code.training.archives import Archive, Client, is_own, obtain
 from longllama_code.training.sources import SourceTree, worth_reading
 
 Which = Literal["evaluation", "training"]
 
-DATA = Path(__file__).parent.parent / "data"
 GENERATED_ENDINGS = ("_pb2.py", "_pb2_grpc.py")
 
 

@@ -28,9 +28,10 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from longllama_code.catalog import DATA
 from longllama_code.training.archives import sha256
 from longllama_code.training.npm_packages import NpmPackage
-from longllama_code.training.packages import DATA, Package, Which, load_packages, read_wheel
+from longllama_code.training.packages import Package, Which, load_packages, read_wheel
 from longllama_code.training.sources import SourceTree
 
 RELEASED_SINCE = "2025-03-01"
