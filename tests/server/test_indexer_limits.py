@@ -184,6 +184,7 @@ async def test_the_event_loop_has_its_turns_while_files_are_refused(bench):
 
     async def count():
         nonlocal n_turns
+        await bench.scanned.wait()
         while bench.indexer.files.totals().left_out < n_files:
             n_turns += bench.indexer.files.totals().left_out > 0
             await asyncio.sleep(0)
@@ -200,6 +201,7 @@ async def test_the_event_loop_has_its_turns_while_a_scan_is_considered(bench):
     seen = set()
 
     async def watch():
+        await bench.scanned.wait()
         while len(seen) < 2 or max(seen) < 600:
             seen.add(bench.indexer.files.totals().waiting)
             await asyncio.sleep(0)
