@@ -3,7 +3,8 @@
 No code of a checkpoint runs (``auto_map`` is ignored) and no pickle beyond tensors is read.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -47,6 +48,21 @@ def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
         return LongLlamaConfig(**{**fields, **overrides})
     except StrictDataclassError as error:
         raise CheckpointError(f"{folder / 'config.json'} contradicts itself: {error}") from error
+
+
+def write_config(folder: Path, fields: Mapping[str, Any]) -> Path:
+    """Put fields into the ``config.json`` of a checkpoint, at once; the rest of it stays.
+
+    Raises:
+        CheckpointError: the configuration would contradict itself; the file stays as it was.
+    """
+    load_config(folder, **fields)
+    path = folder / "config.json"
+    written = {**json.loads(path.read_text("utf-8")), **fields}
+    fresh = path.with_suffix(".json.new")
+    fresh.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    fresh.replace(path)
+    return path
 
 
 def load_model(

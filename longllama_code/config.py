@@ -1,7 +1,7 @@
 """The configuration of a LongLLaMA model: Llama's fields, plus what its memory layers need.
 
 Source: the published ``configuration_longllama.py`` (names and defaults of the ``mem_*`` fields,
-``last_context_length`` and ``torch_attention``); ``mem_heads`` and ``qkv_bias`` are ours.
+``last_context_length`` and ``torch_attention``); the others below are ours.
 """
 
 from typing import Any, cast
@@ -12,6 +12,8 @@ from transformers import AutoConfig, LlamaConfig
 from longllama_code.errors import ConfigError
 
 MEM_DTYPES = ("float32", "float16", "bfloat16")
+N_COPY_FEATURES = 8
+"""What the gate weighs: a constant, and what ``generation/copying.py`` lists."""
 
 
 @strict
@@ -44,6 +46,8 @@ class LongLlamaConfig(LlamaConfig):
     """(heads, queries) that a memory layer handles at once; absent, sized to bound the scores."""
     infill_marks: list[int] | tuple[int, ...] | None = None
     """Tokens before the text after the cursor and before the text before it, if it was trained."""
+    copy_gate: list[float] | tuple[float, ...] | None = None
+    """Weights of the gate that copies what followed the same tokens in memory; absent, none is."""
     last_context_length: int = 1024
     """Of a long input, the tokens that stay in the local context; those before go to memory."""
     torch_attention: bool = False
@@ -109,6 +113,11 @@ class LongLlamaConfig(LlamaConfig):
             )
         self._check_grouping()
         self._check_heads()
+        if self.copy_gate is not None and len(self.copy_gate) != N_COPY_FEATURES:
+            raise ConfigError(
+                f"copy_gate has {len(self.copy_gate)} weights; give {N_COPY_FEATURES}, which "
+                "`longllama copying` fits, or leave it out."
+            )
         if self.infill_marks is not None and len(self.infill_marks) != 2:
             raise ConfigError(
                 f"infill_marks are {list(self.infill_marks)}; give two token ids, (suffix, prefix)."

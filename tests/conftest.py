@@ -1,4 +1,4 @@
-"""The seeded tiny model, also as one that fills in, and engines around them."""
+"""The seeded tiny model, also as one that fills in or copies, and engines around them."""
 
 import copy
 from collections.abc import Callable, Generator, Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from longllama_code.config import LongLlamaConfig
+from longllama_code.config import N_COPY_FEATURES, LongLlamaConfig
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
@@ -27,10 +27,13 @@ def tiny() -> LoadedModel:
 @pytest.fixture(scope="session")
 def infilling(tiny: LoadedModel) -> LoadedModel:
     """Tiny with infill marks: two bytes that no text has."""
-    fields = {**copy.deepcopy(tiny.model.config.to_dict()), "infill_marks": [0xFE, 0xFF]}
-    model = LongLlamaForCausalLM(LongLlamaConfig.from_dict(fields)).eval()
-    model.load_state_dict(tiny.model.state_dict())
-    return replace(tiny, model=model)
+    return _with(tiny, infill_marks=[0xFE, 0xFF])
+
+
+@pytest.fixture(scope="session")
+def copying(tiny: LoadedModel) -> LoadedModel:
+    """Tiny with a gate that copies whatever memory matches."""
+    return _with(tiny, copy_gate=[20.0, *[0.0] * (N_COPY_FEATURES - 1)])
 
 
 @pytest.fixture
@@ -55,6 +58,13 @@ def remember() -> Callable[[Engine, str, str], RememberResult]:
         return finish(engine.remember(path, text))
 
     return run
+
+
+def _with(loaded: LoadedModel, **fields: object) -> LoadedModel:
+    config = {**copy.deepcopy(loaded.model.config.to_dict()), **fields}
+    model = LongLlamaForCausalLM(LongLlamaConfig.from_dict(config)).eval()
+    model.load_state_dict(loaded.model.state_dict())
+    return replace(loaded, model=model)
 
 
 def finish(work: Generator[None, None, RememberResult]) -> RememberResult:

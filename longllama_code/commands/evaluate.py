@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SINGLE_ARMS = "local,own,composed,oracle"
 ALL_ARMS = "local,own,foreign,both,composed,oracle"
-AFTER_ARMS = "after-memory,after-prompt"
+MORE_ARMS = "attended,copied,after-memory,after-prompt"
 
 
 def add(commands: Any) -> None:
@@ -30,11 +30,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--window-tokens", type=int, default=384)
     parser.add_argument("--memory-tokens", type=int, default=20_000)
     parser.add_argument(
+        "--foreign-tokens", type=int, default=20_000, help="of other repositories (20000)"
+    )
+    parser.add_argument(
         "--prompt-tokens", type=int, default=6000, help="of repository text in a prompt (6000)"
     )
     parser.add_argument(
         "--arms",
-        help=f"({ALL_ARMS}; of one repository: {SINGLE_ARMS}; on request: {AFTER_ARMS})",
+        help=f"({ALL_ARMS}; of one repository: {SINGLE_ARMS}; on request: {MORE_ARMS})",
         metavar="NAME,…",
     )
     _add_ablations(parser.add_argument_group("variants of the model and its memory"))
@@ -91,7 +94,7 @@ def _add_ablations(group: Any) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse, before the long work, what would fail after it."""
-    for name in ("files", "window_tokens", "memory_tokens", "max_segment_tokens"):
+    for name in ("files", "window_tokens", "memory_tokens", "foreign_tokens", "max_segment_tokens"):
         number = getattr(options, name)
         if number is not None and number < 1:
             raise ConfigError(f"--{name.replace('_', '-')} is {number}; give 1 or more.")
@@ -113,6 +116,7 @@ def _ablation(options: argparse.Namespace) -> Ablation:
         mem_dtype=options.mem_dtype,
         mem_layers=None if options.mem_layers is None else _layers(options.mem_layers),
         mem_heads=None if options.mem_heads is None else parse_heads(options.mem_heads),
+        copies=not options.no_copying,
     )
 
 
@@ -134,6 +138,7 @@ def _eval_options(options: argparse.Namespace, n_trees: int) -> EvalOptions:
         windows=options.windows,
         window_tokens=options.window_tokens,
         memory_tokens=options.memory_tokens,
+        foreign_tokens=options.foreign_tokens,
         prompt_tokens=options.prompt_tokens,
         arms=tuple(dict.fromkeys(arms.split(","))),
         seed=options.seed,

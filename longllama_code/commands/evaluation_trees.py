@@ -29,6 +29,7 @@ def add_shared(command: argparse.ArgumentParser, output: str) -> None:
         metavar=".EXT",
         help="files to read, such as .ts; more than once for several (.py)",
     )
+    command.add_argument("--no-copying", action="store_true", help="read memory by attention alone")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument(
         "--output",

@@ -41,6 +41,7 @@ def add(
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     _check(options)
+    from longllama_code.evaluation.ablation import Ablation, apply
     from longllama_code.evaluation.passkey import PasskeyOptions, passkey
     from longllama_code.evaluation.passkey_report import as_markdown, write_report
     from longllama_code.evaluation.plots import require_matplotlib
@@ -54,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
         kinds=tuple(dict.fromkeys(options.kind or KINDS)),
         seed=options.seed,
     )
-    loaded, trees = load(options.model), trees_of(options)
+    loaded = apply(load(options.model), Ablation(copies=not options.no_copying))
+    trees = trees_of(options)
     result = passkey(loaded, trees, asked, say)
     print(as_markdown(loaded.name, result))
     for path in write_report(loaded, result, options.output):

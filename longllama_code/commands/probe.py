@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longllama_code.catalog import model_dir
-from longllama_code.checkpoint import load_config
+from longllama_code.checkpoint import load_config, write_config
 from longllama_code.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ def run(options: argparse.Namespace) -> int:
     from longllama_code.evaluation.probe_report import (
         as_text,
         memory_fields,
-        write_config,
         write_report,
     )
     from longllama_code.generation.models import load

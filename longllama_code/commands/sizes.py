@@ -41,6 +41,7 @@ def add(
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     _check(options)
+    from longllama_code.evaluation.ablation import Ablation, apply
     from longllama_code.evaluation.memory_size import SizeOptions, memory_sizes
     from longllama_code.evaluation.memory_size_report import as_markdown, write_report
     from longllama_code.evaluation.plots import require_matplotlib
@@ -54,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
         window_tokens=options.window_tokens,
         seed=options.seed,
     )
-    loaded, trees = load(options.model), trees_of(options)
+    loaded = apply(load(options.model), Ablation(copies=not options.no_copying))
+    trees = trees_of(options)
     result = memory_sizes(loaded, trees, asked, say)
     print(as_markdown(loaded.name, result))
     for path in write_report(loaded, result, options.output):

@@ -29,6 +29,8 @@ class Ablation:
     """Every head of these layers, unless ``mem_heads`` names some."""
     mem_heads: Mapping[str, list[int]] | None = None
     """Memory layer → its heads that see memory."""
+    copies: bool = True
+    """Whether a model with a gate copies from memory."""
 
 
 def apply(loaded: LoadedModel, ablation: Ablation) -> LoadedModel:
@@ -68,6 +70,8 @@ def _fields(ablation: Ablation) -> dict[str, object]:
         fields["mem_top_k"] = ablation.mem_top_k or None
     if ablation.mem_dtype is not None:
         fields["mem_dtype"] = ablation.mem_dtype
+    if not ablation.copies:
+        fields["copy_gate"] = None
     if ablation.mem_heads is not None:
         fields["mem_layers"] = sorted(map(int, ablation.mem_heads))
         fields["mem_heads"] = dict(ablation.mem_heads)

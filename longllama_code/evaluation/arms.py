@@ -2,14 +2,16 @@
 
     local          nothing
     own            memory of the repository
-    foreign        memory of another repository
-    both           memory of both
+    foreign        memory of other repositories
+    both           memory of all of these
     composed       the repository's nearest files, in the prompt
     oracle         the definitions of the names that the line will use, in the prompt
+    attended       memory of the repository, read by attention alone
+    copied         memory of the repository, read by copying alone
     after-memory   memory of the repository, and of the text after the cursor's line
     after-prompt   memory of the repository; that text's first lines in the prompt (infill marks)
 
-Every arm sees the same local text before the cursor. The last two are asked for by name.
+Every arm sees the same local text before the cursor. The last four are asked for by name.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from torch import Tensor
 
 from longllama_code.evaluation.lines import Project
 from longllama_code.evaluation.names import Definition
+from longllama_code.generation.copying import Copier
 from longllama_code.generation.decode import Decoder
 from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks
@@ -37,7 +40,9 @@ from longllama_code.tokenizer import IncrementalDecoder, Tokenizer
 DEFAULT_ARMS = ("local", "own", "foreign", "both", "composed", "oracle")
 AFTER_ARMS = ("after-memory", "after-prompt")
 """What the text after the cursor adds to ``own``, by the one way and by the other."""
-ARMS = (*DEFAULT_ARMS, *AFTER_ARMS)
+PART_ARMS = ("attended", "copied")
+"""What each of the two ways of reading memory does of what ``own`` does."""
+ARMS = (*DEFAULT_ARMS, *PART_ARMS, *AFTER_ARMS)
 MAX_LINE_TOKENS = 64
 """Tokens after which a line is given up."""
 MAX_DEFINITIONS = 3
@@ -71,6 +76,10 @@ class Arm:
     """Makes the memory for each cursor, in place of one for all."""
     marks: InfillMarks | None = None
     """With them, the prompt begins with the text after the cursor."""
+    attends: bool = True
+    """Whether memory layers see the memory."""
+    copies: bool = True
+    """Whether what follows the same tokens in memory is copied, by models with a gate."""
 
     def memory_for(self, path: str, after: str) -> RepositoryMemory | None:
         """The memory beside a cursor, whose text after it may have to be encoded first."""
@@ -112,23 +121,32 @@ class LineCompleter:
         room = min(self._prompt_tokens, self._room - len(prompt.ids))
         ids = insert(self._tokenizer, arm.context_ids(path, names, room), prompt.ids)
         view = None if memory is None else MemoryView(memory, None)
-        text, n_generated = self._write(ids, prompt, view)
+        copier = Copier.of(self._model.config, view) if arm.copies else None
+        text, n_generated = self._write(ids, prompt, view if arm.attends else None, copier)
         return Answer(text, len(ids) + n_generated, time.perf_counter() - started)
 
-    def _write(self, ids: list[int], prompt: Prompt, view: MemoryView | None) -> tuple[str, int]:
+    def _write(
+        self, ids: list[int], prompt: Prompt, view: MemoryView | None, copier: Copier | None
+    ) -> tuple[str, int]:
         """The line, and how many tokens were generated for it."""
         decoder = Decoder(self._model)
         decoder.prefill(ids, view, lambda: False)
         # As the tokenizer spells it: a character without bytes of its own has become U+FFFD.
         healed = self._tokenizer.decode(self._tokenizer.encode(prompt.healed))
         owed, decoded, text = healed.encode(), IncrementalDecoder(self._tokenizer), ""
+        context = list(ids)
 
         def choose(logits: Tensor) -> int:
-            return int(torch.argmax(self._healer.constrain(logits, owed) if owed else logits))
+            spelt: list[int] = []
+            if copier is not None:
+                logits, spelt = copier.mix(logits, context), copier.candidates
+            heal = self._healer.constrain
+            return int(torch.argmax(heal(logits, owed, spelt) if owed else logits))
 
         n_tokens = 0
         for token in decoder.steps(ids[-1], view, choose):
             n_tokens += 1
+            context.append(token)
             if token == self._tokenizer.eos_id:
                 break
             owed = owed[len(self._tokenizer.token_bytes(token)) :]
@@ -170,6 +188,8 @@ def make_arms(
             contexts.get(name),
             remember if name == "after-memory" else None,
             marks if name == "after-prompt" else None,
+            attends=name != "copied",
+            copies=name != "attended",
         )
         for name in names
     }

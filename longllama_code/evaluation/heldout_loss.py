@@ -15,6 +15,7 @@ from longllama_code.evaluation.arms import Arm, insert
 from longllama_code.evaluation.lines import Project
 from longllama_code.evaluation.losses import window_ids
 from longllama_code.evaluation.names import Use
+from longllama_code.generation.copying import Copier
 from longllama_code.generation.infill import (
     MAX_CHARS_PER_TOKEN,
     MAX_SUFFIX_TOKENS,
@@ -105,14 +106,18 @@ def losses(loaded: LoadedModel, window: LossWindow, context: list[int], arm: Arm
     ids = insert(loaded.tokenizer, context, window.head) + window.ids
     batch = torch.tensor([ids], device=loaded.model.device)
     memory = arm.memory_for(window.path, window.after)
+    view = None if memory is None else MemoryView(memory, None)
     output = loaded.model(
         batch,
         use_cache=False,
         last_context_length=len(ids),
-        memory=None if memory is None else MemoryView(memory, None),
+        memory=view if arm.attends else None,
         logits_to_keep=len(window.ids) + 1,
     )
     logits = output.logits[0, :-1].float()
+    copier = Copier.of(loaded.model.config, view) if arm.copies else None
+    if copier is not None:
+        logits = copier.mix_window(logits, ids[:-1])
     return cross_entropy(logits, batch[0, len(ids) - len(logits) :], reduction="none").cpu()
 
 

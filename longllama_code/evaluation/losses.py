@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from longllama_code.generation.copying import Copier
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.encoder import path_header
-from longllama_code.model.memory import MemorySource
+from longllama_code.memory.view import MemoryView
 
 
 def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], int]:
@@ -19,10 +20,13 @@ def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], in
 
 @torch.inference_mode()
 def token_losses(
-    loaded: LoadedModel, ids: list[int], n_head: int, memory: MemorySource | None
+    loaded: LoadedModel, ids: list[int], n_head: int, memory: MemoryView | None
 ) -> Tensor:
     """Loss of each token after the head, in nats: float32 (S - head,)."""
     batch = torch.tensor([ids], device=loaded.model.device)
     output = loaded.model(batch, use_cache=False, last_context_length=len(ids), memory=memory)
-    losses = cross_entropy(output.logits[0, :-1].float(), batch[0, 1:], reduction="none")
-    return losses[max(n_head - 1, 0) :]
+    logits = output.logits[0, max(n_head - 1, 0) : -1].float()
+    copier = Copier.of(loaded.model.config, memory)
+    if copier is not None:
+        logits = copier.mix_window(logits, ids[:-1])
+    return cross_entropy(logits, batch[0, len(ids) - len(logits) :], reduction="none")

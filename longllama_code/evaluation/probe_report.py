@@ -11,7 +11,6 @@ import torch
 import transformers
 
 from longllama_code import __version__
-from longllama_code.checkpoint import load_config
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.evaluation.head_capture import by_layer
@@ -26,7 +25,13 @@ SHOWN = 12
 
 
 def memory_fields(result: ProbeResult) -> dict[str, Any]:
-    """The fields of ``config.json`` that the result decides."""
+    """The fields of ``config.json`` that the result decides.
+
+    Raises:
+        ConfigError: no head was accepted.
+    """
+    if not result.accepted:
+        raise ConfigError("no head was worth its memory; nothing is written.")
     chosen = by_layer(result.accepted)
     fields: dict[str, Any] = {
         "mem_layers": list(chosen),
@@ -35,24 +40,6 @@ def memory_fields(result: ProbeResult) -> dict[str, Any]:
     if result.options.top_k is not None:
         fields["mem_top_k"] = result.top_k
     return fields
-
-
-def write_config(folder: Path, fields: dict[str, Any]) -> Path:
-    """Put fields into the ``config.json`` of a checkpoint, at once; the rest of it stays.
-
-    Raises:
-        ConfigError: no head was accepted.
-        CheckpointError: the configuration would contradict itself; the file stays as it was.
-    """
-    path = folder / "config.json"
-    if not fields["mem_layers"]:
-        raise ConfigError(f"no head was worth its memory; {path} stays as it was.")
-    load_config(folder, **fields)
-    written = {**json.loads(path.read_text("utf-8")), **fields}
-    fresh = path.with_suffix(".json.new")
-    fresh.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    fresh.replace(path)
-    return path
 
 
 def write_report(loaded: LoadedModel, result: ProbeResult, folder: Path) -> list[Path]:

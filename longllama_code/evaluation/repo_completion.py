@@ -13,6 +13,7 @@ from longllama_code.evaluation.arms import (
     AFTER_ARMS,
     ARMS,
     DEFAULT_ARMS,
+    PART_ARMS,
     Answer,
     Arm,
     LineCompleter,
@@ -56,6 +57,8 @@ class EvalOptions:
     """Of each repository."""
     window_tokens: int = 384
     memory_tokens: int = 20_000
+    foreign_tokens: int = 20_000
+    """Of other repositories, at least; whole files."""
     prompt_tokens: int = 6000
     arms: tuple[str, ...] = DEFAULT_ARMS
     seed: int = 0
@@ -135,8 +138,8 @@ def evaluate(
         results.sites.append(prepare(loaded, tree, many, options))
         say(f"{tree.name}: {results.sites[-1].n_tokens} tokens in memory")
     for number, site in enumerate(results.sites):
-        other = results.sites[(number + 1) % len(trees)]
-        arms = _arms(loaded, site, other, options)
+        others = results.sites[number + 1 :] + results.sites[:number]
+        arms = _arms(loaded, site, _foreign(others, options.foreign_tokens), options)
         results.lines.extend(_lines(loaded, site, arms, options, say))
         results.windows.extend(_windows(loaded, site, arms, options, say))
     return results
@@ -280,18 +283,33 @@ def _windows(
                 yield window_row(loaded, site.name, window, name, arm, options.prompt_tokens)
 
 
-def _arms(loaded: LoadedModel, site: Site, other: Site, options: EvalOptions) -> dict[str, Arm]:
-    """The arms of one repository; ``other`` is the one that is foreign to it."""
-    trees = {
-        "own": [site.files],
-        "foreign": [other.files],
-        "both": [site.files, other.files],
-        "after-prompt": [site.files],
-    }
+def _foreign(others: Sequence[Site], n_tokens: int) -> list[list[EncodedFile]]:
+    """Files of other repositories, one repository after the other, until they are enough."""
+    trees: list[list[EncodedFile]] = []
+    for site in others:
+        trees.append([])
+        for file in site.files:
+            if n_tokens <= 0:
+                return trees
+            trees[-1].append(file)
+            n_tokens -= file.n_tokens
+    return trees
+
+
+def _arms(
+    loaded: LoadedModel, site: Site, foreign: list[list[EncodedFile]], options: EvalOptions
+) -> dict[str, Arm]:
+    """The arms of one repository; ``foreign`` are files of others."""
+    own = memory_of(loaded, site.files)
+    memories: dict[str, RepositoryMemory] = dict.fromkeys(("own", *PART_ARMS, "after-prompt"), own)
+    if "foreign" in options.arms:
+        memories["foreign"] = memory_of(loaded, *foreign)
+    if "both" in options.arms:
+        memories["both"] = memory_of(loaded, site.files, *foreign)
     return make_arms(
         options.arms,
         loaded.tokenizer,
-        {name: memory_of(loaded, *trees[name]) for name in options.arms if name in trees},
+        memories,
         site.remembered,
         site.project,
         _remember(loaded, site, options),

@@ -23,6 +23,9 @@ from longllama_code.generation.models import LoadedModel
 BASE = "local"
 """The arm that the others are compared with."""
 MORE_BASES: Mapping[str, tuple[str, ...]] = {
+    "both": ("own",),
+    "attended": ("own",),
+    "copied": ("own",),
     "after-memory": ("own",),
     "after-prompt": ("own", "after-memory"),
 }

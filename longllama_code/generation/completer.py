@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import Cancelled
+from longllama_code.generation.copying import Copier
 from longllama_code.generation.decode import Decoder, ShouldStop
 from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks
@@ -34,6 +35,7 @@ class Completer:
     ) -> None:
         self._tokenizer = tokenizer
         self._memory = memory
+        self._config = model.config
         self._decoder = Decoder(model)
         self._healer = TokenHealer(tokenizer)
         self._window = model.config.window
@@ -60,7 +62,8 @@ class Completer:
             timings = Timings(1000 * (time.perf_counter() - started), prompt_tokens=len(prompt.ids))
             return CompletionResult("", "deadline", timings, empty_reason="deadline")
         prefilled = time.perf_counter()
-        writer = _Writer(self._tokenizer, self._healer, prompt, request, max_tokens)
+        copier = Copier.of(self._config, view)
+        writer = _Writer(self._tokenizer, self._healer, copier, prompt, request, max_tokens)
         for token in self._decoder.steps(prompt.ids[-1], view, writer.choose):
             if should_stop():
                 raise Cancelled("the request was withdrawn while its answer was written")
@@ -95,11 +98,13 @@ class _Writer:
         self,
         tokenizer: Tokenizer,
         healer: TokenHealer,
+        copier: Copier | None,
         prompt: Prompt,
         request: CompletionRequest,
         max_tokens: int,
     ) -> None:
-        self._tokenizer, self._healer = tokenizer, healer
+        self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
+        self._context = list(prompt.ids)
         self._decoder = IncrementalDecoder(tokenizer)
         self._rule: StopRule = stop_rule(request.prefix, request.suffix, request.multiline)
         self._max_tokens = max_tokens
@@ -117,13 +122,19 @@ class _Writer:
 
     def choose(self, logits: Tensor) -> int:
         """The most likely token; while healed text is owed, of those that agree with it."""
+        if self._copier is not None:
+            logits = self._copier.mix(logits, self._context)
         if self._owed:
-            logits = self._healer.constrain(logits, self._owed)
+            spelt = [] if self._copier is None else self._copier.candidates
+            logits = self._healer.constrain(logits, self._owed, spelt)
         return int(torch.argmax(logits))
 
     def take(self, token: int) -> bool:
         """Append a token; True when the suggestion is complete."""
         self.n_tokens += 1
+        self._context.append(token)
+        if self._copier is not None:
+            self._copier.chose(token)
         if token == self._tokenizer.eos_id:
             self.stop_reason = "end_of_text"
             return True

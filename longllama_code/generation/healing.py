@@ -5,6 +5,7 @@ token is taken back and generation may choose any token that begins with its tex
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from itertools import islice, takewhile
 
 import torch
@@ -17,6 +18,7 @@ class TokenHealer:
     """Finds the tokens that agree with a text; built once for a tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
         pairs = [(tokenizer.token_bytes(token), token) for token in range(tokenizer.vocab_size)]
         self._sorted = sorted(pair for pair in pairs if pair[0])
         self._by_bytes = dict(self._sorted)
@@ -34,6 +36,10 @@ class TokenHealer:
         heads = (remainder[:length] for length in range(1, len(remainder)))
         return begin + [self._by_bytes[head] for head in heads if head in self._by_bytes]
 
+    def _begins(self, remainder: bytes, token: int) -> bool:
+        head = self._tokenizer.token_bytes(token)
+        return bool(head) and remainder.startswith(head)
+
     def _beginning_with(self, remainder: bytes) -> list[int]:
         first = bisect_left(self._sorted, (remainder, -1))
         matching = takewhile(
@@ -41,9 +47,17 @@ class TokenHealer:
         )
         return [token for _, token in matching]
 
-    def constrain(self, logits: Tensor, remainder: bytes) -> Tensor:
-        """Logits (V,) with every token that contradicts the remainder at minus infinity."""
-        allowed = self.allowed(remainder)
+    def constrain(self, logits: Tensor, remainder: bytes, spelt: Sequence[int] = ()) -> Tensor:
+        """Logits (V,) with every token that may not come next at minus infinity.
+
+        Args:
+            logits: the prediction.
+            remainder: what is owed.
+            spelt: tokens that memory spells a text like this one with; those of them that the
+                remainder begins with are allowed as well.
+        """
+        heads = [token for token in spelt if self._begins(remainder, token)]
+        allowed = self.allowed(remainder) + heads
         if not allowed:
             return logits
         constrained = torch.full_like(logits, float("-inf"))

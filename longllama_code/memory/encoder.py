@@ -18,7 +18,7 @@ from longllama_code.model.memory import MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizer import Tokenizer
 
-ENCODER_VERSION = 1
+ENCODER_VERSION = 2
 """Raised whenever the same text would be encoded differently; old segments are then left behind."""
 MIN_SINK_TOKENS = 4
 """Tokens before a segment that are never stored: where a header is shorter, it is repeated."""
@@ -93,7 +93,10 @@ class SegmentEncoder:
         keys, values = (
             torch.cat(part).to(self._mem_dtype).cpu() for part in zip(*pairs, strict=True)
         )
-        return EncodedSegment(self.identity(header, text), keys, values, page_offsets(spans))
+        stored = window[0, n_left_out:].int().cpu()
+        return EncodedSegment(
+            self.identity(header, text), keys, values, stored, page_offsets(spans)
+        )
 
     def _sink(self, header: str) -> Sequence[int]:
         tokenizer = self._tokenizer

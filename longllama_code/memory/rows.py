@@ -1,4 +1,4 @@
-"""The tensors of repository memory: rows of keys and values, one row a token.
+"""The tensors of repository memory: rows of keys, values and token ids, one row a token.
 
 Rows of a segment lie together. A segment that is removed leaves a gap, which is masked until gaps
 make up a tenth of the rows; then the rows move together once.
@@ -7,6 +7,7 @@ make up a tenth of the rows; then the rows move together once.
 import torch
 from torch import Tensor
 
+from longllama_code.memory.ngrams import NgramIndex
 from longllama_code.memory.segment import EncodedSegment
 from longllama_code.model.buffer import GrowingTensor
 
@@ -20,6 +21,7 @@ class MemoryRows:
         self._dtype, self._device = dtype, device
         self._keys = GrowingTensor(dim=-2)
         self._values = GrowingTensor(dim=-2)
+        self._ngrams = NgramIndex()
         self._spans: dict[str, tuple[int, int]] = {}
         self._n_gap_rows = 0
 
@@ -34,7 +36,12 @@ class MemoryRows:
     @property
     def nbytes(self) -> int:
         """Bytes held, gaps and spare capacity included."""
-        return self._keys.nbytes + self._values.nbytes
+        return self._keys.nbytes + self._values.nbytes + self._ngrams.nbytes
+
+    @property
+    def ngrams(self) -> NgramIndex:
+        """The tokens of the rows, and where sequences of them stand."""
+        return self._ngrams
 
     @property
     def n_tokens(self) -> int:
@@ -47,6 +54,7 @@ class MemoryRows:
         start = len(self)
         self._keys.append(segment.keys.to(self._device, self._dtype))
         self._values.append(segment.values.to(self._device, self._dtype))
+        self._ngrams.add(segment.ids)
         self._spans[segment.id] = start, start + segment.n_tokens
 
     def remove(self, segment_id: str) -> None:
@@ -79,9 +87,10 @@ class MemoryRows:
     @torch.no_grad()
     def _close_gaps(self) -> None:
         spans = sorted(self._spans.items(), key=lambda item: item[1])
-        keys, values = self._keys, self._values
+        keys, values, ngrams = self._keys, self._values, self._ngrams
         self.__init__(self._dtype, self._device)
         for segment_id, (start, end) in spans:
             self._spans[segment_id] = len(self), len(self) + end - start
             self._keys.append(keys.view()[:, start:end])
             self._values.append(values.view()[:, start:end])
+            self._ngrams.add(ngrams.ids(start, end))

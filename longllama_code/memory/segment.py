@@ -23,6 +23,8 @@ class EncodedSegment:
     """(memory heads, n, D), rotated as if first, in ``mem_dtype``."""
     values: Tensor
     """(memory heads, n, D), in ``mem_dtype``."""
+    ids: Tensor
+    """int32 (n,): its tokens."""
     page_offsets: Tensor
     """int32 (pages + 1,): where each page begins in the segment's text; the last is its end."""
 

@@ -85,6 +85,7 @@ class SegmentStore:
         tensors = {
             "keys": segment.keys,
             "values": segment.values,
+            "ids": segment.ids,
             "page_offsets": segment.page_offsets,
         }
         data = safetensors.torch.save({name: part.contiguous() for name, part in tensors.items()})

@@ -1,11 +1,13 @@
 """What one completion sees of repository memory, and which lines its attention fell on."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from longllama_code.memory.ngrams import Match
 from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
 from longllama_code.memory.segment import PAGE_TOKENS
 from longllama_code.memory.segmenter import line_at
@@ -36,6 +38,7 @@ class MemoryView:
         pages = _repeated_pages(memory, local)
         visible = memory.rows.visible([_rows(memory, *page) for page in pages])
         self._visible = None if visible is None else visible[None, None, None, :]
+        self._visible_rows = None if visible is None else visible.cpu()
         self.fingerprint = memory.state, tuple((segment.id, page) for segment, page in pages)
         self.records_mass = False
         self._mass = torch.zeros(len(memory.rows), device=memory.rows.device)
@@ -48,8 +51,16 @@ class MemoryView:
         mass = self._mass if self.records_mass else None
         return MemoryOffer(keys[None], values[None], self._visible, mass)
 
+    def match(self, context: Sequence[int]) -> Match | None:
+        """The longest match of a context's end, and what followed it in what is seen."""
+        return self._memory.rows.ngrams.match(context, self._visible_rows)
+
+    def credit(self, rows: Tensor, mass: float) -> None:
+        """Count rows that a token was copied from, (n,), as if attention had fallen on them."""
+        self._mass[rows.to(self._mass.device)] += mass / len(rows)
+
     def sources(self, n_most: int) -> list[Source]:
-        """The pages that received most attention while ``records_mass`` was set, most first."""
+        """The pages that most was drawn from while ``records_mass`` was set, most first."""
         total = float(self._mass.sum())
         if not total:
             return []

@@ -10,7 +10,6 @@ from longllama_code.evaluation import arms as arms_module
 from longllama_code.evaluation.arms import (
     AFTER_ARMS,
     ARMS,
-    DEFAULT_ARMS,
     MAX_LINE_TOKENS,
     Arm,
     LineCompleter,
@@ -151,7 +150,7 @@ def test_an_arm_is_shown_the_text_after_the_line_in_one_way(
     arms = make_arms(
         ARMS, tiny.tokenizer, memories, TEXTS, project_of(TEXTS), remember=remember, marks=MARKS
     )
-    assert list(arms) == [*DEFAULT_ARMS, *AFTER_ARMS]
+    assert list(arms) == list(ARMS)
     completer = LineCompleter(tiny, 0)
     tokens: dict[str, int] = {}
     for name in ("local", "own", *AFTER_ARMS):
@@ -166,6 +165,22 @@ def test_an_arm_is_shown_the_text_after_the_line_in_one_way(
             assert difference == 0
     assert asked == [(PATH, AFTER), (PATH, "")]
     assert tokens["after-memory"] == tokens["own"]
+
+
+def test_memory_is_read_by_attention_by_copying_or_by_both(
+    tiny: LoadedModel, copying: LoadedModel
+) -> None:
+    memory = memory_of(copying, encode_files(copying, {"a.py": "LANTERN_LIMIT = 7\n" * 3}))
+    memories = dict.fromkeys(("own", "attended", "copied"), memory)
+    # The arms are the same whatever the model does with them.
+    arms = make_arms(ARMS, tiny.tokenizer, memories, TEXTS, project_of(TEXTS))
+
+    def text(loaded: LoadedModel, name: str) -> str:
+        return LineCompleter(loaded, 0).complete(arms[name], "b.py", "x = LANT", ()).text
+
+    assert text(copying, "own") == text(copying, "copied") == "ERN_LIMIT = 7"
+    assert text(copying, "attended") == text(tiny, "own") != text(tiny, "local")
+    assert text(copying, "local") == text(tiny, "local") == text(tiny, "copied")
 
 
 def test_what_is_encoded_for_a_cursor_costs_no_time(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from longllama_code.checkpoint import load_config
+from longllama_code.checkpoint import load_config, write_config
 from longllama_code.commands import probe as command
 from longllama_code.errors import ConfigError
 from longllama_code.evaluation import plots
@@ -28,7 +28,7 @@ from longllama_code.evaluation.losses import token_losses, window_ids
 from longllama_code.evaluation.memories import encode_files, memory_of
 from longllama_code.evaluation.probe import ProbeOptions, ProbeResult, probe
 from longllama_code.evaluation.probe_data import Sizes
-from longllama_code.evaluation.probe_report import memory_fields, write_config, write_report
+from longllama_code.evaluation.probe_report import memory_fields, write_report
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.modeling import LongLlamaForCausalLM

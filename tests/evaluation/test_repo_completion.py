@@ -28,6 +28,7 @@ from longllama_code.evaluation.names import Use
 from longllama_code.evaluation.repo_completion import (
     MAX_AFTER_TOKENS,
     EvalOptions,
+    _foreign,
     after_line,
     check,
     complete_lines,
@@ -162,6 +163,28 @@ def test_losses_are_those_of_a_window_as_a_completion_would_see_it(tiny: LoadedM
     assert (row.tokens, row.project_tokens) == (40, int(mask.sum()))
     assert row.loss == pytest.approx(float(own.sum()))
     assert row.project_loss == pytest.approx(float(own[mask].sum()))
+
+
+def test_a_loss_is_of_memory_as_its_arm_reads_it(tiny: LoadedModel, copying: LoadedModel) -> None:
+    memory = memory_of(copying, encode_files(copying, DEFINED))
+    (window,) = loss_windows(copying, {"b.py": TEXT}, PROJECT, 1, 40, random.Random(1))
+    attended = losses(copying, window, [], Arm(memory, copies=False))
+    torch.testing.assert_close(attended, losses(tiny, window, [], Arm(memory)))
+    copied = losses(copying, window, [], Arm(memory, attends=False))
+    torch.testing.assert_close(copied, losses(copying, window, [], Arm()), atol=40, rtol=0)
+    at = bytes(window.ids).index(b"tide_gauge") + 5
+    assert float(copied[at]) < 0.1 < float(losses(copying, window, [], Arm())[at])
+
+
+def test_foreign_memory_is_of_as_many_repositories_as_it_takes(tiny: LoadedModel) -> None:
+    trees = [SourceTree(name, TREE.texts) for name in "abcd"]
+    many = [prepare(tiny, tree, frozenset(), OPTIONS) for tree in trees]
+    sizes = {
+        wanted: [sum(file.n_tokens for file in files) for files in _foreign(many, wanted)]
+        for wanted in (0, 1, many[0].n_tokens + 1, 10**9)
+    }
+    assert [sum(sizes[0]), len(sizes[1]), len(sizes[many[0].n_tokens + 1])] == [0, 1, 2]
+    assert sizes[10**9] == [site.n_tokens for site in many]
 
 
 def test_a_context_is_no_part_of_the_loss(tiny: LoadedModel) -> None:

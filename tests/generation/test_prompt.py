@@ -137,6 +137,15 @@ def test_constrained_logits(fast: FastTokenizer, healer: TokenHealer) -> None:
 
 
 @pytest.mark.mini
+def test_what_memory_spells_otherwise_is_allowed(fast: FastTokenizer, healer: TokenHealer) -> None:
+    letter, other = (fast.encode(text)[0] for text in ("P", "Q"))
+    logits = torch.zeros(fast.vocab_size)
+    assert healer.constrain(logits, b"PI")[letter] == float("-inf")
+    spelt = healer.constrain(logits, b"PI", [letter, other])
+    assert spelt[letter] == 0
+    assert spelt[other] == float("-inf")
+
+
 def test_a_word_in_the_middle_is_healed(fast: FastTokenizer, healer: TokenHealer) -> None:
     """` sel` is a token, taken back; ` self` is one more that generation may choose instead."""
     prompt = build_prompt("a.py", "def f(self):\n    return sel", fast, 400)

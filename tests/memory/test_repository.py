@@ -83,6 +83,17 @@ class Machine(RuleBasedStateMachine):
         assert sorted(visible_rows(self.memory)) == sorted(n for n in union for _ in range(n))
 
     @invariant()
+    def what_is_held_is_found_by_its_tokens(self) -> None:
+        union = {number for numbers in self.held.values() for number in numbers}
+        view = MemoryView(self.memory, None)
+        for number in range(2, 13):
+            match = view.match([number])
+            assert (match is not None) == (number in union)
+            if match is not None:
+                assert match.followers.tolist() == [number] * (number - 1)
+                assert match.length == 1
+
+    @invariant()
     def gaps_are_few(self) -> None:
         assert len(self.memory.rows) <= self.memory.rows.n_tokens / 0.9
 
@@ -98,7 +109,8 @@ def numbered(number: int) -> EncodedSegment:
     """As many rows as the number, each of that value."""
     rows = torch.full((N_HEADS, number, CONFIG.head_dim), float(number))
     offsets = torch.arange(0, number + PAGE_TOKENS, PAGE_TOKENS).int()
-    return EncodedSegment(f"{number:032x}", rows, -rows, offsets)
+    ids = torch.full((number,), number).int()
+    return EncodedSegment(f"{number:032x}", rows, -rows, ids, offsets)
 
 
 def visible_rows(memory: RepositoryMemory) -> Iterator[float]:

@@ -22,11 +22,12 @@ N_PROCESSES, N_SEGMENTS = 3, 12
 def segment(number: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> EncodedSegment:
     generator = torch.Generator().manual_seed(1000 * seed + number)
     keys, values = torch.randn(2, 3, 20, 8, generator=generator).to(dtype)
-    return EncodedSegment(f"{number:032x}", keys, values, torch.tensor([0, 16, 40]).int())
+    ids = torch.arange(number, number + 20).int()
+    return EncodedSegment(f"{number:032x}", keys, values, ids, torch.tensor([0, 16, 40]).int())
 
 
 def same(one: EncodedSegment | None, other: EncodedSegment) -> bool:
-    parts = ("keys", "values", "page_offsets")
+    parts = ("keys", "values", "ids", "page_offsets")
     return (
         one is not None
         and one.id == other.id
@@ -66,7 +67,8 @@ def test_what_was_not_put_is_not_there(store: SegmentStore) -> None:
 def test_rows_of_a_larger_tensor_are_stored_alone(store: SegmentStore, tmp_path: Path) -> None:
     large = torch.randn(3, 100_000, 8)
     part = large[:, 10:30]
-    store.put(EncodedSegment(segment(1).id, part, part, torch.tensor([0, 9]).int()))
+    ids, offsets = torch.arange(20).int(), torch.tensor([0, 9]).int()
+    store.put(EncodedSegment(segment(1).id, part, part, ids, offsets))
     assert store.get(segment(1).id).keys.equal(part)
     assert file_of(tmp_path, 1).stat().st_size < 10_000
 
@@ -187,7 +189,8 @@ from longllama_code.memory.store import SegmentStore
 store = SegmentStore(Path(sys.argv[1]))
 for number in count():
     rows = torch.full((3, 20, 8), float(number))
-    store.put(EncodedSegment(f"{number:032x}", rows, rows.clone(), torch.tensor([0, 9]).int()))
+    ids, offsets = torch.arange(20).int(), torch.tensor([0, 9]).int()
+    store.put(EncodedSegment(f"{number:032x}", rows, rows.clone(), ids, offsets))
     print(number, flush=True)
 """
 

@@ -1,0 +1,83 @@
+"""``longllama copying``: fit the gate that decides how far to copy from memory."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longllama_code.catalog import model_dir
+from longllama_code.checkpoint import load_config, write_config
+from longllama_code.commands.evaluation_trees import check_counts, say
+from longllama_code.errors import ConfigError
+
+if TYPE_CHECKING:
+    from longllama_code.training.sources import SourceTree
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "copying", help="fit how far to copy what follows the same tokens in memory"
+    )
+    command.add_argument("--model", default="mini", help="its name or folder (%(default)s)")
+    command.add_argument(
+        "--repo", type=Path, action="append", default=[], metavar="PATH", help="a source tree"
+    )
+    command.add_argument(
+        "--packages",
+        type=int,
+        default=0,
+        metavar="N",
+        help="packages to fetch as well: the last of those that training may use",
+    )
+    command.add_argument("--windows", type=int, default=4, help="of each tree (%(default)s)")
+    command.add_argument("--window-tokens", type=int, default=384, metavar="N")
+    command.add_argument("--memory-tokens", type=int, default=20_000, metavar="N")
+    command.add_argument("--write", action="store_true", help="change the model's config.json")
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; the exit code."""
+    check_counts(options, "windows", "window_tokens", "memory_tokens")
+    if options.model != "tiny":
+        load_config(model_dir(options.model))
+    elif options.write:
+        raise ConfigError("tiny has no config.json to write to; leave out --write.")
+    from longllama_code.evaluation.copy_fit import CopyFitOptions, fit_copying
+    from longllama_code.generation.models import load
+
+    asked = CopyFitOptions(
+        options.windows, options.window_tokens, options.memory_tokens, options.seed
+    )
+    trees = _trees(options)
+    found = fit_copying(load(options.model), trees, asked, say)
+    fields = {"copy_gate": [round(weight, 4) for weight in found.weights]}
+    print(json.dumps(fields))
+    print(f"own memory: {found.own:+.4f} nats/token, another repository's: {found.foreign:+.4f}")
+    if options.write:
+        print(write_config(model_dir(options.model), fields))
+    return 0
+
+
+def _trees(options: argparse.Namespace) -> list[SourceTree]:
+    """The source trees asked for.
+
+    Raises:
+        ConfigError: a path is no folder, or the number of packages is below 0.
+        DownloadError: a package could not be fetched.
+    """
+    from longllama_code.training.packages import fetch, load_packages
+    from longllama_code.training.sources import read_tree
+
+    if options.packages < 0:
+        raise ConfigError(f"--packages is {options.packages}; give 0 or more.")
+    for path in options.repo:
+        if not path.is_dir():
+            raise ConfigError(f"--repo {path} is no folder; name the root of a source tree.")
+    packages = load_packages("training")
+    chosen = packages[max(0, len(packages) - options.packages) :]
+    return [read_tree(path) for path in options.repo] + [fetch(package) for package in chosen]
