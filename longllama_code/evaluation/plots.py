@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from longllama_code.errors import ConfigError
+from longllama_code.evaluation.bootstrap import Interval
 
 MAX_ANNOTATED_CELLS = 150
 """Above as many cells, figures in them could not be read."""
@@ -97,6 +98,48 @@ def curves(
         if log_x:
             axes.set_xscale("log")
         axes.grid(visible=True, alpha=0.3)
+        if series:
+            axes.legend()
+
+    return _write(draw, (6.4, 4.2), (title, x_label, y_label), stem)
+
+
+def bars(
+    series: Mapping[str, Mapping[str, Interval]],
+    title: str,
+    x_label: str,
+    y_label: str,
+    stem: Path,
+) -> list[Path]:
+    """Write groups of bars with their intervals as ``stem.png`` and ``stem.svg``.
+
+    Args:
+        series: name in the legend → label on the x axis → value; a label may be missing in some.
+        title: what stands above.
+        x_label: what the labels are.
+        y_label: what the values are, with their unit.
+        stem: the path of both files without their suffix; its folder is created.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    labels = list(dict.fromkeys(label for values in series.values() for label in values))
+    width = 0.8 / max(1, len(series))
+
+    def draw(_: Any, axes: Any) -> None:
+        for number, (name, values) in enumerate(series.items()):
+            shown = [label for label in labels if label in values]
+            places = [labels.index(label) - 0.4 + width * (number + 0.5) for label in shown]
+            found = [values[label] for label in shown]
+            means = [one.mean for one in found]
+            reach = [
+                [0.0 if one.low is None else one.mean - one.low for one in found],
+                [0.0 if one.high is None else one.high - one.mean for one in found],
+            ]
+            axes.bar(places, means, width, yerr=reach, capsize=3, label=name)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_xticks(range(len(labels)), labels)
+        axes.grid(visible=True, axis="y", alpha=0.3)
         if series:
             axes.legend()
 

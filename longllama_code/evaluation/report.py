@@ -16,7 +16,7 @@ from longllama_code.evaluation.bootstrap import N_RESAMPLES, Interval, Share, in
 from longllama_code.evaluation.heldout_loss import WindowRow
 from longllama_code.evaluation.lines import LINE_CLASSES
 from longllama_code.evaluation.metrics import METRICS
-from longllama_code.evaluation.plots import curves, heat_map
+from longllama_code.evaluation.plots import bars, heat_map
 from longllama_code.evaluation.repo_completion import LineRow, Results
 from longllama_code.generation.models import LoadedModel
 
@@ -169,7 +169,7 @@ def write(
     paths[1].write_text(as_markdown(report), "utf-8")
     paths += _plot_lines(report["figures"], folder / "lines")
     if results.windows:
-        paths += _plot_windows(results.windows, folder / "loss")
+        paths += _plot_losses(figures(results, options["seed"]), folder / "loss")
     return paths
 
 
@@ -287,16 +287,13 @@ def _plot_lines(found: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:
     return heat_map(values, kinds, arms, *labels, stem)
 
 
-def _plot_windows(rows: Sequence[WindowRow], stem: Path) -> list[Path]:
-    """Each arm's loss less the local one, windows in the order of their local loss."""
-    local = {_key(row): row.loss / row.tokens for row in rows if row.arm == BASE and row.tokens}
-    series: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        if row.arm != BASE and _key(row) in local:
-            before = local[_key(row)]
-            series.setdefault(row.arm, []).append((before, row.loss / row.tokens - before))
-    ordered = {arm: sorted(points) for arm, points in series.items()}
-    return curves(ordered, "Held-out loss", "local, nats/token", "Δ nats/token", stem)
+def _plot_losses(found: Sequence[Figure], stem: Path) -> list[Path]:
+    """What each arm changes in the loss, over all tokens and over names of the project."""
+    series: dict[str, dict[str, Interval]] = {}
+    for figure in found:
+        if figure.measure == "loss" and figure.difference is not None:
+            series.setdefault(figure.kind, {})[figure.arm] = figure.difference
+    return bars(series, "Held-out loss against local context only", "arm", "nats/token", stem)
 
 
 def _version(name: str) -> str | None:

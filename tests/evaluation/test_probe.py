@@ -16,6 +16,7 @@ from longllama_code.checkpoint import load_config, write_config
 from longllama_code.commands import probe as command
 from longllama_code.errors import ConfigError
 from longllama_code.evaluation import plots
+from longllama_code.evaluation.bootstrap import Interval
 from longllama_code.evaluation.head_capture import (
     Window,
     capture,
@@ -296,7 +297,11 @@ def test_figures(tmp_path: Path) -> None:
         plots.heat_map(cells, [0, 1], ["x", "y"], "T", "X", "Y", "nats", stem)
     line = plots.curves({"s": [(1, 2), (10, 3)]}, "T", "X", "Y", tmp_path / "line", log_x=True)
     assert line == [tmp_path / "line.png", tmp_path / "line.svg"]
-    for stem in (tmp_path / "a" / "map", tmp_path / "line"):
+    known, unsure = Interval(-0.2, -0.3, -0.1, 9), Interval(0.1, None, None, 1)
+    plots.bars({"a": {"x": known, "y": unsure}, "b": {"y": known}}, "T", "X", "Y", tmp_path / "bar")
+    text = (tmp_path / "bar.svg").read_text("utf-8")
+    assert all(f">{label}</text>" in text for label in "abxyTXY")
+    for stem in (tmp_path / "a" / "map", tmp_path / "line", tmp_path / "bar"):
         assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
         assert ElementTree.parse(stem.with_suffix(".svg")).getroot().tag.endswith("svg")
     drawn = [(tmp_path / name / "map.svg").read_bytes() for name in "ab"]
