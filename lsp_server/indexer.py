@@ -1,4 +1,4 @@
-"""Brings the workspace into memory, one file at a time: open files first, changed ones next.
+"""Brings the workspace into memory, one file at a time: open files, changed ones, those near them.
 
 One task on the event loop does one step after the other: look at what changed on disk, forget what
 is gone, remember the most urgent file. So no two steps can be at odds with each other, and what is
@@ -11,7 +11,7 @@ import itertools
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from typing import Protocol
 from longllama_code.protocol import RememberResult
 from lsp_server.completion import model_text
 from lsp_server.engine_client import EngineGone
+from lsp_server.nearness import Nearness, Rank
 from lsp_server.settings import Memory
 from lsp_server.tracked import FileQueue, FileState, TrackedFile, TrackedFiles, Urgency
 from lsp_server.workspace import Entry, Exclusion, Limits, SourceError, Workspace, read_source
@@ -59,6 +60,7 @@ class Indexer:
         self,
         engine: Rememberer,
         workspace: Workspace,
+        open_paths: Callable[[], Collection[Path]],
         open_text: Callable[[Path], str | None],
         memory: Memory,
         on_change: Callable[[], None],
@@ -67,7 +69,7 @@ class Indexer:
         self.paused = False
         self._engine = engine
         self._workspace = workspace
-        self._open_text = open_text
+        self._open_paths, self._open_text = open_paths, open_text
         self._max_tokens = memory.max_tokens
         self._limits = Limits(max_file_bytes=memory.max_file_bytes)
         self._rules_names = (".gitignore", memory.ignore_file)
@@ -79,6 +81,7 @@ class Indexer:
         self._touches = itertools.count(1)
         self._touched: dict[Path, int] = {}  # a file's last change; greater is later
         self._queue = FileQueue()
+        self._nearness = Nearness({})
         self._crashes: Counter[Path] = Counter()
         self._in_step = False
         self._wake = asyncio.Event()
@@ -207,7 +210,12 @@ class Indexer:
             self._consider(entry, paths.get(entry.path, Urgency.REST))
             if number % _ENTRIES_AT_A_TIME == 0:
                 await asyncio.sleep(0)
-        if self.files.totals().tokens < n_tokens:
+        has_moved = self._nearness.open != frozenset(self._open_paths())
+        if has_moved or is_whole:
+            await self._arrange()
+        if has_moved:
+            self._swap()
+        elif self.files.totals().tokens < n_tokens:
             self._queue_refused()
 
     def _judge(self, paths: Iterable[Path], is_whole: bool) -> tuple[dict[Path, Entry], bool]:
@@ -294,7 +302,7 @@ class Indexer:
         return self._max_tokens - self.files.totals().tokens
 
     def _make_room(self, newest: Path) -> None:
-        """Leave out what changed longest ago, if ever, but neither open files nor the newest."""
+        """Leave out what changed longest ago, if ever, and what is far; neither open nor newest."""
         if self._room() >= 0:
             return
         closed = [
@@ -304,7 +312,7 @@ class Indexer:
             and file.path != newest
             and self._open_text(file.path) is None
         ]
-        for file in sorted(closed, key=lambda file: self._touched.get(file.path, 0)):
+        for file in sorted(closed, key=self._worth, reverse=True):
             self._leave_out(file, BUDGET)
             if self._room() >= 0:
                 return
@@ -315,11 +323,46 @@ class Indexer:
         Not after `_make_room`, or else files would push one another out without end.
         """
         room = self._room()
-        for file in self.files:
+        for file in sorted(self.files, key=self._worth):
             n_tokens = _guessed_tokens(file)
             if file.reason == BUDGET and n_tokens <= room:
                 self._enqueue(replace(file, state=FileState.WAITING, reason=None), Urgency.REST)
                 room -= n_tokens
+
+    async def _arrange(self) -> None:
+        """Order what waits by its nearness to the open files, as they are now."""
+        texts = {path: self._open_text(path) or "" for path in self._open_paths()}
+        paths = [file.path for file in self.files]
+        self._nearness = await asyncio.to_thread(_nearness, texts, paths)
+        self._queue.arrange(self._nearness.rank)
+
+    def _swap(self) -> None:
+        """The open files are others now: leave out what is far for what is near and was left out.
+
+        Both are known by their tokens or a guess of them; what the store has is not encoded again.
+        """
+        wanted: list[TrackedFile] = []
+        unwanted: list[TrackedFile] = []
+        room = self._max_tokens
+        for file in sorted(self.files, key=self._worth):
+            if file.state is FileState.IN_MEMORY or file.reason == BUDGET:
+                n_tokens = file.n_tokens or _guessed_tokens(file)
+                fits = n_tokens <= room
+                room -= n_tokens if fits else 0
+                (wanted if fits else unwanted).append(file)
+            elif file.state is FileState.WAITING:
+                room -= file.n_tokens or _guessed_tokens(file)
+        for file in unwanted:
+            if file.state is FileState.IN_MEMORY and self._open_text(file.path) is None:
+                self._leave_out(file, BUDGET)
+        for file in wanted:
+            if file.reason == BUDGET:
+                self._enqueue(replace(file, state=FileState.WAITING, reason=None), Urgency.REST)
+
+    def _worth(self, file: TrackedFile) -> tuple[bool, int, Rank]:
+        """Order of what may stay in memory: open, changed lately, near."""
+        is_closed = self._open_text(file.path) is None
+        return is_closed, -self._touched.get(file.path, 0), self._nearness.rank(file.path)
 
     # Asking the engine.
 
@@ -370,6 +413,14 @@ class Indexer:
             self._leave_out(file, CRASHES_ENGINE)
         else:
             self._queue.put(file.path, urgency)
+
+
+def _nearness(texts: Mapping[Path, str], paths: Iterable[Path]) -> Nearness:
+    """Of the open files; ranks paths at once, on a thread, as each is kept."""
+    nearness = Nearness(texts)
+    for path in paths:
+        nearness.rank(path)
+    return nearness
 
 
 def _guessed_tokens(file: TrackedFile) -> int:

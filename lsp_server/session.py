@@ -161,7 +161,12 @@ class Session:
         self._workspace = Workspace(roots, rules=self._rules, limits=limits)
         self.engine = EngineClient(options, self._engine_state)
         self.indexer = Indexer(
-            self.engine, self._workspace, self._open_text, settings.memory, self._announce
+            self.engine,
+            self._workspace,
+            lambda: self._paths.values(),
+            self._open_text,
+            settings.memory,
+            self._announce,
         )
         await self.engine.start()
         loop = asyncio.get_running_loop()

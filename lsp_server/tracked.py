@@ -1,13 +1,14 @@
 """What is known of every file: waiting, in memory, or left out and why. And who comes next."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Literal
 
 from longllama_code.protocol import RememberResult
+from lsp_server.nearness import Rank
 
 Kind = Literal["Normal", "Warning", "Error", "Inactive"]
 Phase = Literal["loading", "indexing", "ready", "paused", "off", "failed"]
@@ -154,6 +155,11 @@ class FileQueue:
         if path not in self._lines[urgency]:
             self.discard(path)
             self._lines[urgency][path] = None
+
+    def arrange(self, rank: Callable[[Path], Rank]) -> None:
+        """Bring the least urgent into an order; equals stay as they are."""
+        line = self._lines[Urgency.REST]
+        self._lines[Urgency.REST] = dict.fromkeys(sorted(line, key=rank))
 
     def discard(self, path: Path) -> None:
         """Take a path out, wherever it waits."""

@@ -53,7 +53,12 @@ class Bench:
         self.workspace = Workspace(roots or [self.root])
         self._tell_of_scans()
         self.indexer = Indexer(
-            self.engine, self.workspace, self.open.get, settings.memory, self.changed.set
+            self.engine,
+            self.workspace,
+            self.open.keys,
+            self.open.get,
+            settings.memory,
+            self.changed.set,
         )
         self.indexer.start()
 

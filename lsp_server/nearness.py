@@ -1,0 +1,105 @@
+"""How near a file is to the open ones: what they import comes first, then folder by folder."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+MAX_CHARS = 100_000
+"""Of an open file, as much is searched for imports; they stand at its begin."""
+_IMPORT = re.compile(
+    r"""^[ \t]*(?:export\b.*?\bfrom|import|from|use|using|include|require(?:_relative)?|mod|@import
+        |\#[ \t]*(?:include|import)|package)\b(?P<line>[^\n]*)
+      | \b(?:require|import|from)[ \t]*\(?[ \t]*["'](?P<quoted>[^"'\n]+)["']
+      | ^[ \t]*"(?P<go>[\w./-]+)"[ \t]*$""",
+    re.MULTILINE | re.VERBOSE,
+)
+_NAME = re.compile(r"[\w@-]+(?:(?:::|[./\\])+[\w@-]+)*")
+_SEPARATORS = re.compile(r"::|[./\\]+")
+_SLASHES = re.compile(r"[/\\]+")
+_OF_THEIR_FOLDER = frozenset({"__init__", "index", "mod", "lib", "main"})
+"""Files that are imported by the name of their folder."""
+_SUFFIXES = frozenset(
+    ("h", "hpp", "hh", "c", "cc", "cpp", "js", "jsx", "ts", "tsx", "mjs", "cjs", "vue", "css", "rb")
+)
+"""What an import may end in that is no part of the name."""
+MAX_PARTS = 3
+"""Of an import, as many parts at its end must be those of a file's path, where it has as many."""
+
+
+Rank = tuple[bool, int]
+"""Lower is nearer."""
+
+
+class Nearness:
+    """Ranks files by the documents that were open when it was made.
+
+    Args:
+        texts: path → text of every open document.
+    """
+
+    def __init__(self, texts: Mapping[Path, str]) -> None:
+        self.open = frozenset(texts)
+        self._folders = [path.parent.parts for path in texts]
+        self._imported: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+        for text in texts.values():
+            for parts in imports(text):
+                self._imported[parts[-1]].add(parts)
+        self._ranks: dict[Path, Rank] = {}
+
+    def rank(self, path: Path) -> Rank:
+        """What is imported comes first, then what is fewer steps from folder to folder."""
+        known = self._ranks.get(path)
+        if known is None:
+            steps = [_steps(path.parent.parts, folder) for folder in self._folders]
+            known = self._ranks[path] = not self._is_imported(path), min(steps, default=0)
+        return known
+
+    def _is_imported(self, path: Path) -> bool:
+        parts = (*path.parent.parts, path.name.partition(".")[0])
+        if path.suffix == ".go":  # a package is a folder, behind the name of its module
+            parts = parts[:-1]
+            return any(parts[-2:] == name[-2:] for name in self._imported.get(parts[-1], ()))
+        if parts[-1] in _OF_THEIR_FOLDER:
+            parts = parts[:-1]
+        return any(parts[-len(name) :] == name for name in self._imported.get(parts[-1], ()))
+
+
+def imports(text: str) -> set[tuple[str, ...]]:
+    """The ends of the paths that a text may import, in any language that names them.
+
+    Of ``from a.b import c``, ``a/b`` and ``a/b/c``: the last may be a name inside the file.
+    """
+    found: set[tuple[str, ...]] = set()
+    for match in _IMPORT.finditer(text[:MAX_CHARS]):
+        line = match["line"] or ""
+        names = [_parts(name) for name in _NAME.findall(match["quoted"] or match["go"] or line)]
+        names = [parts for parts in names if parts]
+        if match[0].lstrip().startswith("from") and len(names) > 2:  # Python: a module, then names
+            module, *members = [parts for parts in names if parts != ("import",)]
+            names = [module, *([*module, *member] for member in members)]
+        for parts in names:
+            tail = tuple(parts[-MAX_PARTS:])
+            found.add(tail)
+            if len(parts) > 1:
+                found.add(tuple(parts[-MAX_PARTS - 1 : -1]))
+    return found
+
+
+def _parts(name: str) -> Sequence[str]:
+    separators = _SLASHES if "/" in name else _SEPARATORS
+    parts = [part for part in separators.split(name) if part.strip(".")]
+    if parts:
+        stem, _, suffix = parts[-1].rpartition(".")
+        parts[-1] = stem if suffix in _SUFFIXES else parts[-1]
+    return parts
+
+
+def _steps(one: Sequence[str], other: Sequence[str]) -> int:
+    """Steps up and down from one folder to another."""
+    shared = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        shared += 1
+    return len(one) + len(other) - 2 * shared
