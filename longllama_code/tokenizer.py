@@ -39,6 +39,8 @@ class Tokenizer(Protocol):
     """The token that ends a document."""
     vocab_size: int
     """Number of token ids, special ones included."""
+    special_ids: frozenset[int]
+    """Those that stand for no text, begin and end of a document among them."""
 
     @abstractmethod
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
@@ -70,6 +72,7 @@ class ByteTokenizer(Tokenizer):
     bos_id: int | None = 256
     eos_id = 257
     vocab_size = 258
+    special_ids = frozenset((256, 257))
 
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
         """As ``Tokenizer.offsets``."""
@@ -105,7 +108,7 @@ class FastTokenizer(Tokenizer):
         self.eos_id = eos_id
         self.vocab_size = backend.get_vocab_size()
         self._backend = backend
-        self._special = frozenset(added)
+        self.special_ids = frozenset(added)
         vocab = backend.get_vocab()
         self._alphabet = bytes(byte for char, byte in _BYTE_OF.items() if char in vocab)
 
@@ -140,7 +143,7 @@ class FastTokenizer(Tokenizer):
 
     def token_bytes(self, token_id: int) -> bytes:
         """As ``Tokenizer.token_bytes``."""
-        token = None if token_id in self._special else self._backend.id_to_token(token_id)
+        token = None if token_id in self.special_ids else self._backend.id_to_token(token_id)
         return bytes(_BYTE_OF[char] for char in token or "")
 
 

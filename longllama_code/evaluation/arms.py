@@ -29,7 +29,7 @@ from longllama_code.evaluation.names import Definition
 from longllama_code.generation.copying import Copier
 from longllama_code.generation.decode import Decoder
 from longllama_code.generation.healing import TokenHealer
-from longllama_code.generation.infill import InfillMarks
+from longllama_code.generation.infill import InfillMarks, never_written
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompt import Prompt, build_prompt
 from longllama_code.memory.encoder import path_header
@@ -99,6 +99,8 @@ class LineCompleter:
     def __init__(self, loaded: LoadedModel, prompt_tokens: int) -> None:
         self._model, self._tokenizer = loaded.model, loaded.tokenizer
         self._healer = TokenHealer(loaded.tokenizer)
+        marks = InfillMarks.of(loaded.model.config)
+        self._forbidden = never_written(loaded.tokenizer, marks)
         self._max_tokens = min(MAX_LINE_TOKENS, loaded.model.config.window // 4)
         self._room = loaded.model.config.window - self._max_tokens - 1
         self._prompt_tokens = prompt_tokens
@@ -129,7 +131,7 @@ class LineCompleter:
         self, ids: list[int], prompt: Prompt, view: MemoryView | None, copier: Copier | None
     ) -> tuple[str, int]:
         """The line, and how many tokens were generated for it."""
-        decoder = Decoder(self._model)
+        decoder = Decoder(self._model, self._forbidden)
         decoder.prefill(ids, view, lambda: False)
         # As the tokenizer spells it: a character without bytes of its own has become U+FFFD.
         healed = self._tokenizer.decode(self._tokenizer.encode(prompt.healed))

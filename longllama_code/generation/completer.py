@@ -9,7 +9,7 @@ from longllama_code.errors import Cancelled
 from longllama_code.generation.copying import Copier
 from longllama_code.generation.decode import Decoder, ShouldStop
 from longllama_code.generation.healing import TokenHealer
-from longllama_code.generation.infill import InfillMarks
+from longllama_code.generation.infill import InfillMarks, never_written
 from longllama_code.generation.prompt import Prompt, build_prompt
 from longllama_code.generation.stopping import StopRule, stop_rule
 from longllama_code.memory.repository import RepositoryMemory
@@ -36,10 +36,10 @@ class Completer:
         self._tokenizer = tokenizer
         self._memory = memory
         self._config = model.config
-        self._decoder = Decoder(model)
         self._healer = TokenHealer(tokenizer)
         self._window = model.config.window
         self._marks = InfillMarks.of(model.config)
+        self._decoder = Decoder(model, never_written(tokenizer, self._marks))
 
     def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
         """The greedy suggestion at a cursor.

@@ -121,7 +121,7 @@ def features(match: Match, log_probs: Tensor) -> Tensor:
             len(match.tokens),
             expected,
             expected + LEAST_PROBABILITY,
-            -(log_probs.exp() * log_probs).sum(),
+            torch.special.entr(log_probs.exp()).sum(),  # 0 for what is forbidden
             log_probs.max().exp(),
         ]
     )

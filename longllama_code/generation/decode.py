@@ -1,6 +1,6 @@
 """Prefill and greedy decoding over a local cache and a memory source."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import torch
 from torch import Tensor
@@ -17,10 +17,16 @@ ShouldStop = Callable[[], bool]
 
 
 class Decoder:
-    """Runs the model over one sequence, and keeps its keys and values for the next request."""
+    """Runs the model over one sequence, and keeps its keys and values for the next request.
 
-    def __init__(self, model: LongLlamaForCausalLM) -> None:
+    Args:
+        model: the model.
+        forbidden: ids that are never generated.
+    """
+
+    def __init__(self, model: LongLlamaForCausalLM, forbidden: Collection[int] = ()) -> None:
         self._model = model
+        self._forbidden = torch.tensor(sorted(forbidden), device=model.device, dtype=torch.int64)
         self._cache = LongLlamaCache(model.config, spills=False)
         self._ids: list[int] = []
         self._seen: object = None
@@ -54,7 +60,8 @@ class Decoder:
         token = last_id
         while True:
             hidden = self._forward([token], view)
-            token = choose(self._model.lm_head(hidden[0, -1]))
+            logits = self._model.lm_head(hidden[0, -1])
+            token = choose(logits.index_fill(0, self._forbidden, float("-inf")))
             yield token
 
     def _forward(self, ids: list[int], view: MemoryView | None) -> Tensor:

@@ -37,6 +37,12 @@ class InfillMarks:
         return [*begin, self.suffix, *suffix, self.prefix, *header]
 
 
+def never_written(tokenizer: Tokenizer, marks: InfillMarks | None) -> frozenset[int]:
+    """Ids that no suggestion holds: special ones but the end of a document, and the marks."""
+    own = frozenset[int]() if marks is None else frozenset((marks.suffix, marks.prefix))
+    return (tokenizer.special_ids | own) - {tokenizer.eos_id}
+
+
 def first_lines(text: str, tokenizer: Tokenizer, max_tokens: int) -> tuple[list[int], int]:
     """Ids of the first lines of a text, and how many of its code points they stand for.
 

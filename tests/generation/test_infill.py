@@ -191,6 +191,19 @@ def test_the_suggestion_is_what_greedy_decoding_gives(
         assert (found.text.replace("\ufffd", "") == said) == same
 
 
+def test_what_stands_for_no_text_is_never_written(
+    make_engine: MakeEngine, infilling: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the marks nor the begin of a document, however likely."""
+    plain = complete(make_engine(loaded=infilling), prefix="x = ", suffix="\ny = 2\n")
+    raises = torch.zeros(infilling.tokenizer.vocab_size)
+    raises[[0xFE, 0xFF, 256]] = 1e4
+    head = infilling.model.lm_head.forward
+    monkeypatch.setattr(infilling.model.lm_head, "forward", lambda hidden: head(hidden) + raises)
+    loud = complete(make_engine(loaded=infilling), prefix="x = ", suffix="\ny = 2\n")
+    assert loud.text == plain.text != ""
+
+
 def test_a_small_window_is_not_left(infilling: LoadedModel, make_engine: MakeEngine) -> None:
     half = infilling.model.config.window // 2
     result = complete(
