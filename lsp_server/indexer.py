@@ -20,6 +20,7 @@ from longllama_code.protocol import RememberResult
 from lsp_server.completion import model_text
 from lsp_server.engine_client import EngineGone
 from lsp_server.nearness import Nearness, Rank
+from lsp_server.pace import BYTES_PER_TOKEN
 from lsp_server.settings import Memory
 from lsp_server.tracked import FileQueue, FileState, TrackedFile, TrackedFiles, Urgency
 from lsp_server.workspace import Entry, Exclusion, Limits, SourceError, Workspace, read_source
@@ -31,8 +32,6 @@ FAILED = "failed"
 CRASHES_ENGINE = "crashes_engine"
 MAX_CRASHES = 2
 """How often the engine may die over one file before the file is left out."""
-BYTES_PER_TOKEN = 3
-"""How large a file is guessed to be in memory; rather too large than too small."""
 _ENTRIES_AT_A_TIME = 256
 
 

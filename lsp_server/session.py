@@ -33,6 +33,7 @@ from lsp_server.engine_client import (
 )
 from lsp_server.ignore import IgnoreRules
 from lsp_server.indexer import Indexer, Urgency
+from lsp_server.pace import Pace
 from lsp_server.settings import Memory, Model, Problem, Settings, resolve
 from lsp_server.tracked import Kind, Phase, Status, Totals
 from lsp_server.watcher import Watcher
@@ -69,6 +70,7 @@ class Session:
         self.settings = Settings()
         self.engine: EngineClient | None = None
         self.indexer: Indexer | None = None
+        self._pace = Pace()
         self._client = client
         self._overrides = overrides
         self._layers: list[Mapping[str, Any] | None] = [None, None]
@@ -301,7 +303,12 @@ class Session:
         kind, phase, message, busy = self._phase()
         totals = self.indexer.files.totals() if self.indexer else Totals()
         restarts = self.engine.n_restarts if self.engine else 0
-        return Status(kind, phase, message, busy, totals, restarts, self._last_reason)
+        if phase == "indexing":
+            self._pace.note(totals)
+        else:
+            self._pace.rest()
+        pace = self._pace.tokens_per_second, self._pace.seconds_left
+        return Status(kind, phase, message, busy, totals, restarts, self._last_reason, *pace)
 
     async def wait_until_settled(self) -> Status:
         """Wait until memory is up to date, with the last edits, or cannot come to be so."""

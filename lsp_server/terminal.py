@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from lsp_server.pace import as_text
+
 Json = dict[str, Any]
 
 BAR_CHARS = 30
@@ -33,7 +35,10 @@ class Terminal:
         share = files["in_memory"] / total
         filled = round(BAR_CHARS * share)
         bar = "█" * filled + "░" * (BAR_CHARS - filled)
-        line = f"{bar} {files['in_memory']}/{total} files, {files['tokens']:,} tokens in memory"
+        pace = as_text(status.get("tokens_per_second"), status.get("seconds_left"))
+        line = (
+            f"{bar} {files['in_memory']}/{total} files, {files['tokens']:,} tokens in memory{pace}"
+        )
         if self._is_tty:
             print(f"\r{line}\x1b[K", end="", file=self._stream, flush=True)
         elif int(10 * share) != self._tenths:

@@ -56,6 +56,7 @@ class Totals:
     in_memory: int = 0
     waiting: int = 0
     left_out: int = 0
+    waiting_bytes: int = 0
     tokens: int = 0
     segments_encoded: int = 0
     segments_loaded: int = 0
@@ -74,6 +75,10 @@ class Status:
     engine_restarts: int
     last_reason: str | None
     """Why the last request had no suggestion."""
+    tokens_per_second: int | None = None
+    """How fast files come into memory; absent where nothing is under way, or nothing is known."""
+    seconds_left: int | None = None
+    """How long the files that wait will take, about."""
 
 
 class TrackedFiles:
@@ -82,7 +87,7 @@ class TrackedFiles:
     def __init__(self) -> None:
         self._files: dict[Path, TrackedFile] = {}
         self._states: Counter[FileState] = Counter()
-        self._tokens = self._encoded = self._loaded = self._kept = 0
+        self._tokens = self._encoded = self._loaded = self._kept = self._waiting_bytes = 0
 
     def __iter__(self) -> Iterator[TrackedFile]:
         return iter(list(self._files.values()))
@@ -97,6 +102,7 @@ class TrackedFiles:
         self._files[file.path] = file
         self._states[file.state] += 1
         self._tokens += file.n_tokens
+        self._waiting_bytes += _waiting_bytes(file)
 
     def drop(self, path: Path) -> None:
         """Forget a file, which is no longer there."""
@@ -104,6 +110,7 @@ class TrackedFiles:
         if file is not None:
             self._states[file.state] -= 1
             self._tokens -= file.n_tokens
+            self._waiting_bytes -= _waiting_bytes(file)
 
     def below(self, paths: Iterable[Path]) -> list[TrackedFile]:
         """The files of these paths and, where they are folders, the files in them, however deep."""
@@ -131,11 +138,16 @@ class TrackedFiles:
             in_memory=self._states[FileState.IN_MEMORY],
             waiting=self._states[FileState.WAITING],
             left_out=self._states[FileState.LEFT_OUT],
+            waiting_bytes=self._waiting_bytes,
             tokens=self._tokens,
             segments_encoded=self._encoded,
             segments_loaded=self._loaded,
             segments_kept=self._kept,
         )
+
+
+def _waiting_bytes(file: TrackedFile) -> int:
+    return file.size_bytes if file.state is FileState.WAITING else 0
 
 
 class FileQueue:

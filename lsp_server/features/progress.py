@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
+from lsp_server.pace import as_text
 from lsp_server.tracked import Status
 
 if TYPE_CHECKING:
@@ -84,4 +85,5 @@ def _percentage(status: Status) -> int:
 
 def _message(status: Status) -> str:
     total = status.files.in_memory + status.files.waiting
-    return f"{status.files.in_memory}/{total} files, {status.files.tokens:,} tokens"
+    pace = as_text(status.tokens_per_second, status.seconds_left)
+    return f"{status.files.in_memory}/{total} files, {status.files.tokens:,} tokens{pace}"
