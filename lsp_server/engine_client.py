@@ -68,12 +68,15 @@ class EngineOptions:
     model: str = "mini"
     cache_dir: Path | None = None
     persist: bool = True
+    max_store_bytes: int | None = None
     threads: int = 0
 
     def command(self) -> list[str]:
         """The command line."""
         command = [*python_command("lsp_server.engine_process"), "--model", self.model]
         command += ["--threads", str(self.threads)]
+        if self.max_store_bytes is not None:
+            command += ["--max-store-bytes", str(self.max_store_bytes)]
         if self.cache_dir is not None:
             command += ["--cache-dir", str(self.cache_dir)]
         return command if self.persist else [*command, "--no-persist"]

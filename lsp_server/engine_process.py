@@ -45,13 +45,11 @@ Work = Generator[None, None, Any]
 class EngineServer:
     """Turns messages into jobs for the worker."""
 
-    def __init__(
-        self, model: str, cache_dir: Path | None, *, persist: bool, n_threads: int
-    ) -> None:
+    def __init__(self, load: Callable[[], "Engine"]) -> None:
         self._rpc = JsonRPCServer(EngineProtocol, engine_converter)
         self._worker = EngineWorker()
         self._engine: Engine | None = None
-        self._load = functools.partial(_open, model, cache_dir, persist, n_threads)
+        self._load = load
         self._answer(REMEMBER, Priority.BACKGROUND, self._remember)
         self._answer(FORGET, Priority.BACKGROUND, self._forget)
         self._answer(COMPLETE, Priority.TYPING, self._complete)
@@ -118,14 +116,19 @@ class EngineServer:
         return self._engine
 
 
-def _open(model: str, cache_dir: Path | None, persist: bool, n_threads: int) -> "Engine":
+def _open(options: argparse.Namespace) -> "Engine":
     import torch
 
     from longllama_code.generation.engine import Engine
 
-    if n_threads:
-        torch.set_num_threads(n_threads)
-    return Engine.open(model, cache_dir, persist=persist)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return Engine.open(
+        options.model,
+        options.cache_dir,
+        persist=not options.no_persist,
+        max_store_bytes=options.max_store_bytes,
+    )
 
 
 def main() -> None:
@@ -134,16 +137,12 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--cache-dir", type=Path)
     parser.add_argument("--no-persist", action="store_true")
+    parser.add_argument("--max-store-bytes", type=int)
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="engine: %(message)s")
     logging.getLogger("pygls").setLevel(logging.ERROR)  # it logs source code
-    server = EngineServer(
-        options.model,
-        options.cache_dir,
-        persist=not options.no_persist,
-        n_threads=options.threads,
-    )
+    server = EngineServer(functools.partial(_open, options))
     server.run()
     # The worker may be inside a kernel; nothing it holds needs an orderly end.
     os._exit(0)

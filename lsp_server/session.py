@@ -157,6 +157,7 @@ class Session:
             model=settings.model.path,
             cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
             persist=settings.memory.persist,
+            max_store_bytes=settings.memory.max_store_bytes,
             threads=settings.model.threads,
         )
         limits = Limits(settings.memory.max_file_bytes)

@@ -58,6 +58,10 @@ class Memory:
     respect_gitignore: bool = setting(True, "Whether .gitignore files are obeyed.")
     ignore_file: str = setting(".longllamaignore", "Name of our own ignore files.")
     persist: bool = setting(True, "Whether encoded segments are kept on disk.")
+    max_store_bytes: int = setting(
+        4 * 1024**3,
+        "Most bytes of encoded segments on disk; what was used longest ago goes.",
+    )
     cache_dir: str = setting("", "Folder of encoded segments; empty: the user's cache folder.")
 
 

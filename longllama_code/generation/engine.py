@@ -56,7 +56,14 @@ class Engine:
         self._counts = _Counts()
 
     @classmethod
-    def open(cls, model: str, cache_dir: Path | None = None, *, persist: bool = True) -> "Engine":
+    def open(
+        cls,
+        model: str,
+        cache_dir: Path | None = None,
+        *,
+        persist: bool = True,
+        max_store_bytes: int | None = None,
+    ) -> "Engine":
         """Load a model by name or folder, with its store in the cache folder.
 
         A store that cannot be used is a problem that status reports, not a reason to refuse.
@@ -70,7 +77,7 @@ class Engine:
             return cls(loaded, None)
         try:
             folder = (cache_dir or cache_root()) / "memory" / loaded.fingerprint
-            return cls(loaded, SegmentStore(folder))
+            return cls(loaded, SegmentStore(folder, max_store_bytes))
         except (StoreError, OSError) as error:
             engine = cls(loaded, None)
             engine._lose_store(error)

@@ -6,15 +6,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from longllama_code.errors import StoreError
+from longllama_code.memory import store as store_module
 from longllama_code.memory.segment import EncodedSegment
-from longllama_code.memory.store import MIGRATIONS, SegmentStore
+from longllama_code.memory.store import MIGRATIONS, ORPHAN_S, USE_STEP_S, SegmentStore
 
 N_PROCESSES, N_SEGMENTS = 3, 12
 
@@ -106,6 +109,90 @@ def test_damage_is_found_and_mended(
     store.put(segment(1))
     assert same(store.get(segment(1).id), segment(1))
     assert same(store.get(segment(2).id), segment(2))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The store's clock, moved by hand."""
+    clock = SimpleNamespace(now=time.time())
+    monkeypatch.setattr(store_module, "time", SimpleNamespace(time=lambda: clock.now))
+    return clock
+
+
+def held(store: SegmentStore, *numbers: int) -> list[bool]:
+    return [segment(number).id in store for number in numbers]
+
+
+def test_what_was_used_longest_ago_is_removed(tmp_path: Path, clock: SimpleNamespace) -> None:
+    probe = SegmentStore(tmp_path / "probe")
+    probe.put(segment(1))
+    size = probe.totals()[2]
+    probe.close()
+    store = SegmentStore(tmp_path / "store", max_bytes=4 * size)
+    for number in (1, 2, 3, 4):
+        store.put(segment(number))
+        clock.now += 2 * USE_STEP_S
+    assert held(store, 1, 2, 3, 4) == [True] * 4
+    assert store.get(segment(1).id) is not None
+    clock.now += 1
+    store.put(segment(5))
+    assert held(store, 1, 2, 3, 4, 5) == [True, False, False, True, True]
+    assert store.totals()[2] == 3 * size
+    files = {path.name[:32] for path in (tmp_path / "store").rglob("*.safetensors")}
+    assert files == {segment(number).id for number in (1, 4, 5)}
+    assert store.n_damaged == 0
+    store.close()
+    # The limit is that of what is there, whoever put it.
+    store = SegmentStore(tmp_path / "store", max_bytes=size)
+    store.put(segment(6))
+    assert store.totals()[0] == 0
+    store.close()
+
+
+def test_files_without_a_row_are_removed_once_they_are_old(
+    store: SegmentStore, tmp_path: Path, clock: SimpleNamespace
+) -> None:
+    store.put(segment(1))
+    left = [tmp_path / "segments" / "00" / name for name in (".new-abc", f"{segment(9).id}-x")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    assert store.collect(10**9) == 0
+    assert all(path.exists() for path in left)
+    clock.now += ORPHAN_S + 60
+    assert store.collect(10**9) == 0
+    assert not any(path.exists() for path in left)
+    assert same(store.get(segment(1).id), segment(1))
+
+
+def test_what_another_process_collects_is_no_damage(
+    store: SegmentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading the row and reading the file."""
+    store.put(segment(1))
+    other, read = SegmentStore(tmp_path), Path.read_bytes
+
+    def late(path: Path) -> bytes:
+        other.collect(0)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", late)
+    assert store.get(segment(1).id) is None
+    assert store.n_damaged == 0
+    other.close()
+
+
+def test_a_collection_that_fails_takes_nothing(store: SegmentStore, tmp_path: Path) -> None:
+    store.put(segment(1))
+    locked = sqlite3.connect(tmp_path / "manifest.sqlite")
+    locked.execute("BEGIN IMMEDIATE")
+    store._manifest.execute("PRAGMA busy_timeout = 10")
+    with pytest.raises(StoreError, match="manifest"):
+        store.collect(0)
+    locked.rollback()
+    locked.close()
+    assert same(store.get(segment(1).id), segment(1))
+    assert store.collect(0) == 1
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
