@@ -50,6 +50,8 @@ class Timings:
     """Prompt tokens whose keys and values an earlier request left behind."""
     prompt_tokens: int = 0
     generated_tokens: int = 0
+    passes: int = 0
+    """Forward passes that these took; fewer than tokens where drafts were right."""
     memory_tokens: int = 0
 
 

@@ -11,6 +11,7 @@ from longllama_code.generation.decode import Decoder, ShouldStop
 from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks, never_written
 from longllama_code.generation.prompt import Prompt, build_prompt
+from longllama_code.generation.speculation import Drafter
 from longllama_code.generation.stopping import StopRule, stop_rule
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import LocalText, MemoryView
@@ -64,7 +65,8 @@ class Completer:
         prefilled = time.perf_counter()
         copier = Copier.of(self._config, view)
         writer = _Writer(self._tokenizer, self._healer, copier, prompt, request, max_tokens)
-        for token in self._decoder.steps(prompt.ids[-1], view, writer.choose):
+        drafter, n_passes = Drafter(view, writer.context), self._decoder.n_passes
+        for token in self._decoder.steps(prompt.ids[-1], view, writer.choose, drafter):
             if should_stop():
                 raise Cancelled("the request was withdrawn while its answer was written")
             if writer.take(token) or writer.expired(deadline):
@@ -75,6 +77,7 @@ class Completer:
             reused_tokens=reused,
             prompt_tokens=len(prompt.ids),
             generated_tokens=writer.n_tokens,
+            passes=self._decoder.n_passes - n_passes,
             memory_tokens=self._memory.rows.n_tokens if view is not None else 0,
         )
         return _result(writer, timings, view)
@@ -104,7 +107,7 @@ class _Writer:
         max_tokens: int,
     ) -> None:
         self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
-        self._context = list(prompt.ids)
+        self.context = list(prompt.ids)
         self._decoder = IncrementalDecoder(tokenizer)
         self._rule: StopRule = stop_rule(request.prefix, request.suffix, request.multiline)
         self._max_tokens = max_tokens
@@ -123,7 +126,7 @@ class _Writer:
     def choose(self, logits: Tensor) -> int:
         """The most likely token; while healed text is owed, of those that agree with it."""
         if self._copier is not None:
-            logits = self._copier.mix(logits, self._context)
+            logits = self._copier.mix(logits, self.context)
         if self._owed:
             spelt = [] if self._copier is None else self._copier.candidates
             logits = self._healer.constrain(logits, self._owed, spelt)
@@ -132,7 +135,7 @@ class _Writer:
     def take(self, token: int) -> bool:
         """Append a token; True when the suggestion is complete."""
         self.n_tokens += 1
-        self._context.append(token)
+        self.context.append(token)
         if self._copier is not None:
             self._copier.chose(token)
         if token == self._tokenizer.eos_id:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import Cancelled
+from longllama_code.generation.speculation import Drafter
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -27,9 +28,12 @@ class Decoder:
     def __init__(self, model: LongLlamaForCausalLM, forbidden: Collection[int] = ()) -> None:
         self._model = model
         self._forbidden = torch.tensor(sorted(forbidden), device=model.device, dtype=torch.int64)
+        self._window = model.config.window
         self._cache = LongLlamaCache(model.config, spills=False)
         self._ids: list[int] = []
         self._seen: object = None
+        self.n_passes = 0
+        """Of all steps so far."""
 
     @torch.inference_mode()
     def prefill(self, ids: list[int], view: MemoryView | None, should_stop: ShouldStop) -> int:
@@ -52,17 +56,47 @@ class Decoder:
 
     @torch.inference_mode()
     def steps(
-        self, last_id: int, view: MemoryView | None, choose: Callable[[Tensor], int]
+        self,
+        last_id: int,
+        view: MemoryView | None,
+        choose: Callable[[Tensor], int],
+        drafter: Drafter | None = None,
     ) -> Iterator[int]:
-        """Feed the last id and yield what ``choose`` makes of the logits (V,), for ever."""
+        """Feed the last id and yield what ``choose`` makes of the logits (V,), for ever.
+
+        A drafter's guess is fed along, and serves as far as it is what was chosen: the tokens are
+        the same as without, from fewer passes.
+        """
         if view is not None:
             view.records_mass = True
         token = last_id
         while True:
-            hidden = self._forward([token], view)
-            logits = self._model.lm_head(hidden[0, -1])
-            token = choose(logits.index_fill(0, self._forbidden, float("-inf")))
+            n_before = len(self._ids)
+            guess = [] if drafter is None else drafter.guess()[: self._window - n_before - 1]
+            hidden = self._forward([token, *guess], view)
+            self.n_passes += 1
+            n_right = 0
+            while True:
+                token = self._choose(hidden[0, n_right], choose)
+                if view is not None:
+                    view.count(n_right)
+                if n_right == len(guess) or token != guess[n_right]:
+                    break
+                n_right += 1
+                yield token
+            self._keep(n_before + 1 + n_right)
+            if drafter is not None and guess:
+                drafter.learn(len(guess), n_right)
             yield token
+
+    def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:
+        logits = self._model.lm_head(hidden)
+        return choose(logits.index_fill(0, self._forbidden, float("-inf")))
+
+    def _keep(self, length: int) -> None:
+        """Forget the keys and values of a guess that was wrong."""
+        self._cache.truncate(length)
+        del self._ids[length:]
 
     def _forward(self, ids: list[int], view: MemoryView | None) -> Tensor:
         """Hidden states (1, S, E) of ids that follow those taken in so far."""
@@ -71,6 +105,8 @@ class Decoder:
         positions = torch.arange(start, start + len(ids), device=device)[None]
         padding = torch.ones(1, start + len(ids), dtype=torch.bool, device=device)
         embeds = model.embed_tokens(torch.tensor([ids], device=device))
+        if view is not None:
+            view.begin_pass()
         hidden = model.window(embeds, positions, padding, self._cache, view)
         self._ids += ids
         return hidden

@@ -99,6 +99,13 @@ class NgramIndex:
         tokens, counts = followers.unique(return_counts=True)
         return Match(length, rows + 1, followers, tokens, counts)
 
+    def following(self, row: int, n_tokens: int) -> list[int]:
+        """Up to as many tokens from a row on, as far as its segment goes."""
+        depths = self._depths.view()[row : row + n_tokens]
+        ends = torch.nonzero(depths[1:] == 0)
+        end = int(ends[0]) + 1 if len(ends) else len(depths)
+        return self._ids.view()[row : row + end].tolist()
+
     def _rows_of(self, last: Sequence[int]) -> Tensor:
         """Some of the rows at which tokens end that something follows."""
         low = _packed(last)

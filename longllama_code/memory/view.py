@@ -41,6 +41,7 @@ class MemoryView:
         self._visible_rows = None if visible is None else visible.cpu()
         self.fingerprint = memory.state, tuple((segment.id, page) for segment, page in pages)
         self.records_mass = False
+        self._seen: list[tuple[int, Tensor, Tensor | None]] = []
         self._mass = torch.zeros(len(memory.rows), device=memory.rows.device)
 
     def offer(self, layer_idx: int, own: OwnKeys | None = None) -> MemoryOffer | None:
@@ -48,8 +49,30 @@ class MemoryView:
         if not len(self._memory.rows):
             return None
         keys, values = self._memory.rows.keys_and_values(self._memory.heads(layer_idx))
-        mass = self._mass if self.records_mass else None
-        return MemoryOffer(keys[None], values[None], self._visible, mass)
+        note = self._note if self.records_mass else None
+        return MemoryOffer(keys[None], values[None], self._visible, note)
+
+    def begin_pass(self) -> None:
+        """A forward pass begins; what was not counted of the last one is forgotten."""
+        self._seen.clear()
+
+    def count(self, query: int) -> None:
+        """Count what one query of this pass attended to.
+
+        What was attended to for a guess that turned out wrong is no source of anything.
+        """
+        for first, weights, rows in self._seen:
+            if not first <= query < first + weights.shape[-2]:
+                continue
+            mine = weights[..., query - first, :]
+            if rows is None:
+                self._mass.add_(mine.sum(dim=(0, 1, 2)))
+            else:
+                self._mass.index_add_(0, rows[..., query - first, :].flatten(), mine.flatten())
+
+    def following(self, row: int, n_tokens: int) -> list[int]:
+        """Up to as many tokens of memory from a row on."""
+        return self._memory.rows.ngrams.following(row, n_tokens)
 
     def match(self, context: Sequence[int]) -> Match | None:
         """The longest match of a context's end, and what followed it in what is seen."""
@@ -68,6 +91,9 @@ class MemoryView:
         rows = self._mass.topk(n_rows).indices.sort().values.tolist()
         found = [source for source in self._pages_of(rows, total) if source.mass > 0]
         return sorted(found, key=lambda source: -source.mass)[:n_most]
+
+    def _note(self, first: int, weights: Tensor, rows: Tensor | None) -> None:
+        self._seen.append((first, weights, rows))
 
     def _pages_of(self, rows: list[int], total: float) -> Iterator[Source]:
         """The pages that hold the rows, which are in ascending order."""

@@ -13,7 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.memory import MemoryOffer, Note
 from longllama_code.model.rope import Rotation, rotate, rotate_as_first
 from longllama_code.model.selection import best_scores, pick
 
@@ -199,7 +199,8 @@ def softmax_attention(
     n_local = keys.shape[-2]
     memory_scores, indices = _memory_scores(queries if asking is None else asking, offer, top_k)
     weights = _softmax(torch.cat((scores, memory_scores), dim=-1))
-    _record_mass(offer.mass, weights[..., n_local:], indices)
+    if offer.note is not None:
+        offer.note(0, weights[..., n_local:], indices)
     local, remote = weights.to(queries.dtype).split((n_local, memory_scores.shape[-1]), dim=-1)
     if indices is None:
         return _mix(local, values) + _mix(remote, offer.values)
@@ -228,16 +229,6 @@ def _softmax(scores: Tensor) -> Tensor:
     return scores.softmax(-1, dtype=torch.float32)
 
 
-def _record_mass(mass: Tensor | None, weights: Tensor, indices: Tensor | None) -> None:
-    """Add what each token of memory received, over all heads and queries, to ``mass`` (M,)."""
-    if mass is None:
-        return
-    if indices is None:
-        mass.add_(weights.sum(dim=(0, 1, 2, 3)))
-    else:
-        mass.index_add_(0, indices.flatten(), weights.flatten())
-
-
 def _scores(queries: Tensor, keys: Tensor, visible: Tensor | None) -> Tensor:
     """(B, G, R, S, D) · (B, G, K, D) → (B, G, R, S, K), scaled.
 
@@ -264,4 +255,10 @@ def _narrow(offer: MemoryOffer, heads: slice, rows: slice) -> MemoryOffer:
     visible = offer.visible
     if visible is not None and visible.shape[-2] > 1:
         visible = visible[:, :, rows]
-    return MemoryOffer(offer.keys[:, heads], offer.values[:, heads], visible, offer.mass)
+    note = None if offer.note is None else _shifted(offer.note, rows.start)
+    return MemoryOffer(offer.keys[:, heads], offer.values[:, heads], visible, note)
+
+
+def _shifted(note: Note, start: int) -> Note:
+    """Tells of queries by their index in the whole input."""
+    return lambda first, weights, indices: note(start + first, weights, indices)

@@ -18,6 +18,13 @@ OwnKeys = Callable[[], tuple[Tensor, Tensor]]
 """Keys as first and values of the very input that attends, each (B, G, S, D), with gradients."""
 
 
+Note = Callable[[int, Tensor, Tensor | None], None]
+"""Takes the index of the first query, weights (B, G, R, S, k), and the tokens' indices likewise.
+
+Without indices, the weights are those of all M tokens.
+"""
+
+
 @dataclass(frozen=True)
 class MemoryOffer:
     """Keys and values for the memory heads of one layer, in the order of ``memory_heads``."""
@@ -28,8 +35,8 @@ class MemoryOffer:
     """(B or 1, memory heads, M, D)."""
     visible: Tensor | None = None
     """Which tokens may be seen, bool, broadcastable to (B, 1, S, M); absent, all."""
-    mass: Tensor | None = None
-    """(M,) float32, to which the attention adds what each token received; absent, not wanted."""
+    note: Note | None = None
+    """Is told what each query attended to; absent, nobody wants to know."""
 
 
 class MemorySource(Protocol):

@@ -277,6 +277,8 @@ def test_attention_finds_what_it_looks_for() -> None:
     keys[:, last - 1] *= 300.0
     with torch.no_grad():
         TINY.model(QUERY, memory=view)
+    for query in range(QUERY.shape[1]):
+        view.count(query)
     assert float(view._mass[last - 1]) > float(view._mass[first : last - 1].max())
     sources = view.sources(2)
     assert sources[0].path == "b.py"

@@ -37,10 +37,9 @@ def test_attention_to_the_best_keys_is_attention_with_the_others_masked(
     k = 4
     queries, keys, values, memory_keys, memory_values = offer_and_queries(n_keys, batch)
     visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
-    mass = torch.zeros(n_keys)
-    ours = softmax_attention(
-        queries, keys, values, visible, MemoryOffer(memory_keys, memory_values, mass=mass), k
-    )
+    noted = []
+    offer = MemoryOffer(memory_keys, memory_values, note=lambda *seen: noted.append(seen))
+    ours = softmax_attention(queries, keys, values, visible, offer, k)
     scale = queries.shape[-1] ** -0.5
     local = torch.einsum("bgrsd,bgld->bgrsl", queries, keys) * scale
     expanded = memory_keys.expand(2, -1, -1, -1)
@@ -51,7 +50,10 @@ def test_attention_to_the_best_keys_is_attention_with_the_others_masked(
     everything = torch.cat((values, memory_values.expand(2, -1, -1, -1)), dim=2)
     expected = torch.einsum("bgrsk,bgkd->bgrsd", weights, everything)
     assert torch.allclose(ours, expected, atol=1e-5)
-    assert torch.allclose(mass, weights[..., 4:].sum(dim=(0, 1, 2, 3)), atol=1e-4)
+    ((first, seen, indices),) = noted
+    assert first == 0
+    everywhere = torch.zeros_like(weights[..., 4:]).scatter(-1, indices, seen)
+    assert torch.allclose(everywhere, weights[..., 4:], atol=1e-4)
 
 
 def test_gradients_reach_the_best_keys_as_if_the_others_were_masked() -> None:
