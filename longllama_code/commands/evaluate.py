@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from longllama_code.commands.evaluation_trees import add_shared, say, suffixes_of, trees_of
+from longllama_code.commands.evaluation_trees import (
+    add_shared,
+    model_of,
+    say,
+    suffixes_of,
+    trees_of,
+)
 from longllama_code.commands.train import parse_heads
 from longllama_code.errors import ConfigError
 
@@ -47,13 +53,11 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure and write the report; the exit code."""
     _check(options)
-    from longllama_code.evaluation.ablation import apply
     from longllama_code.evaluation.lines import require_readers
     from longllama_code.evaluation.metrics import require_rapidfuzz
     from longllama_code.evaluation.plots import require_matplotlib
     from longllama_code.evaluation.repo_completion import check, evaluate
     from longllama_code.evaluation.report import write
-    from longllama_code.generation.models import load
 
     require_matplotlib()
     if options.lines:
@@ -63,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     trees = trees_of(options)
     asked = _eval_options(options, len(trees))
     check(trees, asked)
-    loaded = apply(load(options.model), ablation)
+    loaded = model_of(options, ablation)
     results = evaluate(loaded, trees, asked, say)
     paths = write(loaded, results, _plain(options, asked), options.output)
     print((options.output / "eval.md").read_text("utf-8"))

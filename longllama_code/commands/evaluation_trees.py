@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from longllama_code.errors import ConfigError
 
 if TYPE_CHECKING:
+    from longllama_code.evaluation.ablation import Ablation
+    from longllama_code.generation.models import LoadedModel
     from longllama_code.training.sources import SourceTree
 
 
@@ -30,6 +32,11 @@ def add_shared(command: argparse.ArgumentParser, output: str) -> None:
         help="files to read, such as .ts; more than once for several (.py)",
     )
     command.add_argument("--no-copying", action="store_true", help="read memory by attention alone")
+    command.add_argument(
+        "--encode-anew",
+        action="store_true",
+        help="do without what earlier evaluations encoded, and keep nothing for later ones",
+    )
     command.add_argument("--seed", type=int, default=0)
     command.add_argument(
         "--output",
@@ -38,6 +45,24 @@ def add_shared(command: argparse.ArgumentParser, output: str) -> None:
         metavar="DIR",
         help="where the report goes (%(default)s)",
     )
+
+
+def model_of(options: argparse.Namespace, ablation: Ablation | None = None) -> LoadedModel:
+    """The model asked for, in the variant asked for; it keeps what it encodes.
+
+    Raises:
+        ModelNotFound: it is not here.
+        CheckpointError: it cannot be read.
+        ConfigError: the variant contradicts itself.
+        StoreError: nothing can be kept in the cache folder.
+    """
+    from longllama_code.evaluation.ablation import Ablation, apply
+    from longllama_code.evaluation.memories import keeping
+    from longllama_code.generation.models import load
+
+    ablation = Ablation(copies=not options.no_copying) if ablation is None else ablation
+    loaded = apply(load(options.model), ablation)
+    return loaded if options.encode_anew or options.model == "tiny" else keeping(loaded)
 
 
 def trees_of(options: argparse.Namespace) -> list[SourceTree]:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from longllama_code.commands.evaluation_trees import add_shared, check_counts, say, trees_of
+from longllama_code.commands.evaluation_trees import (
+    add_shared,
+    check_counts,
+    model_of,
+    say,
+    trees_of,
+)
 from longllama_code.errors import ConfigError
 
 LENGTHS = (1_000, 4_000, 16_000, 64_000, 256_000)
@@ -41,11 +47,9 @@ def add(
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     _check(options)
-    from longllama_code.evaluation.ablation import Ablation, apply
     from longllama_code.evaluation.passkey import PasskeyOptions, passkey
     from longllama_code.evaluation.passkey_report import as_markdown, write_report
     from longllama_code.evaluation.plots import require_matplotlib
-    from longllama_code.generation.models import load
 
     require_matplotlib()
     asked = PasskeyOptions(
@@ -55,8 +59,7 @@ def run(options: argparse.Namespace) -> int:
         kinds=tuple(dict.fromkeys(options.kind or KINDS)),
         seed=options.seed,
     )
-    loaded = apply(load(options.model), Ablation(copies=not options.no_copying))
-    trees = trees_of(options)
+    loaded, trees = model_of(options), trees_of(options)
     result = passkey(loaded, trees, asked, say)
     print(as_markdown(loaded.name, result))
     for path in write_report(loaded, result, options.output):

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from longllama_code.commands.evaluation_trees import add_shared, check_counts, say, trees_of
+from longllama_code.commands.evaluation_trees import (
+    add_shared,
+    check_counts,
+    model_of,
+    say,
+    trees_of,
+)
 from longllama_code.errors import ConfigError
 
 LENGTHS = (0, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 256_000)
@@ -41,11 +47,9 @@ def add(
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     _check(options)
-    from longllama_code.evaluation.ablation import Ablation, apply
     from longllama_code.evaluation.memory_size import SizeOptions, memory_sizes
     from longllama_code.evaluation.memory_size_report import as_markdown, write_report
     from longllama_code.evaluation.plots import require_matplotlib
-    from longllama_code.generation.models import load
 
     require_matplotlib()
     asked = SizeOptions(
@@ -55,8 +59,7 @@ def run(options: argparse.Namespace) -> int:
         window_tokens=options.window_tokens,
         seed=options.seed,
     )
-    loaded = apply(load(options.model), Ablation(copies=not options.no_copying))
-    trees = trees_of(options)
+    loaded, trees = model_of(options), trees_of(options)
     result = memory_sizes(loaded, trees, asked, say)
     print(as_markdown(loaded.name, result))
     for path in write_report(loaded, result, options.output):

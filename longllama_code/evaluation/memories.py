@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from longllama_code.catalog import cache_root
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.encoder import SegmentEncoder, path_header
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segment import EncodedSegment
 from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.store import SegmentStore
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def encode_files(
         max_tokens: when to stop, counted in text alone: the files are the same, however encoded.
         encoder: of another way to encode than the product's.
     """
-    encoder = encoder or segment_encoder(loaded)
+    encoder = encoder or _KeptEncoder(loaded)
     files: list[EncodedFile] = []
     n_tokens = 0
     for path, text in texts.items():
@@ -71,6 +74,16 @@ def segment_encoder(loaded: LoadedModel) -> SegmentEncoder:
     return SegmentEncoder(loaded.model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
 
 
+def keeping(loaded: LoadedModel) -> LoadedModel:
+    """A model whose evaluations keep what they encode in the cache folder, and find it there.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    name = hashlib.blake2b(loaded.fingerprint.encode(), digest_size=8).hexdigest()
+    return replace(loaded, kept=SegmentStore(cache_root() / "evaluation" / name))
+
+
 def memory_of(loaded: LoadedModel, *trees: list[EncodedFile]) -> RepositoryMemory:
     """One memory that holds all the files of some trees."""
     model = loaded.model
@@ -83,6 +96,25 @@ def memory_of(loaded: LoadedModel, *trees: list[EncodedFile]) -> RepositoryMemor
         path = file.path if number == 0 else f"{number}/{file.path}"
         memory.replace(path, file.text, placed, fresh)
     return memory
+
+
+class _KeptEncoder(Encoder):
+    """The product's encoder, and what it encoded in earlier evaluations."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._encoder, self._store = segment_encoder(loaded), loaded.kept
+
+    def cut(self, text: str) -> list[Slice]:
+        return self._encoder.cut(text)
+
+    def encode(self, header: str, text: str) -> EncodedSegment:
+        if self._store is None:
+            return self._encoder.encode(header, text)
+        segment = self._store.get(self._encoder.identity(header, text))
+        if segment is None:
+            segment = self._encoder.encode(header, text)
+            self._store.put(segment)
+        return segment
 
 
 def _encode(encoder: Encoder, path: str, text: str) -> EncodedFile:

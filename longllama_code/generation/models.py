@@ -11,6 +11,7 @@ from longllama_code.catalog import model_dir
 from longllama_code.checkpoint import load_model
 from longllama_code.config import LongLlamaConfig
 from longllama_code.memory.segmenter import Limits
+from longllama_code.memory.store import SegmentStore
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer
 
@@ -30,6 +31,8 @@ class LoadedModel:
     """Equal fingerprints encode equal segments: weights, configuration, type of computation."""
     limits: Limits
     """Sizes of its segments."""
+    kept: SegmentStore | None = None
+    """Where evaluations keep what they encode, for the next one."""
 
 
 def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:

@@ -110,6 +110,8 @@ def test_provenance_finds_the_lines_of_segments_with_a_head(tiny: LoadedModel) -
     view.records_mass = True
     with torch.inference_mode():
         tiny.model(torch.tensor([[256, *b"return b_1"]]), use_cache=False, memory=view)
+    for query in range(len("return b_1") + 1):
+        view.count(query)
     sources = view.sources(1000)
     assert sum(source.mass for source in sources) > 0.9
     assert {source.path for source in sources} == TEXTS.keys()
