@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("startup", "encoding", "latency", "imports", "cases")
+BENCHMARKS = ("startup", "encoding", "latency", "speculation", "imports", "cases")
 
 
 def main() -> int:

@@ -1,0 +1,90 @@
+"""Drafts: forward passes for each token of the answers, and time, with drafts and without.
+
+The files of this repository's two packages are in memory but for one, which is completed in the
+middle of lines all over it. Each answer is written twice, with drafts and without, in turn; the
+prompt is read before the clock starts. Both answers must be the same.
+
+Usage: python tests/bench/speculation.py [--model mini] [--places 24] [--tokens 32]
+"""
+
+import argparse
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+from longllama_code.generation import completer
+from longllama_code.generation.engine import Engine
+from longllama_code.protocol import CompletionRequest, CompletionResult
+
+SOURCES = Path(__file__).parents[2]
+HELD_OUT = "lsp_server/session.py"
+PACKAGES = ("lsp_server", "longllama_code/memory", "longllama_code/generation")
+
+
+def remembered(engine: Engine) -> int:
+    """Take the packages into memory but for the file held out; tokens in memory."""
+    for package in PACKAGES:
+        for path in sorted((SOURCES / package).rglob("*.py")):
+            name = path.relative_to(SOURCES).as_posix()
+            if name != HELD_OUT:
+                for _ in engine.remember(name, path.read_text("utf-8")):
+                    pass
+    return engine.status().n_tokens
+
+
+def requests(n_places: int, n_tokens: int) -> list[CompletionRequest]:
+    """Cursors in the middle of lines all over the file; no answer ends before its tokens."""
+    text = (SOURCES / HELD_OUT).read_text("utf-8")
+    lines = text.splitlines(keepends=True)
+    chosen = [number for number, line in enumerate(lines) if len(line) > 24][20:]
+    made: list[CompletionRequest] = []
+    for number in chosen[:: max(1, len(chosen) // n_places)][:n_places]:
+        prefix = "".join(lines[:number]) + lines[number][: len(lines[number]) // 2]
+        made.append(CompletionRequest(HELD_OUT, prefix, "", n_tokens, True, 600_000))
+    return made
+
+
+def answer(engine: Engine, request: CompletionRequest, *, drafts: bool) -> CompletionResult:
+    """The answer, its prompt read before; the same cache serves both ways."""
+    drafter = completer.Drafter
+    if not drafts:
+        completer.Drafter = _no_drafter
+    try:
+        engine.complete(replace(request, max_tokens=1), lambda: False)
+        return engine.complete(request, lambda: False)
+    finally:
+        completer.Drafter = drafter
+
+
+def _no_drafter(view: object, context: object) -> None:
+    """In place of a drafter."""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--places", type=int, default=24)
+    parser.add_argument("--tokens", type=int, default=32)
+    options = parser.parse_args()
+    engine = Engine.open(options.model, persist=False)
+    print(f"{options.model}, {remembered(engine):,} tokens in memory", flush=True)
+    n_tokens = n_passes = 0
+    ratios: list[float] = []
+    for number, request in enumerate(requests(options.places, options.tokens)):
+        ways = (True, False) if number % 2 else (False, True)
+        found = {way: answer(engine, request, drafts=way) for way in ways}
+        assert found[True].text == found[False].text, request.prefix[-80:]
+        timings = found[True].timings
+        n_tokens += timings.generated_tokens
+        n_passes += timings.passes
+        ratios.append(found[False].timings.decode_ms / timings.decode_ms)
+    print(f"passes for each token: {n_passes / n_tokens:.2f} ({n_passes} for {n_tokens})")
+    print(
+        f"time without drafts / with: median {statistics.median(ratios):.2f}, mean "
+        f"{statistics.fmean(ratios):.2f}, least {min(ratios):.2f}, most {max(ratios):.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
