@@ -37,7 +37,7 @@ class Source:
     first_line: int
     last_line: int
     mass: float
-    """Share of the attention that memory received, 0 to 1."""
+    """Share of what was drawn from memory, by attention and by copying, 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Terminal:
         for source in explained["sources"][:MAX_SOURCES]:
             lines = f"{source['path']}:{source['first_line']}-{source['last_line']}"
             self.say(
-                f"      from {lines}  ({100 * source['mass']:.0f}% of the attention to memory)"
+                f"      from {lines}  ({100 * source['mass']:.0f}% of what it drew from memory)"
             )
         timings = explained["timings"]
         self.say(
