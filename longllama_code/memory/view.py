@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longllama_code.memory.ngrams import Match
+from longllama_code.memory.ngrams import MAX_MATCH_TOKENS, Match
 from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
 from longllama_code.memory.segment import PAGE_TOKENS
 from longllama_code.memory.segmenter import line_at
@@ -40,6 +40,7 @@ class MemoryView:
         self._visible = None if visible is None else visible[None, None, None, :]
         self._visible_rows = None if visible is None else visible.cpu()
         self.fingerprint = memory.state, tuple((segment.id, page) for segment, page in pages)
+        self._matched: tuple[tuple[int, ...], Match | None] | None = None
         self.records_mass = False
         self._seen: list[tuple[int, Tensor, Tensor | None]] = []
         self._mass = torch.zeros(len(memory.rows), device=memory.rows.device)
@@ -76,7 +77,11 @@ class MemoryView:
 
     def match(self, context: Sequence[int]) -> Match | None:
         """The longest match of a context's end, and what followed it in what is seen."""
-        return self._memory.rows.ngrams.match(context, self._visible_rows)
+        end = tuple(context[-MAX_MATCH_TOKENS:])
+        if self._matched is None or self._matched[0] != end:  # drafts and copies ask the same
+            match = self._memory.rows.ngrams.match(end, self._visible_rows)
+            self._matched = end, match
+        return self._matched[1]
 
     def credit(self, rows: Tensor, mass: float) -> None:
         """Count rows that a token was copied from, (n,), as if attention had fallen on them."""
