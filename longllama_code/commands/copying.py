@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from longllama_code.catalog import model_dir
 from longllama_code.checkpoint import load_config, write_config
-from longllama_code.commands.evaluation_trees import check_counts, say
+from longllama_code.commands.evaluation_trees import check_counts, repositories_of, say
 from longllama_code.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,13 +71,8 @@ def _trees(options: argparse.Namespace) -> list[SourceTree]:
         DownloadError: a package could not be fetched.
     """
     from longllama_code.training.packages import fetch, load_packages
-    from longllama_code.training.sources import read_tree
 
-    if options.packages < 0:
-        raise ConfigError(f"--packages is {options.packages}; give 0 or more.")
-    for path in options.repo:
-        if not path.is_dir():
-            raise ConfigError(f"--repo {path} is no folder; name the root of a source tree.")
+    trees = repositories_of(options)
     packages = load_packages("training")
     chosen = packages[max(0, len(packages) - options.packages) :]
-    return [read_tree(path) for path in options.repo] + [fetch(package) for package in chosen]
+    return trees + [fetch(package) for package in chosen]

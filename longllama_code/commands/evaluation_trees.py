@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,24 @@ def trees_of(options: argparse.Namespace) -> list[SourceTree]:
         ConfigError: a path is no folder, or a suffix has no dot.
         DownloadError: a package could not be fetched.
     """
+    suffixes = suffixes_of(options)
+    trees = repositories_of(options, suffixes)
+    if options.packages:
+        from longllama_code.training.packages import fetch, load_packages
+
+        packages = load_packages("evaluation")[: options.packages]
+        trees += [fetch(package, suffixes) for package in packages]
+    return [tree for tree in trees if tree.texts]
+
+
+def repositories_of(
+    options: argparse.Namespace, suffixes: Sequence[str] = (".py",)
+) -> list[SourceTree]:
+    """The source trees that ``--repo`` names; ``--packages`` is checked beside it.
+
+    Raises:
+        ConfigError: a path is no folder, or the number of packages is below 0.
+    """
     from longllama_code.training.sources import read_tree
 
     if options.packages < 0:
@@ -79,14 +98,7 @@ def trees_of(options: argparse.Namespace) -> list[SourceTree]:
     for path in options.repo:
         if not path.is_dir():
             raise ConfigError(f"--repo {path} is no folder; name the root of a source tree.")
-    suffixes = suffixes_of(options)
-    trees = [read_tree(path, suffixes) for path in options.repo]
-    if options.packages:
-        from longllama_code.training.packages import fetch, load_packages
-
-        packages = load_packages("evaluation")[: options.packages]
-        trees += [fetch(package, suffixes) for package in packages]
-    return [tree for tree in trees if tree.texts]
+    return [read_tree(path, suffixes) for path in options.repo]
 
 
 def suffixes_of(options: argparse.Namespace) -> list[str]:

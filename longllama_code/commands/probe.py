@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longllama_code.catalog import model_dir
 from longllama_code.checkpoint import load_config, write_config
+from longllama_code.commands.evaluation_trees import repositories_of, say
 from longllama_code.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     asked = _probe_options(options)
     loaded = load(options.model)
     check(loaded.model.config, asked.sizes)
-    result = probe(loaded, _trees(options), asked, _say)
+    result = probe(loaded, _trees(options), asked, say)
     print(as_text(result))
     if options.output is not None:
         for path in write_report(loaded, result, options.output):
@@ -102,18 +102,9 @@ def _trees(options: argparse.Namespace) -> list[SourceTree]:
     Raises:
         ConfigError: a path is no folder.
     """
-    from longllama_code.training.sources import read_tree
-
-    for path in options.repo:
-        if not path.is_dir():
-            raise ConfigError(f"--repo {path} is no folder; name the root of a source tree.")
-    trees = [read_tree(path) for path in options.repo]
+    trees = repositories_of(options)
     if options.packages:
         from longllama_code.training.packages import fetch, load_packages
 
         trees += [fetch(package) for package in load_packages("training")[: options.packages]]
     return trees
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
