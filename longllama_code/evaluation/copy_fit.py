@@ -20,14 +20,13 @@ from torch import Tensor
 from longllama_code.config import N_COPY_FEATURES
 from longllama_code.errors import ConfigError
 from longllama_code.evaluation.memories import encode_files, memory_of
-from longllama_code.evaluation.memory_size import SizeOptions, Window, held_out_windows
+from longllama_code.evaluation.memory_size import SizeOptions, Window, divide
 from longllama_code.generation.copying import features, openness
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import MemoryView
-from longllama_code.training.sources import SourceTree, hold_out
+from longllama_code.training.sources import SourceTree
 
-HELD_OUT = 0.25
 DECAY = 1e-4
 """Of the weights' squares, so that features that say the same share what they say."""
 LEAST = 1e-12
@@ -191,10 +190,7 @@ def _prepare(
 ) -> tuple[list[Window], RepositoryMemory]:
     """Windows of some files, and a memory of the others."""
     rng = random.Random(f"copying {options.seed} {tree.name}")
-    held, rest = hold_out(tree, HELD_OUT, rng)
     sizes = SizeOptions(windows=options.windows, window_tokens=options.window_tokens)
-    windows = held_out_windows(loaded, held, sizes, rng)
-    paths = sorted(rest.texts)
-    rng.shuffle(paths)
-    texts = {path: rest.texts[path] for path in paths} if windows else {}
+    windows, texts = divide(loaded, tree, sizes, rng)
+    texts = texts if windows else {}
     return windows, memory_of(loaded, encode_files(loaded, texts, options.memory_tokens))

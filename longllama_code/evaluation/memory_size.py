@@ -131,6 +131,17 @@ def memory_sizes(
     return SizeResult(options, kept, local, sorted(set(options.lengths) - full))
 
 
+def divide(
+    loaded: LoadedModel, tree: SourceTree, options: SizeOptions, rng: random.Random
+) -> tuple[list[Window], dict[str, str]]:
+    """Windows of some files of a repository, and the other files, in random order."""
+    held, rest = hold_out(tree, HELD_OUT, rng)
+    asked = held_out_windows(loaded, held, options, rng)
+    paths = sorted(rest.texts)
+    rng.shuffle(paths)
+    return asked, {path: rest.texts[path] for path in paths}
+
+
 def held_out_windows(
     loaded: LoadedModel, held: SourceTree, options: SizeOptions, rng: random.Random
 ) -> list[Window]:
@@ -152,13 +163,9 @@ def _prepare(
     encoded: dict[str, list[EncodedFile]] = {}
     for tree in trees:
         rng = random.Random(f"sizes {options.seed} {tree.name}")
-        held, rest = hold_out(tree, HELD_OUT, rng)
-        asked = held_out_windows(loaded, held, options, rng)
-        paths = sorted(rest.texts)
-        rng.shuffle(paths)
-        texts = {path: rest.texts[path] for path in paths}
+        asked, texts = divide(loaded, tree, options, rng)
         encoded[tree.name] = encode_files(loaded, texts, options.own_tokens)
-        if asked and paths:
+        if asked and texts:
             windows[tree.name] = asked
         say(f"{tree.name}: {sum(file.n_tokens for file in encoded[tree.name]):,} tokens encoded")
     return windows, encoded
