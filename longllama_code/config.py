@@ -12,6 +12,7 @@ from transformers import AutoConfig, LlamaConfig
 from longllama_code.errors import ConfigError
 
 MEM_DTYPES = ("float32", "float16", "bfloat16")
+MEM_FORMATS = ("int8", "int8-int4", "int4")
 N_COPY_FEATURES = 8
 """What the gate weighs: a constant, and what ``generation/copying.py`` lists."""
 
@@ -42,6 +43,13 @@ class LongLlamaConfig(LlamaConfig):
     """Whether memory layers rotate the keys and queries of the local context."""
     mem_dtype: str = "bfloat16"
     """The type in which keys and values are kept in memory."""
+    mem_format: str | None = None
+    """How many bits repository memory has for keys and values; absent, those of ``mem_dtype``."""
+    mem_read_keys: int | None = None
+    """Keys of each memory head that are read for a token: those of the clusters nearest to it.
+
+    Absent, or where memory has no more, all are. Only models with a table of clusters heed it.
+    """
     mem_attention_grouping: list[int] | tuple[int, ...] | None = None
     """(heads, queries) that a memory layer handles at once; absent, sized to bound the scores."""
     infill_marks: list[int] | tuple[int, ...] | None = None
@@ -100,8 +108,7 @@ class LongLlamaConfig(LlamaConfig):
                 )
         if self.mem_dtype not in MEM_DTYPES:
             raise ConfigError(f"mem_dtype is {self.mem_dtype!r}; choose one of {MEM_DTYPES}.")
-        if self.mem_top_k is not None and self.mem_top_k < 1:
-            raise ConfigError(f"mem_top_k is {self.mem_top_k}; give 1 or more, or leave it out.")
+        self._check_search()
         if self.mem_query_position is not None and self.mem_query_position < 0:
             raise ConfigError(
                 f"mem_query_position is {self.mem_query_position}; give 0 or more, or leave it out."
@@ -122,6 +129,19 @@ class LongLlamaConfig(LlamaConfig):
             raise ConfigError(
                 f"infill_marks are {list(self.infill_marks)}; give two token ids, (suffix, prefix)."
             )
+
+    def _check_search(self) -> None:
+        if self.mem_format is not None and self.mem_format not in MEM_FORMATS:
+            raise ConfigError(
+                f"mem_format is {self.mem_format!r}; choose one of {MEM_FORMATS}, or leave it out."
+            )
+        least = self.mem_top_k or 1
+        if self.mem_read_keys is not None and self.mem_read_keys < least:
+            raise ConfigError(
+                f"mem_read_keys is {self.mem_read_keys}; give {least} or more, or leave it out."
+            )
+        if self.mem_top_k is not None and self.mem_top_k < 1:
+            raise ConfigError(f"mem_top_k is {self.mem_top_k}; give 1 or more, or leave it out.")
 
     def _check_grouping(self) -> None:
         grouping = self.mem_attention_grouping

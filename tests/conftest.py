@@ -42,7 +42,8 @@ def make_engine(tiny: LoadedModel) -> Iterator[Callable[..., Engine]]:
     opened: list[Engine] = []
 
     def make(folder: Path | None = None, loaded: LoadedModel = tiny) -> Engine:
-        opened.append(Engine(loaded, None if folder is None else SegmentStore(folder)))
+        store = None if folder is None else SegmentStore(folder, loaded.form.n_bytes)
+        opened.append(Engine(loaded, store))
         return opened[-1]
 
     yield make

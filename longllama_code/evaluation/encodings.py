@@ -13,9 +13,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from longllama_code.evaluation.memories import EncodedFile, Encoder, encode_files, segment_encoder
+from longllama_code.evaluation.memories import (
+    EncodedFile,
+    Encoder,
+    SegmentMemory,
+    encode_files,
+    segment_encoder,
+)
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segment import EncodedSegment
 from longllama_code.memory.segmenter import Slice
 from longllama_code.memory.view import MemoryView
@@ -64,8 +69,7 @@ class _VariantEncoder(Encoder):
         self, loaded: LoadedModel, encoding: Encoding, before: Sequence[EncodedFile]
     ) -> None:
         self._encoder, self._encoding = segment_encoder(loaded), encoding
-        model = loaded.model
-        self._earlier = RepositoryMemory(model.config, model.dtype, model.device)
+        self._earlier = SegmentMemory(loaded)
         for segment in (segment for file in before for segment in file.segments):
             self._load(segment)
 
@@ -93,4 +97,4 @@ class _VariantEncoder(Encoder):
         """Let later segments see one; nobody asks where in which file it stands."""
         if self._encoding.load_order:
             nowhere = Slice(0, 0, 0, 0)
-            self._earlier.replace(segment.id, "", [(segment.id, nowhere)], {segment.id: segment})
+            self._earlier.take(segment.id, "", [nowhere], [segment])

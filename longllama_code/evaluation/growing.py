@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from longllama_code.evaluation.memories import EncodedFile
+from longllama_code.evaluation.memories import EncodedFile, SegmentMemory
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.repository import RepositoryMemory
 
 
 class GrowingMemory:
     """Takes files in the order given, segment by segment; their paths must differ."""
 
     def __init__(self, loaded: LoadedModel, files: Iterable[EncodedFile]) -> None:
-        model = loaded.model
-        self.memory = RepositoryMemory(model.config, model.dtype, model.device)
+        self.memory = SegmentMemory(loaded)
         self._pending = deque(
             (file, number) for file in files for number in range(1, len(file.segments) + 1)
         )
@@ -36,9 +34,8 @@ class GrowingMemory:
         return self.n_tokens >= max_tokens
 
 
-def put(memory: RepositoryMemory, file: EncodedFile, n_segments: int | None = None) -> None:
+def put(memory: SegmentMemory, file: EncodedFile, n_segments: int | None = None) -> None:
     """Put the first segments of a file, or all of it, in place of its former version."""
     pieces, segments = file.pieces[:n_segments], file.segments[:n_segments]
-    placed = [(segment.id, piece) for segment, piece in zip(segments, pieces, strict=True)]
     text = file.text[: pieces[-1].end] if pieces else ""
-    memory.replace(file.path, text, placed, {segment.id: segment for segment in segments})
+    memory.take(file.path, text, pieces, segments)

@@ -19,7 +19,7 @@ from longllama_code.evaluation.head_choice import Head
 from longllama_code.evaluation.memories import EncodedFile, encode_files
 from longllama_code.generation.models import LoadedModel
 from longllama_code.model.attention import LongLlamaAttention
-from longllama_code.model.memory import MemoryOffer, MemorySource, OwnKeys
+from longllama_code.model.memory import DenseOffer, MemoryOffer, MemorySource, OwnKeys
 from longllama_code.model.modeling import LongLlamaForCausalLM, causal_mask
 
 
@@ -51,7 +51,7 @@ class AllHeads(MemorySource):
         if not self.keys.shape[2]:
             return None
         heads = list(self.config.memory_heads(layer_idx))
-        return MemoryOffer(self.keys[layer_idx, heads][None], self.values[layer_idx, heads][None])
+        return DenseOffer(self.keys[layer_idx, heads][None], self.values[layer_idx, heads][None])
 
     @property
     def n_tokens(self) -> int:

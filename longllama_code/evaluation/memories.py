@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from longllama_code.catalog import cache_root
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.encoder import SegmentEncoder, path_header
+from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segment import EncodedSegment
 from longllama_code.memory.segmenter import Slice
-from longllama_code.memory.store import SegmentStore
+from longllama_code.memory.store import SegmentStore, StoredSegment
 
 
 @dataclass(frozen=True)
@@ -81,21 +82,40 @@ def keeping(loaded: LoadedModel) -> LoadedModel:
         StoreError: the folder cannot be written.
     """
     name = hashlib.blake2b(loaded.fingerprint.encode(), digest_size=8).hexdigest()
-    return replace(loaded, kept=SegmentStore(cache_root() / "evaluation" / name))
+    n_bytes = RecordFormat.plain(loaded.model.config).n_bytes
+    return replace(loaded, kept=SegmentStore(cache_root() / "evaluation" / name, n_bytes))
 
 
 def memory_of(loaded: LoadedModel, *trees: list[EncodedFile]) -> RepositoryMemory:
     """One memory that holds all the files of some trees."""
-    model = loaded.model
-    memory = RepositoryMemory(model.config, model.dtype, model.device)
+    memory = SegmentMemory(loaded)
     for number, file in _numbered(trees):
-        placed = [
-            (segment.id, piece) for segment, piece in zip(file.segments, file.pieces, strict=True)
-        ]
-        fresh = {segment.id: segment for segment in file.segments}
         path = file.path if number == 0 else f"{number}/{file.path}"
-        memory.replace(path, file.text, placed, fresh)
+        memory.take(path, file.text, file.pieces, file.segments)
     return memory
+
+
+class SegmentMemory(RepositoryMemory):
+    """A repository memory in RAM, of segments that were encoded before."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._store, self._form = loaded.store_in_ram(), loaded.form
+        super().__init__(loaded.model.config, loaded.form, self._store)
+
+    def take(
+        self, path: str, text: str, pieces: Sequence[Slice], segments: Sequence[EncodedSegment]
+    ) -> None:
+        """Put a file in place of its former version."""
+        fresh = {segment.id: self._stored(segment) for segment in segments}
+        placed = [(segment.id, piece) for segment, piece in zip(segments, pieces, strict=True)]
+        self.replace(path, text, placed, fresh)
+
+    def _stored(self, segment: EncodedSegment) -> StoredSegment:
+        found = self._store.find(segment.id)
+        if found is not None:
+            return found
+        records = self._form.pack(segment)
+        return self._store.put(segment.id, records, segment.page_offsets.tolist())
 
 
 class _KeptEncoder(Encoder):
@@ -103,6 +123,7 @@ class _KeptEncoder(Encoder):
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._encoder, self._store = segment_encoder(loaded), loaded.kept
+        self._form = RecordFormat.plain(loaded.model.config)
 
     def cut(self, text: str) -> list[Slice]:
         return self._encoder.cut(text)
@@ -110,11 +131,13 @@ class _KeptEncoder(Encoder):
     def encode(self, header: str, text: str) -> EncodedSegment:
         if self._store is None:
             return self._encoder.encode(header, text)
-        segment = self._store.get(self._encoder.identity(header, text))
-        if segment is None:
+        found = self._store.find(self._encoder.identity(header, text))
+        if found is None:
             segment = self._encoder.encode(header, text)
-            self._store.put(segment)
-        return segment
+            self._store.put(segment.id, self._form.pack(segment), segment.page_offsets.tolist())
+            return segment
+        records = self._store.records.rows[found.start : found.start + found.n_tokens]
+        return self._form.unpack(found.id, records, found.page_offsets)
 
 
 def _encode(encoder: Encoder, path: str, text: str) -> EncodedFile:

@@ -5,9 +5,10 @@ generator, so that its owner can put a completion between any two segments.
 """
 
 import logging
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from longllama_code.catalog import cache_root
 from longllama_code.errors import StoreError
@@ -15,9 +16,10 @@ from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
 from longllama_code.generation.models import LoadedModel, load
 from longllama_code.memory.encoder import SegmentEncoder, path_header
+from longllama_code.memory.record_file import Records
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segment import EncodedSegment
-from longllama_code.memory.store import SegmentStore
+from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.store import SegmentStore, StoredSegment
 from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
@@ -26,6 +28,8 @@ from longllama_code.protocol import (
 )
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,25 @@ class _Counts:
         )
 
 
+@dataclass
+class _Taken:
+    """The segments of a file that is being remembered."""
+
+    records: Records
+    """What they are in."""
+    segments: dict[str, StoredSegment] = field(default_factory=dict[str, StoredSegment])
+    counts: _Counts = field(default_factory=_Counts)
+
+
 class Engine:
     """A model, the repository in its memory, and the store behind it."""
 
     def __init__(self, loaded: LoadedModel, store: SegmentStore | None) -> None:
         model = loaded.model
-        self._loaded = loaded
-        self._store = store
+        self._loaded, self._form = loaded, loaded.form
         self._store_problem = None if store else "persistence is off"
-        self._memory = RepositoryMemory(model.config, model.dtype, model.device)
+        self._store = store or loaded.store_in_ram()
+        self._memory = RepositoryMemory(model.config, self._form, self._store)
         self._encoder = SegmentEncoder(model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
         self._completer = Completer(model, loaded.tokenizer, self._memory)
         self._counts = _Counts()
@@ -77,10 +91,10 @@ class Engine:
             return cls(loaded, None)
         try:
             folder = (cache_dir or cache_root()) / "memory" / loaded.fingerprint
-            return cls(loaded, SegmentStore(folder, max_store_bytes))
+            return cls(loaded, SegmentStore(folder, loaded.form.n_bytes, max_store_bytes))
         except (StoreError, OSError) as error:
             engine = cls(loaded, None)
-            engine._lose_store(error)
+            engine._report(error)
             return engine
 
     def remember(self, path: str, text: str) -> Generator[None, None, RememberResult]:
@@ -89,16 +103,17 @@ class Engine:
         The former version stays until the new one is complete. Closing the generator early leaves
         the former in place.
         """
-        header, counts = path_header(path), _Counts()
-        pieces = self._encoder.cut(text)
-        fresh: dict[str, EncodedSegment] = {}
-        for piece in pieces:
-            counts += self._take(header, text[piece.start : piece.end], fresh)[1]
+        header = path_header(path)
+        pieces = self._pieces(header, text)
+        parts = [text[piece.start : piece.end] for piece in pieces]
+        taken = _Taken(self._store.records)
+        for part in parts:
+            self._take(header, part, taken)
             yield
-        # Once more: between two yields, a segment that was in memory may have been forgotten.
-        ids = [self._take(header, text[piece.start : piece.end], fresh)[0] for piece in pieces]
-        self._memory.replace(path, text, list(zip(ids, pieces, strict=True)), fresh)
-        n_tokens = self._memory.n_tokens(path)
+        ids = self._settle(header, parts, taken)
+        self._memory.replace(path, text, list(zip(ids, pieces, strict=True)), taken.segments)
+        self._make_room()
+        n_tokens, counts = self._memory.n_tokens(path), taken.counts
         return RememberResult(path, n_tokens, len(ids), counts.encoded, counts.loaded, counts.kept)
 
     def forget(self, path: str) -> bool:
@@ -117,6 +132,7 @@ class Engine:
         """What is in memory, and where it came from."""
         model, rows = self._loaded.model, self._memory.rows
         n_stored, _, stored_bytes = self._stored_totals()
+        record_bytes = rows.n_tokens * self._form.n_bytes
         return EngineStatus(
             model=self._loaded.name,
             device=str(model.device),
@@ -124,58 +140,84 @@ class Engine:
             n_files=len(self._memory.files),
             n_segments=self._memory.n_segments,
             n_tokens=rows.n_tokens,
-            memory_bytes=rows.nbytes,
+            memory_bytes=rows.nbytes + record_bytes,
             stored_segments=n_stored,
             stored_bytes=stored_bytes,
             encoded_segments=self._counts.encoded,
             loaded_segments=self._counts.loaded,
-            damaged_segments=self._store.n_damaged if self._store else 0,
+            damaged_segments=self._store.n_damaged,
             store_problem=self._store_problem,
         )
 
     def close(self) -> None:
         """Let go of the store."""
-        if self._store is not None:
-            self._store.close()
+        self._store.close()
 
-    def _take(
-        self, header: str, text: str, fresh: dict[str, EncodedSegment]
-    ) -> tuple[str, _Counts]:
-        """The id of a segment; what memory does not hold yet is added to ``fresh``."""
+    def _pieces(self, header: str, text: str) -> list[Slice]:
+        """How a file is cut; the store knows it of files that were remembered before."""
+        file_id = self._encoder.identity(header, text)
+        return self._kept(lambda store: self._cut(store, file_id, text))
+
+    def _cut(self, store: SegmentStore, file_id: str, text: str) -> list[Slice]:
+        pieces = store.pieces(file_id)
+        if pieces is None:
+            pieces = self._encoder.cut(text)
+            store.put_pieces(file_id, pieces)
+        return pieces
+
+    def _take(self, header: str, text: str, taken: "_Taken") -> str:
+        """The id of a segment; it is encoded if the store does not have it."""
         segment_id = self._encoder.identity(header, text)
-        if segment_id in self._memory or segment_id in fresh:
-            return segment_id, _Counts(kept=1)
-        segment = self._stored(segment_id)
-        came = _Counts(loaded=1)
-        if segment is None:
-            segment, came = self._encoder.encode(header, text), _Counts(encoded=1)
-            self._keep(segment)
-        fresh[segment_id] = segment
-        self._counts += came
-        return segment_id, came
+        if segment_id in taken.segments:
+            return segment_id
+        counts = _Counts(kept=1) if segment_id in self._memory else _Counts(loaded=1)
+        found = self._kept(lambda store: store.find(segment_id))
+        if found is None:
+            counts = _Counts(encoded=1)
+            segment = self._encoder.encode(header, text)
+            records, offsets = self._form.pack(segment), segment.page_offsets.tolist()
+            found = self._kept(lambda store: store.put(segment_id, records, offsets))
+        taken.segments[segment_id] = found
+        taken.counts += counts
+        self._counts += counts
+        return segment_id
+
+    def _settle(self, header: str, parts: list[str], taken: "_Taken") -> list[str]:
+        """The ids of all segments, which are in the records that memory reads from."""
+        while True:
+            self._kept(self._memory.follow)
+            if taken.records is not self._store.records:  # a collection moved what was taken
+                taken.records = self._store.records
+                taken.segments.clear()
+            ids = [self._take(header, part, taken) for part in parts]
+            if taken.records is self._store.records is self._memory.rows.records:
+                return ids
+
+    def _make_room(self) -> None:
+        if self._store.is_full:
+            self._kept(lambda store: store.collect(self._memory.segment_ids))
+            self._kept(self._memory.follow)
 
     def _stored_totals(self) -> tuple[int, int, int]:
-        try:
-            return self._store.totals() if self._store else (0, 0, 0)
-        except StoreError as error:
-            self._lose_store(error)
-            return 0, 0, 0
+        totals = self._kept(lambda store: store.totals())
+        return totals if self._store.persists else (0, 0, 0)
 
-    def _stored(self, segment_id: str) -> EncodedSegment | None:
-        try:
-            return self._store.get(segment_id) if self._store else None
-        except StoreError as error:
-            return self._lose_store(error)
+    def _kept(self, use: Callable[[SegmentStore], T]) -> T:
+        """What the store answers; where it fails, memory goes on in RAM, and that is asked.
 
-    def _keep(self, segment: EncodedSegment) -> None:
+        A full disk must not cost a suggestion.
+        """
         try:
-            if self._store is not None:
-                self._store.put(segment)
+            return use(self._store)
         except StoreError as error:
-            self._lose_store(error)
+            if not self._store.persists:
+                raise
+            self._report(error)
+            self._store.close()
+            self._store = self._loaded.store_in_ram()
+            self._memory.follow(self._store)
+            return use(self._store)
 
-    def _lose_store(self, error: Exception) -> None:
-        """Go on in RAM: a full disk must not cost a suggestion."""
-        logger.warning("memory is no longer kept on disk: %s", error)
-        self.close()
-        self._store, self._store_problem = None, str(error)
+    def _report(self, problem: Exception) -> None:
+        logger.warning("memory is no longer kept on disk: %s", problem)
+        self._store_problem = str(problem)

@@ -10,8 +10,10 @@ import torch
 from longllama_code.catalog import model_dir
 from longllama_code.checkpoint import load_model
 from longllama_code.config import LongLlamaConfig
+from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.segmenter import Limits
 from longllama_code.memory.store import SegmentStore
+from longllama_code.memory.table import MemoryTable
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer
 
@@ -31,8 +33,23 @@ class LoadedModel:
     """Equal fingerprints encode equal segments: weights, configuration, type of computation."""
     limits: Limits
     """Sizes of its segments."""
+    table: MemoryTable | None = None
+    """What is known of its memory heads."""
     kept: SegmentStore | None = None
     """Where evaluations keep what they encode, for the next one."""
+
+    @property
+    def form(self) -> RecordFormat:
+        """How repository memory keeps its tokens.
+
+        Raises:
+            ConfigError: the configuration asks for a format that needs another table.
+        """
+        return RecordFormat.of(self.model.config, self.table)
+
+    def store_in_ram(self) -> SegmentStore:
+        """A store of repository memory that ends with the process."""
+        return SegmentStore(None, self.form.n_bytes, device=self.model.device)
 
 
 def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
@@ -48,7 +65,9 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
     model = load_model(folder, dtype, device, torch_attention=True)
     tokenizer = FastTokenizer.from_folder(folder)
     fingerprint = _fingerprint(folder, f"{dtype} {device}")
-    return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config))
+    table = MemoryTable.load(folder)
+    table = None if table is None else table.to(model.device)
+    return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config), table)
 
 
 def tiny_config() -> LongLlamaConfig:
@@ -80,7 +99,7 @@ def _tiny() -> LoadedModel:
         model = LongLlamaForCausalLM(config).eval()
     identity = f"tiny {TINY_SEED} {config.to_json_string()}"
     fingerprint = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
-    return LoadedModel("tiny", model, ByteTokenizer(), fingerprint, _limits(model.config))
+    return LoadedModel("tiny", model, ByteTokenizer(), fingerprint, _limits(config))
 
 
 def _limits(config: LongLlamaConfig) -> Limits:

@@ -1,19 +1,18 @@
 """Repository memory: which segments of which files the memory layers see.
 
-It is a set: the order in which files came does not matter. Who encodes and who stores is the
-engine's business; what one completion sees of it is a ``MemoryView``.
+It is a set: the order in which files came does not matter. Who encodes is the engine's business,
+and the records are the store's; what one completion sees of it is a ``MemoryView``.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from longllama_code.config import LongLlamaConfig
+from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.rows import MemoryRows
-from longllama_code.memory.segment import EncodedSegment
 from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.store import SegmentStore, StoredSegment
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,19 @@ class RememberedFile:
 
 
 class RepositoryMemory:
-    """Every remembered file, and the rows of its segments."""
+    """Every remembered file, and the rows of its segments.
 
-    def __init__(self, config: LongLlamaConfig, dtype: torch.dtype, device: torch.device) -> None:
-        self.rows = MemoryRows(dtype, device)
-        self._heads = _head_slices(config)
+    Args:
+        config: of the model.
+        form: how records of its tokens look.
+        store: where they are.
+    """
+
+    def __init__(self, config: LongLlamaConfig, form: RecordFormat, store: SegmentStore) -> None:
+        self.rows = MemoryRows(form, store.records)
+        self.read_keys = config.mem_read_keys
+        """Keys of each memory head that are read for a query; None for all."""
+        self._heads = _head_ranges(config)
         self._files: dict[str, RememberedFile] = {}
         self._page_offsets: dict[str, tuple[int, ...]] = {}
         self._holders: Counter[str] = Counter()
@@ -53,6 +60,11 @@ class RepositoryMemory:
         return self._files
 
     @property
+    def segment_ids(self) -> Collection[str]:
+        """The segments in memory."""
+        return self._holders.keys()
+
+    @property
     def n_segments(self) -> int:
         """Different segments in memory."""
         return len(self._holders)
@@ -62,8 +74,8 @@ class RepositoryMemory:
         spans = map(self.rows.span, _ids(self._files[path]))
         return sum(end - start for start, end in spans)
 
-    def heads(self, layer_idx: int) -> slice:
-        """Where a layer's memory heads lie in the rows."""
+    def heads(self, layer_idx: int) -> range:
+        """Which memory heads of all are a layer's."""
         return self._heads[layer_idx]
 
     def __contains__(self, segment_id: str) -> bool:
@@ -74,7 +86,7 @@ class RepositoryMemory:
         path: str,
         text: str,
         placed: Sequence[tuple[str, Slice]],
-        fresh: Mapping[str, EncodedSegment],
+        fresh: Mapping[str, StoredSegment],
     ) -> None:
         """Put a file in place of its former version, at once: no completion sees half of either.
 
@@ -82,7 +94,7 @@ class RepositoryMemory:
             path: the file.
             text: its text.
             placed: ids of its segments, and where they stand in the text.
-            fresh: those of them that no file in memory holds yet.
+            fresh: those of them that no file in memory holds yet, in the records read from.
         """
         for segment_id in {segment_id for segment_id, _ in placed}:
             self._hold(segment_id, fresh)
@@ -102,10 +114,28 @@ class RepositoryMemory:
             self._release(file)
         return file is not None
 
-    def _hold(self, segment_id: str, fresh: Mapping[str, EncodedSegment]) -> None:
+    def follow(self, store: SegmentStore) -> None:
+        """Read from a store's records, where it has others than before, or is another store.
+
+        What it lacks of the segments in memory is put into it.
+
+        Raises:
+            StoreError: it could not take them.
+        """
+        while self.rows.records is not store.records:
+            records, starts = store.records, dict[str, int]()
+            for segment_id, offsets in self._page_offsets.items():
+                found = store.find(segment_id)
+                if found is None:
+                    found = store.put(segment_id, self.rows.content(segment_id), offsets)
+                starts[segment_id] = found.start
+            if records is store.records:
+                self.rows.move(records, starts)
+
+    def _hold(self, segment_id: str, fresh: Mapping[str, StoredSegment]) -> None:
         if segment_id not in self:
             self.rows.add(fresh[segment_id])
-            self._page_offsets[segment_id] = tuple(fresh[segment_id].page_offsets.tolist())
+            self._page_offsets[segment_id] = fresh[segment_id].page_offsets
             self.state ^= int(segment_id, 16)
         self._holders[segment_id] += 1
 
@@ -123,11 +153,11 @@ def _ids(file: RememberedFile) -> set[str]:
     return {segment.id for segment in file.segments}
 
 
-def _head_slices(config: LongLlamaConfig) -> dict[int, slice]:
-    slices: dict[int, slice] = {}
+def _head_ranges(config: LongLlamaConfig) -> dict[int, range]:
+    ranges: dict[int, range] = {}
     start = 0
     for layer in sorted(config.mem_layers):
         stop = start + len(config.memory_heads(layer))
-        slices[layer] = slice(start, stop)
+        ranges[layer] = range(start, stop)
         start = stop
-    return slices
+    return ranges

@@ -1,42 +1,49 @@
-"""The tensors of repository memory: rows of keys, values and token ids, one row a token.
+"""The rows of repository memory: one for each token that attention may read.
 
-Rows of a segment lie together. A segment that is removed leaves a gap, which is masked until gaps
-make up a tenth of the rows; then the rows move together once.
+Rows of a segment lie together, and say where in the store its records are. A segment that is
+removed leaves a gap, which is masked until gaps make up a tenth of the rows; then all are numbered
+anew.
 """
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from longllama_code.memory.clusters import ClusterLists
 from longllama_code.memory.ngrams import NgramIndex
-from longllama_code.memory.segment import EncodedSegment
+from longllama_code.memory.record_file import Records
+from longllama_code.memory.records import RecordFormat
+from longllama_code.memory.store import StoredSegment
 from longllama_code.model.buffer import GrowingTensor
 
 MAX_GAP_SHARE = 0.1
 
 
 class MemoryRows:
-    """Keys and values of every resident segment, in the type that attention computes in."""
+    """Which records are in memory, and where what is asked for stands among them."""
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
-        self._dtype, self._device = dtype, device
-        self._keys = GrowingTensor(dim=-2)
-        self._values = GrowingTensor(dim=-2)
+    def __init__(self, form: RecordFormat, records: Records) -> None:
+        self.form, self.records = form, records
+        self._positions = GrowingTensor(dim=0)
         self._ngrams = NgramIndex()
+        self._lists = ClusterLists(form.n_heads, form.n_clusters) if form.n_clusters else None
         self._spans: dict[str, tuple[int, int]] = {}
         self._n_gap_rows = 0
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._positions)
 
     @property
     def device(self) -> torch.device:
-        """Where the rows are."""
-        return self._device
+        """Where the records are."""
+        return self.records.rows.device
 
     @property
     def nbytes(self) -> int:
-        """Bytes held, gaps and spare capacity included."""
-        return self._keys.nbytes + self._values.nbytes + self._ngrams.nbytes
+        """Bytes held beside the records."""
+        lists = self._lists.nbytes if self._lists else 0
+        return self._positions.nbytes + self._ngrams.nbytes + lists
 
     @property
     def ngrams(self) -> NgramIndex:
@@ -44,18 +51,28 @@ class MemoryRows:
         return self._ngrams
 
     @property
+    def lists(self) -> ClusterLists | None:
+        """The rows by cluster, up to date; None where keys have no clusters."""
+        if self._lists is not None:
+            self._lists.sort()
+        return self._lists
+
+    @property
     def n_tokens(self) -> int:
         """Tokens that can be seen."""
         return len(self) - self._n_gap_rows
 
     @torch.no_grad()
-    def add(self, segment: EncodedSegment) -> None:
-        """Append a segment's rows."""
-        start = len(self)
-        self._keys.append(segment.keys.to(self._device, self._dtype))
-        self._values.append(segment.values.to(self._device, self._dtype))
-        self._ngrams.add(segment.ids)
-        self._spans[segment.id] = start, start + segment.n_tokens
+    def add(self, segment: StoredSegment) -> None:
+        """Take in a segment."""
+        start, end = len(self), len(self) + segment.n_tokens
+        self._spans[segment.id] = start, end
+        positions = torch.arange(segment.start, segment.start + segment.n_tokens)
+        self._positions.append(positions.int().to(self.device))
+        records = self.records.rows[segment.start : segment.start + segment.n_tokens]
+        self._ngrams.add(self.form.ids(records).cpu())
+        if self._lists is not None:
+            self._lists.add(start, self.form.clusters(records).cpu())
 
     def remove(self, segment_id: str) -> None:
         """Turn a segment's rows into a gap."""
@@ -63,20 +80,36 @@ class MemoryRows:
         self._n_gap_rows += end - start
         if self._n_gap_rows > MAX_GAP_SHARE * len(self):
             self._close_gaps()
+        elif self._lists is not None:
+            self._lists.remove(start, end)
+
+    def move(self, records: Records, starts: Mapping[str, int]) -> None:
+        """The same segments are in other records now, each from the row given on."""
+        for segment_id, (start, end) in self._spans.items():
+            first = starts[segment_id]
+            positions = torch.arange(first, first + end - start, dtype=torch.int32)
+            self._positions.view()[start:end] = positions.to(self.device)
+        self.records = records
 
     def span(self, segment_id: str) -> tuple[int, int]:
         """First row of a segment, and one past its last."""
         return self._spans[segment_id]
 
-    def keys_and_values(self, heads: slice) -> tuple[Tensor, Tensor]:
-        """Rows of some memory heads, each (heads, M, D); gaps included."""
-        return self._keys.view()[heads], self._values.view()[heads]
+    def positions(self, rows: Tensor | slice = slice(None)) -> Tensor:
+        """Where the records of some rows are, in ``records``: int32."""
+        positions = self._positions.view()
+        return positions[rows] if isinstance(rows, slice) else positions.index_select(0, rows)
+
+    def content(self, segment_id: str) -> Tensor:
+        """The records of a segment, uint8 (n, bytes)."""
+        first, last = self.positions(slice(*self._spans[segment_id]))[[0, -1]].tolist()
+        return self.records.rows[first : last + 1]
 
     def visible(self, hidden: list[tuple[int, int]]) -> Tensor | None:
         """Bool (M,), False in gaps and in the row spans ``hidden``; None where all are visible."""
         if not hidden and not self._n_gap_rows:
             return None
-        visible = torch.full((len(self),), not self._n_gap_rows, device=self._device)
+        visible = torch.full((len(self),), not self._n_gap_rows, device=self.device)
         if self._n_gap_rows:
             for start, end in self._spans.values():
                 visible[start:end] = True
@@ -84,13 +117,10 @@ class MemoryRows:
             visible[start:end] = False
         return visible
 
-    @torch.no_grad()
     def _close_gaps(self) -> None:
         spans = sorted(self._spans.items(), key=lambda item: item[1])
-        keys, values, ngrams = self._keys, self._values, self._ngrams
-        self.__init__(self._dtype, self._device)
+        positions = self._positions
+        self.__init__(self.form, self.records)
         for segment_id, (start, end) in spans:
-            self._spans[segment_id] = len(self), len(self) + end - start
-            self._keys.append(keys.view()[:, start:end])
-            self._values.append(values.view()[:, start:end])
-            self._ngrams.add(ngrams.ids(start, end))
+            first = int(positions.view()[start])
+            self.add(StoredSegment(segment_id, first, end - start, ()))

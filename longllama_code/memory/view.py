@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.memory.ngrams import MAX_MATCH_TOKENS, Match
+from longllama_code.memory.offer import RowOffer
 from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
 from longllama_code.memory.segment import PAGE_TOKENS
 from longllama_code.memory.segmenter import line_at
@@ -37,7 +38,7 @@ class MemoryView:
         self._memory = memory
         pages = _repeated_pages(memory, local)
         visible = memory.rows.visible([_rows(memory, *page) for page in pages])
-        self._visible = None if visible is None else visible[None, None, None, :]
+        self._visible = visible
         self._visible_rows = None if visible is None else visible.cpu()
         self.fingerprint = memory.state, tuple((segment.id, page) for segment, page in pages)
         self._matched: tuple[tuple[int, ...], Match | None] | None = None
@@ -49,9 +50,8 @@ class MemoryView:
         """Keys and values of one memory layer."""
         if not len(self._memory.rows):
             return None
-        keys, values = self._memory.rows.keys_and_values(self._memory.heads(layer_idx))
-        note = self._note if self.records_mass else None
-        return MemoryOffer(keys[None], values[None], self._visible, note)
+        heads, note = self._memory.heads(layer_idx), self._note if self.records_mass else None
+        return RowOffer(self._memory.rows, heads, self._visible, note, self._memory.read_keys)
 
     def begin_pass(self) -> None:
         """A forward pass begins; what was not counted of the last one is forgotten."""

@@ -13,9 +13,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import MemoryOffer, Note
+from longllama_code.model.memory import MemoryOffer
 from longllama_code.model.rope import Rotation, rotate, rotate_as_first
-from longllama_code.model.selection import best_scores, pick
+from longllama_code.model.scoring import mix, scores_of
 
 MAX_SCORES = 1 << 24
 """Scores held at once where ``mem_attention_grouping`` is absent: 64 MB in float32."""
@@ -144,13 +144,13 @@ class LongLlamaAttention(nn.Module):
     ) -> Tensor:
         """Attention to local context and memory, a block of heads and queries at a time."""
         mixed = torch.empty_like(queries)
-        for heads, rows in self._blocks(queries, keys.shape[-2] + offer.keys.shape[-2]):
+        for heads, rows in self._blocks(queries, keys.shape[-2] + len(offer)):
             mixed[:, heads, :, rows] = softmax_attention(
                 queries[:, heads, :, rows],
                 keys[:, heads],
                 values[:, heads],
                 visible[:, :, rows],
-                _narrow(offer, heads, rows),
+                offer.part(heads, rows),
                 self.config.mem_top_k,
                 asking[:, heads, :, rows],
             )
@@ -193,72 +193,17 @@ def softmax_attention(
     Returns:
         (B, G, R, S, D).
     """
-    scores = _scores(queries, keys, visible)
+    scores = scores_of(queries, keys, visible)
     if offer is None:
-        return _mix(_softmax(scores).to(queries.dtype), values)
+        return mix(_softmax(scores).to(queries.dtype), values)
     n_local = keys.shape[-2]
-    memory_scores, indices = _memory_scores(queries if asking is None else asking, offer, top_k)
+    memory_scores, indices = offer.score(queries if asking is None else asking, top_k)
     weights = _softmax(torch.cat((scores, memory_scores), dim=-1))
     if offer.note is not None:
         offer.note(0, weights[..., n_local:], indices)
     local, remote = weights.to(queries.dtype).split((n_local, memory_scores.shape[-1]), dim=-1)
-    if indices is None:
-        return _mix(local, values) + _mix(remote, offer.values)
-    picked = pick(offer.values, indices).to(remote.dtype)
-    return _mix(local, values) + (remote[..., None, :] @ picked).squeeze(-2)
-
-
-def _memory_scores(
-    asking: Tensor, offer: MemoryOffer, top_k: int | None
-) -> tuple[Tensor, Tensor | None]:
-    """Scores of all of memory, or those of the best keys and their indices, (B, G, R, S, k)."""
-    if top_k is None or top_k >= offer.keys.shape[-2]:
-        return _scores(asking, offer.keys, offer.visible), None
-    with torch.no_grad():
-        best, indices = best_scores(_scores(asking, offer.keys, offer.visible), top_k)
-    if not torch.is_grad_enabled():
-        return best, indices
-    # Once more with gradients, which then reach the k best keys alone instead of all of them.
-    picked = pick(offer.keys, indices).to(asking.dtype)
-    scores = (picked @ asking[..., None]).squeeze(-1) * asking.shape[-1] ** -0.5
-    lowest = torch.finfo(best.dtype).min
-    return scores.masked_fill(best == lowest, lowest), indices
+    return mix(local, values) + offer.mix(remote, indices)
 
 
 def _softmax(scores: Tensor) -> Tensor:
     return scores.softmax(-1, dtype=torch.float32)
-
-
-def _scores(queries: Tensor, keys: Tensor, visible: Tensor | None) -> Tensor:
-    """(B, G, R, S, D) · (B, G, K, D) → (B, G, R, S, K), scaled.
-
-    What is not visible scores lowest, not -inf: a row of padding, which sees nothing, stays finite.
-    """
-    flat = queries.flatten(2, 3) * queries.shape[-1] ** -0.5
-    scores = flat @ keys.to(queries.dtype).transpose(-1, -2)
-    scores = scores.unflatten(2, queries.shape[2:4])
-    return (
-        scores
-        if visible is None
-        else scores.masked_fill(~visible[:, :, None], torch.finfo(scores.dtype).min)
-    )
-
-
-def _mix(weights: Tensor, values: Tensor) -> Tensor:
-    """(B, G, R, S, K) · (B, G, K, D) → (B, G, R, S, D)."""
-    mixed = weights.flatten(2, 3) @ values.to(weights.dtype)
-    return mixed.unflatten(2, weights.shape[2:4])
-
-
-def _narrow(offer: MemoryOffer, heads: slice, rows: slice) -> MemoryOffer:
-    """The part of an offer that one block of heads and queries sees."""
-    visible = offer.visible
-    if visible is not None and visible.shape[-2] > 1:
-        visible = visible[:, :, rows]
-    note = None if offer.note is None else _shifted(offer.note, rows.start)
-    return MemoryOffer(offer.keys[:, heads], offer.values[:, heads], visible, note)
-
-
-def _shifted(note: Note, start: int) -> Note:
-    """Tells of queries by their index in the whole input."""
-    return lambda first, weights, indices: note(start + first, weights, indices)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import ConfigError
-from longllama_code.model.memory import MemoryOffer, OwnKeys
+from longllama_code.model.memory import DenseOffer, MemoryOffer, OwnKeys
 
 Share = tuple[int, int]
 """Rows of its own repository, and of others, that a row sees."""
@@ -119,7 +119,7 @@ class CrossBatchMemory:
             values = torch.cat((values, more_values[None]), dim=-2)
             seen = visible.any(dim=-1, keepdim=True)  # a row that sees no row sees no bank
             visible = torch.cat((visible, seen.expand(*seen.shape[:-1], more_keys.shape[1])), -1)
-        return MemoryOffer(keys, values, visible)
+        return DenseOffer(keys, values, visible)
 
     @staticmethod
     def _visibility(sees: Tensor, stored: Tensor) -> Tensor:

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 from lsprotocol import types
@@ -64,7 +66,9 @@ async def test_killed_while_it_indexes(start, root, many_files, tmp_path):
     engine = (await editor.status())["engine_pid"]
     await editor.until(lambda: editor.n_in_memory > 0)
     os.kill(engine, signal.SIGSTOP)
-    stored = len(list((tmp_path / "cache").rglob("*.safetensors")))
+    (manifest,) = (tmp_path / "cache").rglob("manifest.sqlite")
+    with closing(sqlite3.connect(manifest)) as connection:
+        ((stored,),) = connection.execute("SELECT COUNT(*) FROM segments")
     assert 0 < stored < 4 * many_files
     os.kill(engine, signal.SIGKILL)
 

@@ -1,14 +1,15 @@
 """The engine on the tiny model: what is encoded once, kept, loaded, replaced and forgotten."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from longllama_code.errors import ConfigError, StoreError
+from longllama_code.errors import ConfigError
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.store import SegmentStore
+from longllama_code.memory.record_file import RecordFile
 from longllama_code.protocol import CompletionRequest, RememberResult
 
 MakeEngine = Callable[..., Engine]
@@ -149,8 +150,8 @@ def test_a_damaged_segment_is_encoded_again(
 ) -> None:
     first, second = make_engine(tmp_path), make_engine(tmp_path)
     remember(first, "a.py", TEXT)
-    damaged = next(tmp_path.rglob("*.safetensors"))
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    with (tmp_path / "records-0.bin").open("r+b") as records:
+        records.write(b"?")
     assert counts(remember(second, "a.py", TEXT)) == (1, N - 1, 0)
     assert second.status().damaged_segments == 1
     assert complete(second) == complete(first)
@@ -158,7 +159,7 @@ def test_a_damaged_segment_is_encoded_again(
 
 
 def no_space_left(*_: object) -> None:
-    raise StoreError("No space left on device")
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_store_that_fails_costs_no_suggestion(
@@ -167,11 +168,11 @@ def test_a_store_that_fails_costs_no_suggestion(
     engine, through = make_engine(tmp_path), make_engine()
     work = engine.remember("a.py", TEXT)
     next(work)
-    monkeypatch.setattr(SegmentStore, "put", no_space_left)
+    monkeypatch.setattr(RecordFile, "write", no_space_left)
     list(work)
     remember(through, "a.py", TEXT)
     assert complete(engine) == complete(through)
-    assert engine.status().store_problem == "No space left on device"
+    assert "No space left on device" in str(engine.status().store_problem)
     assert engine.status().stored_segments == 0
 
 

@@ -234,7 +234,7 @@ def hidden(
     offer, memory, unseen = view.offer(2), engine._memory, set[int]()
     for segment in memory.files["cursor.py"].segments:
         first, last = memory.rows.span(segment.id)
-        seen = offer.visible[0, 0, 0, first:last].tolist()
+        seen = offer.visible[first:last].tolist()
         unseen |= {segment.piece.start + at for at, shown in enumerate(seen) if not shown}
     return LocalText("cursor.py", PREFIX + suffix, prompt.start, prompt.end), unseen
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from torch import Tensor
 
+from longllama_code.evaluation.memories import SegmentMemory
 from longllama_code.generation import models
 from longllama_code.memory.encoder import SegmentEncoder, path_header
 from longllama_code.memory.repository import RepositoryMemory
@@ -26,19 +27,18 @@ def encoder() -> SegmentEncoder:
     return SegmentEncoder(TINY.model, TINY.tokenizer, TINY.fingerprint, TINY.limits)
 
 
-def empty() -> RepositoryMemory:
-    return RepositoryMemory(CONFIG, torch.float32, torch.device("cpu"))
+def empty() -> SegmentMemory:
+    return SegmentMemory(TINY)
 
 
-def put(memory: RepositoryMemory, path: str, text: str) -> None:
+def put(memory: SegmentMemory, path: str, text: str) -> None:
     pieces = encoder().cut(text)
     header = path_header(path)
     encoded = [encoder().encode(header, text[piece.start : piece.end]) for piece in pieces]
-    placed = [(segment.id, piece) for segment, piece in zip(encoded, pieces, strict=True)]
-    memory.replace(path, text, placed, {segment.id: segment for segment in encoded})
+    memory.take(path, text, pieces, encoded)
 
 
-def filled(*files: tuple[str, str]) -> RepositoryMemory:
+def filled(*files: tuple[str, str]) -> SegmentMemory:
     memory = empty()
     for path, text in files:
         put(memory, path, text)
@@ -64,10 +64,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(path=st.sampled_from("abc"), numbers=st.lists(st.integers(1, 12), max_size=5))
     def replace(self, path: str, numbers: list[int]) -> None:
-        wanted = [(f"{number:032x}", numbered(number)) for number in numbers]
-        fresh = {name: segment for name, segment in wanted if name not in self.memory}
-        pieces = encoder().cut("x" * 9)
-        self.memory.replace(path, "x" * 9, [(name, pieces[0]) for name, _ in wanted], fresh)
+        pieces = encoder().cut("x" * 9) * len(numbers)
+        self.memory.take(path, "x" * 9, pieces, [numbered(number) for number in numbers])
         self.held[path] = numbers
 
     @rule(path=st.sampled_from("abcd"))
@@ -114,14 +112,16 @@ def numbered(number: int) -> EncodedSegment:
 
 
 def visible_rows(memory: RepositoryMemory) -> Iterator[float]:
-    offer = MemoryView(memory, None).offer(2)
-    if offer is None:
+    if not len(memory.rows):
         return
-    visible = slice(None) if offer.visible is None else offer.visible[0, 0, 0]
-    rows = offer.keys[0, :, visible]
-    assert torch.equal(rows, -offer.values[0, :, visible])
-    assert (rows == rows[:1, :, :1]).all()
-    yield from rows[0, :, 0].tolist()
+    visible = memory.rows.visible([])
+    rows = torch.arange(len(memory.rows))[slice(None) if visible is None else visible]
+    form, records, positions = memory.rows.form, memory.rows.records.rows, memory.rows.positions
+    for head in range(N_HEADS):
+        keys = form.keys(records, positions(rows), head)
+        assert torch.equal(keys, -form.values(records, positions(rows), head))
+        assert (keys == keys[:, :1]).all()
+    yield from keys[:, 0].tolist()
 
 
 TestMachine = Machine.TestCase
@@ -180,7 +180,7 @@ def hidden_characters(memory: RepositoryMemory, path: str, view: MemoryView) -> 
     hidden: set[int] = set()
     for segment in file.segments:
         first, last = memory.rows.span(segment.id)
-        shown = offer.visible[0, 0, 0, first:last] if offer.visible is not None else []
+        shown = offer.visible[first:last] if offer.visible is not None else []
         hidden |= {segment.piece.start + at for at, seen in enumerate(shown) if not seen}
     return hidden
 
@@ -273,8 +273,9 @@ def test_attention_finds_what_it_looks_for() -> None:
     first, last = memory.rows.span(planted.id)
     view = MemoryView(memory, None)
     view.records_mass = True
-    keys, _ = memory.rows.keys_and_values(slice(None))
-    keys[:, last - 1] *= 300.0
+    position = int(memory.rows.positions()[last - 1])
+    n_bytes = N_HEADS * CONFIG.head_dim * 4
+    memory.rows.records.rows[position, :n_bytes].view(torch.float32).mul_(300.0)
     with torch.no_grad():
         TINY.model(QUERY, memory=view)
     for query in range(QUERY.shape[1]):

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import MemoryOffer, OwnKeys
+from longllama_code.model.memory import DenseOffer, MemoryOffer, OwnKeys
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
 VOCAB, WINDOW = 50, 16
@@ -94,7 +94,7 @@ class FixedMemory:
 
     def offer(self, layer_idx: int, own: OwnKeys | None = None) -> MemoryOffer:
         keys, values = (part[:, self._heads(layer_idx)] for part in self._encoded[layer_idx])
-        return MemoryOffer(keys[:, :, self._order], values[:, :, self._order], self._visible)
+        return DenseOffer(keys[:, :, self._order], values[:, :, self._order], self._visible)
 
 
 @torch.no_grad()
@@ -350,7 +350,7 @@ def test_with_a_fixed_position_memory_answers_alike_anywhere_in_the_window() -> 
         rotary = model.model.rotary
         rotation = rotary(hidden, torch.tensor([[position]]))
         visible = torch.ones(1, 1, 1, 1, dtype=torch.bool)
-        offer = MemoryOffer(keys, values)
+        offer = DenseOffer(keys, values)
         return attention(hidden, rotation, rotary.first_scale, visible, None, offer)[0]
 
     assert close(alone_at(2, mem_query_position=5), alone_at(11, mem_query_position=5))

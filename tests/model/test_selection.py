@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.model.attention import softmax_attention
-from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.memory import DenseOffer
 from longllama_code.model.selection import best_scores, pick
 
 
@@ -38,7 +38,7 @@ def test_attention_to_the_best_keys_is_attention_with_the_others_masked(
     queries, keys, values, memory_keys, memory_values = offer_and_queries(n_keys, batch)
     visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
     noted = []
-    offer = MemoryOffer(memory_keys, memory_values, note=lambda *seen: noted.append(seen))
+    offer = DenseOffer(memory_keys, memory_values, note=lambda *seen: noted.append(seen))
     ours = softmax_attention(queries, keys, values, visible, offer, k)
     scale = queries.shape[-1] ** -0.5
     local = torch.einsum("bgrsd,bgld->bgrsl", queries, keys) * scale
@@ -74,7 +74,7 @@ def test_gradients_reach_the_best_keys_as_if_the_others_were_masked() -> None:
             everything = torch.cat((values, learnt[3].expand(2, -1, -1, -1)), dim=2)
             mixed = torch.einsum("bgrsk,bgkd->bgrsd", weights, everything)
         else:
-            offer = MemoryOffer(learnt[2], learnt[3])
+            offer = DenseOffer(learnt[2], learnt[3])
             mixed = softmax_attention(learnt[0], keys, values, visible, offer, k, learnt[1])
         return list(torch.autograd.grad(mixed.square().sum(), learnt))
 
@@ -88,9 +88,9 @@ def test_what_is_not_visible_is_not_seen_however_few_there_are() -> None:
     visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
     seen = torch.zeros(1, 1, 1, 640, dtype=torch.bool)
     seen[..., 7:9] = True
-    few = MemoryOffer(memory_keys[:, :, 7:9], memory_values[:, :, 7:9])
+    few = DenseOffer(memory_keys[:, :, 7:9], memory_values[:, :, 7:9])
     expected = softmax_attention(queries, keys, values, visible, few)
-    offer = MemoryOffer(memory_keys, memory_values, seen)
+    offer = DenseOffer(memory_keys, memory_values, seen)
     learnt = queries.clone().requires_grad_()
     ours = softmax_attention(learnt, keys, values, visible, offer, 4)
     assert torch.allclose(ours, expected, atol=1e-5)
@@ -102,7 +102,7 @@ def test_what_is_not_visible_is_not_seen_however_few_there_are() -> None:
 def test_more_keys_than_there_are_is_all_of_them() -> None:
     queries, keys, values, memory_keys, memory_values = offer_and_queries(6, 2)
     visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
-    offer = MemoryOffer(memory_keys, memory_values)
+    offer = DenseOffer(memory_keys, memory_values)
     everything = softmax_attention(queries, keys, values, visible, offer)
     assert torch.equal(softmax_attention(queries, keys, values, visible, offer, 6), everything)
     assert not torch.allclose(

@@ -1,0 +1,72 @@
+"""``longllama table``: fit the table that repository memory is compressed and searched by."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longllama_code.catalog import model_dir
+from longllama_code.checkpoint import load_config
+from longllama_code.commands.evaluation_trees import check_counts, repositories_of, say
+from longllama_code.errors import ConfigError
+
+if TYPE_CHECKING:
+    from longllama_code.training.sources import SourceTree
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "table", help="fit the table that repository memory is compressed and searched by"
+    )
+    command.add_argument("--model", default="mini", help="its name or folder (%(default)s)")
+    command.add_argument(
+        "--repo", type=Path, action="append", default=[], metavar="PATH", help="a source tree"
+    )
+    command.add_argument(
+        "--packages", type=int, default=0, metavar="N", help="packages to fetch and read as well"
+    )
+    command.add_argument("--tokens", type=int, default=8_000, metavar="N", help="of each tree")
+    command.add_argument("--queries", type=int, default=1_024, metavar="N", help="of each tree")
+    command.add_argument("--clusters", type=int, default=8_192, metavar="N", help="of each head")
+    command.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="absent, the folder of the model"
+    )
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; the exit code."""
+    check_counts(options, "tokens", "queries", "clusters")
+    if options.model == "tiny" and options.output is None:
+        raise ConfigError("tiny has no folder to put a table into; name an --output.")
+    if options.model != "tiny":
+        load_config(model_dir(options.model))
+    from longllama_code.evaluation.table_fit import TableFitOptions, fit_table
+    from longllama_code.generation.models import load
+
+    asked = TableFitOptions(options.tokens, options.queries, options.clusters, seed=options.seed)
+    trees = _trees(options)
+    table = fit_table(load(options.model), trees, asked, say)
+    folder = options.output or model_dir(options.model)
+    folder.mkdir(parents=True, exist_ok=True)
+    print(table.save(folder))
+    return 0
+
+
+def _trees(options: argparse.Namespace) -> list[SourceTree]:
+    """The source trees asked for.
+
+    Raises:
+        ConfigError: a path is no folder, or there is none.
+        DownloadError: a package could not be fetched.
+    """
+    from longllama_code.training.packages import fetch, load_packages
+
+    trees = repositories_of(options)
+    trees += [fetch(package) for package in load_packages("training")[: options.packages]]
+    if not trees:
+        raise ConfigError("no source tree to read: name some with --repo or --packages.")
+    return trees

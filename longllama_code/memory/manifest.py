@@ -1,0 +1,113 @@
+"""The manifest of a store, in SQLite: which records are whose."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from longllama_code.errors import StoreError
+
+BUSY_S = 60.0
+"""How long another process is waited for: it may be copying what a collection keeps."""
+MIGRATIONS = (
+    # 1: one safetensors file for each segment.
+    """
+    CREATE TABLE segments (
+        id TEXT PRIMARY KEY,
+        n_tokens INTEGER NOT NULL,
+        n_bytes INTEGER NOT NULL,
+        checksum TEXT NOT NULL,
+        used_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
+    # 2: all segments in one file of records; what 1 stored is encoded anew.
+    """
+    DROP TABLE segments;
+    CREATE TABLE segments (
+        id TEXT PRIMARY KEY,
+        start INTEGER NOT NULL,
+        n_tokens INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        page_offsets BLOB NOT NULL,
+        used_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE files (
+        id TEXT PRIMARY KEY,
+        pieces BLOB NOT NULL,
+        used_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE records (number INTEGER NOT NULL, n_rows INTEGER NOT NULL);
+    INSERT INTO records VALUES (0, 0);
+    """,
+)
+
+
+class Manifest:
+    """One connection. Its errors are ``StoreError``.
+
+    Args:
+        folder: where the file is; None keeps it in RAM.
+
+    Raises:
+        StoreError: it is no manifest, or one of a newer version of this package.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._name = "memory" if folder is None else str(folder)
+        with self._errors():
+            path = ":memory:" if folder is None else folder / "manifest.sqlite"
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._migrate()
+
+    def execute(self, statement: str, *values: Any) -> list[Any]:
+        """All rows of the answer."""
+        with self._errors():
+            return self._connection.execute(statement, values).fetchall()
+
+    def execute_many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        """A statement for each of some rows."""
+        with self._errors():
+            self._connection.executemany(statement, rows)
+
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """A transaction that no other process writes beside; whatever is raised undoes it."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _migrate(self) -> None:
+        with self.writing():
+            ((version,),) = self.execute("PRAGMA user_version")
+            if version > len(MIGRATIONS):
+                raise StoreError(
+                    f"{self._name} was written by a newer version (format {version}, known: "
+                    f"{len(MIGRATIONS)}). Upgrade, or name another cache folder."
+                )
+            for migration in MIGRATIONS[version:]:
+                for statement in filter(str.strip, migration.split(";")):
+                    self.execute(statement)
+            self.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    @contextmanager
+    def _errors(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"the manifest in {self._name} failed: {error}") from error

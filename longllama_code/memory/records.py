@@ -1,0 +1,235 @@
+"""A token of memory is one record: its keys and values of all memory heads, and its id.
+
+    | key codes of head 0, 1, … | value codes of head 0, 1, … | ranges | clusters | id | padding |
+
+A record fills whole cache lines, so that to score a key of mini reads one. Keys are residuals of
+their clusters (``table.py``), values the steps of their own token's range; without a table both are
+kept as floats of ``mem_dtype``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from longllama_code.config import LongLlamaConfig
+from longllama_code.errors import ConfigError
+from longllama_code.memory.segment import EncodedSegment
+from longllama_code.memory.table import FILE_NAME, MemoryTable
+
+LINE_BYTES = 64
+BITS = {"int8": (8, 8), "int8-int4": (8, 4), "int4": (4, 4)}
+"""Bits of keys and of values, by ``mem_format``."""
+STEPS = {8: 6 / 127, 4: 2.6 / 7}
+"""A step of a residual's code, in standard deviations: what lies beyond the last one is cut off."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries (Q, D) of one head, ready to meet key codes."""
+
+    codes: Tensor
+    """(Q, D): their product with codes is the part of the score that residuals make."""
+    clusters: Tensor | None
+    """(Q, C): the part that the cluster makes; None where keys have none."""
+
+
+@dataclass(frozen=True)
+class RecordFormat:
+    """How records of one model look."""
+
+    n_heads: int
+    head_dim: int
+    dtype: torch.dtype
+    """Of keys and values that are kept as floats."""
+    table: MemoryTable | None = None
+    key_bits: int = 0
+    """0 for floats."""
+    value_bits: int = 0
+
+    @classmethod
+    def of(cls, config: LongLlamaConfig, table: MemoryTable | None) -> RecordFormat:
+        """The format that a configuration asks for.
+
+        Raises:
+            ConfigError: it asks for integers, and there is no table of its heads.
+        """
+        plain = cls.plain(config)
+        n_heads, head_dim = plain.n_heads, plain.head_dim
+        if config.mem_format is None:
+            return plain
+        if table is None or table.mean.shape != (n_heads, head_dim):
+            raise ConfigError(
+                f"mem_format is {config.mem_format!r}, which needs a {FILE_NAME} of the model's "
+                f"{n_heads} memory heads of {head_dim}; make it with `longllama table`, or set "
+                "mem_format to null."
+            )
+        return cls(n_heads, head_dim, plain.dtype, table, *BITS[config.mem_format])
+
+    @classmethod
+    def plain(cls, config: LongLlamaConfig) -> RecordFormat:
+        """Floats of ``mem_dtype``."""
+        n_heads = sum(len(config.memory_heads(layer)) for layer in config.mem_layers)
+        head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
+        return cls(n_heads, head_dim, getattr(torch, config.mem_dtype))
+
+    @property
+    def n_bytes(self) -> int:
+        """Of a record."""
+        return -(-self._id[1] // LINE_BYTES) * LINE_BYTES
+
+    @property
+    def n_clusters(self) -> int:
+        """Clusters of each head; 0 where keys have none."""
+        return self.table.n_clusters if self.table else 0
+
+    def pack(self, segment: EncodedSegment) -> Tensor:
+        """The records of a segment, uint8 (n, bytes)."""
+        records = torch.zeros(segment.n_tokens, self.n_bytes, dtype=torch.uint8)
+        for head in range(self.n_heads):
+            _put(records, self._values(head), self._value_codes(records, segment, head))
+        if self.table is None:
+            for head, keys in enumerate(segment.keys):
+                _put(records, self._keys(head), keys.to(self.dtype))
+        else:
+            self._pack_keys(records, segment, self.table)
+        _put(records, self._id, segment.ids.int()[:, None])
+        return records
+
+    def unpack(
+        self, segment_id: str, records: Tensor, page_offsets: Sequence[int]
+    ) -> EncodedSegment:
+        """A segment from its records, as far as they tell."""
+        rows = torch.arange(len(records), device=records.device)
+        heads = range(self.n_heads)
+        keys = torch.stack([self.keys(records, rows, head) for head in heads])
+        values = torch.stack([self.values(records, rows, head) for head in heads])
+        offsets = torch.tensor(page_offsets, dtype=torch.int32)
+        return EncodedSegment(
+            segment_id, keys.to(self.dtype), values.to(self.dtype), self.ids(records), offsets
+        )
+
+    def ask(self, queries: Tensor, head: int) -> tuple[Asked, Tensor | float]:
+        """Queries (Q, D) of a head; also what each one's scores have in common, (Q, 1) or 0."""
+        if self.table is None:
+            return Asked(queries, None), 0.0
+        turned = queries @ self.table.back[head].T
+        asked = Asked(turned * self._step(head), turned @ self.table.centroids[head].T)
+        return asked, queries @ self.table.mean[head, :, None]
+
+    def key_codes(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
+        """What meets queries of the records (M, bytes) at rows (n,): float (n, D)."""
+        codes = _get(records, self._keys(head), rows)
+        if not self.key_bits:
+            return codes.view(self.dtype).float()
+        return _nibbles(codes).sub_(8) if self.key_bits == 4 else codes.view(torch.int8).float()
+
+    def clusters(self, records: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
+        """The clusters of keys: int32 (H, n)."""
+        codes = _get(records, self._clusters, rows).view(torch.int16).int() & 0xFFFF
+        return codes.T
+
+    def values(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
+        """Values at rows (n,): float (n, D)."""
+        codes = _get(records, self._values(head), rows)
+        if not self.value_bits:
+            return codes.view(self.dtype).float()
+        low, step = _get(records, self._range(head), rows).view(torch.float16).float().split(1, 1)
+        return (_nibbles(codes) if self.value_bits == 4 else codes.float()) * step + low
+
+    def keys(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
+        """Keys at rows (n,), as far as records tell: float (n, D)."""
+        codes = self.key_codes(records, rows, head)
+        if self.table is None:
+            return codes
+        cluster = self.clusters(records, rows)[head].long()
+        turned = self.table.centroids[head, cluster] + codes * self._step(head)
+        return turned @ self.table.back[head] + self.table.mean[head]
+
+    def ids(self, records: Tensor) -> Tensor:
+        """Token ids of records: int32 (n,)."""
+        return _get(records, self._id, slice(None)).view(torch.int32)[:, 0]
+
+    def _pack_keys(self, records: Tensor, segment: EncodedSegment, table: MemoryTable) -> None:
+        turned = table.turned(segment.keys)
+        clusters = table.clusters(turned)
+        most = 2 ** (self.key_bits - 1) - 1
+        for head in range(self.n_heads):
+            residuals = turned[head] - table.centroids[head, clusters[head]]
+            codes = (residuals / self._step(head)).round_().clamp_(-most, most)
+            narrow = _packed(codes + 8) if self.key_bits == 4 else codes.to(torch.int8)
+            _put(records, self._keys(head), narrow)
+        # Unsigned: there may be as many clusters as 16 bits tell apart.
+        _put(records, self._clusters, clusters.T.int().to(torch.int16).contiguous())
+
+    def _value_codes(self, records: Tensor, segment: EncodedSegment, head: int) -> Tensor:
+        """Codes of a head's values; their ranges are put where they belong."""
+        values = segment.values[head]
+        if not self.value_bits:
+            return values.to(self.dtype)
+        values = values.float()
+        low, high = values.aminmax(dim=1, keepdim=True)
+        n_steps = 2**self.value_bits - 1
+        span = torch.cat((low, (high - low) / n_steps), dim=1).half()
+        _put(records, self._range(head), span)
+        low, step = span.float().split(1, 1)
+        codes = ((values - low) / step.clamp(min=1e-8)).round_().clamp_(0, n_steps)
+        return _packed(codes) if self.value_bits == 4 else codes.to(torch.uint8)
+
+    def _step(self, head: int) -> Tensor:
+        """What one step of a key's code is worth, by channel: (D,)."""
+        assert self.table is not None
+        return self.table.spread[head] * STEPS[self.key_bits]
+
+    def _keys(self, head: int) -> tuple[int, int]:
+        return _field(0, self._width(self.key_bits), head)
+
+    def _values(self, head: int) -> tuple[int, int]:
+        start = self.n_heads * self._width(self.key_bits)
+        return _field(start, self._width(self.value_bits), head)
+
+    def _range(self, head: int) -> tuple[int, int]:
+        return _field(self._values(self.n_heads)[0], 4 if self.value_bits else 0, head)
+
+    @property
+    def _clusters(self) -> tuple[int, int]:
+        start = self._range(self.n_heads)[0]
+        return start, start + (2 * self.n_heads if self.table else 0)
+
+    @property
+    def _id(self) -> tuple[int, int]:
+        start = -(-self._clusters[1] // 4) * 4
+        return start, start + 4
+
+    def _width(self, bits: int) -> int:
+        """Bytes of a key or a value."""
+        return self.head_dim * bits // 8 if bits else self.head_dim * self.dtype.itemsize
+
+
+def _field(start: int, width: int, index: int) -> tuple[int, int]:
+    return start + width * index, start + width * (index + 1)
+
+
+def _get(records: Tensor, field: tuple[int, int], rows: Tensor | slice) -> Tensor:
+    """A field's bytes at some rows, together."""
+    column = records[:, field[0] : field[1]]
+    if isinstance(rows, slice):
+        return column[rows].contiguous()
+    return column.index_select(0, rows)
+
+
+def _put(records: Tensor, field: tuple[int, int], content: Tensor) -> None:
+    records[:, field[0] : field[1]] = content.contiguous().view(torch.uint8)
+
+
+def _packed(codes: Tensor) -> Tensor:
+    """Codes below 16, (n, D), two a byte: uint8 (n, D/2); the second half is in the high bits."""
+    low, high = codes.to(torch.uint8).chunk(2, dim=1)
+    return low | high << 4
+
+
+def _nibbles(packed: Tensor) -> Tensor:
+    return torch.cat((packed & 15, packed >> 4), dim=1).float()

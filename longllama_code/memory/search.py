@@ -1,0 +1,126 @@
+"""The best keys of repository memory for a query, exactly, or from the clusters nearest to it.
+
+What is read depends on the query and on the set of rows alone: the clusters whose centroids score
+best with any of the query heads that share a key-value head, until they hold as many keys as are
+to be read; all, where memory has no more. So a cached prefix stays valid, and a small memory is
+searched exactly.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from longllama_code.memory.rows import MemoryRows
+from longllama_code.model.selection import best_scores
+
+SCAN_ROWS = 65_536
+"""Rows that are scored at once where all are."""
+
+
+class RowSearch:
+    """Scores of one memory head's keys.
+
+    Args:
+        rows: of memory.
+        head: which of the memory heads.
+        visible: bool (M,), the rows that may be seen; absent, all.
+        read_keys: how many keys are read for a query; absent, all.
+    """
+
+    def __init__(
+        self, rows: MemoryRows, head: int, visible: Tensor | None, read_keys: int | None
+    ) -> None:
+        self._rows, self._head, self._visible = rows, head, visible
+        self._form, self._records = rows.form, rows.records.rows
+        self._lists = rows.lists
+        self._read_keys = rows.n_tokens if read_keys is None else read_keys
+
+    def best(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Scores and rows of the best ``k`` keys for queries (R, S, D), each (R, S, k).
+
+        Where fewer may be seen, the rest scores lowest.
+        """
+        queries = queries.float() * queries.shape[-1] ** -0.5
+        if self._lists is None or self._rows.n_tokens <= self._read_keys:
+            best, rows = self._best_of_all(queries.flatten(0, 1), k)
+            return best.unflatten(0, queries.shape[:2]), rows.unflatten(0, queries.shape[:2])
+        found = [self._best_near(queries[:, token], k) for token in range(queries.shape[1])]
+        best, rows = zip(*found, strict=True)
+        return torch.stack(best, dim=1), torch.stack(rows, dim=1)
+
+    def scores(self, queries: Tensor) -> Tensor:
+        """Scores of all rows for queries (R, S, D): (R, S, M)."""
+        queries = queries.float() * queries.shape[-1] ** -0.5
+        flat = queries.flatten(0, 1)
+        parts = [self._scored(flat, rows) for rows in self._scan()]
+        return torch.cat(parts, dim=-1).unflatten(0, queries.shape[:2])
+
+    def values(self, rows: Tensor) -> Tensor:
+        """Values of rows (…): float (…, D)."""
+        positions = self._rows.positions(rows.flatten())
+        values = self._form.values(self._records, positions, self._head)
+        return values.unflatten(0, rows.shape)
+
+    def _scan(self) -> tuple[Tensor, ...]:
+        return torch.arange(len(self._rows), device=self._records.device).split(SCAN_ROWS)
+
+    def _best_of_all(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """For queries (Q, D), each (Q, k)."""
+        found = [(self._best(self._scored(queries, rows), rows, k)) for rows in self._scan()]
+        best, rows = (torch.cat(part, dim=-1) for part in zip(*found, strict=True))
+        if len(found) == 1:
+            return best, rows
+        best, places = best.topk(k, dim=-1)
+        return best, rows.gather(-1, places)
+
+    def _scored(self, queries: Tensor, rows: Tensor) -> Tensor:
+        """Scores (Q, n) of some rows."""
+        asked, common = self._form.ask(queries, self._head)
+        positions = self._rows.positions(rows)
+        codes = self._form.key_codes(self._records, positions, self._head)
+        scores = asked.codes @ codes.T
+        if asked.clusters is not None:
+            clusters = self._form.clusters(self._records, positions)[self._head].long()
+            scores += asked.clusters[:, clusters]
+        return self._masked(scores + common, rows)
+
+    def _best_near(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Of the nearest clusters, for the query heads (R, D) of one token, each (R, k)."""
+        asked, common = self._form.ask(queries, self._head)
+        assert self._lists is not None
+        assert asked.clusters is not None
+        clusters = self._nearest(asked.clusters.amax(0))
+        rows, places = self._lists.rows(self._head, clusters)
+        codes = self._form.key_codes(self._records, self._rows.positions(rows), self._head)
+        scores = torch.addmm(asked.clusters[:, clusters][:, places], asked.codes, codes.T)
+        return self._best(self._masked(scores + common, rows), rows, k)
+
+    def _nearest(self, scores: Tensor) -> Tensor:
+        """The clusters of best score (C,) that hold, together, the keys that are to be read."""
+        assert self._lists is not None
+        counts = self._lists.counts(self._head)
+        # Twice as many clusters as hold the keys on average; if these are small ones, all.
+        share = 2 * self._read_keys / self._rows.n_tokens
+        n_likely = min(len(scores), 1 + int(share * len(scores)))
+        for n_clusters in (n_likely, len(scores)):
+            order = scores.topk(n_clusters).indices
+            held = counts[order].cumsum(0)
+            if held[-1] >= self._read_keys:
+                break
+        return order[: 1 + int(torch.searchsorted(held, self._read_keys))]
+
+    def _masked(self, scores: Tensor, rows: Tensor) -> Tensor:
+        if self._visible is None:
+            return scores
+        return scores.masked_fill_(~self._visible[rows], torch.finfo(scores.dtype).min)
+
+    @staticmethod
+    def _best(scores: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The best of (Q, n) scores of rows (n,), each (Q, k)."""
+        best, places = best_scores(scores, min(k, scores.shape[-1]))
+        n_missing = k - best.shape[-1]
+        lowest = torch.finfo(best.dtype).min
+        found = rows[places].long()
+        return pad(best, (0, n_missing), value=lowest), pad(found, (0, n_missing))

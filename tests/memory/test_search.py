@@ -1,0 +1,215 @@
+"""Lists hold what was put into them; the search finds what reading all that it reads would."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from longllama_code.memory.clusters import ClusterLists
+from longllama_code.memory.offer import RowOffer
+from longllama_code.memory.records import RecordFormat
+from longllama_code.memory.rows import MemoryRows
+from longllama_code.memory.search import RowSearch
+from longllama_code.memory.segment import EncodedSegment
+from longllama_code.memory.store import SegmentStore
+from longllama_code.model.attention import softmax_attention
+from longllama_code.model.memory import DenseOffer
+from tests.memory.tables import N_CLUSTERS, D, H, keys_like, queries_like, table_of
+
+TABLE = table_of()
+FORM = RecordFormat(H, D, torch.float32, TABLE, 8, 8)
+FLOATS = RecordFormat(H, D, torch.float32)
+R, S, K = 2, 5, 8
+N_SEGMENTS, N_TOKENS = 12, 60
+
+
+def segment(number: int) -> EncodedSegment:
+    keys = keys_like(N_TOKENS, number)
+    values = torch.randn(H, N_TOKENS, D, generator=torch.Generator().manual_seed(number))
+    ids = torch.full((N_TOKENS,), number).int()
+    return EncodedSegment(f"{number:032x}", keys, values, ids, torch.tensor([0]).int())
+
+
+def rows_of(numbers: list[int], form: RecordFormat = FORM) -> MemoryRows:
+    store = SegmentStore(None, form.n_bytes)
+    rows = MemoryRows(form, store.records)
+    for number in numbers:
+        one = segment(number)
+        rows.add(store.put(one.id, form.pack(one), [0]))
+    return rows
+
+
+def kept_keys(rows: MemoryRows, head: int) -> Tensor:
+    return rows.form.keys(rows.records.rows, rows.positions(), head)
+
+
+def asked(seed: int = 0) -> Tensor:
+    return queries_like(R * S, seed).view(R, S, D)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("add"), st.lists(st.integers(0, 5), min_size=1, max_size=9)),
+            st.tuples(st.just("remove"), st.integers(0, 20)),
+            st.tuples(st.just("look"), st.integers(0, 5)),
+        ),
+        max_size=30,
+    )
+)
+def test_lists_hold_what_was_put_into_them(steps: list[tuple[str, object]]) -> None:
+    lists, expected, spans, end = ClusterLists(2, 6), dict[int, int](), list[tuple[int, int]](), 0
+    for step, what in steps:
+        if step == "add":
+            clusters = torch.tensor(what)
+            lists.add(end, torch.stack((clusters, 5 - clusters)))
+            expected |= {end + place: cluster for place, cluster in enumerate(what)}
+            spans.append((end, end + len(what)))
+            end += len(what)
+        elif step == "remove" and spans:
+            start, stop = spans.pop(what % len(spans))
+            lists.remove(start, stop)
+            for row in range(start, stop):
+                del expected[row]
+        elif step == "look":
+            check(lists, expected, [what, 5 - what])
+    check(lists, expected, list(range(6)))
+
+
+def check(lists: ClusterLists, expected: dict[int, int], clusters: list[int]) -> None:
+    lists.sort()
+    for head, of in enumerate((lambda c: c, lambda c: 5 - c)):
+        held = [(row, of(cluster)) for row, cluster in expected.items()]
+        counts = [sum(cluster == mine for _, mine in held) for cluster in range(6)]
+        assert lists.counts(head).tolist() == counts
+        rows, places = lists.rows(head, torch.tensor(clusters))
+        pairs = zip(rows.tolist(), places.tolist(), strict=True)
+        found = sorted((row, clusters[place]) for row, place in pairs)
+        wanted = [(row, cluster) for row, cluster in held for c in clusters if c == cluster]
+        assert found == sorted(wanted)
+
+
+@pytest.mark.parametrize("form", [FORM, FLOATS], ids=["int8", "floats"])
+@pytest.mark.parametrize("hides", [False, True])
+def test_all_is_read_where_that_is_asked(form: RecordFormat, hides: bool) -> None:
+    rows = rows_of(list(range(N_SEGMENTS)), form)
+    visible = torch.rand(len(rows), generator=torch.Generator().manual_seed(4)) < 0.5
+    seen = visible if hides else torch.ones(len(rows), dtype=torch.bool)
+    for head in range(H):
+        search = RowSearch(rows, head, visible if hides else None, None)
+        best, found = search.best(asked(), K)
+        scores = asked() @ kept_keys(rows, head).T * D**-0.5
+        expected = scores.masked_fill(~seen, -1e9).topk(K).values
+        assert torch.allclose(best, expected, atol=1e-3)
+        assert torch.allclose(scores.gather(-1, found), expected, atol=1e-3)
+        everything = search.scores(asked())
+        assert torch.allclose(everything[..., seen], scores[..., seen], atol=1e-3)
+        assert bool((everything[..., ~seen] < -1e30).all())
+
+
+@pytest.mark.parametrize("read", [60, 150, 400])
+def test_the_nearest_clusters_are_read(read: int) -> None:
+    """Clusters by their best score with a query head of the token, until enough keys are read."""
+    rows, head = rows_of(list(range(N_SEGMENTS))), 1
+    best, found = RowSearch(rows, head, None, read).best(asked(), K)
+    turned = (asked() * D**-0.5) @ TABLE.back[head].T
+    ranks = (turned @ TABLE.centroids[head].T).amax(0)  # (S, C)
+    cluster = FORM.clusters(rows.records.rows, rows.positions())[head].long()
+    counts = torch.bincount(cluster, minlength=N_CLUSTERS)
+    scores = asked() @ kept_keys(rows, head).T * D**-0.5
+    for token in range(S):
+        chosen, n_read = list[int](), 0
+        for candidate in ranks[token].argsort(descending=True).tolist():
+            if n_read >= read:
+                break
+            chosen.append(candidate)
+            n_read += int(counts[candidate])
+        is_read = torch.isin(cluster, torch.tensor(chosen))
+        expected = scores[:, token].masked_fill(~is_read, -1e9).topk(K).values
+        assert torch.allclose(best[:, token], expected, atol=1e-3)
+        assert bool(is_read[found[:, token]].all())
+    missed = float((scores.topk(K).values - best).mean())
+    assert missed < (0.2 if read == 400 else 1.0)
+
+
+def test_hidden_rows_are_read_and_not_found() -> None:
+    rows = rows_of(list(range(N_SEGMENTS)))
+    visible = torch.arange(len(rows)) % 2 == 0
+    _, found = RowSearch(rows, 0, visible, 150).best(asked(), K)
+    assert bool((found % 2 == 0).all())
+
+
+def test_fewer_than_wanted_score_lowest() -> None:
+    rows = rows_of([0])
+    visible = torch.zeros(len(rows), dtype=torch.bool)
+    visible[3] = True
+    best, found = RowSearch(rows, 0, visible, None).best(asked(), K)
+    assert bool((found[..., 0] == 3).all())
+    assert bool((best[..., 1:] < -1e30).all())
+    best, found = RowSearch(rows, 0, None, None).best(asked(), 100)
+    assert best.shape == found.shape == (R, S, 100)
+    assert bool((best[..., N_TOKENS:] < -1e30).all())
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.permutations(list(range(N_SEGMENTS))), st.integers(0, 6), st.sampled_from([100, 10**6]))
+def test_what_is_found_depends_on_the_set_alone(order: list[int], n_gone: int, read: int) -> None:
+    """Not on the order in which it came, nor on what was there and went."""
+    gone = order[:n_gone]
+    rows = rows_of(order)
+    rows.lists  # noqa: B018 - some came before lists were looked at, some after
+    for number in gone:
+        rows.remove(segment(number).id)
+    fresh = rows_of(sorted(order[n_gone:]))
+    for head in range(H):
+        found = [
+            RowSearch(which, head, which.visible([]), read).best(asked(), K)[0]
+            for which in (rows, fresh)
+        ]
+        assert torch.allclose(*found, atol=1e-4)
+
+
+@pytest.mark.parametrize("top_k", [K, None])
+@pytest.mark.parametrize("hides", [False, True])
+def test_attention_is_that_of_the_tensors(top_k: int | None, hides: bool) -> None:
+    rows = rows_of(list(range(N_SEGMENTS)), FLOATS)
+    heads = range(1, 3)
+    visible = torch.arange(len(rows)) % 3 > 0 if hides else None
+    keys = torch.stack([kept_keys(rows, head) for head in heads])[None]
+    values = torch.stack([FLOATS.values(rows.records.rows, rows.positions(), h) for h in heads])
+    dense = DenseOffer(keys, values[None], None if visible is None else visible[None, None, None])
+    queries = queries_like(2 * R * S).view(1, 2, R, S, D)
+    local = torch.randn(2, 1, 2, 7, D)
+    sees = torch.ones(1, 1, S, 7, dtype=torch.bool)
+    with torch.no_grad():
+        one, other = (
+            softmax_attention(queries, *local, sees, offer, top_k)
+            for offer in (RowOffer(rows, heads, visible), dense)
+        )
+    assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_a_part_of_an_offer() -> None:
+    heard: list[int] = []
+    offer = RowOffer(rows_of([0]), range(3), None, lambda first, *_: heard.append(first))
+    part = offer.part(slice(1, 3), slice(40, 50))
+    assert part.heads == range(1, 3)
+    assert part.note is not None
+    part.note(2, torch.zeros(1), None)
+    assert heard == [42]
+
+
+def test_moved_rows_are_the_same() -> None:
+    rows = rows_of([3, 4, 5])
+    before = RowSearch(rows, 0, None, 100).best(asked(), K)
+    other = SegmentStore(None, FORM.n_bytes)
+    starts = {}
+    for number in (5, 9, 4, 3):
+        one = segment(number)
+        starts[one.id] = other.put(one.id, FORM.pack(one), [0]).start
+    rows.move(other.records, starts)
+    after = RowSearch(rows, 0, None, 100).best(asked(), K)
+    assert torch.equal(before[0], after[0])
+    assert torch.equal(before[1], after[1])
