@@ -78,6 +78,7 @@ class ModelSpec:
         source: where it comes from; None for a model that is built in memory.
         overrides: entries of ``config.json`` that its source does not know.
         adapter: the weights that our own tuning changed.
+        table: what is known of its memory heads (``memory/table.py``).
     """
 
     name: str
@@ -85,13 +86,15 @@ class ModelSpec:
     source: Source | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
     adapter: Path | None = None
+    table: Path | None = None
 
     @property
     def folder_name(self) -> str:
         """Name and fingerprint: another specification, another folder."""
         identity = repr((CONVERSION, self.source, self.overrides))
-        if self.adapter is not None:
-            identity += hashlib.sha256(self.adapter.read_bytes()).hexdigest()
+        for part in (self.adapter, self.table):
+            if part is not None:
+                identity += hashlib.sha256(part.read_bytes()).hexdigest()
         return f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
@@ -115,12 +118,15 @@ MINI = ModelSpec(
         "mem_query_position": 256,
         "mem_dtype": "float16",
         "mem_top_k": 16,
+        "mem_format": "int8-int4",
+        "mem_read_keys": 8192,
         "infill_marks": [8, 9],  # <issue_start> and <issue_comment>, which code does not need
         # From `longllama copying --packages 12 --memory-tokens 12000`.
         "copy_gate": [-2.8729, 2.1935, 0.2536, -0.7982, -1.0278, 0.3493, 0.0909, -1.3925],
         "last_context_length": 1024,
     },
     adapter=DATA / "mini_adapter.safetensors",
+    table=DATA / "mini_memory_table.safetensors",
 )
 TINY = ModelSpec(name="tiny", summary="two random layers over bytes, built in memory; for tests")
 
@@ -269,6 +275,8 @@ def _build(source: Source, spec: ModelSpec, folder: Path, report: Progress) -> N
         if spec.adapter is not None:
             report("adapt", 0.95)
             merge_adapter(spec.adapter, partial)
+        if spec.table is not None:
+            shutil.copyfile(spec.table, partial / "memory_table.safetensors")
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

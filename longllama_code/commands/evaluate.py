@@ -91,6 +91,10 @@ def _add_ablations(group: Any) -> None:
         help="encode segments one after another, each seeing those before it",
     )
     group.add_argument("--mem-top-k", type=int, metavar="N", help="keys per query; 0: all")
+    group.add_argument(
+        "--mem-read-keys", type=int, metavar="N", help="keys read for a token; 0: all"
+    )
+    group.add_argument("--mem-format", metavar="NAME", help="floats, int8, int8-int4 or int4")
     group.add_argument("--mem-dtype", metavar="TYPE", help="float32, float16 or bfloat16")
     group.add_argument("--mem-layers", metavar="LAYER,…", help="with all of their heads")
     group.add_argument("--mem-heads", metavar="LAYER:HEAD,…", help="instead of the model's own")
@@ -102,7 +106,7 @@ def _check(options: argparse.Namespace) -> None:
         number = getattr(options, name)
         if number is not None and number < 1:
             raise ConfigError(f"--{name.replace('_', '-')} is {number}; give 1 or more.")
-    for name in ("lines", "windows", "prompt_tokens", "mem_top_k"):
+    for name in ("lines", "windows", "prompt_tokens", "mem_top_k", "mem_read_keys"):
         number = getattr(options, name)
         if number is not None and number < 0:
             raise ConfigError(f"--{name.replace('_', '-')} is {number}; give 0 or more.")
@@ -117,6 +121,8 @@ def _ablation(options: argparse.Namespace) -> Ablation:
         min_segment_tokens=options.min_segment_tokens,
         max_segment_tokens=options.max_segment_tokens,
         mem_top_k=options.mem_top_k,
+        mem_read_keys=options.mem_read_keys,
+        mem_format=options.mem_format,
         mem_dtype=options.mem_dtype,
         mem_layers=None if options.mem_layers is None else _layers(options.mem_layers),
         mem_heads=None if options.mem_heads is None else parse_heads(options.mem_heads),

@@ -15,6 +15,8 @@ from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.segmenter import Limits
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
+FLOATS = "floats"
+
 
 @dataclass(frozen=True)
 class Ablation:
@@ -24,6 +26,10 @@ class Ablation:
     max_segment_tokens: int | None = None
     mem_top_k: int | None = None
     """0: every key."""
+    mem_read_keys: int | None = None
+    """0: every key."""
+    mem_format: str | None = None
+    """``floats``: those of ``mem_dtype``, as is all that has other heads than the model's own."""
     mem_dtype: str | None = None
     mem_layers: tuple[int, ...] | None = None
     """Every head of these layers, unless ``mem_heads`` names some."""
@@ -68,6 +74,12 @@ def _fields(ablation: Ablation) -> dict[str, object]:
     fields: dict[str, object] = {}
     if ablation.mem_top_k is not None:
         fields["mem_top_k"] = ablation.mem_top_k or None
+    if ablation.mem_read_keys is not None:
+        fields["mem_read_keys"] = ablation.mem_read_keys or None
+    if ablation.mem_format is not None:
+        fields["mem_format"] = None if ablation.mem_format == FLOATS else ablation.mem_format
+    elif ablation.mem_dtype or ablation.mem_layers or ablation.mem_heads:
+        fields["mem_format"] = None
     if ablation.mem_dtype is not None:
         fields["mem_dtype"] = ablation.mem_dtype
     if not ablation.copies:

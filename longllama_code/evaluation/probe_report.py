@@ -36,6 +36,7 @@ def memory_fields(result: ProbeResult) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "mem_layers": list(chosen),
         "mem_heads": {str(layer): heads for layer, heads in chosen.items()},
+        "mem_format": None,  # its table is of other heads; `longllama table` makes one of these
     }
     if result.options.top_k is not None:
         fields["mem_top_k"] = result.top_k

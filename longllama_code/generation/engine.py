@@ -54,6 +54,7 @@ class _Taken:
     """What they are in."""
     segments: dict[str, StoredSegment] = field(default_factory=dict[str, StoredSegment])
     counts: _Counts = field(default_factory=_Counts)
+    counted: set[str] = field(default_factory=set[str])
 
 
 class Engine:
@@ -178,8 +179,10 @@ class Engine:
             records, offsets = self._form.pack(segment), segment.page_offsets.tolist()
             found = self._kept(lambda store: store.put(segment_id, records, offsets))
         taken.segments[segment_id] = found
-        taken.counts += counts
-        self._counts += counts
+        if segment_id not in taken.counted:
+            taken.counted.add(segment_id)
+            taken.counts += counts
+            self._counts += counts
         return segment_id
 
     def _settle(self, header: str, parts: list[str], taken: "_Taken") -> list[str]:

@@ -20,6 +20,10 @@ from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer
 TINY_SEED = 20230703
 MAX_SEGMENT_TOKENS = 480
 MIN_SEGMENT_TOKENS = 192
+READING_FIELDS = frozenset(
+    ("mem_top_k", "mem_read_keys", "mem_query_position", "copy_gate", "infill_marks")
+)
+"""Of a configuration: they decide how memory is read, not what is in it."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,9 @@ def _limits(config: LongLlamaConfig) -> Limits:
 def _fingerprint(folder: Path, salt: str) -> str:
     """A hash over what decides a segment's encoding; weights count by name, size and time."""
     digest = hashlib.blake2b(salt.encode(), digest_size=8)
-    digest.update(
-        json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True).encode()
-    )
+    fields = json.loads((folder / "config.json").read_text())
+    decisive = {name: value for name, value in fields.items() if name not in READING_FIELDS}
+    digest.update(json.dumps(decisive, sort_keys=True).encode())
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
         stat = path.stat()
         digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode())

@@ -98,8 +98,8 @@ class MemoryTable:
 
 def nearest(points: Tensor, centroids: Tensor) -> Tensor:
     """Indices of the nearest centroids (C, D) of points (n, D): int64 (n,)."""
-    half_norms = centroids.square().sum(1) / 2
-    parts = (part @ centroids.T - half_norms for part in points.split(ASSIGN_ROWS))
+    half_norms = centroids.square().sum(1) / -2
+    parts = (torch.addmm(half_norms, part, centroids.T) for part in points.split(ASSIGN_ROWS))
     found = [part.argmax(1) for part in parts]
     return torch.cat(found) if found else torch.empty(0, dtype=torch.int64)
 

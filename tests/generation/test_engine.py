@@ -9,7 +9,9 @@ import pytest
 from longllama_code.errors import ConfigError
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.encoder import SegmentEncoder
 from longllama_code.memory.record_file import RecordFile
+from longllama_code.memory.store import SegmentStore
 from longllama_code.protocol import CompletionRequest, RememberResult
 
 MakeEngine = Callable[..., Engine]
@@ -209,3 +211,64 @@ def test_a_model_without_memory_is_refused(
     monkeypatch.setattr(tiny.model.config, "mem_layers", [])
     with pytest.raises(ConfigError, match=r"mem_layers \[\].*name its memory layers"):
         Engine(tiny, None)
+
+
+def test_what_the_store_knows_is_neither_cut_nor_encoded_again(
+    make_engine: MakeEngine, remember: Remember, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_engine(tmp_path)
+    remember(first, "a.py", TEXT)
+    monkeypatch.setattr(SegmentEncoder, "cut", None)
+    monkeypatch.setattr(SegmentEncoder, "encode", None)
+    again = make_engine(tmp_path)
+    assert counts(remember(again, "a.py", TEXT)) == (0, N, 0)
+    assert complete(again) == complete(first)
+
+
+def test_another_engine_collects(
+    make_engine: MakeEngine, remember: Remember, tmp_path: Path
+) -> None:
+    """What this one has in memory goes on, and is put back where the other removed it."""
+    engine, other, fresh = make_engine(tmp_path), make_engine(tmp_path), make_engine()
+    for one in (engine, fresh):
+        remember(one, "a.py", TEXT)
+    remember(other, "b.py", TEXT)
+    other._store.collect(other._memory.segment_ids, max_bytes=0)
+    assert complete(engine) == complete(fresh)
+    for one in (engine, fresh):
+        assert counts(remember(one, "c.py", BLOCKS[0])) == (1, 0, 0)
+    assert complete(engine) == complete(fresh)
+    assert engine.status().n_tokens == fresh.status().n_tokens
+    assert counts(remember(make_engine(tmp_path), "a.py", TEXT)) == (0, N, 0)
+
+
+def test_a_full_store_keeps_what_is_in_memory(
+    tiny: LoadedModel, make_engine: MakeEngine, remember: Remember, tmp_path: Path
+) -> None:
+    limit = 3 * len(TEXT) * tiny.form.n_bytes
+    engine, fresh = Engine(tiny, SegmentStore(tmp_path, tiny.form.n_bytes, limit)), make_engine()
+    for number in range(6):
+        remember(engine, "a.py", TEXT.replace("function", f"function{number}"))
+    remember(engine, "b.py", TEXT)
+    remember(fresh, "b.py", TEXT)
+    remember(fresh, "a.py", TEXT.replace("function", "function5"))
+    assert 2 * N <= engine.status().stored_segments < 5 * N
+    assert engine.status().n_tokens == fresh.status().n_tokens
+    assert complete(engine) == complete(fresh)
+    engine.close()
+
+
+def test_a_store_that_fails_later_costs_nothing_that_was_remembered(
+    make_engine: MakeEngine, remember: Remember, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, through = make_engine(tmp_path), make_engine()
+    for one in (engine, through):
+        remember(one, "a.py", TEXT)
+    monkeypatch.setattr(RecordFile, "write", no_space_left)
+    for one in (engine, through):
+        assert counts(remember(one, "b.py", BLOCKS[1])) == (1, 0, 0)
+    (tmp_path / "records-0.bin").unlink()
+    assert complete(engine) == complete(through)
+    assert engine.forget("a.py")
+    assert through.forget("a.py")
+    assert complete(engine) == complete(through)

@@ -1,0 +1,196 @@
+"""How near compressed and searched memory comes to all keys in floats, at a size of memory.
+
+Windows of files that are not in memory, of as many repositories as its tokens need. One model, one
+text, several memories: floats of which all are read, then every format with all keys read and with
+those of the nearest clusters. For each: the loss, the share of tokens that it would choose alike,
+and of what the memory heads see of the queries that the floats got: how many of the best keys
+are found, their softmax mass, and the relative L2 error of what is mixed from them.
+
+What is encoded is kept in the cache folder. No text is copied from memory here: that is apart.
+
+Usage: python tests/bench/fidelity.py [--model mini] [--tokens 100000] [--windows 24]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from longllama_code.evaluation.memories import EncodedFile, SegmentMemory, encode_files, keeping
+from longllama_code.evaluation.memory_size import SizeOptions, Window, divide
+from longllama_code.generation.models import LoadedModel, load
+from longllama_code.memory.offer import RowOffer
+from longllama_code.memory.search import RowSearch
+from longllama_code.memory.view import MemoryView
+from longllama_code.training.packages import fetch, load_packages
+
+FORMATS = ("int8", "int8-int4", "int4")
+READ = (None, 4096, 8192, 16384)
+TOKENS_EACH = 20_000
+QUERIES = 8
+"""Of each block of a window, the tokens whose queries are compared."""
+
+
+def with_format(loaded: LoadedModel, name: str | None, read: int | None) -> LoadedModel:
+    """The same weights beside a memory of another format."""
+    config = loaded.model.config
+    config.mem_format, config.mem_read_keys = name, read
+    return loaded
+
+
+def memory_of(loaded: LoadedModel, files: Sequence[EncodedFile]) -> SegmentMemory:
+    """All files in memory, in the format that the configuration names now."""
+    memory = SegmentMemory(loaded)
+    for number, file in enumerate(files):
+        memory.take(f"{number}/{file.path}", file.text, file.pieces, file.segments)
+    return memory
+
+
+def prepare(loaded: LoadedModel, n_tokens: int, n_windows: int) -> tuple[list[Window], list[Any]]:
+    """Windows, and the files in memory: of one package after the other."""
+    windows: list[Window] = []
+    files: list[EncodedFile] = []
+    packages = load_packages("evaluation")
+    n_repositories = -(-n_tokens // TOKENS_EACH)
+    each = -(-n_windows // n_repositories)
+    for package in packages:
+        n_left = n_tokens - sum(file.n_tokens for file in files)
+        if n_left <= 0:
+            break
+        rng = random.Random(f"fidelity {package}")
+        found, texts = divide(loaded, fetch(package), SizeOptions(windows=each), rng)
+        if found:
+            windows += found
+            files += encode_files(loaded, texts, min(TOKENS_EACH, n_left))
+            print(f"{len(windows)} windows, {package}", file=sys.stderr, flush=True)
+    return windows[:n_windows], files
+
+
+@torch.inference_mode()
+def log_probs(loaded: LoadedModel, window: Window, memory: SegmentMemory) -> Tensor:
+    """Of each token of a window but the head: (S, V)."""
+    view = MemoryView(memory, None)
+    ids = torch.tensor([window.ids])
+    out = loaded.model(ids, use_cache=False, last_context_length=len(window.ids), memory=view)
+    return out.logits[0, window.n_head - 1 : -1].log_softmax(-1)
+
+
+@torch.inference_mode()
+def listen(loaded: LoadedModel, window: Window, memory: SegmentMemory) -> list[tuple[int, Tensor]]:
+    """What each memory head asks in a window: its place, and (R, queries, D)."""
+    heard: list[tuple[int, Tensor]] = []
+    score = RowOffer.score
+
+    def hearing(self: RowOffer, asking: Tensor, top_k: int | None) -> Any:
+        for head, queries in zip(self.heads, asking[0], strict=True):
+            heard.append((head, queries[:, -QUERIES:].clone()))
+        return score(self, asking, top_k)
+
+    RowOffer.score = hearing
+    try:
+        log_probs(loaded, window, memory)
+    finally:
+        RowOffer.score = score
+    return heard
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One memory beside the floats of which all are read."""
+
+    recall: float
+    mass: float
+    error: float
+
+
+def compare(
+    memory: SegmentMemory,
+    exact: SegmentMemory,
+    asked: Sequence[tuple[int, Tensor]],
+    read: int | None,
+    k: int,
+) -> Iterator[Compared]:
+    """Of each head and window."""
+    for head, queries in asked:
+        right = RowSearch(exact.rows, head, None, None)
+        scores, rows = right.best(queries, k)
+        weights = scores.softmax(-1)
+        mixed = (weights[..., None] * right.values(rows)).sum(-2)
+        search = RowSearch(memory.rows, head, None, read)
+        found_scores, found = search.best(queries, k)
+        other = (found_scores.softmax(-1)[..., None] * search.values(found)).sum(-2)
+        hit = (rows[..., :, None] == found[..., None, :]).any(-1)
+        error = (other - mixed).norm(dim=-1) / mixed.norm(dim=-1)
+        yield Compared(
+            float(hit.float().mean()), float((weights * hit).sum(-1).mean()), float(error.mean())
+        )
+
+
+def main() -> None:
+    """Measure and print; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--tokens", type=int, default=100_000)
+    parser.add_argument("--windows", type=int, default=24)
+    options = parser.parse_args()
+    loaded = keeping(load(options.model))
+    windows, files = prepare(loaded, options.tokens, options.windows)
+    k = loaded.model.config.mem_top_k or 16
+    exact = memory_of(with_format(loaded, None, None), files)
+    wanted = [log_probs(loaded, window, exact) for window in windows]
+    asked = [head for window in windows for head in listen(loaded, window, exact)]
+    report = [result("floats", None, exact, wanted, wanted, [], windows)]
+    for name in FORMATS:
+        memory = memory_of(with_format(loaded, name, None), files)
+        for read in READ:
+            memory.read_keys = read
+            found = [log_probs(loaded, window, memory) for window in windows]
+            heads = [*compare(memory, exact, asked, read, k)]
+            report.append(result(name, read, memory, found, wanted, heads, windows))
+            print(json.dumps(report[-1]), flush=True)
+    print(json.dumps({"tokens": exact.rows.n_tokens, "memories": report}))
+
+
+def result(
+    name: str,
+    read: int | None,
+    memory: SegmentMemory,
+    found: Sequence[Tensor],
+    wanted: Sequence[Tensor],
+    heads: Sequence[Compared],
+    windows: Sequence[Window],
+) -> dict[str, Any]:
+    """One line of the report."""
+    targets = [torch.tensor(window.ids[window.n_head :]) for window in windows]
+    loss, right = (
+        torch.cat([-f.gather(1, t[:, None])[:, 0] for f, t in zip(which, targets, strict=True)])
+        for which in (found, wanted)
+    )
+    alike = torch.cat([f.argmax(1) == w.argmax(1) for f, w in zip(found, wanted, strict=True)])
+    numbers = {
+        "recall": [one.recall for one in heads],
+        "mass": [one.mass for one in heads],
+        "error": [one.error for one in heads],
+    }
+    return {
+        "format": name,
+        "read": read,
+        "bytes_per_token": memory.rows.form.n_bytes,
+        "loss": round(float(loss.mean()), 4),
+        "loss_difference": round(float((loss - right).mean()), 5),
+        "agreement": round(float(alike.float().mean()), 5),
+        "tokens": len(loss),
+        **{n: round(sum(v) / len(v), 4) for n, v in numbers.items() if v},
+    }
+
+
+if __name__ == "__main__":
+    main()
