@@ -17,6 +17,10 @@ from longllama_code.model.selection import best_scores
 
 SCAN_ROWS = 65_536
 """Rows that are scored at once where all are."""
+MIN_BLOCK_TOKENS = 8
+MAX_BLOCK_SHARE = 6
+"""More tokens than the one, over less memory than the other times the keys read, are faster in one
+product with all keys."""
 
 
 class RowSearch:
@@ -43,10 +47,13 @@ class RowSearch:
         Where fewer may be seen, the rest scores lowest.
         """
         queries = queries.float() * queries.shape[-1] ** -0.5
-        if self._lists is None or self._rows.n_tokens <= self._read_keys:
+        n_tokens, n_rows = queries.shape[1], self._rows.n_tokens
+        if self._lists is None or n_rows <= self._read_keys:
             best, rows = self._best_of_all(queries.flatten(0, 1), k)
             return best.unflatten(0, queries.shape[:2]), rows.unflatten(0, queries.shape[:2])
-        found = [self._best_near(queries[:, token], k) for token in range(queries.shape[1])]
+        if n_tokens > MIN_BLOCK_TOKENS and n_rows <= MAX_BLOCK_SHARE * self._read_keys:
+            return self._best_of_block(queries, k)
+        found = [self._best_near(queries[:, token], k) for token in range(n_tokens)]
         best, rows = zip(*found, strict=True)
         return torch.stack(best, dim=1), torch.stack(rows, dim=1)
 
@@ -91,25 +98,50 @@ class RowSearch:
         asked, common = self._form.ask(queries, self._head)
         assert self._lists is not None
         assert asked.clusters is not None
-        clusters = self._nearest(asked.clusters.amax(0))
+        order, is_near = self._nearest(asked.clusters.amax(0, keepdim=True))
+        clusters = order[is_near]
         rows, places = self._lists.rows(self._head, clusters)
         codes = self._form.key_codes(self._records, self._rows.positions(rows), self._head)
         scores = torch.addmm(asked.clusters[:, clusters][:, places], asked.codes, codes.T)
         return self._best(self._masked(scores + common, rows), rows, k)
 
-    def _nearest(self, scores: Tensor) -> Tensor:
-        """The clusters of best score (C,) that hold, together, the keys that are to be read."""
+    def _best_of_block(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The same for many tokens, (R, S, D), by one product with all keys.
+
+        What a token would not have read is hidden from it.
+        """
+        assert self._lists is not None
+        everything = torch.arange(self._form.n_clusters)
+        rows, clusters = self._lists.rows(self._head, everything)
+        asked, common = self._form.ask(queries.flatten(0, 1), self._head)
+        assert asked.clusters is not None
+        order, is_near = self._nearest(asked.clusters.unflatten(0, queries.shape[:2]).amax(0))
+        reads = torch.zeros(len(order), len(everything), dtype=torch.bool)
+        reads.scatter_(1, order, is_near)
+        codes = self._form.key_codes(self._records, self._rows.positions(rows), self._head)
+        scores = torch.addmm(asked.clusters[:, clusters], asked.codes, codes.T) + common
+        lowest = torch.finfo(scores.dtype).min
+        by_token = scores.unflatten(0, queries.shape[:2])
+        by_token.masked_fill_(~reads[:, clusters], lowest)
+        return self._best(self._masked(by_token, rows), rows, k)
+
+    def _nearest(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """For scores (S, C): clusters, best first, and which of them are read, each (S, n).
+
+        They are read until they hold, together, as many keys as are to be read.
+        """
         assert self._lists is not None
         counts = self._lists.counts(self._head)
         # Twice as many clusters as hold the keys on average; if these are small ones, all.
         share = 2 * self._read_keys / self._rows.n_tokens
-        n_likely = min(len(scores), 1 + int(share * len(scores)))
-        for n_clusters in (n_likely, len(scores)):
-            order = scores.topk(n_clusters).indices
-            held = counts[order].cumsum(0)
-            if held[-1] >= self._read_keys:
+        n_clusters = scores.shape[-1]
+        for n in (min(n_clusters, 1 + int(share * n_clusters)), n_clusters):
+            order = scores.topk(n, dim=-1).indices
+            each = counts[order]
+            held = each.cumsum(-1)
+            if bool((held[:, -1] >= self._read_keys).all()):
                 break
-        return order[: 1 + int(torch.searchsorted(held, self._read_keys))]
+        return order, held - each < self._read_keys
 
     def _masked(self, scores: Tensor, rows: Tensor) -> Tensor:
         if self._visible is None:
@@ -118,7 +150,7 @@ class RowSearch:
 
     @staticmethod
     def _best(scores: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The best of (Q, n) scores of rows (n,), each (Q, k)."""
+        """The best of (…, n) scores of rows (n,), each (…, k)."""
         best, places = best_scores(scores, min(k, scores.shape[-1]))
         n_missing = k - best.shape[-1]
         lowest = torch.finfo(best.dtype).min

@@ -23,7 +23,8 @@ from torch import Tensor
 from longllama_code.errors import CheckpointError
 
 FILE_NAME = "memory_table.safetensors"
-ASSIGN_ROWS = 4096
+MAX_DISTANCES = 1 << 21
+"""Held at once: 8 MB, which allocators keep; larger blocks go back to the system every time."""
 RIDGE = 1e-3
 """Of the mean variance of queries: added, so that directions nobody asks along stay finite."""
 
@@ -99,7 +100,8 @@ class MemoryTable:
 def nearest(points: Tensor, centroids: Tensor) -> Tensor:
     """Indices of the nearest centroids (C, D) of points (n, D): int64 (n,)."""
     half_norms = centroids.square().sum(1) / -2
-    parts = (torch.addmm(half_norms, part, centroids.T) for part in points.split(ASSIGN_ROWS))
+    n_rows = max(1, MAX_DISTANCES // len(centroids))
+    parts = (torch.addmm(half_norms, part, centroids.T) for part in points.split(n_rows))
     found = [part.argmax(1) for part in parts]
     return torch.cat(found) if found else torch.empty(0, dtype=torch.int64)
 

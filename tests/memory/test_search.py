@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from longllama_code.memory import search
 from longllama_code.memory.clusters import ClusterLists
 from longllama_code.memory.offer import RowOffer
 from longllama_code.memory.records import RecordFormat
@@ -98,13 +99,13 @@ def test_all_is_read_where_that_is_asked(form: RecordFormat, hides: bool) -> Non
     visible = torch.rand(len(rows), generator=torch.Generator().manual_seed(4)) < 0.5
     seen = visible if hides else torch.ones(len(rows), dtype=torch.bool)
     for head in range(H):
-        search = RowSearch(rows, head, visible if hides else None, None)
-        best, found = search.best(asked(), K)
+        one = RowSearch(rows, head, visible if hides else None, None)
+        best, found = one.best(asked(), K)
         scores = asked() @ kept_keys(rows, head).T * D**-0.5
         expected = scores.masked_fill(~seen, -1e9).topk(K).values
         assert torch.allclose(best, expected, atol=1e-3)
         assert torch.allclose(scores.gather(-1, found), expected, atol=1e-3)
-        everything = search.scores(asked())
+        everything = one.scores(asked())
         assert torch.allclose(everything[..., seen], scores[..., seen], atol=1e-3)
         assert bool((everything[..., ~seen] < -1e30).all())
 
@@ -132,6 +133,22 @@ def test_the_nearest_clusters_are_read(read: int) -> None:
         assert bool(is_read[found[:, token]].all())
     missed = float((scores.topk(K).values - best).mean())
     assert missed < (0.2 if read == 400 else 1.0)
+
+
+@pytest.mark.parametrize("hides", [False, True])
+def test_many_tokens_at_once_are_as_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, hides: bool
+) -> None:
+    rows = rows_of(list(range(N_SEGMENTS)))
+    visible = torch.arange(len(rows)) % 3 > 0 if hides else None
+    queries = queries_like(R * 40).view(R, 40, D)
+    for read in (130, 300, 700):
+        found: list[tuple[Tensor, Tensor]] = []
+        for share in (0, 1000):
+            monkeypatch.setattr(search, "MAX_BLOCK_SHARE", share)
+            found.append(RowSearch(rows, 1, visible, read).best(queries, K))
+        assert torch.allclose(found[0][0], found[1][0], atol=1e-4)
+        assert (found[0][1] == found[1][1]).float().mean() > 0.999
 
 
 def test_hidden_rows_are_read_and_not_found() -> None:
