@@ -2,12 +2,14 @@
 
 import asyncio
 
+import pytest
 import pytest_asyncio
 
 from longllama_code.protocol import RememberResult
 from lsp_server.indexer import Indexer
 from lsp_server.settings import resolve
 from lsp_server.workspace import Workspace
+from tests.server.wire import Wire
 
 DEADLINE_S = 10
 
@@ -115,3 +117,20 @@ async def bench(tmp_path):
     yield bench
     if bench.indexer is not None:
         await bench.indexer.stop()
+
+
+@pytest_asyncio.fixture
+async def wire(monkeypatch):
+    """A server in this process, before its handshake."""
+    wire = Wire(monkeypatch)
+    yield wire
+    await wire.end()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A workspace folder with one file."""
+    folder = tmp_path / "ws"
+    folder.mkdir()
+    (folder / "lib.py").write_text("def frobnicate(left, right):\n    return left\n")
+    return folder
