@@ -126,9 +126,16 @@ def check_cache(folder: Path) -> Iterator[Check]:
         yield Check("cache", "warning", found, remedy)
     else:
         yield Check("cache", "ok", found)
-    if os.name == "posix" and folder.exists() and (mode := folder.stat().st_mode & 0o077):
-        found = f"{folder} is open to others (mode …{mode:02o})"
-        yield Check("cache access", "warning", found, f"chmod 700 {folder}")
+    yield from _open_stores(folder)
+
+
+def _open_stores(folder: Path) -> Iterator[Check]:
+    """Segments that others could read: from them the code could be guessed at."""
+    stores = (folder / "memory").glob("*/") if os.name == "posix" else ()
+    for store in stores:
+        if store.stat().st_mode & 0o077:
+            found = f"{store} is open to other users"
+            yield Check("cache access", "warning", found, f"chmod 700 {store}")
 
 
 def check_watches(n_folders: int | None, limits: Path = INOTIFY) -> Check:

@@ -41,6 +41,10 @@ FEATURES = (lifecycle, documents, notebooks, completion, workspace, status, diag
 MsgId = str | int
 
 
+def _is_request(data: Mapping[str, Any]) -> bool:
+    return "id" in data and "method" in data
+
+
 @dataclass(frozen=True)
 class _Malformed:
     """A message that cannot be read."""
@@ -70,18 +74,21 @@ class Protocol(LanguageServerProtocol):
             message = super().structure_message(data)
         except JsonRpcException as error:
             return _Malformed(data.get("id") if "method" in data else None, error)
-        is_request = message is data and "id" in data and "method" in data
-        return _Malformed(data["id"], JsonRpcInvalidRequest()) if is_request else message
+        if "jsonrpc" in data and _is_request(data) and not hasattr(message, "id"):
+            return _Malformed(data["id"], JsonRpcInvalidRequest("that is a notification"))
+        return message
 
     def handle_message(self, message: Any) -> None:
         """Answer what pygls would leave unanswered; hand the rest over."""
+        if isinstance(message, dict):  # without a version of JSON-RPC
+            message = _Malformed(message.get("id"), JsonRpcInvalidRequest("no jsonrpc"))
         if isinstance(message, _Malformed):
             self._server.report_server_error(message.error, JsonRpcException)
             if isinstance(message.msg_id, int | str):
                 self._refuse(message.msg_id, message.error)
         elif self._shutdown and hasattr(message, "method") and hasattr(message, "id"):
             self._refuse(message.id, JsonRpcInvalidRequest("the server was shut down"))
-        else:
+        elif hasattr(message, "jsonrpc"):
             super().handle_message(message)
 
     def _handle_request(self, msg_id: MsgId, method_name: str, params: Any) -> None:

@@ -67,6 +67,13 @@ async def test_a_request_that_cannot_be_read_has_an_answer(wire, root, params):
     assert caught.value.code == -32602
 
 
+async def test_a_notification_sent_as_a_request_has_an_answer(wire, root):
+    await wire.begin(root)
+    with pytest.raises(RpcError, match="notification") as caught:
+        await wire.ask("textDocument/didClose", textDocument={"uri": "untitled:a"})
+    assert caught.value.code == -32600
+
+
 # Tokens.
 
 
