@@ -2,6 +2,7 @@
 
 import hmac
 import logging
+import sys
 import threading
 import traceback
 from collections.abc import Mapping
@@ -227,11 +228,13 @@ class Server(LanguageServer):
 
         pygls would put up a message for every failed notification.
         """
-        frames = traceback.extract_tb(error.__traceback__)[-3:]
-        where = " < ".join(f"{Path(item.filename).name}:{item.lineno}" for item in reversed(frames))
-        logger.error(
-            "%s: %s at %s", getattr(source, "__name__", source), type(error).__name__, where
-        )
+        cause = sys.exc_info()[1] or error
+        # Where pygls wraps an error, the type of what was raised begins the message.
+        what = error.message.partition(":")[0] if isinstance(error, JsonRpcException) else ""
+        frames = reversed(traceback.extract_tb(cause.__traceback__)[-3:])
+        where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        doing = getattr(source, "__name__", source)
+        logger.error("%s: %s at %s", doing, what or type(cause).__name__, where or "no known place")
 
 
 def _is_same(given: object, token: str) -> bool:

@@ -360,3 +360,25 @@ async def test_broken_messages_put_no_source_code_into_the_log(wire, root, caplo
     assert ours
     assert mark not in "\n".join(ours)
     assert (await wire.ask("longllama/status"))["kind"] == "Normal"
+
+
+async def test_a_handler_that_fails_is_answered_and_its_place_logged(
+    wire, root, monkeypatch, caplog
+):
+    await wire.begin(root)
+
+    def fail():
+        raise ZeroDivisionError("def very_private_function(): pass")
+
+    monkeypatch.setattr(wire.server.session, "status", fail)
+    with pytest.raises(RpcError) as caught:
+        await wire.ask("longllama/status")
+    assert caught.value.code == -32603
+    monkeypatch.undo()
+    ours = [
+        record.getMessage() for record in caplog.records if record.name.startswith("lsp_server")
+    ]
+    (line,) = [text for text in ours if "ZeroDivisionError" in text]
+    assert "test_protocol.py:" in line
+    assert "very_private" not in line
+    assert (await wire.ask("longllama/status"))["kind"] == "Normal"
