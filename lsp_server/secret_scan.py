@@ -9,6 +9,7 @@ A line marked `pragma: allowlist secret`, as detect-secrets has it, is passed ov
 """
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from detect_secrets.plugins.base import BasePlugin
     from detect_secrets.plugins.keyword import KeywordDetector
 
-BLOCK_CHARS = 4096
-"""Searched at a time: a search holds the interpreter's lock, which the event loop needs too."""
+BLOCK_CHARS = 2048
+PAUSE_S = 0.0001
+"""A search holds the interpreter's lock, which the event loop needs too: so the text is searched in
+blocks, with a pause after each."""
 LEAST_VALUE_CHARS = 8
 LEAST_VALUE_ENTROPY_BITS = 3.0
 MAX_LINE_CHARS = 1000
@@ -60,6 +63,7 @@ def _findings(name: str, text: str) -> Iterator[Finding]:
         if kind or may_assign:
             yield from _in_lines(name, block, first_line)
         first_line += block.count("\n")
+        time.sleep(PAUSE_S)
 
 
 def _in_lines(name: str, block: str, first_line: int) -> Iterator[Finding]:
