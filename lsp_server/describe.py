@@ -13,6 +13,7 @@ REASONS: Mapping[str, str] = {
     "manual_mode": "longllama.trigger.mode is manual, and the request was automatic",
     "inside_line": "the cursor stands before other text of its line; ask for it by hand",
     "superseded": "a newer request took its place",
+    "shutting_down": "the server is about to end",
     "engine_stopped": "the engine is not running",
     "engine_loading": "the model is being loaded",
     "engine_failed": "the model cannot be loaded; the status says why",

@@ -91,6 +91,7 @@ class Session:
     async def end(self) -> None:
         """Stop everything that was begun."""
         self.announcer.end()
+        self.suggester.end_running("shutting_down")
         async with self._life:
             self.roots = self._runs_on = None
             await self._stop()

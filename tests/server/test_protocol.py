@@ -49,6 +49,16 @@ async def test_after_shutdown_everything_is_refused(wire, root):
     assert caught.value.code == -32600
 
 
+async def test_shutdown_answers_what_runs(wire, root):
+    await wire.begin(root)
+    await wire.indexed()
+    wire.engine.may_answer.clear()
+    request = asyncio.ensure_future(wire.inline(wire.open("untitled:a", "x = "), 0, 4))
+    await wire.until(lambda: wire.engine.asked)
+    await wire.ask("shutdown")
+    assert await request == {"items": []}
+
+
 async def test_an_unknown_method_and_command_are_errors(wire, root):
     await wire.begin(root)
     with pytest.raises(RpcError) as caught:
