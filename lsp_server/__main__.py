@@ -1,28 +1,34 @@
-"""``longllama-lsp``: serve (the default), complete, demo, status."""
+"""``longllama-lsp``: serve (the default), complete, demo, status, diagnose."""
 
 import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lsp_server import __version__
+from lsp_server.configuration import Configuration, repository_settings
 from lsp_server.demo import run_demo
+from lsp_server.diagnosis import Check, as_lines, diagnose, worst
 from lsp_server.documents import Position
 from lsp_server.headless import HeadlessClient, headless
 from lsp_server.terminal import Terminal
 
 Json = dict[str, Any]
 
+LEAST_TOKEN_CHARS = 16
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
-    logging.getLogger("pygls").setLevel(logging.ERROR)  # it logs source code
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)  # it logs source code, also as errors
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)  # a race in watchdog
     try:
         return options.run(options)
@@ -50,7 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="index a folder and print what is in memory")
     status.add_argument("--json", action="store_true", help="print one JSON object")
     status.set_defaults(run=_status)
-    for command in (complete, demo, status):
+    diagnose = commands.add_parser("diagnose", help="look for what keeps the server from working")
+    diagnose.add_argument("--json", action="store_true", help="print one JSON object")
+    diagnose.set_defaults(run=_diagnose)
+    for command in (complete, demo, status, diagnose):
         command.add_argument("--root", type=_folder, default=Path.cwd(), help="workspace folder")
         _add_model_options(command)
     _add_model_options(serve)
@@ -72,7 +81,18 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
     transport.add_argument(
         "--ws", type=int, metavar="PORT", help="serve on a websocket port (0: any)"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to serve on (%(default)s)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to serve on (%(default)s); beyond this machine clients need a token",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="token that clients must send as initializationOptions.token"
+        " (or $LONGLLAMA_TOKEN; without either, one is made up where one is needed)",
+    )
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -91,14 +111,28 @@ def _settings(options: argparse.Namespace) -> Json:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from lsp_server.server import serve
+    from lsp_server.transports import serve
 
-    settings = _settings(options)
+    settings, token = _settings(options), _token(options.token_file)
     if options.tcp is not None:
-        return serve("tcp", options.host, options.tcp, settings)
+        return serve("tcp", options.host, options.tcp, settings, token)
     if options.ws is not None:
-        return serve("ws", options.host, options.ws, settings)
-    return serve("stdio", options.host, 0, settings)
+        return serve("ws", options.host, options.ws, settings, token)
+    return serve("stdio", options.host, 0, settings, token)
+
+
+def _token(path: Path | None) -> str | None:
+    """The token that clients must have, from a file or ``$LONGLLAMA_TOKEN``.
+
+    Raises:
+        ValueError: it is too short to be one.
+    """
+    token = path.read_text("utf-8").strip() if path else os.environ.get("LONGLLAMA_TOKEN")
+    if token is not None and len(token) < LEAST_TOKEN_CHARS:
+        raise ValueError(
+            f"the token has {len(token)} characters; give {LEAST_TOKEN_CHARS} or more."
+        )
+    return token
 
 
 def _complete(options: argparse.Namespace) -> int:
@@ -170,6 +204,23 @@ async def _report(client: HeadlessClient, *, as_json: bool) -> None:
     print(f"left out  {files['left_out']} files")
     print(f"segments  {files['segments_encoded']} encoded, {files['segments_loaded']} from disk")
     print(f"on disk   {engine['stored_segments']} segments, {engine['stored_bytes'] / 1e6:.1f} MB")
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    configuration = Configuration(_settings(options))
+    root = options.root.absolute()
+    found = repository_settings([root])
+    configuration.set_repository(found.values)
+    n_folders = sum(1 for _ in os.walk(root))
+    checks = diagnose(configuration.settings, [root], n_folders)
+    for problem in [found.problem, *configuration.problems]:
+        if problem is not None:
+            checks.append(Check("settings", "warning", str(problem), "correct it."))
+    if options.json:
+        print(json.dumps([asdict(check) for check in checks]))
+    else:
+        print("\n".join(as_lines(checks)))
+    return 1 if worst(checks) == "error" else 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from longllama_code.protocol import CompletionRequest, CompletionResult
 from lsp_server.documents import Snapshot
-from lsp_server.filters import Refusal, refuse_trigger, trim_overlap
+from lsp_server.filters import Refusal, refuse_file, refuse_trigger, trim_overlap
 from lsp_server.settings import Settings
 
 _ids = itertools.count(1)
@@ -42,12 +42,14 @@ class Suggestion:
     result: CompletionResult | None
 
 
-def refuse(cursor: Cursor, settings: Settings) -> Refusal | None:
-    """Why no suggestion is made here, by the settings and the place; None if one is."""
+def refuse(cursor: Cursor, name: str, settings: Settings) -> Refusal | None:
+    """Why no suggestion is made here, by the settings, the file's name and the place."""
     if not settings.enable:
         return "disabled"
     if not settings.language_enabled(cursor.snapshot.language):
         return "language_disabled"
+    if reason := refuse_file(name, settings.disabled_globs):
+        return reason
     return refuse_trigger(
         automatic=cursor.automatic,
         auto_mode=settings.trigger.mode == "auto",

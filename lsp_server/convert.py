@@ -1,5 +1,6 @@
 """Between LSP's types and plain values. Nothing behind this module knows an LSP type."""
 
+import os
 from pathlib import Path
 
 from lsprotocol import types
@@ -20,11 +21,11 @@ def encoding_of(capabilities: types.ServerCapabilities) -> PositionEncoding:
 
 
 def path_of(uri: str) -> Path | None:
-    """The file behind a URI; None for an untitled document or another scheme."""
+    """The file behind a URI, without `..`; None for an untitled document or another scheme."""
     if not uri.startswith("file:"):
         return None
     path = uris.to_fs_path(uri)
-    return Path(path).absolute() if path else None
+    return Path(os.path.abspath(path)) if path else None  # noqa: PTH100 - keeps links, drops `..`
 
 
 def uri_of(path: Path) -> str:

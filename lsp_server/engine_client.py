@@ -70,6 +70,8 @@ class EngineOptions:
     persist: bool = True
     max_store_bytes: int | None = None
     threads: int = 0
+    hang_timeout_s: float = 0.0
+    """How long a process that was asked something may show no sign of life; 0: for ever."""
 
     def command(self) -> list[str]:
         """The command line."""
@@ -115,6 +117,10 @@ class EngineClient:
         self._n_crashes = 0
         self._started_at = 0.0
         self._restart: asyncio.Task[None] | None = None
+        self._guard: asyncio.Task[None] | None = None
+        self._n_asked = 0
+        self.hung = False
+        """Whether the last process was ended because it showed no sign of life."""
         self.state = EngineState.STOPPED
         self.message = ""
         self.n_restarts = 0
@@ -134,6 +140,7 @@ class EngineClient:
         """Start the process; the model loads while this returns."""
         self._enter(EngineState.LOADING, f"loading the model {self._options.model}")
         self._started_at = asyncio.get_running_loop().time()
+        self.hung = False
         connection = self._connection = _Connection(self)
         try:
             await connect_stdio(connection, *self._options.command())
@@ -144,8 +151,9 @@ class EngineClient:
         """End the process; requests in flight fail. Nobody is told of the state."""
         connection, self._connection = self._connection, None
         self.state, self.message = EngineState.STOPPED, "the engine was stopped"
-        if self._restart is not None:
-            self._restart.cancel()
+        for task in (self._restart, self._guard):
+            if task is not None:
+                task.cancel()
         if connection is not None and connection.process is not None:
             if connection.process.returncode is None:
                 connection.process.kill()
@@ -182,6 +190,8 @@ class EngineClient:
         """The model is loaded."""
         logger.info("engine ready: %s", params.get("model"))
         self._enter(EngineState.READY, "")
+        if self._options.hang_timeout_s:
+            self._guard = asyncio.create_task(self._end_if_it_hangs(self._options.hang_timeout_s))
 
     def handle_failed(self, params: dict[str, Any]) -> None:
         """The model cannot be loaded; starting again would not help."""
@@ -192,11 +202,15 @@ class EngineClient:
         if connection is not self._connection:  # it was stopped
             return
         self._connection = None
+        if self._guard is not None:
+            self._guard.cancel()
         if self.state is EngineState.FAILED:
             return
         now = asyncio.get_running_loop().time()
         self._n_crashes = 1 if now - self._started_at > STABLE_AFTER_S else self._n_crashes + 1
         ended = f"the engine ended unexpectedly ({_cause(returncode)})"
+        if self.hung:
+            ended = f"the engine did not answer for {self._options.hang_timeout_s:g} s, was ended"
         if self._n_crashes > len(BACK_OFF_S):
             again = f"{ended}, {self._n_crashes} times in a row. Its log on stderr says why."
             self._enter(EngineState.FAILED, again)
@@ -210,6 +224,26 @@ class EngineClient:
         await asyncio.sleep(delay_s)
         await self.start()
 
+    async def _end_if_it_hangs(self, timeout_s: float) -> None:
+        """Kill the process once it answers nothing while something is asked of it.
+
+        It answers a question for its status between two steps of any work.
+        """
+        while True:
+            await asyncio.sleep(timeout_s / 4)
+            if not self._n_asked:
+                continue
+            try:
+                await asyncio.wait_for(self.status(), timeout_s)
+            except asyncio.TimeoutError:
+                process = self._connection.process if self._connection else None
+                if process is not None and process.returncode is None:
+                    self.hung = True
+                    process.kill()
+                return
+            except (EngineGone, EngineError):
+                return
+
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
         connection = self._connection
         if connection is None or self.state is EngineState.FAILED:
@@ -218,6 +252,7 @@ class EngineClient:
         answer = asyncio.wrap_future(
             connection.protocol.send_request(method, params, msg_id=request_id)
         )
+        self._n_asked += 1
         try:
             # Shielded: a late answer to a future that was cancelled is an error to pygls.
             return await asyncio.shield(answer)
@@ -230,6 +265,8 @@ class EngineClient:
             raise EngineError(error.message) from None
         except RuntimeError as error:  # pygls' word for a process that ended
             raise EngineGone(str(error)) from None
+        finally:
+            self._n_asked -= 1
 
     def _enter(self, state: EngineState, message: str) -> None:
         self.state, self.message = state, message

@@ -3,9 +3,17 @@
 Pure functions of texts. Every refusal has a reason code, shown in status and logs.
 """
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
-Refusal = Literal["disabled", "language_disabled", "manual_mode", "inside_line"]
+from pathspec import GitIgnoreSpec
+
+from lsp_server.secrets import is_secret
+
+Refusal = Literal[
+    "disabled", "language_disabled", "glob_disabled", "secret_file", "manual_mode", "inside_line"
+]
 
 CLOSERS = frozenset(")]}>\"'`,;: \t")
 
@@ -23,6 +31,19 @@ def refuse_trigger(
         return "inside_line"
     # In the middle of a word, what follows would have to be written again.
     return "inside_line" if line_suffix[:1].isalnum() or line_suffix[:1] == "_" else None
+
+
+def refuse_file(name: str, disabled_globs: Sequence[str]) -> Refusal | None:
+    """Why nothing is suggested in a file, by its path below the workspace folder."""
+    if is_secret(name):
+        return "secret_file"
+    is_disabled = bool(disabled_globs) and _globs(tuple(disabled_globs)).match_file(name)
+    return "glob_disabled" if is_disabled else None
+
+
+@lru_cache(maxsize=8)
+def _globs(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+    return GitIgnoreSpec.from_lines(patterns)
 
 
 def trim_overlap(text: str, line_suffix: str) -> str:

@@ -13,8 +13,8 @@ from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
 from lsp_server import __version__
-from lsp_server.convert import uri_of
-from lsp_server.documents import Position
+from lsp_server.convert import encoding_of, uri_of
+from lsp_server.documents import Position, PositionEncoding
 from lsp_server.features.status import EXPLAIN, STATUS, WAIT
 from lsp_server.languages import language_of
 from lsp_server.processes import connect_stdio, python_command
@@ -27,9 +27,18 @@ LEAVE_TIMEOUT_S = 10.0
 class HeadlessClient(LanguageClient):
     """An LSP client of one server process."""
 
-    def __init__(self, root: Path, settings: Json, on_status: Callable[[Json], None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        settings: Json,
+        on_status: Callable[[Json], None],
+        capabilities: types.ClientCapabilities | None = None,
+    ) -> None:
         super().__init__("longllama-headless", __version__)
         self.root = root
+        self.capabilities = capabilities or _capabilities()
+        self.encoding: PositionEncoding = "utf-16"
+        """What positions count, as agreed in the handshake."""
         self.warnings: list[str] = []
         self._settings = settings
 
@@ -46,12 +55,13 @@ class HeadlessClient(LanguageClient):
         folder = types.WorkspaceFolder(uri_of(self.root), self.root.name)
         result = await self.initialize_async(
             types.InitializeParams(
-                capabilities=_capabilities(),
+                capabilities=self.capabilities,
                 initialization_options=self._settings,
                 workspace_folders=[folder],
                 root_uri=folder.uri,
             )
         )
+        self.encoding = encoding_of(result.capabilities)
         self.initialized(types.InitializedParams())
         return result
 
@@ -100,6 +110,24 @@ class HeadlessClient(LanguageClient):
         texts = [item.insert_text for item in items]
         return str(texts[0]) if texts else ""
 
+    async def complete_in_popup(self, uri: str, position: Position) -> str:
+        """The suggestion at a position as a client without ghost text gets it; empty if none.
+
+        It is what accepting the item inserts behind the word before the cursor.
+        """
+        answer = await self.text_document_completion_async(
+            types.CompletionParams(
+                types.TextDocumentIdentifier(uri),
+                types.Position(position.line, position.character),
+            )
+        )
+        items = answer.items if isinstance(answer, types.CompletionList) else answer or []
+        edits = [item.text_edit for item in items if item.text_edit is not None]
+        if not edits or not isinstance(edits[0], types.TextEdit):
+            return ""
+        n_replaced = edits[0].range.end.character - edits[0].range.start.character
+        return edits[0].new_text[n_replaced:]
+
 
 @asynccontextmanager
 async def headless(
@@ -107,9 +135,10 @@ async def headless(
     settings: Json | None = None,
     on_status: Callable[[Json], None] = lambda _: None,
     command: list[str] | None = None,
+    capabilities: types.ClientCapabilities | None = None,
 ) -> AsyncGenerator[HeadlessClient, None]:
     """A client connected to a server of its own over stdio, from handshake to shutdown."""
-    client = HeadlessClient(root.absolute(), settings or {}, on_status)
+    client = HeadlessClient(root.absolute(), settings or {}, on_status, capabilities)
     await connect_stdio(client, *(command or python_command("lsp_server.__main__")))
     try:
         await client.begin()

@@ -170,6 +170,14 @@ class IgnoreRules:
         return "".join(f"{part}/" for part in folder.relative_to(self._top).parts)
 
 
+def is_pattern(text: str) -> bool:
+    """Whether a text is in gitignore syntax."""
+    with suppress(ValueError):
+        list(_parse([text]))
+        return True
+    return False
+
+
 def _repository_top(root: Path) -> Path:
     """The folder of the repository that `root` is in, or `root` where it is in none."""
     return next((place for place in (root, *root.parents) if _stamp(place / ".git")), root)

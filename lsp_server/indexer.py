@@ -23,7 +23,15 @@ from lsp_server.nearness import Nearness, Rank
 from lsp_server.pace import BYTES_PER_TOKEN
 from lsp_server.settings import Memory
 from lsp_server.tracked import FileQueue, FileState, TrackedFile, TrackedFiles, Urgency
-from lsp_server.workspace import Entry, Exclusion, Limits, SourceError, Workspace, read_source
+from lsp_server.workspace import (
+    Entry,
+    Exclusion,
+    Limits,
+    SourceError,
+    Workspace,
+    read_source,
+    refuse_secrets,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +82,8 @@ class Indexer:
         self._rules_names = (".gitignore", memory.ignore_file)
         self._on_change = on_change
         self._unseen: dict[Path, Urgency] = {}
-        self._all_unseen = False
+        self._all_unseen = True  # busy from the first: nothing was looked at yet
+        self._must_swap = False
         self._stale: set[str] = set()
         self._unforgotten: set[str] = set()  # what the engine failed to forget
         self._touches = itertools.count(1)
@@ -83,6 +92,7 @@ class Indexer:
         self._nearness = Nearness({})
         self._crashes: Counter[Path] = Counter()
         self._in_step = False
+        self._clearances = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -121,12 +131,33 @@ class Indexer:
 
     def reindex(self) -> None:
         """Read every file again, whatever its size and time say; also those that failed."""
+        self.paused = False
         self._crashes.clear()
         for file in self.files:
             if file.state is FileState.IN_MEMORY or file.reason in (FAILED, CRASHES_ENGINE):
                 again = replace(file, state=FileState.WAITING, reason=None)
                 self._enqueue(again, Urgency.REST)
         self.rescan()
+
+    def reconfigure(self, workspace: Workspace, memory: Memory) -> None:
+        """Other rules or limits hold: what they now leave out goes, what they let in comes."""
+        self._workspace = workspace
+        self._max_tokens = memory.max_tokens
+        self._limits = Limits(max_file_bytes=memory.max_file_bytes)
+        self._rules_names = (".gitignore", memory.ignore_file)
+        self._must_swap = True
+        self.rescan()
+
+    def clear(self) -> None:
+        """Forget every file, and wait for ``resume`` or ``reindex`` to remember any again."""
+        self.paused = True
+        self._clearances += 1
+        for file in self.files:
+            if file.state is not FileState.LEFT_OUT:
+                self._stale.update([file.name] if file.n_tokens else [])
+                waiting = replace(file, state=FileState.WAITING, n_tokens=0)
+                self._enqueue(waiting, Urgency.REST)
+        self._notice()
 
     def changed(self, paths: Iterable[Path], urgency: Urgency = Urgency.CHANGED) -> None:
         """Files or folders were created, written, moved, deleted, opened, edited or closed."""
@@ -209,7 +240,8 @@ class Indexer:
             self._consider(entry, paths.get(entry.path, Urgency.REST))
             if number % _ENTRIES_AT_A_TIME == 0:
                 await asyncio.sleep(0)
-        has_moved = self._nearness.open != frozenset(self._open_paths())
+        has_moved = self._must_swap or self._nearness.open != frozenset(self._open_paths())
+        self._must_swap = False
         if has_moved or is_whole:
             await self._arrange()
         if has_moved:
@@ -255,6 +287,7 @@ class Indexer:
             n_tokens,
             entry.size_bytes,
             entry.mtime_ns,
+            entry.has_rested,
         )
         if entry.exclusion is not None and not self._is_written_in_editor(entry):
             self._leave_out(file, entry.exclusion.value)
@@ -264,6 +297,8 @@ class Indexer:
             and known.same_on_disk(file)
         ):
             return  # it would do so again
+        elif known is not None and urgency is Urgency.CHANGED and _is_told_twice(known, file):
+            return
         elif (
             known is None
             or urgency is not Urgency.REST
@@ -350,7 +385,8 @@ class Indexer:
                 room -= n_tokens if fits else 0
                 (wanted if fits else unwanted).append(file)
             elif file.state is FileState.WAITING:
-                room -= file.n_tokens or _guessed_tokens(file)
+                n_tokens = file.n_tokens or _guessed_tokens(file)
+                room -= n_tokens if n_tokens <= room else 0  # or it will be refused
         for file in unwanted:
             if file.state is FileState.IN_MEMORY and self._open_text(file.path) is None:
                 self._leave_out(file, BUDGET)
@@ -384,6 +420,7 @@ class Indexer:
         if may_be_refused and self._room() < _guessed_tokens(file):
             self._leave_out(file, BUDGET)
             return
+        clearances = self._clearances
         try:
             result = await self._engine.remember(file.name, await self._text_of(path))
         except SourceError as error:
@@ -396,6 +433,9 @@ class Indexer:
         else:
             self._unforgotten.discard(file.name)
             self.files.count(result)
+            if clearances != self._clearances:  # it came in after all was to be forgotten
+                self._stale.add(file.name)
+                return
             self.files.put(replace(file, state=FileState.IN_MEMORY, n_tokens=result.n_tokens))
             if not may_be_refused:
                 self._make_room(path)
@@ -404,6 +444,7 @@ class Indexer:
         text = self._open_text(path)
         if text is None:
             text = await asyncio.to_thread(read_source, path, self._limits)
+        await asyncio.to_thread(refuse_secrets, path, text)
         return model_text(text)
 
     def _after_crash(self, file: TrackedFile, urgency: Urgency) -> None:
@@ -412,6 +453,11 @@ class Indexer:
             self._leave_out(file, CRASHES_ENGINE)
         else:
             self._queue.put(file.path, urgency)
+
+
+def _is_told_twice(known: TrackedFile, now: TrackedFile) -> bool:
+    """Whether a change was taken in before: the watcher and the client may both tell of it."""
+    return known.state is FileState.IN_MEMORY and known.has_rested and known.same_on_disk(now)
 
 
 def _nearness(texts: Mapping[Path, str], paths: Iterable[Path]) -> Nearness:

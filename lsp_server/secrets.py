@@ -27,10 +27,10 @@ SECRET_PATTERNS: tuple[str, ...] = (
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*"),
     # What tools keep in home folders, and people in repositories.
     *(".ssh/", ".gnupg/", ".password-store/", ".aws/", ".azure/", ".oci/", ".kube/"),
-    *(".config/gcloud/", ".docker/config.json", ".dockercfg", "*.kubeconfig"),
+    *("**/.config/gcloud/", "**/.docker/config.json", ".dockercfg", "*.kubeconfig"),
     *(".netrc", "_netrc", ".npmrc", ".yarnrc.yml", ".pypirc", ".git-credentials", ".htpasswd"),
     *(".pgpass", ".my.cnf", ".s3cfg", ".boto", ".rhosts", ".renviron"),
-    *(".composer/auth.json", ".cargo/credentials*", ".gem/credentials", ".terraformrc"),
+    *("**/.composer/auth.json", "**/.cargo/credentials*", "**/.gem/credentials", ".terraformrc"),
     *("*.tfvars", "*.tfvars.json", "*.tfstate", "*.tfstate.*"),
     # The public half of a key pair is public.
     "!*.pub",

@@ -1,33 +1,58 @@
-"""Builds the language server of pygls, the session and the features, and serves one client."""
+"""Builds the language server of pygls, the session and the features."""
 
-import asyncio
+import hmac
 import logging
-import socket
 import sys
 import threading
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
-from dataclasses import asdict
-from typing import Any, Literal, cast
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
 
 from lsprotocol import types
-from pygls.io_ import StdinAsyncReader, StdoutWriter, run_async, run_websocket
+from pygls.exceptions import (
+    JsonRpcException,
+    JsonRpcInvalidRequest,
+    JsonRpcServerNotInitialized,
+)
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
-from websockets.asyncio.server import ServerConnection
-from websockets.asyncio.server import serve as serve_websocket
 
 from lsp_server import __version__
-from lsp_server.features import commands, completion, documents, lifecycle, status, workspace
+from lsp_server.completion import Suggestion
+from lsp_server.features import (
+    commands,
+    completion,
+    diagnosis,
+    documents,
+    lifecycle,
+    notebooks,
+    status,
+    workspace,
+)
 from lsp_server.features.progress import IndexingProgress
-from lsp_server.processes import READ_LIMIT_BYTES, take_stdout
 from lsp_server.session import Session
 from lsp_server.tracked import Status
 
 logger = logging.getLogger(__name__)
 
-Transport = Literal["stdio", "tcp", "ws"]
+FEATURES = (lifecycle, documents, notebooks, completion, workspace, status, diagnosis, commands)
 
-FEATURES = (lifecycle, documents, completion, workspace, status, commands)
+MsgId = str | int
+
+
+def _is_request(data: Mapping[str, Any]) -> bool:
+    return "id" in data and "method" in data
+
+
+@dataclass(frozen=True)
+class _Malformed:
+    """A message that cannot be read."""
+
+    msg_id: object
+    """The id of a request; None of anything else."""
+    error: JsonRpcException
 
 
 class Protocol(LanguageServerProtocol):
@@ -37,6 +62,52 @@ class Protocol(LanguageServerProtocol):
     keystroke; ``lsp_server.documents`` holds the text instead. The handlers of documents are no
     generators, as pygls' are: it keeps a future of each of those for ever.
     """
+
+    is_begun = False
+    """Whether a client was let in by ``initialize``; nothing is done for one that was not."""
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """A message as an object; one that is none of the protocol's becomes `_Malformed`.
+
+        pygls would raise, and leave a request without an answer.
+        """
+        try:
+            message = super().structure_message(data)
+        except JsonRpcException as error:
+            return _Malformed(data.get("id") if "method" in data else None, error)
+        if "jsonrpc" in data and _is_request(data) and not hasattr(message, "id"):
+            return _Malformed(data["id"], JsonRpcInvalidRequest("that is a notification"))
+        return message
+
+    def handle_message(self, message: Any) -> None:
+        """Answer what pygls would leave unanswered; hand the rest over."""
+        if isinstance(message, dict):  # without a version of JSON-RPC
+            message = _Malformed(message.get("id"), JsonRpcInvalidRequest("no jsonrpc"))
+        if isinstance(message, _Malformed):
+            self._server.report_server_error(message.error, JsonRpcException)
+            if isinstance(message.msg_id, int | str):
+                self._refuse(message.msg_id, message.error)
+        elif self._shutdown and hasattr(message, "method") and hasattr(message, "id"):
+            self._refuse(message.id, JsonRpcInvalidRequest("the server was shut down"))
+        elif hasattr(message, "jsonrpc"):
+            super().handle_message(message)
+
+    def _handle_request(self, msg_id: MsgId, method_name: str, params: Any) -> None:
+        """Refuse what is out of turn, as the protocol wants it."""
+        if self.is_begun and method_name == types.INITIALIZE:
+            self._refuse(msg_id, JsonRpcInvalidRequest("the server is initialized already"))
+        elif not self.is_begun and method_name != types.INITIALIZE:
+            self._refuse(msg_id, JsonRpcServerNotInitialized("initialize comes first"))
+        else:
+            super()._handle_request(msg_id, method_name, params)
+
+    def _refuse(self, msg_id: MsgId, error: JsonRpcException) -> None:
+        self._send_response(msg_id, None, error.to_response_error())
+
+    def _handle_notification(self, method_name: str, params: Any) -> None:
+        """Drop what is out of turn."""
+        if self.is_begun or method_name in (types.EXIT, types.CANCEL_REQUEST):
+            super()._handle_notification(method_name, params)
 
     @lsp_method(types.EXIT)
     def lsp_exit(self, *_: Any) -> Any:
@@ -66,15 +137,40 @@ class Protocol(LanguageServerProtocol):
         """Hand over to our own handler."""
         self.fm.features[types.TEXT_DOCUMENT_DID_CLOSE](params)
 
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_OPEN)
+    def lsp_notebook_document__did_open(self, params: types.DidOpenNotebookDocumentParams) -> Any:
+        """Hand over to our own handler."""
+        self.fm.features[types.NOTEBOOK_DOCUMENT_DID_OPEN](params)
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CHANGE)
+    def lsp_notebook_document__did_change(
+        self, params: types.DidChangeNotebookDocumentParams
+    ) -> Any:
+        """Hand over to our own handler."""
+        self.fm.features[types.NOTEBOOK_DOCUMENT_DID_CHANGE](params)
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CLOSE)
+    def lsp_notebook_document__did_close(self, params: types.DidCloseNotebookDocumentParams) -> Any:
+        """Hand over to our own handler."""
+        self.fm.features[types.NOTEBOOK_DOCUMENT_DID_CLOSE](params)
+
 
 class Server(LanguageServer):
     """The language server of one client."""
 
-    def __init__(self, overrides: Mapping[str, Any] | None = None) -> None:
-        super().__init__("longllama-lsp", __version__, protocol_cls=Protocol)
+    def __init__(
+        self, command_line: Mapping[str, Any] | None = None, token: str | None = None
+    ) -> None:
+        super().__init__(
+            "longllama-lsp",
+            __version__,
+            notebook_document_sync=notebooks.SYNC,
+            protocol_cls=Protocol,
+        )
         self.ended = threading.Event()
-        self.session = Session(self, overrides)
+        self.session = Session(self, command_line)
         self.bar = IndexingProgress(self)
+        self._token = token
         for feature in FEATURES:
             feature.register(self)
 
@@ -82,6 +178,21 @@ class Server(LanguageServer):
     def was_shut_down(self) -> bool:
         """Whether the client took its leave as the protocol wants it."""
         return self.protocol._shutdown  # pyright: ignore[reportPrivateUsage]
+
+    def admit(self, options: Any) -> Any:
+        """Let a client in by its ``initializationOptions``; these, less its token.
+
+        Raises:
+            JsonRpcInvalidRequest: a token is asked for, and the client has another or none.
+        """
+        given = options.pop("token", None) if isinstance(options, dict) else None
+        if self._token is not None and not _is_same(given, self._token):
+            self.ended.set()
+            raise JsonRpcInvalidRequest(
+                "initializationOptions.token is missing or wrong; the server printed the right one."
+            )
+        cast("Protocol", self.protocol).is_begun = True
+        return options
 
     def status_changed(self, status: Status) -> None:
         """Tell the client, and move the progress bar."""
@@ -91,123 +202,40 @@ class Server(LanguageServer):
     def warn(self, message: str) -> None:
         """Show the user something, once for each cause."""
         logger.warning("%s", message)
-        self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, message))
+        self.say(message, is_warning=True)
+
+    def say(self, message: str, *, is_warning: bool = False) -> None:
+        """Show the user something that they asked for."""
+        kind = types.MessageType.Warning if is_warning else types.MessageType.Info
+        self.window_show_message(types.ShowMessageParams(kind, message))
+
+    def trace_suggestion(self, suggestion: Suggestion) -> None:
+        """Tell a client that traces how a request ended; no text of it."""
+        if self.protocol.trace is types.TraceValue.Off:
+            return
+        timings = suggestion.result.timings if suggestion.result else None
+        said = suggestion.reason or f"{len(suggestion.text)} characters"
+        verbose = str(asdict(timings)) if timings is not None else None
+        self.log_trace(
+            types.LogTraceParams(
+                message=f"suggestion {suggestion.id}: {said}",
+                verbose=verbose if self.protocol.trace is types.TraceValue.Verbose else None,
+            )
+        )
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """Log what went wrong; pygls would put up a message for every failed notification."""
-        logger.error("%s: %s", getattr(source, "__name__", source), error)
+        """Log what went wrong and where, without values: they may be source code.
 
-
-def serve(transport: Transport, host: str, port: int, overrides: Mapping[str, Any] | None) -> int:
-    """Serve one client until it goes away; the exit code."""
-    server = Server(overrides)
-    ways = {
-        "stdio": lambda: _over_stdio(server),
-        "tcp": lambda: _over_tcp(server, host, port),
-        "ws": lambda: _over_websocket(server, host, port),
-    }
-    asyncio.run(_serve(server, ways[transport]()))
-    return 0 if server.was_shut_down else 1
-
-
-async def _serve(server: Server, way: Coroutine[Any, Any, None]) -> None:
-    try:
-        await way
-    finally:
-        await server.session.end()
-
-
-# Each way serves one client, and returns when it said `exit` or went away. pygls has its own ways,
-# which lose the exit code, leave no place to end the session, and let a second client take over the
-# first one's connection.
-
-
-async def _over_stdio(server: Server) -> None:
-    """Serve the process that started this one."""
-    server.protocol.set_writer(StdoutWriter(take_stdout()))
-    await _run(server, StdinAsyncReader(sys.stdin.buffer))
-
-
-async def _over_tcp(server: Server, host: str, port: int) -> None:
-    """Serve the first client that connects."""
-    first: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
-    first = asyncio.get_running_loop().create_future()
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if first.done():
-            writer.close()
-        else:
-            first.set_result((reader, writer))
-
-    listener = await asyncio.start_server(connected, host, port, limit=READ_LIMIT_BYTES)
-    _say_where("tcp", listener.sockets)
-    reader, writer = await first
-    listener.close()
-    server.protocol.set_writer(writer)
-    try:
-        await _run(server, _Checked(reader))
-    finally:
-        writer.close()
-
-
-class _Checked:
-    """A connection that must begin as LSP does: a web page can send a form to any local port."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-        self._is_checked = False
-
-    async def readline(self) -> bytes:
-        """The next header line.
-
-        Raises:
-            ConnectionError: the first one is none of LSP's.
+        pygls would put up a message for every failed notification.
         """
-        line = await self._reader.readline()
-        if not self._is_checked and line and not line.lower().startswith(b"content-"):
-            raise ConnectionError("the client does not speak LSP")
-        self._is_checked = True
-        return line
-
-    def readexactly(self, n: int) -> Awaitable[bytes]:
-        """The next ``n`` bytes."""
-        return self._reader.readexactly(n)
+        cause = sys.exc_info()[1] or error
+        # Where pygls wraps an error, the type of what was raised begins the message.
+        what = error.message.partition(":")[0] if isinstance(error, JsonRpcException) else ""
+        frames = reversed(traceback.extract_tb(cause.__traceback__)[-3:])
+        where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        doing = getattr(source, "__name__", source)
+        logger.error("%s: %s at %s", doing, what or type(cause).__name__, where or "no known place")
 
 
-async def _over_websocket(server: Server, host: str, port: int) -> None:
-    """Serve the first client that connects."""
-    is_taken, gone = False, asyncio.Event()
-
-    async def connected(connection: ServerConnection) -> None:
-        nonlocal is_taken
-        if is_taken:
-            return
-        is_taken = True
-        try:
-            await run_websocket(
-                connection, server.ended, server.protocol, logger, server.report_server_error
-            )
-        finally:
-            gone.set()
-
-    # Browsers let any page connect to this machine, and say which page it was.
-    origins = [None]
-    async with serve_websocket(
-        connected, host, port, max_size=READ_LIMIT_BYTES, origins=origins
-    ) as listener:
-        _say_where("ws", listener.sockets)
-        await gone.wait()
-
-
-async def _run(server: Server, reader: _Checked | StdinAsyncReader) -> None:
-    try:
-        await run_async(server.ended, reader, server.protocol, logger, server.report_server_error)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        logger.info("the client went away in the middle of a message")
-
-
-def _say_where(scheme: str, sockets: Iterable[socket.socket]) -> None:
-    """Tell the port, which the system chose if it was 0."""
-    for listening in sockets:
-        host, port = listening.getsockname()[:2]
-        print(f"longllama-lsp: listening on {scheme}://{host}:{port}", file=sys.stderr, flush=True)
+def _is_same(given: object, token: str) -> bool:
+    return isinstance(given, str) and hmac.compare_digest(given.encode(), token.encode())

@@ -1,4 +1,4 @@
-"""All mutable state of one client: settings, documents, workspace, memory, engine.
+"""One client's state: its settings, open documents, workspace, memory and engine, put together.
 
 Lives on the event loop, which owns it. It takes and gives plain values; what it has to say to the
 client goes through ``Client``, so that nothing here knows LSP.
@@ -6,140 +6,107 @@ client goes through ``Client``, so that nothing here knows LSP.
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from longllama_code.protocol import CompletionResult
-from lsp_server.completion import (
-    Cursor,
-    Suggestion,
-    build_request,
-    no_suggestion,
-    refuse,
-    to_suggestion,
-)
+from lsp_server.announcer import Announcer, Client
+from lsp_server.completion import Cursor, Suggestion
+from lsp_server.configuration import FILE_NAME, Configuration, Layer, repository_settings
 from lsp_server.documents import Documents
-from lsp_server.engine_client import (
-    EngineClient,
-    EngineError,
-    EngineGone,
-    EngineOptions,
-    EngineState,
-)
+from lsp_server.engine_client import EngineClient, EngineOptions, EngineState
 from lsp_server.ignore import IgnoreRules
-from lsp_server.indexer import Indexer, Urgency
+from lsp_server.indexer import Indexer
+from lsp_server.notebooks import Notebooks
+from lsp_server.open_files import OpenFiles
 from lsp_server.pace import Pace
-from lsp_server.settings import Memory, Model, Problem, Settings, resolve
-from lsp_server.tracked import Kind, Phase, Status, Totals
+from lsp_server.settings import Settings
+from lsp_server.suggester import Suggester
+from lsp_server.tracked import Kind, Phase, Status, Totals, Urgency
 from lsp_server.watcher import Watcher
 from lsp_server.workspace import Limits, Workspace
-
-logger = logging.getLogger(__name__)
-
-EDIT_QUIET_S = 1.0
-"""How long an open document must rest before its changed segments are encoded."""
-STATUS_EVERY_S = 0.1
-"""Least time between two announcements that differ in their counts alone."""
-MAX_EXPLAINED = 50
-
-T = TypeVar("T")
-
-
-class Client(Protocol):
-    """What the session tells its client."""
-
-    def status_changed(self, status: Status) -> None:
-        """The status is another one now."""
-        ...
-
-    def warn(self, message: str) -> None:
-        """Something that the user should know, once."""
-        ...
 
 
 class Session:
     """One client's state, from ``begin`` to ``end``."""
 
-    def __init__(self, client: Client, overrides: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, client: Client, command_line: Mapping[str, Any] | None = None) -> None:
+        self.configuration = Configuration(command_line)
         self.documents = Documents()
-        self.settings = Settings()
+        self.notebooks = Notebooks(self.documents)
+        self.open_files = OpenFiles(self.documents, self._reread)
+        self.suggester = Suggester()
+        self.announcer = Announcer(client, self.status)
         self.engine: EngineClient | None = None
         self.indexer: Indexer | None = None
+        self.roots: list[Path] | None = None
+        """The workspace folders; None before ``begin`` and after ``end``."""
         self._pace = Pace()
-        self._client = client
-        self._overrides = overrides
-        self._layers: list[Mapping[str, Any] | None] = [None, None]
-        self._paths: dict[str, Path] = {}
-        self._roots: list[Path] | None = None
         self._workspace = Workspace()
         self._watcher: Watcher | None = None
-        self._runs_on: tuple[Model, Memory] | None = None
+        self._runs_on: Settings | None = None
         self._life = asyncio.Lock()
-        self._warned: set[str] = set()
-        self._explained: OrderedDict[str, Suggestion] = OrderedDict()
-        self._superseded = asyncio.Event()
-        self._edit_timers: dict[Path, asyncio.TimerHandle] = {}
-        self._settled = asyncio.Event()
-        self._told: Status | None = None
-        self._tell_timer: asyncio.TimerHandle | None = None
-        self._last_reason: str | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def settings(self) -> Settings:
+        """What holds now."""
+        return self.configuration.settings
 
     # Life.
 
-    def configure(self, *, options: Any = None, configuration: Any = None) -> None:
-        """Take in ``initializationOptions`` or ``workspace/configuration``; None keeps a layer."""
-        if options is not None:
-            self._layers[0] = options
-        if configuration is not None:
-            self._layers[1] = configuration
-        self.settings, problems = resolve([*self._layers, self._overrides])
-        for problem in problems:
-            self._warn_once(str(problem))
-        logging.getLogger("lsp_server").setLevel(self.settings.log.level.upper())
+    def configure(self, layer: Layer, values: Any) -> None:
+        """Take in ``initializationOptions`` or ``workspace/configuration``."""
+        self.configuration.set_layer(layer, values)
+        self._heed_configuration()
 
     async def begin(self, roots: Sequence[Path]) -> None:
         """Work on these workspace folders."""
-        self._roots = list(roots)
+        self.roots = list(roots)
+        self.announcer.begin()
         await self.apply_settings()
 
     async def apply_settings(self) -> None:
-        """Start what the settings ask for, or stop it, or start it again with other settings."""
+        """Bring what runs in line with the settings, and start again only what must be."""
         async with self._life:
-            if self._roots is None:
+            if self.roots is None:
                 return
-            settings = self.settings
-            wanted = (settings.model, settings.memory) if settings.enable else None
-            if wanted != self._runs_on:
+            await self._read_repository_settings(self.roots)
+            wanted = self.settings if self.settings.enable else None
+            runs_on, self._runs_on = self._runs_on, wanted
+            if (
+                wanted is None
+                or runs_on is None
+                or _engine_options(wanted) != _engine_options(runs_on)
+            ):
                 await self._stop()
-                self._runs_on = wanted
-                if settings.enable:
-                    await self._start(self._roots)
-        self._announce()
+                if wanted is not None:
+                    await self._start(self.roots)
+            elif wanted.memory != runs_on.memory and self.indexer is not None:
+                self._workspace = self._make_workspace(self.roots)
+                self.indexer.reconfigure(self._workspace, wanted.memory)
+        self.announcer.announce()
 
     async def end(self) -> None:
         """Stop everything that was begun."""
+        self.announcer.end()
+        self.suggester.end_running("shutting_down")
         async with self._life:
-            self._roots = None
+            self.roots = self._runs_on = None
             await self._stop()
 
     async def restart(self) -> None:
         """Start the engine anew, after the user mended what kept it from loading."""
-        async with self._life:
-            self._warned.clear()
-            if self._roots is not None and self.settings.enable:
-                await self._stop()
-                await self._start(self._roots)
+        self.announcer.forget_warnings()
+        self._runs_on = None
+        await self.apply_settings()
 
     async def change_roots(self, added: Sequence[Path], removed: Sequence[Path]) -> None:
         """Workspace folders came and went."""
         async with self._life:
-            kept = [root for root in self._roots or () if root not in removed]
-            self._roots = [*kept, *(root for root in added if root not in kept)]
+            kept = [root for root in self.roots or () if root not in removed]
+            self.roots = [*kept, *(root for root in added if root not in kept)]
             if self.indexer is None or self._watcher is None:
                 return
             for root in removed:
@@ -149,27 +116,19 @@ class Session:
                 self._workspace.add(root)
             await self._watch(self._watcher, added)
             self.indexer.rescan()
+        await self.apply_settings()
 
     async def _start(self, roots: Sequence[Path]) -> None:
         settings = self.settings
-        cache_dir = settings.memory.cache_dir
-        options = EngineOptions(
-            model=settings.model.path,
-            cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
-            persist=settings.memory.persist,
-            max_store_bytes=settings.memory.max_store_bytes,
-            threads=settings.model.threads,
-        )
-        limits = Limits(settings.memory.max_file_bytes)
-        self._workspace = Workspace(roots, rules=self._rules, limits=limits)
-        self.engine = EngineClient(options, self._engine_state)
+        self._workspace = self._make_workspace(roots)
+        self.engine = EngineClient(_engine_options(settings), self._engine_state)
         self.indexer = Indexer(
             self.engine,
             self._workspace,
-            lambda: self._paths.values(),
-            self._open_text,
+            self.open_files.paths,
+            self.open_files.text,
             settings.memory,
-            self._announce,
+            self.announcer.announce,
         )
         await self.engine.start()
         loop = asyncio.get_running_loop()
@@ -177,19 +136,18 @@ class Session:
         def on_change(paths: frozenset[Path]) -> None:
             loop.call_soon_threadsafe(self.files_changed, sorted(paths))
 
+        def on_polling(message: str) -> None:
+            loop.call_soon_threadsafe(self.announcer.warn_once, message)
+
         self._watcher = Watcher(
-            [],
-            on_change,
-            is_ignored_dir=self._workspace.ignores_folder,
+            [], on_change, is_ignored_dir=self._ignores_folder, on_polling=on_polling
         )
         # First watch, then scan: what changes in between is seen twice, not missed.
         await self._watch(self._watcher, roots)
         self.indexer.start()
 
     async def _stop(self) -> None:
-        for timer in self._edit_timers.values():
-            timer.cancel()
-        self._edit_timers.clear()
+        self.open_files.rest()
         engine, indexer, watcher = self.engine, self.indexer, self._watcher
         self.engine = self.indexer = self._watcher = None
         if watcher is not None:
@@ -199,103 +157,69 @@ class Session:
         if engine is not None:
             await engine.stop()
 
-    # Documents.
+    # What the user turns on and off.
 
-    def document_opened(self, uri: str, path: Path | None) -> None:
-        """A document's live text now stands for its file."""
-        if path is not None:
-            self._paths[uri] = path
-            self._reread(path)
+    async def toggle(self) -> bool:
+        """Turn everything off at once, or on again; whether it is on now."""
+        self.configuration.toggle()
+        self._heed_configuration()
+        await self.apply_settings()
+        return self.settings.enable
 
-    def document_changed(self, uri: str) -> None:
-        """Encode the changed segments once typing rests."""
-        path = self._paths.get(uri)
-        if path is None:
-            return
-        if path in self._edit_timers:
-            self._edit_timers[path].cancel()
-        loop = asyncio.get_running_loop()
-        self._edit_timers[path] = loop.call_later(EDIT_QUIET_S, self._reread, path)
+    def toggle_language(self, language: str) -> bool:
+        """Turn suggestions off in a language, or on again; whether they are on now."""
+        self.configuration.toggle_language(language)
+        self._heed_configuration()
+        self.announcer.announce()
+        return self.settings.language_enabled(language)
 
-    def document_closed(self, uri: str) -> None:
-        """The disk counts again."""
-        path = self._paths.pop(uri, None)
-        if path is not None:
-            self._reread(path)
+    def _heed_configuration(self) -> None:
+        """What is turned off is off at once, before anything else is done about the settings."""
+        settings = self.settings
+        logging.getLogger("lsp_server").setLevel(settings.log.level.upper())
+        for problem in self.configuration.problems:
+            self.announcer.warn_once(str(problem))
+        if not settings.enable:
+            self.suggester.end_running("disabled")
+        self.suggester.end_running(
+            "language_disabled",
+            lambda cursor: not settings.language_enabled(cursor.snapshot.language),
+        )
+
+    async def _read_repository_settings(self, roots: Sequence[Path]) -> None:
+        found = await asyncio.to_thread(repository_settings, roots)
+        if found.problem is not None:
+            self.announcer.warn_once(found.problem)
+        self.configuration.set_repository(found.values)
+        self._heed_configuration()
+
+    # Files and suggestions.
 
     def files_changed(self, paths: Sequence[Path]) -> None:
         """Files changed on disk, says the watcher or the client; both saying so costs nothing."""
         if self.indexer is not None:
             self.indexer.changed(paths)
+        if any(path.name == FILE_NAME and path.parent in (self.roots or ()) for path in paths):
+            task = asyncio.ensure_future(self.apply_settings())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def suggest(self, cursor: Cursor) -> Suggestion:
+        """A suggestion, or the reason for none. It supersedes the automatic ones that run."""
+        name = self._name_in_memory(cursor.snapshot.uri)
+        suggestion = await self.suggester.suggest(cursor, name, self.settings, self.engine)
+        self.announcer.announce()
+        return suggestion
 
     def _reread(self, path: Path) -> None:
-        timer = self._edit_timers.pop(path, None)
-        if timer is not None:
-            timer.cancel()
         if self.indexer is not None:
             self.indexer.changed([path], Urgency.OPEN)
 
-    def _open_text(self, path: Path) -> str | None:
-        for uri, open_path in self._paths.items():
-            if open_path == path and (document := self.documents.get(uri)) is not None:
-                return document.text
-        return None
-
-    # Suggestions.
-
-    async def suggest(self, cursor: Cursor) -> Suggestion:
-        """A suggestion, or the reason for none. A newer request supersedes an automatic one."""
-        self._superseded.set()
-        self._superseded = asyncio.Event()
-        suggestion = await self._suggest(cursor, self._superseded)
-        self._last_reason = suggestion.reason
-        self._explained[suggestion.id] = suggestion
-        while len(self._explained) > MAX_EXPLAINED:
-            self._explained.popitem(last=False)
-        return suggestion
-
-    async def _suggest(self, cursor: Cursor, superseded: asyncio.Event) -> Suggestion:
-        reason = refuse(cursor, self.settings)
-        if reason is not None:
-            return no_suggestion(reason)
-        engine, indexer = self.engine, self.indexer
-        if engine is None or indexer is None or not engine.ready:
-            return no_suggestion(f"engine_{engine.state.value if engine else 'stopped'}")
-        request = build_request(cursor, self._name_in_memory(cursor.snapshot.uri), self.settings)
-        try:
-            if cursor.automatic:
-                work = _after(self.settings.trigger.debounce_ms, engine.complete(request))
-                result = await _unless(superseded, work)
-            else:
-                result = await engine.complete(request)
-        except EngineGone:
-            return no_suggestion("engine_restarting")
-        except EngineError as error:
-            logger.error("no suggestion for %s: %s", request.path, error)
-            return no_suggestion("engine_error")
-        return no_suggestion("superseded") if result is None else to_suggestion(result, cursor)
-
     def _name_in_memory(self, uri: str) -> str:
-        path = self._paths.get(uri)
+        path = self.open_files.path_of(uri)
         if path is not None and self.indexer is not None:
             return self.indexer.name_of(path)
         return uri.rpartition("/")[2].rpartition(":")[2]  # untitled:Untitled-1
-
-    def explain(self, suggestion_id: str | None) -> dict[str, Any] | None:
-        """Sources and timings of a suggestion (the last one by default), or why it was empty."""
-        if suggestion_id is None and self._explained:
-            suggestion_id = next(reversed(self._explained))
-        suggestion = self._explained.get(suggestion_id or "")
-        if suggestion is None:
-            return None
-        result: CompletionResult | None = suggestion.result
-        return {
-            "id": suggestion.id,
-            "reason": suggestion.reason,
-            "stopReason": result.stop_reason if result else None,
-            "timings": asdict(result.timings) if result else None,
-            "sources": [asdict(source) for source in result.sources] if result else [],
-        }
 
     # Status.
 
@@ -309,20 +233,17 @@ class Session:
         else:
             self._pace.rest()
         pace = self._pace.tokens_per_second, self._pace.seconds_left
-        return Status(kind, phase, message, busy, totals, restarts, self._last_reason, *pace)
+        reason, languages = self.suggester.last_reason, self.settings.enable_languages
+        return Status(kind, phase, message, busy, totals, restarts, reason, *pace, languages)
 
     async def wait_until_settled(self) -> Status:
         """Wait until memory is up to date, with the last edits, or cannot come to be so."""
-        for path in list(self._edit_timers):
-            self._reread(path)
-        while self.status().busy:
-            self._settled.clear()
-            await self._settled.wait()
-        return self.status()
+        self.open_files.flush()
+        return await self.announcer.wait_until_settled()
 
     def _phase(self) -> tuple[Kind, Phase, str, bool]:
         if not self.settings.enable:
-            return "Inactive", "off", "turned off by longllama.enable", False
+            return "Inactive", "off", "turned off", False
         if self.engine is None or self.indexer is None:
             return "Normal", "loading", "starting", True
         if self.engine.state is EngineState.FAILED:
@@ -336,52 +257,28 @@ class Session:
             return "Normal", "indexing", "taking the repository into memory", True
         return "Normal", "ready", "the repository is in memory", False
 
-    def _announce(self) -> None:
-        """Tell the client of a new phase at once, and of new counts before long."""
-        if self._roots is None:  # before `initialized` a client must not be told anything
-            return
-        status = self.status()
-        if not status.busy:
-            self._settled.set()
-        if self._told is None or status.message != self._told.message:
-            self._tell()
-        elif self._tell_timer is None and status != self._told:
-            loop = asyncio.get_running_loop()
-            self._tell_timer = loop.call_later(STATUS_EVERY_S, self._tell)
-
-    def _tell(self) -> None:
-        if self._tell_timer is not None:
-            self._tell_timer.cancel()
-            self._tell_timer = None
-        status = self.status()
-        if status != self._told and self._roots is not None:
-            self._told = status
-            self._client.status_changed(status)
-
-    def _warn_once(self, message: str) -> None:
-        if message not in self._warned:
-            self._warned.add(message)
-            self._client.warn(message)
-
     # The engine and the disk.
 
     def _engine_state(self, state: EngineState, message: str) -> None:
-        if state is EngineState.FAILED:
-            self._warn_once(message)
+        if state is EngineState.FAILED or (self.engine is not None and self.engine.hung):
+            self.announcer.warn_once(message)
         if state is EngineState.READY and self.indexer is not None:
             self.indexer.refill()
-        self._announce()
+        self.announcer.announce()
 
-    def _rules(self, root: Path) -> IgnoreRules:
+    def _make_workspace(self, roots: Sequence[Path]) -> Workspace:
         memory = self.settings.memory
-        rules = partial(IgnoreRules, root, memory.respect_gitignore, memory.ignore_file)
-        try:
-            return rules(include=tuple(memory.include), exclude=tuple(memory.exclude))
-        except ValueError as error:
-            patterns = [*memory.include, *memory.exclude]
-            remedy = f"{error}; they do not count until they are gitignore patterns."
-            self._warn_once(str(Problem("memory.include or exclude", patterns, remedy)))
-            return rules()
+        rules = partial(
+            IgnoreRules,
+            respect_gitignore=memory.respect_gitignore,
+            ignore_file=memory.ignore_file,
+            include=tuple(memory.include),
+            exclude=tuple(memory.exclude),
+        )
+        return Workspace(roots, rules=rules, limits=Limits(memory.max_file_bytes))
+
+    def _ignores_folder(self, path: Path) -> bool:
+        return self._workspace.ignores_folder(path)
 
     async def _watch(self, watcher: Watcher, roots: Sequence[Path]) -> None:
         """Watch folders; on a thread, as large trees take the system a while."""
@@ -389,22 +286,17 @@ class Session:
             try:
                 await asyncio.to_thread(watcher.add, root)
             except OSError as error:
-                self._warn_once(f"{root} cannot be watched for changes: {error}")
+                self.announcer.warn_once(f"{root} cannot be watched for changes: {error}")
 
 
-async def _after(delay_ms: int, work: Coroutine[Any, Any, T]) -> T:
-    """The result of the work, begun after a while."""
-    with closing(work):  # it may never begin
-        await asyncio.sleep(delay_ms / 1000)
-        return await work
-
-
-async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of the work; None, and the work is cancelled, if the event comes first."""
-    working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
-    try:
-        await asyncio.wait([waiting, working], return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        waiting.cancel()
-        working.cancel()
+def _engine_options(settings: Settings) -> EngineOptions:
+    """What the engine's process is started with; a change of it needs a new one."""
+    cache_dir = settings.memory.cache_dir
+    return EngineOptions(
+        model=settings.model.path,
+        cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
+        persist=settings.memory.persist,
+        max_store_bytes=settings.memory.max_store_bytes,
+        threads=settings.model.threads,
+        hang_timeout_s=settings.model.hang_timeout_ms / 1000,
+    )

@@ -1,28 +1,62 @@
 """Every setting, declared once: type, default and meaning.
 
-Layers, weakest first: defaults, ``initializationOptions``, ``workspace/configuration`` (section
-``longllama``), command line. A value that cannot be used is left out and reported by key, value
-and remedy; the server goes on without it.
+Layers, weakest first: defaults, ``[tool.longllama]`` in the workspace's ``pyproject.toml``,
+``initializationOptions``, ``workspace/configuration`` (section ``longllama``), command line. A
+value that cannot be used is left out and reported by key, value and remedy; the server goes on
+without it.
+
+A repository is not trusted: its own layer may set what narrows or tunes, never a model, a folder,
+or what widens what is read.
 """
 
-# ruff: noqa: RUF009 - `setting` makes a field, as `dataclasses.field` does
+# ruff: noqa: RUF009 - `setting` and `tunable` make fields, as `dataclasses.field` does
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+from lsp_server.ignore import is_pattern
 
 SECTION = "longllama"
 OF_CLIENTS = frozenset({"server", "trace"})
 """Keys of our section that are the client's own: where the server is, what traffic to log."""
+NOT_BY_REPOSITORY = "a repository's pyproject.toml may not set it; set it in your editor."
 
 
-def setting(default: Any, about: str) -> Any:
-    """A field with its default and its meaning."""
+@dataclass(frozen=True)
+class Rule:
+    """What a text must be, beyond its type."""
+
+    pattern: str
+    """A regular expression that it matches as a whole."""
+    remedy: str
+
+
+FILE_NAME = Rule(r"(?!\.{1,2}$)[^/\\\0]+", "give the name of a file, without a folder.")
+
+
+def setting(
+    default: Any, about: str, *, by_repository: bool = False, rule: Rule | None = None
+) -> Any:
+    """A field with its default and its meaning.
+
+    Args:
+        default: its value where no layer names it.
+        about: its meaning, for the tables.
+        by_repository: whether the repository's own ``pyproject.toml`` may set it.
+        rule: what a text must be.
+    """
+    metadata = {"about": about, "by_repository": by_repository, "rule": rule}
     if isinstance(default, dict | list):
         copy = cast("Callable[[], Any]", default.copy)
-        return field(default_factory=copy, metadata={"about": about})
-    return field(default=default, metadata={"about": about})
+        return field(default_factory=copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+tunable = partial(setting, by_repository=True)
+"""A setting that narrows or tunes, and so may stand in a repository's own ``pyproject.toml``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +64,15 @@ class Trigger:
     """When an automatic suggestion is made."""
 
     mode: Literal["auto", "manual"] = setting(
-        "auto", "Whether typing asks for suggestions, or only an explicit request does."
+        "auto",
+        "Whether typing asks for suggestions, or only an explicit request does.",
+        by_repository=True,
     )
-    debounce_ms: int = setting(60, "Quiet time in milliseconds before an automatic suggestion.")
+    debounce_ms: int = tunable(60, "Quiet time in milliseconds before an automatic suggestion.")
     max_line_suffix: int = setting(
-        8, "Characters right of the cursor, on its line, beyond which typing asks for nothing."
+        8,
+        "Characters right of the cursor, on its line, beyond which typing asks for nothing.",
+        by_repository=True,
     )
 
 
@@ -42,9 +80,9 @@ class Trigger:
 class Completion:
     """What a suggestion may be."""
 
-    max_tokens: int = setting(48, "Most tokens of a suggestion.")
-    timeout_ms: int = setting(10_000, "Milliseconds after which what is there is suggested.")
-    multiline: bool = setting(True, "Whether a block may be suggested on a blank line.")
+    max_tokens: int = tunable(48, "Most tokens of a suggestion.")
+    timeout_ms: int = tunable(10_000, "Milliseconds after which what is there is suggested.")
+    multiline: bool = tunable(True, "Whether a block may be suggested on a blank line.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +91,10 @@ class Memory:
 
     max_tokens: int = setting(200_000, "Most tokens in memory; the rest is left out and listed.")
     max_file_bytes: int = setting(512 * 1024, "Size in bytes above which a file is left out.")
-    include: list[str] = setting([], "Patterns (gitignore syntax); if any, only these files.")
-    exclude: list[str] = setting([], "Patterns (gitignore syntax) of files to leave out.")
+    include: list[str] = tunable([], "Patterns (gitignore syntax); if any, only these files.")
+    exclude: list[str] = tunable([], "Patterns (gitignore syntax) of files to leave out.")
     respect_gitignore: bool = setting(True, "Whether .gitignore files are obeyed.")
-    ignore_file: str = setting(".longllamaignore", "Name of our own ignore files.")
+    ignore_file: str = setting(".longllamaignore", "Name of our own ignore files.", rule=FILE_NAME)
     persist: bool = setting(True, "Whether encoded segments are kept on disk.")
     max_store_bytes: int = setting(
         4 * 1024**3,
@@ -71,6 +109,11 @@ class Model:
 
     path: str = setting("mini", "Name of a model, or folder of a checkpoint.")
     threads: int = setting(0, "Threads of the model; 0: as many as torch finds useful.")
+    hang_timeout_ms: int = setting(
+        120_000,
+        "Milliseconds without a sign of life after which the model's process is started again;"
+        " 0: never.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +127,16 @@ class Log:
 class Settings:
     """All settings."""
 
-    enable: bool = setting(True, "False stops all work.")
+    enable: bool = tunable(True, "False stops all work.")
     enable_languages: dict[str, bool] = setting(
-        {"*": True}, "Language id to whether suggestions are made; '*' is every other language."
+        {"*": True},
+        "Language id to whether suggestions are made; '*' is every other language.",
+        by_repository=True,
+    )
+    disabled_globs: list[str] = setting(
+        [],
+        "Patterns (gitignore syntax) of files in which nothing is suggested.",
+        by_repository=True,
     )
     trigger: Trigger = Trigger()
     completion: Completion = Completion()
@@ -112,9 +162,15 @@ class Problem:
         return f"setting {name} is {self.value!r}: {self.remedy}"
 
 
-def resolve(layers: Sequence[Mapping[str, Any] | None]) -> tuple[Settings, list[Problem]]:
-    """Settings from layers, weakest first, each as a client sends it (camelCase, nested)."""
-    settings, problems = Settings(), list[Problem]()
+def resolve(
+    layers: Sequence[Mapping[str, Any] | None], repository: Mapping[str, Any] | None = None
+) -> tuple[Settings, list[Problem]]:
+    """Settings from layers, weakest first, each nested as a client sends it.
+
+    Keys may be spelt in camelCase, kebab-case or snake_case. The ``repository``'s layer is the
+    weakest, and its values count only where a repository may set them.
+    """
+    settings, problems = _merge(Settings(), repository or {}, "", by_repository=True)
     for layer in layers:
         settings, found = _merge(settings, {} if layer is None else layer, "")
         problems += found
@@ -122,29 +178,70 @@ def resolve(layers: Sequence[Mapping[str, Any] | None]) -> tuple[Settings, list[
 
 
 def json_schema() -> dict[str, Any]:
-    """A JSON schema of every setting, by its full dotted name."""
+    """A JSON schema of every setting, by its full dotted name, as VS Code declares them."""
     return {
-        f"{SECTION}.{name}": {
-            "type": _json_type(kind),
-            "default": default,
-            "description": about,
-            **({"enum": list(get_args(kind))} if get_origin(kind) is Literal else {}),
-        }
-        for name, kind, default, about in flat(Settings(), "")
+        f"{SECTION}.{name}": _value_schema(kind, item.metadata["rule"], default)
+        | {"description": item.metadata["about"]}
+        for name, kind, default, item in _fields(Settings(), "")
     }
+
+
+def nested_schema() -> dict[str, Any]:
+    """A JSON schema of the section as one object: what clients send, and what TOML holds."""
+    root: dict[str, Any] = _object_schema()
+    for name, kind, default, item in _fields(Settings(), ""):
+        *groups, last = name.split(".")
+        place = root
+        for group in groups:
+            place = place["properties"].setdefault(group, _object_schema())
+        schema = _value_schema(kind, item.metadata["rule"], default)
+        place["properties"][last] = schema | {"description": item.metadata["about"]}
+    for key in sorted(OF_CLIENTS):
+        root["properties"][key] = {"description": "The client's own; the server passes it over."}
+    return root
+
+
+def _object_schema() -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": {}}
+
+
+def _value_schema(kind: Any, rule: Rule | None, default: object) -> dict[str, Any]:
+    """What is strict in `_remedy`, as JSON schema says it."""
+    schema: dict[str, Any] = {"type": _json_type(kind), "default": default}
+    if get_origin(kind) is Literal:
+        schema["enum"] = list(get_args(kind))
+    elif kind is int:
+        schema["minimum"] = 0
+    elif kind == list[str]:
+        schema["items"] = {"type": "string"}
+    elif kind == dict[str, bool]:
+        schema["additionalProperties"] = {"type": "boolean"}
+    return schema if rule is None else schema | {"pattern": f"^{rule.pattern}$"}
 
 
 def flat(group: Any, prefix: str) -> list[tuple[str, Any, Any, str]]:
     """Name, type, default and meaning of every setting of a group."""
-    rows: list[tuple[str, Any, Any, str]] = []
+    return [
+        (name, kind, default, item.metadata["about"])
+        for name, kind, default, item in _fields(group, prefix)
+    ]
+
+
+def repository_settings() -> list[str]:
+    """The settings that a repository's own ``pyproject.toml`` may name."""
+    every = _fields(Settings(), "")
+    return [name for name, _, _, item in every if item.metadata["by_repository"]]
+
+
+def _fields(group: Any, prefix: str) -> Iterator[tuple[str, Any, Any, Field[Any]]]:
+    """Name, type, default and declaration of every setting of a group."""
     hints = get_type_hints(type(group))
     for item in fields(group):
         value, name = getattr(group, item.name), prefix + camel(item.name)
         if is_dataclass(value):
-            rows += flat(value, f"{name}.")
+            yield from _fields(value, f"{name}.")
         else:
-            rows.append((name, hints[item.name], value, item.metadata["about"]))
-    return rows
+            yield name, hints[item.name], value, item
 
 
 def camel(name: str) -> str:
@@ -152,35 +249,50 @@ def camel(name: str) -> str:
     return re.sub(r"_(.)", lambda match: match.group(1).upper(), name)
 
 
-def _merge(group: Any, layer: object, prefix: str) -> tuple[Any, list[Problem]]:
+def _merge(
+    group: Any, layer: object, prefix: str, *, by_repository: bool = False
+) -> tuple[Any, list[Problem]]:
     """A group with the layer's values in place of its own."""
     if not isinstance(layer, Mapping):
         return group, [Problem(prefix.rstrip("."), layer, "give an object of settings.")]
-    names = {camel(item.name): item.name for item in fields(group)}
+    known = {item.name: item for item in fields(group)}
     hints = get_type_hints(type(group))
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for key, value in cast("Mapping[str, Any]", layer).items():
-        name = names.get(key)
+        item = known.get(_snake(key))
         if not prefix and key in OF_CLIENTS:
             continue
-        if name is None:
-            known = ", ".join(sorted(names))
-            problems.append(
-                Problem(prefix + key, value, f"there is no such setting; known: {known}.")
+        if item is None:
+            problems.append(Problem(prefix + key, value, _unknown(known)))
+        elif is_dataclass(current := getattr(group, item.name)):
+            values[item.name], found = _merge(
+                current, value, f"{prefix}{key}.", by_repository=by_repository
             )
-        elif is_dataclass(current := getattr(group, name)):
-            values[name], found = _merge(current, value, f"{prefix}{key}.")
             problems += found
-        elif remedy := _remedy(hints[name], value):
+        elif by_repository and not item.metadata["by_repository"]:
+            problems.append(Problem(prefix + key, value, NOT_BY_REPOSITORY))
+        elif remedy := _remedy(hints[item.name], value, item.metadata["rule"]):
             problems.append(Problem(prefix + key, value, remedy))
         else:
-            values[name] = value
+            values[item.name] = value
     return replace(group, **values), problems
 
 
-def _remedy(kind: Any, value: object) -> str | None:
+def _unknown(known: Iterable[str]) -> str:
+    return f"there is no such setting; known: {', '.join(sorted(map(camel, known)))}."
+
+
+def _snake(key: str) -> str:
+    """A key as our fields are named."""
+    return re.sub("[A-Z]", lambda match: f"_{match[0].lower()}", key).replace("-", "_")
+
+
+def _remedy(kind: Any, value: object, rule: Rule | None = None) -> str | None:
     """What to do about a value of the wrong type; None where it is right."""
+    if rule is not None:
+        is_right = isinstance(value, str) and re.fullmatch(rule.pattern, value)
+        return None if is_right else rule.remedy
     if get_origin(kind) is Literal:
         options = get_args(kind)
         return None if value in options else f"choose one of {', '.join(map(repr, options))}."
@@ -192,10 +304,17 @@ def _remedy(kind: Any, value: object) -> str | None:
     if kind is str:
         return None if isinstance(value, str) else "give a text."
     if kind == list[str]:
-        is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return None if is_list else "give a list of texts."
+        return _patterns_remedy(value)
     is_table = isinstance(value, dict) and all(isinstance(item, bool) for item in value.values())
     return None if is_table else "give an object of true and false."
+
+
+def _patterns_remedy(value: object) -> str | None:
+    """What to do about a list of texts: all of ours are lists of patterns."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return "give a list of texts."
+    wrong = next((item for item in value if not is_pattern(item)), None)
+    return None if wrong is None else f"{wrong!r} is not a gitignore pattern; correct it."
 
 
 def _json_type(kind: Any) -> str:

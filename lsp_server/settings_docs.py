@@ -1,24 +1,38 @@
-"""The README's table of settings, generated from their declaration.
+"""What is generated from the declaration of the settings: the README's table and a JSON schema.
 
-Usage: python -m lsp_server.settings_docs [--write]; without it, it only checks the table.
+Usage: python -m lsp_server.settings_docs [--write]; without it, it only checks them.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from lsp_server.settings import SECTION, Settings, flat
+from lsp_server.settings import SECTION, Settings, flat, nested_schema, repository_settings
 
 README = Path(__file__).parents[1] / "README.md"
+SCHEMA = Path(__file__).parent / "settings.schema.json"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
 
 
 def table() -> str:
-    """The settings as a Markdown table."""
+    """The settings as a Markdown table; a star marks what a repository may set."""
+    by_repository = set(repository_settings())
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, _, default, about in flat(Settings(), ""):
-        rows.append(f"| `{SECTION}.{name}` | `{json.dumps(default)}` | {about} |")
+        star = " *" if name in by_repository else ""
+        rows.append(f"| `{SECTION}.{name}`{star} | `{json.dumps(default)}` | {about} |")
     return "\n".join(rows) + "\n"
+
+
+def schema() -> str:
+    """The section as editors of JSON and TOML check it."""
+    document: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"Settings of longllama-lsp (section {SECTION})",
+        **nested_schema(),
+    }
+    return json.dumps(document, indent=2) + "\n"
 
 
 def updated(text: str) -> str:
@@ -28,16 +42,25 @@ def updated(text: str) -> str:
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
+def generated() -> dict[Path, str]:
+    """Every generated file, as it should be."""
+    return {README: updated(README.read_text("utf-8")), SCHEMA: schema()}
+
+
 def main() -> int:
-    """Check the table, or write it."""
-    text = README.read_text("utf-8")
+    """Check what is generated, or write it."""
+    stale = [
+        path
+        for path, text in generated().items()
+        if not path.exists() or path.read_text("utf-8") != text
+    ]
     if "--write" in sys.argv[1:]:
-        README.write_text(updated(text), "utf-8")
+        for path in stale:
+            path.write_text(generated()[path], "utf-8")
         return 0
-    if text == updated(text):
-        return 0
-    print("the settings in README.md are out of date; run `poe settings`", file=sys.stderr)
-    return 1
+    for path in stale:
+        print(f"the settings in {path.name} are out of date; run `poe settings`", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What is known of every file: waiting, in memory, or left out and why. And who comes next."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Literal
@@ -43,6 +43,8 @@ class TrackedFile:
     """Tokens that it has in memory now; those of a former version while it waits."""
     size_bytes: int = 0
     mtime_ns: int = 0
+    has_rested: bool = False
+    """Whether size and time were those of a file at rest: the same ones later, the same text."""
 
     def same_on_disk(self, other: "TrackedFile") -> bool:
         """Whether size and time say that nobody wrote it."""
@@ -79,6 +81,8 @@ class Status:
     """How fast files come into memory; absent where nothing is under way, or nothing is known."""
     seconds_left: int | None = None
     """How long the files that wait will take, about."""
+    languages: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    """Language id to whether suggestions are made; ``*`` is every other language."""
 
 
 class TrackedFiles:

@@ -37,6 +37,10 @@ _log = logging.getLogger(__name__)
 
 _MAX_DELAY_S = 1.0
 _POLL_INTERVAL_S = 1.0
+_POLLING = (
+    f"The system has no file watches left, so changes are looked for every {_POLL_INTERVAL_S:g} s;"
+    " on Linux, raise fs.inotify.max_user_watches and max_user_instances."
+)
 _OUT_OF_WATCHES = frozenset({errno.ENOSPC, errno.EMFILE})
 
 # Asking for no more than these keeps the kernel from telling us about each file that we read.
@@ -67,6 +71,7 @@ class Watcher:
         on_change: Callable[[frozenset[Path]], None],
         debounce_ms: int = 100,
         is_ignored_dir: Callable[[Path], bool] = lambda _: False,
+        on_polling: Callable[[str], None] = _log.warning,
     ) -> None:
         """Start to watch.
 
@@ -77,6 +82,8 @@ class Watcher:
                 without end, a path waits a second at most.
             is_ignored_dir: whether the contents of a folder need no report. It must answer for
                 all that is above the folder as well, and from any thread.
+            on_polling: gets a message for people once the system cannot watch any more and the
+                folders are listed instead; on any thread.
 
         Raises:
             OSError: a root cannot be watched; most often it does not exist.
@@ -84,6 +91,7 @@ class Watcher:
         self.polling = False
         """Whether the folders are listed once a second, because the system cannot watch them."""
         self._on_change = on_change
+        self._on_polling = on_polling
         # A storm in `node_modules` asks about the same folders again and again.
         self._is_ignored_dir = lru_cache(maxsize=4096)(is_ignored_dir)
         self._pending = _Pending(debounce_ms / 1000)
@@ -198,11 +206,7 @@ class Watcher:
         return observer
 
     def _start_polling(self) -> BaseObserver:
-        _log.warning(
-            "the system has no file watches left, so changes are looked for every %g s; on Linux,"
-            " raise fs.inotify.max_user_watches and max_user_instances",
-            _POLL_INTERVAL_S,
-        )
+        self._on_polling(_POLLING)
         self.polling = True
         # `lstat` does not follow links, which could lead around in circles.
         observer = PollingObserverVFS(os.lstat, self._listed, polling_interval=_POLL_INTERVAL_S)

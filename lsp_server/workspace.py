@@ -9,6 +9,7 @@ import codecs
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -16,9 +17,12 @@ from pathlib import Path
 
 from lsp_server.ignore import IgnoreRules
 from lsp_server.languages import language_of
+from lsp_server.secret_scan import find_secret
 from lsp_server.secrets import is_secret
 
 _HEAD_BYTES = 8192
+_TIME_STEP_NS = 50_000_000
+"""Two changes that are further apart have different times, on any file system of today."""
 
 
 class Exclusion(str, Enum):
@@ -28,6 +32,7 @@ class Exclusion(str, Enum):
 
     IGNORED = "ignored", "an ignore rule or the include and exclude settings leave it out"
     SECRET = "secret", "its name says that it holds secrets"
+    SECRET_INSIDE = "secret_inside", "a key, token or password stands in it"
     SYMLINK_OUTSIDE = "symlink_outside", "it is a link to a file outside the workspace folder"
     UNREADABLE = "unreadable", "it cannot be read"
     UNKNOWN_TYPE = "unknown_type", "it is of no known source or text type"
@@ -70,6 +75,8 @@ class Entry:
 
     `relative` is the path below its workspace folder with forward slashes, the one the model
     sees. Size and time are those of a link's target, and 0 where they cannot be had.
+    `has_rested` says that its last change was long enough ago for the next one to have another
+    time: file systems count it in steps.
     """
 
     path: Path
@@ -77,6 +84,7 @@ class Entry:
     exclusion: Exclusion | None
     size_bytes: int = 0
     mtime_ns: int = 0
+    has_rested: bool = False
 
 
 _LOCK_FILES = """
@@ -115,6 +123,16 @@ def read_source(path: Path, limits: Limits = _DEFAULT_LIMITS) -> str:
     if exclusion := _by_content(data, limits, is_whole=True):
         raise SourceError(path, exclusion)
     return data.decode("utf-8-sig")
+
+
+def refuse_secrets(path: Path, text: str) -> None:
+    """Look for secrets in a text, from the disk or from an editor. Takes a thread's time.
+
+    Raises:
+        SourceError: one is found.
+    """
+    if find_secret(path.name, text) is not None:
+        raise SourceError(path, Exclusion.SECRET_INSIDE)
 
 
 def _by_name(name: str) -> Exclusion | None:
@@ -253,7 +271,9 @@ class Workspace:
         if not stat.S_ISREG(status.st_mode):
             return None
         exclusion = Exclusion.IGNORED if is_ignored else self._exclusion(rules, path, relative)
-        return Entry(path, relative, exclusion, status.st_size, status.st_mtime_ns)
+        has_rested = status.st_mtime_ns < time.time_ns() - _TIME_STEP_NS
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+        return Entry(path, relative, exclusion, size, mtime_ns, has_rested)
 
     def _exclusion(self, rules: IgnoreRules, path: Path, relative: str) -> Exclusion | None:
         # Somebody may well open `~/.aws` itself.

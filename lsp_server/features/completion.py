@@ -1,10 +1,11 @@
 """textDocument/inlineCompletion, and textDocument/completion for clients without it."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
+from lsp_server import describe
 from lsp_server.completion import Cursor, Suggestion
 from lsp_server.convert import encoding_of, lsp_position, position_of
 from lsp_server.documents import Document, Snapshot
@@ -34,7 +35,14 @@ def register(server: "Server") -> None:
         suggestion = await place.suggest(automatic)
         return types.InlineCompletionList([place.inline_item(suggestion)] if suggestion else [])
 
-    @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions())
+    _register_popup(server)
+    _register_events(server)
+
+
+def _register_popup(server: "Server") -> None:
+    options = types.CompletionOptions(resolve_provider=True)
+
+    @server.feature(types.TEXT_DOCUMENT_COMPLETION, options)
     async def completion(params: types.CompletionParams) -> types.CompletionList:
         # A client that shows ghost text asks for that as well, and one answer is enough. Clients
         # call it "invoked" when the user types a word, so every request counts as automatic.
@@ -44,6 +52,27 @@ def register(server: "Server") -> None:
         suggestion = await place.suggest(automatic=True)
         items = [place.popup_item(suggestion)] if suggestion else []
         return types.CompletionList(is_incomplete=True, items=items)
+
+    @server.feature(types.COMPLETION_ITEM_RESOLVE)
+    def resolve(item: types.CompletionItem) -> types.CompletionItem:
+        """Say where the suggestion comes from."""
+        explained = server.session.suggester.explain(str(item.data)) if item.data else None
+        if explained is not None:
+            text = item.text_edit.new_text if item.text_edit else item.label
+            item.documentation = f"{text}\n\n{describe.explanation(explained)}"
+        return item
+
+
+def _register_events(server: "Server") -> None:
+    """What clients of other servers tell us of a shown suggestion: taken, and not kept."""
+
+    @server.feature("textDocument/didShowCompletion")
+    def did_show(_: Any) -> None:
+        """Nothing is counted."""
+
+    @server.feature("textDocument/didPartiallyAcceptCompletion")
+    def did_partially_accept(_: Any) -> None:
+        """Nothing is counted."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +117,16 @@ class _Place:
 
     async def suggest(self, automatic: bool) -> Suggestion | None:
         """The suggestion here; None where there is none, or where typing has overtaken it."""
-        cursor = Cursor(self.snapshot, self.offset, automatic)
-        suggestion = await self.server.session.suggest(cursor)
+        suggestion = await self.server.session.suggest(self._cursor(automatic))
+        self.server.trace_suggestion(suggestion)
         is_stale = automatic and self.document.version != self.snapshot.version
         return suggestion if suggestion.text and not is_stale else None
+
+    def _cursor(self, automatic: bool) -> Cursor:
+        """The cursor; in a notebook, with the cells before its own as text before it."""
+        context = self.server.session.notebooks.context(self.snapshot.uri)
+        snapshot = replace(self.snapshot, text=context + self.snapshot.text)
+        return Cursor(snapshot, len(context) + self.offset, automatic)
 
     def inline_item(self, suggestion: Suggestion) -> types.InlineCompletionItem:
         """The suggestion as ghost text."""

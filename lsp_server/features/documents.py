@@ -18,14 +18,14 @@ def register(server: "Server") -> None:
     def did_open(params: types.DidOpenTextDocumentParams) -> None:
         item = params.text_document
         session.documents.open(item.uri, item.language_id, item.version, item.text)
-        session.document_opened(item.uri, path_of(item.uri))
+        session.open_files.opened(item.uri, path_of(item.uri))
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: types.DidChangeTextDocumentParams) -> None:
         item, encoding = params.text_document, encoding_of(server.server_capabilities)
         edits = [edit_of(change) for change in params.content_changes]
         session.documents.change(item.uri, edits, item.version, encoding)
-        session.document_changed(item.uri)
+        session.open_files.changed(item.uri)
 
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
     def did_save(params: types.DidSaveTextDocumentParams) -> None:
@@ -36,4 +36,4 @@ def register(server: "Server") -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
         session.documents.close(params.text_document.uri)
-        session.document_closed(params.text_document.uri)
+        session.open_files.closed(params.text_document.uri)

@@ -26,7 +26,8 @@ def register(server: "Server") -> None:
 
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
-        server.session.configure(options=params.initialization_options)
+        server.protocol.trace = params.trace or types.TraceValue.Off
+        server.session.configure("options", server.admit(params.initialization_options))
 
     @server.feature(types.INITIALIZED)
     async def initialized(_: types.InitializedParams) -> None:

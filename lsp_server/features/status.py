@@ -8,6 +8,7 @@ from lsp_server.engine_client import EngineGone
 
 if TYPE_CHECKING:
     from lsp_server.server import Server
+    from lsp_server.session import Session
 
 STATUS = "longllama/status"
 MEMORY = "longllama/memory"
@@ -21,13 +22,7 @@ def register(server: "Server") -> None:
 
     @server.feature(STATUS)
     async def status(_: Any) -> dict[str, Any]:
-        engine = session.engine
-        held: dict[str, Any] | None = None
-        if engine is not None and engine.ready:
-            with suppress(EngineGone):
-                held = asdict(await engine.status())
-        pid = engine.pid if engine is not None else None
-        return {**asdict(session.status()), "engine": held, "engine_pid": pid}
+        return await full_status(session)
 
     @server.feature(MEMORY)
     def memory(_: Any) -> dict[str, Any]:
@@ -47,8 +42,19 @@ def register(server: "Server") -> None:
 
     @server.feature(EXPLAIN)
     def explain(params: Any) -> dict[str, Any] | None:
-        return session.explain(getattr(params, "id", None))
+        return session.suggester.explain(getattr(params, "id", None))
 
     @server.feature(WAIT)
     async def wait_until_indexed(_: Any) -> dict[str, Any]:
         return asdict(await session.wait_until_settled())
+
+
+async def full_status(session: "Session") -> dict[str, Any]:
+    """The status, with what the engine holds; None in its place where it cannot be asked."""
+    engine = session.engine
+    held: dict[str, Any] | None = None
+    if engine is not None and engine.ready:
+        with suppress(EngineGone):
+            held = asdict(await engine.status())
+    pid = engine.pid if engine is not None else None
+    return {**asdict(session.status()), "engine": held, "engine_pid": pid}

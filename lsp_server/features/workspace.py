@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PULL_TIMEOUT_S = 2.0
+OF_FILES = types.FileOperationRegistrationOptions(
+    filters=[types.FileOperationFilter(types.FileOperationPattern("**"), scheme="file")]
+)
 
 
 def register(server: "Server") -> None:
@@ -27,7 +30,7 @@ def register(server: "Server") -> None:
     async def did_change_configuration(params: types.DidChangeConfigurationParams) -> None:
         pushed: Any = params.settings
         if isinstance(pushed, dict) and isinstance(pushed.get(SECTION), dict):
-            session.configure(configuration=pushed[SECTION])
+            session.configure("configuration", pushed[SECTION])
         await pull_configuration(server)
         await session.apply_settings()
 
@@ -39,18 +42,45 @@ def register(server: "Server") -> None:
     def did_change_watched_files(params: types.DidChangeWatchedFilesParams) -> None:
         session.files_changed(_paths(params.changes))
 
+    @server.feature(types.WORKSPACE_DID_CREATE_FILES, OF_FILES)
+    def did_create_files(params: types.CreateFilesParams) -> None:
+        session.files_changed(_paths(params.files))
+
+    @server.feature(types.WORKSPACE_DID_RENAME_FILES, OF_FILES)
+    def did_rename_files(params: types.RenameFilesParams) -> None:
+        uris = [uri for file in params.files for uri in (file.old_uri, file.new_uri)]
+        session.files_changed([path for uri in uris if (path := path_of(uri)) is not None])
+
+    @server.feature(types.WORKSPACE_DID_DELETE_FILES, OF_FILES)
+    def did_delete_files(params: types.DeleteFilesParams) -> None:
+        session.files_changed(_paths(params.files))
+
 
 def register_for_changes(server: "Server") -> None:
-    """Ask the client to tell us of changed settings, where it takes such wishes."""
-    workspace = server.client_capabilities.workspace
-    changes = workspace.did_change_configuration if workspace else None
-    if changes is not None and changes.dynamic_registration:
-        registration = types.Registration(
-            id="longllama-configuration",
-            method=types.WORKSPACE_DID_CHANGE_CONFIGURATION,
-            register_options=types.DidChangeConfigurationRegistrationOptions(section=SECTION),
+    """Ask the client to tell us of changed settings and files, where it takes such wishes.
+
+    We watch files ourselves as well. A client may see what we cannot, and what both tell of is
+    looked at once.
+    """
+    can, wishes = server.client_capabilities.workspace, list[types.Registration]()
+    if can is not None and _is_dynamic(can.did_change_configuration):
+        section = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
+        wishes.append(_wish(types.WORKSPACE_DID_CHANGE_CONFIGURATION, section))
+    if can is not None and _is_dynamic(can.did_change_watched_files):
+        every_file = types.DidChangeWatchedFilesRegistrationOptions(
+            watchers=[types.FileSystemWatcher(glob_pattern="**/*")]
         )
-        server.client_register_capability(types.RegistrationParams([registration]))
+        wishes.append(_wish(types.WORKSPACE_DID_CHANGE_WATCHED_FILES, every_file))
+    if wishes:
+        server.client_register_capability(types.RegistrationParams(wishes))
+
+
+def _is_dynamic(capability: Any) -> bool:
+    return capability is not None and bool(capability.dynamic_registration)
+
+
+def _wish(method: str, options: Any) -> types.Registration:
+    return types.Registration(id=f"longllama:{method}", method=method, register_options=options)
 
 
 async def pull_configuration(server: "Server") -> None:
@@ -65,7 +95,7 @@ async def pull_configuration(server: "Server") -> None:
     except Exception as error:
         logger.warning("the client did not tell its configuration: %r", error)
         return
-    server.session.configure(configuration=section or {})
+    server.session.configure("configuration", section or {})
 
 
 def _paths(items: Any) -> "list[Path]":

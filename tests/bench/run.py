@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("startup", "encoding", "latency", "speculation", "imports", "cases")
+BENCHMARKS = ("startup", "encoding", "latency", "speculation", "imports", "cases", "secrets")
 
 
 def main() -> int:

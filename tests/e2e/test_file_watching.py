@@ -375,7 +375,10 @@ async def test_a_bad_pattern_is_named_and_does_not_count(tmp_path):
     settings["memory"]["exclude"] = ["!"]
     async with editing(tmp_path, root, settings=settings) as editor:
         assert (await editor.indexed())["files"]["in_memory"] == 1
-        assert "longllama.memory.include or exclude" in editor.messages.pop()
+        assert (
+            "longllama.memory.exclude is ['!']: '!' is not a gitignore pattern"
+            in editor.messages.pop()
+        )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -9,6 +9,7 @@ import pytest
 
 from lsp_server import __version__
 from lsp_server.__main__ import main, parse_cursor
+from tests.e2e.editor import DEADLINE_S
 
 LIB = "def frobnicate(left, right):\n    return left * 31 + right\n"
 
@@ -18,7 +19,7 @@ def run(*arguments, **env):
         [sys.executable, "-m", "lsp_server", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * DEADLINE_S,
         encoding="utf-8",
         env={**os.environ, **env},
     )
@@ -76,6 +77,20 @@ def test_demo(options):
     assert "── scratch.py:3 ──" in done.stdout
     assert "⟦" in done.stdout
     assert "from lib.py:" in done.stdout
+
+
+def test_diagnose(options, root):
+    (root / "pyproject.toml").write_text('[tool.longllama]\nmodel.path = "elsewhere"\n')
+    done = run("diagnose", "--json", *options)
+    assert done.returncode == 0, done.stderr
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert checks["torch"]["state"] == checks["model"]["state"] == "ok"
+    assert checks["model"]["found"].startswith("tiny: built in memory")
+    assert "pyproject.toml may not set it" in checks["settings"]["found"]
+    broken = [option if option != "tiny" else "/no/such/model" for option in options]
+    done = run("diagnose", *broken)
+    assert done.returncode == 1
+    assert "error   model          /no/such/model" in done.stdout
 
 
 def test_version(capsys):

@@ -14,16 +14,21 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from lsp_server import transports
+from lsp_server.__main__ import main
 from lsp_server.headless import headless
 
-DEADLINE_S = 30
+DEADLINE_S = float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "30"))
+TOKEN = "a token for this test"
 
 
 @asynccontextmanager
-async def listening(option: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+async def listening(
+    option: str, *more: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
     """A server on a port of the system's choice."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lsp_server", option, "0"), stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "lsp_server", option, "0", *more), stderr=asyncio.subprocess.PIPE
     )
     try:
         assert process.stderr is not None
@@ -72,6 +77,88 @@ async def test_a_form_posted_to_the_port_is_not_obeyed() -> None:
         assert await asyncio.wait_for(reader.read(), DEADLINE_S) == b""
         writer.close()
         assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 1
+
+
+async def handshake(port: int, options: dict[str, object]) -> dict[str, object]:
+    """The answer to `initialize`, over TCP."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    params = {
+        "processId": None,
+        "rootUri": None,
+        "capabilities": {},
+        "initializationOptions": options,
+    }
+    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    body = json.dumps(request).encode()
+    writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+    (length,) = re.findall(rb"Content-Length: (\d+)", head)
+    answer = json.loads(await reader.readexactly(int(length)))
+    writer.close()
+    return answer
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"token": "another token of that length"}])
+async def test_without_the_token_a_client_is_sent_away(token_file: Path, options) -> None:
+    async with listening("--tcp", "--token-file", str(token_file)) as (process, port):
+        answer = await handshake(port, options)
+        assert "initializationOptions.token is missing or wrong" in answer["error"]["message"]
+        assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 1
+
+
+async def test_with_the_token_a_client_is_served(token_file: Path) -> None:
+    async with listening("--tcp", "--token-file", str(token_file)) as (_, port):
+        answer = await handshake(port, {"token": TOKEN, "enable": False})
+        assert answer["result"]["serverInfo"]["name"] == "longllama-lsp"
+
+
+@pytest.mark.parametrize(
+    ("host", "given", "is_made_up"),
+    [
+        ("127.0.0.1", None, False),
+        ("::1", None, False),
+        ("0.0.0.0", None, True),
+        ("0.0.0.0", TOKEN, False),
+        ("example.org", None, True),
+    ],
+)
+def test_beyond_this_machine_there_is_always_a_token(
+    monkeypatch, capsys, host: str, given: str | None, is_made_up: bool
+) -> None:
+    asked_for: list[str | None] = []
+
+    class RecordedError(Exception):
+        """Nothing is to be served."""
+
+    def server(_: object, token: str | None) -> None:
+        asked_for.append(token)
+        raise RecordedError
+
+    monkeypatch.setattr(transports, "Server", server)
+    with pytest.raises(RecordedError):
+        transports.serve("tcp", host, 0, None, given)
+    (token,) = asked_for
+    if is_made_up:
+        assert len(token) >= 32
+        assert repr(token) in capsys.readouterr().err
+    else:
+        assert token == given
+
+
+def test_a_short_token_is_refused(tmp_path: Path, capsys) -> None:
+    short = tmp_path / "token"
+    short.write_text("1234\n")
+    assert main(["--tcp", "0", "--token-file", str(short)]) == 1
+    assert "the token has 4 characters; give 16 or more" in capsys.readouterr().err
+    assert main(["--tcp", "0", "--token-file", str(tmp_path / "none")]) == 1
+    assert "No such file" in capsys.readouterr().err
 
 
 def test_the_store_is_the_users_alone(tmp_path: Path) -> None:

@@ -1,13 +1,20 @@
-"""An indexer on real files, with an engine that only keeps a list."""
+"""An indexer on real files with an engine that only keeps a list, a server, and watchers."""
 
 import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from longllama_code.protocol import RememberResult
 from lsp_server.indexer import Indexer
 from lsp_server.settings import resolve
+from lsp_server.watcher import Watcher
 from lsp_server.workspace import Workspace
+from tests.server.watching import Recorder
+from tests.server.wire import Wire
 
 DEADLINE_S = 10
 
@@ -115,3 +122,41 @@ async def bench(tmp_path):
     yield bench
     if bench.indexer is not None:
         await bench.indexer.stop()
+
+
+@pytest_asyncio.fixture
+async def wire(monkeypatch):
+    """A server in this process, before its handshake."""
+    wire = Wire(monkeypatch)
+    yield wire
+    await wire.end()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A workspace folder with one file."""
+    folder = tmp_path / "ws"
+    folder.mkdir()
+    (folder / "lib.py").write_text("def frobnicate(left, right):\n    return left\n")
+    return folder
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def watch(recorder: Recorder) -> Iterator[Callable[..., Watcher]]:
+    """Makes watchers that report to `recorder`; checks that they leave no thread behind."""
+    before = set(threading.enumerate())
+    watchers: list[Watcher] = []
+
+    def make(*roots: Path, debounce_ms: int = 20, **options: Callable[[Path], bool]) -> Watcher:
+        watchers.append(Watcher(roots, recorder, debounce_ms, **options))
+        return watchers[-1]
+
+    yield make
+    for watcher in watchers:
+        watcher.stop()
+    assert set(threading.enumerate()) <= before

@@ -66,12 +66,12 @@ def test_the_request_has_what_stands_on_both_sides_and_the_limits():
 
 
 def test_refusals():
-    assert refuse(cursor("x|"), settings(enable=False)) == "disabled"
+    assert refuse(cursor("x|"), "a.py", settings(enable=False)) == "disabled"
     only_go = settings(enableLanguages={"go": True, "*": False})
-    assert refuse(cursor("x|"), only_go) == "language_disabled"
-    assert refuse(cursor("x|", language="go"), only_go) is None
-    assert refuse(cursor("x|y", automatic=True), settings()) == "inside_line"
-    assert refuse(cursor("x|", automatic=True), settings()) is None
+    assert refuse(cursor("x|"), "a.py", only_go) == "language_disabled"
+    assert refuse(cursor("x|", language="go"), "a.py", only_go) is None
+    assert refuse(cursor("x|y", automatic=True), "a.py", settings()) == "inside_line"
+    assert refuse(cursor("x|", automatic=True), "a.py", settings()) is None
 
 
 def result(text, empty_reason=None):

@@ -202,3 +202,25 @@ async def test_an_engine_that_cannot_even_be_started(monkeypatch):
     assert engine.state is EngineState.FAILED
     assert "/nowhere/python" in engine.message
     await soon(engine.stop())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
+async def test_an_engine_that_hangs_is_ended_and_started_again(caplog):
+    engine = Engine(EngineOptions(model="tiny", persist=False, threads=1, hang_timeout_s=2))
+    try:
+        await soon(engine.start())
+        await engine.until(EngineState.READY)
+        hanging = engine.pid
+        os.kill(hanging, signal.SIGSTOP)
+        with pytest.raises(EngineGone):
+            await soon(engine.complete(REQUEST))
+        assert engine.hung
+        assert "did not answer for 2 s" in engine.message
+        await engine.until(EngineState.READY)
+        assert engine.pid != hanging
+        assert not engine.hung
+        assert (await soon(engine.complete(REQUEST))).text
+        assert engine.n_restarts == 1
+        assert "did not answer for 2 s" in caplog.text
+    finally:
+        await engine.stop()

@@ -18,6 +18,8 @@ SECRETS = """
     credentials credentials.json credentials.prod.yml aws_credentials.json gcp-credentials.json
     api.token master.key prod.secret terraform.tfvars prod.auto.tfvars terraform.tfstate
     terraform.tfstate.backup .terraformrc .cargo/credentials.toml .composer/auth.json
+    home/.docker/config.json home/.composer/auth.json a/b/.cargo/credentials.toml
+    home/.config/gcloud/access_tokens.db home/.gem/credentials
 """
 
 ORDINARY = """

@@ -4,7 +4,8 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from lsp_server.settings import Settings, camel, flat, json_schema, resolve
+from lsp_server.settings import Settings, camel, flat, json_schema, nested_schema, resolve
+from lsp_server.settings_docs import generated
 
 
 def test_without_layers_there_are_the_defaults():
@@ -107,3 +108,40 @@ def test_the_defaults_are_valid_settings_themselves():
         for part in reversed(name.split(".")):
             layer = {part: layer}
         assert resolve([layer]) == (Settings(), [])
+
+
+def test_the_nested_schema_takes_what_resolve_takes():
+    """The same values, nested: strict alike, with the same defaults."""
+    schema = nested_schema()
+    for name, _, default, about in flat(Settings(), ""):
+        place = schema
+        for part in name.split("."):
+            assert place["additionalProperties"] is False
+            place = place["properties"][part]
+        assert (place["default"], place["description"]) == (default, about)
+    assert "server" in schema["properties"]
+
+
+def test_what_is_generated_is_up_to_date():
+    for path, text in generated().items():
+        assert path.read_text("utf-8") == text, f"{path} is stale; run `poe settings`"
+
+
+@pytest.mark.parametrize("spelling", ["maxTokens", "max-tokens", "max_tokens"])
+def test_keys_may_be_spelt_as_toml_has_them(spelling):
+    settings, problems = resolve([{"completion": {spelling: 7}}])
+    assert (settings.completion.max_tokens, problems) == (7, [])
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", 3])
+def test_an_ignore_file_is_a_name_alone(name):
+    settings, (problem,) = resolve([{"memory": {"ignoreFile": name}}])
+    assert settings.memory.ignore_file == ".longllamaignore"
+    assert problem.remedy == "give the name of a file, without a folder."
+
+
+@pytest.mark.parametrize("key", ["include", "exclude"])
+def test_a_pattern_that_is_none_is_named(key):
+    _, (problem,) = resolve([{"memory": {key: ["ok/", "!"]}}])
+    assert problem.key == f"memory.{key}"
+    assert problem.remedy == "'!' is not a gitignore pattern; correct it."

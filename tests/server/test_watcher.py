@@ -1,78 +1,24 @@
 """The watcher on real folders. Every wait ends with what it waits for, or at a deadline."""
 
-import ctypes
 import errno
-import queue
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from watchdog.observers import inotify_c
 
-from lsp_server import watcher as watcher_module
 from lsp_server.watcher import Watcher
-
-DEADLINE_S = 10.0
+from tests.server.watching import DEADLINE_S, Recorder, make_tree
 
 # watchdog 7.1 says so when folders appear inside new folders while it sets out to watch them. No
 # harm comes of it, but as an error it would end watchdog's thread.
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify is of Linux")
-
-
-class Recorder:
-    """Keeps the batches and waits for paths to show up in them."""
-
-    def __init__(self) -> None:
-        self.batches: queue.SimpleQueue[frozenset[Path]] = queue.SimpleQueue()
-        self.seen: set[Path] = set()
-
-    def __call__(self, batch: frozenset[Path]) -> None:
-        self.batches.put(batch)
-
-    def wait_for(self, *paths: Path) -> set[Path]:
-        """Wait until all of `paths` were reported; give all that was reported so far."""
-        end_s = monotonic() + DEADLINE_S
-        while not self.seen.issuperset(paths):
-            try:
-                self.seen |= self.batches.get(timeout=max(0.0, end_s - monotonic()))
-            except queue.Empty:
-                pytest.fail(f"not reported: {set(paths) - self.seen}; reported: {self.seen}")
-        return self.seen
-
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    (folder / "sub").mkdir(parents=True)
-    (folder / "a.py").write_text("a")
-    (folder / "sub" / "b.py").write_text("b")
-    return folder
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def watch(recorder: Recorder) -> Iterator[Callable[..., Watcher]]:
-    """Makes watchers that report to `recorder`; checks that they leave no thread behind."""
-    before = set(threading.enumerate())
-    watchers: list[Watcher] = []
-
-    def make(*roots: Path, debounce_ms: int = 20, **options: Callable[[Path], bool]) -> Watcher:
-        watchers.append(Watcher(roots, recorder, debounce_ms, **options))
-        return watchers[-1]
-
-    yield make
-    for watcher in watchers:
-        watcher.stop()
-    assert set(threading.enumerate()) <= before
+    return make_tree(tmp_path)
 
 
 def test_created(root: Path, recorder: Recorder, watch: Callable[..., Watcher]) -> None:
@@ -300,110 +246,3 @@ def test_stop_drops_what_waits(root: Path, recorder: Recorder) -> None:
     watcher.stop()
     assert monotonic() - begin_s < DEADLINE_S / 2
     assert recorder.batches.empty()
-
-
-@pytest.fixture
-def few_watches(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Lets the system run out of watches, as the kernel does at `max_user_watches`."""
-    add_watch = inotify_c.inotify_add_watch
-    left = iter(range(10_000))
-
-    def add_watch_if_left(*arguments: object) -> int:
-        if next(left, None) is None:
-            ctypes.set_errno(errno.ENOSPC)
-            return -1
-        return add_watch(*arguments)
-
-    def leave(count: int) -> None:
-        nonlocal left
-        left = iter(range(count))
-
-    monkeypatch.setattr(inotify_c, "inotify_add_watch", add_watch_if_left)
-    return leave
-
-
-def check_polling(root: Path, recorder: Recorder, watcher: Watcher) -> None:
-    assert watcher.polling
-    (root / "sub" / "polled.py").write_text("x")
-    (root / "a.py").rename(root / "moved.py")
-    recorder.wait_for(root / "sub" / "polled.py", root / "a.py", root / "moved.py")
-
-
-@on_linux
-@pytest.mark.parametrize("count", [0, 1, 2], ids=["the root", "a folder below", "a new one"])
-def test_polls_when_there_are_no_watches_left(
-    root: Path,
-    recorder: Recorder,
-    watch: Callable[..., Watcher],
-    few_watches: Callable[[int], None],
-    caplog: pytest.LogCaptureFixture,
-    count: int,
-) -> None:
-    few_watches(count)
-    check_polling(root, recorder, watch(root))
-    assert "fs.inotify.max_user_watches" in caplog.text
-
-
-@on_linux
-def test_polls_when_a_new_folder_cannot_be_watched(
-    root: Path,
-    recorder: Recorder,
-    watch: Callable[..., Watcher],
-    few_watches: Callable[[int], None],
-) -> None:
-    watcher = watch(root)
-    assert not watcher.polling
-    few_watches(0)
-    (root / "new").mkdir()
-    recorder.wait_for(root / "new")
-    check_polling(root, recorder, watcher)
-    (root / "new" / "c.py").write_text("x")
-    recorder.wait_for(root / "new" / "c.py")
-
-
-def test_polls_when_there_is_no_inotify_instance_left(
-    root: Path,
-    recorder: Recorder,
-    watch: Callable[..., Watcher],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def no_observer() -> None:
-        raise OSError(errno.EMFILE, "inotify instance limit reached")
-
-    monkeypatch.setattr(watcher_module, "Observer", no_observer)
-    check_polling(root, recorder, watch(root))
-
-
-@on_linux
-def test_polling_passes_over_ignored_folders_and_links(
-    root: Path,
-    recorder: Recorder,
-    watch: Callable[..., Watcher],
-    few_watches: Callable[[int], None],
-) -> None:
-    (root / "node_modules").mkdir()
-    (root / "sub" / "loop").symlink_to(root)
-    few_watches(0)
-    asked: set[Path] = set()
-
-    def is_ignored_dir(path: Path) -> bool:
-        asked.add(path)
-        return path.name == "node_modules"
-
-    watcher = watch(root, is_ignored_dir=is_ignored_dir)
-    (root / "node_modules" / "x.js").write_text("x")
-    check_polling(root, recorder, watcher)
-    assert root / "node_modules" / "x.js" not in recorder.seen
-    assert asked == {root, root / "sub", root / "node_modules"}
-
-
-@on_linux
-def test_other_errors_are_not_hidden(
-    root: Path, watch: Callable[..., Watcher], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_observer() -> None:
-        raise OSError(errno.EIO, "broken")
-
-    monkeypatch.setattr(watcher_module, "Observer", no_observer)
-    with pytest.raises(OSError, match="broken"):
-        watch(root)
