@@ -1,16 +1,21 @@
-"""The README's table of settings, generated from their declaration.
+"""What is generated from the settings' declaration: the README's table, and VS Code's manifest.
 
-Usage: python -m lsp_server.settings_docs [--write]; without it, it only checks the table.
+Usage: python -m lsp_server.settings_docs [--write]; without it, it only checks them.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from lsp_server.settings import SECTION, Settings, flat
+from lsp_server.settings import SECTION, Settings, flat, json_schema
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+MANIFEST = ROOT / "editor-client" / "vscode" / "package.json"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
+OF_THE_MACHINE = ("longllama.memory.cacheDir", "longllama.model.path")
+"""Settings that name places on a machine: VS Code does not carry them to another one."""
 
 
 def table() -> str:
@@ -21,23 +26,50 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def updated(text: str) -> str:
+def with_table(text: str) -> str:
     """The README with the table as it should be."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
+def vscode_properties() -> dict[str, Any]:
+    """The settings as VS Code declares them."""
+    return {
+        name: {**schema, "scope": "machine-overridable" if name in OF_THE_MACHINE else "window"}
+        for name, schema in json_schema().items()
+    }
+
+
+def with_properties(text: str) -> str:
+    """VS Code's manifest with the server's settings as they should be; the client's own stay."""
+    manifest = json.loads(text)
+    (server,) = (
+        category
+        for category in manifest["contributes"]["configuration"]
+        if category["title"] == "Server"
+    )
+    server["properties"] = vscode_properties()
+    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+
+
+GENERATED = {README: with_table, MANIFEST: with_properties}
+
+
 def main() -> int:
-    """Check the table, or write it."""
-    text = README.read_text("utf-8")
-    if "--write" in sys.argv[1:]:
-        README.write_text(updated(text), "utf-8")
-        return 0
-    if text == updated(text):
-        return 0
-    print("the settings in README.md are out of date; run `poe settings`", file=sys.stderr)
-    return 1
+    """Check what is generated, or write it; the exit code."""
+    is_writing, exit_code = "--write" in sys.argv[1:], 0
+    for path, generate in GENERATED.items():
+        text = path.read_text("utf-8")
+        if text == (wanted := generate(text)):
+            continue
+        if is_writing:
+            path.write_text(wanted, "utf-8")
+            continue
+        exit_code = 1
+        name = path.relative_to(ROOT)
+        print(f"the settings in {name} are out of date; run `poe settings`", file=sys.stderr)
+    return exit_code
 
 
 if __name__ == "__main__":
