@@ -3,9 +3,12 @@
 import { percent, words } from "./numbers";
 import type { Explanation, Source } from "./protocol";
 
+const LEAST_MASS = 0.005;
+
 export interface SourceItem {
-  /** The first line with code among the source's lines. */
+  /** The source's share, and the first line with code among its lines. */
   label: string;
+  /** Its place. */
   description: string;
   /** All lines, for the tooltip. */
   text: string;
@@ -20,8 +23,9 @@ export function heading(explanation: Explanation | null): string {
     : "The last suggestion drew on these lines, strongest first.";
 }
 
+/** Sources, strongest first, without those that rounding makes nothing. */
 export function byMass(sources: readonly Source[]): Source[] {
-  return [...sources].sort((a, b) => b.mass - a.mass);
+  return sources.filter(({ mass }) => mass >= LEAST_MASS).sort((a, b) => b.mass - a.mass);
 }
 
 /** One source, with its lines from the file's text; without them where it is not to be read. */
@@ -29,9 +33,10 @@ export function sourceItem(source: Source, fileText: string | undefined): Source
   const { first_line: first, last_line: last, path } = source;
   const lines = fileText?.split(/\r\n|\r|\n/).slice(first - 1, last) ?? [];
   const where = `${path}:${first === last ? first : `${first}-${last}`}`;
+  const code = lines.find((line) => /\w/.test(line))?.trim() ?? "";
   return {
-    label: lines.find((line) => /\w/.test(line))?.trim() ?? where,
-    description: `${percent(source.mass)}  ${where}`,
+    label: `${percent(source.mass)}  ${code}`.trimEnd(),
+    description: where,
     text: lines.join("\n"),
   };
 }

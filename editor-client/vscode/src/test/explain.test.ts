@@ -8,21 +8,20 @@ const TEXT = "import os\r\n\r\n  MAX_PILOTED_TONNES = 5\r\ndef f():\r\n    pass\
 
 test("a source shows its first line with code, its share and its place", () => {
   assert.deepEqual(sourceItem(SOURCE, TEXT), {
-    label: "MAX_PILOTED_TONNES = 5",
-    description: "41 %  harbour/pilots.py:2-4",
+    label: "41 %  MAX_PILOTED_TONNES = 5",
+    description: "harbour/pilots.py:2-4",
     text: "\n  MAX_PILOTED_TONNES = 5\ndef f():",
   });
 });
 
 test("a source of one line, or of a file that is gone, shows its place", () => {
   const item = sourceItem({ ...SOURCE, last_line: 2 }, undefined);
-  assert.equal(item.label, "harbour/pilots.py:2");
-  assert.equal(item.text, "");
+  assert.deepEqual(item, { label: "41 %", description: "harbour/pilots.py:2", text: "" });
   assert.equal(sourceItem({ ...SOURCE, first_line: 90, last_line: 91 }, TEXT).text, "");
 });
 
-test("the strongest source comes first", () => {
-  const masses = byMass([0.1, 0.5, 0.4].map((mass) => ({ ...SOURCE, mass })));
+test("the strongest source comes first, and what is next to nothing is left out", () => {
+  const masses = byMass([0.1, 0.004, 0.5, 0.4].map((mass) => ({ ...SOURCE, mass })));
   assert.deepEqual(
     masses.map(({ mass }) => mass),
     [0.5, 0.4, 0.1],

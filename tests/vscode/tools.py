@@ -109,4 +109,5 @@ def _npm(arguments: Sequence[str], folder: Path) -> None:
         )
     except subprocess.SubprocessError as error:
         said = (getattr(error, "stderr", None) or str(error)).strip()[-500:]
-        raise UnavailableError(f"npm could not install {arguments[-1]} in {folder}: {said}") from error
+        message = f"npm could not install {arguments[-1]} in {folder}: {said}"
+        raise UnavailableError(message) from error
