@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("playwright")
 from playwright.sync_api import expect
 
-from tests.vscode.window import WAIT_MS, Window
+from tests.vscode.window import Window
 
 pytestmark = pytest.mark.vscode
 
@@ -29,7 +29,7 @@ def test_a_name_of_another_file_is_suggested_accepted_and_saved(
     window.expect_status("tokens")
     window.focus_end_of_file("The harbour office")
     window.type(TYPED)
-    expect(window.ghost).to_have_text("PILOTED_TONNES", timeout=WAIT_MS)
+    expect(window.ghost).to_have_text("PILOTED_TONNES")
     window.picture("ghost-text")
     window.press("Tab")
     window.press("Control+s")

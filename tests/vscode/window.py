@@ -38,16 +38,16 @@ class Window:
 
     def expect_status(self, text: str) -> None:
         """Wait until our status item says this."""
-        expect(self.status).to_contain_text(text, timeout=WAIT_MS)
+        expect(self.status).to_contain_text(text)
 
     def expect_status_detail(self, pattern: str) -> None:
         """Wait until our status item tells this to screen readers, and in its tooltip."""
-        expect(self.status).to_have_attribute("aria-label", re.compile(pattern), timeout=WAIT_MS)
+        expect(self.status).to_have_attribute("aria-label", re.compile(pattern))
 
     def focus_end_of_file(self, shown: str) -> None:
         """Wait for a text of the file, then put the cursor behind the file's last character."""
         lines = self.page.locator(".editor-instance .view-lines").first
-        expect(lines).to_contain_text(shown, timeout=WAIT_MS)
+        expect(lines).to_contain_text(shown)
         lines.click()
         self.page.keyboard.press("Control+End")
 
@@ -84,11 +84,12 @@ class Window:
 @contextmanager
 def browse(pictures: Path) -> Iterator[Window]:
     """A browser with one page; it reaches this machine alone."""
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", LOOPBACK_ONLY]
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page = browser.new_page(viewport={"width": 1100, "height": 620})
         page.set_default_timeout(WAIT_MS)
         yield Window(page, pictures)
         browser.close()

@@ -17,7 +17,7 @@ import { STATUS, STATUS_CHANGED, type Status } from "./protocol";
 import type { Condition } from "./status";
 
 const METHOD_NOT_FOUND = -32601;
-const SELECTOR = [{ scheme: "file" }, { scheme: "untitled" }];
+const SELECTOR = ["file", "untitled", "vscode-notebook-cell"].map((scheme) => ({ scheme }));
 
 export class Connection implements vscode.Disposable {
   /** The suggestion shown last: what "Why this suggestion?" is about. */

@@ -1,5 +1,7 @@
 // What the server tells about itself: plain values, as they come over the wire.
 
+import type { Languages } from "./languages";
+
 export interface Files {
   in_memory: number;
   waiting: number;
@@ -16,6 +18,8 @@ export interface Status {
   last_reason: string | null;
   tokens_per_second?: number | null;
   seconds_left?: number | null;
+  /** Language ids to whether suggestions are made, as all settings together say. */
+  languages?: Languages;
 }
 
 export interface MemoryFile {

@@ -6,6 +6,7 @@ import { byMass, heading, sourceItem } from "./explain";
 import { EXPLAIN, type Explanation, type Source } from "./protocol";
 import { uriOf } from "./workspace";
 
+const LINE_END = 2 ** 31 - 1;
 const VIEW = "longllama-code.sources";
 
 export class SourcesView implements vscode.TreeDataProvider<Source>, vscode.Disposable {
@@ -64,7 +65,7 @@ export class SourcesView implements vscode.TreeDataProvider<Source>, vscode.Disp
 
 /** Whole lines; the server counts them from 1, VS Code from 0. */
 function rangeOf(source: Source): vscode.Range {
-  return new vscode.Range(source.first_line - 1, 0, source.last_line, 0);
+  return new vscode.Range(source.first_line - 1, 0, source.last_line - 1, LINE_END);
 }
 
 /** The live text of an open file, or what is on disk; undefined where it is gone by now. */

@@ -1,5 +1,6 @@
 // What the status bar says, from what is known of the server. Knows no editor.
 
+import { isEnabled, type Languages } from "./languages";
 import { compact, count, percent, plural, words } from "./numbers";
 import type { Files, Status } from "./protocol";
 
@@ -20,12 +21,24 @@ export interface Presentation {
 
 const NAME = "LongLLaMA";
 
-export function present(condition: Condition, languageOff?: string): Presentation {
-  if (isRunning(condition) && languageOff !== undefined && condition.phase !== "off") {
-    const detail = `off for ${languageOff} by longllama.enableLanguages`;
-    return { text: `$(circle-slash) ${NAME}: off`, detail, severity: "none" };
+/**
+ * @param language of the active editor
+ * @param languages as the editor's settings have them; a server that says so knows better
+ */
+export function present(
+  condition: Condition,
+  language?: string,
+  languages: Languages = {},
+): Presentation {
+  if (isRunning(condition) && condition.phase !== "off" && language !== undefined) {
+    if (!isEnabled(condition.languages ?? languages, language)) return offFor(language);
   }
   return { text: text(condition), detail: detail(condition), severity: severity(condition) };
+}
+
+function offFor(language: string): Presentation {
+  const detail = `off for ${language} by longllama.enableLanguages`;
+  return { text: `$(circle-slash) ${NAME}: off`, detail, severity: "none" };
 }
 
 export function isRunning(condition: Condition): condition is Status {

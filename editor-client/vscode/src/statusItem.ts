@@ -1,7 +1,7 @@
 // The item in the status bar; what it says is decided in status.ts.
 
 import * as vscode from "vscode";
-import { isEnabled, type Languages } from "./languages";
+import type { Languages } from "./languages";
 import { type Condition, present } from "./status";
 
 const COLOURS = {
@@ -20,18 +20,11 @@ export function createStatusItem(): vscode.StatusBarItem {
 }
 
 export function showCondition(item: vscode.StatusBarItem, condition: Condition): void {
-  const { text, detail, severity } = present(condition, languageOff());
+  const { text, detail, severity } = present(condition, currentLanguage(), enabledLanguages());
   item.text = text;
   item.tooltip = new vscode.MarkdownString(detail);
   item.accessibilityInformation = { label: `LongLLaMA, ${detail}`, role: "button" };
   item.backgroundColor = COLOURS[severity];
-}
-
-/** The language of the active editor, if suggestions are turned off for it. */
-function languageOff(): string | undefined {
-  const language = currentLanguage();
-  const languages = enabledLanguages();
-  return language !== undefined && !isEnabled(languages, language) ? language : undefined;
 }
 
 export function currentLanguage(): string | undefined {

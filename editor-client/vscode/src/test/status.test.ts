@@ -68,9 +68,17 @@ test("a problem is coloured and gives its reason; a restart is a warning", () =>
 });
 
 test("a language that is off shows, unless all is off or the server is away", () => {
-  assert.match(present(status(), "go").detail, /off for go/);
-  assert.doesNotMatch(present(status({ phase: "off" }), "go").detail, /off for go/);
-  assert.match(present({ phase: "starting", message: "" }, "go").text, /loading/);
+  const off = { go: false };
+  assert.match(present(status(), "go", off).detail, /off for go/);
+  assert.match(present(status(), "python", off).text, /tokens/);
+  assert.doesNotMatch(present(status({ phase: "off" }), "go", off).detail, /off for go/);
+  assert.match(present({ phase: "starting", message: "" }, "go", off).text, /loading/);
+});
+
+test("a server that tells its languages knows better than the editor's settings", () => {
+  const languages = { go: false };
+  assert.match(present(status({ languages }), "go", { go: true }).detail, /off for go/);
+  assert.match(present(status({ languages: {} }), "go", languages).text, /tokens/);
 });
 
 function commands(condition: Condition): string[] {
