@@ -74,7 +74,7 @@ export class Launcher {
 
   private async offerInstallation(): Promise<void> {
     this.connection.condition = { phase: "stopped", message: `${NO_SERVER}; install it` };
-    const question = "LongLLaMA needs its server, a Python program with torch (about 1 GB).";
+    const question = "LongLLaMA needs its server, a Python program with torch (1 GB or more).";
     const choice = await vscode.window.showInformationMessage(question, "Install", "Set a Path");
     if (choice === "Install") await this.install();
     if (choice === "Set a Path") await openSetting("longllama.server.command");
