@@ -26,7 +26,7 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_table(text: str) -> str:
+def updated(text: str) -> str:
     """The README with the table as it should be."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -53,23 +53,24 @@ def with_properties(text: str) -> str:
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 
-GENERATED = {README: with_table, MANIFEST: with_properties}
+def generated() -> dict[Path, str]:
+    """Every generated file, as it should be."""
+    return {
+        README: updated(README.read_text("utf-8")),
+        MANIFEST: with_properties(MANIFEST.read_text("utf-8")),
+    }
 
 
 def main() -> int:
     """Check what is generated, or write it; the exit code."""
-    is_writing, exit_code = "--write" in sys.argv[1:], 0
-    for path, generate in GENERATED.items():
-        text = path.read_text("utf-8")
-        if text == (wanted := generate(text)):
-            continue
-        if is_writing:
-            path.write_text(wanted, "utf-8")
-            continue
-        exit_code = 1
-        name = path.relative_to(ROOT)
-        print(f"the settings in {name} are out of date; run `poe settings`", file=sys.stderr)
-    return exit_code
+    stale = [path for path, text in generated().items() if path.read_text("utf-8") != text]
+    if "--write" in sys.argv[1:]:
+        for path in stale:
+            path.write_text(generated()[path], "utf-8")
+        return 0
+    for path in stale:
+        print(f"the settings in {path.name} are out of date; run `poe settings`", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ Its own home, settings and extensions; no gallery, no telemetry, no account. Set
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,22 @@ def workbench(
     trust = ("--disable-workspace-trust",) if trusting else ()
     serve = [*command, *OPTIONS, *trust, f"--bind-addr=127.0.0.1:{port}"]
     with (folder / "code-server.log").open("wb") as log:
-        process = subprocess.Popen(serve, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            serve, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         _wait_until_up(process, port, folder / "code-server.log")
         yield Workbench(port, folder)
     finally:
-        process.terminate()
-        process.wait(20)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End code-server, and what it may leave behind: an extension host waits for its window."""
+    process.terminate()
+    process.wait(20)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _folders(folder: Path) -> list[str]:
