@@ -1,22 +1,40 @@
 # `make demo` and `make test` need Python 3.10 or newer and make; everything else they fetch by pip.
+# The extension for VS Code needs npm as well; without it, it is skipped.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
+CLIENT := editor-client/vscode
+NPM := $(shell command -v npm)
 
-.PHONY: demo test check bench eval clean
+.PHONY: demo vscode test check client bench eval clean
 
 demo: $(VENV)/.installed
 	$(BIN)/longllama pull mini
 	$(BIN)/longllama-lsp demo
 
-test: check
+vscode: $(VENV)/.installed-dev
+	$(BIN)/longllama pull mini
+	$(BIN)/python -m tests.vscode $(FOLDER)
+
+test: check client
 	$(BIN)/longllama pull mini
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.installed-dev
 	$(BIN)/poe check
+
+client: $(if $(NPM),$(CLIENT)/node_modules/.package-lock.json)
+ifeq ($(NPM),)
+	@echo "skipped: the VS Code extension needs npm (Node.js 20 or newer), which is not on the PATH"
+else
+	cd $(CLIENT) && npm run check && npm test
+endif
+
+$(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json
+	cd $(CLIENT) && npm ci
+	touch $@
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/longllama pull mini
@@ -28,7 +46,7 @@ eval: $(VENV)/.installed-dev
 		--arms local,own,attended,copied,foreign,both
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist $(CLIENT)/node_modules $(CLIENT)/dist $(CLIENT)/dist-test $(CLIENT)/server .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""What is generated from the declaration of the settings: the README's table and a JSON schema.
+"""What is generated from the settings: the README's table, a JSON schema, and VS Code's manifest.
 
 Usage: python -m lsp_server.settings_docs [--write]; without it, it only checks them.
 """
@@ -8,11 +8,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lsp_server.settings import SECTION, Settings, flat, nested_schema, repository_settings
+from lsp_server.settings import (
+    SECTION,
+    Settings,
+    flat,
+    json_schema,
+    nested_schema,
+    repository_settings,
+)
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 SCHEMA = Path(__file__).parent / "settings.schema.json"
+MANIFEST = ROOT / "editor-client" / "vscode" / "package.json"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
+OF_THE_MACHINE = ("longllama.memory.cacheDir", "longllama.model.path")
+"""Settings that name places on a machine: VS Code does not carry them to another one."""
 
 
 def table() -> str:
@@ -42,13 +53,37 @@ def updated(text: str) -> str:
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
+def vscode_properties() -> dict[str, Any]:
+    """The settings as VS Code declares them."""
+    return {
+        name: {**schema, "scope": "machine-overridable" if name in OF_THE_MACHINE else "window"}
+        for name, schema in json_schema().items()
+    }
+
+
+def with_properties(text: str) -> str:
+    """VS Code's manifest with the server's settings as they should be; the client's own stay."""
+    manifest = json.loads(text)
+    (server,) = (
+        category
+        for category in manifest["contributes"]["configuration"]
+        if category["title"] == "Server"
+    )
+    server["properties"] = vscode_properties()
+    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+
+
 def generated() -> dict[Path, str]:
     """Every generated file, as it should be."""
-    return {README: updated(README.read_text("utf-8")), SCHEMA: schema()}
+    return {
+        README: updated(README.read_text("utf-8")),
+        SCHEMA: schema(),
+        MANIFEST: with_properties(MANIFEST.read_text("utf-8")),
+    }
 
 
 def main() -> int:
-    """Check what is generated, or write it."""
+    """Check what is generated, or write it; the exit code."""
     stale = [
         path
         for path, text in generated().items()

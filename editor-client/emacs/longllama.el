@@ -1,0 +1,139 @@
+;;; longllama.el --- Ghost text from longllama-lsp, through eglot  -*- lexical-binding: t; -*-
+
+;; Version: 0.1.0
+;; Package-Requires: ((emacs "28.1") (eglot "1.8"))
+
+;;; Commentary:
+
+;; eglot starts the server and keeps documents in step; this file asks for a suggestion and shows
+;; it as an overlay.
+;;
+;;   (require 'longllama)
+;;   (add-hook 'python-mode-hook #'eglot-ensure)
+;;   (add-hook 'eglot-managed-mode-hook #'longllama-mode)
+;;
+;; TAB accepts what is shown.  eglot runs one server in a buffer: this one stands in for another.
+
+;;; Code:
+
+(require 'cl-lib)
+(require 'eglot)
+
+(defgroup longllama nil "Ghost text from longllama-lsp." :group 'eglot)
+
+(defcustom longllama-command '("longllama-lsp")
+  "Program and arguments that start the server."
+  :type '(repeat string))
+
+(defcustom longllama-modes '(python-mode c-mode c++-mode java-mode js-mode rust-mode go-mode)
+  "Major modes in which eglot starts the server."
+  :type '(repeat symbol))
+
+(defcustom longllama-idle-delay 0.1
+  "Seconds without a key before a suggestion is asked for."
+  :type 'number)
+
+(defface longllama-ghost '((t :inherit shadow :slant italic)) "Face of the ghost text.")
+
+(defclass longllama-server (eglot-lsp-server) () "The server, to which we tell more than eglot.")
+
+(cl-defmethod eglot-client-capabilities :around ((_server longllama-server))
+  "Say that we show ghost text, so that the popup need not."
+  (let ((capabilities (cl-call-next-method)))
+    (plist-put capabilities :textDocument
+               (plist-put (plist-get capabilities :textDocument)
+                          :inlineCompletion '(:dynamicRegistration :json-false)))))
+
+(add-to-list 'eglot-server-programs
+             (cons longllama-modes
+                   (lambda (&rest _) (cons 'longllama-server longllama-command))))
+
+(defvar-local longllama--ghost nil "Overlay of the ghost text on screen.")
+(defvar-local longllama--timer nil "Timer of the next request.")
+
+(defun longllama-shown ()
+  "The text on screen, or nil."
+  (and longllama--ghost (overlay-get longllama--ghost 'longllama-text)))
+
+(defun longllama-clear ()
+  "Take the ghost text away."
+  (when longllama--ghost
+    (delete-overlay longllama--ghost)
+    (setq longllama--ghost nil)))
+
+(defun longllama--show (text)
+  "Show TEXT behind point."
+  (longllama-clear)
+  (setq longllama--ghost (make-overlay (point) (point)))
+  (overlay-put longllama--ghost 'longllama-text text)
+  ;; The property keeps the cursor in front of the text.
+  (overlay-put longllama--ghost 'after-string
+               (propertize text 'face 'longllama-ghost 'cursor t)))
+
+(defun longllama--first-text (answer)
+  "The text of the first item of ANSWER, a list or a vector of items."
+  (let ((items (if (vectorp answer) answer (plist-get answer :items))))
+    (and (> (length items) 0) (plist-get (elt items 0) :insertText))))
+
+(defun longllama-suggest (&optional automatic)
+  "Ask for a suggestion at point and show it, unless point or text have moved on by then.
+AUTOMATIC says that typing asks, not the user."
+  (interactive)
+  (when-let ((server (eglot-current-server)))
+    (eglot--signal-textDocument/didChange)
+    (let ((buffer (current-buffer)) (place (longllama--place)))
+      (jsonrpc-async-request
+       server :textDocument/inlineCompletion
+       (append (eglot--TextDocumentPositionParams)
+               `(:context (:triggerKind ,(if automatic 2 1))))
+       :deferred :textDocument/inlineCompletion
+       :error-fn #'ignore
+       :success-fn
+       (lambda (answer)
+         (when (buffer-live-p buffer)
+           (with-current-buffer buffer
+             (when-let ((text (longllama--first-text answer)))
+               (when (equal place (longllama--place)) (longllama--show text))))))))))
+
+(defun longllama--place ()
+  "What must be as it was for an answer to fit."
+  (list (point) (buffer-chars-modified-tick)))
+
+(defun longllama-accept ()
+  "Insert the ghost text."
+  (interactive)
+  (when-let ((text (longllama-shown)))
+    (longllama-clear)
+    (insert text)))
+
+(defun longllama--after-command ()
+  "Take old ghost text away; after typing, ask anew once it rests."
+  (longllama-clear)
+  (when longllama--timer (cancel-timer longllama--timer))
+  (setq longllama--timer
+        (when (eq this-command 'self-insert-command)
+          (run-with-idle-timer longllama-idle-delay nil #'longllama--suggest-in (current-buffer)))))
+
+(defun longllama--suggest-in (buffer)
+  "Ask for a suggestion in BUFFER, if it is still the current one."
+  (when (eq buffer (current-buffer)) (longllama-suggest t)))
+
+(defvar longllama-mode-map
+  (let ((map (make-sparse-keymap)))
+    ;; Bound while there is something to accept, and only then.
+    (define-key map (kbd "TAB")
+      '(menu-item "" longllama-accept :filter (lambda (command) (and (longllama-shown) command))))
+    map)
+  "Keys of `longllama-mode'.")
+
+;;;###autoload
+(define-minor-mode longllama-mode
+  "Ghost text from longllama-lsp, where eglot runs it."
+  :lighter " LL"
+  (if longllama-mode
+      (add-hook 'post-command-hook #'longllama--after-command nil t)
+    (remove-hook 'post-command-hook #'longllama--after-command t)
+    (longllama-clear)))
+
+(provide 'longllama)
+;;; longllama.el ends here

@@ -1,0 +1,28 @@
+// Bundles the extension into one file; with --tests, each test into a file of its own.
+import { readdirSync, rmSync } from "node:fs";
+import { build } from "esbuild";
+
+const shared = { bundle: true, platform: "node", target: "node20", format: "cjs" };
+
+async function bundleExtension() {
+  await build({
+    ...shared,
+    entryPoints: ["src/extension.ts"],
+    outfile: "dist/extension.js",
+    external: ["vscode"],
+    minify: true,
+  });
+}
+
+async function bundleTests() {
+  rmSync("dist-test", { recursive: true, force: true });
+  const tests = readdirSync("src/test").filter((name) => name.endsWith(".test.ts"));
+  await build({
+    ...shared,
+    entryPoints: tests.map((name) => `src/test/${name}`),
+    outdir: "dist-test",
+    sourcemap: "inline",
+  });
+}
+
+await (process.argv.includes("--tests") ? bundleTests() : bundleExtension());

@@ -1,0 +1,53 @@
+// LongLLaMA Code for VS Code: finds the server, connects to it, and shows what it says.
+
+import * as vscode from "vscode";
+import { registerCommands } from "./commands";
+import { Connection } from "./connection";
+import { Launcher } from "./launcher";
+import { MemoryView } from "./memoryView";
+import { SourcesView } from "./sourcesView";
+import { createStatusItem, showCondition } from "./statusItem";
+
+let running: Connection | undefined;
+
+/** Puts the parts together. The server is started in the background: nobody waits for it here. */
+export function activate(context: vscode.ExtensionContext): void {
+  const log = vscode.window.createOutputChannel("LongLLaMA", { log: true });
+  const connection = new Connection(log);
+  const launcher = new Launcher(context, connection, log);
+  const sources = new SourcesView(connection);
+  running = connection;
+  context.subscriptions.push(
+    log,
+    connection,
+    sources,
+    new MemoryView(connection),
+    registerCommands({ connection, launcher, sources, log }),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => launcher.restart()),
+    vscode.workspace.onDidChangeConfiguration((event) => {
+      if (event.affectsConfiguration("longllama.server.command")) void launcher.restart();
+    }),
+  );
+  followStatus(context, connection);
+  void launcher.start();
+}
+
+export async function deactivate(): Promise<void> {
+  await running?.stop();
+}
+
+function followStatus(context: vscode.ExtensionContext, connection: Connection): void {
+  const item = createStatusItem();
+  const show = () => {
+    const { condition } = connection;
+    showCondition(item, condition);
+    void vscode.commands.executeCommand("setContext", "longllama-code.phase", condition.phase);
+  };
+  show();
+  context.subscriptions.push(
+    item,
+    connection.onDidChange(show),
+    vscode.window.onDidChangeActiveTextEditor(show),
+    vscode.workspace.onDidChangeConfiguration(show),
+  );
+}

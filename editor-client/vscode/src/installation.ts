@@ -1,0 +1,53 @@
+// Installs the server and its model where there are none, with progress that can be cancelled.
+
+import { dirname, join } from "node:path";
+import * as vscode from "vscode";
+import { buildEnvironment } from "./environment";
+import { inEnvironment, type Run, run } from "./programs";
+
+type Report = (step: string) => void;
+
+/** The folder of our own environment: another version of the extension, another environment. */
+export function managedFolder(context: vscode.ExtensionContext): string {
+  const version = String(context.extension.packageJSON.version);
+  return join(context.globalStorageUri.fsPath, `server-${version}`);
+}
+
+export function installServer(
+  context: vscode.ExtensionContext,
+  log: vscode.LogOutputChannel,
+): Promise<void> {
+  const folder = managedFolder(context);
+  const packages = context.asAbsolutePath("server");
+  const work = async (logged: Run, report: Report) => {
+    await vscode.workspace.fs.createDirectory(context.globalStorageUri);
+    await buildEnvironment({ folder, packages, run: logged, report });
+  };
+  return withProgress("Installing the server", log, work);
+}
+
+/** Fetch the default model with the environment that the server runs in. */
+export function fetchModel(server: string, log: vscode.LogOutputChannel): Promise<void> {
+  const longllama = inEnvironment(dirname(dirname(server)), "longllama");
+  return withProgress("Fetching the model mini", log, async (logged) => {
+    await logged(longllama, ["pull", "mini"]);
+  });
+}
+
+async function withProgress(
+  title: string,
+  log: vscode.LogOutputChannel,
+  work: (logged: Run, report: Report) => Promise<void>,
+): Promise<void> {
+  const location = vscode.ProgressLocation.Notification;
+  const options = { location, title: `LongLLaMA: ${title}`, cancellable: true };
+  await vscode.window.withProgress(options, async (progress, token) => {
+    const abort = new AbortController();
+    token.onCancellationRequested(() => abort.abort());
+    const logged: Run = (command, args) => {
+      log.info([command, ...args].join(" "));
+      return run(command, args, { log: (text) => log.append(text), signal: abort.signal });
+    };
+    await work(logged, (message) => progress.report({ message }));
+  });
+}

@@ -1,0 +1,29 @@
+// Numbers and codes as people read them.
+
+export function count(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+export function compact(value: number): string {
+  if (value < 1000) return `${value}`;
+  const thousands = value / 1000;
+  return `${thousands < 100 ? thousands.toFixed(1) : Math.round(thousands)}k`;
+}
+
+export function bytes(value: number): string {
+  if (value < 1000) return `${value} B`;
+  return value < 1e6 ? `${(value / 1e3).toFixed(1)} kB` : `${(value / 1e6).toFixed(1)} MB`;
+}
+
+export function plural(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+export function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}
+
+/** A reason code of the server, such as too_large. */
+export function words(code: string): string {
+  return code.replaceAll("_", " ");
+}

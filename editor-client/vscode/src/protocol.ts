@@ -1,0 +1,55 @@
+// What the server tells about itself: plain values, as they come over the wire.
+
+import type { Languages } from "./languages";
+
+export interface Files {
+  in_memory: number;
+  waiting: number;
+  left_out: number;
+  tokens: number;
+}
+
+export interface Status {
+  kind: "Normal" | "Warning" | "Error" | "Inactive";
+  phase: "loading" | "indexing" | "ready" | "paused" | "off" | "failed";
+  message: string;
+  files: Files;
+  engine_restarts: number;
+  last_reason: string | null;
+  tokens_per_second?: number | null;
+  seconds_left?: number | null;
+  /** Language ids to whether suggestions are made, as all settings together say. */
+  languages?: Languages;
+}
+
+export interface MemoryFile {
+  path: string;
+  state: "in_memory" | "waiting" | "left_out";
+  reason: string | null;
+  tokens: number;
+  bytes: number;
+}
+
+export interface Source {
+  path: string;
+  first_line: number;
+  last_line: number;
+  mass: number;
+}
+
+export interface Explanation {
+  id: string;
+  reason: string | null;
+  sources: Source[];
+}
+
+export interface Diagnosis {
+  ok: boolean;
+  text: string;
+}
+
+export const STATUS = "longllama/status";
+export const STATUS_CHANGED = "longllama/didChangeStatus";
+export const MEMORY = "longllama/memory";
+export const EXPLAIN = "longllama/explain";
+export const DIAGNOSE = "longllama/diagnose";

@@ -1,0 +1,39 @@
+"""What a workbench is given: the built extension, and a workspace to try it on."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.vscode.tools import UnavailableError
+
+REPOSITORY = Path(__file__).parents[2]
+EXTENSION = REPOSITORY / "editor-client" / "vscode"
+HARBOUR = REPOSITORY / "tests" / "data" / "harbour"
+OFFICE = Path("harbour", "office.py")
+"""The file to type into."""
+
+
+def build_extension() -> Path:
+    """The .vsix, as `npm run package` builds it.
+
+    Raises:
+        UnavailableError: there is no npm.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UnavailableError("npm is not on the PATH; install Node.js 20 or newer")
+    if not (EXTENSION / "node_modules").is_dir():
+        subprocess.run([npm, "ci"], cwd=EXTENSION, check=True, timeout=600)
+    environment = {**os.environ, "PYTHON": sys.executable}
+    package = [npm, "run", "package"]
+    subprocess.run(package, cwd=EXTENSION, check=True, timeout=300, env=environment)
+    return EXTENSION / "dist" / "longllama-code.vsix"
+
+
+def write_workspace(root: Path) -> None:
+    """A package whose names another file wants, and the environment that holds the server."""
+    shutil.copytree(HARBOUR, root / "harbour", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / OFFICE).write_text('"""The harbour office."""\n\n')
+    (root / ".venv").symlink_to(sys.prefix)

@@ -1,0 +1,116 @@
+"""The extension in a real VS Code workbench, as a person uses it; each test goes on from the last.
+
+The model is `mini`, found with its server in the workspace's `.venv`: nothing is configured.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest.importorskip("playwright")
+from playwright.sync_api import expect
+
+from tests.vscode.window import Window
+
+pytestmark = pytest.mark.vscode
+
+TYPED = "from harbour.pilots import MAX_"
+WHY, MEMORY = "Why This Suggestion?", "Memory"
+
+
+def test_a_name_of_another_file_is_suggested_accepted_and_saved(
+    window: Window, workspace: Path
+) -> None:
+    window.expect_status("tokens")
+    window.focus_end_of_file("The harbour office")
+    window.type(TYPED)
+    expect(window.ghost).to_have_text("PILOTED_TONNES")
+    window.picture("ghost-text")
+    window.press("Tab")
+    window.press("Control+s")
+    office = workspace / "harbour" / "office.py"
+    wanted = f'"""The harbour office."""\n\n{TYPED}PILOTED_TONNES'
+    assert eventually(office.read_text, wanted) == wanted
+
+
+def test_why_lists_the_lines_behind_it_and_opens_them(window: Window) -> None:
+    window.run("LongLLaMA: Why This Suggestion?")
+    source = window.row(WHY, "MAX_PILOTED_TONNES = 120_000")
+    expect(source).to_contain_text("harbour/pilots.py:5")
+    window.picture("why")
+    source.click()
+    expect(window.page.locator(".tab.active")).to_contain_text("pilots.py")
+
+
+def test_the_sources_can_be_peeked_at(window: Window) -> None:
+    window.run("LongLLaMA: Peek Sources of the Suggestion")
+    peek = window.page.locator(".peekview-widget")
+    expect(peek).to_contain_text("dues.py")
+    window.picture("peek")
+    window.press("Escape")
+
+
+def test_memory_shows_files_by_folder_and_follows_the_disk(window: Window, workspace: Path) -> None:
+    window.run("LongLLaMA: Show Memory")
+    window.row(MEMORY, "harbour").click()
+    expect(window.row(MEMORY, "pilots.py")).to_contain_text("tokens")
+    (workspace / "harbour" / "lights.py").write_text("LIGHTS = 3\n")
+    (workspace / "harbour" / "chart.bin").write_bytes(bytes(300))
+    expect(window.row(MEMORY, "lights.py")).to_contain_text("tokens")
+    expect(window.row(MEMORY, "Left out")).to_contain_text("1 file")
+    window.picture("memory")
+    (workspace / "harbour" / "lights.py").unlink()
+    expect(window.row(MEMORY, "lights.py")).to_have_count(0)
+
+
+def test_a_killed_engine_comes_back(window: Window, workspace: Path) -> None:
+    window.expect_status("tokens")
+    os.kill(engine_of(workspace).pid, signal.SIGKILL)
+    window.expect_status_detail("started again 1 time")
+    window.expect_status("tokens")
+
+
+def test_a_killed_server_comes_back(window: Window, workspace: Path) -> None:
+    os.kill(server_of(workspace).pid, signal.SIGKILL)
+    window.expect_status("loading")
+    window.expect_status("tokens")
+
+
+def test_the_menu_turns_all_off_and_on_again(window: Window) -> None:
+    for label in ("off", "tokens"):
+        window.status.click()
+        window.choose("Turn on or off")
+        window.expect_status(label)
+
+
+def server_of(workspace: Path) -> psutil.Process:
+    """The server that the extension started from the workspace's environment."""
+    (server,) = (
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if f"{workspace}/.venv/bin/longllama-lsp" in (process.info["cmdline"] or ())
+    )
+    return server
+
+
+def engine_of(workspace: Path) -> psutil.Process:
+    """The process of the server's model."""
+    (engine,) = (
+        child
+        for child in server_of(workspace).children()
+        if any("engine_process" in word for word in child.cmdline())
+    )
+    return engine
+
+
+def eventually(read: Callable[[], str], wanted: str) -> str:
+    """What is read, once it is what is wanted, or when time is up."""
+    deadline = time.monotonic() + 20
+    while (found := read()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found

@@ -1,0 +1,143 @@
+"""A VS Code workbench on loopback with our extension in it; what it writes stays in its folder.
+
+Its own home, settings and extensions; no gallery, no telemetry, no account. Settings of scope
+``machine`` have a file of their own, as the window is a remote one.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from longllama_code.catalog import cache_root
+from tests.vscode.tools import Tools
+
+START_TIMEOUT_S = 60
+SETTINGS: dict[str, Any] = {
+    "chat.disableAIFeatures": True,
+    "editor.wordBasedSuggestions": "off",
+    "extensions.ignoreRecommendations": True,
+    "files.hotExit": "off",
+    "security.workspace.trust.banner": "never",
+    "telemetry.telemetryLevel": "off",
+    "update.mode": "none",
+    "workbench.secondarySideBar.defaultVisibility": "hidden",
+    "workbench.startupEditor": "none",
+    "workbench.tips.enabled": False,
+    "workbench.welcomePage.walkthroughs.openOnInstall": False,
+}
+OPTIONS = (
+    "--auth=none",
+    "--disable-telemetry",
+    "--disable-update-check",
+    "--disable-getting-started-override",
+)
+NO_GALLERY = json.dumps({"serviceUrl": "http://127.0.0.1:9/", "itemUrl": "http://127.0.0.1:9/"})
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A running one."""
+
+    port: int
+    folder: Path
+    """Where it keeps its home, its settings and its logs."""
+
+    def url(self, workspace: Path, file: Path | None = None) -> str:
+        """The address that opens a workspace, and a file in it."""
+        host = f"127.0.0.1:{self.port}"
+        address = f"http://{host}/?folder={quote(str(workspace))}"
+        if file is None:
+            return address
+        payload = json.dumps([["openFile", f"vscode-remote://{host}{quote(str(file))}"]])
+        return f"{address}&payload={quote(payload)}"
+
+
+@contextmanager
+def workbench(
+    tools: Tools, folder: Path, vsix: Path, *, port: int = 0, trusting: bool = True
+) -> Iterator[Workbench]:
+    """Install the extension in a workbench of its own, and run it until the block ends."""
+    port = port or _free_port()
+    environment = _environment(tools, folder)
+    _write_settings(folder)
+    command = [str(tools.node), str(tools.code_server), *_folders(folder)]
+    _install(command, vsix, environment)
+    trust = ("--disable-workspace-trust",) if trusting else ()
+    serve = [*command, *OPTIONS, *trust, f"--bind-addr=127.0.0.1:{port}"]
+    with (folder / "code-server.log").open("wb") as log:
+        process = subprocess.Popen(
+            serve, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _wait_until_up(process, port, folder / "code-server.log")
+        yield Workbench(port, folder)
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End code-server, and what it may leave behind: an extension host waits for its window."""
+    process.terminate()
+    process.wait(20)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _folders(folder: Path) -> list[str]:
+    names = {"config": "config.yaml", "user-data-dir": "data", "extensions-dir": "extensions"}
+    return [f"--{option}={folder / name}" for option, name in names.items()]
+
+
+def _environment(tools: Tools, folder: Path) -> dict[str, str]:
+    """Ours, with a home of its own and a cache that shares nothing but the models."""
+    cache = folder / "cache"
+    cache.mkdir(parents=True)
+    (cache / "models").symlink_to(cache_root() / "models")
+    (folder / "config.yaml").write_text("")
+    return {
+        **os.environ,
+        "PATH": f"{tools.node.parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(folder),
+        "XDG_RUNTIME_DIR": str(folder),
+        "LONGLLAMA_CACHE": str(cache),
+        "EXTENSIONS_GALLERY": NO_GALLERY,
+    }
+
+
+def _write_settings(folder: Path) -> None:
+    for place in ("User", "Machine"):
+        (folder / "data" / place).mkdir(parents=True)
+        (folder / "data" / place / "settings.json").write_text(json.dumps(SETTINGS))
+
+
+def _install(command: list[str], vsix: Path, environment: dict[str, str]) -> None:
+    install = [*command, "--install-extension", str(vsix)]
+    subprocess.run(install, env=environment, capture_output=True, timeout=120, check=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise RuntimeError(f"code-server did not come up: {log.read_text()[-2000:]}")
