@@ -16,10 +16,9 @@ CURSOR_FILE = "scratch.py"
 CURSOR_TEXT = """import torch
 
 from longllama_code.generation.prompt import build_"""
-SETTINGS: dict[str, Any] = {
-    "memory": {"exclude": ["tests/", "longllama_code/data/", "lsp_server/demo.py"]}
-}
-"""Without its tests the demo takes half as long; this file holds the text of the cursor."""
+EXCLUDED = ["tests/", "editor-client/", "longllama_code/data/", "lsp_server/demo.py"]
+SETTINGS: dict[str, Any] = {"memory": {"exclude": EXCLUDED}}
+"""Without tests and clients the demo takes half as long; this file holds the text of the cursor."""
 
 
 async def run_demo(root: Path, settings: dict[str, Any]) -> int:

@@ -32,11 +32,20 @@ from longllama_code.memory.search import RowSearch
 from longllama_code.memory.view import MemoryView
 from longllama_code.training.packages import fetch, load_packages
 
-FORMATS = ("int8", "int8-int4", "int4")
-READ = (None, 4096, 8192, 16384)
+MEMORIES = (
+    ("int8", None),
+    ("int8", 8192),
+    ("int8-int4", None),
+    ("int8-int4", 4096),
+    ("int8-int4", 8192),
+    ("int8-int4", 16384),
+    ("int4", None),
+    ("int4", 8192),
+)
+"""Formats, and how many keys are read for a token; None for all."""
 TOKENS_EACH = 20_000
-QUERIES = 8
-"""Of each block of a window, the tokens whose queries are compared."""
+QUERIES = 24
+"""The last tokens of each window, whose queries are compared."""
 
 
 def with_format(loaded: LoadedModel, name: str | None, read: int | None) -> LoadedModel:
@@ -86,12 +95,12 @@ def log_probs(loaded: LoadedModel, window: Window, memory: SegmentMemory) -> Ten
 @torch.inference_mode()
 def listen(loaded: LoadedModel, window: Window, memory: SegmentMemory) -> list[tuple[int, Tensor]]:
     """What each memory head asks in a window: its place, and (R, queries, D)."""
-    heard: list[tuple[int, Tensor]] = []
+    heard: dict[int, Tensor] = {}
     score = RowOffer.score
 
     def hearing(self: RowOffer, asking: Tensor, top_k: int | None) -> Any:
         for head, queries in zip(self.heads, asking[0], strict=True):
-            heard.append((head, queries[:, -QUERIES:].clone()))
+            heard[head] = queries[:, -QUERIES:].clone()  # block after block: the last one stays
         return score(self, asking, top_k)
 
     RowOffer.score = hearing
@@ -99,39 +108,49 @@ def listen(loaded: LoadedModel, window: Window, memory: SegmentMemory) -> list[t
         log_probs(loaded, window, memory)
     finally:
         RowOffer.score = score
-    return heard
+    return [*heard.items()]
+
+
+@dataclass(frozen=True)
+class Right:
+    """What a head asked, and what it finds among all keys in floats."""
+
+    head: int
+    queries: Tensor
+    rows: Tensor
+    weights: Tensor
+    mixed: Tensor
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One memory beside the floats of which all are read."""
+    """What a head finds in another memory beside that."""
 
     recall: float
     mass: float
     error: float
 
 
+def found_in(
+    memory: SegmentMemory, head: int, queries: Tensor, read: int | None, k: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, their weights, and what is mixed of them."""
+    search = RowSearch(memory.rows, head, None, read)
+    scores, rows = search.best(queries, k)
+    weights = scores.softmax(-1)
+    return rows, weights, (weights[..., None] * search.values(rows)).sum(-2)
+
+
 def compare(
-    memory: SegmentMemory,
-    exact: SegmentMemory,
-    asked: Sequence[tuple[int, Tensor]],
-    read: int | None,
-    k: int,
+    memory: SegmentMemory, asked: Sequence[Right], read: int | None, k: int
 ) -> Iterator[Compared]:
     """Of each head and window."""
-    for head, queries in asked:
-        right = RowSearch(exact.rows, head, None, None)
-        scores, rows = right.best(queries, k)
-        weights = scores.softmax(-1)
-        mixed = (weights[..., None] * right.values(rows)).sum(-2)
-        search = RowSearch(memory.rows, head, None, read)
-        found_scores, found = search.best(queries, k)
-        other = (found_scores.softmax(-1)[..., None] * search.values(found)).sum(-2)
-        hit = (rows[..., :, None] == found[..., None, :]).any(-1)
-        error = (other - mixed).norm(dim=-1) / mixed.norm(dim=-1)
-        yield Compared(
-            float(hit.float().mean()), float((weights * hit).sum(-1).mean()), float(error.mean())
-        )
+    for right in asked:
+        rows, _, mixed = found_in(memory, right.head, right.queries, read, k)
+        hit = (right.rows[..., :, None] == rows[..., None, :]).any(-1)
+        error = (mixed - right.mixed).norm(dim=-1) / right.mixed.norm(dim=-1)
+        mass = (right.weights * hit).sum(-1)
+        yield Compared(float(hit.float().mean()), float(mass.mean()), float(error.mean()))
 
 
 def main() -> None:
@@ -146,16 +165,18 @@ def main() -> None:
     k = loaded.model.config.mem_top_k or 16
     exact = memory_of(with_format(loaded, None, None), files)
     wanted = [log_probs(loaded, window, exact) for window in windows]
-    asked = [head for window in windows for head in listen(loaded, window, exact)]
+    asked = [
+        Right(head, queries, *found_in(exact, head, queries, None, k))
+        for window in windows
+        for head, queries in listen(loaded, window, exact)
+    ]
     report = [result("floats", None, exact, wanted, wanted, [], windows)]
-    for name in FORMATS:
-        memory = memory_of(with_format(loaded, name, None), files)
-        for read in READ:
-            memory.read_keys = read
-            found = [log_probs(loaded, window, memory) for window in windows]
-            heads = [*compare(memory, exact, asked, read, k)]
-            report.append(result(name, read, memory, found, wanted, heads, windows))
-            print(json.dumps(report[-1]), flush=True)
+    for name, read in MEMORIES:
+        memory = memory_of(with_format(loaded, name, read), files)
+        found = [log_probs(loaded, window, memory) for window in windows]
+        heads = [*compare(memory, asked, read, k)]
+        report.append(result(name, read, memory, found, wanted, heads, windows))
+        print(json.dumps(report[-1]), flush=True)
     print(json.dumps({"tokens": exact.rows.n_tokens, "memories": report}))
 
 

@@ -1,6 +1,6 @@
 """What the scan for secrets costs: CPU time for each file, and how long it holds up an event loop.
 
-Usage: python tests/bench/secrets.py [FOLDER]; without it, this repository.
+Usage: python tests/bench/secret_scan.py [FOLDER]; without it, this repository.
 """
 
 import argparse
