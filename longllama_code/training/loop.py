@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import shutil
 import time
@@ -267,7 +268,10 @@ class _Run:
         path = self._folder / RUN
         wanted = _identity(asdict(self._options))
         if not path.exists():
-            path.write_text(json.dumps(asdict(self._options), indent=2) + "\n")
+            # Each process writes it, whole: another one may look in between.
+            mine = path.with_name(f"{RUN}.{os.getpid()}")
+            mine.write_text(json.dumps(asdict(self._options), indent=2) + "\n")
+            mine.replace(path)
             return
         # An option that a run does not name came later: the run was as without it.
         found = _identity({**asdict(TrainOptions()), **json.loads(path.read_text())})

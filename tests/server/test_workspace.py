@@ -189,7 +189,7 @@ def test_an_entry_tells_size_and_time(tmp_path: Path) -> None:
     write(tmp_path, "a/b.py")
     os.utime(tmp_path / "a/b.py", ns=(1, 123_456_789_000))
     path = tmp_path / "a" / "b.py"
-    expected = Entry(path, "a/b.py", None, len(CODE), 123_456_789_000)
+    expected = Entry(path, "a/b.py", None, len(CODE), 123_456_789_000, has_rested=True)
     workspace = Workspace([tmp_path])
     assert workspace.entry(path) == expected
     assert list(workspace.scan()) == [expected]
