@@ -27,6 +27,8 @@ from longllama_code.errors import DownloadError, ModelNotFound
 from longllama_code.gguf_import import CONVERSION, convert_gguf
 
 DATA = Path(__file__).parent / "data"
+TABLE_FILE = "memory_table.safetensors"
+"""In a model's folder: what is known of its memory heads."""
 Progress = Callable[[str, float], None]
 """Called with the step that begins now, and the share of the whole that is done (0 to 1)."""
 
@@ -276,7 +278,7 @@ def _build(source: Source, spec: ModelSpec, folder: Path, report: Progress) -> N
             report("adapt", 0.95)
             merge_adapter(spec.adapter, partial)
         if spec.table is not None:
-            shutil.copyfile(spec.table, partial / "memory_table.safetensors")
+            shutil.copyfile(spec.table, partial / TABLE_FILE)
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -12,7 +12,8 @@ from transformers import AutoConfig, LlamaConfig
 from longllama_code.errors import ConfigError
 
 MEM_DTYPES = ("float32", "float16", "bfloat16")
-MEM_FORMATS = ("int8", "int8-int4", "int4")
+MEM_FORMATS = {"int8": (8, 8), "int8-int4": (8, 4), "int4": (4, 4)}
+"""Bits of keys and of values."""
 N_COPY_FEATURES = 8
 """What the gate weighs: a constant, and what ``generation/copying.py`` lists."""
 
@@ -132,8 +133,9 @@ class LongLlamaConfig(LlamaConfig):
 
     def _check_search(self) -> None:
         if self.mem_format is not None and self.mem_format not in MEM_FORMATS:
+            names = tuple(MEM_FORMATS)
             raise ConfigError(
-                f"mem_format is {self.mem_format!r}; choose one of {MEM_FORMATS}, or leave it out."
+                f"mem_format is {self.mem_format!r}; choose one of {names}, or leave it out."
             )
         least = self.mem_top_k or 1
         if self.mem_read_keys is not None and self.mem_read_keys < least:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from longllama_code.catalog import model_dir
 from longllama_code.checkpoint import load_config, write_config
-from longllama_code.commands.evaluation_trees import check_counts, repositories_of, say
+from longllama_code.commands.evaluation_trees import check_counts, say, training_trees
 from longllama_code.errors import ConfigError
-
-if TYPE_CHECKING:
-    from longllama_code.training.sources import SourceTree
 
 
 def add(commands: Any) -> None:
@@ -53,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     asked = CopyFitOptions(
         options.windows, options.window_tokens, options.memory_tokens, options.seed
     )
-    trees = _trees(options)
+    trees = training_trees(options, last=True)
     found = fit_copying(load(options.model), trees, asked, say)
     fields = {"copy_gate": [round(weight, 4) for weight in found.weights]}
     print(json.dumps(fields))
@@ -61,18 +58,3 @@ def run(options: argparse.Namespace) -> int:
     if options.write:
         print(write_config(model_dir(options.model), fields))
     return 0
-
-
-def _trees(options: argparse.Namespace) -> list[SourceTree]:
-    """The source trees asked for.
-
-    Raises:
-        ConfigError: a path is no folder, or the number of packages is below 0.
-        DownloadError: a package could not be fetched.
-    """
-    from longllama_code.training.packages import fetch, load_packages
-
-    trees = repositories_of(options)
-    packages = load_packages("training")
-    chosen = packages[max(0, len(packages) - options.packages) :]
-    return trees + [fetch(package) for package in chosen]

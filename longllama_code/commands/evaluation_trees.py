@@ -101,6 +101,25 @@ def repositories_of(
     return [read_tree(path, suffixes) for path in options.repo]
 
 
+def training_trees(options: argparse.Namespace, *, last: bool = False) -> list[SourceTree]:
+    """The source trees of ``--repo``, and of ``--packages`` that training may use.
+
+    Args:
+        options: of the command.
+        last: whether it takes the last of the packages, not the first.
+
+    Raises:
+        ConfigError: a path is no folder, or the number of packages is below 0.
+        DownloadError: a package could not be fetched.
+    """
+    from longllama_code.training.packages import fetch, load_packages
+
+    trees, n = repositories_of(options), options.packages
+    packages = load_packages("training")
+    chosen = packages[max(0, len(packages) - n) :] if last else packages[:n]
+    return trees + [fetch(package) for package in chosen]
+
+
 def suffixes_of(options: argparse.Namespace) -> list[str]:
     """The endings of the files to read.
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from longllama_code.catalog import model_dir
 from longllama_code.checkpoint import load_config, write_config
-from longllama_code.commands.evaluation_trees import repositories_of, say
+from longllama_code.commands.evaluation_trees import say, training_trees
 from longllama_code.errors import ConfigError
 
 if TYPE_CHECKING:
     from longllama_code.evaluation.probe import ProbeOptions
-    from longllama_code.training.sources import SourceTree
 
 
 def add(
@@ -62,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     asked = _probe_options(options)
     loaded = load(options.model)
     check(loaded.model.config, asked.sizes)
-    result = probe(loaded, _trees(options), asked, say)
+    result = probe(loaded, training_trees(options), asked, say)
     print(as_text(result))
     if options.output is not None:
         for path in write_report(loaded, result, options.output):
@@ -94,17 +93,3 @@ def _probe_options(options: argparse.Namespace) -> ProbeOptions:
     sizes = Sizes(options.windows, options.window_tokens, options.memory_tokens, options.skip_first)
     rules = Rules(options.candidates, options.max_heads, options.min_gain, options.guard)
     return ProbeOptions(sizes, rules, options.top_k, options.seed)
-
-
-def _trees(options: argparse.Namespace) -> list[SourceTree]:
-    """The source trees asked for.
-
-    Raises:
-        ConfigError: a path is no folder.
-    """
-    trees = repositories_of(options)
-    if options.packages:
-        from longllama_code.training.packages import fetch, load_packages
-
-        trees += [fetch(package) for package in load_packages("training")[: options.packages]]
-    return trees

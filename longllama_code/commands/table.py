@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from longllama_code.catalog import model_dir
 from longllama_code.checkpoint import load_config
-from longllama_code.commands.evaluation_trees import check_counts, repositories_of, say
+from longllama_code.commands.evaluation_trees import check_counts, say, training_trees
 from longllama_code.errors import ConfigError
-
-if TYPE_CHECKING:
-    from longllama_code.training.sources import SourceTree
 
 
 def add(commands: Any) -> None:
@@ -48,25 +45,11 @@ def run(options: argparse.Namespace) -> int:
     from longllama_code.generation.models import load
 
     asked = TableFitOptions(options.tokens, options.queries, options.clusters, seed=options.seed)
-    trees = _trees(options)
+    trees = training_trees(options)
+    if not trees:
+        raise ConfigError("no source tree to read: name some with --repo or --packages.")
     table = fit_table(load(options.model), trees, asked, say)
     folder = options.output or model_dir(options.model)
     folder.mkdir(parents=True, exist_ok=True)
     print(table.save(folder))
     return 0
-
-
-def _trees(options: argparse.Namespace) -> list[SourceTree]:
-    """The source trees asked for.
-
-    Raises:
-        ConfigError: a path is no folder, or there is none.
-        DownloadError: a package could not be fetched.
-    """
-    from longllama_code.training.packages import fetch, load_packages
-
-    trees = repositories_of(options)
-    trees += [fetch(package) for package in load_packages("training")[: options.packages]]
-    if not trees:
-        raise ConfigError("no source tree to read: name some with --repo or --packages.")
-    return trees

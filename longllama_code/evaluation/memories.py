@@ -14,7 +14,7 @@ from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segment import EncodedSegment
 from longllama_code.memory.segmenter import Slice
-from longllama_code.memory.store import SegmentStore, StoredSegment
+from longllama_code.memory.store import SegmentStore
 
 
 @dataclass(frozen=True)
@@ -100,22 +100,18 @@ class SegmentMemory(RepositoryMemory):
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._store, self._form = loaded.store_in_ram(), loaded.form
-        super().__init__(loaded.model.config, loaded.form, self._store)
+        super().__init__(loaded.model.config, self._form, self._store)
 
     def take(
         self, path: str, text: str, pieces: Sequence[Slice], segments: Sequence[EncodedSegment]
     ) -> None:
         """Put a file in place of its former version."""
-        fresh = {segment.id: self._stored(segment) for segment in segments}
+        fresh = {
+            segment.id: self._store.find(segment.id) or self._form.keep(self._store, segment)
+            for segment in segments
+        }
         placed = [(segment.id, piece) for segment, piece in zip(segments, pieces, strict=True)]
         self.replace(path, text, placed, fresh)
-
-    def _stored(self, segment: EncodedSegment) -> StoredSegment:
-        found = self._store.find(segment.id)
-        if found is not None:
-            return found
-        records = self._form.pack(segment)
-        return self._store.put(segment.id, records, segment.page_offsets.tolist())
 
 
 class _KeptEncoder(Encoder):
@@ -134,10 +130,9 @@ class _KeptEncoder(Encoder):
         found = self._store.find(self._encoder.identity(header, text))
         if found is None:
             segment = self._encoder.encode(header, text)
-            self._store.put(segment.id, self._form.pack(segment), segment.page_offsets.tolist())
+            self._form.keep(self._store, segment)
             return segment
-        records = self._store.records.rows[found.start : found.start + found.n_tokens]
-        return self._form.unpack(found.id, records, found.page_offsets)
+        return self._form.unpack(found.id, self._store.content(found), found.page_offsets)
 
 
 def _encode(encoder: Encoder, path: str, text: str) -> EncodedFile:

@@ -167,23 +167,26 @@ class Engine:
         return pieces
 
     def _take(self, header: str, text: str, taken: "_Taken") -> str:
-        """The id of a segment; it is encoded if the store does not have it."""
+        """The id of a segment; it is encoded if neither memory nor the store has it."""
         segment_id = self._encoder.identity(header, text)
         if segment_id in taken.segments:
             return segment_id
-        counts = _Counts(kept=1) if segment_id in self._memory else _Counts(loaded=1)
-        found = self._kept(lambda store: store.find(segment_id))
-        if found is None:
-            counts = _Counts(encoded=1)
-            segment = self._encoder.encode(header, text)
-            records, offsets = self._form.pack(segment), segment.page_offsets.tolist()
-            found = self._kept(lambda store: store.put(segment_id, records, offsets))
-        taken.segments[segment_id] = found
+        if segment_id in self._memory:
+            counts = _Counts(kept=1)
+        else:
+            taken.segments[segment_id], counts = self._stored(segment_id, header, text)
         if segment_id not in taken.counted:
             taken.counted.add(segment_id)
             taken.counts += counts
             self._counts += counts
         return segment_id
+
+    def _stored(self, segment_id: str, header: str, text: str) -> tuple[StoredSegment, _Counts]:
+        found = self._kept(lambda store: store.find(segment_id))
+        if found is not None:
+            return found, _Counts(loaded=1)
+        segment = self._encoder.encode(header, text)
+        return self._kept(lambda store: self._form.keep(store, segment)), _Counts(encoded=1)
 
     def _settle(self, header: str, parts: list[str], taken: "_Taken") -> list[str]:
         """The ids of all segments, which are in the records that memory reads from."""

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longllama_code.config import LongLlamaConfig
+from longllama_code.catalog import TABLE_FILE
+from longllama_code.config import MEM_FORMATS, LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.memory.segment import EncodedSegment
-from longllama_code.memory.table import FILE_NAME, MemoryTable
+from longllama_code.memory.store import SegmentStore, StoredSegment
+from longllama_code.memory.table import MemoryTable
 
 LINE_BYTES = 64
-BITS = {"int8": (8, 8), "int8-int4": (8, 4), "int4": (4, 4)}
-"""Bits of keys and of values, by ``mem_format``."""
 STEPS = {8: 6 / 127, 4: 2.6 / 7}
 """A step of a residual's code, in standard deviations: what lies beyond the last one is cut off."""
 
@@ -35,6 +35,14 @@ class Asked:
     """(Q, D): their product with codes is the part of the score that residuals make."""
     clusters: Tensor | None
     """(Q, C): the part that the cluster makes; None where keys have none."""
+    common: Tensor | float
+    """(Q, 1), or 0: what the scores of a query with all keys have in common."""
+
+    def scores(self, codes: Tensor, clusters: Tensor) -> Tensor:
+        """Scores (Q, n) of keys by their codes (n, D) and their clusters (n,)."""
+        if self.clusters is None:
+            return self.codes @ codes.T + self.common
+        return torch.addmm(self.clusters[:, clusters], self.codes, codes.T) + self.common
 
 
 @dataclass(frozen=True)
@@ -63,11 +71,11 @@ class RecordFormat:
             return plain
         if table is None or table.mean.shape != (n_heads, head_dim):
             raise ConfigError(
-                f"mem_format is {config.mem_format!r}, which needs a {FILE_NAME} of the model's "
+                f"mem_format is {config.mem_format!r}, which needs a {TABLE_FILE} of the model's "
                 f"{n_heads} memory heads of {head_dim}; make it with `longllama table`, or set "
                 "mem_format to null."
             )
-        return cls(n_heads, head_dim, plain.dtype, table, *BITS[config.mem_format])
+        return cls(n_heads, head_dim, plain.dtype, table, *MEM_FORMATS[config.mem_format])
 
     @classmethod
     def plain(cls, config: LongLlamaConfig) -> RecordFormat:
@@ -99,6 +107,14 @@ class RecordFormat:
         _put(records, self._id, segment.ids.int()[:, None])
         return records
 
+    def keep(self, store: SegmentStore, segment: EncodedSegment) -> StoredSegment:
+        """Put a segment into a store of such records.
+
+        Raises:
+            StoreError: the disk is full or no longer writable.
+        """
+        return store.put(segment.id, self.pack(segment), segment.page_offsets.tolist())
+
     def unpack(
         self, segment_id: str, records: Tensor, page_offsets: Sequence[int]
     ) -> EncodedSegment:
@@ -112,13 +128,14 @@ class RecordFormat:
             segment_id, keys.to(self.dtype), values.to(self.dtype), self.ids(records), offsets
         )
 
-    def ask(self, queries: Tensor, head: int) -> tuple[Asked, Tensor | float]:
-        """Queries (Q, D) of a head; also what each one's scores have in common, (Q, 1) or 0."""
+    def ask(self, queries: Tensor, head: int) -> Asked:
+        """Queries (Q, D) of a head."""
         if self.table is None:
-            return Asked(queries, None), 0.0
+            return Asked(queries, None, 0.0)
         turned = queries @ self.table.back[head].T
-        asked = Asked(turned * self._step(head), turned @ self.table.centroids[head].T)
-        return asked, queries @ self.table.mean[head, :, None]
+        clusters = turned @ self.table.centroids[head].T
+        common = queries @ self.table.mean[head, :, None]
+        return Asked(turned * self._step(head), clusters, common)
 
     def key_codes(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
         """What meets queries of the records (M, bytes) at rows (n,): float (n, D)."""
@@ -131,6 +148,12 @@ class RecordFormat:
         """The clusters of keys: int32 (H, n)."""
         codes = _get(records, self._clusters, rows).view(torch.int16).int() & 0xFFFF
         return codes.T
+
+    def clusters_of(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
+        """The clusters of one head's keys: int64 (n,); 0 where keys have none."""
+        if self.table is None:
+            return torch.zeros_like(rows, dtype=torch.int64)
+        return self.clusters(records, rows)[head].long()
 
     def values(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
         """Values at rows (n,): float (n, D)."""
@@ -145,7 +168,7 @@ class RecordFormat:
         codes = self.key_codes(records, rows, head)
         if self.table is None:
             return codes
-        cluster = self.clusters(records, rows)[head].long()
+        cluster = self.clusters_of(records, rows, head)
         turned = self.table.centroids[head, cluster] + codes * self._step(head)
         return turned @ self.table.back[head] + self.table.mean[head]
 

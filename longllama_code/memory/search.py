@@ -46,7 +46,7 @@ class RowSearch:
 
         Where fewer may be seen, the rest scores lowest.
         """
-        queries = queries.float() * queries.shape[-1] ** -0.5
+        queries = _scaled(queries)
         n_tokens, n_rows = queries.shape[1], self._rows.n_tokens
         if self._lists is None or n_rows <= self._read_keys:
             best, rows = self._best_of_all(queries.flatten(0, 1), k)
@@ -59,8 +59,7 @@ class RowSearch:
 
     def scores(self, queries: Tensor) -> Tensor:
         """Scores of all rows for queries (R, S, D): (R, S, M)."""
-        queries = queries.float() * queries.shape[-1] ** -0.5
-        flat = queries.flatten(0, 1)
+        flat = _scaled(queries).flatten(0, 1)
         parts = [self._scored(flat, rows) for rows in self._scan()]
         return torch.cat(parts, dim=-1).unflatten(0, queries.shape[:2])
 
@@ -84,26 +83,21 @@ class RowSearch:
 
     def _scored(self, queries: Tensor, rows: Tensor) -> Tensor:
         """Scores (Q, n) of some rows."""
-        asked, common = self._form.ask(queries, self._head)
         positions = self._rows.positions(rows)
         codes = self._form.key_codes(self._records, positions, self._head)
-        scores = asked.codes @ codes.T
-        if asked.clusters is not None:
-            clusters = self._form.clusters(self._records, positions)[self._head].long()
-            scores += asked.clusters[:, clusters]
-        return self._masked(scores + common, rows)
+        clusters = self._form.clusters_of(self._records, positions, self._head)
+        return self._masked(self._form.ask(queries, self._head).scores(codes, clusters), rows)
 
     def _best_near(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Of the nearest clusters, for the query heads (R, D) of one token, each (R, k)."""
-        asked, common = self._form.ask(queries, self._head)
+        asked = self._form.ask(queries, self._head)
         assert self._lists is not None
         assert asked.clusters is not None
         order, is_near = self._nearest(asked.clusters.amax(0, keepdim=True))
-        clusters = order[is_near]
-        rows, places = self._lists.rows(self._head, clusters)
+        near = order[is_near]
+        rows, places = self._lists.rows(self._head, near)
         codes = self._form.key_codes(self._records, self._rows.positions(rows), self._head)
-        scores = torch.addmm(asked.clusters[:, clusters][:, places], asked.codes, codes.T)
-        return self._best(self._masked(scores + common, rows), rows, k)
+        return self._best(self._masked(asked.scores(codes, near[places]), rows), rows, k)
 
     def _best_of_block(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The same for many tokens, (R, S, D), by one product with all keys.
@@ -113,17 +107,15 @@ class RowSearch:
         assert self._lists is not None
         everything = torch.arange(self._form.n_clusters)
         rows, clusters = self._lists.rows(self._head, everything)
-        asked, common = self._form.ask(queries.flatten(0, 1), self._head)
+        asked = self._form.ask(queries.flatten(0, 1), self._head)
         assert asked.clusters is not None
         order, is_near = self._nearest(asked.clusters.unflatten(0, queries.shape[:2]).amax(0))
         reads = torch.zeros(len(order), len(everything), dtype=torch.bool)
         reads.scatter_(1, order, is_near)
         codes = self._form.key_codes(self._records, self._rows.positions(rows), self._head)
-        scores = torch.addmm(asked.clusters[:, clusters], asked.codes, codes.T) + common
-        lowest = torch.finfo(scores.dtype).min
-        by_token = scores.unflatten(0, queries.shape[:2])
-        by_token.masked_fill_(~reads[:, clusters], lowest)
-        return self._best(self._masked(by_token, rows), rows, k)
+        scores = asked.scores(codes, clusters).unflatten(0, queries.shape[:2])
+        scores.masked_fill_(~reads[:, clusters], torch.finfo(scores.dtype).min)
+        return self._best(self._masked(scores, rows), rows, k)
 
     def _nearest(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """For scores (S, C): clusters, best first, and which of them are read, each (S, n).
@@ -156,3 +148,7 @@ class RowSearch:
         lowest = torch.finfo(best.dtype).min
         found = rows[places].long()
         return pad(best, (0, n_missing), value=lowest), pad(found, (0, n_missing))
+
+
+def _scaled(queries: Tensor) -> Tensor:
+    return queries.float() * queries.shape[-1] ** -0.5

@@ -112,7 +112,7 @@ class SegmentStore:
                 self._catch_up()
         if not self._is_sound(segment_id, start, n_tokens, checksum):
             return None
-        self._note_use(segment_id, used_at)
+        self._note_use("segments", segment_id, used_at)
         pages = tuple(np.frombuffer(offsets, np.int32).tolist())
         return StoredSegment(segment_id, start, n_tokens, pages)
 
@@ -132,6 +132,10 @@ class SegmentStore:
             raise StoreError(f"{self._folder} does not hold what was just written to it")
         return found
 
+    def content(self, segment: StoredSegment) -> Tensor:
+        """The records of a segment that was found, uint8 (n, bytes)."""
+        return self._records.rows[segment.start : segment.start + segment.n_tokens]
+
     def __contains__(self, segment_id: str) -> bool:
         return self._row(segment_id) is not None
 
@@ -147,9 +151,7 @@ class SegmentStore:
         if not rows:
             return None
         ((blob, used_at),) = rows
-        now = time.time()
-        if used_at < now - USE_STEP_S:
-            self._execute("UPDATE files SET used_at = ? WHERE id = ?", now, file_id)
+        self._note_use("files", file_id, used_at)
         numbers = np.frombuffer(blob, np.int32).reshape(-1, 4)
         return [Slice(*row) for row in numbers.tolist()]
 
@@ -248,10 +250,10 @@ class SegmentStore:
         self._sound.add(segment_id)
         return True
 
-    def _note_use(self, segment_id: str, used_at: float) -> None:
+    def _note_use(self, table: str, row_id: str, used_at: float) -> None:
         now = time.time()
         if used_at < now - USE_STEP_S:
-            self._execute("UPDATE segments SET used_at = ? WHERE id = ?", now, segment_id)
+            self._execute(f"UPDATE {table} SET used_at = ? WHERE id = ?", now, row_id)
 
     def _choose(
         self, held: set[str], max_bytes: int

@@ -20,9 +20,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from longllama_code.catalog import TABLE_FILE
 from longllama_code.errors import CheckpointError
 
-FILE_NAME = "memory_table.safetensors"
 MAX_DISTANCES = 1 << 21
 """Held at once: 8 MB, which allocators keep; larger blocks go back to the system every time."""
 RIDGE = 1e-3
@@ -74,8 +74,8 @@ class MemoryTable:
         """Write the table into a model's folder: its path. Centroids are kept as float16."""
         parts = {name: getattr(self, name).contiguous() for name in self.__dataclass_fields__}
         parts["centroids"] = parts["centroids"].half()
-        save_file(parts, folder / FILE_NAME)
-        return folder / FILE_NAME
+        save_file(parts, folder / TABLE_FILE)
+        return folder / TABLE_FILE
 
     @classmethod
     def load(cls, folder: Path) -> MemoryTable | None:
@@ -84,7 +84,7 @@ class MemoryTable:
         Raises:
             CheckpointError: it cannot be read.
         """
-        path = folder / FILE_NAME
+        path = folder / TABLE_FILE
         if not path.exists():
             return None
         try:

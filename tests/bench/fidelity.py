@@ -24,10 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longllama_code.evaluation.memories import EncodedFile, SegmentMemory, encode_files, keeping
+from longllama_code.evaluation.memories import EncodedFile, encode_files, keeping, memory_of
 from longllama_code.evaluation.memory_size import SizeOptions, Window, divide
 from longllama_code.generation.models import LoadedModel, load
 from longllama_code.memory.offer import RowOffer
+from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.search import RowSearch
 from longllama_code.memory.view import MemoryView
 from longllama_code.training.packages import fetch, load_packages
@@ -55,36 +56,30 @@ def with_format(loaded: LoadedModel, name: str | None, read: int | None) -> Load
     return loaded
 
 
-def memory_of(loaded: LoadedModel, files: Sequence[EncodedFile]) -> SegmentMemory:
-    """All files in memory, in the format that the configuration names now."""
-    memory = SegmentMemory(loaded)
-    for number, file in enumerate(files):
-        memory.take(f"{number}/{file.path}", file.text, file.pieces, file.segments)
-    return memory
-
-
-def prepare(loaded: LoadedModel, n_tokens: int, n_windows: int) -> tuple[list[Window], list[Any]]:
-    """Windows, and the files in memory: of one package after the other."""
+def prepare(
+    loaded: LoadedModel, n_tokens: int, n_windows: int
+) -> tuple[list[Window], list[list[EncodedFile]]]:
+    """Windows, and the files in memory of one package after the other."""
     windows: list[Window] = []
-    files: list[EncodedFile] = []
+    trees: list[list[EncodedFile]] = []
     packages = load_packages("evaluation")
     n_repositories = -(-n_tokens // TOKENS_EACH)
     each = -(-n_windows // n_repositories)
     for package in packages:
-        n_left = n_tokens - sum(file.n_tokens for file in files)
+        n_left = n_tokens - sum(file.n_tokens for tree in trees for file in tree)
         if n_left <= 0:
             break
         rng = random.Random(f"fidelity {package}")
         found, texts = divide(loaded, fetch(package), SizeOptions(windows=each), rng)
         if found:
             windows += found
-            files += encode_files(loaded, texts, min(TOKENS_EACH, n_left))
+            trees.append(encode_files(loaded, texts, min(TOKENS_EACH, n_left)))
             print(f"{len(windows)} windows, {package}", file=sys.stderr, flush=True)
-    return windows[:n_windows], files
+    return windows[:n_windows], trees
 
 
 @torch.inference_mode()
-def log_probs(loaded: LoadedModel, window: Window, memory: SegmentMemory) -> Tensor:
+def log_probs(loaded: LoadedModel, window: Window, memory: RepositoryMemory) -> Tensor:
     """Of each token of a window but the head: (S, V)."""
     view = MemoryView(memory, None)
     ids = torch.tensor([window.ids])
@@ -93,7 +88,9 @@ def log_probs(loaded: LoadedModel, window: Window, memory: SegmentMemory) -> Ten
 
 
 @torch.inference_mode()
-def listen(loaded: LoadedModel, window: Window, memory: SegmentMemory) -> list[tuple[int, Tensor]]:
+def listen(
+    loaded: LoadedModel, window: Window, memory: RepositoryMemory
+) -> list[tuple[int, Tensor]]:
     """What each memory head asks in a window: its place, and (R, queries, D)."""
     heard: dict[int, Tensor] = {}
     score = RowOffer.score
@@ -132,7 +129,7 @@ class Compared:
 
 
 def found_in(
-    memory: SegmentMemory, head: int, queries: Tensor, read: int | None, k: int
+    memory: RepositoryMemory, head: int, queries: Tensor, read: int | None, k: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rows, their weights, and what is mixed of them."""
     search = RowSearch(memory.rows, head, None, read)
@@ -142,7 +139,7 @@ def found_in(
 
 
 def compare(
-    memory: SegmentMemory, asked: Sequence[Right], read: int | None, k: int
+    memory: RepositoryMemory, asked: Sequence[Right], read: int | None, k: int
 ) -> Iterator[Compared]:
     """Of each head and window."""
     for right in asked:
@@ -161,9 +158,9 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=24)
     options = parser.parse_args()
     loaded = keeping(load(options.model))
-    windows, files = prepare(loaded, options.tokens, options.windows)
+    windows, trees = prepare(loaded, options.tokens, options.windows)
     k = loaded.model.config.mem_top_k or 16
-    exact = memory_of(with_format(loaded, None, None), files)
+    exact = memory_of(with_format(loaded, None, None), *trees)
     wanted = [log_probs(loaded, window, exact) for window in windows]
     asked = [
         Right(head, queries, *found_in(exact, head, queries, None, k))
@@ -172,7 +169,7 @@ def main() -> None:
     ]
     report = [result("floats", None, exact, wanted, wanted, [], windows)]
     for name, read in MEMORIES:
-        memory = memory_of(with_format(loaded, name, read), files)
+        memory = memory_of(with_format(loaded, name, read), *trees)
         found = [log_probs(loaded, window, memory) for window in windows]
         heads = [*compare(memory, asked, read, k)]
         report.append(result(name, read, memory, found, wanted, heads, windows))
@@ -183,7 +180,7 @@ def main() -> None:
 def result(
     name: str,
     read: int | None,
-    memory: SegmentMemory,
+    memory: RepositoryMemory,
     found: Sequence[Tensor],
     wanted: Sequence[Tensor],
     heads: Sequence[Compared],

@@ -5,12 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longllama_code.catalog import TABLE_FILE
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError, ConfigError
 from longllama_code.generation.models import tiny_config
 from longllama_code.memory.records import LINE_BYTES, RecordFormat
 from longllama_code.memory.segment import EncodedSegment
-from longllama_code.memory.table import FILE_NAME, MemoryTable, nearest, round_queries
+from longllama_code.memory.table import MemoryTable, nearest, round_queries
 from tests.memory.tables import D, H, keys_like, table_of
 
 FORMATS = ("int8", "int8-int4", "int4")
@@ -76,12 +77,10 @@ def test_scores_are_those_of_the_keys_that_are_kept(name: str | None) -> None:
     records, rows = form.pack(segment(50)), torch.arange(50)
     queries = torch.randn(7, D)
     for head in range(H):
-        asked, common = form.ask(queries, head)
-        scores = asked.codes @ form.key_codes(records, rows, head).T
-        if asked.clusters is not None:
-            scores += asked.clusters[:, form.clusters(records)[head].long()]
+        codes, clusters = form.key_codes(records, rows, head), form.clusters_of(records, rows, head)
+        scores = form.ask(queries, head).scores(codes, clusters)
         expected = queries @ form.keys(records, rows, head).T
-        assert torch.allclose(scores + common, expected, atol=1e-3)
+        assert torch.allclose(scores, expected, atol=1e-3)
 
 
 @settings(max_examples=30, deadline=None)
@@ -115,13 +114,13 @@ def test_integers_need_a_table(table: MemoryTable | None) -> None:
 def test_a_table_on_disk(tmp_path) -> None:
     table = table_of()
     assert MemoryTable.load(tmp_path) is None
-    assert table.save(tmp_path) == tmp_path / FILE_NAME
+    assert table.save(tmp_path) == tmp_path / TABLE_FILE
     again = MemoryTable.load(tmp_path)
     assert again is not None
     for part in ("mean", "turn", "spread"):
         assert torch.equal(getattr(again, part), getattr(table, part))
     assert torch.equal(again.centroids, table.centroids.half().float())
-    (tmp_path / FILE_NAME).write_bytes(b"no table")
+    (tmp_path / TABLE_FILE).write_bytes(b"no table")
     with pytest.raises(CheckpointError, match=r"is no table of memory heads.*make it anew"):
         MemoryTable.load(tmp_path)
 
