@@ -9,18 +9,18 @@ remember, save for open documents, whose live text counts.
 import asyncio
 import itertools
 import logging
-import os
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from longllama_code.protocol import RememberResult
+from lsp_server.budget import BUDGET, fit_again, guessed_tokens, split, too_many
 from lsp_server.completion import model_text
 from lsp_server.engine_client import EngineGone
+from lsp_server.look import look
 from lsp_server.nearness import Nearness, Rank
-from lsp_server.pace import BYTES_PER_TOKEN
 from lsp_server.settings import Memory
 from lsp_server.tracked import FileQueue, FileState, TrackedFile, TrackedFiles, Urgency
 from lsp_server.workspace import (
@@ -35,7 +35,6 @@ from lsp_server.workspace import (
 
 logger = logging.getLogger(__name__)
 
-BUDGET = "budget"
 FAILED = "failed"
 CRASHES_ENGINE = "crashes_engine"
 MAX_CRASHES = 2
@@ -177,16 +176,7 @@ class Indexer:
 
     def name_of(self, path: Path) -> str:
         """A file's path in memory: relative to its workspace folder, named if there are several."""
-        roots = self._workspace.roots
-        # A folder inside another one sorts behind it.
-        root = next((root for root in reversed(roots) if root in path.parents), None)
-        if root is None:
-            return path.as_posix()
-        relative = path.relative_to(root).as_posix()
-        if len(roots) == 1:
-            return relative
-        has_twin = [other.name for other in roots].count(root.name) > 1
-        return f"{root.as_posix() if has_twin else root.name}/{relative}"
+        return self._workspace.name_of(path)
 
     def _notice(self) -> None:
         """There is news for the task."""
@@ -227,7 +217,9 @@ class Indexer:
         is_whole, self._all_unseen = self._all_unseen, False
         self._stale |= self._unforgotten
         self._unforgotten.clear()
-        entries, is_whole = await asyncio.to_thread(self._judge, paths, is_whole)
+        entries, is_whole = await asyncio.to_thread(
+            look, self._workspace, paths, self._rules_names, is_whole=is_whole
+        )
         n_tokens = self.files.totals().tokens
         gone = (
             [file for file in self.files if file.path not in entries]
@@ -248,29 +240,6 @@ class Indexer:
             self._swap()
         elif self.files.totals().tokens < n_tokens:
             self._queue_refused()
-
-    def _judge(self, paths: Iterable[Path], is_whole: bool) -> tuple[dict[Path, Entry], bool]:
-        """What is there now, and whether that is all there is. Runs on a thread."""
-        # A folder, or a file of ignore rules, may change what is to be said of any file.
-        # `Path.is_dir` raises errors before Python 3.14.
-        if is_whole := is_whole or any(
-            path.name in self._rules_names or os.path.isdir(path)  # noqa: PTH112
-            for path in paths
-        ):
-            found = {entry.path: entry for entry in self._workspace.scan()}
-        else:
-            found = {}
-        for path in paths:
-            if path not in found and (entry := self._entry(path)) is not None:
-                found[path] = entry
-        return found, is_whole
-
-    def _entry(self, path: Path) -> Entry | None:
-        try:
-            return self._workspace.entry(path)
-        except Exception:  # whatever is odd about one path, the others must be looked at
-            logger.exception("%r could not be looked at", str(path))
-            return None
 
     def _consider(self, entry: Entry, urgency: Urgency) -> None:
         """Queue a file, leave it out, or see that nothing is to be done."""
@@ -337,8 +306,6 @@ class Indexer:
 
     def _make_room(self, newest: Path) -> None:
         """Leave out what changed longest ago, if ever, and what is far; neither open nor newest."""
-        if self._room() >= 0:
-            return
         closed = [
             file
             for file in self.files
@@ -346,53 +313,39 @@ class Indexer:
             and file.path != newest
             and self._open_text(file.path) is None
         ]
-        for file in sorted(closed, key=self._worth, reverse=True):
+        for file in too_many(sorted(closed, key=self._worth), -self._room()):
             self._leave_out(file, BUDGET)
-            if self._room() >= 0:
-                return
 
     def _queue_refused(self) -> None:
         """There is room again: queue what may fit of the files that were left out for want of it.
 
         Not after `_make_room`, or else files would push one another out without end.
         """
-        room = self._room()
-        for file in sorted(self.files, key=self._worth):
-            n_tokens = _guessed_tokens(file)
-            if file.reason == BUDGET and n_tokens <= room:
-                self._enqueue(replace(file, state=FileState.WAITING, reason=None), Urgency.REST)
-                room -= n_tokens
+        for file in fit_again(sorted(self.files, key=self._worth), self._room()):
+            self._take_in(file)
+
+    def _take_in(self, refused: TrackedFile) -> None:
+        self._enqueue(replace(refused, state=FileState.WAITING, reason=None), Urgency.REST)
 
     async def _arrange(self) -> None:
         """Order what waits by its nearness to the open files, as they are now."""
         texts = {path: self._open_text(path) or "" for path in self._open_paths()}
         paths = [file.path for file in self.files]
-        self._nearness = await asyncio.to_thread(_nearness, texts, paths)
+        self._nearness = await asyncio.to_thread(Nearness, texts, paths)
         self._queue.arrange(self._nearness.rank)
 
     def _swap(self) -> None:
         """The open files are others now: leave out what is far for what is near and was left out.
 
-        Both are known by their tokens or a guess of them; what the store has is not encoded again.
+        What the store has is not encoded again.
         """
-        wanted: list[TrackedFile] = []
-        unwanted: list[TrackedFile] = []
-        room = self._max_tokens
-        for file in sorted(self.files, key=self._worth):
-            if file.state is FileState.IN_MEMORY or file.reason == BUDGET:
-                n_tokens = file.n_tokens or _guessed_tokens(file)
-                fits = n_tokens <= room
-                room -= n_tokens if fits else 0
-                (wanted if fits else unwanted).append(file)
-            elif file.state is FileState.WAITING:
-                n_tokens = file.n_tokens or _guessed_tokens(file)
-                room -= n_tokens if n_tokens <= room else 0  # or it will be refused
+        wanted, unwanted = split(sorted(self.files, key=self._worth), self._max_tokens)
         for file in unwanted:
             if file.state is FileState.IN_MEMORY and self._open_text(file.path) is None:
                 self._leave_out(file, BUDGET)
         for file in wanted:
             if file.reason == BUDGET:
-                self._enqueue(replace(file, state=FileState.WAITING, reason=None), Urgency.REST)
+                self._take_in(file)
 
     def _worth(self, file: TrackedFile) -> tuple[bool, int, Rank]:
         """Order of what may stay in memory: open, changed lately, near."""
@@ -417,7 +370,7 @@ class Indexer:
         file = self.files.get(path)
         assert file is not None, "what is dropped leaves the queue as well"
         may_be_refused = urgency is Urgency.REST and not file.n_tokens
-        if may_be_refused and self._room() < _guessed_tokens(file):
+        if may_be_refused and self._room() < guessed_tokens(file):
             self._leave_out(file, BUDGET)
             return
         clearances = self._clearances
@@ -458,15 +411,3 @@ class Indexer:
 def _is_told_twice(known: TrackedFile, now: TrackedFile) -> bool:
     """Whether a change was taken in before: the watcher and the client may both tell of it."""
     return known.state is FileState.IN_MEMORY and known.has_rested and known.same_on_disk(now)
-
-
-def _nearness(texts: Mapping[Path, str], paths: Iterable[Path]) -> Nearness:
-    """Of the open files; ranks paths at once, on a thread, as each is kept."""
-    nearness = Nearness(texts)
-    for path in paths:
-        nearness.rank(path)
-    return nearness
-
-
-def _guessed_tokens(file: TrackedFile) -> int:
-    return file.size_bytes // BYTES_PER_TOKEN

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 MAX_CHARS = 100_000
@@ -36,9 +36,10 @@ class Nearness:
 
     Args:
         texts: path → text of every open document.
+        paths: files that are ranked at once, so that it can be done on a thread.
     """
 
-    def __init__(self, texts: Mapping[Path, str]) -> None:
+    def __init__(self, texts: Mapping[Path, str], paths: Iterable[Path] = ()) -> None:
         self.open = frozenset(texts)
         self._folders = [path.parent.parts for path in texts]
         self._imported: dict[str, set[tuple[str, ...]]] = defaultdict(set)
@@ -46,6 +47,8 @@ class Nearness:
             for parts in imports(text):
                 self._imported[parts[-1]].add(parts)
         self._ranks: dict[Path, Rank] = {}
+        for path in paths:
+            self.rank(path)
 
     def rank(self, path: Path) -> Rank:
         """What is imported comes first, then what is fewer steps from folder to folder."""

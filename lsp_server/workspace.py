@@ -211,6 +211,19 @@ class Workspace:
         """Remove a workspace folder. What it takes from an outer one falls back to that one."""
         self._rules.pop(root.absolute(), None)
 
+    def name_of(self, path: Path) -> str:
+        """A file's path in memory: relative to its folder, which is named if there are several."""
+        roots = self.roots
+        # A folder inside another one sorts behind it.
+        root = next((root for root in reversed(roots) if root in path.parents), None)
+        if root is None:
+            return path.as_posix()
+        relative = path.relative_to(root).as_posix()
+        if len(roots) == 1:
+            return relative
+        has_twin = [other.name for other in roots].count(root.name) > 1
+        return f"{root.as_posix() if has_twin else root.name}/{relative}"
+
     def scan(self) -> Iterator[Entry]:
         """Go through the files of all roots, sorted folder by folder, ignored folders left out.
 

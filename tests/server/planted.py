@@ -38,7 +38,7 @@ def contents() -> dict[str, str]:
         f'{text_of(24)}"',
         "stripe key": f'st = "sk_live_{text_of(24)}"',
         "sendgrid key": f'sg = "SG.{text_of(22)}.{text_of(43)}"',
-        "npm token": f"//registry.npmjs.org/:_auth{'Token'}=npm_{text_of(36)}",
+        "npm token": f"//packages.example/:_auth{'Token'}=npm_{text_of(36)}",
         "twilio key": f'tw = "SK{text_of(32, hexadecimal)}"',
         "mailchimp key": f'mc = "{text_of(32, hexadecimal)}-us12"',
         "square secret": f'sq = "sq0csp-{text_of(43)}"',
