@@ -16,6 +16,7 @@ from longllama_code.generation.stopping import StopRule, stop_rule
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import LocalText, MemoryView
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.small_pass import SmallPass
 from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
@@ -32,7 +33,11 @@ class Completer:
     """Answers requests one at a time, on the thread that owns the model."""
 
     def __init__(
-        self, model: LongLlamaForCausalLM, tokenizer: Tokenizer, memory: RepositoryMemory
+        self,
+        model: LongLlamaForCausalLM,
+        tokenizer: Tokenizer,
+        memory: RepositoryMemory,
+        small: SmallPass | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._memory = memory
@@ -40,7 +45,7 @@ class Completer:
         self._healer = TokenHealer(tokenizer)
         self._window = model.config.window
         self._marks = InfillMarks.of(model.config)
-        self._decoder = Decoder(model, never_written(tokenizer, self._marks))
+        self._decoder = Decoder(model, never_written(tokenizer, self._marks), small)
 
     def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
         """The greedy suggestion at a cursor.

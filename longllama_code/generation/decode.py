@@ -10,6 +10,7 @@ from longllama_code.generation.speculation import Drafter
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.small_pass import MAX_TOKENS, SmallPass
 
 PREFILL_STEP_TOKENS = 128
 """Tokens between two looks at whether the request is still wanted."""
@@ -23,10 +24,16 @@ class Decoder:
     Args:
         model: the model.
         forbidden: ids that are never generated.
+        small: runs its passes over a few tokens, where there is something faster than the model.
     """
 
-    def __init__(self, model: LongLlamaForCausalLM, forbidden: Collection[int] = ()) -> None:
-        self._model = model
+    def __init__(
+        self,
+        model: LongLlamaForCausalLM,
+        forbidden: Collection[int] = (),
+        small: SmallPass | None = None,
+    ) -> None:
+        self._model, self._small = model, small
         self._forbidden = torch.tensor(sorted(forbidden), device=model.device, dtype=torch.int64)
         self._window = model.config.window
         self._cache = LongLlamaCache(model.config, spills=False)
@@ -77,7 +84,7 @@ class Decoder:
             self.n_passes += 1
             n_right = 0
             while True:
-                token = self._choose(hidden[0, n_right], choose)
+                token = self._choose(hidden[n_right], choose)
                 if view is not None:
                     view.count(n_right)
                 if n_right == len(guess) or token != guess[n_right]:
@@ -90,7 +97,7 @@ class Decoder:
             yield token
 
     def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:
-        logits = self._model.lm_head(hidden)
+        logits = self._small.logits(hidden) if self._small else self._model.lm_head(hidden)
         return choose(logits.index_fill(0, self._forbidden, float("-inf")))
 
     def _keep(self, length: int) -> None:
@@ -99,17 +106,23 @@ class Decoder:
         del self._ids[length:]
 
     def _forward(self, ids: list[int], view: MemoryView | None) -> Tensor:
-        """Hidden states (1, S, E) of ids that follow those taken in so far."""
+        """Hidden states (S, E) of ids that follow those taken in so far."""
+        if view is not None:
+            view.begin_pass()
+        if self._small is not None and len(ids) <= MAX_TOKENS:
+            hidden = self._small.run(ids, self._cache, view)
+        else:
+            hidden = self._run_model(ids, view)
+        self._ids += ids
+        return hidden
+
+    def _run_model(self, ids: list[int], view: MemoryView | None) -> Tensor:
         model, device = self._model.model, self._model.device
         start = self._cache.local_length
         positions = torch.arange(start, start + len(ids), device=device)[None]
         padding = torch.ones(1, start + len(ids), dtype=torch.bool, device=device)
         embeds = model.embed_tokens(torch.tensor([ids], device=device))
-        if view is not None:
-            view.begin_pass()
-        hidden = model.window(embeds, positions, padding, self._cache, view)
-        self._ids += ids
-        return hidden
+        return model.window(embeds, positions, padding, self._cache, view)[0]
 
 
 def _common_length(one: list[int], other: list[int]) -> int:

@@ -14,7 +14,7 @@ from longllama_code.catalog import cache_root
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
-from longllama_code.generation.models import LoadedModel, load
+from longllama_code.generation.models import LoadedModel, load, with_small_passes
 from longllama_code.memory.encoder import SegmentEncoder, path_header
 from longllama_code.memory.record_file import Records
 from longllama_code.memory.repository import RepositoryMemory
@@ -67,7 +67,7 @@ class Engine:
         self._store = store or loaded.store_in_ram()
         self._memory = RepositoryMemory(model.config, self._form, self._store)
         self._encoder = SegmentEncoder(model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
-        self._completer = Completer(model, loaded.tokenizer, self._memory)
+        self._completer = Completer(model, loaded.tokenizer, self._memory, loaded.small)
         self._counts = _Counts()
 
     @classmethod
@@ -87,7 +87,7 @@ class Engine:
             ModelNotFound: there is no such model here.
             CheckpointError: the model cannot be read.
         """
-        loaded = load(model)
+        loaded = with_small_passes(load(model))
         if not persist:
             return cls(loaded, None)
         try:

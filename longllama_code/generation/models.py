@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,11 +15,14 @@ from longllama_code.memory.segmenter import Limits
 from longllama_code.memory.store import SegmentStore
 from longllama_code.memory.table import MemoryTable
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.small_pass import SmallPass
 from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer
 
 TINY_SEED = 20230703
 MAX_SEGMENT_TOKENS = 480
 MIN_SEGMENT_TOKENS = 192
+CPU_CACHE_BYTES = 32 << 20
+"""Weights of this size stay in the caches of a CPU from one pass to the next."""
 READING_FIELDS = frozenset(
     ("mem_top_k", "mem_read_keys", "mem_query_position", "copy_gate", "infill_marks")
 )
@@ -39,6 +42,8 @@ class LoadedModel:
     """Sizes of its segments."""
     table: MemoryTable | None = None
     """What is known of its memory heads."""
+    small: SmallPass | None = None
+    """Its weights in 8 bits, for passes over few tokens."""
     kept: SegmentStore | None = None
     """Where evaluations keep what they encode, for the next one."""
 
@@ -72,6 +77,14 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
     table = MemoryTable.load(folder)
     table = None if table is None else table.to(model.device)
     return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config), table)
+
+
+def with_small_passes(loaded: LoadedModel) -> LoadedModel:
+    """The model with weights in 8 bits beside its own, where these are what decoding waits for."""
+    n_bytes = sum(weights.nbytes for weights in loaded.model.parameters())
+    if n_bytes <= CPU_CACHE_BYTES or not SmallPass.fits(loaded.model):
+        return loaded
+    return replace(loaded, small=SmallPass(loaded.model))
 
 
 def tiny_config() -> LongLlamaConfig:

@@ -6,12 +6,26 @@ takes longer than a keystroke. Which rows a cluster has does not depend on it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 MERGE_SHARE = 8
 """Rows that came lately are merged once they are more than one in so many."""
+
+
+@dataclass(frozen=True)
+class ListPart:
+    """Rows in the order of their clusters."""
+
+    rows: Tensor
+    """int32 (n,)."""
+    starts: Tensor
+    """int64 (C,)."""
+    counts: Tensor
+    """int64 (C,)."""
 
 
 class ClusterLists:
@@ -57,6 +71,10 @@ class ClusterLists:
         """Rows of each cluster: int64 (C,)."""
         return self._lists[head].counts
 
+    def parts(self, head: int) -> tuple[ListPart, ListPart]:
+        """All rows: the merged ones, and those that came lately."""
+        return self._lists[head].parts()
+
     def rows(self, head: int, clusters: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of some clusters, int32 (n,), and which of the clusters each is in, int64."""
         return self._lists[head].rows(clusters)
@@ -87,6 +105,10 @@ class _HeadLists:
     def remove(self, spans: list[tuple[int, int]]) -> None:
         for part in self._parts:
             part.remove(spans)
+
+    def parts(self) -> tuple[ListPart, ListPart]:
+        merged, late = self._parts
+        return merged.part(), late.part()
 
     def rows(self, clusters: Tensor) -> tuple[Tensor, Tensor]:
         merged, late = self._parts
@@ -136,6 +158,9 @@ class _Sorted:
         n_rows = int(ends[-1]) if len(ends) else 0
         within = (self._starts[clusters] - ends + counts)[places] + torch.arange(n_rows)
         return self.rows[within], places
+
+    def part(self) -> ListPart:
+        return ListPart(self.rows, self._starts, self.counts)
 
     def _count(self, keys: Tensor) -> None:
         self.counts = torch.bincount(keys, minlength=len(self.counts))

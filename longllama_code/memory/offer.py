@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from longllama_code.memory.kernel_search import search_of
 from longllama_code.memory.rows import MemoryRows
 from longllama_code.memory.search import RowSearch
 from longllama_code.model.memory import Note, shifted
-from longllama_code.model.scoring import mix_picked
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class RowOffer:
             return torch.stack(
                 [w @ head.values(everything).to(w.dtype) for head, w in self._asked(weights)]
             )[None]
-        picked = [head.values(rows) for head, rows in self._asked(indices)]
-        return mix_picked(weights, torch.stack(picked)[None])
+        asked = zip(self._asked(weights), indices[0], strict=True)
+        return torch.stack([head.mix(mine, rows) for (head, mine), rows in asked])[None]
 
     def _asked(self, of_heads: Tensor) -> list[tuple[RowSearch, Tensor]]:
         """Each head's search, with its part of (1, G, …)."""
-        searches = (RowSearch(self.rows, head, self.visible, self.read_keys) for head in self.heads)
+        searches = (search_of(self.rows, head, self.visible, self.read_keys) for head in self.heads)
         return list(zip(searches, of_heads[0], strict=True))

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from longllama_code.catalog import TABLE_FILE
 from longllama_code.config import MEM_FORMATS, LongLlamaConfig
 from longllama_code.errors import ConfigError
+from longllama_code.kernels.search import Records as RecordArrays
+from longllama_code.kernels.search import Space
 from longllama_code.memory.segment import EncodedSegment
 from longllama_code.memory.store import SegmentStore, StoredSegment
 from longllama_code.memory.table import MemoryTable
@@ -175,6 +179,39 @@ class RecordFormat:
     def ids(self, records: Tensor) -> Tensor:
         """Token ids of records: int32 (n,)."""
         return _get(records, self._id, slice(None)).view(torch.int32)[:, 0]
+
+    @cached_property
+    def spaces(self) -> list[Space]:
+        """Each head's part of the table, for kernels; none where there is no table."""
+        table = self.table
+        if table is None:
+            return []
+        return [
+            Space(
+                mean=table.mean[head].contiguous().numpy(),
+                back=table.back[head].contiguous().numpy(),
+                centroids=table.centroids[head].contiguous().numpy(),
+                step=self._step(head).numpy(),
+            )
+            for head in range(self.n_heads)
+        ]
+
+    def arrays(
+        self, records: Tensor, positions: Tensor, visible: Tensor | None, head: int
+    ) -> RecordArrays:
+        """Where kernels find keys and values of a head: rows (M,) of records (N, bytes)."""
+        content = records.numpy()
+        return RecordArrays(
+            content=content,
+            signed=content.view(np.int8),
+            positions=positions.numpy(),
+            visible=np.empty(0, np.bool_) if visible is None else visible.numpy(),
+            key=self._keys(head)[0],
+            key_bits=self.key_bits,
+            value=self._values(head)[0],
+            value_bits=self.value_bits,
+            range=self._range(head)[0],
+        )
 
     def _pack_keys(self, records: Tensor, segment: EncodedSegment, table: MemoryTable) -> None:
         turned = table.turned(segment.keys)

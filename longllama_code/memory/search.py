@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from longllama_code.memory.rows import MemoryRows
+from longllama_code.model.scoring import mix_picked
 from longllama_code.model.selection import best_scores
 
 SCAN_ROWS = 65_536
@@ -46,7 +47,7 @@ class RowSearch:
 
         Where fewer may be seen, the rest scores lowest.
         """
-        queries = _scaled(queries)
+        queries = scaled(queries)
         n_tokens, n_rows = queries.shape[1], self._rows.n_tokens
         if self._lists is None or n_rows <= self._read_keys:
             best, rows = self._best_of_all(queries.flatten(0, 1), k)
@@ -59,9 +60,13 @@ class RowSearch:
 
     def scores(self, queries: Tensor) -> Tensor:
         """Scores of all rows for queries (R, S, D): (R, S, M)."""
-        flat = _scaled(queries).flatten(0, 1)
+        flat = scaled(queries).flatten(0, 1)
         parts = [self._scored(flat, rows) for rows in self._scan()]
         return torch.cat(parts, dim=-1).unflatten(0, queries.shape[:2])
+
+    def mix(self, weights: Tensor, rows: Tensor) -> Tensor:
+        """Values of rows, mixed by their weights, each (R, S, k): (R, S, D)."""
+        return mix_picked(weights, self.values(rows))
 
     def values(self, rows: Tensor) -> Tensor:
         """Values of rows (…): float (…, D)."""
@@ -150,5 +155,6 @@ class RowSearch:
         return pad(best, (0, n_missing), value=lowest), pad(found, (0, n_missing))
 
 
-def _scaled(queries: Tensor) -> Tensor:
+def scaled(queries: Tensor) -> Tensor:
+    """Queries (…, D) whose products with keys are scores."""
     return queries.float() * queries.shape[-1] ** -0.5

@@ -43,6 +43,12 @@ class GrowingTensor:
             raise IndexError("nothing was appended yet")
         return self._storage.narrow(self._dim, 0, self._length)
 
+    def room(self) -> Tensor:
+        """What ``view`` shows the beginning of: the tensor with its spare capacity."""
+        if self._storage is None:
+            raise IndexError("nothing was appended yet")
+        return self._storage
+
     def truncate(self, length: int) -> None:
         """Forget all but the first ``length`` rows; the capacity stays."""
         self._length = min(self._length, length)

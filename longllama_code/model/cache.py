@@ -77,6 +77,13 @@ class LongLlamaCache(Cache):
             layer.as_first.append(as_first)
         return layer.rotated.append(rotated), layer.stored_values.append(values)
 
+    def store(self, layer_idx: int, rotated: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``append``, for a cache that does not spill; return the buffers, (B, G, room, D)."""
+        layer = self._layer_cache(layer_idx)
+        layer.rotated.append(rotated)
+        layer.stored_values.append(values)
+        return layer.rotated.room(), layer.stored_values.room()
+
     def truncate(self, length: int) -> None:
         """Forget the local tokens from index ``length`` on; they must not have been spilled."""
         dropped = self.local_length - length

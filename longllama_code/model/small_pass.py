@@ -1,0 +1,233 @@
+"""Passes over a few tokens on a CPU, by kernels: what decoding and its drafts consist of.
+
+The same as ``LongLlamaModel.window`` with weights in 8 bits, where the local context has no padding
+and does not spill. A token comes out the same, bit for bit, alone or behind others in the pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from longllama_code.config import LongLlamaConfig
+from longllama_code.kernels.layer import (
+    Floats,
+    add,
+    attend,
+    gate,
+    normalize,
+    rotate,
+    split_heads,
+)
+from longllama_code.kernels.quantized import QuantizedMatrix
+from longllama_code.model.cache import LongLlamaCache
+from longllama_code.model.layers import LongLlamaDecoderLayer
+from longllama_code.model.memory import MemoryOffer, MemorySource
+from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.rope import Rotation
+
+MAX_TOKENS = 16
+"""More are faster in float32: a product of many rows is bound by arithmetic, not by weights."""
+
+
+class SmallPass:
+    """A model's weights in 8 bits, and passes with them.
+
+    Args:
+        model: one that ``fits``; it keeps its own weights, for longer passes.
+    """
+
+    def __init__(self, model: LongLlamaForCausalLM) -> None:
+        self._model, self._config = model.model, model.config
+        self._layers = [
+            _Layer.of(cast("LongLlamaDecoderLayer", layer)) for layer in model.model.layers
+        ]
+        self._norm = _floats(model.model.norm.weight)
+        self._head = _matrix(model.lm_head)
+
+    @staticmethod
+    def fits(model: LongLlamaForCausalLM) -> bool:
+        """Whether there are kernels for this model, where it is."""
+        config = model.config
+        linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
+        return (
+            model.device.type == "cpu"
+            and model.dtype == torch.float32
+            and config.hidden_act == "silu"
+            and not config.attention_bias
+            and not config.mlp_bias
+            and all(QuantizedMatrix.fits(linear.in_features) for linear in linears)
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights in 8 bits."""
+        return self._head.nbytes + sum(layer.nbytes for layer in self._layers)
+
+    @torch.inference_mode()
+    def run(self, ids: list[int], cache: LongLlamaCache, memory: MemorySource | None) -> Tensor:
+        """Hidden states (S, E), after the last norm, of ids that follow those in the cache."""
+        hidden = self._model.embed_tokens(torch.tensor(ids))
+        rotation = self._begin(hidden, cache)
+        state, n_before = hidden.numpy().copy(), cache.local_length - len(ids)
+        for index, layer in enumerate(self._layers):
+            offer = None
+            if memory is not None and index in self._config.mem_layers:
+                offer = memory.offer(index, _own_keys)
+            layer.run(state, rotation, n_before, cache, offer)
+        normed = np.empty_like(state)
+        normalize(state, self._norm, self._config.rms_norm_eps, normed)
+        return torch.from_numpy(normed)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(V,) after one token's hidden state (E,)."""
+        return torch.from_numpy(self._head.times(hidden[None].numpy())[0])
+
+    def _begin(self, hidden: Tensor, cache: LongLlamaCache) -> Rotation:
+        """Room for the tokens in the cache, and their rotation."""
+        n_tokens, start = len(hidden), cache.local_length
+        positions = torch.arange(start, start + n_tokens)[None]
+        visible = torch.ones(1, start + n_tokens, dtype=torch.bool)
+        return self._model.rotary(hidden, cache.begin(positions, visible))
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One decoder layer."""
+
+    index: int
+    config: LongLlamaConfig
+    rotates: bool
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    mem_heads: tuple[int, ...]
+    input_norm: Floats
+    qkv: QuantizedMatrix
+    qkv_bias: Floats
+    """Empty where there is none."""
+    out: QuantizedMatrix
+    inner_norm: Floats
+    gate_up: QuantizedMatrix
+    down: QuantizedMatrix
+
+    @classmethod
+    def of(cls, layer: LongLlamaDecoderLayer) -> _Layer:
+        """A layer of the model."""
+        attention, mlp = layer.self_attn, layer.mlp
+        config = attention.config
+        projections = attention.q_proj, attention.k_proj, attention.v_proj
+        biases = [_floats(p.bias) for p in projections] if config.qkv_bias else []
+        return cls(
+            index=attention.layer_idx,
+            config=config,
+            rotates=attention.rotates,
+            n_heads=config.num_attention_heads,
+            n_kv_heads=config.n_kv_heads,
+            head_dim=attention.head_dim,
+            mem_heads=attention.mem_heads,
+            input_norm=_floats(layer.input_layernorm.weight),
+            qkv=_matrix(*projections),
+            qkv_bias=np.concatenate(biases) if biases else np.empty(0, np.float32),
+            out=_matrix(attention.o_proj),
+            inner_norm=_floats(layer.post_attention_layernorm.weight),
+            gate_up=_matrix(mlp.gate_proj, mlp.up_proj),
+            down=_matrix(mlp.down_proj),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in (self.qkv, self.out, self.gate_up, self.down))
+
+    def run(
+        self,
+        state: Floats,
+        rotation: Rotation,
+        n_before: int,
+        cache: LongLlamaCache,
+        offer: MemoryOffer | None,
+    ) -> None:
+        """Let (S, E) pass through the layer, in place."""
+        normed = np.empty_like(state)
+        normalize(state, self.input_norm, self.config.rms_norm_eps, normed)
+        joined = self.qkv.times(normed)
+        add(state, self.out.times(self._attend(joined, rotation, n_before, cache, offer)))
+        normalize(state, self.inner_norm, self.config.rms_norm_eps, normed)
+        both = self.gate_up.times(normed)
+        gated = np.empty((len(both), both.shape[1] // 2), np.float32)
+        gate(both, gated)
+        add(state, self.down.times(gated))
+
+    def _attend(
+        self,
+        joined: Floats,
+        rotation: Rotation,
+        n_before: int,
+        cache: LongLlamaCache,
+        offer: MemoryOffer | None,
+    ) -> Floats:
+        """What the heads mix, (S, H · D), from joined projections (S, (H + 2 · G) · D)."""
+        n_rows = len(joined)
+        unrotated = self._heads(joined, 0, self.n_heads)
+        as_first = self._heads(joined, self.n_heads, self.n_kv_heads)
+        values = self._heads(joined, self.n_heads + self.n_kv_heads, self.n_kv_heads)
+        queries = self._rotated(unrotated, rotation.own)
+        keys = self._rotated(as_first, rotation.own)
+        new = (torch.from_numpy(part)[None] for part in (keys, values))
+        all_keys, all_values = cache.store(self.index, *new)
+        mixed = np.empty((n_rows, self.n_heads * self.head_dim), np.float32)
+        totals = np.empty((self.n_heads, n_rows), np.float32)
+        attend(queries, all_keys[0].numpy(), all_values[0].numpy(), n_before, mixed, totals)
+        if offer is not None:
+            asking = self._rotated(unrotated, rotation.asking)
+            self._add_memory(torch.from_numpy(mixed), torch.from_numpy(totals), asking, offer)
+        return mixed
+
+    def _add_memory(
+        self, mixed: Tensor, totals: Tensor, asking: Floats, offer: MemoryOffer
+    ) -> None:
+        """Let memory heads attend to memory, too, in the same softmax."""
+        shape = self.n_kv_heads, -1, *asking.shape[1:]
+        heads = list(self.mem_heads)
+        scores, indices = offer.score(
+            torch.from_numpy(asking).view(shape)[None, heads], self.config.mem_top_k
+        )
+        local = totals.view(self.n_kv_heads, -1, totals.shape[1])[None, heads]
+        total = torch.logaddexp(local, scores.logsumexp(-1))
+        weights = (scores - total[..., None]).exp()
+        if offer.note is not None:
+            offer.note(0, weights, indices)
+        remembered = offer.mix(weights, indices)[0]
+        by_head = mixed.view(len(mixed), self.n_kv_heads, -1, self.head_dim).permute(1, 2, 0, 3)
+        by_head[heads] = by_head[heads] * (local - total).exp()[0, ..., None] + remembered
+
+    def _heads(self, joined: Floats, first: int, n_heads: int) -> Floats:
+        heads = np.empty((n_heads, len(joined), self.head_dim), np.float32)
+        split_heads(joined, self.qkv_bias, first * self.head_dim, heads)
+        return heads
+
+    def _rotated(self, heads: Floats, table: tuple[Tensor, Tensor]) -> Floats:
+        if not self.rotates:
+            return heads
+        size = heads.shape[1:]
+        cos, sin = (part[0, 0].expand(size).contiguous().numpy() for part in table)
+        rotated = np.empty_like(heads)
+        rotate(heads, cos, sin, rotated)
+        return rotated
+
+
+def _own_keys() -> tuple[Tensor, Tensor]:
+    raise NotImplementedError("rows of a batch see each other in training alone")
+
+
+def _matrix(*linears: nn.Linear) -> QuantizedMatrix:
+    """Linear maps of one input, their outputs behind each other."""
+    return QuantizedMatrix.of(np.concatenate([_floats(linear.weight) for linear in linears]))
+
+
+def _floats(weight: Tensor) -> Floats:
+    return weight.detach().numpy()
