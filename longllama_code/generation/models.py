@@ -15,7 +15,8 @@ from longllama_code.memory.segmenter import Limits
 from longllama_code.memory.store import SegmentStore
 from longllama_code.memory.table import MemoryTable
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer
+from longllama_code.sentencepieces import MODEL_FILE, SentencePieceTokenizer
+from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer, is_byte_level
 
 TINY_SEED = 20230703
 MAX_SEGMENT_TOKENS = 480
@@ -67,11 +68,24 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
         return _tiny()
     folder = model_dir(name)
     model = load_model(folder, dtype, device, torch_attention=True)
-    tokenizer = FastTokenizer.from_folder(folder)
+    tokenizer = load_tokenizer(folder)
     fingerprint = _fingerprint(folder, f"{dtype} {device}")
     table = MemoryTable.load(folder)
     table = None if table is None else table.to(model.device)
     return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config), table)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model's folder: byte-level BPE, or else sentencepiece.
+
+    LLaMA's folders often hold a ``tokenizer.json`` as well, which is no byte-level one.
+
+    Raises:
+        CheckpointError: neither can be read.
+    """
+    if is_byte_level(folder) or not (folder / MODEL_FILE).is_file():
+        return FastTokenizer.from_folder(folder)
+    return SentencePieceTokenizer.from_folder(folder)
 
 
 def tiny_config() -> LongLlamaConfig:
