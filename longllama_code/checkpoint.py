@@ -12,13 +12,15 @@ from typing import Any, cast
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
-PLAIN_LLAMA = ("llama", "mistral")
+PLAIN_LLAMA = ("llama", "mistral", "qwen2")
+"""Model types whose layers are Llama's; Qwen2's have biases on queries, keys and values."""
+OF_OTHER_LAYERS = ("sliding_window", "use_sliding_window", "max_window_layers", "layer_types")
 WEIGHTS = ("*.safetensors", "*.bin")
 
 
@@ -45,9 +47,25 @@ def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
     for ignored in ("auto_map", "architectures", "transformers_version"):
         fields.pop(ignored, None)
     try:
+        if model_type in PLAIN_LLAMA:
+            fields = _as_llama(model_type, fields)
         return LongLlamaConfig(**{**fields, **overrides})
     except StrictDataclassError as error:
         raise CheckpointError(f"{folder / 'config.json'} contradicts itself: {error}") from error
+
+
+def _as_llama(model_type: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields of another Llama-shaped model, in our terms, those that it leaves to defaults too.
+
+    A sliding window bounds ours, so that within it every layer sees what the model was taught.
+    """
+    known: dict[str, Any] = AutoConfig.for_model(model_type, **fields).to_dict()
+    known["qkv_bias"] = model_type == "qwen2"
+    if known.get("sliding_window"):
+        most = min(known["max_position_embeddings"], known["sliding_window"])
+        known["max_position_embeddings"] = most
+    apart = ("model_type", "architectures", "transformers_version", *OF_OTHER_LAYERS)
+    return {name: value for name, value in known.items() if name not in apart}
 
 
 def write_config(folder: Path, fields: Mapping[str, Any]) -> Path:
