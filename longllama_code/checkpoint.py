@@ -20,6 +20,7 @@ from longllama_code.model.modeling import LongLlamaForCausalLM
 
 PLAIN_LLAMA = ("llama", "mistral", "qwen2")
 """Model types whose layers are Llama's; Qwen2's have biases on queries, keys and values."""
+IGNORED = ("auto_map", "architectures", "transformers_version")
 OF_OTHER_LAYERS = ("sliding_window", "use_sliding_window", "max_window_layers", "layer_types")
 WEIGHTS = ("*.safetensors", "*.bin")
 
@@ -36,22 +37,33 @@ def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
         )
     try:
         fields, _ = PreTrainedConfig.get_config_dict(folder)
-        model_type = fields.pop("model_type", None)
-    except (OSError, TypeError) as error:
+        fields = {**fields}  # no mapping, no configuration
+    except (OSError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'} is no configuration: {error}") from error
+    return config_of(fields, str(folder / "config.json"), **overrides)
+
+
+def config_of(
+    fields: Mapping[str, Any], source: str = "the configuration", **overrides: Any
+) -> LongLlamaConfig:
+    """The configuration that the fields of a ``config.json`` mean.
+
+    Raises:
+        CheckpointError: they are of another kind of model, or contradict each other.
+    """
+    known = {name: value for name, value in fields.items() if name not in IGNORED}
+    model_type = known.pop("model_type", None)
     if model_type not in ("longllama", *PLAIN_LLAMA):
         raise CheckpointError(
-            f"{folder / 'config.json'} names model_type {model_type!r}; this package loads "
+            f"{source} names model_type {model_type!r}; this package loads "
             f"longllama and {', '.join(PLAIN_LLAMA)}."
         )
-    for ignored in ("auto_map", "architectures", "transformers_version"):
-        fields.pop(ignored, None)
     try:
         if model_type in PLAIN_LLAMA:
-            fields = _as_llama(model_type, fields)
-        return LongLlamaConfig(**{**fields, **overrides})
+            known = _as_llama(model_type, known)
+        return LongLlamaConfig(**{**known, **overrides})
     except StrictDataclassError as error:
-        raise CheckpointError(f"{folder / 'config.json'} contradicts itself: {error}") from error
+        raise CheckpointError(f"{source} contradicts itself: {error}") from error
 
 
 def _as_llama(model_type: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +76,7 @@ def _as_llama(model_type: str, fields: dict[str, Any]) -> dict[str, Any]:
     if known.get("sliding_window"):
         most = min(known["max_position_embeddings"], known["sliding_window"])
         known["max_position_embeddings"] = most
-    apart = ("model_type", "architectures", "transformers_version", *OF_OTHER_LAYERS)
+    apart = ("model_type", *IGNORED, *OF_OTHER_LAYERS)
     return {name: value for name, value in known.items() if name not in apart}
 
 

@@ -62,7 +62,8 @@ class SentencePieceTokenizer(Tokenizer):
                 "vocabularies with byte fallback, as LLaMA's, are read."
             )
         silent = {token for token, spelt in enumerate(self._bytes) if not spelt}
-        self.special_ids = frozenset(silent | {self.eos_id} | ({self.bos_id} - {None}))
+        begin = set[int]() if self.bos_id is None else {self.bos_id}
+        self.special_ids = frozenset(silent | begin | {self.eos_id})
 
     @classmethod
     def from_folder(cls, folder: Path) -> SentencePieceTokenizer:
