@@ -29,6 +29,8 @@ from longllama_code.gguf_import import CONVERSION, convert_gguf
 DATA = Path(__file__).parent / "data"
 TABLE_FILE = "memory_table.safetensors"
 """In a model's folder: what is known of its memory heads."""
+WEIGHT_KINDS = ("int8", "int4")
+"""What may stand behind a model's name: its matrices are rounded to so many bits."""
 Progress = Callable[[str, float], None]
 """Called with the step that begins now, and the share of the whole that is done (0 to 1)."""
 
@@ -148,6 +150,12 @@ def cache_root() -> Path:
     return root
 
 
+def split_weights(name: str) -> tuple[str, str | None]:
+    """A model's name, and how its weights are to be kept: ``code-7b:int8``, ``folder:int4``."""
+    model, separator, kind = name.rpartition(":")
+    return (model, kind) if separator and kind in WEIGHT_KINDS else (name, None)
+
+
 def model_dir(name_or_path: str) -> Path:
     """The folder of a model: pulled before, or any checkpoint folder of the user.
 
@@ -157,9 +165,10 @@ def model_dir(name_or_path: str) -> Path:
     Raises:
         ModelNotFound: neither; the message says what to do.
     """
-    spec = CATALOG.get(name_or_path)
+    name, _ = split_weights(name_or_path)
+    spec = CATALOG.get(name)
     if spec is None:
-        return _local_checkpoint(name_or_path)
+        return _local_checkpoint(name)
     _, folder = _locate(spec)
     if not _is_complete(folder):
         raise ModelNotFound(

@@ -16,13 +16,14 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
+from longllama_code.memory_room import require_room
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.weight_files import weight_files
 
 PLAIN_LLAMA = ("llama", "mistral", "qwen2")
 """Model types whose layers are Llama's; Qwen2's have biases on queries, keys and values."""
 IGNORED = ("auto_map", "architectures", "transformers_version")
 OF_OTHER_LAYERS = ("sliding_window", "use_sliding_window", "max_window_layers", "layer_types")
-WEIGHTS = ("*.safetensors", "*.bin")
 
 
 def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
@@ -113,8 +114,13 @@ def load_model(
         CheckpointError: weights are missing, damaged or not those the configuration asks for.
     """
     config = load_config(folder, **overrides)
-    if not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
-        raise CheckpointError(f"{folder} has no weights ({' or '.join(WEIGHTS)}).")
+    weight_files(folder)
+    if device == "cpu":
+        require_room(
+            _n_weights(config) * dtype.itemsize,
+            f"{folder} in {str(dtype).removeprefix('torch.')}",
+            "close other programs, or put ':int8' or ':int4' behind the model's name.",
+        )
     read = cast("Callable[..., tuple[Any, dict[str, Any]]]", LongLlamaForCausalLM.from_pretrained)
     try:
         model, loading = read(
@@ -134,6 +140,11 @@ def load_model(
         raise CheckpointError(f"{folder} could not be read: {error}") from error
     _check_complete(folder, loading)
     return model.to(device).eval()
+
+
+def _n_weights(config: LongLlamaConfig) -> int:
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in LongLlamaForCausalLM(config).parameters())
 
 
 def _check_complete(folder: Path, loading: dict[str, Any]) -> None:

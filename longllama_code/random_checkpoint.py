@@ -156,7 +156,7 @@ def _fill(file: BinaryIO, like: Tensor, generator: torch.Generator) -> None:
     weight = torch.ones(like.shape, dtype=like.dtype)
     if like.ndim > 1:
         weight.normal_(std=0.02, generator=generator)
-    file.write(memoryview(weight.view(torch.uint8).numpy()))
+    file.write(weight.view(torch.uint8).numpy().tobytes())
 
 
 def _n_bytes(tensor: Tensor) -> int:
