@@ -130,7 +130,8 @@ class _Filler:
         dtype: torch.dtype,
         device: str,
     ) -> None:
-        self._model, self._folder, self._kind = model, folder, kind
+        self._model, self._folder = model, folder
+        self._kind: Kind = kind
         self._dtype, self._device = dtype, device
         self._missing = dict(model.named_parameters())
         if model.config.tie_word_embeddings:
@@ -165,8 +166,8 @@ class _Filler:
         if name == EMBEDDING:
             self._model.set_submodule(module_name, self._placed(Int8Embedding(tensor, self._dtype)))
         elif isinstance(module, nn.Linear) and leaf == "weight":
-            kind = _kind(name, self._kind)
-            rounded = quantize(tensor, kind, cast("nn.Parameter | None", module.bias))
+            bias = cast("nn.Parameter | None", module.bias)
+            rounded = quantize(tensor, _kind(name, self._kind), bias)
             self._model.set_submodule(module_name, self._placed(rounded))
         else:
             kept = tensor.to(self._device, self._dtype, copy=True)

@@ -4,7 +4,7 @@
     int4   one scale for each ``GROUP`` weights of a row; 0.5625 bytes a weight
 
 Weights alone are rounded, so a token's result does not depend on what else is in the batch. This is
-the plain form: a block of rows is spread out, multiplied and forgotten.
+the plain form: a block of rows is spread out in the same small buffer, and multiplied.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ class Int8Linear(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
         rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
-        parts = [linear(hidden, part.to(hidden.dtype)) for part in rows.split(_step(rows.shape[1]))]
-        return _biased(torch.cat(parts, dim=-1) * scales.to(hidden.dtype), self)
+        parts = rows.split(_step(self.in_features))
+        spread = torch.empty(parts[0].shape, dtype=hidden.dtype, device=hidden.device)
+        mixed = [linear(hidden, spread[: len(part)].copy_(part)) for part in parts]
+        return _biased(torch.cat(mixed, dim=-1) * scales.to(hidden.dtype), self)
 
 
 class Int4Linear(nn.Module):
@@ -68,13 +70,21 @@ class Int4Linear(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
-        step = _step(self.in_features)
         packed, scales = cast("Tensor", self.packed), cast("Tensor", self.scales)
-        parts = [
-            linear(hidden, self._spread(rows, own.to(hidden.dtype)))
-            for rows, own in zip(packed.split(step), scales.split(step), strict=True)
-        ]
-        return _biased(torch.cat(parts, dim=-1), self)
+        step = _step(self.in_features)
+        parts = packed.split(step)
+        levels = torch.empty(*parts[0].shape, 2, dtype=torch.uint8, device=hidden.device)
+        spread = torch.empty(
+            len(levels), self.in_features, dtype=hidden.dtype, device=levels.device
+        )
+        mixed: list[Tensor] = []
+        for part, own in zip(parts, scales.to(hidden.dtype).split(step), strict=True):
+            torch.bitwise_and(part, 15, out=levels[: len(part), :, 0])
+            torch.bitwise_right_shift(part, 4, out=levels[: len(part), :, 1])
+            weights = spread[: len(part)].copy_(levels[: len(part)].flatten(1)).sub_(8)
+            weights.unflatten(1, (-1, self.group)).mul_(own[..., None])
+            mixed.append(linear(hidden, weights))
+        return _biased(torch.cat(mixed, dim=-1), self)
 
     def _packed(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         grouped = weight.float().unflatten(1, (-1, self.group))
@@ -83,11 +93,6 @@ class Int4Linear(nn.Module):
         levels = (grouped / divisors[..., None]).round().clamp(-8, 7).add(8).to(torch.uint8)
         low, high = levels.flatten(1)[:, 0::2], levels.flatten(1)[:, 1::2]
         return low | (high << 4), scales
-
-    def _spread(self, packed: Tensor, scales: Tensor) -> Tensor:
-        levels = torch.stack((packed & 15, packed >> 4), dim=-1).flatten(1)
-        grouped = levels.to(scales.dtype).sub_(8).unflatten(1, (-1, self.group))
-        return (grouped * scales[..., None]).flatten(1)
 
 
 class Int8Embedding(nn.Module):
@@ -146,11 +151,14 @@ def _int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     rows = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
     scales = torch.empty(len(weight), dtype=torch.float32, device=weight.device)
     step = _step(weight.shape[1])
+    spread = torch.empty(step, weight.shape[1], device=weight.device)
     for first in range(0, len(weight), step):
-        part = weight[first : first + step].float()
-        own = part.abs().amax(1).div(127).clamp(min=torch.finfo(torch.float32).tiny)
-        scales[first : first + step] = own
-        rows[first : first + step] = (part / own[:, None]).round_().to(torch.int8)
+        part = weight[first : first + step]
+        own = scales[first : first + step]
+        values = spread[: len(part)].copy_(part)
+        torch.amax(values.abs(), dim=1, out=own)
+        own.div_(127).clamp_(min=torch.finfo(torch.float32).tiny)
+        rows[first : first + step] = values.div_(own[:, None]).round_()
     return rows, scales
 
 

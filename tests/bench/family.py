@@ -2,7 +2,7 @@
 
 For each kind of weights, in a process of its own: the peak of resident memory and the time of
 loading beside that of reading the files (both with cold files, as far as the system lets go of
-them), bytes of a token of memory, tokens encoded and decoded a second, and the bytes of weights read a
+them), bytes of a token of memory, times of encoding and decoding, and the bytes of weights read a
 second beside what memory gives to a plain sum. Then, in another process, what a restart takes.
 
 Needs 14 GB of disk for code-7b; what it wrote is removed in the end, unless --keep.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -51,8 +50,9 @@ def read_seconds(folder: Path) -> float:
 
 
 def peak_bytes() -> int:
-    """The most that was resident of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """The most that was resident of this process so far, mapped files too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def memory_bytes_per_second() -> float:
