@@ -2,9 +2,9 @@
 
     config.json, checked ──▶ list of files ──▶ room on the disk ──▶ weights, tokenizer ──▶ links
 
-Files stay in that library's cache; a connection that broke goes on, and a pull that was stopped goes
-on with the next file. A model's folder links to them. ``HF_ENDPOINT`` names a mirror, ``HF_HUB_OFFLINE`` keeps to what is here. No file with code is
-fetched.
+Files stay in that library's cache: a connection that broke goes on, and a pull that was stopped
+goes on with the next file. A model's folder links to them. ``HF_ENDPOINT`` names a mirror,
+``HF_HUB_OFFLINE`` keeps to what is here. No file with code is fetched.
 """
 
 from __future__ import annotations
