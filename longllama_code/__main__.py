@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from longllama_code import __version__
-from longllama_code.catalog import CATALOG, pull
-from longllama_code.commands import copying, evaluate, passkey, probe, sizes, table, train
+from longllama_code.catalog import CATALOG, ModelSpec, pull
+from longllama_code.commands import convert, copying, evaluate, passkey, probe, sizes, table, train
 from longllama_code.errors import LongLlamaError
 from longllama_code.protocol import CompletionRequest
 
@@ -28,7 +28,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     fetch = commands.add_parser("pull", help="fetch a model and convert it, once")
-    fetch.add_argument("model", nargs="?", default="mini", help="its name (%(default)s)")
+    fetch.add_argument(
+        "model", nargs="?", default="mini", help="its name, or owner/name of the hub (%(default)s)"
+    )
+    fetch.add_argument(
+        "--from", type=Path, dest="folder", metavar="FOLDER", help="take its files from there"
+    )
+    fetch.add_argument("--accept-licence", action="store_true", help="accept the model's licence")
     fetch.set_defaults(run=_pull)
     models = commands.add_parser("models", help="list the models that have a name")
     models.set_defaults(run=_models)
@@ -38,22 +44,30 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("--path", default="stdin.py", help="the text's file name (%(default)s)")
     complete.add_argument("--max-tokens", type=int, default=48)
     complete.set_defaults(run=_complete)
-    for command in (probe, copying, table, train, evaluate, passkey, sizes):
+    for command in (convert, probe, copying, table, train, evaluate, passkey, sizes):
         command.add(commands)
     return parser
 
 
 def _pull(options: argparse.Namespace) -> int:
-    folder = pull(
-        options.model, lambda step, share: print(f"{100 * share:3.0f} % {step}", flush=True)
-    )
+    def consents(spec: ModelSpec) -> bool:
+        print(f"{spec.name}: {spec.licence}", flush=True)
+        if options.accept_licence or not sys.stdin.isatty():
+            return options.accept_licence
+        return input("Do you accept this licence? [y/N] ").strip().lower() in ("y", "yes")
+
+    def say(step: str, share: float) -> None:
+        print(f"{100 * share:3.0f} % {step}", flush=True)
+
+    folder = pull(options.model, say, consents, options.folder)
     print(f"{options.model} is in {folder}")
     return 0
 
 
 def _models(_: argparse.Namespace) -> int:
     for spec in CATALOG.values():
-        print(f"{spec.name:8} {spec.summary}")
+        licence = f" ({spec.licence})" if spec.licence else ""
+        print(f"{spec.name:17} {spec.summary}{licence}")
     return 0
 
 

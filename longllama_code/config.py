@@ -14,6 +14,8 @@ from longllama_code.errors import ConfigError
 MEM_DTYPES = ("float32", "float16", "bfloat16")
 MEM_FORMATS = {"int8": (8, 8), "int8-int4": (8, 4), "int4": (4, 4)}
 """Bits of keys and of values."""
+STEADY_ROTATIONS = ("default", "linear", "llama3", "yarn")
+"""Kinds of rotary scaling that are the same however long the text is."""
 N_COPY_FEATURES = 8
 """What the gate weighs: a constant, and what ``generation/copying.py`` lists."""
 
@@ -89,13 +91,16 @@ class LongLlamaConfig(LlamaConfig):
         return self.max_position_embeddings
 
     def _check_rotation(self) -> None:
-        """``rope_scaling`` of a ``config.json`` has become a part of ``rope_parameters`` by now."""
+        """``rope_scaling`` of a ``config.json`` has become a part of ``rope_parameters`` by now.
+
+        A scaling that changes as the text grows would turn keys that are kept another way.
+        """
         scaling = cast("dict[str, Any]", self.rope_parameters)
-        if self.mem_layers and scaling["rope_type"] != "default":
+        if self.mem_layers and scaling["rope_type"] not in STEADY_ROTATIONS:
             raise ConfigError(
-                f"rope_scaling is {scaling!r} beside mem_layers {list(self.mem_layers)}: a "
-                "LongLLaMA checkpoint reaches beyond its window through memory, not through scaled "
-                "rotation. Set rope_scaling to null in config.json."
+                f"rope_scaling is {scaling!r} beside mem_layers {list(self.mem_layers)}: it turns "
+                "keys another way as the text grows, and memory keeps them as they are. Set "
+                f"rope_scaling to null or one of {', '.join(STEADY_ROTATIONS[1:])} in config.json."
             )
 
     def _check_memory(self) -> None:

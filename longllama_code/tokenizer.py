@@ -2,6 +2,7 @@
 
     ByteTokenizer   one token per byte of UTF-8; for the model ``tiny`` and for tests
     FastTokenizer   byte-level BPE from a ``tokenizer.json``
+    (``sentencepieces.py``: the ``tokenizer.model`` of LLaMA and Code Llama)
 
 Source code is data: ``<|endoftext|>`` in a file is thirteen characters, never the special token.
 """
@@ -57,6 +58,17 @@ class Tokenizer(Protocol):
         """Token ids of a text, without special tokens."""
         return self.offsets(text)[0]
 
+    def encode_first(self, text: str) -> list[int]:
+        """Token ids of a text that begins a document, behind ``bos_id``.
+
+        LLaMA's vocabulary spells it as if a blank stood before it; others as any text.
+        """
+        return self.encode(text)
+
+    def id_of(self, name: str) -> int | None:
+        """The id of a special token, by its name in the vocabulary; None where there is none."""
+        return None
+
     def encode_lines(self, lines: Sequence[str]) -> list[int]:
         """Number of tokens of each line, encoded alone."""
         return [len(self.encode(line)) for line in lines]
@@ -76,7 +88,7 @@ class ByteTokenizer(Tokenizer):
 
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
         """As ``Tokenizer.offsets``."""
-        text = _spell(text, alphabet=bytes(range(256)))
+        text = spell(text)
         spans = [(at, at + 1) for at, char in enumerate(text) for _ in char.encode()]
         return list(text.encode()), spans
 
@@ -97,7 +109,8 @@ class FastTokenizer(Tokenizer):
     def __init__(self, backend: tokenizers.Tokenizer, bos_id: int | None, eos_id: int) -> None:
         if not isinstance(backend.decoder, ByteLevel):
             raise CheckpointError(
-                f"tokenizer with decoder {backend.decoder}; only byte-level BPE is read"
+                f"tokenizer with decoder {backend.decoder}; only byte-level BPE is read from a "
+                "tokenizer.json: put the tokenizer.model of the checkpoint beside it."
             )
         added = backend.get_added_tokens_decoder()
         # Some files list special tokens as plain ones; only special ones can be told apart from
@@ -133,18 +146,32 @@ class FastTokenizer(Tokenizer):
 
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
         """As ``Tokenizer.offsets``."""
-        encoding = self._backend.encode(_spell(text, self._alphabet), add_special_tokens=False)
+        encoding = self._backend.encode(spell(text, self._alphabet), add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
     def encode_lines(self, lines: Sequence[str]) -> list[int]:
         """As ``Tokenizer.encode_lines``, on all cores."""
-        spelt = [_spell(line, self._alphabet) for line in lines]
+        spelt = [spell(line, self._alphabet) for line in lines]
         return [len(e) for e in self._backend.encode_batch_fast(spelt, add_special_tokens=False)]
 
     def token_bytes(self, token_id: int) -> bytes:
         """As ``Tokenizer.token_bytes``."""
         token = None if token_id in self.special_ids else self._backend.id_to_token(token_id)
         return bytes(_BYTE_OF[char] for char in token or "")
+
+    def id_of(self, name: str) -> int | None:
+        """As ``Tokenizer.id_of``."""
+        found = self._backend.token_to_id(name)
+        return found if found in self.special_ids else None
+
+
+def is_byte_level(folder: Path) -> bool:
+    """Whether a model folder has a ``tokenizer.json`` of byte-level BPE."""
+    try:
+        fields: Any = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+        return fields["decoder"]["type"] == "ByteLevel"
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 class IncrementalDecoder:
@@ -177,7 +204,7 @@ def _byte_of() -> dict[str, int]:
 _BYTE_OF = _byte_of()
 
 
-def _spell(text: str, alphabet: bytes) -> str:
+def spell(text: str, alphabet: bytes = bytes(range(256))) -> str:
     """The text, with U+FFFD for each character that has a byte outside the alphabet.
 
     BPE would drop such a byte without a word. SmolLM2's vocabulary lacks the control characters

@@ -14,7 +14,7 @@ def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], in
     """Token ids of a window as a completion would see it, and how many stand before the text."""
     tokenizer = loaded.tokenizer
     head = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    head += tokenizer.encode(path_header(path))
+    head += tokenizer.encode_first(path_header(path))
     return head + tokenizer.encode(text), len(head)
 
 

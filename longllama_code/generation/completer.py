@@ -9,7 +9,7 @@ from longllama_code.errors import Cancelled
 from longllama_code.generation.copying import Copier
 from longllama_code.generation.decode import Decoder, ShouldStop
 from longllama_code.generation.healing import TokenHealer
-from longllama_code.generation.infill import InfillMarks, never_written
+from longllama_code.generation.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.prompt import Prompt, build_prompt
 from longllama_code.generation.speculation import Drafter
 from longllama_code.generation.stopping import StopRule, stop_rule
@@ -44,8 +44,10 @@ class Completer:
         self._config = model.config
         self._healer = TokenHealer(tokenizer)
         self._window = model.config.window
-        self._marks = InfillMarks.of(model.config)
-        self._decoder = Decoder(model, never_written(tokenizer, self._marks), small)
+        self._marks = InfillMarks.of(model.config, tokenizer)
+        self._ends = end_ids(tokenizer, self._marks)
+        forbidden = never_written(tokenizer, self._marks, model.config.vocab_size)
+        self._decoder = Decoder(model, forbidden, small)
 
     def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
         """The greedy suggestion at a cursor.
@@ -69,7 +71,9 @@ class Completer:
             return CompletionResult("", "deadline", timings, empty_reason="deadline")
         prefilled = time.perf_counter()
         copier = Copier.of(self._config, view)
-        writer = _Writer(self._tokenizer, self._healer, copier, prompt, request, max_tokens)
+        writer = _Writer(
+            self._tokenizer, self._healer, self._ends, copier, prompt, request, max_tokens
+        )
         drafter, n_passes = Drafter(view, writer.context), self._decoder.n_passes
         for token in self._decoder.steps(prompt.ids[-1], view, writer.choose, drafter):
             if should_stop():
@@ -106,19 +110,23 @@ class _Writer:
         self,
         tokenizer: Tokenizer,
         healer: TokenHealer,
+        ends: frozenset[int],
         copier: Copier | None,
         prompt: Prompt,
         request: CompletionRequest,
         max_tokens: int,
     ) -> None:
         self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
-        self.context = list(prompt.ids)
+        self._ends = ends
+        self.context = prompt.context
         self._decoder = IncrementalDecoder(tokenizer)
         self._rule: StopRule = stop_rule(request.prefix, request.suffix, request.multiline)
         self._max_tokens = max_tokens
-        # As the tokenizer spells it: a character without bytes of its own has become U+FFFD.
-        self._owed = tokenizer.decode(tokenizer.encode(prompt.healed)).encode()
-        self._skip = len(prompt.healed)
+        # As the tokenizer spells it: a character without bytes of its own has become U+FFFD, and
+        # a vocabulary that merges blanks has made one of them.
+        healed = tokenizer.decode(tokenizer.encode(prompt.healed))
+        self._owed = healed.encode()
+        self._skip = len(healed)
         self._text = ""
         self.n_tokens = 0
         self.stop_reason: StopReason = "max_tokens"
@@ -143,7 +151,7 @@ class _Writer:
         self.context.append(token)
         if self._copier is not None:
             self._copier.chose(token)
-        if token == self._tokenizer.eos_id:
+        if token in self._ends:
             self.stop_reason = "end_of_text"
             return True
         self._owed = self._owed[len(self._tokenizer.token_bytes(token)) :]

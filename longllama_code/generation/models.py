@@ -4,10 +4,11 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
-from longllama_code.catalog import model_dir
+from longllama_code.catalog import model_dir, split_weights
 from longllama_code.checkpoint import load_model
 from longllama_code.config import LongLlamaConfig
 from longllama_code.memory.records import RecordFormat
@@ -15,8 +16,11 @@ from longllama_code.memory.segmenter import Limits
 from longllama_code.memory.store import SegmentStore
 from longllama_code.memory.table import MemoryTable
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.quantized import Kind
 from longllama_code.model.small_pass import SmallPass
-from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer
+from longllama_code.quantized_checkpoint import load_quantized
+from longllama_code.sentencepieces import MODEL_FILE, SentencePieceTokenizer
+from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer, is_byte_level
 
 TINY_SEED = 20230703
 MAX_SEGMENT_TOKENS = 480
@@ -64,6 +68,8 @@ class LoadedModel:
 def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
     """A model by name (``tiny``, ``mini``) or by the folder of its checkpoint.
 
+    Behind either, ``:int8`` or ``:int4`` keeps its weights in so many bits.
+
     Raises:
         ModelNotFound: nothing of that name or path is here; the message says how to get it.
         CheckpointError: the folder cannot be read as a model.
@@ -71,9 +77,13 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
     if name == "tiny":
         return _tiny()
     folder = model_dir(name)
-    model = load_model(folder, dtype, device, torch_attention=True)
-    tokenizer = FastTokenizer.from_folder(folder)
-    fingerprint = _fingerprint(folder, f"{dtype} {device}")
+    kind = split_weights(name)[1]
+    if kind is None:
+        model = load_model(folder, dtype, device, torch_attention=True)
+    else:
+        model = load_quantized(folder, cast("Kind", kind), dtype, device, torch_attention=True)
+    tokenizer = load_tokenizer(folder)
+    fingerprint = _fingerprint(folder, f"{dtype} {device}" + (f" {kind}" if kind else ""))
     table = MemoryTable.load(folder)
     table = None if table is None else table.to(model.device)
     return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config), table)
@@ -85,6 +95,19 @@ def with_small_passes(loaded: LoadedModel) -> LoadedModel:
     if n_bytes <= CPU_CACHE_BYTES or not SmallPass.fits(loaded.model):
         return loaded
     return replace(loaded, small=SmallPass(loaded.model))
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model's folder: byte-level BPE, or else sentencepiece.
+
+    LLaMA's folders often hold a ``tokenizer.json`` as well, which is no byte-level one.
+
+    Raises:
+        CheckpointError: neither can be read.
+    """
+    if is_byte_level(folder) or not (folder / MODEL_FILE).is_file():
+        return FastTokenizer.from_folder(folder)
+    return SentencePieceTokenizer.from_folder(folder)
 
 
 def tiny_config() -> LongLlamaConfig:

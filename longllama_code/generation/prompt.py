@@ -2,7 +2,7 @@
 
 It begins at an anchor that is a function of the text's length in steps, so it stays put while the
 user types, and the keys and values of one request serve the next. A model with infill marks is
-first shown the lines after the cursor, which stay what they are while the user types before them.
+also shown the lines after the cursor, in the order that it was taught (``infill.py``).
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,13 @@ class Prompt:
     """Offset in prefix and suffix where it ends: at the cursor, or behind the lines after it."""
     healed: str
     """What the generated tokens must begin with: the unfinished word before the cursor."""
+    n_tail: int = 0
+    """Of the ids, the last ones that stand for the text after the cursor, and marks."""
+
+    @property
+    def context(self) -> list[int]:
+        """The ids that what is generated goes on from, as text."""
+        return self.ids[: len(self.ids) - self.n_tail]
 
 
 def anchor(prefix: str) -> int:
@@ -70,13 +77,14 @@ def build_prompt(
         ids, spans = ids[:n_kept], spans[:n_kept]
     else:
         healed_from = len(text)
-    head, n_after = _head(path, suffix, tokenizer, max_tokens, marks)
-    n_cut = max(0, len(ids) + len(head) - max_tokens)
+    head, tail, n_after = _around(path, suffix, tokenizer, max_tokens, marks)
+    n_cut = max(0, len(ids) + len(head) + len(tail) - max_tokens)
     return Prompt(
-        ids=head + ids[n_cut:],
+        ids=head + ids[n_cut:] + tail,
         start=start + (spans[n_cut][0] if n_cut else 0),
         end=len(prefix) + n_after,
         healed=text[healed_from:],
+        n_tail=len(tail),
     )
 
 
@@ -85,21 +93,23 @@ def _may_go_on(text: str) -> bool:
     return bool(text) and (not text[-1].isspace() or text[-1] in " \t")
 
 
-def _head(
+def _around(
     path: str, suffix: str, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None
-) -> tuple[list[int], int]:
-    """What stands before the local text, and how many code points of the suffix are in it.
+) -> tuple[list[int], list[int], int]:
+    """What stands before and behind the local text, and how much of the suffix is in it.
 
     At most half of the tokens are the path's and a quarter the suffix's, whatever the local text
-    is, so that typing on leaves them as they are.
+    is, so that typing on leaves them as they are. The third is in code points.
     """
     begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    header = tokenizer.encode(path_header(path))[-(max_tokens // 2) :]
+    header = tokenizer.encode_first(path_header(path))[-(max_tokens // 2) :]
     if marks is None:
-        return begin + header, 0
-    room = max_tokens // 4 - 2  # without the marks themselves
+        return begin + header, [], 0
+    room = max_tokens // 4 - len(marks.ids)
     shown, n_after = first_lines(suffix, tokenizer, min(MAX_SUFFIX_TOKENS, room))
-    return (marks.head(begin, shown, header), n_after) if shown else (begin + header, 0)
+    if not shown:
+        return begin + header, [], 0
+    return *marks.around(begin, shown, header), n_after
 
 
 def _last_word_token(text: str, spans: list[tuple[int, int]]) -> int:

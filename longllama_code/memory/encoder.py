@@ -101,7 +101,7 @@ class SegmentEncoder:
     def _sink(self, header: str) -> Sequence[int]:
         tokenizer = self._tokenizer
         sink = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        header_ids = tokenizer.encode(header)
+        header_ids = tokenizer.encode_first(header)
         while len(sink) < MIN_SINK_TOKENS:
             sink += header_ids
         return sink

@@ -183,7 +183,8 @@ class Corpus:
     def _row(self, draft: _Draft, rng: random.Random, packer: Packer | None) -> Row:
         tokenizer = self._tokenizer
         begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        header = tokenizer.encode(path_header(draft.path))[: self._row_tokens // 4 - len(begin)]
+        header = tokenizer.encode_first(path_header(draft.path))
+        header = header[: self._row_tokens // 4 - len(begin)]
         ids = tokenizer.encode(draft.text)
         room = self._row_tokens - len(begin) - len(header)
         head = [*begin, *header]

@@ -17,6 +17,7 @@ def config(**overrides: Any) -> LongLlamaConfig:
 
 
 LINEAR = {"rope_type": "linear", "factor": 2.0}
+DYNAMIC = {"rope_type": "dynamic", "factor": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,8 @@ LINEAR = {"rope_type": "linear", "factor": 2.0}
         ({"mem_heads": {"1": []}}, r"layer 1 are \[\]", "at least one"),
         ({"mem_heads": {"1": [2]}}, r"\[2\]", "from 0 to 1"),
         ({"mem_heads": {"1": [0, 0]}}, r"\[0, 0\]", "each once"),
-        ({"rope_scaling": LINEAR}, "'factor': 2.0", "rope_scaling to null"),
-        ({"rope_parameters": {**LINEAR, "rope_theta": 1e4}}, "'linear'", "rope_scaling to null"),
+        ({"rope_scaling": DYNAMIC}, "'factor': 2.0", "rope_scaling to null"),
+        ({"rope_parameters": {**DYNAMIC, "rope_theta": 1e4}}, "'dynamic'", "null or one of linear"),
     ],
     ids=str,
 )
@@ -54,8 +55,10 @@ def test_wrong_types_are_refused(fields: dict[str, Any]) -> None:
         config(**fields)
 
 
-def test_rotation_may_be_scaled_without_memory() -> None:
-    assert config(mem_layers=[], rope_scaling=LINEAR).rope_parameters["factor"] == 2.0
+def test_rotation_may_be_scaled() -> None:
+    """Beside memory too, where it does not depend on the length of the text."""
+    assert config(rope_scaling=LINEAR).rope_parameters["factor"] == 2.0
+    assert config(mem_layers=[], rope_scaling=DYNAMIC).rope_parameters["factor"] == 2.0
     assert config(rope_scaling={"rope_type": "default"}).mem_layers == [1]
 
 

@@ -1,0 +1,171 @@
+"""Weights in 8 or 4 bits, computed with in the type of what comes in.
+
+    int8   one scale for each row (output); 1 byte a weight
+    int4   one scale for each ``GROUP`` weights of a row; 0.5625 bytes a weight
+
+Weights alone are rounded, so a token's result does not depend on what else is in the batch. This is
+the plain form: a block of rows is spread out in the same small buffer, and multiplied.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from longllama_code.errors import CheckpointError
+
+Kind = Literal["int8", "int4"]
+KINDS: tuple[Kind, ...] = ("int8", "int4")
+GROUP = 32
+"""Weights of a row that share a scale in 4 bits, or fewer where a row has no multiple of it."""
+BLOCK_WEIGHTS = 1 << 18
+"""Weights that are spread out at once: 1 MB in float32, which a core's cache holds."""
+
+
+class Int8Linear(nn.Module):
+    """``nn.Linear`` with weights in 8 bits.
+
+    Args:
+        rows: int8 (out, in).
+        scales: float32 (out,), what each row is multiplied by.
+        bias: (out,), if any.
+    """
+
+    def __init__(self, rows: Tensor, scales: Tensor, bias: nn.Parameter | None = None) -> None:
+        super().__init__()
+        self.out_features, self.in_features = rows.shape
+        self.register_buffer("rows", rows)
+        self.register_buffer("scales", scales)
+        self.register_parameter("bias", bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(…, in) → (…, out)."""
+        rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
+        parts = rows.split(_step(self.in_features))
+        spread = torch.empty(parts[0].shape, dtype=hidden.dtype, device=hidden.device)
+        mixed = [linear(hidden, spread[: len(part)].copy_(part)) for part in parts]
+        return _biased(torch.cat(mixed, dim=-1) * scales.to(hidden.dtype), self)
+
+
+class Int4Linear(nn.Module):
+    """``nn.Linear`` with weights in 4 bits, two in a byte.
+
+    Args:
+        weight: (out, in), to be rounded.
+        bias: (out,), if any.
+    """
+
+    def __init__(self, weight: Tensor, bias: nn.Parameter | None = None) -> None:
+        super().__init__()
+        self.out_features, self.in_features = weight.shape
+        self.group = group_size(self.in_features)
+        parts = [self._packed(part) for part in weight.split(_step(self.in_features))]
+        packed, scales = (torch.cat(part) for part in zip(*parts, strict=True))
+        self.register_buffer("packed", packed)
+        self.register_buffer("scales", scales)
+        self.register_parameter("bias", bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(…, in) → (…, out)."""
+        packed, scales = cast("Tensor", self.packed), cast("Tensor", self.scales)
+        step = _step(self.in_features)
+        parts = packed.split(step)
+        levels = torch.empty(*parts[0].shape, 2, dtype=torch.uint8, device=hidden.device)
+        spread = torch.empty(
+            len(levels), self.in_features, dtype=hidden.dtype, device=levels.device
+        )
+        mixed: list[Tensor] = []
+        for part, own in zip(parts, scales.to(hidden.dtype).split(step), strict=True):
+            torch.bitwise_and(part, 15, out=levels[: len(part), :, 0])
+            torch.bitwise_right_shift(part, 4, out=levels[: len(part), :, 1])
+            weights = spread[: len(part)].copy_(levels[: len(part)].flatten(1)).sub_(8)
+            weights.unflatten(1, (-1, self.group)).mul_(own[..., None])
+            mixed.append(linear(hidden, weights))
+        return _biased(torch.cat(mixed, dim=-1), self)
+
+    def _packed(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        grouped = weight.float().unflatten(1, (-1, self.group))
+        scales = grouped.abs().amax(-1).div(7).half()
+        divisors = scales.float().clamp(min=torch.finfo(torch.float16).tiny)
+        levels = (grouped / divisors[..., None]).round().clamp(-8, 7).add(8).to(torch.uint8)
+        low, high = levels.flatten(1)[:, 0::2], levels.flatten(1)[:, 1::2]
+        return low | (high << 4), scales
+
+
+class Int8Embedding(nn.Module):
+    """``nn.Embedding`` with rows in 8 bits.
+
+    Args:
+        weight: (V, E).
+        dtype: of what it gives.
+    """
+
+    def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = weight.shape
+        self.dtype = dtype
+        rows, scales = _int8(weight)
+        self.register_buffer("rows", rows)
+        self.register_buffer("scales", scales)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """int64 (…) → (…, E)."""
+        rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
+        return rows[ids].to(self.dtype) * scales[ids].to(self.dtype)[..., None]
+
+    def as_linear(self) -> Int8Linear:
+        """The head that shares these rows."""
+        return Int8Linear(cast("Tensor", self.rows), cast("Tensor", self.scales))
+
+
+def quantize(weight: Tensor, kind: Kind, bias: nn.Parameter | None = None) -> nn.Module:
+    """A module that does what ``nn.Linear`` with this weight (out, in) would, but for rounding.
+
+    Raises:
+        CheckpointError: rows of an odd length cannot be kept in 4 bits.
+    """
+    return Int8Linear(*_int8(weight), bias) if kind == "int8" else Int4Linear(weight, bias)
+
+
+def stored_bytes(shape: torch.Size, kind: Kind) -> int:
+    """Bytes of a weight (out, in), with its scales."""
+    n_out, n_in = shape
+    if kind == "int8":
+        return n_out * (n_in + 4)
+    return n_out * (n_in // 2 + 2 * n_in // group_size(n_in))
+
+
+def group_size(n_in: int) -> int:
+    """How many weights of a row share a scale in 4 bits."""
+    for size in (GROUP, 16, 8, 4, 2):
+        if n_in % size == 0:
+            return size
+    raise CheckpointError(f"rows of {n_in} weights cannot be kept in 4 bits; take int8.")
+
+
+def _int8(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows in 8 bits, and the float32 scale of each, a block at a time."""
+    rows = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
+    scales = torch.empty(len(weight), dtype=torch.float32, device=weight.device)
+    step = _step(weight.shape[1])
+    spread = torch.empty(step, weight.shape[1], device=weight.device)
+    for first in range(0, len(weight), step):
+        part = weight[first : first + step]
+        own = scales[first : first + step]
+        values = spread[: len(part)].copy_(part)
+        torch.amax(values.abs(), dim=1, out=own)
+        own.div_(127).clamp_(min=torch.finfo(torch.float32).tiny)
+        rows[first : first + step] = values.div_(own[:, None]).round_()
+    return rows, scales
+
+
+def _step(n_in: int) -> int:
+    return max(1, BLOCK_WEIGHTS // n_in)
+
+
+def _biased(hidden: Tensor, module: nn.Module) -> Tensor:
+    bias = cast("Tensor | None", module.bias)
+    return hidden if bias is None else hidden + bias.to(hidden.dtype)

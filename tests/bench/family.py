@@ -1,0 +1,160 @@
+"""A model of the family at full size, whole: written with random weights, loaded, completed with.
+
+For each kind of weights, in a process of its own: the peak of resident memory and the time of
+loading beside that of reading the files (both with cold files, as far as the system lets go of
+them), bytes of a token of memory, times of encoding and decoding, and the bytes of weights read a
+second beside what memory gives to a plain sum. Then, in another process, what a restart takes.
+
+Needs 14 GB of disk for code-7b; what it wrote is removed in the end, unless --keep.
+
+Usage: python tests/bench/family.py [--model code-7b] [--kinds int8 int4] [--tokens 4] [--keep]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+BLOCK = 1 << 23
+TEXT = '''def read_settings(path):
+    """The settings of a file."""
+    return parse(path.read_text())
+'''
+EDITED = TEXT.replace("parse", "parse_all")
+
+
+def forget_files(folder: Path) -> None:
+    """Ask the system to let go of what it holds of the files."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def read_seconds(folder: Path) -> float:
+    """Seconds to read all files of weights once, cold."""
+    forget_files(folder)
+    start = time.perf_counter()
+    for path in sorted(folder.glob("*.bin")):
+        with path.open("rb", buffering=0) as file:
+            while file.read(BLOCK):
+                pass
+    return time.perf_counter() - start
+
+
+def peak_bytes() -> int:
+    """The most that was resident of this process so far, mapped files too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def memory_bytes_per_second() -> float:
+    """What one thread reads from memory, in a sum over 1 GB."""
+    import torch
+
+    values = torch.ones(1 << 28)
+    values.sum()
+    start = time.perf_counter()
+    values.sum()
+    return values.numel() * 4 / (time.perf_counter() - start)
+
+
+def child(folder: Path, kind: str, n_tokens: int, cache: Path) -> dict[str, Any]:
+    """Load, index, complete, edit, complete; all that is measured of one kind."""
+    import torch
+
+    from longllama_code.generation.engine import Engine
+    from longllama_code.generation.models import load
+    from longllama_code.memory.store import SegmentStore
+    from longllama_code.protocol import CompletionRequest
+    from longllama_code.quantized_checkpoint import memory_need
+
+    torch.set_num_threads(1)
+    base = peak_bytes()
+    need = memory_need(folder, kind)
+    start = time.perf_counter()
+    loaded = load(f"{folder}:{kind}")
+    report: dict[str, Any] = {"load_seconds": time.perf_counter() - start}
+    report |= {"load_peak_gib": peak_bytes() / 2**30, "before_gib": base / 2**30}
+    report |= {"stated_peak_gib": need.peak / 2**30, "weights_gib": need.weights / 2**30}
+    report["memory_bytes_per_token"] = loaded.form.n_bytes
+    engine = Engine(loaded, SegmentStore(cache / loaded.fingerprint, loaded.form.n_bytes))
+    for name, text in (("indexed", TEXT), ("edited", EDITED)):
+        start = time.perf_counter()
+        for _ in engine.remember("app/settings.py", text):
+            pass
+        report[f"{name}_seconds"] = time.perf_counter() - start
+        request = CompletionRequest("app/main.py", "settings = read_", "\n", n_tokens, 600_000)
+        result = engine.complete(request, lambda: False)
+        timings = result.timings
+        report[f"{name}_prefill_ms"] = timings.prefill_ms
+        report[f"{name}_prompt_tokens"] = timings.prompt_tokens - timings.reused_tokens
+        report[f"{name}_decode_ms_per_pass"] = timings.decode_ms / max(1, timings.passes)
+    status = engine.status()
+    report |= {"memory_tokens": status.n_tokens, "encoded": status.encoded_segments}
+    report |= {"from_store": status.loaded_segments, "peak_gib": peak_bytes() / 2**30}
+    engine.close()
+    per_second = 1000 * need.weights / report["edited_decode_ms_per_pass"]
+    report |= {"weight_bytes_per_second": per_second}
+    report["memory_bytes_per_second"] = memory_bytes_per_second()
+    return report
+
+
+def run_child(folder: Path, kind: str, options: argparse.Namespace, cache: Path) -> dict[str, Any]:
+    """The report of a process of its own."""
+    forget_files(folder)
+    command = [sys.executable, __file__, "--child", kind, "--folder", str(folder)]
+    command += ["--tokens", str(options.tokens), "--cache", str(cache)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure and print; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="code-7b")
+    parser.add_argument("--scale", default="full")
+    parser.add_argument("--kinds", nargs="+", default=["int8", "int4"])
+    parser.add_argument("--tokens", type=int, default=4)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(child(options.folder, options.child, options.tokens, options.cache)))
+        return
+    from longllama_code.catalog import cache_root
+    from longllama_code.published import FAMILY
+    from longllama_code.random_checkpoint import write_random
+
+    root = options.folder or cache_root() / "bench" / "family"
+    folder, cache = root / options.model, root / "memory"
+    report: dict[str, Any] = {"model": options.model, "scale": options.scale}
+    if not (folder / "config.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        start = time.perf_counter()
+        write_random(FAMILY[options.model], folder, scale=options.scale)
+        report["write_seconds"] = time.perf_counter() - start
+        report["write_peak_gib"] = peak_bytes() / 2**30
+    for kind in options.kinds:
+        report[f"{kind}_read_seconds"] = read_seconds(folder)
+        for name in (kind, f"{kind}, again"):
+            report[name] = run_child(folder, kind, options, cache)
+            print(name, json.dumps(report[name], indent=1), flush=True)
+    if not options.keep:
+        shutil.rmtree(root)
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
