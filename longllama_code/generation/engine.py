@@ -88,6 +88,7 @@ class Engine:
             CheckpointError: the model cannot be read.
         """
         loaded = with_small_passes(load(model))
+        warm_up(loaded)
         if not persist:
             return cls(loaded, None)
         try:
@@ -227,3 +228,18 @@ class Engine:
     def _report(self, problem: Exception) -> None:
         logger.warning("memory is no longer kept on disk: %s", problem)
         self._store_problem = str(problem)
+
+
+def warm_up(loaded: LoadedModel) -> None:
+    """Complete once from a line of memory, where kernels do it: at first they are compiled.
+
+    That takes seconds, once on a machine, for which no suggestion should wait.
+    """
+    if loaded.small is None:
+        return
+    engine = Engine(loaded, None)
+    for _ in engine.remember("a.py", "answer = 42\n"):
+        pass
+    request = CompletionRequest("b.py", "from a import ", "", max_tokens=2, timeout_ms=600_000)
+    engine.complete(request, lambda: False)
+    engine.close()
