@@ -20,7 +20,7 @@ vscode: $(VENV)/.installed-dev
 
 test: check client
 	$(BIN)/longllama pull mini
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(BIN)/poe check

@@ -6,8 +6,17 @@ Nothing here needs torch, so that both sides of the process border can share it.
 from dataclasses import dataclass, field
 from typing import Literal
 
-StopReason = Literal["line", "block", "end_of_text", "max_tokens", "deadline", "repeats_suffix"]
-EmptyReason = Literal["nothing_to_add", "deadline"]
+StopReason = Literal[
+    "line",
+    "block",
+    "end_of_text",
+    "max_tokens",
+    "deadline",
+    "repeats_suffix",
+    "repeats_itself",
+    "unsure",
+]
+EmptyReason = Literal["nothing_to_add", "deadline", "unsure"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,10 @@ class CompletionRequest:
     """After so long, what is there is answered."""
     uses_memory: bool = True
     """False leaves repository memory out: for comparisons."""
+    min_confidence: float = 0.0
+    """Probability of the first token below which nothing is written, 0 to 1."""
+    n_candidates: int = 1
+    """Suggestions wanted, each with another first token."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,10 @@ class CompletionResult:
     timings: Timings
     sources: list[Source] = field(default_factory=list[Source])
     empty_reason: EmptyReason | None = None
+    confidence: float = 0.0
+    """Probability of the first token, of those that agree with the word at the cursor, 0 to 1."""
+    alternatives: list[str] = field(default_factory=list[str])
+    """Other suggestions, the likelier first tokens first."""
 
 
 @dataclass(frozen=True)

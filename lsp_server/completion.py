@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from longllama_code.protocol import CompletionRequest, CompletionResult
 from lsp_server.documents import Snapshot
-from lsp_server.filters import Refusal, refuse_file, refuse_trigger, trim_overlap
+from lsp_server.filters import Refusal, refuse_file, refuse_trigger
+from lsp_server.form import fitted
+from lsp_server.known_answers import Place
 from lsp_server.settings import Settings
 
 _ids = itertools.count(1)
@@ -19,6 +21,13 @@ class Cursor:
     snapshot: Snapshot
     offset: int
     automatic: bool
+
+    @property
+    def place(self) -> Place:
+        """Where it is, in the text as the model reads it."""
+        text = self.snapshot.text
+        before, after = model_text(text[: self.offset]), model_text(text[self.offset :])
+        return Place(self.snapshot.uri, before, after)
 
     @property
     def word(self) -> str:
@@ -40,6 +49,10 @@ class Suggestion:
     text: str
     reason: str | None
     result: CompletionResult | None
+    alternatives: tuple[str, ...] = ()
+    """Other texts, for a client that shows several."""
+    known: bool = False
+    """Whether the engine need not be asked for it."""
 
 
 def refuse(cursor: Cursor, name: str, settings: Settings) -> Refusal | None:
@@ -60,22 +73,29 @@ def refuse(cursor: Cursor, name: str, settings: Settings) -> Refusal | None:
 
 def build_request(cursor: Cursor, path: str, settings: Settings) -> CompletionRequest:
     """What the engine is asked; ``path`` is the file's name in memory."""
-    text, offset = cursor.snapshot.text, cursor.offset
+    place = cursor.place
     return CompletionRequest(
         path=path,
-        prefix=model_text(text[:offset]),
-        suffix=model_text(text[offset:]),
+        prefix=place.before,
+        suffix=place.after,
         max_tokens=settings.completion.max_tokens,
         multiline=settings.completion.multiline,
         timeout_ms=settings.completion.timeout_ms,
+        min_confidence=settings.trigger.min_confidence / 100 if cursor.automatic else 0.0,
+        n_candidates=1 if cursor.automatic else settings.completion.candidates,
     )
 
 
 def to_suggestion(result: CompletionResult, cursor: Cursor) -> Suggestion:
     """What is shown of the engine's answer."""
-    text = trim_overlap(result.text, cursor.line_suffix)
+    place = cursor.place
+    texts = [
+        fitted(text, place.before, place.after) for text in (result.text, *result.alternatives)
+    ]
+    # Once each, in their order; what is left of the first may be nothing.
+    text, *others = dict.fromkeys(text for text in texts if text) or [""]
     reason = None if text else result.empty_reason or "repeats_line"
-    return Suggestion(f"s{next(_ids)}", text, reason, result)
+    return Suggestion(f"s{next(_ids)}", text, reason, result, tuple(others))
 
 
 def no_suggestion(reason: str) -> Suggestion:

@@ -207,9 +207,20 @@ class Session:
     async def suggest(self, cursor: Cursor) -> Suggestion:
         """A suggestion, or the reason for none. It supersedes the automatic ones that run."""
         name = self._name_in_memory(cursor.snapshot.uri)
-        suggestion = await self.suggester.suggest(cursor, name, self.settings, self.engine)
+        suggestion = await self.suggester.suggest(
+            cursor, name, self.settings, self.engine, partial(self._typed_on, cursor)
+        )
         self.announcer.announce()
         return suggestion
+
+    def _typed_on(self, cursor: Cursor) -> bool:
+        """Whether text was added at a cursor since."""
+        document = self.documents.get(cursor.snapshot.uri)
+        if document is None:
+            return False
+        text, then, offset = document.text, cursor.snapshot.text, cursor.offset
+        grew = len(text) > len(then) and text.startswith(then[:offset])
+        return grew and text.endswith(then[offset:])
 
     def _reread(self, path: Path) -> None:
         if self.indexer is not None:

@@ -69,6 +69,10 @@ class Trigger:
         by_repository=True,
     )
     debounce_ms: int = tunable(60, "Quiet time in milliseconds before an automatic suggestion.")
+    min_confidence: int = tunable(
+        0,
+        "Probability of the first token, in percent, below which typing is answered with nothing.",
+    )
     max_line_suffix: int = setting(
         8,
         "Characters right of the cursor, on its line, beyond which typing asks for nothing.",
@@ -83,6 +87,10 @@ class Completion:
     max_tokens: int = tunable(48, "Most tokens of a suggestion.")
     timeout_ms: int = tunable(10_000, "Milliseconds after which what is there is suggested.")
     multiline: bool = tunable(True, "Whether a block may be suggested on a blank line.")
+    candidates: int = tunable(3, "Most suggestions for an explicit request, best first.")
+    ahead: bool = tunable(
+        True, "Whether what would follow a suggestion is prepared while it is shown."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,17 @@
 """Asks the engine for suggestions: the newest request wins, and every one has an answer.
 
 An answer without a text has a reason. A request that runs can be ended with one, when a newer one
-comes or when the user turns suggestions off.
+comes or when the user turns suggestions off. What an answer, given, running or foreseen, says
+already is not asked for again.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
-from contextlib import closing
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, Protocol
 
 from longllama_code.protocol import CompletionRequest, CompletionResult
 from lsp_server.completion import (
@@ -22,13 +23,16 @@ from lsp_server.completion import (
     to_suggestion,
 )
 from lsp_server.engine_client import EngineError, EngineGone, EngineState
-from lsp_server.settings import Settings
+from lsp_server.engine_work import EngineWork
+from lsp_server.known_answers import KnownAnswers, Place, rest_of
+from lsp_server.rhythm import Rhythm
+from lsp_server.settings import Completion, Settings
 
 logger = logging.getLogger(__name__)
 
 MAX_EXPLAINED = 50
-
-T = TypeVar("T")
+AHEAD_AFTER_S = 0.15
+"""Quiet time after a suggestion before the one that would follow it is asked for."""
 
 
 class Completer(Protocol):
@@ -61,10 +65,18 @@ class Suggester:
         self.last_reason: str | None = None
         """Why the last request had no suggestion; None where it had one."""
         self._running: set[_Running] = set()
+        self._works: list[EngineWork] = []
+        self._known, self._known_with = KnownAnswers(), Completion()
+        self._rhythm = Rhythm()
         self._explained: OrderedDict[str, Suggestion] = OrderedDict()
 
     async def suggest(
-        self, cursor: Cursor, name: str, settings: Settings, engine: Completer | None
+        self,
+        cursor: Cursor,
+        name: str,
+        settings: Settings,
+        engine: Completer | None,
+        typed_on: Callable[[], bool] = lambda: False,
     ) -> Suggestion:
         """A suggestion, or the reason for none. It supersedes the automatic requests that run.
 
@@ -73,12 +85,18 @@ class Suggester:
             name: the file's path in memory.
             settings: as they are now.
             engine: who is asked; None where it was stopped.
+            typed_on: whether text was added at the cursor since.
         """
+        if cursor.automatic:
+            self._rhythm.note_key(asyncio.get_running_loop().time())
+        if settings.completion != self._known_with:
+            self._known_with = settings.completion
+            self._known.clear()
         self.end_running("superseded", lambda running: running.automatic)
         running = _Running(cursor, asyncio.get_running_loop().create_future())
         self._running.add(running)
         try:
-            suggestion = await self._suggest(running, name, settings, engine)
+            suggestion = await self._suggest(running, _Asked(name, settings, engine, typed_on))
         finally:
             self._running.discard(running)
         self.last_reason = suggestion.reason
@@ -92,6 +110,9 @@ class Suggester:
         for running in self._running:
             if which(running.cursor):
                 running.end(reason)
+        if reason != "superseded":
+            self._known.clear()
+            self._drop_unwanted()
 
     def explain(self, suggestion_id: str | None) -> dict[str, Any] | None:
         """Sources and timings of a suggestion (the last one by default), or why it was empty."""
@@ -104,45 +125,98 @@ class Suggester:
         return {
             "id": suggestion.id,
             "reason": suggestion.reason,
+            "known": suggestion.known,
             "stopReason": result.stop_reason if result else None,
             "timings": asdict(result.timings) if result else None,
             "sources": [asdict(source) for source in result.sources] if result else [],
         }
 
-    async def _suggest(
-        self, running: _Running, name: str, settings: Settings, engine: Completer | None
-    ) -> Suggestion:
-        cursor = running.cursor
-        reason = refuse(cursor, name, settings)
+    async def _suggest(self, running: _Running, asked: "_Asked") -> Suggestion:
+        cursor, engine = running.cursor, asked.engine
+        reason = refuse(cursor, asked.name, asked.settings)
         if reason is not None:
             return no_suggestion(reason)
         if engine is None or engine.state is not EngineState.READY:
             return no_suggestion(f"engine_{engine.state.value if engine else 'stopped'}")
-        request = build_request(cursor, name, settings)
-        delay_ms = settings.trigger.debounce_ms if cursor.automatic else 0
         try:
-            answer = await _until(running.ended, _after(delay_ms, engine.complete(request)))
+            known = self._known.find(cursor.place) if cursor.automatic else None
+            is_known = known is not None
+            answer = known or await self._answer(running, asked, engine)
         except EngineGone:
             return no_suggestion("engine_restarting")
         except EngineError as error:
-            logger.error("no suggestion for %s: %s", name, error)
+            logger.error("no suggestion for %s: %s", asked.name, error)
             return no_suggestion("engine_error")
-        return no_suggestion(answer) if isinstance(answer, str) else to_suggestion(answer, cursor)
+        if isinstance(answer, str):
+            return no_suggestion(answer)
+        suggestion = replace(to_suggestion(answer, cursor), known=is_known)
+        if suggestion.text and asked.settings.completion.ahead:
+            self._look_ahead(cursor, suggestion.text, asked, engine)
+        return suggestion
+
+    async def _answer(
+        self, running: _Running, asked: "_Asked", engine: Completer
+    ) -> CompletionResult | str:
+        """What is left of an answer that is being written, or a new one; or why there is none."""
+        cursor, place = running.cursor, running.cursor.place
+        if not cursor.automatic:
+            return await self._ask(cursor, asked, engine, 0.0, foreseen=False).wait(running.ended)
+        for work in self._works:
+            typed = place.typed_since(work.place)
+            if work.begun and work.runs and typed is not None:
+                answer = await work.wait(running.ended)
+                if isinstance(answer, str):
+                    return answer
+                rest = rest_of(answer, typed)
+                if rest is not None:
+                    return rest
+        delay_s = self._rhythm.delay_s(asked.settings.trigger.debounce_ms / 1000)
+        return await self._ask(cursor, asked, engine, delay_s, foreseen=False).wait(running.ended)
+
+    def _look_ahead(self, cursor: Cursor, text: str, asked: "_Asked", engine: Completer) -> None:
+        """Ask for what would follow once the text is accepted, if nothing else is asked for."""
+        snapshot, offset = cursor.snapshot, cursor.offset
+        accepted = snapshot.text[:offset] + text + snapshot.text[offset:]
+        then = Cursor(replace(snapshot, text=accepted), offset + len(text), automatic=True)
+        if (
+            self._known.find(then.place) is None
+            and refuse(then, asked.name, asked.settings) is None
+        ):
+            self._ask(then, asked, engine, AHEAD_AFTER_S, foreseen=True)
+
+    def _ask(
+        self, cursor: Cursor, asked: "_Asked", engine: Completer, delay_s: float, *, foreseen: bool
+    ) -> EngineWork:
+        """Begin to ask the engine, in place of everything that nobody waits for any more."""
+        self._drop_unwanted()
+        place, typed_on = cursor.place, asked.typed_on
+        request = build_request(cursor, asked.name, asked.settings)
+        noted = partial(self._noted, place, request, engine, foreseen)
+        work = EngineWork(place, noted, delay_s, typed_on)
+        self._works = [*(other for other in self._works if other.runs), work]
+        return work
+
+    async def _noted(
+        self, place: Place, request: CompletionRequest, engine: Completer, foreseen: bool
+    ) -> CompletionResult:
+        """The engine's answer, which is known from then on."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        result = await engine.complete(request)
+        self._rhythm.note_answer(loop.time() - began)
+        self._known.add(place, result, foreseen=foreseen)
+        return result
+
+    def _drop_unwanted(self) -> None:
+        for work in self._works:
+            work.end_if_unwanted()
 
 
-async def _after(delay_ms: int, work: Coroutine[Any, Any, T]) -> T:
-    """The result of the work, begun after a while."""
-    with closing(work):  # it may never begin
-        if delay_ms:
-            await asyncio.sleep(delay_ms / 1000)
-        return await work
+@dataclass(frozen=True)
+class _Asked:
+    """With what a suggestion is asked for."""
 
-
-async def _until(ended: "asyncio.Future[str]", work: Coroutine[Any, Any, T]) -> T | str:
-    """The result of the work; if the end comes first, its reason, and the work is cancelled."""
-    working = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait([ended, working], return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else ended.result()
-    finally:
-        working.cancel()
+    name: str
+    settings: Settings
+    engine: Completer | None
+    typed_on: Callable[[], bool]

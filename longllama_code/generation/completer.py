@@ -1,9 +1,9 @@
 """From a request to a suggestion: prompt, prefill, greedy decoding, stop rules."""
 
 import time
-
-import torch
-from torch import Tensor
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 from longllama_code.errors import Cancelled
 from longllama_code.generation.copying import Copier
@@ -12,7 +12,8 @@ from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.prompt import Prompt, build_prompt
 from longllama_code.generation.speculation import Drafter
-from longllama_code.generation.stopping import StopRule, stop_rule
+from longllama_code.generation.warm_decoders import WarmDecoders
+from longllama_code.generation.writer import Writer
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import LocalText, MemoryView
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -21,12 +22,13 @@ from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
     EmptyReason,
-    StopReason,
     Timings,
 )
-from longllama_code.tokenizer import IncrementalDecoder, Tokenizer
+from longllama_code.tokenizer import Tokenizer
 
 MAX_SOURCES = 8
+LEAST_PROBABILITY = 0.02
+"""First tokens that the model expects less open no further suggestion."""
 
 
 class Completer:
@@ -47,10 +49,10 @@ class Completer:
         self._marks = InfillMarks.of(model.config, tokenizer)
         self._ends = end_ids(tokenizer, self._marks)
         forbidden = never_written(tokenizer, self._marks, model.config.vocab_size)
-        self._decoder = Decoder(model, forbidden, small)
+        self._decoders = WarmDecoders(partial(Decoder, model, forbidden, small))
 
     def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
-        """The greedy suggestion at a cursor.
+        """The greedy suggestion at a cursor, and others where several are wanted.
 
         Raises:
             Cancelled: ``should_stop`` said so, within one decode step or one prefill step.
@@ -60,8 +62,9 @@ class Completer:
         max_tokens = min(request.max_tokens, self._window // 2)
         prompt = self._prompt(request, self._window - max_tokens - 1)
         view = self._view(request, prompt)
+        decoder = self._decoders.of(request.path)
         try:
-            reused = self._decoder.prefill(
+            reused = decoder.prefill(
                 prompt.ids, view, lambda: should_stop() or time.perf_counter() >= deadline
             )
         except Cancelled:
@@ -69,27 +72,34 @@ class Completer:
                 raise
             timings = Timings(1000 * (time.perf_counter() - started), prompt_tokens=len(prompt.ids))
             return CompletionResult("", "deadline", timings, empty_reason="deadline")
-        prefilled = time.perf_counter()
-        copier = Copier.of(self._config, view)
-        writer = _Writer(
-            self._tokenizer, self._healer, self._ends, copier, prompt, request, max_tokens
-        )
-        drafter, n_passes = Drafter(view, writer.context), self._decoder.n_passes
-        for token in self._decoder.steps(prompt.ids[-1], view, writer.choose, drafter):
-            if should_stop():
-                raise Cancelled("the request was withdrawn while its answer was written")
-            if writer.take(token) or writer.expired(deadline):
-                break
+        prefilled, n_passes = time.perf_counter(), decoder.n_passes
+        begin = partial(self._begin, prompt, view, request, max_tokens)
+        answer = _Answer(decoder, prompt, view, should_stop, deadline, begin)
+        writer = answer.write()
         timings = Timings(
             prefill_ms=1000 * (prefilled - started),
             decode_ms=1000 * (time.perf_counter() - prefilled),
             reused_tokens=reused,
             prompt_tokens=len(prompt.ids),
             generated_tokens=writer.n_tokens,
-            passes=self._decoder.n_passes - n_passes,
+            passes=decoder.n_passes - n_passes,
             memory_tokens=self._memory.rows.n_tokens if view is not None else 0,
         )
-        return _result(writer, timings, view)
+        result = _result(writer, timings, view)
+        return replace(result, alternatives=answer.others(writer, request.n_candidates))
+
+    def _begin(
+        self,
+        prompt: Prompt,
+        view: MemoryView | None,
+        request: CompletionRequest,
+        max_tokens: int,
+        opening: int | None,
+    ) -> Writer:
+        """A suggestion to be written."""
+        copier = Copier.of(self._config, view)
+        tools = self._tokenizer, self._healer, self._ends, copier
+        return Writer(*tools, prompt, request, max_tokens, opening)
 
     def _prompt(self, request: CompletionRequest, max_tokens: int) -> Prompt:
         return build_prompt(
@@ -103,75 +113,45 @@ class Completer:
         return MemoryView(self._memory, LocalText(request.path, text, prompt.start, prompt.end))
 
 
-class _Writer:
-    """The suggestion as it grows."""
+@dataclass(frozen=True)
+class _Answer:
+    """A request whose prompt was read."""
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        healer: TokenHealer,
-        ends: frozenset[int],
-        copier: Copier | None,
-        prompt: Prompt,
-        request: CompletionRequest,
-        max_tokens: int,
-    ) -> None:
-        self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
-        self._ends = ends
-        self.context = prompt.context
-        self._decoder = IncrementalDecoder(tokenizer)
-        self._rule: StopRule = stop_rule(request.prefix, request.suffix, request.multiline)
-        self._max_tokens = max_tokens
-        # As the tokenizer spells it: a character without bytes of its own has become U+FFFD, and
-        # a vocabulary that merges blanks has made one of them.
-        healed = tokenizer.decode(tokenizer.encode(prompt.healed))
-        self._owed = healed.encode()
-        self._skip = len(healed)
-        self._text = ""
-        self.n_tokens = 0
-        self.stop_reason: StopReason = "max_tokens"
+    decoder: Decoder
+    prompt: Prompt
+    view: MemoryView | None
+    should_stop: ShouldStop
+    deadline: float
+    begin: Callable[[int | None], Writer]
+    """A suggestion to be written, with its first token where that is given."""
 
-    @property
-    def text(self) -> str:
-        """What is to be inserted at the cursor."""
-        return self._text[self._skip :]
+    def write(self, opening: int | None = None) -> Writer:
+        """A suggestion, complete.
 
-    def choose(self, logits: Tensor) -> int:
-        """The most likely token; while healed text is owed, of those that agree with it."""
-        if self._copier is not None:
-            logits = self._copier.mix(logits, self.context)
-        if self._owed:
-            spelt = [] if self._copier is None else self._copier.candidates
-            logits = self._healer.constrain(logits, self._owed, spelt)
-        return int(torch.argmax(logits))
+        Raises:
+            Cancelled: ``should_stop`` said so.
+        """
+        writer = self.begin(opening)
+        drafter = Drafter(self.view, writer.context)
+        for token in self.decoder.steps(self.prompt.ids[-1], self.view, writer.choose, drafter):
+            if self.should_stop():
+                raise Cancelled("the request was withdrawn while its answer was written")
+            if writer.take(token) or writer.expired(self.deadline):
+                return writer
+        raise AssertionError("a decoder goes on for ever")
 
-    def take(self, token: int) -> bool:
-        """Append a token; True when the suggestion is complete."""
-        self.n_tokens += 1
-        self.context.append(token)
-        if self._copier is not None:
-            self._copier.chose(token)
-        if token in self._ends:
-            self.stop_reason = "end_of_text"
-            return True
-        self._owed = self._owed[len(self._tokenizer.token_bytes(token)) :]
-        self._text += self._decoder.push(token)
-        finished = self._rule.cut(self.text)
-        if finished is not None:
-            self._text = self._text[: self._skip] + finished[0]
-            self.stop_reason = finished[1]
-            return True
-        return self.n_tokens >= self._max_tokens
-
-    def expired(self, deadline: float) -> bool:
-        """Whether time is up."""
-        if time.perf_counter() < deadline:
-            return False
-        self.stop_reason = "deadline"
-        return True
+    def others(self, first: Writer, n_candidates: int) -> list[str]:
+        """What else may follow, each with another first token, the likelier ones first."""
+        texts = [first.text.rstrip()]
+        for opening, probability in first.openings[1:n_candidates]:
+            if probability < LEAST_PROBABILITY or time.perf_counter() >= self.deadline:
+                break
+            self.decoder.prefill(self.prompt.ids, self.view, self.should_stop)
+            texts.append(self.write(opening).text.rstrip())
+        return [text for text in dict.fromkeys(texts[1:]) if text not in ("", texts[0])]
 
 
-def _result(writer: _Writer, timings: Timings, view: MemoryView | None) -> CompletionResult:
+def _result(writer: Writer, timings: Timings, view: MemoryView | None) -> CompletionResult:
     text = writer.text.rstrip()
     return CompletionResult(
         text=text,
@@ -179,8 +159,10 @@ def _result(writer: _Writer, timings: Timings, view: MemoryView | None) -> Compl
         timings=timings,
         sources=[] if view is None else view.sources(MAX_SOURCES),
         empty_reason=None if text else _empty_reason(writer),
+        confidence=writer.confidence,
     )
 
 
-def _empty_reason(writer: _Writer) -> EmptyReason:
-    return "deadline" if writer.stop_reason == "deadline" else "nothing_to_add"
+def _empty_reason(writer: Writer) -> EmptyReason:
+    reason = writer.stop_reason
+    return reason if reason in ("deadline", "unsure") else "nothing_to_add"

@@ -42,6 +42,11 @@ class Decoder:
         self.n_passes = 0
         """Of all steps so far."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values that are kept."""
+        return self._cache.nbytes
+
     @torch.inference_mode()
     def prefill(self, ids: list[int], view: MemoryView | None, should_stop: ShouldStop) -> int:
         """Take in all but the last of the ids; return how many an earlier request left behind.

@@ -2,12 +2,17 @@
 
 A line ends at its newline. A block, suggested where the cursor's line is blank, ends where the
 indentation falls below the cursor's, at two blank lines, or where it begins to repeat what
-follows the cursor.
+follows the cursor. Both end where they begin to repeat themselves.
 """
 
+import re
 from dataclasses import dataclass
 
 from longllama_code.protocol import StopReason
+
+REPEATED_LINES = 3
+_REPEATED = re.compile(r"(?=.{16})(.{2,40}?)\1{3,}$")
+"""At the end of a line: the same characters four times, sixteen of them or more."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,9 @@ class StopRule:
 
     def cut(self, text: str) -> tuple[str, StopReason] | None:
         """The finished suggestion, once ``text`` has passed its end; None while it may go on."""
+        repeated = _REPEATED.search(text, text.rfind("\n") + 1)
+        if repeated is not None and re.search(r"\w", repeated[1]):
+            return text[: repeated.start() + len(repeated[1])].rstrip(), "repeats_itself"
         if "\n" not in text:
             return None
         if not self.multiline:
@@ -30,6 +38,8 @@ class StopRule:
         lines = complete.split("\n")
         for number, line in enumerate(lines):
             reason = self._ends_before(lines, number, line)
+            if reason == "repeats_itself":  # once is enough
+                number -= REPEATED_LINES - 2
             if reason is not None:
                 return "\n".join(lines[:number]).rstrip(), reason
         return None
@@ -41,6 +51,9 @@ class StopRule:
             return "repeats_suffix"
         if not line.strip():
             return "block" if not lines[number - 1].strip() else None
+        last = lines[max(number - REPEATED_LINES + 1, 0) : number + 1]
+        if last == [line] * REPEATED_LINES and re.search(r"\w", line):
+            return "repeats_itself"
         indent = len(line) - len(line.lstrip())
         return "block" if indent < self.indent else None
 

@@ -33,7 +33,7 @@ def register(server: "Server") -> None:
         if context.selected_completion_info is not None:
             place = place.with_selected(context.selected_completion_info)
         suggestion = await place.suggest(automatic)
-        return types.InlineCompletionList([place.inline_item(suggestion)] if suggestion else [])
+        return types.InlineCompletionList(place.inline_items(suggestion) if suggestion else [])
 
     _register_popup(server)
     _register_events(server)
@@ -128,13 +128,16 @@ class _Place:
         snapshot = replace(self.snapshot, text=context + self.snapshot.text)
         return Cursor(snapshot, len(context) + self.offset, automatic)
 
-    def inline_item(self, suggestion: Suggestion) -> types.InlineCompletionItem:
-        """The suggestion as ghost text."""
-        return types.InlineCompletionItem(
-            insert_text=self.selected + suggestion.text,
-            range=self.range,
-            command=types.Command("accepted", DID_ACCEPT, arguments=[suggestion.id]),
-        )
+    def inline_items(self, suggestion: Suggestion) -> list[types.InlineCompletionItem]:
+        """The suggestion as ghost text, and what may be shown in its place."""
+        return [
+            types.InlineCompletionItem(
+                insert_text=self.selected + text,
+                range=self.range,
+                command=types.Command("accepted", DID_ACCEPT, arguments=[suggestion.id]),
+            )
+            for text in (suggestion.text, *suggestion.alternatives)
+        ]
 
     def popup_item(self, suggestion: Suggestion) -> types.CompletionItem:
         """The suggestion as one item of a popup, which filters by the word before the cursor."""

@@ -61,3 +61,26 @@ def test_what_was_cut_stays_cut(around: tuple[str, str]) -> None:
     assert found
     assert set(found) == {rule.cut(text)}
     assert cuts == [None] * (len(cuts) - len(found)) + found
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("x = foo(foo(foo(foo(foo(", "x = foo("),
+        ("a.b.c, a.b.c, a.b.c, a.b.c, ", "a.b.c,"),
+        ("x = ----------------------", None),
+        ("[0, 0, 0, 0]", None),
+        ("name, name, name", None),
+    ],
+)
+def test_a_line_that_repeats_itself_ends(text, kept):
+    cut = stop_rule("", "", multiline=False).cut(text)
+    assert (cut and cut[0]) == kept
+    assert cut is None or cut[1] == "repeats_itself"
+
+
+def test_a_block_of_one_line_again_and_again_ends():
+    rule = stop_rule("    ", "\n", multiline=True)
+    assert rule.cut("x = 1\n    y += 1\n    y += 1\n    y") is None
+    text = "x = 1\n    y += 1\n    y += 1\n    y += 1\n    "
+    assert rule.cut(text) == ("x = 1\n    y += 1", "repeats_itself")

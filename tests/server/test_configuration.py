@@ -54,8 +54,9 @@ def test_what_a_repository_may_not_set(group, key, value):
 def test_a_repository_may_set_what_narrows_or_tunes_alone():
     assert set(allowed_to_repositories()) == {
         *("enable", "enableLanguages", "disabledGlobs"),
-        *("trigger.mode", "trigger.debounceMs", "trigger.maxLineSuffix"),
+        *("trigger.mode", "trigger.debounceMs", "trigger.maxLineSuffix", "trigger.minConfidence"),
         *("completion.maxTokens", "completion.timeoutMs", "completion.multiline"),
+        *("completion.candidates", "completion.ahead"),
         *("memory.include", "memory.exclude"),
     }
 

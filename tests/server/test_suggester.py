@@ -23,9 +23,11 @@ class SlowEngine:
         self.asked = asyncio.Event()
         self.n_cancelled = 0
         self.error = None
+        self.prefixes = []
 
     async def complete(self, request):
         self.asked.set()
+        self.prefixes.append(request.prefix)
         try:
             await self.may_answer.wait()
         except asyncio.CancelledError:
@@ -36,8 +38,8 @@ class SlowEngine:
         return CompletionResult("text", "line", Timings())
 
 
-def cursor(*, automatic=True, language="python"):
-    return Cursor(Snapshot("untitled:a", language, 1, "x = "), 4, automatic)
+def cursor(before="x = ", *, automatic=True, language="python"):
+    return Cursor(Snapshot("untitled:a", language, 1, before), len(before), automatic)
 
 
 @pytest.fixture
@@ -50,10 +52,11 @@ def suggester():
     return Suggester()
 
 
-async def begin(suggester, engine, **options):
+async def begin(suggester, engine, before="x = ", **options):
     """A request that the engine works on."""
     engine.asked.clear()
-    task = asyncio.create_task(suggester.suggest(cursor(**options), "a.py", SETTINGS, engine))
+    place = cursor(before, **options)
+    task = asyncio.create_task(suggester.suggest(place, "a.py", SETTINGS, engine))
     await asyncio.wait_for(engine.asked.wait(), 5)
     return task
 
@@ -61,7 +64,7 @@ async def begin(suggester, engine, **options):
 async def test_a_newer_request_supersedes_an_automatic_one_alone(suggester, engine):
     typed = await begin(suggester, engine)
     asked_for = await begin(suggester, engine, automatic=False)
-    newest = await begin(suggester, engine)
+    newest = await begin(suggester, engine, "y = ")
     assert (await typed).reason == "superseded"
     engine.may_answer.set()
     assert [(await task).text for task in (asked_for, newest)] == ["text", "text"]
@@ -130,3 +133,106 @@ async def test_explaining(suggester, engine):
     for _ in range(MAX_EXPLAINED):
         await suggester.suggest(cursor(), "a.py", SETTINGS, None)
     assert suggester.explain(first.id) is None
+
+
+async def suggest(suggester, engine, before, **options):
+    """A finished request."""
+    engine.may_answer.set()
+    place = cursor(before, **options)
+    return await asyncio.wait_for(suggester.suggest(place, "a.py", SETTINGS, engine), 5)
+
+
+async def test_typing_through_a_suggestion_asks_nothing_again(suggester, engine):
+    first = await suggest(suggester, engine, "x = ")
+    engine.may_answer.clear()
+    for typed, left in [("t", "ext"), ("te", "xt"), ("tex", "t")]:
+        typed_through = await asyncio.wait_for(
+            suggester.suggest(cursor("x = " + typed), "a.py", SETTINGS, engine), 5
+        )
+        assert typed_through.text == left
+        assert suggester.explain(typed_through.id)["stopReason"] == "line"
+    assert (first.text, engine.prefixes) == ("text", ["x = "])
+
+
+@pytest.mark.parametrize("before", ["x = u", "y = t", "x =", "x = "])
+async def test_anything_else_is_asked_for(suggester, engine, before):
+    await suggest(suggester, engine, "x = ")
+    await suggest(suggester, engine, before)
+    assert engine.prefixes == ["x = ", before]
+
+
+async def test_who_asks_explicitly_gets_a_new_answer(suggester, engine):
+    await suggest(suggester, engine, "x = ")
+    await suggest(suggester, engine, "x = t", automatic=False)
+    assert engine.prefixes == ["x = ", "x = t"]
+
+
+async def test_a_running_request_serves_what_is_typed_meanwhile(suggester, engine):
+    first = await begin(suggester, engine, "x = ")
+    then = asyncio.create_task(suggester.suggest(cursor("x = te"), "a.py", SETTINGS, engine))
+    assert (await first).reason == "superseded"
+    engine.may_answer.set()
+    assert (await then).text == "xt"
+    assert (engine.prefixes, engine.n_cancelled) == (["x = "], 0)
+
+
+async def test_a_running_request_that_says_otherwise_is_followed_by_a_new_one(suggester, engine):
+    await begin(suggester, engine, "x = ")
+    then = asyncio.create_task(suggester.suggest(cursor("x = no"), "a.py", SETTINGS, engine))
+    await asyncio.sleep(0)
+    engine.may_answer.set()
+    assert (await then).text == "text"
+    assert engine.prefixes == ["x = ", "x = no"]
+
+
+@pytest.mark.parametrize("typed_on", [True, False])
+async def test_a_withdrawn_request_goes_on_for_a_moment_where_the_user_typed_on(
+    suggester, engine, monkeypatch, typed_on
+):
+    monkeypatch.setattr("lsp_server.engine_work.GRACE_S", 0.02)
+    task = asyncio.create_task(
+        suggester.suggest(cursor("x = "), "a.py", SETTINGS, engine, lambda: typed_on)
+    )
+    await engine.asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    assert engine.n_cancelled == (not typed_on)
+    if typed_on:  # nobody came for the rest
+        await asyncio.sleep(0.1)
+        assert engine.n_cancelled == 1
+    engine.may_answer.set()
+
+
+async def test_what_follows_a_suggestion_is_prepared_while_it_is_shown(
+    suggester, engine, monkeypatch
+):
+    monkeypatch.setattr("lsp_server.suggester.AHEAD_AFTER_S", 0)
+    await suggest(suggester, engine, "x = ")
+    while len(engine.prefixes) < 2:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    assert (await suggest(suggester, engine, "x = text")).text == "text"
+    assert engine.prefixes[:2] == ["x = ", "x = text"]
+    assert engine.prefixes.count("x = text") == 1
+
+
+async def test_nothing_is_prepared_where_that_is_off(suggester, engine, monkeypatch):
+    monkeypatch.setattr("lsp_server.suggester.AHEAD_AFTER_S", 0)
+    settings, _ = resolve([{"trigger": {"debounceMs": 0}, "completion": {"ahead": False}}])
+    engine.may_answer.set()
+    await suggester.suggest(cursor("x = "), "a.py", settings, engine)
+    await asyncio.sleep(0.05)
+    assert engine.prefixes == ["x = "]
+
+
+async def test_turning_off_ends_what_nobody_waits_for(suggester, engine, monkeypatch):
+    monkeypatch.setattr("lsp_server.suggester.AHEAD_AFTER_S", 0.02)
+    await suggest(suggester, engine, "x = ")
+    engine.may_answer.clear()
+    while len(engine.prefixes) < 2:
+        await asyncio.sleep(0.01)
+    suggester.end_running("disabled")
+    await asyncio.sleep(0.01)
+    assert engine.n_cancelled == 1

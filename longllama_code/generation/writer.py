@@ -1,0 +1,124 @@
+"""The suggestion as it grows: which token comes next, and when it is complete."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from longllama_code.generation.copying import Copier
+from longllama_code.generation.healing import TokenHealer
+from longllama_code.generation.prompt import Prompt
+from longllama_code.generation.stopping import StopRule, stop_rule
+from longllama_code.protocol import CompletionRequest, StopReason
+from longllama_code.tokenizer import IncrementalDecoder, Tokenizer
+
+MAX_OPENINGS = 8
+
+
+class Writer:
+    """The suggestion as it grows.
+
+    Args:
+        tokenizer: the model's.
+        healer: knows the tokens that agree with what is owed.
+        ends: tokens that end every suggestion.
+        copier: copies from memory; absent, the model's prediction stands.
+        prompt: what the model was shown.
+        request: what was asked.
+        max_tokens: most tokens of the suggestion.
+        opening: the first token that is not settled, where it is not to be the likeliest.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        healer: TokenHealer,
+        ends: frozenset[int],
+        copier: Copier | None,
+        prompt: Prompt,
+        request: CompletionRequest,
+        max_tokens: int,
+        opening: int | None = None,
+    ) -> None:
+        self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
+        self._ends = ends
+        self.context = prompt.context
+        self._decoder = IncrementalDecoder(tokenizer)
+        self._rule: StopRule = stop_rule(request.prefix, request.suffix, request.multiline)
+        self._max_tokens, self._opening = max_tokens, opening
+        self._min_confidence, self._is_unsure = request.min_confidence, False
+        # As the tokenizer spells it: a character without bytes of its own has become U+FFFD, and
+        # a vocabulary that merges blanks has made one of them.
+        healed = tokenizer.decode(tokenizer.encode(prompt.healed))
+        self._owed = healed.encode()
+        self._skip = len(healed)
+        self._text = ""
+        self.n_tokens = 0
+        self.stop_reason: StopReason = "max_tokens"
+        self.openings: list[tuple[int, float]] = []
+        """Tokens that may be the first that is not settled, and their probabilities, best first."""
+
+    @property
+    def text(self) -> str:
+        """What is to be inserted at the cursor."""
+        return self._text[self._skip :]
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the likeliest first token that is not settled, 0 to 1."""
+        return self.openings[0][1] if self.openings else 0.0
+
+    def choose(self, logits: Tensor) -> int:
+        """The most likely token; while healed text is owed, of those that agree with it.
+
+        Args:
+            logits: the model's, (V,).
+        """
+        if self._copier is not None:
+            logits = self._copier.mix(logits, self.context)
+        if self._owed:
+            spelt = [] if self._copier is None else self._copier.candidates
+            logits = self._healer.constrain(logits, self._owed, spelt)
+        if not self.openings:
+            found = _likeliest(logits)
+            if len(found) > 1:
+                self.openings = found
+                self._is_unsure = self.confidence < self._min_confidence
+                if self._opening is not None:
+                    return self._opening
+        return int(torch.argmax(logits))
+
+    def take(self, token: int) -> bool:
+        """Append a token; True when the suggestion is complete."""
+        if self._is_unsure:
+            self.stop_reason = "unsure"
+            return True
+        self.n_tokens += 1
+        self.context.append(token)
+        if self._copier is not None:
+            self._copier.chose(token)
+        if token in self._ends:
+            self.stop_reason = "end_of_text"
+            return True
+        self._owed = self._owed[len(self._tokenizer.token_bytes(token)) :]
+        self._text += self._decoder.push(token)
+        finished = self._rule.cut(self.text)
+        if finished is not None:
+            self._text = self._text[: self._skip] + finished[0]
+            self.stop_reason = finished[1]
+            return True
+        return self.n_tokens >= self._max_tokens
+
+    def expired(self, deadline: float) -> bool:
+        """Whether time is up."""
+        if time.perf_counter() < deadline:
+            return False
+        self.stop_reason = "deadline"
+        return True
+
+
+def _likeliest(logits: Tensor) -> list[tuple[int, float]]:
+    """The best tokens of those that are possible and their probabilities, best first."""
+    best = logits.float().softmax(-1).topk(min(MAX_OPENINGS, len(logits)))
+    found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [(token, probability) for token, probability in found if probability > 0]

@@ -1,0 +1,79 @@
+"""One request to the engine, for whoever waits for its answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from longllama_code.protocol import CompletionResult
+from lsp_server.known_answers import Place
+
+GRACE_S = 0.25
+"""How long a request that its client has withdrawn goes on, where the user typed on: the next
+request may ask for the rest of its answer."""
+
+
+class EngineWork:
+    """A request that runs as long as its answer may be of use.
+
+    Args:
+        place: where it was asked for.
+        work: asks the engine.
+        delay_s: quiet time before the engine is asked.
+        typed_on: whether text was added at the cursor since.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        work: Callable[[], Awaitable[CompletionResult]],
+        delay_s: float,
+        typed_on: Callable[[], bool],
+    ) -> None:
+        self.place = place
+        self.begun = False
+        """Whether the engine was asked."""
+        self._typed_on = typed_on
+        self._n_waiting = 0
+        self._task = asyncio.create_task(self._run(work, delay_s))
+        self._task.add_done_callback(_look_at)
+
+    @property
+    def runs(self) -> bool:
+        """Whether there may still be an answer."""
+        return not self._task.done()
+
+    async def wait(self, ended: "asyncio.Future[str]") -> CompletionResult | str:
+        """The answer; if the end comes first, its reason.
+
+        Raises:
+            EngineGone: the engine died before it answered.
+            EngineError: it failed over this request.
+        """
+        self._n_waiting += 1
+        try:
+            await asyncio.wait([ended, self._task], return_when=asyncio.FIRST_COMPLETED)
+            return self._task.result() if self._task.done() else ended.result()
+        finally:
+            self._n_waiting -= 1
+            if not ended.done() and self._typed_on():
+                asyncio.get_running_loop().call_later(GRACE_S, self.end_if_unwanted)
+            else:
+                self.end_if_unwanted()
+
+    def end_if_unwanted(self) -> None:
+        """Have the engine stop, where nobody waits."""
+        if not self._n_waiting:
+            self._task.cancel()
+
+    async def _run(
+        self, work: Callable[[], Awaitable[CompletionResult]], delay_s: float
+    ) -> CompletionResult:
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        self.begun = True
+        return await work()
+
+
+def _look_at(task: "asyncio.Task[CompletionResult]") -> None:
+    """Take note of a failure that nobody waits for."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,62 @@
+"""Several suggestions, and none where the model is unsure."""
+
+from dataclasses import replace
+
+import pytest
+
+from longllama_code.protocol import CompletionRequest
+
+REQUEST = CompletionRequest("b.py", "def f(x):\n    x", "", max_tokens=12)
+KNOWN = "def moor(vessel, berth):\n    berth.hold(vessel)\n    return vessel.name\n\n"
+
+
+def never() -> bool:
+    return False
+
+
+def test_candidates_differ_and_leave_the_first_as_it_is(make_engine, remember, monkeypatch):
+    monkeypatch.setattr("longllama_code.generation.completer.LEAST_PROBABILITY", 0.0)
+    engine = make_engine()
+    remember(engine, "a.py", KNOWN)
+    alone = engine.complete(REQUEST, never)
+    several = engine.complete(replace(REQUEST, n_candidates=4), never)
+    assert (several.text, several.sources) == (alone.text, alone.sources)
+    assert alone.alternatives == []
+    texts = [several.text, *several.alternatives]
+    assert 1 < len(texts) <= 4
+    assert len(set(texts)) == len(texts)
+    assert engine.complete(REQUEST, never).text == alone.text
+
+
+def test_an_alternative_is_what_the_model_writes_after_its_first_token(make_engine, monkeypatch):
+    monkeypatch.setattr("longllama_code.generation.completer.LEAST_PROBABILITY", 0.0)
+    engine = make_engine()
+    several = engine.complete(replace(REQUEST, n_candidates=8), never)
+    spelt = [text for text in several.alternatives if text[0].isascii() and len(text) > 1]
+    assert spelt
+    for text in spelt:
+        begun = replace(REQUEST, prefix=REQUEST.prefix + text[0], max_tokens=11)
+        assert engine.complete(begun, never).text == text[1:]
+
+
+def test_what_the_model_does_not_expect_is_no_candidate(make_engine, monkeypatch):
+    monkeypatch.setattr("longllama_code.generation.completer.LEAST_PROBABILITY", 1.0)
+    assert make_engine().complete(replace(REQUEST, n_candidates=3), never).alternatives == []
+
+
+def test_confidence_is_a_probability_and_a_threshold_stops_early(make_engine):
+    engine = make_engine()
+    sure = engine.complete(REQUEST, never)
+    assert 0 < sure.confidence <= 1
+    at = replace(REQUEST, min_confidence=sure.confidence)
+    assert engine.complete(at, never).text == sure.text
+    above = engine.complete(replace(REQUEST, min_confidence=sure.confidence + 1e-6), never)
+    assert (above.text, above.empty_reason, above.stop_reason) == ("", "unsure", "unsure")
+    assert above.timings.generated_tokens < sure.timings.generated_tokens
+
+
+def test_a_word_begun_is_completed_with_more_confidence(copying, make_engine, remember):
+    engine = make_engine(loaded=copying)
+    remember(engine, "a.py", KNOWN)
+    request = CompletionRequest("b.py", KNOWN[:40], "", max_tokens=8)
+    assert engine.complete(request, never).confidence == pytest.approx(0.999, abs=0.01)
