@@ -1,6 +1,7 @@
 """From a request to a suggestion: prompt, prefill, greedy decoding, stop rules."""
 
 import time
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -48,6 +49,16 @@ class Completer:
         self._ends = end_ids(tokenizer, self._marks)
         forbidden = never_written(tokenizer, self._marks, model.config.vocab_size)
         self._decoder = Decoder(model, forbidden, small)
+
+    def beside(self, memory: RepositoryMemory) -> "Completer":
+        """The same for another memory, with keys and values of its own."""
+        other = copy(self)
+        other._memory, other._decoder = memory, self._decoder.beside()
+        return other
+
+    def rest(self) -> None:
+        """Let go of the keys and values of the last request."""
+        self._decoder.rest()
 
     def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
         """The greedy suggestion at a cursor.

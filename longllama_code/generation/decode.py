@@ -1,6 +1,7 @@
 """Prefill and greedy decoding over a local cache and a memory source."""
 
 from collections.abc import Callable, Collection, Iterator
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from longllama_code.model.small_pass import MAX_TOKENS, SmallPass
 
 PREFILL_STEP_TOKENS = 128
 """Tokens between two looks at whether the request is still wanted."""
+
+MAX_WARM = 3
+"""Sequences whose keys and values are kept for their next request: they take as much room each."""
 
 ShouldStop = Callable[[], bool]
 
@@ -36,11 +40,22 @@ class Decoder:
         self._model, self._small = model, small
         self._forbidden = torch.tensor(sorted(forbidden), device=model.device, dtype=torch.int64)
         self._window = model.config.window
-        self._cache = LongLlamaCache(model.config, spills=False)
-        self._ids: list[int] = []
-        self._seen: object = None
+        self._warm: list[Decoder] = []
+        self._forget_sequence()
         self.n_passes = 0
         """Of all steps so far."""
+
+    def beside(self) -> "Decoder":
+        """Another one over the same model, for another sequence."""
+        other = copy(self)
+        other._forget_sequence()
+        return other
+
+    def rest(self) -> None:
+        """Let go of the sequence; the next one is read from its beginning."""
+        self._forget_sequence()
+        if self in self._warm:
+            self._warm.remove(self)
 
     @torch.inference_mode()
     def prefill(self, ids: list[int], view: MemoryView | None, should_stop: ShouldStop) -> int:
@@ -51,6 +66,7 @@ class Decoder:
         Raises:
             Cancelled: the request is no longer wanted; what was taken in is kept.
         """
+        self._keep_warm()
         seen = None if view is None else view.fingerprint
         reused = _common_length(self._ids, ids[:-1]) if seen == self._seen else 0
         self._cache.truncate(reused)
@@ -95,6 +111,19 @@ class Decoder:
             if drafter is not None and guess:
                 drafter.learn(len(guess), n_right)
             yield token
+
+    def _forget_sequence(self) -> None:
+        self._cache = LongLlamaCache(self._model.config, spills=False)
+        self._ids: list[int] = []
+        self._seen: object = None
+
+    def _keep_warm(self) -> None:
+        """Be one of the few, of all beside one another, whose keys and values are kept."""
+        if self in self._warm:
+            self._warm.remove(self)
+        self._warm.append(self)
+        while len(self._warm) > MAX_WARM:
+            self._warm[0].rest()
 
     def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:
         logits = self._small.logits(hidden) if self._small else self._model.lm_head(hidden)

@@ -322,6 +322,7 @@ def tiny(folder: Path) -> Json:
         "model": {"path": "tiny", "threads": 1},
         "memory": {"cacheDir": str(folder / "cache"), "maxTokens": 1_000_000},
         "trigger": {"debounceMs": 0},
+        "engine": {"idleMs": 0},
     }
 
 
