@@ -173,7 +173,7 @@ class EngineConnection(JsonRPCClient):
                 await asyncio.wait([self._reading], timeout=LEAVE_TIMEOUT_S)
                 if not self.stopped and self._is_ready:  # it hangs; it may just be slow to load
                     self.kill()
-            self._writer.close()
+                self._writer.close()
             await asyncio.wait([self._reading])
 
     def _note_ready(self, status: dict[str, Any]) -> None:
@@ -191,6 +191,8 @@ class EngineConnection(JsonRPCClient):
             await read_messages(self, reader)
         finally:
             self._stop_event.set()
+            if self._writer is not None:
+                self._writer.close()
             for answer in list(self.protocol._request_futures.values()):  # pyright: ignore[reportPrivateUsage]
                 if not answer.done():
                     answer.set_exception(RuntimeError("the engine ended"))

@@ -127,6 +127,8 @@ class EngineHost:
             self.worker.submit(self, Priority.CONTROL, functools.partial(self._load, load)).result
         )
         """Done when the model is loaded, or never will be."""
+        self.told_failure = asyncio.Event()
+        """Set once somebody was told that there is no model."""
 
     async def serve(self, reader: Reader, writer: Writer) -> Hello | None:
         """Serve one connection until it ends; what it said when it came, if it did."""
@@ -210,6 +212,7 @@ class User:
             self._rpc.protocol.notify(READY, status)
         else:
             self._rpc.protocol.notify(FAILED, {"message": self._host.failure})
+            self._host.told_failure.set()
 
     def _answer(self, method: str, priority: Priority, work: Callable[[Params, Job], Work]) -> None:
         async def handler(params: Params) -> Any:

@@ -39,9 +39,10 @@ class EngineOptions:
             arguments += ["--cache-dir", str(self.cache_dir)]
         return arguments if self.persist else [*arguments, "--no-persist"]
 
-    def command(self) -> list[str]:
-        """The command line of an engine on stdin and stdout."""
-        return [*python_command("lsp_server.engine_process"), *self.arguments()]
+    def command(self, socket: Path | None = None) -> list[str]:
+        """The command line of an engine on stdin and stdout, or behind a socket."""
+        command = [*python_command("lsp_server.engine_process"), *self.arguments()]
+        return command if socket is None else [*command, "--socket", str(socket)]
 
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[EngineOptions, Path | None]:

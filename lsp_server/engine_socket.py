@@ -111,11 +111,10 @@ class EngineSocket:
 
     async def _end_without_model(self) -> None:
         """Tell everybody why there is no model, and make room for another try."""
-        await self._host.loaded
-        if self._host.failure is not None:
-            self._unlink()
-            await asyncio.sleep(LAST_WORDS_S)
-            self._ended.set()
+        await self._host.told_failure.wait()
+        self._unlink()
+        await asyncio.sleep(LAST_WORDS_S)
+        self._ended.set()
 
     def _identity(self) -> tuple[int, ...] | None:
         try:

@@ -16,10 +16,10 @@ from filelock import FileLock, Timeout
 
 from lsp_server.engine_options import EngineOptions
 from lsp_server.engine_place import CannotShare, Place, peer_of
-from lsp_server.processes import python_command
 
 POLL_S = 0.02
 CONNECT_TIMEOUT_S = 10.0
+KEPT_S = 7 * 86_400.0
 
 
 class GivenUp(Exception):  # noqa: N818 - what the caller wanted
@@ -91,6 +91,7 @@ def _connect(place: Place) -> Meeting | None:
 
 def _start(options: EngineOptions, place: Place, given_up: threading.Event) -> Meeting:
     place.socket.unlink(missing_ok=True)
+    _sweep(place)
     process = _spawn(options, place)
     try:
         while True:
@@ -111,19 +112,25 @@ def _start(options: EngineOptions, place: Place, given_up: threading.Event) -> M
 
 def _spawn(options: EngineOptions, place: Place) -> "subprocess.Popen[bytes]":
     """An engine of nobody's: no end of a window, terminal or pipe is its own end."""
-    module = python_command("lsp_server.engine_process")
-    command = [*module, *options.arguments(), "--socket", str(place.socket)]
     is_relative = Path(options.model).is_dir()  # as it may be, where the server was started
     with place.log.open("wb") as log:
         place.log.chmod(0o600)
         return subprocess.Popen(
-            command,
+            options.command(place.socket),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=None if is_relative else place.folder,
             start_new_session=True,
         )
+
+
+def _sweep(place: Place) -> None:
+    """Remove what engines of other options left behind that nobody started for long."""
+    for path in (*place.folder.glob("*.lock"), *place.folder.glob("*.log")):
+        is_old = path.stat().st_mtime < time.time() - KEPT_S
+        if is_old and path.stem != place.name and not path.with_suffix(".sock").exists():
+            path.unlink(missing_ok=True)
 
 
 def _wait(given_up: threading.Event) -> None:
