@@ -1,4 +1,4 @@
-"""Servers find the engine that they share, or start one; real processes, an engine without a model."""
+"""Servers find the engine that they share, or start one: real processes, without a model."""
 
 import json
 import os
