@@ -34,7 +34,7 @@ class Rule:
     remedy: str
 
 
-DEVICE = Rule(r"auto|cpu|mps|(?:cuda|xpu)(?::\d+)?", "name a device, as 'cpu' or 'cuda:1'.")
+DEVICE = Rule(r"(?:auto|cpu|mps|(?:cuda|xpu)(?::\d+)?)", "name a device, as 'cpu' or 'cuda:1'.")
 FILE_NAME = Rule(r"(?!\.{1,2}$)[^/\\\0]+", "give the name of a file, without a folder.")
 
 
