@@ -10,6 +10,9 @@ from longllama_code.commands import convert, copying, evaluate, passkey, probe, 
 from longllama_code.errors import LongLlamaError
 from longllama_code.protocol import CompletionRequest
 
+LITTLE_BYTES = 1 << 30
+"""Weights that are loaded in passing."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code."""
@@ -60,6 +63,11 @@ def _pull(options: argparse.Namespace) -> int:
         print(f"{100 * share:3.0f} % {step}", flush=True)
 
     folder = pull(options.model, say, consents, options.folder)
+    if sum(path.stat().st_size for path in folder.glob("*.safetensors")) < LITTLE_BYTES:
+        from longllama_code.generation.engine import Engine
+
+        print("a first completion, for which this machine compiles what it needs", flush=True)
+        Engine.open(options.model, persist=False).close()
     print(f"{options.model} is in {folder}")
     return 0
 

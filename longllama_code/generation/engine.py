@@ -83,6 +83,7 @@ class Engine:
             CheckpointError: the model cannot be read, or not onto this device or in this type.
         """
         loaded = with_small_passes(load_placed(model, device, dtype))
+        warm_up(loaded)
         if not persist:
             return cls(loaded, None)
         try:
@@ -180,3 +181,18 @@ class Engine:
             ids = [self._take(header, part, taken) for part in parts]
             if taken.records is self._segments.records is self._memory.rows.records:
                 return ids
+
+
+def warm_up(loaded: LoadedModel) -> None:
+    """Complete once from a line of memory, where kernels do it: at first they are compiled.
+
+    That takes seconds, once on a machine, for which no suggestion should wait.
+    """
+    if loaded.small is None:
+        return
+    engine = Engine(loaded, None)
+    for _ in engine.remember("a.py", "answer = 42\n"):
+        pass
+    request = CompletionRequest("b.py", "from a import ", "", max_tokens=2, timeout_ms=600_000)
+    engine.complete(request, lambda: False)
+    engine.close()

@@ -201,3 +201,22 @@ def test_loaded_models_keep_their_own_weights_for_longer_passes() -> None:
     before = {name: weight.clone() for name, weight in TINY.model.state_dict().items()}
     loaded: LoadedModel = replace(TINY, small=SmallPass(TINY.model))
     assert all(torch.equal(before[name], w) for name, w in loaded.model.state_dict().items())
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
+def test_kernels_have_run_once_an_engine_is_open(
+    monkeypatch: pytest.MonkeyPatch, cache_bytes: int
+) -> None:
+    monkeypatch.setattr(models, "CPU_CACHE_BYTES", cache_bytes)
+    ran: list[bool] = []
+    run = SmallPass.run
+
+    def spy(self, ids, cache, memory):
+        ran.append(memory is not None)
+        return run(self, ids, cache, memory)
+
+    monkeypatch.setattr(SmallPass, "run", spy)
+    engine = Engine.open("tiny", persist=False)
+    assert bool(ran) == (cache_bytes == 0)
+    assert all(ran)
+    assert engine.status().n_files == 0

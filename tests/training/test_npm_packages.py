@@ -160,7 +160,9 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         read_tarball(tmp_path / TARBALL, "harbour")
 
 
-@pytest.mark.parametrize("data", [b"no archive", gzip.compress(b"half an archive" * 99)[:-20]])
+@pytest.mark.parametrize(
+    "data", [b"no archive", gzip.compress(b"half an archive" * 99)[:-20]], ids=["text", "half"]
+)
 def test_what_is_not_gzipped_is_an_error(tmp_path: Path, data: bytes):
     (tmp_path / TARBALL).write_bytes(data)
     with pytest.raises(DownloadError, match=TARBALL):
