@@ -99,6 +99,18 @@ class RememberResult:
 
 
 @dataclass(frozen=True)
+class EngineUser:
+    """Who shares an engine: one editor window, with a repository of its own in memory."""
+
+    name: str
+    """As it called itself."""
+    n_files: int
+    n_tokens: int
+    is_asking: bool
+    """Whether this is who asks for the status."""
+
+
+@dataclass(frozen=True)
 class EngineStatus:
     """The engine at one moment."""
 
@@ -119,3 +131,5 @@ class EngineStatus:
     """Stored segments found damaged, and encoded again."""
     store_problem: str | None
     """Why nothing is kept on disk, where that is so."""
+    users: list[EngineUser] = field(default_factory=list[EngineUser])
+    """Everybody whose repository it holds; the counts above are those of who asks."""

@@ -203,6 +203,9 @@ async def _report(client: HeadlessClient, *, as_json: bool) -> None:
     )
     print(f"left out  {files['left_out']} files")
     print(f"segments  {files['segments_encoded']} encoded, {files['segments_loaded']} from disk")
+    for user in engine["users"]:
+        if not user["is_asking"]:
+            print(f"shared    with {user['name']}: {user['n_files']} files in memory")
     print(f"on disk   {engine['stored_segments']} segments, {engine['stored_bytes'] / 1e6:.1f} MB")
 
 

@@ -39,6 +39,8 @@ def status(status: Mapping[str, Any]) -> str:
     )
     if engine is not None:
         parts.append(f"model {engine['model']} ({engine['dtype']} on {engine['device']})")
+        others = [user["name"] for user in engine["users"] if not user["is_asking"]]
+        parts += [f"shared with {', '.join(others)}"] if others else []
     if status["last_reason"] is not None:
         parts.append(f"no suggestion last time: {reason(status['last_reason'])}")
     return "; ".join(parts) + "."

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
-
+from lsp_server.engine_place import user_cache
 from lsp_server.processes import python_command
 from lsp_server.settings import Settings
 
@@ -81,8 +80,8 @@ def as_lines(checks: Iterable[Check]) -> Iterator[str]:
 
 def cache_folder(settings: Settings) -> Path:
     """Where encoded segments are kept."""
-    named = settings.memory.cache_dir or os.environ.get("LONGLLAMA_CACHE")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("longllama")
+    named = settings.memory.cache_dir
+    return Path(named).expanduser() if named else user_cache()
 
 
 def check_python() -> Check:

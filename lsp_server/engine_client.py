@@ -1,22 +1,15 @@
-"""The server's side of the engine process: start it, ask it, start it again when it dies.
+"""The server's side of the engine: start or join it, ask it, start it again when it dies.
 
 Callers see plain values and three states: loading, ready, failed. A crash is a return to loading;
 every time that the engine is ready, its memory is empty and must be filled again (from disk).
 """
 
 import asyncio
-import itertools
 import logging
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
-from functools import partial
-from pathlib import Path
 from typing import Any
-
-from lsprotocol import types
-from pygls.client import JsonRPCClient
-from pygls.exceptions import JsonRpcException
 
 from longllama_code.protocol import (
     CompletionRequest,
@@ -24,24 +17,17 @@ from longllama_code.protocol import (
     EngineStatus,
     RememberResult,
 )
-from lsp_server.processes import connect_stdio, python_command
-from lsp_server.rpc import (
-    COMPLETE,
-    FAILED,
-    FORGET,
-    READY,
-    REMEMBER,
-    STATUS,
-    EngineProtocol,
-    engine_converter,
-    from_plain,
-    to_plain,
-)
+from lsp_server.engine_connection import EngineConnection, EngineError, EngineGone, Listener
+from lsp_server.engine_options import EngineOptions
+from lsp_server.engine_place import CannotShare
+from lsp_server.rendezvous import DiedAtStart
+from lsp_server.rpc import CLEAR_STORE, COMPLETE, FORGET, REMEMBER, STATUS, from_plain, to_plain
 
 logger = logging.getLogger(__name__)
 
 BACK_OFF_S = (0.1, 1.0, 5.0, 30.0)
 STABLE_AFTER_S = 60.0
+REJOIN_S = 0.05
 
 
 class EngineState(str, Enum):
@@ -53,57 +39,6 @@ class EngineState(str, Enum):
     FAILED = "failed"
 
 
-class EngineGone(Exception):  # noqa: N818 - a state of the engine, not a fault of the caller
-    """The engine died, or has no model; the message says which."""
-
-
-class EngineError(Exception):
-    """The engine lives, but what was asked of it failed; the message says why."""
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """How to start the engine."""
-
-    model: str = "mini"
-    cache_dir: Path | None = None
-    persist: bool = True
-    max_store_bytes: int | None = None
-    threads: int = 0
-    hang_timeout_s: float = 0.0
-    """How long a process that was asked something may show no sign of life; 0: for ever."""
-
-    def command(self) -> list[str]:
-        """The command line."""
-        command = [*python_command("lsp_server.engine_process"), "--model", self.model]
-        command += ["--threads", str(self.threads)]
-        if self.max_store_bytes is not None:
-            command += ["--max-store-bytes", str(self.max_store_bytes)]
-        if self.cache_dir is not None:
-            command += ["--cache-dir", str(self.cache_dir)]
-        return command if self.persist else [*command, "--no-persist"]
-
-
-class _Connection(JsonRPCClient):
-    """One engine process."""
-
-    def __init__(self, client: "EngineClient") -> None:
-        super().__init__(EngineProtocol, engine_converter)
-        self._client = client
-        # pygls marks the functions that it registers, which bound methods do not allow.
-        self.feature(READY)(partial(client.handle_ready))
-        self.feature(FAILED)(partial(client.handle_failed))
-
-    @property
-    def process(self) -> asyncio.subprocess.Process | None:
-        """The process, once it was started."""
-        return self._server
-
-    async def server_exit(self, server: asyncio.subprocess.Process) -> None:
-        """Tell the owner that the process is gone."""
-        self._client.handle_exit(self, server.returncode)
-
-
 class EngineClient:
     """Owns the engine process. Lives on the event loop; every method belongs to it."""
 
@@ -112,10 +47,12 @@ class EngineClient:
     ) -> None:
         self._options = options
         self._on_state = on_state
-        self._connection: _Connection | None = None
-        self._ids = itertools.count(1)
+        self._listener = Listener(self.handle_ready, self.handle_failed, self.handle_exit)
+        self._connection: EngineConnection | None = None
         self._n_crashes = 0
         self._started_at = 0.0
+        self._log = "log"
+        self._joining: asyncio.Task[None] | None = None
         self._restart: asyncio.Task[None] | None = None
         self._guard: asyncio.Task[None] | None = None
         self._n_asked = 0
@@ -133,31 +70,67 @@ class EngineClient:
     @property
     def pid(self) -> int | None:
         """The process, while there is one."""
-        process = self._connection.process if self._connection else None
-        return process.pid if process and process.returncode is None else None
+        return self._connection.pid if self._connection else None
 
     async def start(self) -> None:
-        """Start the process; the model loads while this returns."""
+        """Start the process, or join the one that is shared; the model loads while this returns."""
         self._enter(EngineState.LOADING, f"loading the model {self._options.model}")
         self._started_at = asyncio.get_running_loop().time()
         self.hung = False
-        connection = self._connection = _Connection(self)
+        if self._options.is_shared and sys.platform != "win32":
+            self._joining = asyncio.create_task(self._join())
+        else:
+            await self._start_own()
+
+    async def stop(self) -> None:
+        """Leave the engine, and end it if it is our own; requests in flight fail.
+
+        Nobody is told of the state.
+        """
+        for task in (self._joining, self._restart, self._guard):
+            if task is not None:
+                task.cancel()
+        if self._joining is not None:
+            await asyncio.wait([self._joining])
+        connection, self._connection = self._connection, None
+        self.state, self.message = EngineState.STOPPED, "the engine was stopped"
+        if connection is not None:
+            await connection.close()
+
+    async def _start_own(self) -> None:
+        connection = self._connection = EngineConnection(self._listener)
         try:
-            await connect_stdio(connection, *self._options.command())
+            await connection.start(self._options)
         except OSError as error:
             self._enter(EngineState.FAILED, f"the engine process cannot be started: {error}")
 
-    async def stop(self) -> None:
-        """End the process; requests in flight fail. Nobody is told of the state."""
+    async def _join(self) -> None:
+        """Join the shared engine; where that is not to be had, start one of our own."""
+        try:
+            while True:
+                connection = self._connection = EngineConnection(self._listener)
+                if await connection.join(self._options):
+                    return
+                await connection.close()  # it was about to end
+                await asyncio.sleep(REJOIN_S)
+        except CannotShare as reason:
+            logger.warning("no engine is shared: %s", reason)
+            await self._drop_connection()
+            await self._start_own()
+        except DiedAtStart as death:
+            self._begin_again(f"{_ended(death.returncode)}; {death}")
+        except asyncio.TimeoutError:
+            self._end_hanging()
+            await self._drop_connection()
+            self._begin_again(self._did_not_answer)
+        except OSError as error:
+            await self._drop_connection()
+            self._enter(EngineState.FAILED, f"the engine process cannot be started: {error}")
+
+    async def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
-        self.state, self.message = EngineState.STOPPED, "the engine was stopped"
-        for task in (self._restart, self._guard):
-            if task is not None:
-                task.cancel()
-        if connection is not None and connection.process is not None:
-            if connection.process.returncode is None:
-                connection.process.kill()
-            await connection.stop()
+        if connection is not None:
+            await connection.close()
 
     async def remember(self, path: str, text: str) -> RememberResult:
         """Have a file taken into memory.
@@ -186,6 +159,10 @@ class EngineClient:
         """What the engine holds."""
         return from_plain(await self._ask(STATUS, {}), EngineStatus)
 
+    async def clear_store(self) -> int:
+        """Have removed from disk what is in nobody's memory; how many segments there were."""
+        return int((await self._ask(CLEAR_STORE, {}))["removed_segments"])
+
     def handle_ready(self, params: dict[str, Any]) -> None:
         """The model is loaded."""
         logger.info("engine ready: %s", params.get("model"))
@@ -197,22 +174,22 @@ class EngineClient:
         """The model cannot be loaded; starting again would not help."""
         self._enter(EngineState.FAILED, str(params["message"]))
 
-    def handle_exit(self, connection: JsonRPCClient, returncode: int | None) -> None:
+    def handle_exit(self, connection: EngineConnection, returncode: int | None) -> None:
         """The process ended by itself: start it again, with growing patience."""
         if connection is not self._connection:  # it was stopped
             return
         self._connection = None
+        self._log = connection.log
         if self._guard is not None:
             self._guard.cancel()
-        if self.state is EngineState.FAILED:
-            return
+        if self.state is not EngineState.FAILED:
+            self._begin_again(self._did_not_answer if self.hung else _ended(returncode))
+
+    def _begin_again(self, ended: str) -> None:
         now = asyncio.get_running_loop().time()
         self._n_crashes = 1 if now - self._started_at > STABLE_AFTER_S else self._n_crashes + 1
-        ended = f"the engine ended unexpectedly ({_cause(returncode)})"
-        if self.hung:
-            ended = f"the engine did not answer for {self._options.hang_timeout_s:g} s, was ended"
         if self._n_crashes > len(BACK_OFF_S):
-            again = f"{ended}, {self._n_crashes} times in a row. Its log on stderr says why."
+            again = f"{ended}, {self._n_crashes} times in a row. Its {self._log} says why."
             self._enter(EngineState.FAILED, again)
             return
         self.n_restarts += 1
@@ -236,35 +213,27 @@ class EngineClient:
             try:
                 await asyncio.wait_for(self.status(), timeout_s)
             except asyncio.TimeoutError:
-                process = self._connection.process if self._connection else None
-                if process is not None and process.returncode is None:
-                    self.hung = True
-                    process.kill()
+                self._end_hanging()
                 return
             except (EngineGone, EngineError):
                 return
+
+    def _end_hanging(self) -> None:
+        if self._connection is not None:
+            self.hung = True
+            self._connection.kill()
+
+    @property
+    def _did_not_answer(self) -> str:
+        return f"the engine did not answer for {self._options.hang_timeout_s:g} s, was ended"
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
         connection = self._connection
         if connection is None or self.state is EngineState.FAILED:
             raise EngineGone(self.message or "the engine is not running")
-        request_id = f"{method}-{next(self._ids)}"
-        answer = asyncio.wrap_future(
-            connection.protocol.send_request(method, params, msg_id=request_id)
-        )
         self._n_asked += 1
         try:
-            # Shielded: a late answer to a future that was cancelled is an error to pygls.
-            return await asyncio.shield(answer)
-        except asyncio.CancelledError:
-            answer.add_done_callback(_ignore)
-            if not connection.stopped:
-                connection.protocol.notify(types.CANCEL_REQUEST, types.CancelParams(id=request_id))
-            raise
-        except JsonRpcException as error:
-            raise EngineError(error.message) from None
-        except RuntimeError as error:  # pygls' word for a process that ended
-            raise EngineGone(str(error)) from None
+            return await connection.ask(method, params)
         finally:
             self._n_asked -= 1
 
@@ -273,15 +242,11 @@ class EngineClient:
         self._on_state(state, message)
 
 
-def _cause(returncode: int | None) -> str:
-    """How a process ended, for people; on POSIX a signal gives a negative code."""
-    if returncode is not None and returncode < 0:
+def _ended(returncode: int | None) -> str:
+    """That a process ended, and how, for people; on POSIX a signal gives a negative code."""
+    if returncode is None:
+        return "the engine ended unexpectedly"
+    if returncode < 0:
         hint = ", often for want of memory" if returncode == -9 else ""
-        return f"signal {-returncode}{hint}"
-    return f"exit code {returncode}"
-
-
-def _ignore(answer: "asyncio.Future[Any]") -> None:
-    """Take note of an answer nobody waits for."""
-    if not answer.cancelled():
-        answer.exception()
+        return f"the engine ended unexpectedly (signal {-returncode}{hint})"
+    return f"the engine ended unexpectedly (exit code {returncode})"

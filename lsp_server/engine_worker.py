@@ -1,13 +1,14 @@
-"""The one thread that owns the model: completions first, then everything else, step by step.
+"""The one thread that owns the model: what is to be known, completions, then files, step by step.
 
 Work is a generator. Between two steps of one job the thread looks for a more urgent one, so that a
-completion waits for one segment of encoding at most.
+completion waits for one segment of encoding at most. Several owners are served fairly: their files
+take turns, segment by segment, and of their completions the one of who typed last goes first.
 """
 
 import itertools
-import queue
 import threading
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -17,41 +18,102 @@ from typing import Any
 class Priority(IntEnum):
     """Lower goes first."""
 
-    TYPING = 0
-    BACKGROUND = 1
+    CONTROL = 0
+    """Coming, going, status: takes no time, and says that the thread lives."""
+    TYPING = 1
+    BACKGROUND = 2
 
 
-@dataclass(order=True)
+@dataclass(eq=False)
 class Job:
     """Work in progress."""
 
+    owner: Hashable
+    """Whose it is."""
     priority: Priority
     number: int
-    work: Generator[None, None, Any] = field(compare=False)
-    result: "Future[Any]" = field(compare=False, default_factory=Future[Any])
-    cancelled: threading.Event = field(compare=False, default_factory=threading.Event)
+    work: Generator[None, None, Any]
+    result: "Future[Any]" = field(default_factory=Future[Any])
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Schedule:
+    """Which job is next. Each owner's jobs of a priority stay in their order."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Priority, dict[Hashable, deque[Job]]] = {each: {} for each in Priority}
+        self._typed: dict[Hashable, int] = {}
+
+    def put(self, job: Job) -> None:
+        """Queue a job."""
+        if job.priority is Priority.TYPING:
+            self._typed[job.owner] = job.number
+        self._lines[job.priority].setdefault(job.owner, deque()).append(job)
+
+    def put_back(self, job: Job) -> None:
+        """Queue what is left of a job before its owner's others, as their turn comes again."""
+        self._lines[job.priority].setdefault(job.owner, deque()).appendleft(job)
+
+    def take(self) -> Job | None:
+        """The next job; None where nothing is to be done."""
+        for priority, line in self._lines.items():
+            if line:
+                owner = self._next_owner(priority, line)
+                jobs = line.pop(owner)
+                job = jobs.popleft()
+                if jobs:
+                    line[owner] = jobs  # behind the others
+                return job
+        return None
+
+    def forget(self, owner: Hashable) -> None:
+        """An owner has left."""
+        self._typed.pop(owner, None)
+
+    def _next_owner(self, priority: Priority, line: dict[Hashable, deque[Job]]) -> Hashable:
+        if priority is Priority.CONTROL:
+            return min(line, key=lambda owner: line[owner][0].number)
+        if priority is Priority.TYPING:
+            return max(line, key=lambda owner: self._typed.get(owner, 0))
+        return next(iter(line))
 
 
 class EngineWorker:
-    """A daemon thread with a priority queue of jobs."""
+    """A daemon thread with a schedule of jobs."""
 
     def __init__(self) -> None:
-        self._jobs: queue.PriorityQueue[Job] = queue.PriorityQueue()
+        self._schedule = Schedule()
         self._numbers = itertools.count()
+        self._has_work = threading.Condition()
         threading.Thread(target=self._run, name="engine", daemon=True).start()
 
-    def submit(self, priority: Priority, work: Callable[[Job], Generator[None, None, Any]]) -> Job:
+    def submit(
+        self,
+        owner: Hashable,
+        priority: Priority,
+        work: Callable[[Job], Generator[None, None, Any]],
+    ) -> Job:
         """Queue work; its generator is made from the job, so that it can see ``cancelled``."""
-        job = Job(priority, next(self._numbers), _nothing())
+        job = Job(owner, priority, next(self._numbers), _nothing())
         job.work = work(job)
-        self._jobs.put(job)
+        with self._has_work:
+            self._schedule.put(job)
+            self._has_work.notify()
         return job
+
+    def forget(self, owner: Hashable) -> None:
+        """An owner has left; its jobs were cancelled, or are still to be done."""
+        with self._has_work:
+            self._schedule.forget(owner)
 
     def _run(self) -> None:
         while True:
-            job = self._jobs.get()
+            with self._has_work:
+                while (job := self._schedule.take()) is None:
+                    self._has_work.wait()
             if self._step(job):
-                self._jobs.put(job)
+                with self._has_work:
+                    self._schedule.put_back(job)
 
     @staticmethod
     def _step(job: Job) -> bool:

@@ -137,8 +137,12 @@ async def headless(
     command: list[str] | None = None,
     capabilities: types.ClientCapabilities | None = None,
 ) -> AsyncGenerator[HeadlessClient, None]:
-    """A client connected to a server of its own over stdio, from handshake to shutdown."""
-    client = HeadlessClient(root.absolute(), settings or {}, on_status, capabilities)
+    """A client connected to a server of its own over stdio, from handshake to shutdown.
+
+    Unless the settings say otherwise, an engine that it was the last to use ends with it.
+    """
+    settings = {"engine": {"idleMs": 0}, **(settings or {})}
+    client = HeadlessClient(root.absolute(), settings, on_status, capabilities)
     await connect_stdio(client, *(command or python_command("lsp_server.__main__")))
     try:
         await client.begin()

@@ -43,9 +43,9 @@ async def connect_stdio(client: JsonRPCClient, *command: str, **options: Any) ->
     assert process.stdin is not None
     assert process.stdout is not None
     client._server = process
-    client.protocol.set_writer(_Writer(process.stdin))
+    client.protocol.set_writer(SafeWriter(process.stdin))
     client._async_tasks += [
-        asyncio.create_task(_read(client, process.stdout)),
+        asyncio.create_task(read_messages(client, process.stdout)),
         asyncio.create_task(client._server_exit()),
     ]
 
@@ -58,7 +58,8 @@ def take_stdout() -> BinaryIO:
     return messages
 
 
-async def _read(client: JsonRPCClient, stream: asyncio.StreamReader) -> None:
+async def read_messages(client: JsonRPCClient, stream: asyncio.StreamReader) -> None:
+    """Hand the client what comes, until the stream ends."""
     try:
         await run_async(
             stop_event=client._stop_event,
@@ -68,18 +69,20 @@ async def _read(client: JsonRPCClient, stream: asyncio.StreamReader) -> None:
             error_handler=client.report_server_error,
         )
     except (asyncio.IncompleteReadError, ConnectionError):
-        logger.info("the child died in the middle of a message")
+        logger.info("the other side died in the middle of a message")
 
 
-class _Writer:
-    """A child's stdin; writing to a child that has just died is not an error of the writer."""
+class SafeWriter:
+    """A stream to somebody who may have died just now, which is not an error of the writer."""
 
     def __init__(self, stream: asyncio.StreamWriter) -> None:
         self._stream = stream
 
     def write(self, data: bytes) -> None:
+        """Send bytes, if anybody is there."""
         if not self._stream.is_closing():
             self._stream.write(data)
 
     def close(self) -> None:
+        """End the stream."""
         self._stream.close()

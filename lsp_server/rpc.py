@@ -1,10 +1,11 @@
-"""JSON-RPC between the server and the engine process: pygls' protocol, plain dictionaries.
+"""JSON-RPC between a server and an engine: pygls' protocol, plain dictionaries.
 
 Numbers, texts, lists and dictionaries cross the border; each side turns them into the dataclasses
-of ``longllama_code.protocol``.
+of ``longllama_code.protocol``. Nothing here depends on both being on one machine: files are texts
+with a name, and who asks has said ``HELLO`` first.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import cattrs
@@ -16,14 +17,34 @@ from pygls.protocol.json_rpc import (
     JsonRPCResponseMessage,
 )
 
+from lsp_server import __version__
+
+VERSION = f"{__version__}/1"
+"""What both sides must have in common; its last part counts changes of these messages."""
+
+HELLO = "engine/hello"
 REMEMBER = "engine/remember"
 FORGET = "engine/forget"
 COMPLETE = "engine/complete"
 STATUS = "engine/status"
+CLEAR_STORE = "engine/clearStore"
 READY = "engine/ready"
 FAILED = "engine/failed"
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What comes first: who asks."""
+
+    version: str
+    """``VERSION`` of the side that asks."""
+    name: str = ""
+    """What ``status`` calls it."""
+    idle_s: float = 0.0
+    """How long the engine may stay once it has left, where it is the last."""
+
 
 _values = cattrs.Converter()
 

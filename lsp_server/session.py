@@ -15,7 +15,8 @@ from lsp_server.announcer import Announcer, Client
 from lsp_server.completion import Cursor, Suggestion
 from lsp_server.configuration import FILE_NAME, Configuration, Layer, repository_settings
 from lsp_server.documents import Documents
-from lsp_server.engine_client import EngineClient, EngineOptions, EngineState
+from lsp_server.engine_client import EngineClient, EngineGone, EngineState
+from lsp_server.engine_options import EngineOptions
 from lsp_server.ignore import IgnoreRules
 from lsp_server.indexer import Indexer
 from lsp_server.notebooks import Notebooks
@@ -78,7 +79,7 @@ class Session:
             if (
                 wanted is None
                 or runs_on is None
-                or _engine_options(wanted) != _engine_options(runs_on)
+                or _engine_options(wanted, self.roots) != _engine_options(runs_on, self.roots)
             ):
                 await self._stop()
                 if wanted is not None:
@@ -102,6 +103,17 @@ class Session:
         self._runs_on = None
         await self.apply_settings()
 
+    async def clear_store(self) -> int:
+        """Remove from disk what no window has in memory; how many segments there were.
+
+        Raises:
+            EngineGone: the engine cannot be asked just now.
+            EngineError: the store failed.
+        """
+        if self.engine is None:
+            raise EngineGone("the engine is not running")
+        return await self.engine.clear_store()
+
     async def change_roots(self, added: Sequence[Path], removed: Sequence[Path]) -> None:
         """Workspace folders came and went."""
         async with self._life:
@@ -121,7 +133,7 @@ class Session:
     async def _start(self, roots: Sequence[Path]) -> None:
         settings = self.settings
         self._workspace = self._make_workspace(roots)
-        self.engine = EngineClient(_engine_options(settings), self._engine_state)
+        self.engine = EngineClient(_engine_options(settings, roots), self._engine_state)
         self.indexer = Indexer(
             self.engine,
             self._workspace,
@@ -300,7 +312,7 @@ class Session:
                 self.announcer.warn_once(f"{root} cannot be watched for changes: {error}")
 
 
-def _engine_options(settings: Settings) -> EngineOptions:
+def _engine_options(settings: Settings, roots: Sequence[Path]) -> EngineOptions:
     """What the engine's process is started with; a change of it needs a new one."""
     cache_dir = settings.memory.cache_dir
     return EngineOptions(
@@ -309,5 +321,10 @@ def _engine_options(settings: Settings) -> EngineOptions:
         persist=settings.memory.persist,
         max_store_bytes=settings.memory.max_store_bytes,
         threads=settings.model.threads,
+        device=settings.model.device,
+        dtype=settings.model.dtype,
+        is_shared=settings.engine.shared,
+        idle_s=settings.engine.idle_ms / 1000,
         hang_timeout_s=settings.model.hang_timeout_ms / 1000,
+        name=", ".join(root.name for root in roots) or "no folder",
     )

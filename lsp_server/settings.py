@@ -34,6 +34,7 @@ class Rule:
     remedy: str
 
 
+DEVICE = Rule(r"(?:auto|cpu|mps|(?:cuda|xpu)(?::\d+)?)", "name a device, as 'cpu' or 'cuda:1'.")
 FILE_NAME = Rule(r"(?!\.{1,2}$)[^/\\\0]+", "give the name of a file, without a folder.")
 
 
@@ -117,10 +118,33 @@ class Model:
 
     path: str = setting("mini", "Name of a model, or folder of a checkpoint.")
     threads: int = setting(0, "Threads of the model; 0: as many as torch finds useful.")
+    device: str = setting(
+        "auto",
+        "Where the model runs: cpu, cuda, cuda:1, mps or xpu; auto: on the CPU.",
+        rule=DEVICE,
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "int4"] = setting(
+        "auto",
+        "What the model computes in, or the bits that its weights are rounded to; auto: float32 on"
+        " a CPU, else bfloat16.",
+    )
     hang_timeout_ms: int = setting(
         120_000,
         "Milliseconds without a sign of life after which the model's process is started again;"
         " 0: never.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """The process that the model runs in."""
+
+    shared: bool = setting(
+        True,
+        "Whether windows with the same model, cache folder and limits share one process.",
+    )
+    idle_ms: int = setting(
+        30_000, "Milliseconds that a shared process stays after its last window."
     )
 
 
@@ -150,6 +174,7 @@ class Settings:
     completion: Completion = Completion()
     memory: Memory = Memory()
     model: Model = Model()
+    engine: Engine = Engine()
     log: Log = Log()
 
     def language_enabled(self, language: str) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -51,6 +52,16 @@ class Completer:
         forbidden = never_written(tokenizer, self._marks, model.config.vocab_size)
         self._decoders = WarmDecoders(partial(Decoder, model, forbidden, small))
 
+    def beside(self, memory: RepositoryMemory) -> "Completer":
+        """The same for another memory; what local contexts may take is shared."""
+        other = copy(self)
+        other._memory = memory
+        return other
+
+    def rest(self) -> None:
+        """Let go of the keys and values of earlier requests."""
+        self._decoders.drop(self)
+
     def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
         """The greedy suggestion at a cursor, and others where several are wanted.
 
@@ -62,7 +73,7 @@ class Completer:
         max_tokens = min(request.max_tokens, self._window // 2)
         prompt = self._prompt(request, self._window - max_tokens - 1)
         view = self._view(request, prompt)
-        decoder = self._decoders.of(request.path)
+        decoder = self._decoders.of(self, request.path)
         try:
             reused = decoder.prefill(
                 prompt.ids, view, lambda: should_stop() or time.perf_counter() >= deadline

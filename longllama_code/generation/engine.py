@@ -4,21 +4,19 @@ Synchronous, and for one thread: whoever owns the engine owns every tensor. ``re
 generator, so that its owner can put a completion between any two segments.
 """
 
-import logging
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from longllama_code.catalog import cache_root
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
-from longllama_code.generation.models import LoadedModel, load, with_small_passes
-from longllama_code.memory.encoder import SegmentEncoder, path_header
+from longllama_code.generation.models import LoadedModel, load_placed, with_small_passes
+from longllama_code.generation.segments import Counts, Segments
+from longllama_code.memory.encoder import path_header
 from longllama_code.memory.record_file import Records
-from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segmenter import Slice
 from longllama_code.memory.store import SegmentStore, StoredSegment
 from longllama_code.protocol import (
     CompletionRequest,
@@ -26,24 +24,6 @@ from longllama_code.protocol import (
     EngineStatus,
     RememberResult,
 )
-
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """Where segments came from."""
-
-    encoded: int = 0
-    loaded: int = 0
-    kept: int = 0
-
-    def __add__(self, other: "_Counts") -> "_Counts":
-        return _Counts(
-            self.encoded + other.encoded, self.loaded + other.loaded, self.kept + other.kept
-        )
 
 
 @dataclass
@@ -53,7 +33,7 @@ class _Taken:
     records: Records
     """What they are in."""
     segments: dict[str, StoredSegment] = field(default_factory=dict[str, StoredSegment])
-    counts: _Counts = field(default_factory=_Counts)
+    counts: Counts = field(default_factory=Counts)
     counted: set[str] = field(default_factory=set[str])
 
 
@@ -61,14 +41,27 @@ class Engine:
     """A model, the repository in its memory, and the store behind it."""
 
     def __init__(self, loaded: LoadedModel, store: SegmentStore | None) -> None:
-        model = loaded.model
-        self._loaded, self._form = loaded, loaded.form
-        self._store_problem = None if store else "persistence is off"
-        self._store = store or loaded.store_in_ram()
-        self._memory = RepositoryMemory(model.config, self._form, self._store)
-        self._encoder = SegmentEncoder(model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
-        self._completer = Completer(model, loaded.tokenizer, self._memory, loaded.small)
-        self._counts = _Counts()
+        self._loaded = loaded
+        self._segments = Segments(loaded, store)
+        self._memory = self._segments.open_memory()
+        self._completer = Completer(loaded.model, loaded.tokenizer, self._memory, loaded.small)
+        self._counts = Counts()
+
+    def beside(self) -> "Engine":
+        """Another engine for another repository, over the same model and the same store.
+
+        Both are for the one thread. ``leave`` takes it out again.
+        """
+        other = copy(self)
+        other._memory = self._segments.open_memory()
+        other._completer = self._completer.beside(other._memory)
+        other._counts = Counts()
+        return other
+
+    def leave(self) -> None:
+        """Let go of the repository; those beside it go on."""
+        self._completer.rest()
+        self._segments.close_memory(self._memory)
 
     @classmethod
     def open(
@@ -78,6 +71,8 @@ class Engine:
         *,
         persist: bool = True,
         max_store_bytes: int | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
     ) -> "Engine":
         """Load a model by name or folder, with its store in the cache folder.
 
@@ -85,18 +80,20 @@ class Engine:
 
         Raises:
             ModelNotFound: there is no such model here.
-            CheckpointError: the model cannot be read.
+            CheckpointError: the model cannot be read, or not onto this device or in this type.
         """
-        loaded = with_small_passes(load(model))
+        loaded = with_small_passes(load_placed(model, device, dtype))
         warm_up(loaded)
         if not persist:
             return cls(loaded, None)
         try:
+            if loaded.model.device.type != "cpu":
+                raise StoreError(f"memory on the device {loaded.model.device} is kept there alone")
             folder = (cache_dir or cache_root()) / "memory" / loaded.fingerprint
             return cls(loaded, SegmentStore(folder, loaded.form.n_bytes, max_store_bytes))
         except (StoreError, OSError) as error:
             engine = cls(loaded, None)
-            engine._report(error)
+            engine._segments.report(error)
             return engine
 
     def remember(self, path: str, text: str) -> Generator[None, None, RememberResult]:
@@ -106,15 +103,15 @@ class Engine:
         the former in place.
         """
         header = path_header(path)
-        pieces = self._pieces(header, text)
+        pieces = self._segments.pieces(header, text)
         parts = [text[piece.start : piece.end] for piece in pieces]
-        taken = _Taken(self._store.records)
+        taken = _Taken(self._segments.records)
         for part in parts:
             self._take(header, part, taken)
             yield
         ids = self._settle(header, parts, taken)
         self._memory.replace(path, text, list(zip(ids, pieces, strict=True)), taken.segments)
-        self._make_room()
+        self._segments.make_room()
         n_tokens, counts = self._memory.n_tokens(path), taken.counts
         return RememberResult(path, n_tokens, len(ids), counts.encoded, counts.loaded, counts.kept)
 
@@ -133,8 +130,8 @@ class Engine:
     def status(self) -> EngineStatus:
         """What is in memory, and where it came from."""
         model, rows = self._loaded.model, self._memory.rows
-        n_stored, _, stored_bytes = self._stored_totals()
-        record_bytes = rows.n_tokens * self._form.n_bytes
+        n_stored, _, stored_bytes = self._segments.totals()
+        record_bytes = rows.n_tokens * rows.form.n_bytes
         return EngineStatus(
             model=self._loaded.name,
             device=str(model.device),
@@ -147,87 +144,43 @@ class Engine:
             stored_bytes=stored_bytes,
             encoded_segments=self._counts.encoded,
             loaded_segments=self._counts.loaded,
-            damaged_segments=self._store.n_damaged,
-            store_problem=self._store_problem,
+            damaged_segments=self._segments.n_damaged,
+            store_problem=self._segments.problem,
         )
+
+    def clear_store(self) -> int:
+        """Remove every stored segment that no memory here holds; how many there were."""
+        return self._segments.clear()
 
     def close(self) -> None:
         """Let go of the store."""
-        self._store.close()
-
-    def _pieces(self, header: str, text: str) -> list[Slice]:
-        """How a file is cut; the store knows it of files that were remembered before."""
-        file_id = self._encoder.identity(header, text)
-        return self._kept(lambda store: self._cut(store, file_id, text))
-
-    def _cut(self, store: SegmentStore, file_id: str, text: str) -> list[Slice]:
-        pieces = store.pieces(file_id)
-        if pieces is None:
-            pieces = self._encoder.cut(text)
-            store.put_pieces(file_id, pieces)
-        return pieces
+        self._segments.close()
 
     def _take(self, header: str, text: str, taken: "_Taken") -> str:
         """The id of a segment; it is encoded if neither memory nor the store has it."""
-        segment_id = self._encoder.identity(header, text)
+        segment_id = self._segments.identity(header, text)
         if segment_id in taken.segments:
             return segment_id
         if segment_id in self._memory:
-            counts = _Counts(kept=1)
+            counts = Counts(kept=1)
         else:
-            taken.segments[segment_id], counts = self._stored(segment_id, header, text)
+            taken.segments[segment_id], counts = self._segments.get(segment_id, header, text)
         if segment_id not in taken.counted:
             taken.counted.add(segment_id)
             taken.counts += counts
             self._counts += counts
         return segment_id
 
-    def _stored(self, segment_id: str, header: str, text: str) -> tuple[StoredSegment, _Counts]:
-        found = self._kept(lambda store: store.find(segment_id))
-        if found is not None:
-            return found, _Counts(loaded=1)
-        segment = self._encoder.encode(header, text)
-        return self._kept(lambda store: self._form.keep(store, segment)), _Counts(encoded=1)
-
     def _settle(self, header: str, parts: list[str], taken: "_Taken") -> list[str]:
         """The ids of all segments, which are in the records that memory reads from."""
         while True:
-            self._kept(self._memory.follow)
-            if taken.records is not self._store.records:  # a collection moved what was taken
-                taken.records = self._store.records
+            self._segments.follow(self._memory)
+            if taken.records is not self._segments.records:  # a collection moved what was taken
+                taken.records = self._segments.records
                 taken.segments.clear()
             ids = [self._take(header, part, taken) for part in parts]
-            if taken.records is self._store.records is self._memory.rows.records:
+            if taken.records is self._segments.records is self._memory.rows.records:
                 return ids
-
-    def _make_room(self) -> None:
-        if self._store.is_full:
-            self._kept(lambda store: store.collect(self._memory.segment_ids))
-            self._kept(self._memory.follow)
-
-    def _stored_totals(self) -> tuple[int, int, int]:
-        totals = self._kept(lambda store: store.totals())
-        return totals if self._store.persists else (0, 0, 0)
-
-    def _kept(self, use: Callable[[SegmentStore], T]) -> T:
-        """What the store answers; where it fails, memory goes on in RAM, and that is asked.
-
-        A full disk must not cost a suggestion.
-        """
-        try:
-            return use(self._store)
-        except StoreError as error:
-            if not self._store.persists:
-                raise
-            self._report(error)
-            self._store.close()
-            self._store = self._loaded.store_in_ram()
-            self._memory.follow(self._store)
-            return use(self._store)
-
-    def _report(self, problem: Exception) -> None:
-        logger.warning("memory is no longer kept on disk: %s", problem)
-        self._store_problem = str(problem)
 
 
 def warm_up(loaded: LoadedModel) -> None:

@@ -8,9 +8,10 @@ from typing import cast
 
 import torch
 
-from longllama_code.catalog import model_dir, split_weights
+from longllama_code.catalog import WEIGHT_KINDS, model_dir, split_weights
 from longllama_code.checkpoint import load_model
 from longllama_code.config import LongLlamaConfig
+from longllama_code.errors import CheckpointError
 from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.segmenter import Limits
 from longllama_code.memory.store import SegmentStore
@@ -87,6 +88,33 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
     table = MemoryTable.load(folder)
     table = None if table is None else table.to(model.device)
     return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config), table)
+
+
+def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+    """A model as settings name its place: the device, and the type that it computes in.
+
+    Args:
+        name: as for ``load``.
+        device: a torch device; ``auto`` is the CPU, which is what all of memory is tested on.
+        dtype: of torch, or ``int8`` or ``int4``, as behind the name; ``auto`` is float32 on a CPU,
+            else bfloat16.
+
+    Raises:
+        ModelNotFound: nothing of that name or path is here.
+        CheckpointError: it cannot be read, or not so.
+    """
+    device = "cpu" if device == "auto" else device
+    if dtype in WEIGHT_KINDS:
+        base, kind = split_weights(name)
+        if kind not in (None, dtype):
+            raise CheckpointError(f"model {name} says {kind}, model.dtype {dtype}; choose one.")
+        name, dtype = f"{base}:{dtype}" if base != "tiny" else base, "auto"
+    try:
+        if dtype == "auto":
+            dtype = "float32" if torch.device(device).type == "cpu" else "bfloat16"
+        return load(name, device, getattr(torch, dtype))
+    except (RuntimeError, AssertionError) as error:  # torch's, of a device that is not there
+        raise CheckpointError(f"{name} cannot be put onto {device} in {dtype}: {error}") from error
 
 
 def with_small_passes(loaded: LoadedModel) -> LoadedModel:

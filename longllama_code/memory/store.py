@@ -297,7 +297,8 @@ class SegmentStore:
         moves = [(start, id) for start, (id, _, _) in zip(starts, kept, strict=False)]
         self._manifest.execute_many("DELETE FROM segments WHERE id = ?", [(id,) for id in gone])
         self._manifest.execute_many("UPDATE segments SET start = ? WHERE id = ?", moves)
-        self._execute("DELETE FROM files WHERE used_at < (SELECT MIN(used_at) FROM segments)")
+        oldest = "SELECT COALESCE(MIN(used_at), 1e18) FROM segments"
+        self._execute(f"DELETE FROM files WHERE used_at < ({oldest})")
         n_rows = sum(n for _, _, n in kept)
         self._execute("UPDATE records SET number = number + 1, n_rows = ?", n_rows)
 

@@ -7,6 +7,7 @@ returns. A program asks by the requests of ``features.status`` instead.
 from typing import TYPE_CHECKING, Any
 
 from lsp_server import describe
+from lsp_server.engine_client import EngineError, EngineGone
 from lsp_server.features.completion import DID_ACCEPT
 from lsp_server.features.diagnosis import diagnosis
 from lsp_server.features.status import full_status
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def register(server: "Server") -> None:
     """Register our commands. pygls honours no default argument, so all take what comes."""
     _register_indexing(server)
+    _register_engine(server)
     _register_switches(server)
     _register_questions(server)
 
@@ -48,6 +50,20 @@ def _register_indexing(server: "Server") -> None:
     def clear_memory(*_: Any) -> None:
         if session.indexer is not None:
             session.indexer.clear()
+
+
+def _register_engine(server: "Server") -> None:
+    session = server.session
+
+    @server.command("longllama.clearStore")
+    async def clear_store(*_: Any) -> int | None:
+        try:
+            n_removed = await session.clear_store()
+        except (EngineGone, EngineError) as error:
+            server.say(f"Nothing was removed: {error}", is_warning=True)
+            return None
+        server.say(f"{n_removed} encoded segments were removed; those in memory stay.")
+        return n_removed
 
     @server.command("longllama.restart")
     async def restart(*_: Any) -> None:

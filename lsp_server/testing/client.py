@@ -20,6 +20,7 @@ SETTINGS: Json = {
     "model": {"path": "tiny", "threads": 1},
     "memory": {"persist": False},
     "trigger": {"debounceMs": 0},
+    "engine": {"shared": False},
 }
 """The seeded random model, which needs no download and always writes the same; nothing is kept."""
 

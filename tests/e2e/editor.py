@@ -144,11 +144,13 @@ class Editor(LanguageClient):
 
     async def close(self) -> None:
         """Leave as the protocol wants it, and look for what should not be."""
-        engine = (await self.status())["engine_pid"]
+        status = await self.status()
+        engine, held = status["engine_pid"], status["engine"]
+        is_shared = held is not None and len(held["users"]) > 1
         await soon(self.shutdown_async(None))
         self.exit(None)
         assert await soon(self._gone()) == 0
-        assert engine is None or not is_running(engine)
+        assert engine is None or is_running(engine) == is_shared
         assert self.messages == []
         self.check_log()
 
@@ -323,6 +325,7 @@ def tiny(folder: Path) -> Json:
         "memory": {"cacheDir": str(folder / "cache"), "maxTokens": 1_000_000},
         "trigger": {"debounceMs": 0},
         "completion": {"candidates": 1},
+        "engine": {"idleMs": 0},
     }
 
 

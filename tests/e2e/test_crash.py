@@ -63,8 +63,8 @@ async def test_requests_of_between_two_engines_are_answered(start):
 
 async def test_killed_while_it_indexes(start, root, many_files, tmp_path):
     editor = await start()
-    engine = (await editor.status())["engine_pid"]
     await editor.until(lambda: editor.n_in_memory > 0)
+    engine = (await editor.status())["engine_pid"]
     os.kill(engine, signal.SIGSTOP)
     (manifest,) = (tmp_path / "cache").rglob("manifest.sqlite")
     with closing(sqlite3.connect(manifest)) as connection:

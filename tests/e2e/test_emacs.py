@@ -59,7 +59,8 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
     file.parent.mkdir()
     file.write_text("def f(x):\n")
     command = f'(list {quoted(sys.executable)} "-m" "lsp_server")'
-    settings = '\'(:longllama (:model (:path "tiny") :memory (:cacheDir {cache})))'
+    model = ':model (:path "tiny") :engine (:idleMs 0)'
+    settings = f"'(:longllama ({model} :memory (:cacheDir {{cache}})))"
     script = tmp_path / "script.el"
     script.write_text(
         SCRIPT.format(

@@ -13,7 +13,9 @@ SCRIPT = """
 vim.opt.runtimepath:append({client!r})
 local longllama = require("longllama")
 longllama.config.cmd = {command}
-longllama.config.settings = {{ model = {{ path = "tiny" }}, memory = {{ cacheDir = {cache!r} }} }}
+longllama.config.settings = {{
+  model = {{ path = "tiny" }}, engine = {{ idleMs = 0 }}, memory = {{ cacheDir = {cache!r} }},
+}}
 vim.cmd.edit({file!r})
 longllama.start(0)
 local attached = vim.wait(20000, function()

@@ -59,6 +59,7 @@ async def test_a_client_that_answers_too_late_has_no_bar(start, many_files):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
 async def test_cancelling_the_bar_pauses_until_it_is_resumed(start, many_files):
     editor = await start(can=capabilities(progress=True))
+    await editor.until(lambda: editor.n_in_memory > 0)
     engine = (await editor.status())["engine_pid"]
     await editor.until(lambda: any(kind == "begin" for kind, _ in bar(editor)))
     os.kill(engine, signal.SIGSTOP)

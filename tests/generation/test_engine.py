@@ -233,7 +233,7 @@ def test_another_engine_collects(
     for one in (engine, fresh):
         remember(one, "a.py", TEXT)
     remember(other, "b.py", TEXT)
-    other._store.collect(other._memory.segment_ids, max_bytes=0)
+    other.clear_store()
     assert complete(engine) == complete(fresh)
     for one in (engine, fresh):
         assert counts(remember(one, "c.py", BLOCKS[0])) == (1, 0, 0)

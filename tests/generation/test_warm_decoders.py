@@ -5,6 +5,7 @@ from dataclasses import replace
 from longllama_code.generation.warm_decoders import WarmDecoders
 from longllama_code.protocol import CompletionRequest
 
+OWNER = object()
 REQUEST = CompletionRequest("a.py", "def f(x):\n    return x * 12345\n" * 8, "", max_tokens=4)
 
 
@@ -28,15 +29,26 @@ def test_going_back_to_a_file_reads_nothing_again(make_engine):
 
 def test_the_files_used_longest_ago_go():
     decoders = WarmDecoders(FakeDecoder, max_bytes=250)
-    a, b = decoders.of("a"), decoders.of("b")
-    assert decoders.of("a") is a
-    decoders.of("c")
+    a, b = decoders.of(OWNER, "a"), decoders.of(OWNER, "b")
+    assert decoders.of(OWNER, "a") is a
+    decoders.of(OWNER, "c")
     assert decoders.nbytes == 200
-    assert decoders.of("a") is a
-    assert decoders.of("b") is not b
+    assert decoders.of(OWNER, "a") is a
+    assert decoders.of(OWNER, "b") is not b
 
 
 def test_one_file_stays_however_large():
     decoders = WarmDecoders(FakeDecoder, max_bytes=1)
-    first = decoders.of("a")
-    assert decoders.of("a") is first
+    first = decoders.of(OWNER, "a")
+    assert decoders.of(OWNER, "a") is first
+
+
+def test_owners_have_decoders_of_their_own_within_the_same_bytes():
+    decoders, other = WarmDecoders(FakeDecoder, max_bytes=250), object()
+    mine, theirs = decoders.of(OWNER, "a"), decoders.of(other, "a")
+    assert mine is not theirs
+    decoders.drop(OWNER)
+    assert decoders.of(other, "a") is theirs
+    assert decoders.of(OWNER, "a") is not mine
+    decoders.of(other, "b")
+    assert decoders.nbytes == 200

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 _COMMANDS = """
-    reindex pauseIndexing resumeIndexing clearMemory restart toggle toggleLanguage showStatus
-    explain diagnose didAccept
+    reindex pauseIndexing resumeIndexing clearMemory clearStore restart toggle toggleLanguage
+    showStatus explain diagnose didAccept
 """
 COMMANDS = _COMMANDS.split()
 

@@ -28,6 +28,7 @@ SETTINGS: dict[str, Any] = {
     "editor.wordBasedSuggestions": "off",
     "extensions.ignoreRecommendations": True,
     "files.hotExit": "off",
+    "longllama.engine.idleMs": 0,
     "security.workspace.trust.banner": "never",
     "telemetry.telemetryLevel": "off",
     "update.mode": "none",

@@ -1,0 +1,50 @@
+"""Where a model runs and what it computes in, as settings say it."""
+
+import pytest
+import torch
+
+from longllama_code.errors import CheckpointError, ModelNotFound
+from longllama_code.generation import models
+from longllama_code.generation.engine import Engine
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, torch.dtype]]:
+    """What was asked of ``load``, which loads nothing."""
+    calls: list[tuple[str, str, torch.dtype]] = []
+    monkeypatch.setattr(models, "load", lambda *given: calls.append(given))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (("mini",), ("mini", "cpu", torch.float32)),
+        (("mini", "auto", "bfloat16"), ("mini", "cpu", torch.bfloat16)),
+        (("mini", "cuda:1"), ("mini", "cuda:1", torch.bfloat16)),
+        (("mini", "cuda", "float16"), ("mini", "cuda", torch.float16)),
+        (("mini", "auto", "int8"), ("mini:int8", "cpu", torch.float32)),
+        (("mini:int4", "auto", "int4"), ("mini:int4", "cpu", torch.float32)),
+        (("tiny", "cpu", "int8"), ("tiny", "cpu", torch.float32)),
+    ],
+)
+def test_what_settings_name(
+    asked: list[tuple[str, str, torch.dtype]], given: tuple[str, ...], expected: tuple[object, ...]
+) -> None:
+    models.load_placed(*given)
+    assert asked == [expected]
+
+
+def test_what_contradicts_itself_or_is_not_there() -> None:
+    with pytest.raises(CheckpointError, match=r"says int4, model\.dtype int8"):
+        models.load_placed("mini:int4", "auto", "int8")
+    with pytest.raises(CheckpointError, match="no-such-device"):
+        models.load_placed("tiny", "no-such-device")
+    with pytest.raises(ModelNotFound):
+        models.load_placed("/nowhere")
+
+
+def test_an_engine_takes_both() -> None:
+    engine = Engine.open("tiny", persist=False, device="cpu", dtype="auto")
+    assert (engine.status().device, engine.status().dtype) == ("cpu", "float32")
+    engine.close()
