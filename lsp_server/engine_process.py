@@ -18,6 +18,7 @@ from pygls.server import JsonRPCServer
 
 from longllama_code.errors import Cancelled, LongLlamaError
 from longllama_code.protocol import CompletionRequest
+from lsp_server import scripted_engine
 from lsp_server.engine_worker import EngineWorker, Job, Priority
 from lsp_server.processes import take_stdout
 from lsp_server.rpc import (
@@ -45,10 +46,10 @@ Work = Generator[None, None, Any]
 class EngineServer:
     """Turns messages into jobs for the worker."""
 
-    def __init__(self, load: Callable[[], "Engine"]) -> None:
+    def __init__(self, load: Callable[[], "Engine | scripted_engine.ScriptedEngine"]) -> None:
         self._rpc = JsonRPCServer(EngineProtocol, engine_converter)
         self._worker = EngineWorker()
-        self._engine: Engine | None = None
+        self._engine: Engine | scripted_engine.ScriptedEngine | None = None
         self._load = load
         self._answer(REMEMBER, Priority.BACKGROUND, self._remember)
         self._answer(FORGET, Priority.BACKGROUND, self._forget)
@@ -110,13 +111,16 @@ class EngineServer:
         return to_plain(self._opened.status())
 
     @property
-    def _opened(self) -> "Engine":
+    def _opened(self) -> "Engine | scripted_engine.ScriptedEngine":
         if self._engine is None:
             raise RuntimeError("the engine has no model; see its first notification for the reason")
         return self._engine
 
 
-def _open(options: argparse.Namespace) -> "Engine":
+def _open(options: argparse.Namespace) -> "Engine | scripted_engine.ScriptedEngine":
+    if options.model.startswith(scripted_engine.PREFIX):
+        return scripted_engine.ScriptedEngine.open(options.model)
+
     import torch
 
     from longllama_code.generation.engine import Engine

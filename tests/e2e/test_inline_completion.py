@@ -18,7 +18,8 @@ async def editor(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "ws").mkdir()
     (folder / "ws" / "lib.py").write_text(LIB)
-    async with editing(folder, folder / "ws", transport=request.param) as editor:
+    options = {"transport": request.param, "settings": tiny(folder)}
+    async with editing(folder, folder / "ws", **options) as editor:
         await editor.indexed()
         yield editor
 
@@ -29,7 +30,8 @@ async def popup_editor(tmp_path_factory):
     folder = tmp_path_factory.mktemp("popup")
     (folder / "ws").mkdir()
     (folder / "ws" / "lib.py").write_text(LIB)
-    async with editing(folder, folder / "ws", can=capabilities(inline=False)) as editor:
+    options = {"can": capabilities(inline=False), "settings": tiny(folder)}
+    async with editing(folder, folder / "ws", **options) as editor:
         await editor.indexed()
         yield editor
 
@@ -169,11 +171,12 @@ async def encoded_editors(tmp_path_factory):
     """An editor for each position encoding, on an empty folder."""
     folder = tmp_path_factory.mktemp("encodings")
     (folder / "ws").mkdir()
-    async with (
-        editing(folder, folder / "ws", can=capabilities(encoding="utf-8")) as utf_8,
-        editing(folder, folder / "ws", can=capabilities(encoding="utf-16")) as utf_16,
-        editing(folder, folder / "ws", can=capabilities(encoding="utf-32")) as utf_32,
-    ):
+
+    def start(encoding):
+        can = capabilities(encoding=encoding)
+        return editing(folder, folder / "ws", can=can, settings=tiny(folder))
+
+    async with start("utf-8") as utf_8, start("utf-16") as utf_16, start("utf-32") as utf_32:
         editors = {"utf-8": utf_8, "utf-16": utf_16, "utf-32": utf_32}
         for editor in editors.values():
             await editor.indexed()

@@ -9,11 +9,11 @@ EDITED = "lsp_server/indexer.py"
 INDEXING_DEADLINE_S = 180
 
 
-async def test_editing_one_function_encodes_its_segment_alone(start, root, settings):
+async def test_editing_one_function_encodes_its_segment_alone(start, root, model_settings):
     for package in ("longllama_code", "lsp_server"):
         ignored = shutil.ignore_patterns("__pycache__", "data")
         shutil.copytree(SOURCES / package, root / package, ignore=ignored)
-    editor = await start(settings=settings)
+    editor = await start(settings=model_settings)
     waiting = editor.protocol.send_request_async("longllama/waitUntilIndexed", {})
     await asyncio.wait_for(waiting, INDEXING_DEADLINE_S)
     before = await editor.status()
