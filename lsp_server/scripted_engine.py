@@ -36,6 +36,7 @@ class Answer:
     """What is suggested where."""
 
     text: str
+    r"""``\1`` in it is the first group of ``before``, so a backslash is written twice."""
     path: str = "*"
     """Pattern of the file's path in memory, where ``*`` is any text."""
     before: str = ""
@@ -73,7 +74,8 @@ class ScriptedEngine:
         try:
             script = _values.structure(json.loads(path.read_text("utf-8")), Script)
             for answer in script.answers:
-                re.compile(answer.before)
+                pattern = re.compile(rf"(?:{answer.before})\Z")
+                re.sub(pattern, answer.text, "")  # its groups exist
         except cattrs.BaseValidationError as error:
             raise _no_script(path, "; ".join(cattrs.transform_error(error))) from None
         except (OSError, ValueError, re.error) as error:
@@ -105,14 +107,14 @@ class ScriptedEngine:
         Raises:
             Cancelled: ``should_stop`` said so.
         """
-        answer = next((one for one in self._script.answers if self._fits(one, request)), None)
+        answer, text = self._find(request)
         if answer is None:
             return CompletionResult("", "end_of_text", Timings(), [], "nothing_to_add")
         if not _wait(min(answer.delay_ms, request.timeout_ms), should_stop):
             raise Cancelled("nobody waits for the answer any more")
         if answer.delay_ms > request.timeout_ms:
             return CompletionResult("", "deadline", Timings(), [], "deadline")
-        n_tokens = _size(answer.text)
+        n_tokens = _size(text)
         timings = Timings(
             decode_ms=float(answer.delay_ms),
             prompt_tokens=_size(request.prefix),
@@ -120,7 +122,7 @@ class ScriptedEngine:
             passes=n_tokens,
             memory_tokens=self._n_tokens,
         )
-        return CompletionResult(answer.text, "line", timings, self._sources(answer))
+        return CompletionResult(text, "line", timings, self._sources(answer))
 
     def status(self) -> EngineStatus:
         """What is in memory."""
@@ -140,13 +142,15 @@ class ScriptedEngine:
             store_problem="a script keeps nothing on disk",
         )
 
-    def _fits(self, answer: Answer, request: CompletionRequest) -> bool:
-        is_known = request.uses_memory and answer.source in self._texts
-        return (
-            fnmatchcase(request.path, answer.path)
-            and re.search(rf"(?:{answer.before})\Z", request.prefix) is not None
-            and (answer.source is None or is_known)
-        )
+    def _find(self, request: CompletionRequest) -> tuple[Answer | None, str]:
+        """The first answer that fits, and its text."""
+        for answer in self._script.answers:
+            is_known = request.uses_memory and answer.source in self._texts
+            found = re.search(rf"(?:{answer.before})\Z", request.prefix)
+            is_there = fnmatchcase(request.path, answer.path) and found is not None
+            if is_there and (answer.source is None or is_known):
+                return answer, found.expand(answer.text)
+        return None, ""
 
     def _sources(self, answer: Answer) -> list[Source]:
         if answer.source is None:

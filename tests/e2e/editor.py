@@ -344,7 +344,8 @@ async def editing(folder: Path, *roots: Path, **options: Any) -> AsyncIterator[E
     Its engine answers from a script, which starts at once, unless ``settings`` name a model.
     """
     editor = Editor(folder)
-    options.setdefault("settings", scripted(folder))
+    if "settings" not in options:
+        options["settings"] = scripted(folder)
     try:
         yield await editor.start(*roots, **options)
         if editor.process is not None and editor.process.returncode is None:

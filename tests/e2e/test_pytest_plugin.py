@@ -34,7 +34,7 @@ def test_the_worked_example_passes(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    assert "6 passed" in done.stdout
 
 
 def test_the_plugin_costs_other_sessions_nothing():

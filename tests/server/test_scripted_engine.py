@@ -43,8 +43,10 @@ def test_the_first_answer_that_fits_is_given(scripted):
             {"before": r"f(o+)\(", "text": "1)"},
             {"before": "x = ", "path": "src/*", "text": "2"},
             {"before": "x = ", "text": "3"},
+            {"before": r"\A((?s:.*)) twice", "text": r"\1\1"},
         ]
     )
+    assert complete(engine, "a\nb twice").text == "a\nba\nb"
     assert complete(engine, "", "deep/er.js").text == "let"
     assert complete(engine, "a\nfoo(").text == "1)"
     assert complete(engine, "x = ", "src/deep/a.py").text == "2"
@@ -92,6 +94,7 @@ def test_a_slow_answer_is_stopped_and_has_a_deadline(scripted):
         ('{"answers": [{}]}', "text"),
         ('{"answers": [{"text": "x", "befor": "y"}]}', "befor"),
         ('{"answers": [{"text": "x", "before": "("}]}', "unterminated"),
+        ('{"answers": [{"text": "\\\\1"}]}', "invalid group"),
     ],
 )
 def test_what_is_wrong_with_a_script_is_said(tmp_path, text, told):
