@@ -1,4 +1,4 @@
-"""``longllama-lsp``: serve (the default), complete, demo, status, diagnose."""
+"""``longllama-lsp``: serve (the default), complete, demo, status, diagnose, record, replay."""
 
 import argparse
 import asyncio
@@ -17,6 +17,7 @@ from lsp_server.demo import run_demo
 from lsp_server.diagnosis import Check, as_lines, diagnose, worst
 from lsp_server.documents import Position
 from lsp_server.headless import HeadlessClient, headless
+from lsp_server.processes import python_command
 from lsp_server.terminal import Terminal
 
 Json = dict[str, Any]
@@ -59,10 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     diagnose = commands.add_parser("diagnose", help="look for what keeps the server from working")
     diagnose.add_argument("--json", action="store_true", help="print one JSON object")
     diagnose.set_defaults(run=_diagnose)
-    for command in (complete, demo, status, diagnose):
+    record = commands.add_parser("record", help="serve one client and write down what is said")
+    record.add_argument("file", type=Path, metavar="FILE")
+    record.set_defaults(run=_record)
+    replay = commands.add_parser("replay", help="say it again to a server, and compare its answers")
+    replay.add_argument("file", type=Path, metavar="FILE")
+    replay.set_defaults(run=_replay)
+    for command in (complete, demo, status, diagnose, replay):
         command.add_argument("--root", type=_folder, default=Path.cwd(), help="workspace folder")
         _add_model_options(command)
     _add_model_options(serve)
+    _add_model_options(record)
     return parser
 
 
@@ -119,6 +127,28 @@ def _serve(options: argparse.Namespace) -> int:
     if options.ws is not None:
         return serve("ws", options.host, options.ws, settings, token)
     return serve("stdio", options.host, 0, settings, token)
+
+
+def _record(options: argparse.Namespace) -> int:
+    from lsp_server.record import record
+
+    serve = [*python_command("lsp_server.__main__"), "serve", *_model_arguments(options)]
+    return record(options.file, serve)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from lsp_server.replay import replay
+
+    differences = replay(options.file, options.root, _model_arguments(options))
+    for difference in differences:
+        print(difference)
+    return 1 if differences else 0
+
+
+def _model_arguments(options: argparse.Namespace) -> list[str]:
+    """The options of `_add_model_options` as they were given."""
+    given = {"--model": options.model, "--cache-dir": options.cache_dir}
+    return [part for name, value in given.items() if value for part in (name, value)]
 
 
 def _token(path: Path | None) -> str | None:

@@ -1,9 +1,10 @@
 """An engine without a model, for tests: what it answers stands in a JSON file.
 
-Named as a model is, ``script:FILE``. It needs no torch, so that its process is ready in a fraction of
-a second, and it answers as it was told to: the place of `longllama_code.generation.engine.Engine`
-where what matters is the server or a client. Of files it keeps what can be counted; a token is a byte
-in UTF-8, as for the model ``tiny``. Nothing is kept on disk.
+Named as a model is, ``script:FILE``. It needs no torch, so that its process is ready in a fraction
+of a second, and it answers as it was told to: in the place of
+`longllama_code.generation.engine.Engine`, where what matters is the server or a client. Of files it
+keeps what can be counted; a token is a byte in UTF-8, as for the model ``tiny``. Nothing is kept on
+disk.
 """
 
 import json
@@ -147,8 +148,9 @@ class ScriptedEngine:
         for answer in self._script.answers:
             is_known = request.uses_memory and answer.source in self._texts
             found = re.search(rf"(?:{answer.before})\Z", request.prefix)
-            is_there = fnmatchcase(request.path, answer.path) and found is not None
-            if is_there and (answer.source is None or is_known):
+            if found is None or not fnmatchcase(request.path, answer.path):
+                continue
+            if answer.source is None or is_known:
                 return answer, found.expand(answer.text)
         return None, ""
 

@@ -253,6 +253,8 @@ def _merge(
     group: Any, layer: object, prefix: str, *, by_repository: bool = False
 ) -> tuple[Any, list[Problem]]:
     """A group with the layer's values in place of its own."""
+    if layer == []:  # an empty table of Lua, as Neovim writes it
+        layer = {}
     if not isinstance(layer, Mapping):
         return group, [Problem(prefix.rstrip("."), layer, "give an object of settings.")]
     known = {item.name: item for item in fields(group)}

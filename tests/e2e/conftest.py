@@ -1,4 +1,4 @@
-"""Real servers in child processes; with a scripted engine, or with the seeded random model `tiny`."""
+"""Real servers in child processes; with a scripted engine, or with the seeded model `tiny`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
