@@ -1,4 +1,4 @@
-"""``longllama-lsp``: serve (the default), complete, demo, status, diagnose, record, replay."""
+"""``longllama-lsp``: serve (the default), complete, demo, status, diagnose, and others."""
 
 import argparse
 import asyncio
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lsp_server import __version__
+from lsp_server.cache_folder import as_lines as as_table
+from lsp_server.cache_folder import clear, entries
 from lsp_server.configuration import Configuration, repository_settings
 from lsp_server.demo import run_demo
 from lsp_server.diagnosis import Check, as_lines, diagnose, worst
@@ -60,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     diagnose = commands.add_parser("diagnose", help="look for what keeps the server from working")
     diagnose.add_argument("--json", action="store_true", help="print one JSON object")
     diagnose.set_defaults(run=_diagnose)
+    cache = commands.add_parser("cache", help="list what the cache folder holds, or remove of it")
+    cache.add_argument(
+        "--clear", nargs="+", metavar="NAME", help="remove these, by their name or their model's"
+    )
+    cache.add_argument("--json", action="store_true", help="print one JSON object")
+    cache.add_argument("--cache-dir", type=Path, help="another folder than the user's own")
+    cache.set_defaults(run=_cache)
     record = commands.add_parser("record", help="serve one client and write down what is said")
     record.add_argument("file", type=Path, metavar="FILE")
     record.set_defaults(run=_record)
@@ -127,6 +136,18 @@ def _serve(options: argparse.Namespace) -> int:
     if options.ws is not None:
         return serve("ws", options.host, options.ws, settings, token)
     return serve("stdio", options.host, 0, settings, token)
+
+
+def _cache(options: argparse.Namespace) -> int:
+    from longllama_code.catalog import cache_root  # it brings numpy, which no server needs
+
+    root = options.cache_dir or cache_root()
+    listed = clear(root, options.clear) if options.clear else entries(root)
+    if options.json:
+        print(json.dumps([asdict(entry) for entry in listed]))
+    else:
+        print("removed of" if options.clear else "in", "\n".join(as_table(root, listed)))
+    return 0
 
 
 def _record(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from longllama_code.protocol import CompletionRequest, CompletionResult
+from lsp_server.comments import ends_in_comment
 from lsp_server.documents import Snapshot
 from lsp_server.filters import Refusal, refuse_file, refuse_trigger, trim_overlap
 from lsp_server.settings import Settings
@@ -25,6 +26,11 @@ class Cursor:
         """The part left of the cursor of the word that it stands in, or behind."""
         line = self.snapshot.text[: self.offset].rpartition("\n")[2]
         return re.split(r"\W", line)[-1]
+
+    @property
+    def is_in_comment(self) -> bool:
+        """Whether it stands in a comment."""
+        return ends_in_comment(self.snapshot.text[: self.offset], self.snapshot.language)
 
     @property
     def line_suffix(self) -> str:
@@ -50,12 +56,15 @@ def refuse(cursor: Cursor, name: str, settings: Settings) -> Refusal | None:
         return "language_disabled"
     if reason := refuse_file(name, settings.disabled_globs):
         return reason
-    return refuse_trigger(
+    reason = refuse_trigger(
         automatic=cursor.automatic,
         auto_mode=settings.trigger.mode == "auto",
         line_suffix=cursor.line_suffix,
         max_line_suffix=settings.trigger.max_line_suffix,
     )
+    if reason is None and settings.completion.disable_in_comments and cursor.is_in_comment:
+        return "in_comment"
+    return reason
 
 
 def build_request(cursor: Cursor, path: str, settings: Settings) -> CompletionRequest:

@@ -83,6 +83,7 @@ class Completion:
     max_tokens: int = tunable(48, "Most tokens of a suggestion.")
     timeout_ms: int = tunable(10_000, "Milliseconds after which what is there is suggested.")
     multiline: bool = tunable(True, "Whether a block may be suggested on a blank line.")
+    disable_in_comments: bool = tunable(False, "Whether nothing is suggested in comments.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,15 @@ class Memory:
         "Most bytes of encoded segments on disk; what was used longest ago goes.",
     )
     cache_dir: str = setting("", "Folder of encoded segments; empty: the user's cache folder.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexing:
+    """When the repository is taken into memory."""
+
+    pause_on_battery: bool = tunable(
+        True, "Whether, without mains power, only open and changed files are taken into memory."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +151,7 @@ class Settings:
     trigger: Trigger = Trigger()
     completion: Completion = Completion()
     memory: Memory = Memory()
+    indexing: Indexing = Indexing()
     model: Model = Model()
     log: Log = Log()
 

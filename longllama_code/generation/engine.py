@@ -29,6 +29,9 @@ from longllama_code.protocol import (
 
 logger = logging.getLogger(__name__)
 
+MODEL_NAME_FILE = "model"
+"""In the folder of a store: whose it is, for people who look at their cache folder."""
+
 T = TypeVar("T")
 
 
@@ -92,7 +95,9 @@ class Engine:
             return cls(loaded, None)
         try:
             folder = (cache_dir or cache_root()) / "memory" / loaded.fingerprint
-            return cls(loaded, SegmentStore(folder, loaded.form.n_bytes, max_store_bytes))
+            engine = cls(loaded, SegmentStore(folder, loaded.form.n_bytes, max_store_bytes))
+            (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
+            return engine
         except (StoreError, OSError) as error:
             engine = cls(loaded, None)
             engine._report(error)
