@@ -1,7 +1,7 @@
 """What the cache folder holds, for ``longllama-lsp cache``.
 
-Models, the encoded segments of each (its memory), and what evaluations and training have fetched. All
-of it can be had again: by ``longllama pull``, or by encoding again.
+Models, the encoded segments of each (its memory), and what evaluations and training have fetched.
+All of it can be had again: by ``longllama pull``, or by encoding again.
 """
 
 import shutil

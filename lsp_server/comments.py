@@ -5,6 +5,7 @@ know has no comments.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -87,9 +88,7 @@ def ends_in_comment(text: str, language: str) -> bool:
     syntax = _SYNTAX.get(language)
     if syntax is None:
         return False
-    last = None
-    for last in _pattern(syntax).finditer(text):
-        pass
+    last = next(iter(deque(_pattern(syntax).finditer(text), maxlen=1)), None)
     if last is None or last.end() != len(text):
         return False
     if last["line"] is not None:
