@@ -8,7 +8,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 _STRING = r"{quote}(?:\\.|[^{quote}\\\n])*{quote}?"
 _LONG_STRING = r"{quote}(?:\\.|[^{quote}\\])*{quote}?"
@@ -100,7 +100,7 @@ def ends_in_comment(text: str, language: str) -> bool:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(syntax: _Syntax) -> re.Pattern[str]:
     """The first of these at each place: long texts, comments, texts."""
     return re.compile("|".join(_parts(syntax)), re.MULTILINE)

@@ -28,7 +28,6 @@ from lsp_server.tracked import Kind, Phase, Status, Totals, Urgency
 from lsp_server.watcher import Watcher
 from lsp_server.workspace import Limits, Workspace
 
-
 POWER_EVERY_S = 10.0
 """How often the machine is asked whether it has mains power."""
 

@@ -1,4 +1,4 @@
-"""A hundred thousand messages of any kind to a real server: does it live, answer, and keep the text?
+"""A hundred thousand messages of any kind to a real server: it must live, answer, keep the text.
 
 Random bytes, random JSON, random JSON-RPC with methods and fields of LSP, positions anywhere, and
 edits of documents whose text a reference model follows (`tests/server/test_fuzz.py`). The engine

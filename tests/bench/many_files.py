@@ -1,8 +1,8 @@
 """A workspace of very many files: time to ``initialize``, to look at all, and the server's memory.
 
 The engine answers from a script, so that only the server is measured. Of the larger workspace few
-files fit into memory (``memory.maxTokens``), as every one would cost a message to the engine; of the
-smaller one all do.
+files fit into memory (``memory.maxTokens``), as every one would cost a message to the engine; of
+the smaller one all do.
 
 Usage: python tests/bench/many_files.py [--files 10000 200000]
 """

@@ -1,9 +1,9 @@
 """Typing, storms of files and deaths of the engine, for as long as you like.
 
-A repository of two branches that differ in 2,000 files is checked out again and again, the engine is
-killed every minute, and somebody types all the while, asks for suggestions and takes requests back.
-Every request must have one answer. In the end the memory must be that of a server that begins anew
-on the same files, and the server must not have grown since it had seen each branch once.
+A repository of two branches that differ in 2,000 files is checked out again and again, the engine
+is killed every minute, and somebody types all the while, asks for suggestions and takes requests
+back. Every request must have one answer. In the end the memory must be that of a server that begins
+anew on the same files, and the server must not have grown since it had seen each branch once.
 
 Usage: python tests/bench/soak.py [--minutes 30] [--model tiny]
 """
