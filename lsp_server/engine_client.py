@@ -41,7 +41,8 @@ from lsp_server.rpc import (
 logger = logging.getLogger(__name__)
 
 BACK_OFF_S = (0.1, 1.0, 5.0, 30.0)
-STABLE_AFTER_S = 60.0
+STABLE_AFTER_S = 30.0
+"""An engine that was ready for so long has recovered: its next crash is the first again."""
 
 
 class EngineState(str, Enum):
@@ -115,7 +116,7 @@ class EngineClient:
         self._connection: _Connection | None = None
         self._ids = itertools.count(1)
         self._n_crashes = 0
-        self._started_at = 0.0
+        self._ready_at: float | None = None
         self._restart: asyncio.Task[None] | None = None
         self._guard: asyncio.Task[None] | None = None
         self._n_asked = 0
@@ -139,7 +140,7 @@ class EngineClient:
     async def start(self) -> None:
         """Start the process; the model loads while this returns."""
         self._enter(EngineState.LOADING, f"loading the model {self._options.model}")
-        self._started_at = asyncio.get_running_loop().time()
+        self._ready_at = None
         self.hung = False
         connection = self._connection = _Connection(self)
         try:
@@ -189,6 +190,7 @@ class EngineClient:
     def handle_ready(self, params: dict[str, Any]) -> None:
         """The model is loaded."""
         logger.info("engine ready: %s", params.get("model"))
+        self._ready_at = asyncio.get_running_loop().time()
         self._enter(EngineState.READY, "")
         if self._options.hang_timeout_s:
             self._guard = asyncio.create_task(self._end_if_it_hangs(self._options.hang_timeout_s))
@@ -207,7 +209,8 @@ class EngineClient:
         if self.state is EngineState.FAILED:
             return
         now = asyncio.get_running_loop().time()
-        self._n_crashes = 1 if now - self._started_at > STABLE_AFTER_S else self._n_crashes + 1
+        has_recovered = self._ready_at is not None and now - self._ready_at > STABLE_AFTER_S
+        self._n_crashes = 1 if has_recovered else self._n_crashes + 1
         ended = f"the engine ended unexpectedly ({_cause(returncode)})"
         if self.hung:
             ended = f"the engine did not answer for {self._options.hang_timeout_s:g} s, was ended"
