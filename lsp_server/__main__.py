@@ -1,4 +1,4 @@
-"""``longllama-lsp``: serve (the default), complete, demo, status, diagnose."""
+"""``longllama-lsp``: serve (the default), complete, demo, status, diagnose, and others."""
 
 import argparse
 import asyncio
@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from lsp_server import __version__
+from lsp_server.cache_folder import as_lines as as_table
+from lsp_server.cache_folder import clear, entries
 from lsp_server.configuration import Configuration, repository_settings
 from lsp_server.demo import run_demo
 from lsp_server.diagnosis import Check, as_lines, diagnose, worst
 from lsp_server.documents import Position
 from lsp_server.headless import HeadlessClient, headless
+from lsp_server.processes import python_command
 from lsp_server.terminal import Terminal
 
 Json = dict[str, Any]
@@ -59,10 +62,24 @@ def _parser() -> argparse.ArgumentParser:
     diagnose = commands.add_parser("diagnose", help="look for what keeps the server from working")
     diagnose.add_argument("--json", action="store_true", help="print one JSON object")
     diagnose.set_defaults(run=_diagnose)
-    for command in (complete, demo, status, diagnose):
+    cache = commands.add_parser("cache", help="list what the cache folder holds, or remove of it")
+    cache.add_argument(
+        "--clear", nargs="+", metavar="NAME", help="remove these, by their name or their model's"
+    )
+    cache.add_argument("--json", action="store_true", help="print one JSON object")
+    cache.add_argument("--cache-dir", type=Path, help="another folder than the user's own")
+    cache.set_defaults(run=_cache)
+    record = commands.add_parser("record", help="serve one client and write down what is said")
+    record.add_argument("file", type=Path, metavar="FILE")
+    record.set_defaults(run=_record)
+    replay = commands.add_parser("replay", help="say it again to a server, and compare its answers")
+    replay.add_argument("file", type=Path, metavar="FILE")
+    replay.set_defaults(run=_replay)
+    for command in (complete, demo, status, diagnose, replay):
         command.add_argument("--root", type=_folder, default=Path.cwd(), help="workspace folder")
         _add_model_options(command)
     _add_model_options(serve)
+    _add_model_options(record)
     return parser
 
 
@@ -119,6 +136,40 @@ def _serve(options: argparse.Namespace) -> int:
     if options.ws is not None:
         return serve("ws", options.host, options.ws, settings, token)
     return serve("stdio", options.host, 0, settings, token)
+
+
+def _cache(options: argparse.Namespace) -> int:
+    from longllama_code.catalog import cache_root  # it brings numpy, which no server needs
+
+    root = options.cache_dir or cache_root()
+    listed = clear(root, options.clear) if options.clear else entries(root)
+    if options.json:
+        print(json.dumps([asdict(entry) for entry in listed]))
+    else:
+        print("removed of" if options.clear else "in", "\n".join(as_table(root, listed)))
+    return 0
+
+
+def _record(options: argparse.Namespace) -> int:
+    from lsp_server.record import record
+
+    serve = [*python_command("lsp_server.__main__"), "serve", *_model_arguments(options)]
+    return record(options.file, serve)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from lsp_server.replay import replay
+
+    differences = replay(options.file, options.root, _model_arguments(options))
+    for difference in differences:
+        print(difference)
+    return 1 if differences else 0
+
+
+def _model_arguments(options: argparse.Namespace) -> list[str]:
+    """The options of `_add_model_options` as they were given."""
+    given = {"--model": options.model, "--cache-dir": options.cache_dir}
+    return [part for name, value in given.items() if value for part in (name, value)]
 
 
 def _token(path: Path | None) -> str | None:

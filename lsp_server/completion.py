@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from longllama_code.protocol import CompletionRequest, CompletionResult
+from lsp_server.comments import ends_in_comment
 from lsp_server.documents import Snapshot
 from lsp_server.filters import Refusal, refuse_file, refuse_trigger
 from lsp_server.form import fitted
@@ -36,6 +37,11 @@ class Cursor:
         return re.split(r"\W", line)[-1]
 
     @property
+    def is_in_comment(self) -> bool:
+        """Whether it stands in a comment."""
+        return ends_in_comment(self.snapshot.text[: self.offset], self.snapshot.language)
+
+    @property
     def line_suffix(self) -> str:
         """The text right of the cursor on its line."""
         return re.split(r"[\r\n]", self.snapshot.text[self.offset :], maxsplit=1)[0]
@@ -63,12 +69,15 @@ def refuse(cursor: Cursor, name: str, settings: Settings) -> Refusal | None:
         return "language_disabled"
     if reason := refuse_file(name, settings.disabled_globs):
         return reason
-    return refuse_trigger(
+    reason = refuse_trigger(
         automatic=cursor.automatic,
         auto_mode=settings.trigger.mode == "auto",
         line_suffix=cursor.line_suffix,
         max_line_suffix=settings.trigger.max_line_suffix,
     )
+    if reason is None and settings.completion.disable_in_comments and cursor.is_in_comment:
+        return "in_comment"
+    return reason
 
 
 def build_request(cursor: Cursor, path: str, settings: Settings) -> CompletionRequest:

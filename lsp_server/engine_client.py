@@ -26,8 +26,9 @@ from lsp_server.rpc import CLEAR_STORE, COMPLETE, FORGET, REMEMBER, STATUS, from
 logger = logging.getLogger(__name__)
 
 BACK_OFF_S = (0.1, 1.0, 5.0, 30.0)
-STABLE_AFTER_S = 60.0
 REJOIN_S = 0.05
+STABLE_AFTER_S = 30.0
+"""An engine that was ready for so long has recovered: its next crash is the first again."""
 
 
 class EngineState(str, Enum):
@@ -50,7 +51,7 @@ class EngineClient:
         self._listener = Listener(self.handle_ready, self.handle_failed, self.handle_exit)
         self._connection: EngineConnection | None = None
         self._n_crashes = 0
-        self._started_at = 0.0
+        self._ready_at: float | None = None
         self._log = "log"
         self._joining: asyncio.Task[None] | None = None
         self._restart: asyncio.Task[None] | None = None
@@ -75,7 +76,7 @@ class EngineClient:
     async def start(self) -> None:
         """Start the process, or join the one that is shared; the model loads while this returns."""
         self._enter(EngineState.LOADING, f"loading the model {self._options.model}")
-        self._started_at = asyncio.get_running_loop().time()
+        self._ready_at = None
         self.hung = False
         if self._options.is_shared and sys.platform != "win32":
             self._joining = asyncio.create_task(self._join())
@@ -166,6 +167,7 @@ class EngineClient:
     def handle_ready(self, params: dict[str, Any]) -> None:
         """The model is loaded."""
         logger.info("engine ready: %s", params.get("model"))
+        self._ready_at = asyncio.get_running_loop().time()
         self._enter(EngineState.READY, "")
         if self._options.hang_timeout_s:
             self._guard = asyncio.create_task(self._end_if_it_hangs(self._options.hang_timeout_s))
@@ -187,7 +189,8 @@ class EngineClient:
 
     def _begin_again(self, ended: str) -> None:
         now = asyncio.get_running_loop().time()
-        self._n_crashes = 1 if now - self._started_at > STABLE_AFTER_S else self._n_crashes + 1
+        has_recovered = self._ready_at is not None and now - self._ready_at > STABLE_AFTER_S
+        self._n_crashes = 1 if has_recovered else self._n_crashes + 1
         if self._n_crashes > len(BACK_OFF_S):
             again = f"{ended}, {self._n_crashes} times in a row. Its {self._log} says why."
             self._enter(EngineState.FAILED, again)

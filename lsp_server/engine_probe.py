@@ -8,6 +8,9 @@ import json
 import sys
 from typing import Any
 
+from longllama_code.errors import LongLlamaError
+from lsp_server import scripted_engine
+
 
 def probe(model: str) -> dict[str, Any]:
     """Everything that can be found without loading a model; errors are found, not raised."""
@@ -27,6 +30,8 @@ def _torch() -> dict[str, Any]:
 def _model(name: str) -> dict[str, Any]:
     if name == "tiny":
         return {"name": name, "folder": None, "bytes": 0}
+    if name.startswith(scripted_engine.PREFIX):
+        return _script(name)
     try:
         from longllama_code.catalog import model_dir
 
@@ -35,6 +40,14 @@ def _model(name: str) -> dict[str, Any]:
     except Exception as error:
         return {"name": name, "error": str(error)}
     return {"name": name, "folder": str(folder), "bytes": sum(sizes)}
+
+
+def _script(name: str) -> dict[str, Any]:
+    try:
+        scripted_engine.ScriptedEngine.open(name)
+    except LongLlamaError as error:
+        return {"name": name, "error": str(error)}
+    return {"name": name, "folder": None, "bytes": 0}
 
 
 def main() -> int:

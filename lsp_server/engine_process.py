@@ -11,16 +11,14 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from pygls.io_ import StdinAsyncReader, StdoutWriter
 
-from lsp_server.engine_host import EngineHost
+from lsp_server import scripted_engine
+from lsp_server.engine_host import EngineHost, HostedEngine
 from lsp_server.engine_options import EngineOptions, parse
 from lsp_server.processes import take_stdout
-
-if TYPE_CHECKING:
-    from longllama_code.generation.engine import Engine
 
 
 def main() -> None:
@@ -47,7 +45,10 @@ async def _serve_socket(options: EngineOptions, path: Path) -> None:
     _end()
 
 
-def _open(options: EngineOptions) -> "Engine":
+def _open(options: EngineOptions) -> HostedEngine:
+    if options.model.startswith(scripted_engine.PREFIX):
+        return scripted_engine.ScriptedEngine.open(options.model)
+
     import torch
 
     from longllama_code.generation.engine import Engine

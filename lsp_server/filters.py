@@ -12,7 +12,13 @@ from pathspec import GitIgnoreSpec
 from lsp_server.secrets import is_secret
 
 Refusal = Literal[
-    "disabled", "language_disabled", "glob_disabled", "secret_file", "manual_mode", "inside_line"
+    "disabled",
+    "language_disabled",
+    "glob_disabled",
+    "secret_file",
+    "manual_mode",
+    "inside_line",
+    "in_comment",
 ]
 
 CLOSERS = frozenset(")]}>\"'`,;: \t")

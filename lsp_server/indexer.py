@@ -73,6 +73,8 @@ class Indexer:
     ) -> None:
         self.files = TrackedFiles()
         self.paused = False
+        self.spares_battery = False
+        """Whether files wait that nobody opened or changed; see `spare_battery`."""
         self._engine = engine
         self._workspace = workspace
         self._open_paths, self._open_text = open_paths, open_text
@@ -94,6 +96,12 @@ class Indexer:
         self._clearances = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether all that waits does so for mains power; asked of an engine that is ready."""
+        is_waiting = len(self._queue) > 0 and not self.paused
+        return is_waiting and not self._in_step and self._next_step() is None
 
     @property
     def busy(self) -> bool:
@@ -119,8 +127,13 @@ class Indexer:
         self._on_change()
 
     def resume(self) -> None:
-        """Go on."""
-        self.paused = False
+        """Go on, on battery as well."""
+        self.paused = self.spares_battery = False
+        self._notice()
+
+    def spare_battery(self, spares: bool) -> None:
+        """Let files wait, or no longer, that nobody opened or changed."""
+        self.spares_battery = spares
         self._notice()
 
     def rescan(self) -> None:
@@ -130,7 +143,7 @@ class Indexer:
 
     def reindex(self) -> None:
         """Read every file again, whatever its size and time say; also those that failed."""
-        self.paused = False
+        self.paused = self.spares_battery = False
         self._crashes.clear()
         for file in self.files:
             if file.state is FileState.IN_MEMORY or file.reason in (FAILED, CRASHES_ENGINE):
@@ -193,7 +206,7 @@ class Indexer:
                 continue
             self._in_step = True
             try:
-                await step
+                await step()
             except Exception:  # whatever goes wrong with one step, the next must be made
                 logger.exception("a step of indexing failed")
             finally:
@@ -201,14 +214,15 @@ class Indexer:
             self._on_change()
             await asyncio.sleep(0)  # a step need not wait for anything; others must have a turn
 
-    def _next_step(self) -> Coroutine[None, None, None] | None:
+    def _next_step(self) -> Callable[[], Coroutine[None, None, None]] | None:
         if self._unseen or self._all_unseen:
-            return self._look()
+            return self._look
         if not self._engine.ready:
             return None
         if self._stale:
-            return self._forget()
-        return self._remember_next() if len(self._queue) and not self.paused else None
+            return self._forget
+        may_go_on = self._queue.has_urgent if self.spares_battery else len(self._queue) > 0
+        return self._remember_next if may_go_on and not self.paused else None
 
     # Looking at the disk.
 

@@ -22,11 +22,15 @@ from lsp_server.indexer import Indexer
 from lsp_server.notebooks import Notebooks
 from lsp_server.open_files import OpenFiles
 from lsp_server.pace import Pace
+from lsp_server.power import on_battery
 from lsp_server.settings import Settings
 from lsp_server.suggester import Suggester
 from lsp_server.tracked import Kind, Phase, Status, Totals, Urgency
 from lsp_server.watcher import Watcher
 from lsp_server.workspace import Limits, Workspace
+
+POWER_EVERY_S = 10.0
+"""How often the machine is asked whether it has mains power."""
 
 
 class Session:
@@ -46,6 +50,7 @@ class Session:
         self._pace = Pace()
         self._workspace = Workspace()
         self._watcher: Watcher | None = None
+        self._power: asyncio.Task[None] | None = None
         self._runs_on: Settings | None = None
         self._life = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -156,12 +161,16 @@ class Session:
         )
         # First watch, then scan: what changes in between is seen twice, not missed.
         await self._watch(self._watcher, roots)
+        self.indexer.spare_battery(await self._must_spare_battery())
         self.indexer.start()
+        self._power = asyncio.create_task(self._heed_power(self.indexer))
 
     async def _stop(self) -> None:
         self.open_files.rest()
         engine, indexer, watcher = self.engine, self.indexer, self._watcher
         self.engine = self.indexer = self._watcher = None
+        if self._power is not None:
+            self._power.cancel()
         if watcher is not None:
             await asyncio.to_thread(watcher.stop)
         if indexer is not None:
@@ -276,6 +285,13 @@ class Session:
             return kind, "loading", self.engine.message, True
         if self.indexer.paused:
             return "Inactive", "paused", "indexing is paused", False
+        if self.indexer.held:
+            return (
+                "Inactive",
+                "paused",
+                "on battery: only open and changed files are taken in",
+                False,
+            )
         if self.indexer.busy:
             return "Normal", "indexing", "taking the repository into memory", True
         return "Normal", "ready", "the repository is in memory", False
@@ -288,6 +304,20 @@ class Session:
         if state is EngineState.READY and self.indexer is not None:
             self.indexer.refill()
         self.announcer.announce()
+
+    async def _heed_power(self, indexer: Indexer) -> None:
+        """Tell the indexer when the machine goes on battery, and when it is back on mains power."""
+        spares = indexer.spares_battery
+        while True:
+            await asyncio.sleep(POWER_EVERY_S)
+            must = await self._must_spare_battery()
+            if must != spares:  # not each time: the user may have it go on all the same
+                spares = must
+                indexer.spare_battery(spares)
+
+    async def _must_spare_battery(self) -> bool:
+        wanted = self.settings.indexing.pause_on_battery
+        return wanted and await asyncio.to_thread(on_battery)
 
     def _make_workspace(self, roots: Sequence[Path]) -> Workspace:
         memory = self.settings.memory

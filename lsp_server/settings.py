@@ -92,6 +92,7 @@ class Completion:
     ahead: bool = tunable(
         True, "Whether what would follow a suggestion is prepared while it is shown."
     )
+    disable_in_comments: bool = tunable(False, "Whether nothing is suggested in comments.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,15 @@ class Memory:
         "Most bytes of encoded segments on disk; what was used longest ago goes.",
     )
     cache_dir: str = setting("", "Folder of encoded segments; empty: the user's cache folder.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexing:
+    """When the repository is taken into memory."""
+
+    pause_on_battery: bool = tunable(
+        True, "Whether, without mains power, only open and changed files are taken into memory."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +183,7 @@ class Settings:
     trigger: Trigger = Trigger()
     completion: Completion = Completion()
     memory: Memory = Memory()
+    indexing: Indexing = Indexing()
     model: Model = Model()
     engine: Engine = Engine()
     log: Log = Log()
@@ -286,6 +297,8 @@ def _merge(
     group: Any, layer: object, prefix: str, *, by_repository: bool = False
 ) -> tuple[Any, list[Problem]]:
     """A group with the layer's values in place of its own."""
+    if layer == []:  # an empty table of Lua, as Neovim writes it
+        layer = {}
     if not isinstance(layer, Mapping):
         return group, [Problem(prefix.rstrip("."), layer, "give an object of settings.")]
     known = {item.name: item for item in fields(group)}

@@ -163,6 +163,11 @@ class FileQueue:
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
 
+    @property
+    def has_urgent(self) -> bool:
+        """Whether anything waits that was opened or changed."""
+        return any(line for urgency, line in self._lines.items() if urgency is not Urgency.REST)
+
     def put(self, path: Path, urgency: Urgency) -> None:
         """Add a path; one that waits already never becomes less urgent."""
         for current, line in self._lines.items():

@@ -12,7 +12,7 @@
 ;;   (add-hook 'python-mode-hook #'eglot-ensure)
 ;;   (add-hook 'eglot-managed-mode-hook #'longllama-mode)
 ;;
-;; TAB accepts what is shown.  eglot runs one server in a buffer: this one stands in for another.
+;; TAB accepts what is shown, M-f its first word, C-e its first line.  eglot runs one server in a buffer: this one stands in for another.
 
 ;;; Code:
 
@@ -33,6 +33,10 @@
   "Seconds without a key before a suggestion is asked for."
   :type 'number)
 
+(defcustom longllama-timeout 60
+  "Seconds to wait for a suggestion; the server has a limit of its own, in its settings."
+  :type 'number)
+
 (defface longllama-ghost '((t :inherit shadow :slant italic)) "Face of the ghost text.")
 
 (defclass longllama-server (eglot-lsp-server) () "The server, to which we tell more than eglot.")
@@ -50,6 +54,7 @@
 
 (defvar-local longllama--ghost nil "Overlay of the ghost text on screen.")
 (defvar-local longllama--timer nil "Timer of the next request.")
+(defvar-local longllama-problem nil "Why the last request showed nothing, as a text, or nil.")
 
 (defun longllama-shown ()
   "The text on screen, or nil."
@@ -87,13 +92,39 @@ AUTOMATIC says that typing asks, not the user."
        (append (eglot--TextDocumentPositionParams)
                `(:context (:triggerKind ,(if automatic 2 1))))
        :deferred :textDocument/inlineCompletion
-       :error-fn #'ignore
+       ;; Without it, jsonrpc gives up after 10 s: less than the server takes on a busy machine.
+       :timeout longllama-timeout
+       :timeout-fn
+       (lambda () (longllama--note buffer automatic (format "no answer in %s s" longllama-timeout)))
+       :error-fn
+       (lambda (failure) (longllama--note buffer automatic (plist-get failure :message)))
        :success-fn
-       (lambda (answer)
-         (when (buffer-live-p buffer)
-           (with-current-buffer buffer
-             (when-let ((text (longllama--first-text answer)))
-               (when (equal place (longllama--place)) (longllama--show text))))))))))
+       (lambda (answer) (longllama--take buffer place automatic answer))))))
+
+(defun longllama--take (buffer place automatic answer)
+  "Show the first text of ANSWER in BUFFER, where nothing has moved on from PLACE.
+AUTOMATIC is as for `longllama-suggest'."
+  (when (buffer-live-p buffer)
+    (with-current-buffer buffer
+      (let ((text (longllama--first-text answer)))
+        (cond ((not text) (longllama--ask-why buffer automatic))
+              ((equal place (longllama--place)) (setq longllama-problem nil) (longllama--show text))
+              (t (longllama--note buffer automatic "the text has moved on")))))))
+
+(defun longllama--ask-why (buffer automatic)
+  "Note why the last answer, for BUFFER, was empty; AUTOMATIC is as for `longllama-suggest'."
+  (jsonrpc-async-request
+   (eglot-current-server) :longllama/explain nil
+   :error-fn #'ignore
+   :success-fn
+   (lambda (why)
+     (longllama--note buffer automatic (or (plist-get why :reason) "an empty answer")))))
+
+(defun longllama--note (buffer automatic problem)
+  "Keep in BUFFER the PROBLEM of a request; say it too, unless AUTOMATIC."
+  (when (buffer-live-p buffer)
+    (with-current-buffer buffer (setq longllama-problem problem))
+    (unless automatic (message "longllama: %s" problem))))
 
 (defun longllama--place ()
   "What must be as it was for an answer to fit."
@@ -106,9 +137,27 @@ AUTOMATIC says that typing asks, not the user."
     (longllama-clear)
     (insert text)))
 
+(defun longllama--accept-until (pattern)
+  "Insert the ghost text until the end of the first match of PATTERN, and go on showing the rest."
+  (when-let ((text (longllama-shown)))
+    (let ((end (if (string-match pattern text) (match-end 0) (length text))))
+      (longllama-clear)
+      (insert (substring text 0 end))
+      (when (< end (length text)) (longllama--show (substring text end))))))
+
+(defun longllama-accept-word ()
+  "Insert the first word of the ghost text, and what stands before it."
+  (interactive)
+  (longllama--accept-until "\\`[^[:word:]_]*[[:word:]_]+"))
+
+(defun longllama-accept-line ()
+  "Insert the first line of the ghost text."
+  (interactive)
+  (longllama--accept-until "\\`\n*[^\n]+"))
+
 (defun longllama--after-command ()
   "Take old ghost text away; after typing, ask anew once it rests."
-  (longllama-clear)
+  (unless (memq this-command '(longllama-accept-word longllama-accept-line)) (longllama-clear))
   (when longllama--timer (cancel-timer longllama--timer))
   (setq longllama--timer
         (when (eq this-command 'self-insert-command)
@@ -121,8 +170,11 @@ AUTOMATIC says that typing asks, not the user."
 (defvar longllama-mode-map
   (let ((map (make-sparse-keymap)))
     ;; Bound while there is something to accept, and only then.
-    (define-key map (kbd "TAB")
-      '(menu-item "" longllama-accept :filter (lambda (command) (and (longllama-shown) command))))
+    (cl-loop for (key . command) in '(("TAB" . longllama-accept)
+                                      ("M-f" . longllama-accept-word)
+                                      ("C-e" . longllama-accept-line))
+             do (define-key map (kbd key)
+                  `(menu-item "" ,command :filter ,(lambda (it) (and (longllama-shown) it)))))
     map)
   "Keys of `longllama-mode'.")
 

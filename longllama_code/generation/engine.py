@@ -25,6 +25,9 @@ from longllama_code.protocol import (
     RememberResult,
 )
 
+MODEL_NAME_FILE = "model"
+"""In the folder of a store: whose it is, for people who look at their cache folder."""
+
 
 @dataclass
 class _Taken:
@@ -90,7 +93,9 @@ class Engine:
             if loaded.model.device.type != "cpu":
                 raise StoreError(f"memory on the device {loaded.model.device} is kept there alone")
             folder = (cache_dir or cache_root()) / "memory" / loaded.fingerprint
-            return cls(loaded, SegmentStore(folder, loaded.form.n_bytes, max_store_bytes))
+            engine = cls(loaded, SegmentStore(folder, loaded.form.n_bytes, max_store_bytes))
+            (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
+            return engine
         except (StoreError, OSError) as error:
             engine = cls(loaded, None)
             engine._segments.report(error)

@@ -1,7 +1,10 @@
 """An editor without a screen, for tests that know no asyncio: every call waits for its answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+import os
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,14 @@ SETTINGS: Json = {
     "engine": {"shared": False},
 }
 """The seeded random model, which needs no download and always writes the same; nothing is kept."""
+
+
+def script_settings(folder: Path, answers: Sequence[Json]) -> Json:
+    """The settings of an engine that gives these answers; they are written into the folder."""
+    handle, path = tempfile.mkstemp(".json", "answers-", folder)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump({"answers": list(answers)}, file)
+    return {"model": {"path": f"script:{path}"}}
 
 
 @dataclass(frozen=True)
@@ -120,4 +131,4 @@ class Editor:
 
 
 StartEditor = Callable[..., Editor]
-"""``start(name="vscode", *, settings=None)``: what the fixture ``longllama_editor`` is."""
+"""``start(name="vscode", *, settings=None, answers=None)``: what ``longllama_editor`` is."""

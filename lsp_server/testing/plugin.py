@@ -4,7 +4,7 @@ Every pytest session of the environment imports this module, so it imports nothi
 fixture is asked for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,13 +51,20 @@ def longllama_editor(
     longllama_workspace: Workspace, request: pytest.FixtureRequest
 ) -> "Iterator[StartEditor]":
     """Starts editors on the workspace, each with a server; they are closed after the test."""
-    from lsp_server.testing.client import SETTINGS, Editor
+    from lsp_server.testing.client import SETTINGS, Editor, script_settings
 
     timeout_s = float(request.config.getini("longllama_timeout_s"))
     with ExitStack() as stack:
 
-        def start(name: str = "vscode", *, settings: dict[str, Any] | None = None) -> "Editor":
+        def start(
+            name: str = "vscode",
+            *,
+            settings: dict[str, Any] | None = None,
+            answers: Sequence[dict[str, Any]] | None = None,
+        ) -> "Editor":
             merged = {**SETTINGS, **(settings or {})}
+            if answers is not None:
+                merged |= script_settings(longllama_workspace.root.parent, answers)
             editor = Editor(name, longllama_workspace.root, merged, timeout_s)
             stack.callback(editor.close)
             return editor.start()

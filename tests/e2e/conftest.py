@@ -1,4 +1,4 @@
-"""Real servers in child processes, with the seeded random model `tiny`."""
+"""Real servers in child processes; with a scripted engine, or with the seeded model `tiny`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.e2e.editor import Editor, editing, tiny
+from tests.e2e.editor import Editor, editing, scripted, tiny
 
 Start = Callable[..., Awaitable[Editor]]
 
@@ -33,6 +33,18 @@ def many_files(root: Path) -> int:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
+    """An engine without a model, for whatever does not look at the model's work."""
+    return scripted(tmp_path)
+
+
+@pytest.fixture
+def slow_settings(tmp_path: Path) -> dict[str, Any]:
+    """The same, which takes 20 ms for each file."""
+    return scripted(tmp_path, remember_ms=20)
+
+
+@pytest.fixture
+def model_settings(tmp_path: Path) -> dict[str, Any]:
     """The model for tests, with its memory in a folder of this test."""
     return tiny(tmp_path)
 

@@ -5,6 +5,7 @@ or logged of errors and no test looked at fails the test in ``close``.
 """
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -318,10 +319,21 @@ class Editor(LanguageClient):
         return (await self.status())["last_reason"]
 
 
-def tiny(folder: Path) -> Json:
+ANSWERS: list[Json] = [{"text": "frobnicate(1, 2)", "source": "lib.py"}, {"text": "scripted()"}]
+"""What is suggested where no test says otherwise: something, everywhere."""
+
+
+def scripted(folder: Path, **script: Any) -> Json:
+    """Settings for an engine without a model, which answers from a file; see `docs/testing.md`."""
+    path = folder / "script.json"
+    path.write_text(json.dumps({"answers": ANSWERS, **script}))
+    return tiny(folder, f"script:{path}")
+
+
+def tiny(folder: Path, model: str = "tiny") -> Json:
     """Settings for the model of tests, with its memory on disk in a folder."""
     return {
-        "model": {"path": "tiny", "threads": 1},
+        "model": {"path": model, "threads": 1},
         "memory": {"cacheDir": str(folder / "cache"), "maxTokens": 1_000_000},
         "trigger": {"debounceMs": 0},
         "completion": {"candidates": 1},
@@ -331,9 +343,13 @@ def tiny(folder: Path) -> Json:
 
 @asynccontextmanager
 async def editing(folder: Path, *roots: Path, **options: Any) -> AsyncIterator[Editor]:
-    """An editor with a server of its own; afterwards, both must end as they should."""
+    """An editor with a server of its own; afterwards, both must end as they should.
+
+    Its engine answers from a script, which starts at once, unless ``settings`` name a model.
+    """
     editor = Editor(folder)
-    options.setdefault("settings", tiny(folder))
+    if "settings" not in options:
+        options["settings"] = scripted(folder)
     try:
         yield await editor.start(*roots, **options)
         if editor.process is not None and editor.process.returncode is None:

@@ -3,7 +3,7 @@
 import pytest
 
 TEXT = "x = 1\n" * 10
-"""60 bytes, each of which is a token of `tiny`."""
+"""60 bytes, each of which is a token."""
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest_asyncio
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from tests.e2e.editor import editing, soon, tiny
+from tests.e2e.editor import editing, scripted, soon, tiny
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX"),
@@ -134,13 +134,12 @@ async def test_a_storm_of_requests_and_cancels(editor, caplog):
 
 
 async def test_a_completion_does_not_wait_for_the_index(tmp_path, root, many_files):
-    async with editing(tmp_path, root) as editor:
+    settings = scripted(tmp_path, remember_ms=20)
+    async with editing(tmp_path, root, settings=settings) as editor:
         uri = editor.open("untitled:a", "x = ")
         await editor.until(lambda: editor.n_in_memory > 0)
-        await editor.items(uri, 0, 4)
+        assert await editor.items(uri, 0, 4) != []
         assert editor.phase == "indexing"
-        # With what is in memory just now, the model may well have nothing to add.
-        assert (await editor.ask("longllama/explain"))["timings"]["generated_tokens"] > 0
         assert (await editor.indexed())["files"]["in_memory"] == many_files
 
 

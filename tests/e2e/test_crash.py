@@ -23,9 +23,9 @@ def phases(editor):
     return [phase for number, phase in enumerate(told) if told[number - 1 : number] != [phase]]
 
 
-async def test_killed_while_it_completes(start, root):
+async def test_killed_while_it_completes(start, root, model_settings):
     (root / "lib.py").write_text(LIB)
-    editor = await start()
+    editor = await start(settings=model_settings)
     before = await editor.indexed()
     uri = editor.open("untitled:a", "x = frob")
     suggestion = await editor.suggestion(uri, 0, 8)
@@ -61,8 +61,8 @@ async def test_requests_of_between_two_engines_are_answered(start):
     assert await editor.suggestion(uri, 0, 4)
 
 
-async def test_killed_while_it_indexes(start, root, many_files, tmp_path):
-    editor = await start()
+async def test_killed_while_it_indexes(start, root, many_files, model_settings, tmp_path):
+    editor = await start(settings=model_settings)
     await editor.until(lambda: editor.n_in_memory > 0)
     engine = (await editor.status())["engine_pid"]
     os.kill(engine, signal.SIGSTOP)
@@ -94,7 +94,8 @@ async def test_open_documents_are_remembered_again_as_they_are(start, root):
 
 
 @pytest.mark.parametrize(
-    ("model", "told"), [("/nowhere/at/all", "/nowhere/at/all"), ("mini", "longllama pull mini")]
+    ("model", "told"),
+    [("script:/nowhere/at/all", "/nowhere/at/all"), ("mini", "longllama pull mini")],
 )
 async def test_a_model_that_is_not_there(start, settings, tmp_path, model, told):
     broken = {**settings, "model": {"path": model}}
@@ -118,7 +119,7 @@ async def test_a_model_that_is_not_there(start, settings, tmp_path, model, told)
 
 async def test_a_failed_engine_can_be_started_again(start, settings, tmp_path):
     """As after `longllama pull mini`; the same cause is told again, as it is news."""
-    editor = await start(settings={**settings, "model": {"path": "/nowhere"}})
+    editor = await start(settings={**settings, "model": {"path": "script:/nowhere"}})
     await editor.until(lambda: bool(editor.messages))
     message = editor.messages.pop()
     await editor.command("longllama.restart")

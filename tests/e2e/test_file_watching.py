@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from lsprotocol import types
 
-from tests.e2e.editor import editing, tiny
+from tests.e2e.editor import editing, scripted, tiny
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -358,7 +358,7 @@ async def test_patterns_of_the_settings(tmp_path):
     for name in ("a.py", "b.py", "c.md"):
         (root / name).write_text("x = 1\n")
     (root / ".longllamaignore").write_text("b.py\n")
-    settings = tiny(tmp_path)
+    settings = scripted(tmp_path)
     settings["memory"]["exclude"] = ["*.md"]
     async with editing(tmp_path, root, settings=settings) as editor:
         await editor.indexed()
@@ -371,7 +371,7 @@ async def test_a_bad_pattern_is_named_and_does_not_count(tmp_path):
     root = tmp_path / "ws"
     root.mkdir()
     (root / "a.py").write_text("x = 1\n")
-    settings = tiny(tmp_path)
+    settings = scripted(tmp_path)
     settings["memory"]["exclude"] = ["!"]
     async with editing(tmp_path, root, settings=settings) as editor:
         assert (await editor.indexed())["files"]["in_memory"] == 1

@@ -32,6 +32,12 @@ def options(root, tmp_path):
     return ["--root", root, "--model", "tiny", "--cache-dir", tmp_path / "cache"]
 
 
+@pytest.fixture
+def scripted_options(options, settings):
+    """The same, with an engine that answers from a script."""
+    return [settings["model"]["path"] if option == "tiny" else option for option in options]
+
+
 def test_status(options):
     done = run("status", "--json", *options)
     assert done.returncode == 0, done.stderr
@@ -49,15 +55,15 @@ def test_status(options):
     assert "segments  0 encoded, 1 from disk" in lines
 
 
-def test_complete(options, root):
+def test_complete(scripted_options, root):
     cursor = f"{root / 'lib.py'}:2:12"
-    as_json = run("complete", cursor, "--json", *options)
+    as_json = run("complete", cursor, "--json", *scripted_options)
     assert as_json.returncode == 0, as_json.stderr
     answer = json.loads(as_json.stdout)
     assert answer["text"]
     assert (answer["reason"], answer["stopReason"] is not None) == (None, True)
     assert answer["timings"]["generated_tokens"] > 0
-    plain = run("complete", cursor, *options)
+    plain = run("complete", cursor, *scripted_options)
     assert plain.returncode == 0, plain.stderr
     assert answer["text"] in plain.stdout
 
@@ -70,8 +76,8 @@ def test_a_model_that_is_not_there(options, root, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_demo(options):
-    done = run("demo", *options)
+def test_demo(scripted_options):
+    done = run("demo", *scripted_options)
     assert done.returncode == 0, done.stderr
     assert f"1 files, {len(LIB)} tokens in memory" in done.stdout
     assert "── scratch.py:3 ──" in done.stdout

@@ -80,13 +80,13 @@ async def test_settings_of_the_client_itself_are_no_mistake(start, settings):
 
 async def test_the_configuration_is_pulled_before_the_model_is_loaded(start, settings):
     editor = await start(settings=None, can=capabilities(pull=True), section=settings)
-    assert (await editor.indexed())["engine"]["model"] == "tiny"
+    assert (await editor.indexed())["engine"]["model"] == settings["model"]["path"]
 
 
-async def test_null_is_no_configuration(start):
-    editor = await start(can=capabilities(pull=True), section=None)
+async def test_null_is_no_configuration(start, settings):
+    editor = await start(settings=settings, can=capabilities(pull=True), section=None)
     editor.workspace_did_change_configuration(types.DidChangeConfigurationParams(None))
-    assert (await editor.indexed())["engine"]["model"] == "tiny"
+    assert (await editor.indexed())["engine"]["model"] == settings["model"]["path"]
 
 
 async def test_without_workspace_folders_there_is_still_completion(tmp_path):
@@ -96,8 +96,8 @@ async def test_without_workspace_folders_there_is_still_completion(tmp_path):
         assert await editor.suggestion(uri, 0, 4)
 
 
-async def test_the_status_can_be_asked_for_while_the_model_loads(start):
-    editor = await start()
+async def test_the_status_can_be_asked_for_while_the_model_loads(start, model_settings):
+    editor = await start(settings=model_settings)
     status = await editor.status()
     assert (status["phase"], status["engine"]) == ("loading", None)
 
@@ -125,8 +125,8 @@ async def test_exit_without_shutdown(start):
     editor.check_log()
 
 
-async def test_shutdown_while_the_model_loads(start):
-    editor = await start()
+async def test_shutdown_while_the_model_loads(start, model_settings):
+    editor = await start(settings=model_settings)
     assert (await editor.status())["phase"] == "loading"
     await editor.close()
 
@@ -145,15 +145,16 @@ async def test_an_engine_does_not_outlive_a_killed_server(start):
     await soon(engine_gone())
 
 
-async def test_two_servers_share_a_memory_on_disk(start, root):
+async def test_two_servers_share_a_memory_on_disk(start, root, model_settings):
     (root / "a.py").write_text("def f(x):\n    return x\n")
-    first, second = await start(), await start()
+    first = await start(settings=model_settings)
+    second = await start(settings=model_settings)
     assert (await first.indexed())["files"]["segments_encoded"] <= 1
     assert (await second.indexed())["files"]["in_memory"] == 1
     uris = [editor.open("untitled:b", "f(") for editor in (first, second)]
     one = await first.suggestion(uris[0], 0, 2)
     assert one == await second.suggestion(uris[1], 0, 2) != ""
-    third = await start()
+    third = await start(settings=model_settings)
     files = (await third.indexed())["files"]
     assert (files["segments_encoded"], files["segments_loaded"]) == (0, 1)
 

@@ -17,8 +17,8 @@ def bar(editor):
     return [(kind, value) for kind, value in editor.heard if kind in BAR]
 
 
-async def test_a_bar_and_statuses_from_beginning_to_end(start, many_files):
-    editor = await start(can=capabilities(progress=True))
+async def test_a_bar_and_statuses_from_beginning_to_end(start, many_files, slow_settings):
+    editor = await start(can=capabilities(progress=True), settings=slow_settings)
     status = await editor.indexed()
     await editor.until(lambda: editor.phase == "ready")
     await editor.until(lambda: bar(editor)[-1][0] == "end")
@@ -45,8 +45,8 @@ async def test_a_bar_and_statuses_from_beginning_to_end(start, many_files):
     assert f"/{many_files} files" in bar(editor)[-2][1]["message"]
 
 
-async def test_a_client_that_answers_too_late_has_no_bar(start, many_files):
-    editor = await start(can=capabilities(progress=True))
+async def test_a_client_that_answers_too_late_has_no_bar(start, many_files, slow_settings):
+    editor = await start(can=capabilities(progress=True), settings=slow_settings)
     editor.allows_progress.clear()
     await editor.indexed()
     assert [kind for kind, _ in bar(editor)] == ["create"]
@@ -57,8 +57,8 @@ async def test_a_client_that_answers_too_late_has_no_bar(start, many_files):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
-async def test_cancelling_the_bar_pauses_until_it_is_resumed(start, many_files):
-    editor = await start(can=capabilities(progress=True))
+async def test_cancelling_the_bar_pauses_until_it_is_resumed(start, many_files, slow_settings):
+    editor = await start(can=capabilities(progress=True), settings=slow_settings)
     await editor.until(lambda: editor.n_in_memory > 0)
     engine = (await editor.status())["engine_pid"]
     await editor.until(lambda: any(kind == "begin" for kind, _ in bar(editor)))
@@ -71,8 +71,7 @@ async def test_cancelling_the_bar_pauses_until_it_is_resumed(start, many_files):
     paused = await editor.indexed()
     assert (paused["phase"], paused["kind"]) == ("paused", "Inactive")
     assert paused["files"]["waiting"] > 0
-    await editor.items(editor.open("untitled:a", "x = "), 0, 4)
-    assert (await editor.ask("longllama/explain"))["timings"]["generated_tokens"] > 0
+    assert await editor.items(editor.open("untitled:a", "x = "), 0, 4) != []
     await editor.command("longllama.resumeIndexing")
     status = await editor.indexed()
     assert (status["phase"], status["files"]["in_memory"]) == ("ready", many_files)

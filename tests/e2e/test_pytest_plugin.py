@@ -1,4 +1,4 @@
-"""The plugin as others use it: the worked example of its page runs in a session of its own."""
+"""The plugin as others use it: the worked examples of its page run in a session of its own."""
 
 import os
 import re
@@ -13,28 +13,27 @@ from lsp_server.testing.editors import EDITORS, capabilities_of
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 
 
-def example():
-    (code,) = re.findall(
-        r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
-    return code
+def examples():
+    return re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def test_the_worked_example_passes(tmp_path):
-    (tmp_path / "test_example.py").write_text(example())
+def test_the_worked_examples_pass(tmp_path):
+    for number, code in enumerate(examples()):
+        (tmp_path / f"test_example_{number}.py").write_text(code)
+    (tmp_path / "sessions").symlink_to(PAGE.parent / "sessions")
     timeout_s = os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "60")
     settings = ["[pytest]", f"longllama_timeout_s = {timeout_s}", "filterwarnings = error"]
     settings += ["asyncio_default_fixture_loop_scope = function"]  # of pytest-asyncio, beside us
     (tmp_path / "pytest.ini").write_text("\n".join(settings))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         capture_output=True,
         text=True,
         timeout=600,
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    assert "7 passed" in done.stdout
 
 
 def test_the_plugin_costs_other_sessions_nothing():

@@ -21,8 +21,8 @@ def planted(root):
     return marks
 
 
-async def test_no_planted_secret_is_anywhere(start, root, settings, planted, tmp_path):
-    editor = await start(settings={**settings, "log": {"level": "debug"}})
+async def test_no_planted_secret_is_anywhere(start, root, model_settings, planted, tmp_path):
+    editor = await start(settings={**model_settings, "log": {"level": "debug"}})
     # One is opened and typed on: its live text counts, and must stay out all the same.
     name = next(name for name in planted if name.startswith("inside/"))
     text = (root / name).read_text()

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from lsp_server import session as session_module
+
 _COMMANDS = """
     reindex pauseIndexing resumeIndexing clearMemory clearStore restart toggle toggleLanguage
     showStatus explain diagnose didAccept
@@ -165,3 +167,22 @@ async def test_diagnosis(wire, root, monkeypatch):
         check["name"] for check in found["checks"]
     ]
     assert wire.messages[-1].startswith("ok      python")
+
+
+async def test_on_battery_the_status_says_why_files_wait(monkeypatch, wire, root):
+    power = iter([True, False])
+    monkeypatch.setattr(session_module, "on_battery", lambda: next(power, False))
+    monkeypatch.setattr(session_module, "POWER_EVERY_S", 0.2)
+    await wire.begin(root)
+    await wire.until(lambda: any(status["phase"] == "paused" for status in wire.statuses))
+    paused = next(status for status in wire.statuses if status["phase"] == "paused")
+    assert (paused["kind"], paused["files"]["waiting"]) == ("Inactive", 1)
+    assert paused["message"] == "on battery: only open and changed files are taken in"
+    await wire.until(lambda: wire.statuses[-1]["phase"] == "ready")
+    assert wire.statuses[-1]["files"]["in_memory"] == 1
+
+
+async def test_a_battery_does_not_matter_where_it_shall_not(monkeypatch, wire, root):
+    monkeypatch.setattr(session_module, "on_battery", lambda: True)
+    await wire.begin(root, options={"indexing": {"pauseOnBattery": False}})
+    assert (await wire.indexed())["phase"] == "ready"

@@ -88,3 +88,10 @@ def test_every_empty_answer_has_a_reason():
     assert to_suggestion(result("", "deadline"), cursor("|")).reason == "deadline"
     assert to_suggestion(result(")"), cursor("f(1|)")).reason == "repeats_line"
     assert no_suggestion("superseded").reason == "superseded"
+
+
+def test_in_comments_where_that_is_wanted():
+    off = settings(completion={"disableInComments": True})
+    assert refuse(cursor("x = 1  # so|"), "a.py", off) == "in_comment"
+    assert refuse(cursor("x = 1  |"), "a.py", off) is None
+    assert refuse(cursor("x = 1  # so|"), "a.py", settings()) is None

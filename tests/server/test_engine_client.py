@@ -152,6 +152,33 @@ async def test_an_engine_that_dies_again_and_again_is_given_up(monkeypatch, capl
     await soon(engine.stop())
 
 
+async def test_only_an_engine_that_was_ready_for_a_while_has_recovered(monkeypatch):
+    """However long one that dies while it loads may take: that is no success."""
+    monkeypatch.setattr(engine_client, "BACK_OFF_S", (0.0, 0.0))
+    monkeypatch.setattr(engine_client, "STABLE_AFTER_S", 0.0)
+    engine = Engine(DyingOptions())
+    await engine.start()
+    await engine.until(EngineState.FAILED)
+    assert engine.n_restarts == 2
+    await soon(engine.stop())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
+async def test_one_that_was_ready_for_a_while_is_started_again_each_time(monkeypatch, tmp_path):
+    script = tmp_path / "script.json"
+    script.write_text("{}")
+    monkeypatch.setattr(engine_client, "BACK_OFF_S", (0.0,))
+    monkeypatch.setattr(engine_client, "STABLE_AFTER_S", 0.0)
+    engine = Engine(EngineOptions(f"script:{script}"))
+    await engine.start()
+    for n_restarts in range(3):
+        await engine.until(EngineState.READY)
+        assert engine.n_restarts == n_restarts
+        os.kill(engine.pid, signal.SIGKILL)
+        await engine.until(EngineState.LOADING)
+    await soon(engine.stop())
+
+
 async def test_stopping_while_it_waits_to_start_again(monkeypatch, caplog):
     monkeypatch.setattr(engine_client, "BACK_OFF_S", (3600.0,))
     engine = Engine(DyingOptions())

@@ -206,3 +206,21 @@ async def test_after_a_crash_everything_is_remembered_again(bench):
     assert bench.engine.asked == ["c.py", "a.py", "b.py"]
     assert bench.engine.texts["c.py"] == "live"
     assert bench.states()["binary.py"] == "binary"
+
+
+async def test_on_battery_only_open_and_changed_files_are_remembered(bench):
+    paths = [bench.write(f"{name}.py") for name in "abc"]
+    bench.open[paths[0]] = "opened = 1\n"
+    bench.start()
+    bench.indexer.spare_battery(True)
+    await bench.until(lambda: bench.indexer.held)
+    assert list(bench.engine.texts) == ["a.py"]
+    assert bench.indexer.busy
+    bench.write("b.py", "changed = 1\n")
+    bench.indexer.changed([paths[1]])
+    await bench.until(lambda: "b.py" in bench.engine.texts and bench.indexer.held)
+    assert "c.py" not in bench.engine.texts
+    bench.indexer.resume()  # the user has it go on all the same
+    await bench.idle()
+    assert len(bench.engine.texts) == 3
+    assert not bench.indexer.held

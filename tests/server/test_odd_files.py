@@ -1,6 +1,7 @@
 """Files that no server should stumble over: huge, binary, broken, moving while they are read."""
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -105,3 +106,26 @@ async def test_the_server_does_not_wait_for_a_slow_scan_of_secrets(wire, root):
         await asyncio.sleep(0.01)
     assert "large.py" in wire.engine.texts
     assert slowest_s < 2
+
+
+@pytest.mark.parametrize("jump_s", [-3600, 3600, 10**9])
+async def test_the_clock_jumps(wire, root, monkeypatch, jump_s):
+    """Times of files are compared with one another for being equal, and never ordered."""
+    path = root / "lib.py"
+    await wire.begin(root)
+    await wire.indexed()
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + jump_s)
+    monkeypatch.setattr(time, "time_ns", lambda: int((now() + jump_s) * 1e9))
+    size = len(path.read_bytes())
+    path.write_text("#" * size)  # as large as before
+    os.utime(path, (now() + jump_s, now() + jump_s))
+    wire.notify("workspace/didChangeWatchedFiles", changes=[{"uri": path.as_uri(), "type": 2}])
+    await wire.until(lambda: wire.engine.texts["lib.py"] == "#" * size)
+    n_remembered = wire.engine.n_remembered
+    await wire.command("longllama.reindex")  # looks at all files again, whatever their times say
+    await wire.until(lambda: wire.engine.n_remembered > n_remembered)
+    (root / "new.py").write_text("x = 1\n")
+    await wire.until(lambda: "new.py" in wire.engine.texts)
+    status = await wire.indexed()
+    assert (status["phase"], status["files"]["in_memory"]) == ("ready", 2)

@@ -145,3 +145,8 @@ def test_a_pattern_that_is_none_is_named(key):
     _, (problem,) = resolve([{"memory": {key: ["ok/", "!"]}}])
     assert problem.key == f"memory.{key}"
     assert problem.remedy == "'!' is not a gitignore pattern; correct it."
+
+
+def test_an_empty_table_of_lua_is_an_empty_object():
+    settings, problems = resolve([[], {"memory": []}])
+    assert (settings, problems) == (Settings(), [])

@@ -10,7 +10,15 @@ local namespace = vim.api.nvim_create_namespace("longllama")
 local METHOD = "textDocument/inlineCompletion"
 local INVOKED, AUTOMATIC = 1, 2
 
-M.config = { cmd = { "longllama-lsp" }, settings = {}, accept = "<Tab>", filetypes = "*" }
+M.config = {
+  cmd = { "longllama-lsp" },
+  settings = {},
+  filetypes = "*",
+  accept = "<Tab>",
+  accept_word = "<M-Right>",
+  accept_line = "<M-Down>",
+}
+M.status = nil -- the server's last `longllama/didChangeStatus`
 M.shown = nil -- { buffer, row, column, text } of the ghost text on screen
 
 --- Attach the server to a buffer; returns the client's id.
@@ -18,13 +26,23 @@ function M.start(buffer)
   local root = vim.fs.root(buffer, { ".git", ".longllamaignore" }) or vim.fn.getcwd()
   local capabilities = vim.lsp.protocol.make_client_capabilities()
   capabilities.textDocument.inlineCompletion = { dynamicRegistration = false }
+  local settings = next(M.config.settings) and M.config.settings or vim.empty_dict()
   return vim.lsp.start({
     name = "longllama",
     cmd = M.config.cmd,
     root_dir = root,
     capabilities = capabilities,
-    init_options = M.config.settings,
-    settings = { longllama = M.config.settings },
+    init_options = settings,
+    settings = { longllama = settings },
+    handlers = {
+      ["longllama/didChangeStatus"] = function(_, status)
+        M.status = status
+        vim.schedule(vim.cmd.redrawstatus)
+      end,
+    },
+    on_exit = function()
+      M.status = nil
+    end,
   }, { bufnr = buffer })
 end
 
@@ -34,6 +52,8 @@ function M.clear()
   end
   M.shown = nil
 end
+
+local accepted_at = nil -- changedtick after a part was accepted: that change must not ask anew
 
 local function show(buffer, row, column, text)
   local lines = vim.split(text, "\n", { plain = true })
@@ -70,18 +90,62 @@ function M.suggest(trigger)
   end, buffer)
 end
 
---- Insert the ghost text; false if there is none, so that a mapping can do what its key did before.
-function M.accept()
+--- Insert the first `length` bytes of the ghost text and go on showing the rest; false if there is none, so
+--- that a mapping can do what its key did before.
+local function accept(length_of)
   local shown = M.shown
   if not shown then
     return false
   end
   M.clear()
-  local lines = vim.split(shown.text, "\n", { plain = true })
+  local length = length_of(shown.text)
+  local lines = vim.split(shown.text:sub(1, length), "\n", { plain = true })
   vim.api.nvim_buf_set_text(shown.buffer, shown.row, shown.column, shown.row, shown.column, lines)
+  local row = shown.row + #lines - 1
   local column = #lines == 1 and shown.column + #lines[1] or #lines[#lines]
-  vim.api.nvim_win_set_cursor(0, { shown.row + #lines, column })
+  vim.api.nvim_win_set_cursor(0, { row + 1, column })
+  if length < #shown.text then
+    show(shown.buffer, row, column, shown.text:sub(length + 1))
+    accepted_at = vim.api.nvim_buf_get_changedtick(shown.buffer)
+  end
   return true
+end
+
+--- Insert the ghost text.
+function M.accept()
+  return accept(function(text)
+    return #text
+  end)
+end
+
+--- Insert the first word, with what stands before it.
+function M.accept_word()
+  return accept(function(text)
+    return vim.fn.matchend(text, [[^\_W*\k*]])
+  end)
+end
+
+--- Insert the first line; its end too, where the text goes on.
+function M.accept_line()
+  return accept(function(text)
+    return text:find("\n", 2, true) or #text
+  end)
+end
+
+--- What the server does, for the statusline: `%{v:lua.require'longllama'.statusline()}`.
+function M.statusline()
+  local status = M.status
+  if not status then
+    return ""
+  end
+  local files = status.files
+  if status.phase == "indexing" then
+    return ("longllama %d/%d"):format(files.in_memory, files.in_memory + files.waiting)
+  end
+  if status.phase == "ready" then
+    return ("longllama %.0fk"):format(files.tokens / 1000)
+  end
+  return "longllama " .. status.phase
 end
 
 function M.setup(options)
@@ -98,16 +162,30 @@ function M.setup(options)
   })
   vim.api.nvim_create_autocmd({ "TextChangedI" }, {
     group = group,
-    callback = function()
-      M.suggest(AUTOMATIC)
+    callback = function(event)
+      if vim.api.nvim_buf_get_changedtick(event.buf) ~= accepted_at then
+        M.suggest(AUTOMATIC)
+      end
     end,
   })
-  vim.api.nvim_create_autocmd({ "InsertLeave", "CursorMovedI" }, { group = group, callback = M.clear })
-  vim.keymap.set("i", M.config.accept, function()
-    if not M.accept() then
-      vim.api.nvim_feedkeys(vim.keycode(M.config.accept), "n", false)
-    end
-  end, { desc = "Accept the longllama suggestion" })
+  vim.api.nvim_create_autocmd("CursorMovedI", {
+    group = group,
+    callback = function()
+      local cursor = vim.api.nvim_win_get_cursor(0)
+      if M.shown and (cursor[1] - 1 ~= M.shown.row or cursor[2] ~= M.shown.column) then
+        M.clear()
+      end
+    end,
+  })
+  vim.api.nvim_create_autocmd("InsertLeave", { group = group, callback = M.clear })
+  for name, what in pairs({ accept = "", accept_word = " up to the next word", accept_line = " line by line" }) do
+    local key = M.config[name]
+    vim.keymap.set("i", key, function()
+      if not M[name]() then
+        vim.api.nvim_feedkeys(vim.keycode(key), "n", false)
+      end
+    end, { desc = "Accept the longllama suggestion" .. what })
+  end
 end
 
 return M
