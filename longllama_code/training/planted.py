@@ -41,7 +41,8 @@ def plant(defining: str, stating: str, rng: random.Random) -> Planted:
         rng: decides names, values, forms and places.
     """
     words = sorted(set(WORD.findall(defining + stating))) or ["value"]
-    constants = [_constant(words, rng) for _ in range(rng.randint(1, MAX_CONSTANTS))]
+    drawn = [_constant(words, rng) for _ in range(rng.randint(1, MAX_CONSTANTS))]
+    constants = list(dict(drawn).items())  # a name drawn twice has one value
     name, value = rng.choice(constants)
     form = rng.choice(DEFINITIONS)
     lines = [form.format(name=name, value=value) for name, value in constants]

@@ -20,13 +20,15 @@ pytestmark = [
 
 CANCELLED = -32800
 
+LONG = {"maxTokens": 2000, "timeoutMs": 600_000, "candidates": 1}
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def editor(tmp_path_factory):
     """An editor on an empty folder, whose suggestions may be long and whose engine may hang."""
     folder = tmp_path_factory.mktemp("cancellation")
     (folder / "ws").mkdir()
-    settings = {**tiny(folder), "completion": {"maxTokens": 2000, "timeoutMs": 600_000}}
+    settings = {**tiny(folder), "completion": LONG}
     async with editing(folder, folder / "ws", settings=settings) as editor:
         editor.engine = (await editor.indexed())["engine_pid"]
         yield editor

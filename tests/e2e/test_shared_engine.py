@@ -43,9 +43,12 @@ async def sources(editor, uri, text):
     return {source["path"] for source in explained["sources"]}
 
 
-async def test_two_windows_share_an_engine_and_no_memory(start, two_roots):
+async def test_two_windows_share_an_engine_and_no_memory(start, two_roots, model_settings):
     root, other_root = two_roots
-    one, other = await start(root), await start(other_root)
+    one, other = (
+        await start(root, settings=model_settings),
+        await start(other_root, settings=model_settings),
+    )
     engine = (await one.indexed())["engine_pid"]
     assert (await other.indexed())["engine_pid"] == engine
     n_tokens = len(LIB)
@@ -84,11 +87,11 @@ async def test_two_windows_share_an_engine_and_no_memory(start, two_roots):
     assert not is_running(again)
 
 
-async def test_the_window_that_started_it_ends_first(start, two_roots, settings):
+async def test_the_window_that_started_it_ends_first(start, two_roots, model_settings):
     root, other_root = two_roots
-    one = await start(root)
+    one = await start(root, settings=model_settings)
     engine = (await one.indexed())["engine_pid"]
-    other = await start(other_root)
+    other = await start(other_root, settings=model_settings)
     assert (await other.indexed())["engine_pid"] == engine
     await soon(one.shutdown_async(None))
     one.exit(None)
@@ -101,6 +104,6 @@ async def test_the_window_that_started_it_ends_first(start, two_roots, settings)
     assert (await other.status())["engine"]["stored_segments"] == 2
 
     # One that must not share has its own.
-    own = await start(root, settings={**settings, "engine": {"shared": False}})
+    own = await start(root, settings={**model_settings, "engine": {"shared": False}})
     assert (await own.indexed())["engine_pid"] != engine
     assert (await held(own))[2] == []

@@ -56,7 +56,8 @@ def test_a_repository_may_set_what_narrows_or_tunes_alone():
         *("enable", "enableLanguages", "disabledGlobs"),
         *("trigger.mode", "trigger.debounceMs", "trigger.maxLineSuffix", "trigger.minConfidence"),
         *("completion.maxTokens", "completion.timeoutMs", "completion.multiline"),
-        *("completion.candidates", "completion.ahead"),
+        *("completion.candidates", "completion.ahead", "completion.disableInComments"),
+        "indexing.pauseOnBattery",
         *("memory.include", "memory.exclude"),
     }
 

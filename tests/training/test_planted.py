@@ -3,7 +3,7 @@
 import random
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from longllama_code.training.planted import plant
@@ -19,6 +19,7 @@ def added(before: str, after: str) -> list[str]:
 
 
 @given(st.integers(0, 1 << 20))
+@example(472500)  # draws a name twice
 def test_the_value_stated_is_the_one_defined(seed: int) -> None:
     planted = plant(DEFINING, STATING, random.Random(seed))
     (statement,) = added(STATING, planted.stating)
