@@ -23,6 +23,7 @@ from lsp_server.notebooks import Notebooks
 from lsp_server.open_files import OpenFiles
 from lsp_server.pace import Pace
 from lsp_server.power import on_battery
+from lsp_server.scripted_engine import PREFIX as SCRIPT
 from lsp_server.settings import Settings
 from lsp_server.suggester import Suggester
 from lsp_server.tracked import Kind, Phase, Status, Totals, Urgency
@@ -353,7 +354,8 @@ def _engine_options(settings: Settings, roots: Sequence[Path]) -> EngineOptions:
         threads=settings.model.threads,
         device=settings.model.device,
         dtype=settings.model.dtype,
-        is_shared=settings.engine.shared,
+        # A script may have changed since; reading it anew costs nothing.
+        is_shared=settings.engine.shared and not settings.model.path.startswith(SCRIPT),
         idle_s=settings.engine.idle_ms / 1000,
         hang_timeout_s=settings.model.hang_timeout_ms / 1000,
         name=", ".join(root.name for root in roots) or "no folder",
