@@ -159,6 +159,10 @@ class EngineConnection(JsonRPCClient):
         if self.pid is not None:
             with suppress(OSError):
                 os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        elif self._meeting is not None and self._writer is not None and not self.stopped:
+            # The system does not tell its process: it ends where it is no longer found.
+            self._meeting.place.socket.unlink(missing_ok=True)
+            self._writer.close()
 
     async def close(self) -> None:
         """End the connection: an engine of our own ends with it, a shared one maybe."""

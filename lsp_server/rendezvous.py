@@ -127,10 +127,20 @@ def _spawn(options: EngineOptions, place: Place) -> "subprocess.Popen[bytes]":
 
 def _sweep(place: Place) -> None:
     """Remove what engines of other options left behind that nobody started for long."""
-    for path in (*place.folder.glob("*.lock"), *place.folder.glob("*.log")):
-        is_old = path.stat().st_mtime < time.time() - KEPT_S
-        if is_old and path.stem != place.name and not path.with_suffix(".sock").exists():
-            path.unlink(missing_ok=True)
+    for log in place.folder.glob("*.log"):
+        other = Place(place.folder, log.stem)
+        is_old = log.stat().st_mtime < time.time() - KEPT_S
+        if is_old and other != place and not _is_served(other):
+            for path in (other.socket, other.lock, log):
+                path.unlink(missing_ok=True)
+
+
+def _is_served(place: Place) -> bool:
+    with suppress(OSError, CannotShare):
+        if (meeting := _connect(place)) is None:
+            return False
+        meeting.socket.close()
+    return True
 
 
 def _wait(given_up: threading.Event) -> None:

@@ -1,6 +1,7 @@
 """Real servers in child processes; with a scripted engine, or with the seeded model `tiny`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ import pytest_asyncio
 from tests.e2e.editor import Editor, editing, scripted, tiny
 
 Start = Callable[..., Awaitable[Editor]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sockets() -> Iterator[None]:
+    """Engines are shared among the servers of this session, if at all."""
+    with tempfile.TemporaryDirectory(prefix="ll-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
 
 
 @pytest.fixture

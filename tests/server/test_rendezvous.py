@@ -229,6 +229,23 @@ def test_nobody_waits_for_it_any_more(folder):
         pass  # nobody holds it any more
 
 
+def test_what_was_left_behind_long_ago_is_removed(met, folder):
+    served = met(LightOptions("light", threads=2)).place
+    left, lately = Place(folder, "left"), Place(folder, "lately")
+    for place in (left, lately):
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(place.socket))
+        place.lock.touch()
+        place.log.touch()
+    for log in (served.log, left.log):
+        os.utime(log, (0, 0))
+    met()
+    assert not list(folder.glob("left.*"))
+    assert len(list(folder.glob("lately.*"))) == 3
+    assert served.socket.exists()
+    assert served.log.exists()
+
+
 # Who may come in.
 
 

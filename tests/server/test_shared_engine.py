@@ -136,6 +136,22 @@ async def test_one_that_hangs_is_ended_by_who_comes(open_window):
     await soon(other.stop())
 
 
+async def test_one_that_hangs_and_cannot_be_ended_is_left_alone(open_window, monkeypatch):
+    monkeypatch.setattr("lsp_server.rendezvous.peer_of", lambda _: engine_place.Peer())
+    window = await open_window(hang_timeout_s=1)
+    assert window.pid is None
+    hanging = window._connection._meeting.process
+    hanging.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(EngineGone):
+            await soon(window.complete(REQUEST))
+        await window.until(EngineState.LOADING)
+        await window.until(EngineState.READY)
+        assert window._connection._meeting.process.pid != hanging.pid
+    finally:
+        hanging.kill()
+
+
 async def test_leaving_one_that_hangs(open_window, monkeypatch):
     monkeypatch.setattr(engine_connection, "LEAVE_TIMEOUT_S", 0.1)
     window = await open_window(idle_s=60)
