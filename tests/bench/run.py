@@ -7,7 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("startup", "encoding", "latency", "speculation", "imports", "cases", "secrets")
+BENCHMARKS = (
+    "startup",
+    "encoding",
+    "latency",
+    "replay",
+    "speculation",
+    "imports",
+    "cases",
+    "secret_scan",
+    "many_files",
+    "typing_load",
+    "shared_engine",
+    "soak",
+    "fuzz",
+)
 
 
 def main() -> int:
