@@ -4,10 +4,10 @@ A session is a commit's change of a file, typed: the file as it was before is op
 that the commit added or changed are typed character by character, ten a second, an automatic
 request after each. A suggestion that is what will be typed next is accepted. The repository is in
 memory as it was before the commits.
-Printed: the time from a key to its answer, without the quiet time that the server waits for; how
-many answers came from what was known already; characters accepted for each second of the engine's
-CPU time; how late the server's event loop was. The same sessions run against llama.cpp in
-``llama_cpp.py``.
+
+Printed: the time from a key to its answer; how many answers were known without asking the engine;
+characters that the user need not type, in all and for each second of the engine's CPU time; the
+engine's load once nothing is typed. ``llama_cpp.py`` asks llama.cpp for the like.
 
 Usage: python tests/bench/replay.py [--model mini] [--sessions 12] [--keys 60] [--plot FILE.svg]
 """
@@ -30,7 +30,7 @@ from lsp_server.headless import HeadlessClient, headless
 
 CHECKOUT = Path(__file__).parents[2]
 KEYS_PER_SECOND = 10
-DEBOUNCE_MS = 60
+LEAST_KEYS = 40
 PACKAGES = ("longllama_code/", "lsp_server/")
 
 
@@ -52,7 +52,7 @@ class Key:
     """From the key to the answer."""
     shown: str
     known: bool
-    """Answered before the quiet time was over: without the engine."""
+    """Answered without asking the engine anew."""
     accepted: int = 0
     """Characters that the user need not type."""
 
@@ -72,16 +72,16 @@ def sessions(n: int, n_keys: int) -> tuple[str, list[Session]]:
         for path in git("diff", "--name-only", "--diff-filter=M", f"{commit}~", commit).split():
             if path.startswith(PACKAGES) and path.endswith(".py"):
                 old, new = git("show", f"{commit}~:{path}"), git("show", f"{commit}:{path}")
-                found += islice_longest(changes(path, old, new, n_keys))
+                found += longest(changes(path, old, new, n_keys))
         if len(found) >= n:
             break
     return f"{commit}~", found[:n]
 
 
-def islice_longest(candidates: Iterator[Session]) -> list[Session]:
+def longest(candidates: Iterator[Session]) -> list[Session]:
     """The longest change of a file; short ones are not worth a session."""
-    longest = max(candidates, key=lambda session: len(session.typed), default=None)
-    return [longest] if longest is not None and len(longest.typed) >= 40 else []
+    found = max(candidates, key=lambda session: len(session.typed), default=None)
+    return [found] if found is not None and len(found.typed) >= LEAST_KEYS else []
 
 
 def changes(path: str, old: str, new: str, n_keys: int) -> Iterator[Session]:
@@ -110,11 +110,9 @@ class Typist:
         done = 0
         while done < len(typed):
             started = time.perf_counter()
-            n = (
-                1 + len(typed[done + 1 :]) - len(typed[done + 1 :].lstrip(" "))
-                if (typed[done] == "\n")
-                else 1
-            )  # the editor indents by itself
+            n = 1
+            if typed[done] == "\n":  # the editor indents by itself
+                n += len(typed[done + 1 :]) - len(typed[done + 1 :].lstrip(" "))
             self._insert(typed[done : done + n])
             done += n
             key = await self._ask(started)
@@ -151,7 +149,8 @@ class Typist:
         ms = 1000 * (time.perf_counter() - started)
         items = answer.items if isinstance(answer, types.InlineCompletionList) else answer or []
         shown = str(items[0].insert_text) if items else ""
-        return Key(ms, shown, bool(shown) and ms < DEBOUNCE_MS)
+        explained = await self._client.explain() or {}
+        return Key(ms, shown, bool(explained.get("known")))
 
 
 async def replay(options: argparse.Namespace, folder: Path) -> tuple[list[Key], dict[str, float]]:
@@ -167,7 +166,7 @@ async def replay(options: argparse.Namespace, folder: Path) -> tuple[list[Key], 
         "model": {"path": options.model, "threads": options.threads},
         "memory": {"cacheDir": str(options.cache or folder / "cache")},
         "completion": {"maxTokens": options.tokens},
-        "trigger": {"debounceMs": DEBOUNCE_MS},
+        "engine": {"shared": False},
     }
     keys: list[Key] = []
     async with headless(root, settings) as client:
@@ -201,7 +200,7 @@ def quantile(times: list[float], share: float) -> float:
 
 def report(keys: list[Key], numbers: dict[str, float]) -> dict[str, float]:
     """What is printed and kept."""
-    asked = [key.ms - DEBOUNCE_MS for key in keys if key.shown and not key.known]
+    asked = [key.ms for key in keys if key.shown and not key.known]
     shown = [key for key in keys if key.shown]
     every = [key.ms for key in shown]
     accepted = sum(key.accepted for key in keys)
