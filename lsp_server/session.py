@@ -53,6 +53,8 @@ class Session:
         self._watcher: Watcher | None = None
         self._power: asyncio.Task[None] | None = None
         self._runs_on: Settings | None = None
+        self._was_busy = False
+        """Whether the indexer was, when it last changed."""
         self._life = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -146,7 +148,7 @@ class Session:
             self.open_files.paths,
             self.open_files.text,
             settings.memory,
-            self.announcer.announce,
+            self._indexer_changed,
         )
         await self.engine.start()
         loop = asyncio.get_running_loop()
@@ -243,6 +245,12 @@ class Session:
         text, then, offset = document.text, cursor.snapshot.text, cursor.offset
         grew = len(text) > len(then) and text.startswith(then[:offset])
         return grew and text.endswith(then[offset:])
+
+    def _indexer_changed(self) -> None:
+        self.announcer.announce()
+        was_busy, self._was_busy = self._was_busy, self.indexer is not None and self.indexer.busy
+        if was_busy and not self._was_busy:
+            self.suggester.memory_changed()
 
     def _reread(self, path: Path) -> None:
         if self.indexer is not None:

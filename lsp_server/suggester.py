@@ -65,6 +65,8 @@ class Suggester:
         self.last_reason: str | None = None
         """Why the last request had no suggestion; None where it had one."""
         self._running: set[_Running] = set()
+        self._last: tuple[Cursor, _Asked] | None = None
+        """The last automatic request."""
         self._works: list[EngineWork] = []
         self._known, self._known_with = KnownAnswers(), Completion()
         self._rhythm = Rhythm()
@@ -95,8 +97,11 @@ class Suggester:
         self.end_running("superseded", lambda running: running.automatic)
         running = _Running(cursor, asyncio.get_running_loop().create_future())
         self._running.add(running)
+        asked = _Asked(name, settings, engine, typed_on)
+        if cursor.automatic:
+            self._last = cursor, asked
         try:
-            suggestion = await self._suggest(running, _Asked(name, settings, engine, typed_on))
+            suggestion = await self._suggest(running, asked)
         finally:
             self._running.discard(running)
         self.last_reason = suggestion.reason
@@ -113,6 +118,22 @@ class Suggester:
         if reason != "superseded":
             self._known.clear()
             self._drop_unwanted()
+
+    def memory_changed(self) -> None:
+        """Have the last automatic request answered anew, if nothing else is asked for.
+
+        What the engine took in of its text counts for the memory as it was; so the next key would
+        have to wait until all of it is read again.
+        """
+        if self._last is None or self._running:
+            return
+        cursor, asked = self._last
+        engine = asked.engine
+        if engine is None or engine.state is not EngineState.READY:
+            return
+        if asked.settings.completion.ahead and refuse(cursor, asked.name, asked.settings) is None:
+            self._known.clear()
+            self._ask(cursor, asked, engine, AHEAD_AFTER_S, foreseen=True)
 
     def explain(self, suggestion_id: str | None) -> dict[str, Any] | None:
         """Sources and timings of a suggestion (the last one by default), or why it was empty."""

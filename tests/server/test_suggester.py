@@ -236,3 +236,23 @@ async def test_turning_off_ends_what_nobody_waits_for(suggester, engine, monkeyp
     suggester.end_running("disabled")
     await asyncio.sleep(0.01)
     assert engine.n_cancelled == 1
+
+
+async def test_the_text_is_read_again_after_memory_has_changed(suggester, engine, monkeypatch):
+    monkeypatch.setattr("lsp_server.suggester.AHEAD_AFTER_S", 0)
+    suggester.memory_changed()  # nothing was asked yet
+    await suggest(suggester, engine, "x = ", automatic=False)
+    suggester.memory_changed()  # nobody types
+    settings, _ = resolve([{"trigger": {"debounceMs": 0}, "completion": {"ahead": False}}])
+    await suggester.suggest(cursor("x = "), "a.py", settings, engine)
+    suggester.memory_changed()
+    await asyncio.sleep(0.01)
+    assert engine.prefixes.count("x = ") == 2
+    await suggest(suggester, engine, "y = ")
+    suggester.memory_changed()
+    while engine.prefixes.count("y = ") < 2:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    assert (await suggest(suggester, engine, "y = ")).known
+    assert (await suggest(suggester, engine, "y = te")).text == "xt"
+    assert engine.prefixes.count("y = ") == 2
