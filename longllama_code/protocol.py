@@ -131,5 +131,7 @@ class EngineStatus:
     """Stored segments found damaged, and encoded again."""
     store_problem: str | None
     """Why nothing is kept on disk, where that is so."""
+    token_bytes: int = 0
+    """Of the record of one token in memory."""
     users: list[EngineUser] = field(default_factory=list[EngineUser])
     """Everybody whose repository it holds; the counts above are those of who asks."""

@@ -59,6 +59,8 @@ class EngineClient:
         self._n_asked = 0
         self.hung = False
         """Whether the last process was ended because it showed no sign of life."""
+        self.token_bytes = 0
+        """Of the record of one token in memory; 0 before the engine was ready."""
         self.state = EngineState.STOPPED
         self.message = ""
         self.n_restarts = 0
@@ -168,6 +170,7 @@ class EngineClient:
         """The model is loaded."""
         logger.info("engine ready: %s", params.get("model"))
         self._ready_at = asyncio.get_running_loop().time()
+        self.token_bytes = int(params.get("token_bytes", 0))
         self._enter(EngineState.READY, "")
         if self._options.hang_timeout_s:
             self._guard = asyncio.create_task(self._end_if_it_hangs(self._options.hang_timeout_s))

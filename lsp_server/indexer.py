@@ -50,6 +50,11 @@ class Rememberer(Protocol):
         """Whether it can be asked; ``Indexer.refill`` must be called when it can be again."""
         ...
 
+    @property
+    def token_bytes(self) -> int:
+        """Of the record of one token in memory; 0 before it was ready."""
+        ...
+
     async def remember(self, path: str, text: str) -> RememberResult:
         """Take a file into memory."""
         ...
@@ -78,7 +83,7 @@ class Indexer:
         self._engine = engine
         self._workspace = workspace
         self._open_paths, self._open_text = open_paths, open_text
-        self._max_tokens = memory.max_tokens
+        self._memory = memory
         self._limits = Limits(max_file_bytes=memory.max_file_bytes)
         self._rules_names = (".gitignore", memory.ignore_file)
         self._on_change = on_change
@@ -154,7 +159,7 @@ class Indexer:
     def reconfigure(self, workspace: Workspace, memory: Memory) -> None:
         """Other rules or limits hold: what they now leave out goes, what they let in comes."""
         self._workspace = workspace
-        self._max_tokens = memory.max_tokens
+        self._memory = memory
         self._limits = Limits(max_file_bytes=memory.max_file_bytes)
         self._rules_names = (".gitignore", memory.ignore_file)
         self._must_swap = True
@@ -313,6 +318,14 @@ class Indexer:
             self._stale.add(file.name)
 
     # Keeping to the budget.
+
+    @property
+    def _max_tokens(self) -> int:
+        """Most tokens in memory, by their number and by their bytes."""
+        memory, token_bytes = self._memory, self._engine.token_bytes
+        if not memory.max_bytes or not token_bytes:
+            return memory.max_tokens
+        return min(memory.max_tokens, memory.max_bytes // token_bytes)
 
     def _room(self) -> int:
         """How many tokens may yet be remembered."""

@@ -147,6 +147,7 @@ class ScriptedEngine:
             n_files=len(self._texts),
             n_segments=len(self._texts),
             n_tokens=self._n_tokens,
+            token_bytes=1,
             memory_bytes=0,
             stored_segments=0,
             stored_bytes=0,

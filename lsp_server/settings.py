@@ -100,6 +100,10 @@ class Memory:
     """What is kept in the model's memory."""
 
     max_tokens: int = setting(1_000_000, "Most tokens in memory; the rest is left out and listed.")
+    max_bytes: int = setting(
+        0,
+        "Most bytes of keys and values in memory; 0: as many as the tokens take.",
+    )
     max_file_bytes: int = setting(512 * 1024, "Size in bytes above which a file is left out.")
     include: list[str] = tunable([], "Patterns (gitignore syntax); if any, only these files.")
     exclude: list[str] = tunable([], "Patterns (gitignore syntax) of files to leave out.")

@@ -144,6 +144,7 @@ class Engine:
             n_files=len(self._memory.files),
             n_segments=self._memory.n_segments,
             n_tokens=rows.n_tokens,
+            token_bytes=self._loaded.form.n_bytes,
             memory_bytes=rows.nbytes + record_bytes,
             stored_segments=n_stored,
             stored_bytes=stored_bytes,

@@ -24,6 +24,7 @@ class ListEngine:
 
     def __init__(self):
         self.ready = True
+        self.token_bytes = 10
         self.texts = {}
         self.asked = []
         self.may_answer = asyncio.Event()

@@ -42,6 +42,14 @@ async def test_the_budget(bench):
     assert bench.engine.texts == {"b.py": "x" * 60, "c.py": "y" * 60}
 
 
+async def test_the_budget_in_bytes(bench):
+    for name in "abc":
+        bench.write(f"{name}.py", "x" * 60)
+    bench.start(maxTokens=1_000, maxBytes=1_300)  # of ten bytes a token
+    await bench.idle()
+    assert sorted(bench.states().values()) == ["budget", "in_memory", "in_memory"]
+
+
 async def test_a_full_budget_makes_room_for_what_is_opened_or_changed(bench):
     a, b, c, d = (bench.write(f"{name}.py", "x" * 60) for name in "abcd")
     bench.start(maxTokens=130)

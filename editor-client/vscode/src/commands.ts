@@ -29,6 +29,7 @@ export function registerCommands(parts: Parts): vscode.Disposable {
     pause: () => connection.execute("longllama.pauseIndexing"),
     resume: () => connection.execute("longllama.resumeIndexing"),
     clear: () => connection.execute("longllama.clearMemory"),
+    clearStore: () => connection.execute("longllama.clearStore"),
     diagnose: () => diagnose(connection),
     fetchModel: () => launcher.fetchModel(),
     installServer: () => launcher.install(),

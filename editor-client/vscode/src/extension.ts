@@ -12,6 +12,7 @@ let running: Connection | undefined;
 
 /** Puts the parts together. The server is started in the background: nobody waits for it here. */
 export function activate(context: vscode.ExtensionContext): void {
+  const began = performance.now();
   const log = vscode.window.createOutputChannel("LongLLaMA", { log: true });
   const connection = new Connection(log);
   const launcher = new Launcher(context, connection, log);
@@ -30,6 +31,7 @@ export function activate(context: vscode.ExtensionContext): void {
   );
   followStatus(context, connection);
   void launcher.start();
+  log.info(`activated in ${Math.round(performance.now() - began)} ms`);
 }
 
 export async function deactivate(): Promise<void> {
