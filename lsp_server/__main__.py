@@ -193,7 +193,8 @@ def _complete(options: argparse.Namespace) -> int:
 
 async def _complete_at(path: Path, position: Position, options: argparse.Namespace) -> int:
     terminal = Terminal(sys.stderr if options.json else sys.stdout)
-    async with headless(options.root, _settings(options), terminal.progress) as client:
+    settings = {**_settings(options), "completion": {"candidates": 1}}
+    async with headless(options.root, settings, terminal.progress) as client:
         await client.wait_until_indexed()
         terminal.end_progress()
         suggestion = await client.complete(client.open(path), position)

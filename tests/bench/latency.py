@@ -40,7 +40,7 @@ def settings(model: str, cache: Path) -> dict[str, Any]:
     return {
         "model": {"path": model},
         "memory": {"cacheDir": str(cache)},
-        "completion": {"maxTokens": MAX_TOKENS},
+        "completion": {"maxTokens": MAX_TOKENS, "candidates": 1},
     }
 
 
