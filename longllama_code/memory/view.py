@@ -1,6 +1,7 @@
 """What one completion sees of repository memory, and which lines its attention fell on."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ class MemoryView:
         visible = memory.rows.visible([_rows(memory, *page) for page in pages])
         self._visible = visible
         self._visible_rows = None if visible is None else visible.cpu()
-        self.fingerprint = memory.state, tuple((segment.id, page) for segment, page in pages)
+        self.fingerprint = _fingerprint(memory, pages)
         self._matched: tuple[tuple[int, ...], Match | None] | None = None
         self.records_mass = False
         self._seen: list[tuple[int, Tensor, Tensor | None]] = []
@@ -110,6 +111,25 @@ class MemoryView:
                 for page in sorted(hit):
                     first, last = _rows(self._memory, segment, page)
                     yield _source(file, segment, page, float(self._mass[first:last].sum()) / total)
+
+
+def _fingerprint(
+    memory: RepositoryMemory, hidden: list[tuple[RememberedSegment, int]]
+) -> tuple[object, ...]:
+    """What is seen: all segments, but for those that are hidden, and for hidden pages of others.
+
+    A segment that is hidden as a whole may be encoded anew without a difference: the one that is
+    typed in, as a rule.
+    """
+    n_hidden = Counter(segment.id for segment, _ in hidden)
+    whole = {
+        segment.id for segment, _ in hidden if n_hidden[segment.id] == len(segment.page_offsets) - 1
+    }
+    state = memory.state
+    for segment_id in whole:
+        state ^= int(segment_id, 16)
+    parts = tuple((segment.id, page) for segment, page in hidden if segment.id not in whole)
+    return state, parts
 
 
 def _rows(memory: RepositoryMemory, segment: RememberedSegment, page: int) -> tuple[int, int]:

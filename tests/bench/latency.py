@@ -30,7 +30,7 @@ def workspace(folder: Path) -> Path:
     """A copy of the two packages, so that nothing else of the checkout counts."""
     root = folder / "repository"
     for package in ("longllama_code", "lsp_server"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
+        ignored = shutil.ignore_patterns("__pycache__", "data")
         shutil.copytree(SOURCES / package, root / package, ignore=ignored)
     return root
 

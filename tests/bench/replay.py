@@ -1,13 +1,15 @@
 """Typing sessions, replayed against the real server over stdio.
 
 A session is a commit's change of a file, typed: the file as it was before is opened, and the lines
-that the commit added or changed are typed character by character, ten a second, an automatic
-request after each. A suggestion that is what will be typed next is accepted. The repository is in
-memory as it was before the commits.
+that the commit added or changed are typed character by character, an automatic request after each:
+ten a second within a word, four at its end, and 0.8 s for thought at a line's. The typist waits for
+no answer; one that comes before the next key, and is what will be typed next, is accepted. The
+repository is in memory as it was before the commits.
 
-Printed: the time from a key to its answer; how many answers were known without asking the engine;
-characters that the user need not type, in all and for each second of the engine's CPU time; the
-engine's load once nothing is typed. ``llama_cpp.py`` asks llama.cpp for the like.
+Printed: how many keys had a suggestion before the next, and after what time; how many answers were
+known without asking the engine; characters that the user need not type, in all and for each second
+of the engine's CPU time; the engine's load once nothing is typed. ``llama_cpp.py`` asks llama.cpp
+for the like.
 
 Usage: python tests/bench/replay.py [--model mini] [--sessions 12] [--keys 60] [--plot FILE.svg]
 """
@@ -29,7 +31,8 @@ from lsprotocol import types
 from lsp_server.headless import HeadlessClient, headless
 
 CHECKOUT = Path(__file__).parents[2]
-KEYS_PER_SECOND = 10
+WORD_S, WORD_END_S, LINE_END_S = 0.1, 0.25, 0.8
+"""From a key to the next."""
 LEAST_KEYS = 40
 PACKAGES = ("longllama_code/", "lsp_server/")
 
@@ -53,6 +56,8 @@ class Key:
     shown: str
     known: bool
     """Answered without asking the engine anew."""
+    overtaken: bool = False
+    """The next key came first."""
     accepted: int = 0
     """Characters that the user need not type."""
 
@@ -115,14 +120,14 @@ class Typist:
                 n += len(typed[done + 1 :]) - len(typed[done + 1 :].lstrip(" "))
             self._insert(typed[done : done + n])
             done += n
-            key = await self._ask(started)
+            gap = _gap(typed[done - n], typed[done : done + 1])
+            key = await self._ask(started, gap)
             self.keys.append(key)
-            rest = typed[done:]
-            if key.shown and rest.startswith(key.shown) and len(key.shown) > 1:
+            if len(key.shown) > 1 and typed[done:].startswith(key.shown):
                 key.accepted = len(key.shown) - 1
                 self._insert(key.shown)
                 done += len(key.shown)
-            await asyncio.sleep(max(0.0, started + 1 / KEYS_PER_SECOND - time.perf_counter()))
+            await asyncio.sleep(max(0.0, started + gap - time.perf_counter()))
         uri = types.TextDocumentIdentifier(self._uri)
         self._client.text_document_did_close(types.DidCloseTextDocumentParams(uri))
 
@@ -138,19 +143,30 @@ class Typist:
         line = self._text.count("\n")
         return types.Position(line, len(self._text) - (self._text.rfind("\n") + 1))
 
-    async def _ask(self, started: float) -> Key:
-        answer = await self._client.text_document_inline_completion_async(
-            types.InlineCompletionParams(
-                types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
-                types.TextDocumentIdentifier(self._uri),
-                self._cursor(),
-            )
+    async def _ask(self, started: float, gap: float) -> Key:
+        """The answer, if it comes before the next key; the server ends the request otherwise."""
+        params = types.InlineCompletionParams(
+            types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
+            types.TextDocumentIdentifier(self._uri),
+            self._cursor(),
         )
+        request = asyncio.ensure_future(self._client.text_document_inline_completion_async(params))
+        await asyncio.wait([request], timeout=gap)
         ms = 1000 * (time.perf_counter() - started)
+        if not request.done():
+            return Key(ms, "", False, overtaken=True)
+        answer = request.result()
         items = answer.items if isinstance(answer, types.InlineCompletionList) else answer or []
         shown = str(items[0].insert_text) if items else ""
         explained = await self._client.explain() or {}
         return Key(ms, shown, bool(explained.get("known")))
+
+
+def _gap(key: str, following: str) -> float:
+    """Seconds from a key to the next."""
+    if following in ("\n", "") or key == "\n":
+        return LINE_END_S
+    return WORD_S if key.isalnum() and following.isalnum() else WORD_END_S
 
 
 async def replay(options: argparse.Namespace, folder: Path) -> tuple[list[Key], dict[str, float]]:
@@ -164,7 +180,7 @@ async def replay(options: argparse.Namespace, folder: Path) -> tuple[list[Key], 
     subprocess.run(["tar", "-x", "-C", str(root)], input=archive.stdout, check=True)
     settings = {
         "model": {"path": options.model, "threads": options.threads},
-        "memory": {"cacheDir": str(options.cache or folder / "cache")},
+        "memory": {"cacheDir": str(options.cache or folder / "cache"), "include": ["*.py"]},
         "completion": {"maxTokens": options.tokens},
         "engine": {"shared": False},
     }
@@ -206,7 +222,8 @@ def report(keys: list[Key], numbers: dict[str, float]) -> dict[str, float]:
     accepted = sum(key.accepted for key in keys)
     return {
         "keys": len(keys),
-        "shown": len(shown),
+        "shown_share": len(shown) / len(keys),
+        "overtaken_share": sum(key.overtaken for key in keys) / len(keys),
         "known": sum(key.known for key in shown) / max(1, len(shown)),
         **{f"p{q}_ms": quantile(every, q / 100) for q in (50, 95, 99) if every},
         **{f"asked_p{q}_ms": quantile(asked, q / 100) for q in (50, 95, 99) if asked},

@@ -52,3 +52,21 @@ def test_owners_have_decoders_of_their_own_within_the_same_bytes():
     assert decoders.of(OWNER, "a") is not mine
     decoders.of(other, "b")
     assert decoders.nbytes == 200
+
+
+def test_typing_on_in_a_file_that_is_encoded_meanwhile_reads_nothing_again(make_engine, remember):
+    engine, fresh = make_engine(), make_engine()
+    text = REQUEST.prefix
+    typed = replace(REQUEST, prefix=text + "y = 1")
+    for each in (engine, fresh):
+        remember(each, "b.py", "class Other:\n    size = 12\n" * 9)
+    remember(engine, "a.py", text)
+    engine.complete(REQUEST, lambda: False)
+    for each in (engine, fresh):
+        remember(each, "a.py", typed.prefix)
+    found, expected = (each.complete(typed, lambda: False) for each in (engine, fresh))
+    assert found.timings.reused_tokens > len(text) // 2
+    assert expected.timings.reused_tokens == 0
+    assert (found.text, found.confidence) == (expected.text, expected.confidence)
+    remember(engine, "b.py", "class Another:\n    size = 13\n" * 9)  # that is seen
+    assert engine.complete(typed, lambda: False).timings.reused_tokens == 0
