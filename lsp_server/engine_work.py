@@ -41,8 +41,14 @@ class EngineWork:
         """Whether there may still be an answer."""
         return not self._task.done()
 
-    async def wait(self, ended: "asyncio.Future[str]") -> CompletionResult | str:
-        """The answer; if the end comes first, its reason.
+    async def wait(
+        self, ended: "asyncio.Future[str]", timeout_s: float | None = None
+    ) -> CompletionResult | str | None:
+        """The answer; if the end comes first, its reason; None where time is up before.
+
+        Args:
+            ended: gets the reason why nobody waits any more.
+            timeout_s: how long to wait; absent, for as long as it takes.
 
         Raises:
             EngineGone: the engine died before it answered.
@@ -50,8 +56,12 @@ class EngineWork:
         """
         self._n_waiting += 1
         try:
-            await asyncio.wait([ended, self._task], return_when=asyncio.FIRST_COMPLETED)
-            return self._task.result() if self._task.done() else ended.result()
+            await asyncio.wait(
+                [ended, self._task], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if self._task.done():
+                return self._task.result()
+            return ended.result() if ended.done() else None
         finally:
             self._n_waiting -= 1
             if not ended.done() and self._typed_on():

@@ -31,6 +31,9 @@ from lsp_server.settings import Completion, Settings
 logger = logging.getLogger(__name__)
 
 MAX_EXPLAINED = 50
+JOIN_S = 0.06
+"""How long to wait for an answer that the user types towards: it may well be another one, and what
+is asked anew begins no later than after the quiet time."""
 AHEAD_AFTER_S = 0.15
 """Quiet time after a suggestion before the one that would follow it is asked for."""
 
@@ -181,18 +184,29 @@ class Suggester:
         """What is left of an answer that is being written, or a new one; or why there is none."""
         cursor, place = running.cursor, running.cursor.place
         if not cursor.automatic:
-            return await self._ask(cursor, asked, engine, 0.0, foreseen=False).wait(running.ended)
+            return await self._new_answer(running, asked, engine, 0.0)
+        delay_s = self._rhythm.delay_s(asked.settings.trigger.debounce_ms / 1000)
         for work in self._works:
             typed = place.typed_since(work.place)
-            if work.begun and work.runs and typed is not None:
-                answer = await work.wait(running.ended)
-                if isinstance(answer, str):
-                    return answer
-                rest = rest_of(answer, typed)
-                if rest is not None:
-                    return rest
-        delay_s = self._rhythm.delay_s(asked.settings.trigger.debounce_ms / 1000)
-        return await self._ask(cursor, asked, engine, delay_s, foreseen=False).wait(running.ended)
+            if not (work.begun and work.runs) or typed is None:
+                continue
+            waited_s = max(delay_s, JOIN_S) if typed else None
+            answer = await work.wait(running.ended, waited_s)
+            if isinstance(answer, str):
+                return answer
+            rest = None if answer is None else rest_of(answer, typed)
+            if rest is not None:
+                return rest
+            delay_s = 0.0
+        return await self._new_answer(running, asked, engine, delay_s)
+
+    async def _new_answer(
+        self, running: _Running, asked: "_Asked", engine: Completer, delay_s: float
+    ) -> CompletionResult | str:
+        work = self._ask(running.cursor, asked, engine, delay_s, foreseen=False)
+        answer = await work.wait(running.ended)
+        assert answer is not None  # there is no limit
+        return answer
 
     def _look_ahead(self, cursor: Cursor, text: str, asked: "_Asked", engine: Completer) -> None:
         """Ask for what would follow once the text is accepted, if nothing else is asked for."""

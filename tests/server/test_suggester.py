@@ -256,3 +256,14 @@ async def test_the_text_is_read_again_after_memory_has_changed(suggester, engine
     assert (await suggest(suggester, engine, "y = ")).known
     assert (await suggest(suggester, engine, "y = te")).text == "xt"
     assert engine.prefixes.count("y = ") == 2
+
+
+async def test_an_answer_that_takes_long_is_not_waited_for(suggester, engine):
+    await begin(suggester, engine, "x = ")
+    engine.asked.clear()
+    then = asyncio.create_task(suggester.suggest(cursor("x = t"), "a.py", SETTINGS, engine))
+    await asyncio.wait_for(engine.asked.wait(), 5)
+    assert engine.prefixes == ["x = ", "x = t"]
+    assert engine.n_cancelled == 1
+    engine.may_answer.set()
+    assert (await then).text == "text"
