@@ -8,8 +8,8 @@ repository is in memory as it was before the commits.
 
 Printed: how many keys had a suggestion before the next, and after what time; how many answers were
 known without asking the engine; characters that the user need not type, in all and for each second
-of the engine's CPU time; the engine's load once nothing is typed. ``llama_cpp.py`` asks llama.cpp
-for the like.
+of the engine's CPU time; the engine's load once nothing is typed. ``beside_llama_cpp.py`` asks
+llama.cpp for the like.
 
 Usage: python tests/bench/replay.py [--model mini] [--sessions 12] [--keys 60] [--plot FILE.svg]
 """

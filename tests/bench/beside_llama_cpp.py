@@ -10,7 +10,8 @@ read again. `mini` has all of the repository in memory, and no chunks.
 - a chunk changed: the first chunk is another one; for us, a file in memory has changed;
 - emitted tokens a second: 64 tokens behind 512 tokens of text, without chunks; for us with memory.
 
-Usage: pip install llama-cpp-python; python tests/bench/llama_cpp.py [--places 12] [--threads 1]
+Usage: pip install llama-cpp-python (it is built from source: minutes), then
+python tests/bench/beside_llama_cpp.py [--places 12] [--threads 1] [--cache FOLDER]
 """
 
 import argparse
