@@ -30,6 +30,7 @@ class ListEngine:
         self.on_state = on_state
         self.state = EngineState.STOPPED
         self.message, self.n_restarts, self.pid, self.hung = "", 0, None, False
+        self.token_bytes = 1
         self.texts: dict[str, str] = {}
         self.asked: list[Any] = []
         self.n_remembered = 0
