@@ -3,6 +3,7 @@
 import itertools
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from longllama_code.protocol import CompletionRequest, CompletionResult
 from lsp_server.comments import ends_in_comment
@@ -23,9 +24,9 @@ class Cursor:
     offset: int
     automatic: bool
 
-    @property
+    @cached_property
     def place(self) -> Place:
-        """Where it is, in the text as the model reads it."""
+        """Where it is, in the text as the model reads it: made once, of all of the text."""
         text = self.snapshot.text
         before, after = model_text(text[: self.offset]), model_text(text[self.offset :])
         return Place(self.snapshot.uri, before, after)

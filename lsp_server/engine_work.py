@@ -64,15 +64,20 @@ class EngineWork:
             return ended.result() if ended.done() else None
         finally:
             self._n_waiting -= 1
-            if not ended.done() and self._typed_on():
-                asyncio.get_running_loop().call_later(GRACE_S, self.end_if_unwanted)
-            else:
-                self.end_if_unwanted()
+            if self.runs:
+                self._leave(ended)
 
     def end_if_unwanted(self) -> None:
         """Have the engine stop, where nobody waits."""
         if not self._n_waiting:
             self._task.cancel()
+
+    def _leave(self, ended: "asyncio.Future[str]") -> None:
+        """Nobody may wait any more, though the answer is not there."""
+        if not ended.done() and self._typed_on():
+            asyncio.get_running_loop().call_later(GRACE_S, self.end_if_unwanted)
+        else:
+            self.end_if_unwanted()
 
     async def _run(
         self, work: Callable[[], Awaitable[CompletionResult]], delay_s: float

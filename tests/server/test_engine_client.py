@@ -12,52 +12,22 @@ import pytest_asyncio
 from longllama_code.protocol import CompletionRequest
 from lsp_server import engine_client, processes
 from lsp_server.engine_client import (
-    EngineClient,
     EngineError,
     EngineGone,
     EngineOptions,
     EngineState,
 )
+from tests.server.waiting_client import WaitingClient, soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DEADLINE_S = 30
 REQUEST = CompletionRequest("a.py", "x = ", "")
-
-
-async def soon(work):
-    return await asyncio.wait_for(work, DEADLINE_S)
-
-
-class Engine(EngineClient):
-    """A client that keeps the states it went through."""
-
-    def __init__(self, options):
-        self.told = []
-        self._news = asyncio.Event()
-        super().__init__(options, self._note)
-
-    def _note(self, state, message):
-        self.told.append((state, message))
-        self._news.set()
-
-    @property
-    def states(self):
-        return [state for state, _ in self.told]
-
-    async def until(self, state):
-        async def wait():
-            while self.state is not state:
-                self._news.clear()
-                await self._news.wait()
-
-        await soon(wait())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(tmp_path_factory):
     options = EngineOptions("tiny", tmp_path_factory.mktemp("cache"), threads=1)
-    engine = Engine(options)
+    engine = WaitingClient(options)
     await engine.start()
     await engine.until(EngineState.READY)
     yield engine
@@ -140,7 +110,7 @@ async def test_a_crash_is_followed_by_a_new_start(engine, caplog):
 
 async def test_an_engine_that_dies_again_and_again_is_given_up(monkeypatch, caplog):
     monkeypatch.setattr(engine_client, "BACK_OFF_S", (0.0, 0.0))
-    engine = Engine(DyingOptions())
+    engine = WaitingClient(DyingOptions())
     with caplog.at_level(logging.ERROR):
         await engine.start()
         await engine.until(EngineState.FAILED)
@@ -156,7 +126,7 @@ async def test_only_an_engine_that_was_ready_for_a_while_has_recovered(monkeypat
     """However long one that dies while it loads may take: that is no success."""
     monkeypatch.setattr(engine_client, "BACK_OFF_S", (0.0, 0.0))
     monkeypatch.setattr(engine_client, "STABLE_AFTER_S", 0.0)
-    engine = Engine(DyingOptions())
+    engine = WaitingClient(DyingOptions())
     await engine.start()
     await engine.until(EngineState.FAILED)
     assert engine.n_restarts == 2
@@ -169,7 +139,7 @@ async def test_one_that_was_ready_for_a_while_is_started_again_each_time(monkeyp
     script.write_text("{}")
     monkeypatch.setattr(engine_client, "BACK_OFF_S", (0.0,))
     monkeypatch.setattr(engine_client, "STABLE_AFTER_S", 0.0)
-    engine = Engine(EngineOptions(f"script:{script}"))
+    engine = WaitingClient(EngineOptions(f"script:{script}"))
     await engine.start()
     for n_restarts in range(3):
         await engine.until(EngineState.READY)
@@ -181,7 +151,7 @@ async def test_one_that_was_ready_for_a_while_is_started_again_each_time(monkeyp
 
 async def test_stopping_while_it_waits_to_start_again(monkeypatch, caplog):
     monkeypatch.setattr(engine_client, "BACK_OFF_S", (3600.0,))
-    engine = Engine(DyingOptions())
+    engine = WaitingClient(DyingOptions())
     await engine.start()
     await engine.until(EngineState.LOADING)
 
@@ -198,7 +168,7 @@ async def test_stopping_while_it_waits_to_start_again(monkeypatch, caplog):
 
 
 async def test_stopping_while_the_model_loads_is_no_crash():
-    engine = Engine(EngineOptions("tiny", persist=False))
+    engine = WaitingClient(EngineOptions("tiny", persist=False))
     await engine.start()
     pid = engine.pid
     request = asyncio.create_task(engine.status())
@@ -213,7 +183,7 @@ async def test_stopping_while_the_model_loads_is_no_crash():
 
 
 async def test_a_model_that_is_not_there():
-    engine = Engine(EngineOptions("/nowhere", persist=False))
+    engine = WaitingClient(EngineOptions("/nowhere", persist=False))
     await engine.start()
     await engine.until(EngineState.FAILED)
     assert "/nowhere" in engine.message
@@ -224,7 +194,7 @@ async def test_a_model_that_is_not_there():
 
 async def test_an_engine_that_cannot_even_be_started(monkeypatch):
     monkeypatch.setattr(processes.sys, "executable", "/nowhere/python")
-    engine = Engine(EngineOptions())
+    engine = WaitingClient(EngineOptions())
     await engine.start()
     assert engine.state is EngineState.FAILED
     assert "/nowhere/python" in engine.message
@@ -233,7 +203,7 @@ async def test_an_engine_that_cannot_even_be_started(monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
 async def test_an_engine_that_hangs_is_ended_and_started_again(caplog):
-    engine = Engine(EngineOptions(model="tiny", persist=False, threads=1, hang_timeout_s=2))
+    engine = WaitingClient(EngineOptions(model="tiny", persist=False, threads=1, hang_timeout_s=2))
     try:
         await soon(engine.start())
         await engine.until(EngineState.READY)

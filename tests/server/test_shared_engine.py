@@ -12,39 +12,14 @@ import pytest
 
 from longllama_code.protocol import CompletionRequest
 from lsp_server import engine_connection, engine_place
-from lsp_server.engine_client import EngineClient, EngineGone, EngineState
+from lsp_server.engine_client import EngineGone, EngineState
 from lsp_server.engine_place import Place
 from tests.server.light_engine import LightOptions
+from tests.server.waiting_client import WaitingClient, soon
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no local sockets there")
 
-DEADLINE_S = 30
 REQUEST = CompletionRequest("a.py", "x = ", "")
-
-
-async def soon(work):
-    return await asyncio.wait_for(work, DEADLINE_S)
-
-
-class Window(EngineClient):
-    """A client that waits for its states."""
-
-    def __init__(self, options):
-        self.told = []
-        self._news = asyncio.Event()
-        super().__init__(options, self._note)
-
-    def _note(self, state, message):
-        self.told.append((state, message))
-        self._news.set()
-
-    async def until(self, state):
-        async def wait():
-            while self.state is not state:
-                self._news.clear()
-                await self._news.wait()
-
-        await soon(wait())
 
 
 @pytest.fixture
@@ -54,7 +29,7 @@ async def open_window(monkeypatch):
 
     async def open_one(name="ws", **options):
         options = {"is_shared": True, "hang_timeout_s": 20, "name": name, **options}
-        window = Window(LightOptions("light", **options))
+        window = WaitingClient(LightOptions("light", **options))
         windows.append(window)
         await window.start()
         await window.until(EngineState.READY)
@@ -126,7 +101,7 @@ async def test_one_that_hangs_is_ended_by_who_comes(open_window):
     window = await open_window(idle_s=60)
     hanging = window.pid
     os.kill(hanging, signal.SIGSTOP)
-    other = Window(LightOptions("light", is_shared=True, hang_timeout_s=1))
+    other = WaitingClient(LightOptions("light", is_shared=True, hang_timeout_s=1))
     await other.start()
     await other.until(EngineState.READY)
     assert "did not answer for 1 s" in other.told[1][1]
@@ -178,7 +153,7 @@ async def test_one_that_ends_just_now_is_started_again_without_a_word(open_windo
 
 
 async def test_stopping_while_it_is_looked_for(open_window):
-    window = Window(LightOptions("light", is_shared=True))
+    window = WaitingClient(LightOptions("light", is_shared=True))
     await window.start()
     assert (window.state, window.pid) == (EngineState.LOADING, None)
     with pytest.raises(EngineGone):
@@ -196,7 +171,7 @@ async def test_where_none_can_be_shared_there_is_one_of_our_own(open_window, mon
             assert socket is None
             return [sys.executable, "-c", "raise SystemExit(3)"]
 
-    window = Window(Own("light", is_shared=True))
+    window = WaitingClient(Own("light", is_shared=True))
     await window.start()
     await window.until(EngineState.LOADING)
     for _ in range(500):
@@ -209,7 +184,7 @@ async def test_where_none_can_be_shared_there_is_one_of_our_own(open_window, mon
 
 
 async def test_a_model_that_is_not_there(open_window):
-    windows = [Window(LightOptions("none", is_shared=True)) for _ in range(2)]
+    windows = [WaitingClient(LightOptions("none", is_shared=True)) for _ in range(2)]
     for window in windows:
         await window.start()
     for window in windows:
