@@ -85,13 +85,16 @@ from itertools import count
 from pathlib import Path
 from longllama_code.memory.store import SegmentStore
 
+def tell(what):
+    os.write(1, f"{what}\\n".encode())
+
 def put_and_collect(first):
-    print(os.getpid(), flush=True)
+    tell(os.getpid())
     store = SegmentStore(Path(sys.argv[1]), 64)
     for number in count(first):
         rows = torch.full((20, 64), number % 251, dtype=torch.uint8)
         store.put(f"{number:032x}", rows, [0, 16, 40])
-        print(number, flush=True)
+        tell(number)
         if number % 7 == 6:
             store.collect(max_bytes=10**9)
 
@@ -99,9 +102,13 @@ for line in sys.stdin:
     if os.fork() == 0:
         put_and_collect(int(line))
     os.wait()
-    print("gone", flush=True)
+    tell("gone")
 """
-"""A child for each line it reads, forked: to import torch a hundred times would take minutes."""
+"""A child for each line it reads, forked: to import torch a hundred times would take minutes.
+
+It tells a line in one write: `print` makes two where Python is unbuffered, and a kill between
+them would leave half a line.
+"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
