@@ -18,7 +18,6 @@ from longllama_code.evaluation.memories import (
     Encoder,
     SegmentMemory,
     encode_files,
-    segment_encoder,
 )
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.segment import EncodedSegment
@@ -68,7 +67,7 @@ class _VariantEncoder(Encoder):
     def __init__(
         self, loaded: LoadedModel, encoding: Encoding, before: Sequence[EncodedFile]
     ) -> None:
-        self._encoder, self._encoding = segment_encoder(loaded), encoding
+        self._encoder, self._encoding = loaded.encoder(), encoding
         self._earlier = SegmentMemory(loaded)
         for segment in (segment for file in before for segment in file.segments):
             self._load(segment)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from longllama_code.catalog import cache_root
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.encoder import SegmentEncoder, path_header
+from longllama_code.memory.encoder import path_header
 from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segment import EncodedSegment
@@ -70,11 +70,6 @@ def encode_files(
     return files
 
 
-def segment_encoder(loaded: LoadedModel) -> SegmentEncoder:
-    """The product's encoder."""
-    return SegmentEncoder(loaded.model, loaded.tokenizer, loaded.fingerprint, loaded.limits)
-
-
 def keeping(loaded: LoadedModel) -> LoadedModel:
     """A model whose evaluations keep what they encode in the cache folder, and find it there.
 
@@ -118,7 +113,7 @@ class _KeptEncoder(Encoder):
     """The product's encoder, and what it encoded in earlier evaluations."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        self._encoder, self._store = segment_encoder(loaded), loaded.kept
+        self._encoder, self._store = loaded.encoder(), loaded.kept
         self._form = RecordFormat.plain(loaded.model.config)
 
     def cut(self, text: str) -> list[Slice]:

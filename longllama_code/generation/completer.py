@@ -17,8 +17,8 @@ from longllama_code.generation.warm_decoders import WarmDecoders
 from longllama_code.generation.writer import Writer
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import LocalText, MemoryView
+from longllama_code.model.kernel_model import KernelModel
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.small_pass import SmallPass
 from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
@@ -40,7 +40,7 @@ class Completer:
         model: LongLlamaForCausalLM,
         tokenizer: Tokenizer,
         memory: RepositoryMemory,
-        small: SmallPass | None = None,
+        kernels: KernelModel | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._memory = memory
@@ -50,7 +50,7 @@ class Completer:
         self._marks = InfillMarks.of(model.config, tokenizer)
         self._ends = end_ids(tokenizer, self._marks)
         forbidden = never_written(tokenizer, self._marks, model.config.vocab_size)
-        self._decoders = WarmDecoders(partial(Decoder, model, forbidden, small))
+        self._decoders = WarmDecoders(partial(Decoder, model, forbidden, kernels))
 
     def beside(self, memory: RepositoryMemory) -> "Completer":
         """The same for another memory; what local contexts may take is shared."""

@@ -9,10 +9,10 @@ from longllama_code.errors import Cancelled
 from longllama_code.generation.speculation import Drafter
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.cache import LongLlamaCache
+from longllama_code.model.kernel_model import KernelModel
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.small_pass import MAX_TOKENS, SmallPass
 
-PREFILL_STEP_TOKENS = 128
+PREFILL_STEP_TOKENS = 64
 """Tokens between two looks at whether the request is still wanted."""
 
 ShouldStop = Callable[[], bool]
@@ -24,16 +24,16 @@ class Decoder:
     Args:
         model: the model.
         forbidden: ids that are never generated.
-        small: runs its passes over a few tokens, where there is something faster than the model.
+        kernels: the same model by kernels, where there are any; it makes all passes then.
     """
 
     def __init__(
         self,
         model: LongLlamaForCausalLM,
         forbidden: Collection[int] = (),
-        small: SmallPass | None = None,
+        kernels: KernelModel | None = None,
     ) -> None:
-        self._model, self._small = model, small
+        self._model, self._kernels = model, kernels
         self._forbidden = torch.tensor(sorted(forbidden), device=model.device, dtype=torch.int64)
         self._window = model.config.window
         self._cache = LongLlamaCache(model.config, spills=False)
@@ -102,7 +102,7 @@ class Decoder:
             yield token
 
     def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:
-        logits = self._small.logits(hidden) if self._small else self._model.lm_head(hidden)
+        logits = self._kernels.logits(hidden) if self._kernels else self._model.lm_head(hidden)
         return choose(logits.index_fill(0, self._forbidden, float("-inf")))
 
     def _keep(self, length: int) -> None:
@@ -114,8 +114,8 @@ class Decoder:
         """Hidden states (S, E) of ids that follow those taken in so far."""
         if view is not None:
             view.begin_pass()
-        if self._small is not None and len(ids) <= MAX_TOKENS:
-            hidden = self._small.run(ids, self._cache, view)
+        if self._kernels is not None:
+            hidden = self._kernels.run(ids, self._cache, view)
         else:
             hidden = self._run_model(ids, view)
         self._ids += ids

@@ -13,7 +13,7 @@ from longllama_code.catalog import cache_root
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
-from longllama_code.generation.models import LoadedModel, load_placed, with_small_passes
+from longllama_code.generation.models import LoadedModel, load_placed, with_kernels
 from longllama_code.generation.segments import Counts, Segments
 from longllama_code.memory.encoder import path_header
 from longllama_code.memory.record_file import Records
@@ -47,7 +47,7 @@ class Engine:
         self._loaded = loaded
         self._segments = Segments(loaded, store)
         self._memory = self._segments.open_memory()
-        self._completer = Completer(loaded.model, loaded.tokenizer, self._memory, loaded.small)
+        self._completer = Completer(loaded.model, loaded.tokenizer, self._memory, loaded.kernels)
         self._counts = Counts()
 
     def beside(self) -> "Engine":
@@ -85,7 +85,7 @@ class Engine:
             ModelNotFound: there is no such model here.
             CheckpointError: the model cannot be read, or not onto this device or in this type.
         """
-        loaded = with_small_passes(load_placed(model, device, dtype))
+        loaded = with_kernels(load_placed(model, device, dtype))
         warm_up(loaded)
         if not persist:
             return cls(loaded, None)
@@ -194,7 +194,7 @@ def warm_up(loaded: LoadedModel) -> None:
 
     That takes seconds, once on a machine, for which no suggestion should wait.
     """
-    if loaded.small is None:
+    if loaded.kernels is None:
         return
     engine = Engine(loaded, None)
     for _ in engine.remember("a.py", "answer = 42\n"):

@@ -12,13 +12,14 @@ from longllama_code.catalog import WEIGHT_KINDS, model_dir, split_weights
 from longllama_code.checkpoint import load_model
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
+from longllama_code.memory.encoder import SegmentEncoder
 from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.segmenter import Limits
 from longllama_code.memory.store import SegmentStore
 from longllama_code.memory.table import MemoryTable
+from longllama_code.model.kernel_model import KernelModel, let_go
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.quantized import Kind
-from longllama_code.model.small_pass import SmallPass
 from longllama_code.quantized_checkpoint import load_quantized
 from longllama_code.sentencepieces import MODEL_FILE, SentencePieceTokenizer
 from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer, is_byte_level
@@ -28,6 +29,8 @@ MAX_SEGMENT_TOKENS = 480
 MIN_SEGMENT_TOKENS = 192
 CPU_CACHE_BYTES = 32 << 20
 """Weights of this size stay in the caches of a CPU from one pass to the next."""
+KERNELS_VERSION = "kernels 1"
+"""Raised whenever kernels encode the same text differently."""
 READING_FIELDS = frozenset(
     ("mem_top_k", "mem_read_keys", "mem_query_position", "copy_gate", "infill_marks")
 )
@@ -47,8 +50,8 @@ class LoadedModel:
     """Sizes of its segments."""
     table: MemoryTable | None = None
     """What is known of its memory heads."""
-    small: SmallPass | None = None
-    """Its weights in 8 bits, for passes over few tokens."""
+    kernels: KernelModel | None = None
+    """The same by kernels; the model has let go of its weights then."""
     kept: SegmentStore | None = None
     """Where evaluations keep what they encode, for the next one."""
 
@@ -60,6 +63,16 @@ class LoadedModel:
             ConfigError: the configuration asks for a format that needs another table.
         """
         return RecordFormat.of(self.model.config, self.table)
+
+    def encoder(self) -> SegmentEncoder:
+        """What turns text into segments.
+
+        Raises:
+            ConfigError: the model has no memory layers.
+        """
+        return SegmentEncoder(
+            self.model, self.tokenizer, self.fingerprint, self.limits, self.kernels
+        )
 
     def store_in_ram(self) -> SegmentStore:
         """A store of repository memory that ends with the process."""
@@ -117,12 +130,19 @@ def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedM
         raise CheckpointError(f"{name} cannot be put onto {device} in {dtype}: {error}") from error
 
 
-def with_small_passes(loaded: LoadedModel) -> LoadedModel:
-    """The model with weights in 8 bits beside its own, where these are what decoding waits for."""
+def with_kernels(loaded: LoadedModel) -> LoadedModel:
+    """The model by kernels, where there are any for it and its weights are what passes wait for.
+
+    Its own weights are dropped. What kernels encode is not what the model did, so it is kept apart.
+    """
     n_bytes = sum(weights.nbytes for weights in loaded.model.parameters())
-    if n_bytes <= CPU_CACHE_BYTES or not SmallPass.fits(loaded.model):
+    if n_bytes <= CPU_CACHE_BYTES or not KernelModel.fits(loaded.model):
         return loaded
-    return replace(loaded, small=SmallPass(loaded.model))
+    kernels = KernelModel(loaded.model, torch.get_num_threads())
+    let_go(loaded.model)
+    salted = f"{loaded.fingerprint} {KERNELS_VERSION}".encode()
+    fingerprint = hashlib.blake2b(salted, digest_size=8).hexdigest()
+    return replace(loaded, kernels=kernels, fingerprint=fingerprint)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from longllama_code.errors import StoreError
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.encoder import SegmentEncoder
 from longllama_code.memory.record_file import Records
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segmenter import Slice
@@ -47,9 +46,7 @@ class Segments:
     def __init__(self, loaded: LoadedModel, store: SegmentStore | None) -> None:
         self._loaded, self._form = loaded, loaded.form
         self._store = store or loaded.store_in_ram()
-        self._encoder = SegmentEncoder(
-            loaded.model, loaded.tokenizer, loaded.fingerprint, loaded.limits
-        )
+        self._encoder = loaded.encoder()
         self._memories: list[RepositoryMemory] = []
         self.problem: str | None = None if store else "persistence is off"
         """Why nothing is kept on disk, where that is so."""

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longllama_code.kernels.layer import BLOCK, OUTPUTS, Codes, Floats, multiply
+from longllama_code.kernels.product_tiles import BLOCK, OUTPUTS
+from longllama_code.kernels.products import Codes, Floats, multiply
+from longllama_code.kernels.threads import Threads
 
+ALONE = Threads()
 HIGHEST_CODE = 127
 
 
@@ -16,9 +19,10 @@ class QuantizedMatrix:
     """(N, K) weights: codes times the scale of their block of a row."""
 
     codes: Codes
-    """(N, K); the number of rows is rounded up to a multiple of four by zeros."""
+    """(N / 4, K / 64, 4, 64): in the order in which a product reads them. The number of outputs is
+    rounded up to a multiple of four by zeros."""
     scales: Floats
-    """(N, K / 64)."""
+    """(N / 4, K / 64, 4)."""
     n_outputs: int
     """N."""
 
@@ -27,10 +31,10 @@ class QuantizedMatrix:
         """The nearest codes of (N, K) weights, of a size that ``fits`` allows."""
         n_outputs = len(weights)
         weights = np.pad(weights, ((0, -n_outputs % OUTPUTS), (0, 0)))
-        blocks = weights.reshape(len(weights), -1, BLOCK)
-        scales = np.abs(blocks).max(axis=2) / np.float32(HIGHEST_CODE)
+        blocks = weights.reshape(len(weights) // OUTPUTS, OUTPUTS, -1, BLOCK).swapaxes(1, 2)
+        scales = np.abs(blocks).max(axis=3) / np.float32(HIGHEST_CODE)
         codes = np.rint(blocks / np.maximum(scales, np.float32(1e-30))[..., None])
-        return cls(codes.astype(np.int8).reshape(weights.shape), scales, n_outputs)
+        return cls(np.ascontiguousarray(codes, np.int8), np.ascontiguousarray(scales), n_outputs)
 
     @staticmethod
     def fits(n_inputs: int) -> bool:
@@ -44,11 +48,20 @@ class QuantizedMatrix:
 
     def floats(self) -> Floats:
         """The weights that the codes stand for, (N, K)."""
-        blocks = self.codes.reshape(len(self.codes), -1, BLOCK) * self.scales[..., None]
-        return blocks.reshape(self.codes.shape)[: self.n_outputs]
+        blocks = (self.codes * self.scales[..., None]).swapaxes(1, 2)
+        return blocks.reshape(len(self.codes) * OUTPUTS, -1)[: self.n_outputs]
 
-    def times(self, inputs: Floats) -> Floats:
+    @property
+    def n_inputs(self) -> int:
+        """K."""
+        return self.codes.shape[1] * BLOCK
+
+    def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
         """(S, K) inputs times the transpose: (S, N)."""
-        outputs = np.empty((len(inputs), len(self.codes)), np.float32)
-        multiply(inputs, self.codes, self.scales, outputs)
+        outputs = np.empty((len(inputs), len(self.codes) * OUTPUTS), np.float32)
+
+        def multiply_rows(first: int, end: int) -> None:
+            multiply(inputs[first:end], self.codes, self.scales, outputs[first:end])
+
+        threads.run(multiply_rows, len(inputs))
         return outputs[:, : self.n_outputs]

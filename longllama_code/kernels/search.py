@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from longllama_code.kernels.attention import KEYS, TILE, score
 from longllama_code.kernels.compiling import kernel, loose_kernel
+from longllama_code.kernels.search_tiles import STEP, make_code_tile, make_loading
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -21,8 +23,12 @@ Counts = NDArray[np.int64]
 MOST = 16383
 """A query is rounded to so many steps: 1,024 products with 8 bits fit into 32 bits."""
 N_BUCKETS = 256
-AHEAD = 128
-"""Keys whose loading is begun before the first of them is scored."""
+AHEAD = 32
+"""How many keys before its turn the loading of one is begun."""
+
+_codes_3_4, _codes_3_1 = make_code_tile(TILE, KEYS), make_code_tile(TILE, 1)
+_load_ahead = make_loading(KEYS)
+_codes_1_4, _codes_1_1 = make_code_tile(1, KEYS), make_code_tile(1, 1)
 
 i32 = np.int32
 f32 = np.float32
@@ -101,28 +107,23 @@ def best_keys(
     n_heads, n_tokens, size = queries.shape
     near = np.empty((n_heads, space.centroids.shape[0]), np.float32)
     steps, units = np.empty((n_heads, size), np.int16), np.empty(n_heads, np.float32)
-    turned, common = np.empty(size, np.float32), np.empty(n_heads, np.float32)
+    turned, turned_one = np.empty((n_heads, size), np.float32), np.empty(size, np.float32)
+    common = np.empty(n_heads, np.float32)
     counts = merged.counts + late.counts
-    touched = np.zeros(1, np.int64)
     for token in range(n_tokens):
         for head in range(n_heads):
             query = queries[head, token]
-            _turn(query, space, turned)
+            _turn(query, space, turned_one)
             common[head] = _dot(query, space.mean)
+            turned[head] = turned_one
             for i in range(size):
-                turned[i] *= space.step[i]
-            units[head] = _round(turned, steps[head])
-            for i in range(size):
-                turned[i] /= space.step[i]
-            _meet(turned, space.centroids, near[head])
+                turned_one[i] *= space.step[i]
+            units[head] = _round(turned_one, steps[head])
+        _meet(turned, space.centroids, near)
         scores[:, token] = LOWEST
         found[:, token] = 0
         rows, clusters = _rows_of(_nearest(near, counts, read_keys), counts, merged, late)
-        for first in range(0, len(rows), AHEAD):
-            block = rows[first : first + AHEAD]
-            touched[0] += _touch(block, records)
-            mine = clusters[first : first + AHEAD]
-            _read(block, mine, steps, units, near, records, scores, found, token)
+        _read(rows, clusters, steps, units, near, records, scores, found, token)
         for head in range(n_heads):
             for place in range(scores.shape[2]):
                 if scores[head, token, place] > LOWEST:
@@ -158,15 +159,15 @@ def _round(numbers: Floats, steps: NDArray[np.int16]) -> np.float32:
     return unit
 
 
-@loose_kernel
+@kernel
 def _meet(turned: Floats, centroids: Floats, scores: Floats) -> None:
-    """Scores of centroids."""
-    for cluster in range(centroids.shape[0]):
-        total = f32(0)
-        centroid = centroids[cluster]
-        for i in range(turned.shape[0]):
-            total += turned[i] * centroid[i]
-        scores[cluster] = total
+    """Scores (R, C) of centroids."""
+    n_heads, n_clusters = turned.shape[0], centroids.shape[0]
+    head = 0
+    while head < n_heads:
+        n_asking = TILE if head + TILE <= n_heads else 1
+        score(turned, head, n_asking, centroids, n_clusters, scores[head : head + n_asking])
+        head += n_asking
 
 
 @kernel
@@ -176,10 +177,13 @@ def _nearest(near: Floats, counts: Counts, read_keys: int) -> Counts:
     Only those of one bucket of scores, in which that happens, are sorted.
     """
     n_clusters = near.shape[1]
-    best = np.empty(n_clusters, np.float32)
+    best = near[0].copy()
+    for head in range(1, near.shape[0]):
+        for cluster in range(n_clusters):
+            best[cluster] = max(best[cluster], near[head, cluster])
+    lowest = highest = best[0]
     for cluster in range(n_clusters):
-        best[cluster] = near[:, cluster].max()
-    lowest, highest = best.min(), best.max()
+        lowest, highest = min(lowest, best[cluster]), max(highest, best[cluster])
     per_bucket = f32(N_BUCKETS - 1) / max(highest - lowest, f32(1e-30))
     held = np.zeros(N_BUCKETS, np.int64)
     bucket_of = np.empty(n_clusters, np.int64)
@@ -225,15 +229,6 @@ def _rows_of(chosen: Counts, counts: Counts, merged: Lists, late: Lists) -> tupl
 
 
 @kernel
-def _touch(rows: Rows, records: Records) -> int:
-    """Load the keys of some rows into the cache, many at a time, as a loop that computes cannot."""
-    total = 0
-    for row in rows:
-        total += records.content[records.positions[row], records.key]
-    return total
-
-
-@kernel
 def _read(
     rows: Rows,
     clusters: Rows,
@@ -246,35 +241,71 @@ def _read(
     token: int,
 ) -> None:
     """Score rows, and take in those that are among the best."""
+    n_heads, n_rows, last = steps.shape[0], rows.shape[0], scores.shape[2] - 1
+    visible, hides = records.visible, records.visible.shape[0] > 0
+    places, sums = np.empty(n_rows, np.int32), np.empty((n_heads, n_rows), np.int32)
+    for number in range(n_rows):
+        places[number] = records.positions[rows[number]]
+    if records.key_bits == 8 and steps.shape[1] % STEP == 0:
+        _multiply(steps, records.signed, places, records.key, sums)
+    else:
+        _multiply_narrow(steps, records, places, sums)
+    for head in range(n_heads):
+        least = scores[head, token, last]
+        for number in range(n_rows):
+            total = f32(sums[head, number]) * units[head] + near[head, clusters[number]]
+            if total > least and not (hides and not visible[rows[number]]):
+                _insert(scores[head, token], found[head, token], total, rows[number])
+                least = scores[head, token, last]
+
+
+@kernel
+def _multiply(
+    steps: NDArray[np.int16], content: NDArray[np.int8], places: Rows, key: int, sums: Rows
+) -> None:
+    """Products of queries (R, D) and the 8-bit keys of records, into (R, M)."""
+    n_heads, n_rows = sums.shape
+    head = 0
+    while head < n_heads:
+        n_asking = TILE if head + TILE <= n_heads else 1
+        number = 0
+        while number + KEYS <= n_rows:
+            if number + AHEAD + KEYS <= n_rows:
+                _load_ahead(content, places, number + AHEAD, key)
+            if n_asking == TILE:
+                _codes_3_4(steps, head, content, places, number, key, sums)
+            else:
+                _codes_1_4(steps, head, content, places, number, key, sums)
+            number += KEYS
+        while number < n_rows:
+            if n_asking == TILE:
+                _codes_3_1(steps, head, content, places, number, key, sums)
+            else:
+                _codes_1_1(steps, head, content, places, number, key, sums)
+            number += 1
+        head += n_asking
+
+
+@kernel
+def _multiply_narrow(steps: NDArray[np.int16], records: Records, places: Rows, sums: Rows) -> None:
+    """The same for keys of 4 bits, and of sizes that tiles do not divide."""
     n_heads, size = steps.shape
-    narrow, last = size // 2, scores.shape[2] - 1
-    content, signed, positions = records.content, records.signed, records.positions
-    visible, hides, key, is_wide = (
-        records.visible,
-        records.visible.shape[0] > 0,
-        records.key,
-        records.key_bits == 8,
-    )
-    for number in range(rows.shape[0]):
-        row, cluster = rows[number], clusters[number]
-        if hides and not visible[row]:
-            continue
-        position = u64(positions[row])
+    narrow, key = size // 2, records.key
+    for number in range(places.shape[0]):
+        position = u64(places[number])
         for head in range(n_heads):
             query, total = u64(head), i32(0)
-            if is_wide:
+            if records.key_bits == 8:
                 for i in range(size):
-                    code = i32(signed[position, u64(key + i)])
+                    code = i32(records.signed[position, u64(key + i)])
                     total = i32(total + i32(code * i32(steps[query, u64(i)])))
             else:
                 for i in range(narrow):
-                    packed = i32(content[position, u64(key + i)])
+                    packed = i32(records.content[position, u64(key + i)])
                     low, high = i32((packed & 15) - 8), i32((packed >> 4) - 8)
                     total = i32(total + i32(low * i32(steps[query, u64(i)])))
                     total = i32(total + i32(high * i32(steps[query, u64(narrow + i)])))
-            score = f32(total) * units[head] + near[head, cluster]
-            if score > scores[head, token, last]:
-                _insert(scores[head, token], found[head, token], score, row)
+            sums[head, number] = total
 
 
 @kernel

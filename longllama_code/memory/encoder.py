@@ -14,6 +14,7 @@ import torch
 from longllama_code.errors import ConfigError
 from longllama_code.memory.segment import EncodedSegment, page_offsets
 from longllama_code.memory.segmenter import Limits, Slice, cut
+from longllama_code.model.kernel_model import KernelModel
 from longllama_code.model.memory import MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizer import Tokenizer
@@ -27,14 +28,26 @@ MIN_SINK_TOKENS = 4
 class SegmentEncoder:
     """Segments of one model. Used by the thread that owns the model, alone.
 
+    Args:
+        model: the model.
+        tokenizer: the model's.
+        fingerprint: equal ones encode equal segments.
+        limits: sizes of segments.
+        kernels: the same model by kernels, where there are any.
+
     Raises:
         ConfigError: the model has no memory layers.
     """
 
     def __init__(
-        self, model: LongLlamaForCausalLM, tokenizer: Tokenizer, fingerprint: str, limits: Limits
+        self,
+        model: LongLlamaForCausalLM,
+        tokenizer: Tokenizer,
+        fingerprint: str,
+        limits: Limits,
+        kernels: KernelModel | None = None,
     ) -> None:
-        self._model = model
+        self._model, self._kernels = model, kernels
         self._tokenizer = tokenizer
         self._limits = limits
         config = model.config
@@ -84,8 +97,8 @@ class SegmentEncoder:
         n_left_out = 0 if stores_sink else len(sink)
         if stores_sink:
             spans = [(0, 0)] * len(sink) + spans
-        window = torch.tensor([[*sink, *ids]], device=self._model.device)
-        encoded = self._model.model.encode_memory(window, memory)
+        window = [*sink, *ids]
+        encoded = self._run(window, memory)
         pairs = [
             tuple(part[0, heads, n_left_out:] for part in encoded[layer])
             for layer, heads in self._heads.items()
@@ -93,9 +106,19 @@ class SegmentEncoder:
         keys, values = (
             torch.cat(part).to(self._mem_dtype).cpu() for part in zip(*pairs, strict=True)
         )
-        stored = window[0, n_left_out:].int().cpu()
+        stored = torch.tensor(window[n_left_out:], dtype=torch.int32)
         return EncodedSegment(
             self.identity(header, text), keys, values, stored, page_offsets(spans)
+        )
+
+    def _run(
+        self, ids: list[int], memory: MemorySource | None
+    ) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+        """Keys as first and values of each memory layer, each (1, G, S, D)."""
+        if self._kernels is not None and memory is None:
+            return self._kernels.encode_memory(ids)
+        return self._model.model.encode_memory(
+            torch.tensor([ids], device=self._model.device), memory
         )
 
     def _sink(self, header: str) -> Sequence[int]:

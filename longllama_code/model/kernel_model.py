@@ -1,7 +1,7 @@
-"""Passes over a few tokens on a CPU, by kernels: what decoding and its drafts consist of.
+"""A model on a CPU, by kernels, with weights in 8 bits: what suggestions are written with.
 
-The same as ``LongLlamaModel.window`` with weights in 8 bits, where the local context has no padding
-and does not spill. A token comes out the same, bit for bit, alone or behind others in the pass.
+The same as ``LongLlamaModel`` for one sequence whose local context has no padding and does not
+spill. A token comes out the same, bit for bit, alone or behind others in the pass.
 """
 
 from __future__ import annotations
@@ -14,40 +14,44 @@ import torch
 from torch import Tensor, nn
 
 from longllama_code.config import LongLlamaConfig
+from longllama_code.kernels.attention import attend
+from longllama_code.kernels.attention_tiles import LANES
 from longllama_code.kernels.layer import (
     Floats,
     add,
-    attend,
     gate,
     normalize,
     rotate,
     split_heads,
 )
 from longllama_code.kernels.quantized import QuantizedMatrix
+from longllama_code.kernels.threads import Threads
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
 from longllama_code.model.memory import MemoryOffer, MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rope import Rotation
 
-MAX_TOKENS = 16
-"""More are faster in float32: a product of many rows is bound by arithmetic, not by weights."""
+MEASURED_ROWS = 64
+"""Tokens of the product by which the number of threads is chosen."""
 
 
-class SmallPass:
+class KernelModel:
     """A model's weights in 8 bits, and passes with them.
 
     Args:
-        model: one that ``fits``; it keeps its own weights, for longer passes.
+        model: one that ``fits``.
+        n_threads: most threads to use; fewer, where more are no faster.
     """
 
-    def __init__(self, model: LongLlamaForCausalLM) -> None:
+    def __init__(self, model: LongLlamaForCausalLM, n_threads: int = 1) -> None:
         self._model, self._config = model.model, model.config
         self._layers = [
             _Layer.of(cast("LongLlamaDecoderLayer", layer)) for layer in model.model.layers
         ]
         self._norm = _floats(model.model.norm.weight)
         self._head = _matrix(model.lm_head)
+        self._threads = _threads(n_threads, self._layers[0].gate_up)
 
     @staticmethod
     def fits(model: LongLlamaForCausalLM) -> bool:
@@ -55,8 +59,10 @@ class SmallPass:
         config = model.config
         linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
         n_linears = 1 + 7 * config.num_hidden_layers  # fewer: some are rounded already
+        head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
         return (
             model.device.type == "cpu"
+            and head_dim % LANES == 0
             and model.dtype == torch.float32
             and config.hidden_act == "silu"
             and not config.attention_bias
@@ -66,6 +72,11 @@ class SmallPass:
         )
 
     @property
+    def n_threads(self) -> int:
+        """Threads that are used."""
+        return self._threads.n_threads
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the weights in 8 bits."""
         return self._head.nbytes + sum(layer.nbytes for layer in self._layers)
@@ -73,28 +84,57 @@ class SmallPass:
     @torch.inference_mode()
     def run(self, ids: list[int], cache: LongLlamaCache, memory: MemorySource | None) -> Tensor:
         """Hidden states (S, E), after the last norm, of ids that follow those in the cache."""
-        hidden = self._model.embed_tokens(torch.tensor(ids))
-        rotation = self._begin(hidden, cache)
-        state, n_before = hidden.numpy().copy(), cache.local_length - len(ids)
+        state = self._embedded(ids)
+        rotation = self._begin(len(ids), cache)
         for index, layer in enumerate(self._layers):
             offer = None
             if memory is not None and index in self._config.mem_layers:
                 offer = memory.offer(index, _own_keys)
-            layer.run(state, rotation, n_before, cache, offer)
+            layer.run(state, rotation, cache, offer, self._threads)
         normed = np.empty_like(state)
         normalize(state, self._norm, self._config.rms_norm_eps, normed)
         return torch.from_numpy(normed)
+
+    @torch.inference_mode()
+    def encode_memory(self, ids: list[int]) -> dict[int, tuple[Tensor, Tensor]]:
+        """Keys as first and values of each memory layer, each (1, G, S, D).
+
+        As ``LongLlamaModel.encode_memory``, for S ids that see nothing but each other.
+        """
+        state, cache = self._embedded(ids), LongLlamaCache(self._config, spills=False)
+        rotation, scale = self._begin(len(ids), cache), self._model.rotary.first_scale
+        encoded: dict[int, tuple[Floats, Floats]] = {}
+        last = max(self._config.mem_layers)
+        for index, layer in enumerate(self._layers[:last]):
+            encoded[index] = layer.run(state, rotation, cache, None, self._threads)
+        encoded[last] = self._layers[last].keys_and_values(state, self._threads)
+        return {
+            index: (torch.from_numpy(keys)[None] * scale, torch.from_numpy(values)[None])
+            for index, (keys, values) in encoded.items()
+            if index in self._config.mem_layers
+        }
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(V,) after one token's hidden state (E,)."""
         return torch.from_numpy(self._head.times(hidden[None].numpy())[0])
 
-    def _begin(self, hidden: Tensor, cache: LongLlamaCache) -> Rotation:
-        """Room for the tokens in the cache, and their rotation."""
-        n_tokens, start = len(hidden), cache.local_length
+    def _embedded(self, ids: list[int]) -> Floats:
+        return self._model.embed_tokens(torch.tensor(ids)).numpy().copy()
+
+    def _begin(self, n_tokens: int, cache: LongLlamaCache) -> Rotation:
+        """Room for so many tokens in the cache, and their rotation."""
+        start = cache.local_length
         positions = torch.arange(start, start + n_tokens)[None]
         visible = torch.ones(1, start + n_tokens, dtype=torch.bool)
-        return self._model.rotary(hidden, cache.begin(positions, visible))
+        return self._model.rotary(torch.empty(0), cache.begin(positions, visible))
+
+
+def let_go(model: LongLlamaForCausalLM) -> None:
+    """Drop the weights that a ``KernelModel`` has taken; what is left cannot run by itself."""
+    kept = model.model.embed_tokens.weight
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module.weight is not kept:
+            module.to("meta")
 
 
 @dataclass(frozen=True)
@@ -149,44 +189,64 @@ class _Layer:
         self,
         state: Floats,
         rotation: Rotation,
-        n_before: int,
         cache: LongLlamaCache,
         offer: MemoryOffer | None,
-    ) -> None:
-        """Let (S, E) pass through the layer, in place."""
+        threads: Threads,
+    ) -> tuple[Floats, Floats]:
+        """Let (S, E) pass through the layer, in place; its keys as first and values (G, S, D)."""
         normed = np.empty_like(state)
         normalize(state, self.input_norm, self.config.rms_norm_eps, normed)
-        joined = self.qkv.times(normed)
-        add(state, self.out.times(self._attend(joined, rotation, n_before, cache, offer)))
+        joined = self.qkv.times(normed, threads)
+        as_first, values = self._split(joined)
+        attended = self._attend(joined, as_first, values, rotation, cache, offer, threads)
+        add(state, self.out.times(attended, threads))
         normalize(state, self.inner_norm, self.config.rms_norm_eps, normed)
-        both = self.gate_up.times(normed)
+        both = self.gate_up.times(normed, threads)
         gated = np.empty((len(both), both.shape[1] // 2), np.float32)
         gate(both, gated)
-        add(state, self.down.times(gated))
+        add(state, self.down.times(gated, threads))
+        return as_first, values
+
+    def keys_and_values(self, state: Floats, threads: Threads) -> tuple[Floats, Floats]:
+        """What memory stores of (S, E), without running the layer, each (G, S, D)."""
+        normed = np.empty_like(state)
+        normalize(state, self.input_norm, self.config.rms_norm_eps, normed)
+        return self._split(self.qkv.times(normed, threads))
+
+    def _split(self, joined: Floats) -> tuple[Floats, Floats]:
+        """The keys as first and the values in joined projections (S, (H + 2 · G) · D)."""
+        keys = self._heads(joined, self.n_heads, self.n_kv_heads)
+        return keys, self._heads(joined, self.n_heads + self.n_kv_heads, self.n_kv_heads)
 
     def _attend(
         self,
         joined: Floats,
+        as_first: Floats,
+        values: Floats,
         rotation: Rotation,
-        n_before: int,
         cache: LongLlamaCache,
         offer: MemoryOffer | None,
+        threads: Threads,
     ) -> Floats:
-        """What the heads mix, (S, H · D), from joined projections (S, (H + 2 · G) · D)."""
+        """What the heads mix, (S, H · D)."""
         n_rows = len(joined)
+        n_before = cache.local_length - n_rows
         unrotated = self._heads(joined, 0, self.n_heads)
-        as_first = self._heads(joined, self.n_heads, self.n_kv_heads)
-        values = self._heads(joined, self.n_heads + self.n_kv_heads, self.n_kv_heads)
         queries = self._rotated(unrotated, rotation.own)
         keys = self._rotated(as_first, rotation.own)
         new = (torch.from_numpy(part)[None] for part in (keys, values))
-        all_keys, all_values = cache.store(self.index, *new)
+        all_keys, all_values = (part[0].numpy() for part in cache.store(self.index, *new))
         mixed = np.empty((n_rows, self.n_heads * self.head_dim), np.float32)
-        totals = np.empty((self.n_heads, n_rows), np.float32)
-        attend(queries, all_keys[0].numpy(), all_values[0].numpy(), n_before, mixed, totals)
+        totals = np.empty((n_rows, self.n_heads), np.float32)
+
+        def attend_rows(first: int, end: int) -> None:
+            rows, before = np.ascontiguousarray(queries[:, first:end]), n_before + first
+            attend(rows, all_keys, all_values, before, mixed[first:end], totals[first:end])
+
+        threads.run(attend_rows, n_rows)
         if offer is not None:
             asking = self._rotated(unrotated, rotation.asking)
-            self._add_memory(torch.from_numpy(mixed), torch.from_numpy(totals), asking, offer)
+            self._add_memory(torch.from_numpy(mixed), torch.from_numpy(totals).T, asking, offer)
         return mixed
 
     def _add_memory(
@@ -224,6 +284,17 @@ class _Layer:
 
 def _own_keys() -> tuple[Tensor, Tensor]:
     raise NotImplementedError("rows of a batch see each other in training alone")
+
+
+def _threads(most: int, matrix: QuantizedMatrix) -> Threads:
+    """As many threads as make a product faster, at most ``most``."""
+    inputs = np.ones((MEASURED_ROWS, matrix.n_inputs), np.float32)
+    outputs = matrix.times(inputs)
+
+    def multiply_rows(first: int, end: int) -> None:
+        outputs[first:end] = matrix.times(inputs[first:end])
+
+    return Threads.measured(most, multiply_rows, MEASURED_ROWS)
 
 
 def _matrix(*linears: nn.Linear) -> QuantizedMatrix:

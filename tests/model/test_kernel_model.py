@@ -1,8 +1,9 @@
-"""Passes over a few tokens by kernels, beside the model's own."""
+"""A model by kernels, beside the model itself."""
 
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,12 +15,11 @@ from longllama_code.generation import models
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import Decoder
 from longllama_code.generation.engine import Engine
-from longllama_code.generation.models import LoadedModel
 from longllama_code.kernels.quantized import QuantizedMatrix
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.cache import LongLlamaCache
+from longllama_code.model.kernel_model import KernelModel, let_go
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.small_pass import MAX_TOKENS, SmallPass
 from longllama_code.protocol import CompletionRequest, RememberResult
 
 TINY = models.load("tiny")
@@ -56,7 +56,7 @@ def by_model(model: LongLlamaForCausalLM, parts: list[list[int]], view: MemoryVi
     return torch.cat(outputs)
 
 
-def by_kernels(small: SmallPass, model, parts: list[list[int]], view: MemoryView | None = None):
+def by_kernels(small: KernelModel, model, parts: list[list[int]], view: MemoryView | None = None):
     cache = LongLlamaCache(model.config, spills=False)
     return torch.cat([small.run(part, cache, view) for part in parts])
 
@@ -88,7 +88,7 @@ def test_hidden_states_are_those_of_the_model(fields):
             for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj):
                 torch.nn.init.normal_(projection.bias, std=0.5)
     parts = [IDS[:1], IDS[1:9], IDS[9:]]
-    found = by_kernels(SmallPass(model), model, parts)
+    found = by_kernels(KernelModel(model), model, parts)
     torch.testing.assert_close(found, by_model(rounded(model), parts), rtol=1e-2, atol=1e-2)
 
 
@@ -107,10 +107,10 @@ def test_memory_is_seen_in_the_same_softmax(
     for view in views:
         view.records_mass = True
     parts = [IDS[:7], IDS[7:8]]
-    found = by_kernels(SmallPass(model), model, parts, views[0])
+    found = by_kernels(KernelModel(model), model, parts, views[0])
     wanted = by_model(rounded(model), parts, views[1])
     torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-2)
-    without = by_kernels(SmallPass(model), model, parts)
+    without = by_kernels(KernelModel(model), model, parts)
     assert (found - without).abs().max() > 0.1
     for view in views:
         view.count(0)
@@ -118,10 +118,10 @@ def test_memory_is_seen_in_the_same_softmax(
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.lists(st.integers(1, MAX_TOKENS), min_size=1, max_size=5))
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=5))
 def test_a_token_is_the_same_alone_and_behind_others(sizes):
     ids = [40 + 7 * index % 90 for index in range(sum(sizes))]
-    small, parts, at = SmallPass(TINY.model), [], 0
+    small, parts, at = KernelModel(TINY.model), [], 0
     for size in sizes:
         parts.append(ids[at : at + size])
         at += size
@@ -130,7 +130,7 @@ def test_a_token_is_the_same_alone_and_behind_others(sizes):
 
 
 def test_logits_are_those_of_the_head():
-    small = SmallPass(TINY.model)
+    small = KernelModel(TINY.model)
     hidden = torch.randn(TINY.model.config.hidden_size)
     head = QuantizedMatrix.of(TINY.model.lm_head.weight.detach().numpy()).floats()
     found = small.logits(hidden)
@@ -138,40 +138,85 @@ def test_logits_are_those_of_the_head():
     torch.testing.assert_close(found, torch.from_numpy(head) @ hidden, rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_threads_change_nothing(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longllama_code.kernels.threads.LEAST_GAIN", 0)
+    ids = [40 + 7 * index % 90 for index in range(100)]
+    several = KernelModel(TINY.model, n_threads)
+    assert several._threads.n_threads == n_threads
+    wanted = by_kernels(KernelModel(TINY.model), TINY.model, [ids])
+    assert torch.equal(by_kernels(several, TINY.model, [ids]), wanted)
+
+
+@pytest.mark.parametrize("fields", [{}, {"mem_positionals": False}], ids=str)
+def test_what_is_encoded_is_what_the_model_encodes(fields):
+    model = with_config(**fields)
+    found = KernelModel(model).encode_memory(IDS)
+    wanted = rounded(model).model.encode_memory(torch.tensor([IDS]))
+    assert found.keys() == wanted.keys()
+    for layer, pair in wanted.items():
+        torch.testing.assert_close(found[layer], pair, rtol=1e-2, atol=1e-2)
+
+
 def test_decoding_goes_through_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prompts, which are longer, go through the model; the answer is that of a model so rounded."""
-    small, model = SmallPass(TINY.model), TINY.model
-    sizes: list[int] = []
-    run = SmallPass.run
-    monkeypatch.setattr(
-        SmallPass,
-        "run",
-        lambda self, ids, *rest: (sizes.append(len(ids)), run(self, ids, *rest))[1],
-    )
-    decoder = Decoder(model, small=small)
-    decoder.prefill([40] * (MAX_TOKENS + 2), None, lambda: False)
+    model = copy.deepcopy(TINY.model)
+    kernels = KernelModel(model)
+    let_go(model)
+    decoder = Decoder(model, kernels=kernels)
+    decoder.prefill(IDS * 9, None, lambda: False)
     steps = decoder.steps(40, None, lambda logits: int(logits.argmax()))
     assert len([next(steps) for _ in range(5)]) == 5
-    assert sizes == [1] * 5
 
 
 @pytest.mark.parametrize(
-    "fields", [{"hidden_act": "gelu"}, {"intermediate_size": 100}, {"mlp_bias": True}], ids=str
+    "fields",
+    [{"hidden_act": "gelu"}, {"intermediate_size": 100}, {"mlp_bias": True}, {"head_dim": 18}],
+    ids=str,
 )
 def test_a_model_without_kernels_does_without(fields):
     config = LongLlamaConfig.from_dict({**TINY.model.config.to_dict(), **fields})
-    assert not SmallPass.fits(LongLlamaForCausalLM(config))
+    assert not KernelModel.fits(LongLlamaForCausalLM(config))
 
 
 def test_other_types_do_without():
-    assert not SmallPass.fits(copy.deepcopy(TINY.model).half())
-    assert SmallPass.fits(TINY.model)
+    assert not KernelModel.fits(copy.deepcopy(TINY.model).half())
+    assert KernelModel.fits(TINY.model)
 
 
 def test_small_models_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert models.with_small_passes(TINY).small is None
+    loaded = models.load("tiny")
+    assert models.with_kernels(loaded) is loaded
     monkeypatch.setattr(models, "CPU_CACHE_BYTES", 0)
-    assert models.with_small_passes(TINY).small is not None
+    assert models.with_kernels(loaded).kernels is not None
+
+
+def test_weights_are_not_held_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "CPU_CACHE_BYTES", 0)
+    loaded = models.load("tiny")
+    by_kernels = models.with_kernels(loaded)
+    held = [weights for weights in by_kernels.model.parameters() if weights.device.type != "meta"]
+    assert sum(weights.nbytes for weights in held) < 2 * held[0].nbytes
+    assert by_kernels.model.device.type == "cpu"
+    assert by_kernels.fingerprint != loaded.fingerprint
+    assert by_kernels.fingerprint == models.with_kernels(models.load("tiny")).fingerprint
+
+
+def test_an_engine_encodes_and_completes_by_kernels(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What it keeps on disk is not taken for what the model itself encodes."""
+    counts: list[tuple[int, int]] = []
+    for cache_bytes in (1 << 30, 0, 0):
+        monkeypatch.setattr(models, "CPU_CACHE_BYTES", cache_bytes)
+        engine = Engine.open("tiny", tmp_path)
+        for _ in engine.remember("a.py", KNOWN):
+            pass
+        request = CompletionRequest("b.py", KNOWN[:20], "", 20, False)
+        assert engine.complete(request, lambda: False).timings.generated_tokens
+        status = engine.status()
+        counts.append((status.encoded_segments, status.loaded_segments))
+        engine.close()
+    assert counts == [(1, 0), (1, 0), (0, 1)]
 
 
 def test_drafts_change_nothing_of_an_answer(
@@ -182,7 +227,7 @@ def test_drafts_change_nothing_of_an_answer(
     engine = make_engine()
     remember(engine, "a.py", KNOWN)
     request = CompletionRequest("b.py", KNOWN + "y = 2\n" + KNOWN[:20], "", 40, False)
-    small = SmallPass(TINY.model)
+    small = KernelModel(TINY.model)
 
     def answer():
         completer = Completer(TINY.model, TINY.tokenizer, engine._memory, small)
@@ -197,25 +242,19 @@ def test_drafts_change_nothing_of_an_answer(
         assert one.mass == pytest.approx(other.mass, abs=1e-4)
 
 
-def test_loaded_models_keep_their_own_weights_for_longer_passes() -> None:
-    before = {name: weight.clone() for name, weight in TINY.model.state_dict().items()}
-    loaded: LoadedModel = replace(TINY, small=SmallPass(TINY.model))
-    assert all(torch.equal(before[name], w) for name, w in loaded.model.state_dict().items())
-
-
 @pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
 def test_kernels_have_run_once_an_engine_is_open(
     monkeypatch: pytest.MonkeyPatch, cache_bytes: int
 ) -> None:
     monkeypatch.setattr(models, "CPU_CACHE_BYTES", cache_bytes)
     ran: list[bool] = []
-    run = SmallPass.run
+    run = KernelModel.run
 
-    def spy(self, ids, cache, memory):
+    def spy(self, ids, cache, memory=None):
         ran.append(memory is not None)
         return run(self, ids, cache, memory)
 
-    monkeypatch.setattr(SmallPass, "run", spy)
+    monkeypatch.setattr(KernelModel, "run", spy)
     engine = Engine.open("tiny", persist=False)
     assert bool(ran) == (cache_bytes == 0)
     assert all(ran)

@@ -1,0 +1,130 @@
+"""Causal attention of a few tokens to the local context.
+
+Shapes: ``S`` tokens, ``H`` query heads, ``G`` key-value heads, ``D`` head size.
+"""
+
+import numpy as np
+
+from longllama_code.kernels.attention_tiles import make_mix_tile, make_score_tile
+from longllama_code.kernels.compiling import kernel, loose_kernel
+from longllama_code.kernels.layer import Floats, exponentials
+
+TILE = 3
+"""Queries of a tile: with four keys each, or four vectors of values, their sums fit into sixteen
+registers."""
+KEYS = 4
+
+f32 = np.float32
+
+_scores_3_4, _scores_3_1 = make_score_tile(3, KEYS, 8), make_score_tile(3, 1, 8)
+_scores_1_4, _scores_1_1 = make_score_tile(1, KEYS, 8), make_score_tile(1, 1, 8)
+_mix_3, _mix_1 = make_mix_tile(3, 4, 8), make_mix_tile(1, 4, 8)
+_mix_3_last, _mix_1_last = make_mix_tile(3, 1, 8), make_mix_tile(1, 1, 8)
+_narrow_scores, _narrow_mix = make_score_tile(1, 1, 4), make_mix_tile(1, 1, 4)
+
+
+@kernel
+def attend(
+    queries: Floats, keys: Floats, values: Floats, n_before: int, mixed: Floats, totals: Floats
+) -> None:
+    """Causal attention to the local context.
+
+    Args:
+        queries: (H, S, D), rotated.
+        keys: (G, room, D), rotated; the pass's own are in it from row ``n_before`` on.
+        values: (G, room, D).
+        n_before: tokens of the local context before the pass.
+        mixed: (S, H · D), written.
+        totals: (S, H), written: logarithms of the sums of exponentials of scores.
+    """
+    n_heads, n_rows, size = queries.shape
+    n_queries = n_heads // keys.shape[0] * n_rows  # of a key-value head, those of a head together
+    scale = f32(1 / np.sqrt(size))
+    n_tokens = n_before + n_rows
+    weights = np.empty((TILE, n_tokens), np.float32)
+    sums = np.empty((TILE, size), np.float32)
+    for group in range(keys.shape[0]):
+        first_head = group * (n_heads // keys.shape[0])
+        asking = queries[first_head : first_head + n_heads // keys.shape[0]].reshape(-1, size)
+        first = 0
+        while first < n_queries:
+            n_asking = TILE if first + TILE <= n_queries else 1
+            score(asking, first, n_asking, keys[group], n_tokens, weights)
+            for number in range(n_asking):
+                head, row = first_head + (first + number) // n_rows, (first + number) % n_rows
+                n_seen = n_before + row + 1
+                totals[row, head] = _weigh(weights[number, :n_seen], scale)
+                weights[number, n_seen:] = 0
+            _mix(weights, n_asking, values[group], n_tokens, sums)
+            for number in range(n_asking):
+                head, row = first_head + (first + number) // n_rows, (first + number) % n_rows
+                mixed[row, head * size : (head + 1) * size] = sums[number]
+            first += n_asking
+
+
+@loose_kernel
+def _weigh(scores: Floats, scale: np.float32) -> np.float32:
+    """Scores into weights that add up to one; the logarithm of what they added up to before."""
+    highest = f32(-np.inf)
+    for token in range(scores.shape[0]):
+        scores[token] *= scale
+        highest = max(highest, scores[token])
+    total = exponentials(scores, highest)
+    share = f32(1) / total
+    for token in range(scores.shape[0]):
+        scores[token] *= share
+    return highest + np.log(total)
+
+
+@kernel
+def score(
+    queries: Floats, first: int, n_asking: int, keys: Floats, n_tokens: int, scores: Floats
+) -> None:
+    """Products of one query or three and keys.
+
+    Args:
+        queries: (Q, D).
+        first: the first of them that asks.
+        n_asking: 1 or 3.
+        keys: (M, D), of which ``n_tokens`` count.
+        n_tokens: how many.
+        scores: (3, M) or (1, M), written.
+    """
+    token = 0
+    if queries.shape[1] % 8:
+        for number in range(n_asking):
+            for token in range(n_tokens):
+                _narrow_scores(queries, first + number, keys, token, scores[number:])
+        return
+    while token + KEYS <= n_tokens:
+        if n_asking == TILE:
+            _scores_3_4(queries, first, keys, token, scores)
+        else:
+            _scores_1_4(queries, first, keys, token, scores)
+        token += KEYS
+    while token < n_tokens:
+        if n_asking == TILE:
+            _scores_3_1(queries, first, keys, token, scores)
+        else:
+            _scores_1_1(queries, first, keys, token, scores)
+        token += 1
+
+
+@kernel
+def _mix(weights: Floats, n_asking: int, values: Floats, n_tokens: int, mixed: Floats) -> None:
+    size, first = values.shape[1], 0
+    while first + 32 <= size:
+        if n_asking == TILE:
+            _mix_3(weights, values, n_tokens, first, mixed)
+        else:
+            _mix_1(weights, values, n_tokens, first, mixed)
+        first += 32
+    while first + 8 <= size:
+        if n_asking == TILE:
+            _mix_3_last(weights, values, n_tokens, first, mixed)
+        else:
+            _mix_1_last(weights, values, n_tokens, first, mixed)
+        first += 8
+    if first < size:
+        for number in range(n_asking):
+            _narrow_mix(weights[number:], values, n_tokens, first, mixed[number:])

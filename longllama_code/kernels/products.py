@@ -1,0 +1,64 @@
+"""Products with weights in 8 bits.
+
+Weights are codes in blocks of 64 with a scale each; inputs are rounded to 15 bits of each token's
+largest value, and block sums are integers, so a token's result does not depend on how many others
+are in the pass. That is what makes verified drafts exact.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longllama_code.kernels.compiling import kernel
+from longllama_code.kernels.product_tiles import OUTPUTS, make_product_tile
+
+Floats = NDArray[np.float32]
+Codes = NDArray[np.int8]
+Steps = NDArray[np.int16]
+
+MOST = 16383
+"""The largest step of an input: products of 15 and 8 bits, 64 of them, fit into 32 bits."""
+ROWS, PAIR = 4, 2
+"""Of a tile of several rows: its sums, and one row of inputs, fit into sixteen registers."""
+
+f32 = np.float32
+
+_one_row = make_product_tile(1, OUTPUTS)
+_four_rows = make_product_tile(ROWS, PAIR)
+
+
+@kernel
+def multiply(inputs: Floats, codes: Codes, scales: Floats, outputs: Floats) -> None:
+    """(S, K) times the transpose of weights into (S, N).
+
+    Args:
+        inputs: (S, K).
+        codes: (N / 4, K / 64, 4, 64).
+        scales: (N / 4, K / 64, 4).
+        outputs: (S, N), written.
+    """
+    n_rows, size = inputs.shape
+    steps = np.empty((n_rows, size), np.int16)
+    units = np.empty(n_rows, np.float32)
+    _round(inputs, steps, units)
+    for first in range(0, outputs.shape[1], OUTPUTS):
+        row = 0
+        while row + ROWS <= n_rows:
+            for pair in range(first, first + OUTPUTS, PAIR):
+                _four_rows(steps, units, row, codes, scales, pair, outputs)
+            row += ROWS
+        while row < n_rows:
+            _one_row(steps, units, row, codes, scales, first, outputs)
+            row += 1
+
+
+@kernel
+def _round(inputs: Floats, steps: Steps, units: Floats) -> None:
+    """Each row as steps of a unit of its own."""
+    for row in range(inputs.shape[0]):
+        largest = f32(0)
+        for column in range(inputs.shape[1]):
+            largest = max(largest, abs(inputs[row, column]))
+        units[row] = max(largest, f32(1e-30)) / f32(MOST)
+        per_unit = f32(1) / units[row]
+        for column in range(inputs.shape[1]):
+            steps[row, column] = np.int16(np.rint(inputs[row, column] * per_unit))

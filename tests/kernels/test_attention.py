@@ -1,0 +1,56 @@
+"""Attention to the local context, beside torch's."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import scaled_dot_product_attention
+
+from longllama_code.kernels.attention import attend
+
+RNG = np.random.default_rng(7)
+HEADS = st.sampled_from([(1, 1), (4, 2), (9, 3), (6, 3)])
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape, dtype=np.float32)
+
+
+def attended(queries, keys, values, n_before: int):
+    n_heads, n_rows, size = queries.shape
+    mixed = np.full((n_rows, n_heads * size), np.nan, np.float32)
+    totals = np.full((n_rows, n_heads), np.nan, np.float32)
+    attend(queries, keys, values, n_before, mixed, totals)
+    return mixed, totals
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 70), st.integers(1, 9), HEADS, st.sampled_from([4, 8, 16, 20, 64, 100, 128]))
+def test_attention_is_causal_and_that_of_torch(n_before, n_rows, heads, size):
+    (n_heads, n_groups), room = heads, n_before + n_rows + 3
+    queries, keys, values = normal(n_heads, n_rows, size), *normal(2, n_groups, room, size)
+    mixed, totals = attended(queries, keys, values, n_before)
+    seen = torch.ones(n_rows, n_before + n_rows, dtype=torch.bool).tril(n_before)
+    local = [torch.from_numpy(part[:, : n_before + n_rows]) for part in (keys, values)]
+    wanted = scaled_dot_product_attention(
+        torch.from_numpy(queries)[None], *(p[None] for p in local), attn_mask=seen, enable_gqa=True
+    )
+    by_head = mixed.reshape(n_rows, n_heads, size).transpose(1, 0, 2)
+    np.testing.assert_allclose(by_head, wanted[0], rtol=1e-4, atol=1e-5)
+    shared = local[0].repeat_interleave(n_heads // n_groups, 0)
+    scores = torch.from_numpy(queries) @ shared.mT / size**0.5
+    wanted_totals = scores.masked_fill(~seen, -torch.inf).logsumexp(-1)
+    np.testing.assert_allclose(totals, wanted_totals.T, rtol=1e-4, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 30), st.integers(2, 9), HEADS, st.sampled_from([20, 64]), st.data())
+def test_a_token_is_the_same_alone_and_among_others(n_before, n_rows, heads, size, data):
+    (n_heads, n_groups), room = heads, n_before + n_rows
+    queries, keys, values = normal(n_heads, n_rows, size), *normal(2, n_groups, room, size)
+    mixed, totals = attended(queries, keys, values, n_before)
+    row = data.draw(st.integers(0, n_rows - 1))
+    alone = np.ascontiguousarray(queries[:, row : row + 1])
+    of_row, total = attended(alone, keys, values, n_before + row)
+    np.testing.assert_array_equal(of_row[0], mixed[row])
+    np.testing.assert_array_equal(total[0], totals[row])
