@@ -5,6 +5,7 @@ every time that the engine is ready, its memory is empty and must be filled agai
 """
 
 import asyncio
+import itertools
 import logging
 import sys
 from collections.abc import Callable
@@ -48,7 +49,11 @@ class EngineClient:
     ) -> None:
         self._options = options
         self._on_state = on_state
-        self._listener = Listener(self.handle_ready, self.handle_failed, self.handle_exit)
+        self._listener = Listener(
+            self.handle_ready, self.handle_failed, self.handle_so_far, self.handle_exit
+        )
+        self._numbers = itertools.count()
+        self._told: dict[int, Callable[[str], None]] = {}
         self._connection: EngineConnection | None = None
         self._n_crashes = 0
         self._ready_at: float | None = None
@@ -149,14 +154,26 @@ class EngineClient:
         """Have files taken out of memory."""
         await self._ask(FORGET, {"paths": paths})
 
-    async def complete(self, request: CompletionRequest) -> CompletionResult:
+    async def complete(
+        self, request: CompletionRequest, tell: Callable[[str], None] = lambda _: None
+    ) -> CompletionResult:
         """A suggestion. Cancelling the caller cancels the work.
+
+        Args:
+            request: what is asked.
+            tell: told what is written so far.
 
         Raises:
             EngineGone: the engine died before it answered.
             EngineError: it failed over this request.
         """
-        return from_plain(await self._ask(COMPLETE, to_plain(request)), CompletionResult)
+        number = next(self._numbers)
+        self._told[number] = tell
+        try:
+            params = {"number": number, "request": to_plain(request)}
+            return from_plain(await self._ask(COMPLETE, params), CompletionResult)
+        finally:
+            del self._told[number]
 
     async def status(self) -> EngineStatus:
         """What the engine holds."""
@@ -165,6 +182,12 @@ class EngineClient:
     async def clear_store(self) -> int:
         """Have removed from disk what is in nobody's memory; how many segments there were."""
         return int((await self._ask(CLEAR_STORE, {}))["removed_segments"])
+
+    def handle_so_far(self, params: dict[str, Any]) -> None:
+        """More of an answer is written; it may be that nobody waits for it any more."""
+        tell = self._told.get(params["number"])
+        if tell is not None:
+            tell(params["text"])
 
     def handle_ready(self, params: dict[str, Any]) -> None:
         """The model is loaded."""

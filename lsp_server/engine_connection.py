@@ -24,6 +24,7 @@ from lsp_server.rpc import (
     FAILED,
     HELLO,
     READY,
+    SO_FAR,
     VERSION,
     EngineProtocol,
     Hello,
@@ -50,6 +51,7 @@ class Listener:
 
     ready: Callable[[dict[str, Any]], None]
     failed: Callable[[dict[str, Any]], None]
+    so_far: Callable[[dict[str, Any]], None]
     ended: Callable[["EngineConnection", int | None], None]
     """Called once it was admitted and then ended; with the exit code, where it is known."""
 
@@ -69,6 +71,7 @@ class EngineConnection(JsonRPCClient):
         # pygls marks the functions that it registers, which bound methods do not allow.
         self.feature(READY)(partial(self._note_ready))
         self.feature(FAILED)(partial(listener.failed))
+        self.feature(SO_FAR)(partial(listener.so_far))
 
     @property
     def log(self) -> str:

@@ -34,6 +34,7 @@ from lsp_server.rpc import (
     HELLO,
     READY,
     REMEMBER,
+    SO_FAR,
     STATUS,
     VERSION,
     EngineProtocol,
@@ -69,9 +70,12 @@ class HostedEngine(Protocol):
         ...
 
     def complete(
-        self, request: CompletionRequest, should_stop: Callable[[], bool]
+        self,
+        request: CompletionRequest,
+        should_stop: Callable[[], bool],
+        tell: Callable[[str], None],
     ) -> CompletionResult:
-        """A suggestion."""
+        """A suggestion; ``tell`` is told its text as it grows."""
         ...
 
     def status(self) -> EngineStatus:
@@ -116,6 +120,7 @@ class EngineHost:
         Args:
             load: called on the worker's thread.
         """
+        self.loop = asyncio.get_running_loop()
         self.worker = EngineWorker()
         self.first: HostedEngine | None = None
         """What the engines of all users are made beside; it holds no repository."""
@@ -256,12 +261,17 @@ class User:
         return {"paths": forgotten}
 
     def _complete(self, params: Params, job: Job) -> Work:
-        request = from_plain(params, CompletionRequest)
+        request = from_plain(params["request"], CompletionRequest)
+        tell = functools.partial(self._tell_so_far, params["number"])
         try:
-            return to_plain(self._opened.complete(request, job.cancelled.is_set))
+            return to_plain(self._opened.complete(request, job.cancelled.is_set, tell))
         except Cancelled:
             return None
         yield
+
+    def _tell_so_far(self, number: int, text: str) -> None:
+        told = {"number": number, "text": text}
+        self._host.loop.call_soon_threadsafe(self._rpc.protocol.notify, SO_FAR, told)
 
     def _status(self, _params: Params, _: Job) -> Work:
         yield from ()

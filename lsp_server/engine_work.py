@@ -16,7 +16,7 @@ class EngineWork:
 
     Args:
         place: where it was asked for.
-        work: asks the engine.
+        work: asks the engine; what it is given is to be told the answer as it grows.
         delay_s: quiet time before the engine is asked.
         typed_on: whether text was added at the cursor since.
     """
@@ -24,7 +24,7 @@ class EngineWork:
     def __init__(
         self,
         place: Place,
-        work: Callable[[], Awaitable[CompletionResult]],
+        work: Callable[[Callable[[str], None]], Awaitable[CompletionResult]],
         delay_s: float,
         typed_on: Callable[[], bool],
     ) -> None:
@@ -33,6 +33,8 @@ class EngineWork:
         """Whether the engine was asked."""
         self._typed_on = typed_on
         self._n_waiting = 0
+        self._so_far = ""
+        self._grown = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(work, delay_s))
         self._task.add_done_callback(_look_at)
 
@@ -42,35 +44,58 @@ class EngineWork:
         return not self._task.done()
 
     async def wait(
-        self, ended: "asyncio.Future[str]", timeout_s: float | None = None
+        self, ended: "asyncio.Future[str]", typed: str = "", timeout_s: float | None = None
     ) -> CompletionResult | str | None:
-        """The answer; if the end comes first, its reason; None where time is up before.
+        """The answer; if the end comes first, its reason; None where it will not be of use.
 
         Args:
             ended: gets the reason why nobody waits any more.
-            timeout_s: how long to wait; absent, for as long as it takes.
+            typed: what was typed since: an answer that does not begin so is of no use.
+            timeout_s: how long to wait for it to be seen whether it does; absent, for as long as
+                it takes.
 
         Raises:
             EngineGone: the engine died before it answered.
             EngineError: it failed over this request.
         """
-        self._n_waiting += 1
+        loop, self._n_waiting = asyncio.get_running_loop(), self._n_waiting + 1
+        until = None if timeout_s is None else loop.time() + timeout_s
+        fits = self._fits(typed)
         try:
-            await asyncio.wait(
-                [ended, self._task], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            if self._task.done():
-                return self._task.result()
-            return ended.result() if ended.done() else None
+            while fits is not False:
+                left = None if fits or until is None else until - loop.time()
+                if left is not None and left <= 0:
+                    break
+                awaited = [ended, self._task, self._grown]
+                await asyncio.wait(awaited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                if self._task.done():
+                    return self._task.result()
+                if ended.done():
+                    return ended.result()
+                fits = self._fits(typed)
+            return None
         finally:
             self._n_waiting -= 1
-            if self.runs:
+            if fits is False:
+                self.end_if_unwanted()
+            elif self.runs:
                 self._leave(ended)
 
     def end_if_unwanted(self) -> None:
         """Have the engine stop, where nobody waits."""
         if not self._n_waiting:
             self._task.cancel()
+
+    def _fits(self, typed: str) -> bool | None:
+        """Whether the answer begins with what was typed; None where that is not written yet."""
+        if self._so_far.startswith(typed):
+            return True
+        return None if typed.startswith(self._so_far) else False
+
+    def _tell(self, text: str) -> None:
+        self._so_far = text
+        self._grown.set_result(None)
+        self._grown = asyncio.get_running_loop().create_future()
 
     def _leave(self, ended: "asyncio.Future[str]") -> None:
         """Nobody may wait any more, though the answer is not there."""
@@ -80,12 +105,14 @@ class EngineWork:
             self.end_if_unwanted()
 
     async def _run(
-        self, work: Callable[[], Awaitable[CompletionResult]], delay_s: float
+        self,
+        work: Callable[[Callable[[str], None]], Awaitable[CompletionResult]],
+        delay_s: float,
     ) -> CompletionResult:
         if delay_s:
             await asyncio.sleep(delay_s)
         self.begun = True
-        return await work()
+        return await work(self._tell)
 
 
 def _look_at(task: "asyncio.Task[CompletionResult]") -> None:

@@ -19,7 +19,7 @@ from pygls.protocol.json_rpc import (
 
 from lsp_server import __version__
 
-VERSION = f"{__version__}/1"
+VERSION = f"{__version__}/2"
 """What both sides must have in common; its last part counts changes of these messages."""
 
 HELLO = "engine/hello"
@@ -28,6 +28,8 @@ FORGET = "engine/forget"
 COMPLETE = "engine/complete"
 STATUS = "engine/status"
 CLEAR_STORE = "engine/clearStore"
+SO_FAR = "engine/soFar"
+"""What is written of an answer: the ``number`` of its request, and the ``text``."""
 READY = "engine/ready"
 FAILED = "engine/failed"
 

@@ -114,9 +114,12 @@ class ScriptedEngine:
         return text is not None
 
     def complete(
-        self, request: CompletionRequest, should_stop: Callable[[], bool]
+        self,
+        request: CompletionRequest,
+        should_stop: Callable[[], bool],
+        tell: Callable[[str], None] = lambda _: None,
     ) -> CompletionResult:
-        """The first answer that fits.
+        """The first answer that fits; after half of its delay, half of it is told.
 
         Raises:
             Cancelled: ``should_stop`` said so.
@@ -124,8 +127,11 @@ class ScriptedEngine:
         answer, text = self._find(request)
         if answer is None:
             return CompletionResult("", "end_of_text", Timings(), [], "nothing_to_add")
-        if not _wait(min(answer.delay_ms, request.timeout_ms), should_stop):
-            raise Cancelled("nobody waits for the answer any more")
+        for told in (text[: len(text) // 2], ""):
+            if not _wait(min(answer.delay_ms, request.timeout_ms) / 2, should_stop):
+                raise Cancelled("nobody waits for the answer any more")
+            if told:
+                tell(told)
         if answer.delay_ms > request.timeout_ms:
             return CompletionResult("", "deadline", Timings(), [], "deadline")
         n_tokens = _size(text)
@@ -183,7 +189,7 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-def _wait(delay_ms: int, should_stop: Callable[[], bool]) -> bool:
+def _wait(delay_ms: float, should_stop: Callable[[], bool]) -> bool:
     """Let time pass; False if nobody waits any more."""
     end = time.monotonic() + delay_ms / 1000
     while not should_stop():

@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 MAX_EXPLAINED = 50
 JOIN_S = 0.06
-"""How long to wait for an answer that the user types towards: it may well be another one, and what
-is asked anew begins no later than after the quiet time."""
+"""How long to wait for an answer of which it cannot be seen yet whether the user types towards it:
+it may well be another one, and what is asked anew begins no later than after the quiet time."""
 AHEAD_AFTER_S = 0.15
 """Quiet time after a suggestion before the one that would follow it is asked for."""
 
@@ -43,8 +43,10 @@ class Completer(Protocol):
 
     state: EngineState
 
-    async def complete(self, request: CompletionRequest) -> CompletionResult:
-        """The answer to a request."""
+    async def complete(
+        self, request: CompletionRequest, tell: Callable[[str], None]
+    ) -> CompletionResult:
+        """The answer to a request; ``tell`` is told what is written so far."""
         ...
 
 
@@ -190,8 +192,7 @@ class Suggester:
             typed = place.typed_since(work.place)
             if not (work.begun and work.runs) or typed is None:
                 continue
-            waited_s = max(delay_s, JOIN_S) if typed else None
-            answer = await work.wait(running.ended, waited_s)
+            answer = await work.wait(running.ended, typed, max(delay_s, JOIN_S))
             if isinstance(answer, str):
                 return answer
             rest = None if answer is None else rest_of(answer, typed)
@@ -232,12 +233,17 @@ class Suggester:
         return work
 
     async def _noted(
-        self, place: Place, request: CompletionRequest, engine: Completer, foreseen: bool
+        self,
+        place: Place,
+        request: CompletionRequest,
+        engine: Completer,
+        foreseen: bool,
+        tell: Callable[[str], None],
     ) -> CompletionResult:
         """The engine's answer, which is known from then on."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await engine.complete(request)
+        result = await engine.complete(request, tell)
         self._rhythm.note_answer(loop.time() - began)
         self._known.add(place, result, foreseen=foreseen)
         return result

@@ -62,8 +62,18 @@ class Completer:
         """Let go of the keys and values of earlier requests."""
         self._decoders.drop(self)
 
-    def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
+    def complete(
+        self,
+        request: CompletionRequest,
+        should_stop: ShouldStop,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> CompletionResult:
         """The greedy suggestion at a cursor, and others where several are wanted.
+
+        Args:
+            request: what is asked.
+            should_stop: whether the answer is no longer wanted.
+            tell: told the text of the first one as it grows.
 
         Raises:
             Cancelled: ``should_stop`` said so, within one decode step or one prefill step.
@@ -86,7 +96,7 @@ class Completer:
         prefilled, n_passes = time.perf_counter(), decoder.n_passes
         begin = partial(self._begin, prompt, view, request, max_tokens)
         answer = _Answer(decoder, prompt, view, should_stop, deadline, begin)
-        writer = answer.write()
+        writer = answer.write(tell=tell)
         timings = Timings(
             prefill_ms=1000 * (prefilled - started),
             decode_ms=1000 * (time.perf_counter() - prefilled),
@@ -136,8 +146,10 @@ class _Answer:
     begin: Callable[[int | None], Writer]
     """A suggestion to be written, with its first token where that is given."""
 
-    def write(self, opening: int | None = None) -> Writer:
-        """A suggestion, complete.
+    def write(
+        self, opening: int | None = None, tell: Callable[[str], None] = lambda _: None
+    ) -> Writer:
+        """A suggestion, complete; ``tell`` is told its text as it grows.
 
         Raises:
             Cancelled: ``should_stop`` said so.
@@ -149,6 +161,7 @@ class _Answer:
                 raise Cancelled("the request was withdrawn while its answer was written")
             if writer.take(token) or writer.expired(self.deadline):
                 return writer
+            tell(writer.text)
         raise AssertionError("a decoder goes on for ever")
 
     def others(self, first: Writer, n_candidates: int) -> list[str]:

@@ -4,7 +4,7 @@ Synchronous, and for one thread: whoever owns the engine owns every tensor. ``re
 generator, so that its owner can put a completion between any two segments.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,13 +124,18 @@ class Engine:
         """Take a file out of memory; False where it was not there. The store keeps its segments."""
         return self._memory.forget(path)
 
-    def complete(self, request: CompletionRequest, should_stop: ShouldStop) -> CompletionResult:
-        """A suggestion at a cursor.
+    def complete(
+        self,
+        request: CompletionRequest,
+        should_stop: ShouldStop,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> CompletionResult:
+        """A suggestion at a cursor; ``tell`` is told its text as it grows.
 
         Raises:
             Cancelled: ``should_stop`` said so.
         """
-        return self._completer.complete(request, should_stop)
+        return self._completer.complete(request, should_stop, tell)
 
     def status(self) -> EngineStatus:
         """What is in memory, and where it came from."""

@@ -36,10 +36,12 @@ from longllama_code.training.packages import fetch, load_packages
 MEMORIES = (
     ("int8", None),
     ("int8", 8192),
+    ("int8", 32768),
     ("int8-int4", None),
     ("int8-int4", 4096),
     ("int8-int4", 8192),
     ("int8-int4", 16384),
+    ("int8-int4", 32768),
     ("int4", None),
     ("int4", 8192),
 )

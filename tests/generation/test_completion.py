@@ -87,6 +87,14 @@ def test_cancellation(make_engine: MakeEngine, n: int) -> None:
     assert min(n_read, len(PREFIX)) <= after.timings.reused_tokens
 
 
+def test_the_text_is_told_as_it_grows(make_engine: MakeEngine) -> None:
+    told: list[str] = []
+    result = make_engine().complete(REQUEST, lambda: False, told.append)
+    assert len(told) == result.timings.generated_tokens - 1
+    assert all(result.text.startswith(text.rstrip()) for text in told)
+    assert told == sorted(told, key=len)
+
+
 @pytest.mark.parametrize("layer", [0, 1, 2])
 @pytest.mark.parametrize("n_passes", [0, 2, N_PREFILL_STEPS + 2])
 def test_a_failure_in_a_layer_leaves_the_cache_whole(

@@ -38,7 +38,7 @@ class LightEngine:
     def forget(self, path):
         return self.texts.pop(path, None) is not None
 
-    def complete(self, request, should_stop):
+    def complete(self, request, should_stop, tell):
         return CompletionResult(" ".join(sorted(self.texts)), "line", Timings())
 
     def status(self):

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
@@ -50,6 +51,15 @@ async def test_remember_complete_and_forget(engine):
     assert (await soon(engine.status())).n_files == 1
     await soon(engine.forget(["lib.py", "never.py"]))
     assert (await soon(engine.status())).n_files == 0
+
+
+async def test_an_answer_is_told_as_it_grows(engine):
+    told = []
+    completed = await soon(engine.complete(REQUEST, told.append))
+    assert len(told) > 1
+    assert all(later.startswith(earlier) for earlier, later in pairwise([*told, completed.text]))
+    assert not engine._told
+    engine.handle_so_far({"number": -1, "text": "nobody waits for it"})
 
 
 async def test_a_failing_job_is_an_error_with_its_message(engine, capfd):

@@ -86,6 +86,14 @@ def test_a_slow_answer_is_stopped_and_has_a_deadline(scripted):
     assert complete(engine, "", timeout_ms=1).empty_reason == "deadline"
 
 
+def test_half_of_an_answer_is_told_before_the_rest(scripted):
+    told = []
+    engine = scripted(answers=[{"text": "one two", "delay_ms": 2}])
+    request = CompletionRequest("a.py", "", "")
+    assert engine.complete(request, lambda: False, told.append).text == "one two"
+    assert told == ["one"]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

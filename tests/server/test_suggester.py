@@ -9,7 +9,7 @@ from lsp_server.completion import Cursor
 from lsp_server.documents import Snapshot
 from lsp_server.engine_client import EngineError, EngineGone, EngineState
 from lsp_server.settings import resolve
-from lsp_server.suggester import MAX_EXPLAINED, Suggester
+from lsp_server.suggester import JOIN_S, MAX_EXPLAINED, Suggester
 
 SETTINGS, _ = resolve([{"trigger": {"debounceMs": 0}}])
 
@@ -25,9 +25,10 @@ class SlowEngine:
         self.error = None
         self.prefixes = []
 
-    async def complete(self, request):
+    async def complete(self, request, tell):
         self.asked.set()
         self.prefixes.append(request.prefix)
+        self.tell = tell
         try:
             await self.may_answer.wait()
         except asyncio.CancelledError:
@@ -183,6 +184,46 @@ async def test_a_running_request_that_says_otherwise_is_followed_by_a_new_one(su
     engine.may_answer.set()
     assert (await then).text == "text"
     assert engine.prefixes == ["x = ", "x = no"]
+
+
+async def test_an_answer_that_contradicts_what_is_typed_ends_at_once(suggester, engine):
+    """It was begun, and says something else: nothing is gained by waiting for its end."""
+    await begin(suggester, engine, "x = ")
+    engine.tell("te")
+    engine.asked.clear()
+    then = asyncio.create_task(suggester.suggest(cursor("x = no"), "a.py", SETTINGS, engine))
+    await asyncio.wait_for(engine.asked.wait(), JOIN_S / 2)
+    assert (engine.prefixes, engine.n_cancelled) == (["x = ", "x = no"], 1)
+    engine.may_answer.set()
+    assert (await then).text == "text"
+
+
+async def test_an_answer_is_waited_for_once_it_is_seen_to_begin_as_typed(
+    suggester, engine, monkeypatch
+):
+    monkeypatch.setattr("lsp_server.suggester.JOIN_S", 0.05)
+    await begin(suggester, engine, "x = ")
+    then = asyncio.create_task(suggester.suggest(cursor("x = te"), "a.py", SETTINGS, engine))
+    await asyncio.sleep(0)
+    engine.tell("t")
+    engine.tell("tex")
+    await asyncio.sleep(0.2)
+    assert (engine.prefixes, engine.n_cancelled) == (["x = "], 0)
+    engine.may_answer.set()
+    assert (await then).text == "xt"
+
+
+async def test_an_answer_of_which_nothing_is_seen_is_not_waited_for_long(
+    suggester, engine, monkeypatch
+):
+    monkeypatch.setattr("lsp_server.suggester.JOIN_S", 0.02)
+    await begin(suggester, engine, "x = ")
+    engine.tell("t")
+    engine.asked.clear()
+    then = asyncio.create_task(suggester.suggest(cursor("x = te"), "a.py", SETTINGS, engine))
+    await asyncio.wait_for(engine.asked.wait(), 5)
+    engine.may_answer.set()
+    assert (await then).text == "text"
 
 
 @pytest.mark.parametrize("typed_on", [True, False])

@@ -58,7 +58,7 @@ class ListEngine:
         for path in paths:
             self.texts.pop(path, None)
 
-    async def complete(self, request):
+    async def complete(self, request, tell):
         self.asked.append(request)
         try:
             await self.may_answer.wait()
