@@ -14,6 +14,7 @@ BENCHMARKS = (
     "replay",
     "speculation",
     "imports",
+    "edits",
     "cases",
     "secret_scan",
     "many_files",
