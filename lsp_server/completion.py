@@ -34,8 +34,12 @@ class Cursor:
     @property
     def word(self) -> str:
         """The part left of the cursor of the word that it stands in, or behind."""
-        line = self.snapshot.text[: self.offset].rpartition("\n")[2]
-        return re.split(r"\W", line)[-1]
+        return re.split(r"\W", self.line_prefix)[-1]
+
+    @property
+    def line_prefix(self) -> str:
+        """The text left of the cursor on its line."""
+        return self.snapshot.text[: self.offset].rpartition("\n")[2]
 
     @property
     def is_in_comment(self) -> bool:
@@ -70,15 +74,13 @@ def refuse(cursor: Cursor, name: str, settings: Settings) -> Refusal | None:
         return "language_disabled"
     if reason := refuse_file(name, settings.disabled_globs):
         return reason
-    reason = refuse_trigger(
-        automatic=cursor.automatic,
-        auto_mode=settings.trigger.mode == "auto",
-        line_suffix=cursor.line_suffix,
-        max_line_suffix=settings.trigger.max_line_suffix,
-    )
-    if reason is None and settings.completion.disable_in_comments and cursor.is_in_comment:
+    if cursor.automatic and (
+        reason := refuse_trigger(cursor.line_prefix, cursor.line_suffix, settings.trigger)
+    ):
+        return reason
+    if settings.completion.disable_in_comments and cursor.is_in_comment:
         return "in_comment"
-    return reason
+    return None
 
 
 def build_request(cursor: Cursor, path: str, settings: Settings) -> CompletionRequest:

@@ -12,6 +12,10 @@ REASONS: Mapping[str, str] = {
     "secret_file": "the file's name says that it holds secrets",
     "manual_mode": "longllama.trigger.mode is manual, and the request was automatic",
     "inside_line": "the cursor stands before other text of its line; ask for it by hand",
+    "inside_word": "the cursor stands inside a word; see longllama.trigger.insideWord",
+    "after_bracket": (
+        "the cursor stands behind a closing bracket; see longllama.trigger.afterClosingBracket"
+    ),
     "superseded": "a newer request took its place",
     "shutting_down": "the server is about to end",
     "engine_stopped": "the engine is not running",

@@ -10,6 +10,7 @@ from typing import Literal
 from pathspec import GitIgnoreSpec
 
 from lsp_server.secrets import is_secret
+from lsp_server.settings import Trigger
 
 Refusal = Literal[
     "disabled",
@@ -18,25 +19,28 @@ Refusal = Literal[
     "secret_file",
     "manual_mode",
     "inside_line",
+    "inside_word",
+    "after_bracket",
     "in_comment",
 ]
 
+BRACKETS = (")", "]", "}")
 CLOSERS = frozenset(")]}>\"'`,;: \t")
 
 
-def refuse_trigger(
-    *, automatic: bool, auto_mode: bool, line_suffix: str, max_line_suffix: int
-) -> Refusal | None:
-    """Why an automatic request is not worth a suggestion; None if it is."""
-    if not automatic:
-        return None
-    if not auto_mode:
+def refuse_trigger(line_prefix: str, line_suffix: str, trigger: Trigger) -> Refusal | None:
+    """Why typing at a place of a line is not worth a suggestion; None if it is."""
+    if trigger.mode != "auto":
         return "manual_mode"
     rest = line_suffix.strip()
-    if len(rest) > max_line_suffix and not set(rest) <= CLOSERS:
+    if len(rest) > trigger.max_line_suffix and not set(rest) <= CLOSERS:
         return "inside_line"
-    # In the middle of a word, what follows would have to be written again.
-    return "inside_line" if line_suffix[:1].isalnum() or line_suffix[:1] == "_" else None
+    # What follows would have to be written again.
+    if not trigger.inside_word and (line_suffix[:1].isalnum() or line_suffix[:1] == "_"):
+        return "inside_word"
+    if not trigger.after_closing_bracket and line_prefix.endswith(BRACKETS):
+        return "after_bracket"
+    return None
 
 
 def refuse_file(name: str, disabled_globs: Sequence[str]) -> Refusal | None:

@@ -79,6 +79,12 @@ class Trigger:
         "Characters right of the cursor, on its line, beyond which typing asks for nothing.",
         by_repository=True,
     )
+    inside_word: bool = tunable(
+        False, "Whether typing asks for something before the rest of a word."
+    )
+    after_closing_bracket: bool = tunable(
+        True, "Whether typing asks for something right behind a closing bracket."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +145,8 @@ class Model:
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "int4"] = setting(
         "auto",
-        "What the model computes in, or the bits that its weights are rounded to; auto: float32 on"
-        " a CPU, else bfloat16.",
+        "What the model computes in, or the bits that its weights are rounded to; auto: weights in"
+        " 8 bits on a CPU that has kernels for them, else float32; bfloat16 elsewhere.",
     )
     hang_timeout_ms: int = setting(
         120_000,

@@ -85,7 +85,9 @@ class Engine:
             ModelNotFound: there is no such model here.
             CheckpointError: the model cannot be read, or not onto this device or in this type.
         """
-        loaded = with_kernels(load_placed(model, device, dtype))
+        loaded = load_placed(model, device, dtype)
+        if dtype == "auto":
+            loaded = with_kernels(loaded)
         warm_up(loaded)
         if not persist:
             return cls(loaded, None)
@@ -145,7 +147,7 @@ class Engine:
         return EngineStatus(
             model=self._loaded.name,
             device=str(model.device),
-            dtype=str(model.dtype).removeprefix("torch."),
+            dtype="int8" if self._loaded.kernels else str(model.dtype).removeprefix("torch."),
             n_files=len(self._memory.files),
             n_segments=self._memory.n_segments,
             n_tokens=rows.n_tokens,

@@ -99,7 +99,7 @@ async def test_where_a_suggestion_came_from(editor):
 
 @pytest.mark.parametrize(
     ("text", "place", "reason"),
-    [("foobar", (0, 3), "inside_line"), ("x = y + something", (0, 4), "inside_line")],
+    [("foobar", (0, 3), "inside_word"), ("x = y + something", (0, 4), "inside_line")],
 )
 async def test_typing_in_the_middle_of_a_line_asks_for_nothing(editor, text, place, reason):
     uri = editor.open("untitled:middle", text)

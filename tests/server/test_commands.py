@@ -132,7 +132,7 @@ async def test_the_status_bar_learns_why_nothing_came(wire, root):
     await wire.indexed()
     uri = wire.open("untitled:a", "foobar")
     await wire.inline(uri, 0, 3, kind=2)
-    await wire.until(lambda: wire.statuses[-1]["last_reason"] == "inside_line")
+    await wire.until(lambda: wire.statuses[-1]["last_reason"] == "inside_word")
     status = wire.statuses[-1]
     assert {"kind", "phase", "message", "busy", "last_reason", "languages"} <= status.keys()
     assert {"in_memory", "waiting", "left_out", "tokens"} <= status["files"].keys()

@@ -70,7 +70,7 @@ def test_refusals():
     only_go = settings(enableLanguages={"go": True, "*": False})
     assert refuse(cursor("x|"), "a.py", only_go) == "language_disabled"
     assert refuse(cursor("x|", language="go"), "a.py", only_go) is None
-    assert refuse(cursor("x|y", automatic=True), "a.py", settings()) == "inside_line"
+    assert refuse(cursor("x|y", automatic=True), "a.py", settings()) == "inside_word"
     assert refuse(cursor("x|", automatic=True), "a.py", settings()) is None
 
 

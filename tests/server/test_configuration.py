@@ -55,6 +55,7 @@ def test_a_repository_may_set_what_narrows_or_tunes_alone():
     assert set(allowed_to_repositories()) == {
         *("enable", "enableLanguages", "disabledGlobs"),
         *("trigger.mode", "trigger.debounceMs", "trigger.maxLineSuffix", "trigger.minConfidence"),
+        *("trigger.insideWord", "trigger.afterClosingBracket"),
         *("completion.maxTokens", "completion.timeoutMs", "completion.multiline"),
         *("completion.candidates", "completion.ahead", "completion.disableInComments"),
         "indexing.pauseOnBattery",

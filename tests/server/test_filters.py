@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_server.filters import refuse_trigger, trim_overlap
+from lsp_server.settings import Trigger
 
 
 @pytest.mark.parametrize(
@@ -17,22 +18,24 @@ from lsp_server.filters import refuse_trigger, trim_overlap
         ('")))))))))', None),
         (" # a b", None),
         (" # a comment", "inside_line"),
-        ("bar", "inside_line"),
-        ("_", "inside_line"),
-        ("7", "inside_line"),
-        ("é", "inside_line"),
+        ("bar", "inside_word"),
+        ("_", "inside_word"),
+        ("7", "inside_word"),
+        ("é", "inside_word"),
         (" = y", None),
     ],
 )
 def test_where_typing_asks(line_suffix, reason):
-    def refuse(automatic, auto_mode=True):
-        return refuse_trigger(
-            automatic=automatic, auto_mode=auto_mode, line_suffix=line_suffix, max_line_suffix=8
-        )
+    assert refuse_trigger("x", line_suffix, Trigger()) == reason
+    assert refuse_trigger("x", line_suffix, Trigger(mode="manual")) == "manual_mode"
 
-    assert refuse(automatic=True) == reason
-    assert refuse(automatic=True, auto_mode=False) == "manual_mode"
-    assert refuse(automatic=False, auto_mode=False) is None
+
+def test_places_that_settings_let_typing_ask_at_or_not():
+    assert refuse_trigger("fo", "o", Trigger(inside_word=True)) is None
+    assert refuse_trigger("f(x)", "", Trigger()) is None
+    quiet = Trigger(after_closing_bracket=False)
+    refused = [refuse_trigger(text, "", quiet) for text in ("f(x)", "a[0]", "{}", "f(", "f(x) ")]
+    assert refused == ["after_bracket"] * 3 + [None] * 2
 
 
 @pytest.mark.parametrize(
