@@ -29,27 +29,68 @@ def normalize(hidden: Floats, weight: Floats, eps: float, normed: Floats) -> Non
 @loose_kernel
 def rotate(heads: Floats, cos: Floats, sin: Floats, rotated: Floats) -> None:
     """(H, S, D) by the positions behind ``cos`` and ``sin`` (S, D), into ``rotated``."""
-    half = heads.shape[2] // 2
     for head in range(heads.shape[0]):
         for row in range(heads.shape[1]):
-            for i in range(half):
-                low, high = heads[head, row, i], heads[head, row, i + half]
-                rotated[head, row, i] = low * cos[row, i] - high * sin[row, i]
-                rotated[head, row, i + half] = high * cos[row, i + half] + low * sin[row, i + half]
+            _rotate(heads[head, row], cos[row], sin[row], rotated[head, row])
+
+
+@loose_kernel
+def place_heads(
+    joined: Floats,
+    cos: Floats,
+    sin: Floats,
+    n_before: int,
+    queries: Floats,
+    keys: Floats,
+    values: Floats,
+) -> None:
+    """Split joined projections into rotated queries, and keys and values of the local context.
+
+    Args:
+        joined: (S, (H + 2 · G) · D).
+        cos: (S, D), of the tokens' positions; empty: queries and keys are not rotated.
+        sin: likewise.
+        n_before: tokens of the local context before.
+        queries: (H, S, D), written.
+        keys: (G, room, D), written from row ``n_before`` on.
+        values: (G, room, D), likewise.
+    """
+    n_heads, n_rows, size = queries.shape
+    n_groups, rotates = keys.shape[0], cos.shape[0] > 0
+    for row in range(n_rows):
+        heads = joined[row].reshape(-1, size)
+        for head in range(n_heads):
+            if rotates:
+                _rotate(heads[head], cos[row], sin[row], queries[head, row])
+            else:
+                queries[head, row] = heads[head]
+        for group in range(n_groups):
+            key = keys[group, n_before + row]
+            if rotates:
+                _rotate(heads[n_heads + group], cos[row], sin[row], key)
+            else:
+                key[:] = heads[n_heads + group]
+            values[group, n_before + row] = heads[n_heads + n_groups + group]
+
+
+@loose_kernel
+def _rotate(head: Floats, cos: Floats, sin: Floats, rotated: Floats) -> None:
+    half = head.shape[0] // 2
+    for i in range(half):
+        low, high = head[i], head[i + half]
+        rotated[i] = low * cos[i] - high * sin[i]
+        rotated[i + half] = high * cos[i + half] + low * sin[i + half]
 
 
 @kernel
-def split_heads(joined: Floats, bias: Floats, first: int, heads: Floats) -> None:
-    """Columns of (S, …) from ``first`` on, with their bias if there is any, as (H, S, D)."""
+def split_heads(joined: Floats, first: int, heads: Floats) -> None:
+    """Columns of (S, …) from ``first`` on, as (H, S, D)."""
     n_heads, n_rows, size = heads.shape
     for head in range(n_heads):
         start = first + head * size
         for row in range(n_rows):
             for i in range(size):
                 heads[head, row, i] = joined[row, start + i]
-            if bias.shape[0]:
-                for i in range(size):
-                    heads[head, row, i] += bias[start + i]
 
 
 @loose_kernel

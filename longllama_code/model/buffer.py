@@ -43,11 +43,16 @@ class GrowingTensor:
             raise IndexError("nothing was appended yet")
         return self._storage.narrow(self._dim, 0, self._length)
 
-    def room(self) -> Tensor:
-        """What ``view`` shows the beginning of: the tensor with its spare capacity."""
-        if self._storage is None:
-            raise IndexError("nothing was appended yet")
-        return self._storage
+    def make_room(self, like: Tensor) -> Tensor:
+        """Append rows that are yet to be written, as many as ``like`` has.
+
+        Returns:
+            What ``view`` shows the beginning of: the tensor with its spare capacity.
+        """
+        length = self._length + like.shape[self._dim]
+        storage = self._reserve(like, length)
+        self._length = length
+        return storage
 
     def truncate(self, length: int) -> None:
         """Forget all but the first ``length`` rows; the capacity stays."""

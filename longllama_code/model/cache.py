@@ -77,12 +77,18 @@ class LongLlamaCache(Cache):
             layer.as_first.append(as_first)
         return layer.rotated.append(rotated), layer.stored_values.append(values)
 
-    def store(self, layer_idx: int, rotated: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``append``, for a cache that does not spill; return the buffers, (B, G, room, D)."""
+    def make_room(self, layer_idx: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``append``, for a cache that does not spill and a caller who writes by itself.
+
+        Args:
+            layer_idx: the layer.
+            like: of the shape (B, G, S, D) of the new keys, which are not read.
+
+        Returns:
+            The buffers of keys and values, (B, G, room, D); the new rows are yet to be written.
+        """
         layer = self._layer_cache(layer_idx)
-        layer.rotated.append(rotated)
-        layer.stored_values.append(values)
-        return layer.rotated.room(), layer.stored_values.room()
+        return layer.rotated.make_room(like), layer.stored_values.make_room(like)
 
     def truncate(self, length: int) -> None:
         """Forget the local tokens from index ``length`` on; they must not have been spilled."""

@@ -7,7 +7,7 @@ spill. A token comes out the same, bit for bit, alone or behind others in the pa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from longllama_code.kernels.layer import (
     add,
     gate,
     normalize,
+    place_heads,
     rotate,
     split_heads,
 )
@@ -30,10 +31,12 @@ from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
 from longllama_code.model.memory import MemoryOffer, MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.rope import Rotation
 
 MEASURED_ROWS = 64
 """Tokens of the product by which the number of threads is chosen."""
+
+
+EMPTY = np.empty((0, 0), np.float32)
 
 
 class KernelModel:
@@ -85,12 +88,12 @@ class KernelModel:
     def run(self, ids: list[int], cache: LongLlamaCache, memory: MemorySource | None) -> Tensor:
         """Hidden states (S, E), after the last norm, of ids that follow those in the cache."""
         state = self._embedded(ids)
-        rotation = self._begin(len(ids), cache)
+        tables = self._begin(len(ids), cache)
         for index, layer in enumerate(self._layers):
             offer = None
             if memory is not None and index in self._config.mem_layers:
                 offer = memory.offer(index, _own_keys)
-            layer.run(state, rotation, cache, offer, self._threads)
+            layer.run(state, tables, cache, offer, self._threads)
         normed = np.empty_like(state)
         normalize(state, self._norm, self._config.rms_norm_eps, normed)
         return torch.from_numpy(normed)
@@ -102,17 +105,18 @@ class KernelModel:
         As ``LongLlamaModel.encode_memory``, for S ids that see nothing but each other.
         """
         state, cache = self._embedded(ids), LongLlamaCache(self._config, spills=False)
-        rotation, scale = self._begin(len(ids), cache), self._model.rotary.first_scale
-        encoded: dict[int, tuple[Floats, Floats]] = {}
+        tables, scale = self._begin(len(ids), cache), self._model.rotary.first_scale
+        encoded: dict[int, tuple[Tensor, Tensor]] = {}
         last = max(self._config.mem_layers)
-        for index, layer in enumerate(self._layers[:last]):
-            encoded[index] = layer.run(state, rotation, cache, None, self._threads)
-        encoded[last] = self._layers[last].keys_and_values(state, self._threads)
-        return {
-            index: (torch.from_numpy(keys)[None] * scale, torch.from_numpy(values)[None])
-            for index, (keys, values) in encoded.items()
-            if index in self._config.mem_layers
-        }
+        for index, layer in enumerate(self._layers[: last + 1]):
+            if index < last:
+                joined = layer.run(state, tables, cache, None, self._threads)
+            else:
+                joined = layer.project(state, self._threads)
+            if index in self._config.mem_layers:
+                keys, values = (torch.from_numpy(part)[None] for part in layer.as_stored(joined))
+                encoded[index] = keys * scale, values
+        return encoded
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(V,) after one token's hidden state (E,)."""
@@ -121,12 +125,13 @@ class KernelModel:
     def _embedded(self, ids: list[int]) -> Floats:
         return self._model.embed_tokens(torch.tensor(ids)).numpy().copy()
 
-    def _begin(self, n_tokens: int, cache: LongLlamaCache) -> Rotation:
+    def _begin(self, n_tokens: int, cache: LongLlamaCache) -> _Tables:
         """Room for so many tokens in the cache, and their rotation."""
         start = cache.local_length
         positions = torch.arange(start, start + n_tokens)[None]
         visible = torch.ones(1, start + n_tokens, dtype=torch.bool)
-        return self._model.rotary(torch.empty(0), cache.begin(positions, visible))
+        rotation = self._model.rotary(torch.empty(0), cache.begin(positions, visible))
+        return _Tables(_table(rotation.own, n_tokens), _table(rotation.asking, n_tokens))
 
 
 def let_go(model: LongLlamaForCausalLM) -> None:
@@ -135,6 +140,15 @@ def let_go(model: LongLlamaForCausalLM) -> None:
     for module in model.modules():
         if isinstance(module, nn.Linear) and module.weight is not kept:
             module.to("meta")
+
+
+class _Tables(NamedTuple):
+    """Cosines and sines for the tokens of a pass, each (S, D)."""
+
+    own: tuple[Floats, Floats]
+    """Of their positions."""
+    asking: tuple[Floats, Floats]
+    """Of the positions at which they ask memory."""
 
 
 @dataclass(frozen=True)
@@ -188,42 +202,41 @@ class _Layer:
     def run(
         self,
         state: Floats,
-        rotation: Rotation,
+        tables: _Tables,
         cache: LongLlamaCache,
         offer: MemoryOffer | None,
         threads: Threads,
-    ) -> tuple[Floats, Floats]:
-        """Let (S, E) pass through the layer, in place; its keys as first and values (G, S, D)."""
-        normed = np.empty_like(state)
-        normalize(state, self.input_norm, self.config.rms_norm_eps, normed)
-        joined = self.qkv.times(normed, threads)
-        as_first, values = self._split(joined)
-        attended = self._attend(joined, as_first, values, rotation, cache, offer, threads)
+    ) -> Floats:
+        """Let (S, E) pass through the layer, in place; its joined projections."""
+        joined = self.project(state, threads)
+        attended = self._attend(joined, tables, cache, offer, threads)
         add(state, self.out.times(attended, threads))
+        normed = np.empty_like(state)
         normalize(state, self.inner_norm, self.config.rms_norm_eps, normed)
         both = self.gate_up.times(normed, threads)
         gated = np.empty((len(both), both.shape[1] // 2), np.float32)
         gate(both, gated)
         add(state, self.down.times(gated, threads))
-        return as_first, values
+        return joined
 
-    def keys_and_values(self, state: Floats, threads: Threads) -> tuple[Floats, Floats]:
-        """What memory stores of (S, E), without running the layer, each (G, S, D)."""
+    def project(self, state: Floats, threads: Threads) -> Floats:
+        """Queries, keys and values behind each other, (S, (H + 2 · G) · D)."""
         normed = np.empty_like(state)
         normalize(state, self.input_norm, self.config.rms_norm_eps, normed)
-        return self._split(self.qkv.times(normed, threads))
+        joined = self.qkv.times(normed, threads)
+        if self.qkv_bias.size:
+            joined += self.qkv_bias
+        return joined
 
-    def _split(self, joined: Floats) -> tuple[Floats, Floats]:
-        """The keys as first and the values in joined projections (S, (H + 2 · G) · D)."""
+    def as_stored(self, joined: Floats) -> tuple[Floats, Floats]:
+        """The unrotated keys and the values in joined projections, each (G, S, D)."""
         keys = self._heads(joined, self.n_heads, self.n_kv_heads)
         return keys, self._heads(joined, self.n_heads + self.n_kv_heads, self.n_kv_heads)
 
     def _attend(
         self,
         joined: Floats,
-        as_first: Floats,
-        values: Floats,
-        rotation: Rotation,
+        tables: _Tables,
         cache: LongLlamaCache,
         offer: MemoryOffer | None,
         threads: Threads,
@@ -231,21 +244,24 @@ class _Layer:
         """What the heads mix, (S, H · D)."""
         n_rows = len(joined)
         n_before = cache.local_length - n_rows
-        unrotated = self._heads(joined, 0, self.n_heads)
-        queries = self._rotated(unrotated, rotation.own)
-        keys = self._rotated(as_first, rotation.own)
-        new = (torch.from_numpy(part)[None] for part in (keys, values))
-        all_keys, all_values = (part[0].numpy() for part in cache.store(self.index, *new))
+        queries = np.empty((self.n_heads, n_rows, self.head_dim), np.float32)
+        room = cache.make_room(self.index, torch.empty(1, self.n_kv_heads, n_rows, self.head_dim))
+        keys, values = (part[0].numpy() for part in room)
+        cos, sin = tables.own if self.rotates else (EMPTY, EMPTY)
+        place_heads(joined, cos, sin, n_before, queries, keys, values)
         mixed = np.empty((n_rows, self.n_heads * self.head_dim), np.float32)
         totals = np.empty((n_rows, self.n_heads), np.float32)
 
         def attend_rows(first: int, end: int) -> None:
             rows, before = np.ascontiguousarray(queries[:, first:end]), n_before + first
-            attend(rows, all_keys, all_values, before, mixed[first:end], totals[first:end])
+            attend(rows, keys, values, before, mixed[first:end], totals[first:end])
 
         threads.run(attend_rows, n_rows)
         if offer is not None:
-            asking = self._rotated(unrotated, rotation.asking)
+            asking = self._heads(joined, 0, self.n_heads)
+            if self.rotates:
+                unrotated, asking = asking, np.empty_like(asking)
+                rotate(unrotated, *tables.asking, asking)
             self._add_memory(torch.from_numpy(mixed), torch.from_numpy(totals).T, asking, offer)
         return mixed
 
@@ -269,17 +285,14 @@ class _Layer:
 
     def _heads(self, joined: Floats, first: int, n_heads: int) -> Floats:
         heads = np.empty((n_heads, len(joined), self.head_dim), np.float32)
-        split_heads(joined, self.qkv_bias, first * self.head_dim, heads)
+        split_heads(joined, first * self.head_dim, heads)
         return heads
 
-    def _rotated(self, heads: Floats, table: tuple[Tensor, Tensor]) -> Floats:
-        if not self.rotates:
-            return heads
-        size = heads.shape[1:]
-        cos, sin = (part[0, 0].expand(size).contiguous().numpy() for part in table)
-        rotated = np.empty_like(heads)
-        rotate(heads, cos, sin, rotated)
-        return rotated
+
+def _table(table: tuple[Tensor, Tensor], n_tokens: int) -> tuple[Floats, Floats]:
+    """As kernels take it; the same for all tokens where there is one position."""
+    cos, sin = (part[0, 0].expand(n_tokens, -1).contiguous().numpy() for part in table)
+    return cos, sin
 
 
 def _own_keys() -> tuple[Tensor, Tensor]:

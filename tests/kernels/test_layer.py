@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from torch.nn.functional import silu
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from longllama_code.kernels.layer import exponentials, gate, normalize, rotate, split_heads
+from longllama_code.kernels.layer import (
+    exponentials,
+    gate,
+    normalize,
+    place_heads,
+    rotate,
+    split_heads,
+)
 from longllama_code.model.rope import rotate as rotate_in_torch
 
 RNG = np.random.default_rng(7)
@@ -47,13 +54,33 @@ def test_rotation_is_that_of_the_model():
     np.testing.assert_allclose(rotated, wanted, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("biased", [True, False])
-def test_heads_are_columns(biased):
-    joined, bias = normal(3, 40), normal(40) if biased else np.empty(0, np.float32)
-    heads = np.empty((2, 3, 8), np.float32)
-    split_heads(joined, bias, 16, heads)
-    wanted = joined + bias if biased else joined
-    np.testing.assert_array_equal(heads, wanted[:, 16:32].reshape(3, 2, 8).transpose(1, 0, 2))
+def test_heads_are_columns():
+    joined, heads = normal(3, 40), np.empty((2, 3, 8), np.float32)
+    split_heads(joined, 16, heads)
+    np.testing.assert_array_equal(heads, joined[:, 16:32].reshape(3, 2, 8).transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize("rotates", [True, False])
+def test_heads_are_placed_behind_those_before(rotates):
+    (n_heads, n_groups, size), n_before = (4, 2, 16), 5
+    joined, cos, sin = normal(3, (n_heads + 2 * n_groups) * size), normal(3, size), normal(3, size)
+    if not rotates:
+        cos, sin = cos[:0], sin[:0]
+    queries = np.empty((n_heads, 3, size), np.float32)
+    before = normal(2, n_groups, 9, size)
+    keys, values = before.copy()
+    place_heads(joined, cos, sin, n_before, queries, keys, values)
+    parts = torch.from_numpy(joined).view(3, -1, size).transpose(0, 1)
+    turned = parts
+    if rotates:
+        turned = rotate_in_torch(parts, torch.from_numpy(cos), torch.from_numpy(sin))
+    new = slice(n_before, n_before + 3)
+    np.testing.assert_allclose(queries, turned[:n_heads], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(keys[:, new], turned[n_heads : n_heads + n_groups], 1e-5, 1e-6)
+    np.testing.assert_array_equal(values[:, new], parts[n_heads + n_groups :])
+    for placed, former in zip((keys, values), before, strict=True):
+        np.testing.assert_array_equal(placed[:, :n_before], former[:, :n_before])
+        np.testing.assert_array_equal(placed[:, n_before + 3 :], former[:, n_before + 3 :])
 
 
 def test_the_gate_is_silu():
