@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -17,6 +18,12 @@ import pyte
 COLUMNS, LINES = 100, 24
 QUIET_S = 0.05
 WAIT_S = 60
+ENTER, ESCAPE, TAB = "\r", "\x1b", "\t"
+ALT_RIGHT, ALT_DOWN = "\x1b[1;3C", "\x1b[1;3B"
+CONTROL_E = "\x05"
+DEVICE_CONTROL_BEGINS = b"\x1bP"
+DEVICE_CONTROL = re.compile(rb"\x1bP.*?\x1b\\", re.DOTALL)
+"""Strings that pyte would draw; nothing of what they say is on screen."""
 
 
 class _Screen(pyte.Screen):
@@ -39,6 +46,7 @@ class TerminalScreen:
         self._terminal = terminal
         self._screen = _Screen(self.type)
         self._stream = pyte.ByteStream(self._screen)
+        self._held = b""
 
     def type(self, keys: str) -> None:
         """Press keys, as the bytes that a terminal sends for them."""
@@ -66,11 +74,16 @@ class TerminalScreen:
 
     def _read(self) -> None:
         ready, _, _ = select.select([self._terminal], [], [], QUIET_S)
-        if ready:
-            try:
-                self._stream.feed(os.read(self._terminal, 1 << 16))
-            except OSError:  # the program has ended
-                time.sleep(QUIET_S)
+        if not ready:
+            return
+        try:
+            drawn = DEVICE_CONTROL.sub(b"", self._held + os.read(self._terminal, 1 << 16))
+        except OSError:  # the program has ended
+            time.sleep(QUIET_S)
+            return
+        whole, begun, rest = drawn.partition(DEVICE_CONTROL_BEGINS)
+        self._held = begun + rest
+        self._stream.feed(whole)
 
 
 @contextmanager
