@@ -20,6 +20,7 @@ QUIET_S = 0.05
 WAIT_S = 60
 ENTER, ESCAPE, TAB = "\r", "\x1b", "\t"
 ALT_RIGHT, ALT_DOWN = "\x1b[1;3C", "\x1b[1;3B"
+LEFT, RIGHT = "\x1b[D", "\x1b[C"
 CONTROL_E = "\x05"
 DEVICE_CONTROL_BEGINS = b"\x1bP"
 DEVICE_CONTROL = re.compile(rb"\x1bP.*?\x1b\\", re.DOTALL)
