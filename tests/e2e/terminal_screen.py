@@ -21,7 +21,7 @@ WAIT_S = 60
 ENTER, ESCAPE, TAB = "\r", "\x1b", "\t"
 ALT_RIGHT, ALT_DOWN = "\x1b[1;3C", "\x1b[1;3B"
 LEFT, RIGHT = "\x1b[D", "\x1b[C"
-CONTROL_E = "\x05"
+CONTROL_A, CONTROL_E = "\x01", "\x05"
 DEVICE_CONTROL_BEGINS = b"\x1bP"
 DEVICE_CONTROL = re.compile(rb"\x1bP.*?\x1b\\", re.DOTALL)
 """Strings that pyte would draw; nothing of what they say is on screen."""
@@ -95,13 +95,12 @@ def running(
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     process = subprocess.Popen(
-        command,
+        ["setsid", "--ctty", *command],  # Emacs opens the terminal by the name /dev/tty
         cwd=folder,
         env={**environment, "TERM": "xterm-256color"},
         stdin=its,
         stdout=its,
         stderr=its,
-        start_new_session=True,
     )
     os.close(its)
     try:
