@@ -29,22 +29,30 @@ INIT = """
 """
 
 
+def emacs() -> str:
+    """Emacs; skips where it is missing."""
+    found = shutil.which("emacs")
+    if found is None:
+        pytest.skip("no Emacs; on Debian: apt-get install emacs-nox")
+    return found
+
+
 def emacs_with_eglot() -> str:
-    """Emacs; skips where it or eglot is missing."""
-    emacs = shutil.which("emacs")
+    """The same; skips where eglot is missing too."""
+    program = emacs()
     looks_for_eglot = ["--batch", "--funcall", "package-initialize", "--eval", "(require 'eglot)"]
-    if emacs is None or subprocess.run([emacs, *looks_for_eglot], capture_output=True).returncode:
-        pytest.skip("no Emacs with eglot; on Debian: apt-get install emacs-nox elpa-eglot")
-    return emacs
+    if subprocess.run([program, *looks_for_eglot], capture_output=True).returncode:
+        pytest.skip("no eglot; on Debian: apt-get install elpa-eglot")
+    return program
 
 
 def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
-    emacs = emacs_with_eglot()
+    program = emacs_with_eglot()
     text = "return x * 2\n    # and\n    # é more"
     server = RecordedServer(tmp_path, "def f(x):\n", [{"before": "\n    ", "text": text}])
     init = tmp_path / "init.el"
     init.write_text(INIT.format(client=json.dumps(str(CLIENT)), model=json.dumps(server.model)))
-    start = [emacs, "-nw", "-q", "--load", str(init), str(server.file)]
+    start = [program, "-nw", "-q", "--load", str(init), str(server.file)]
     with running(start, server.root, server.environment) as screen:
         screen.expect("def f(x):")
         screen.type(END_OF_FILE)
