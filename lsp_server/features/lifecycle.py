@@ -11,6 +11,7 @@ from lsprotocol import types
 
 from lsp_server.convert import path_of
 from lsp_server.features.workspace import pull_configuration, register_for_changes
+from lsp_server.settings import SECTION
 
 if TYPE_CHECKING:
     from lsp_server.server import Server
@@ -27,7 +28,8 @@ def register(server: "Server") -> None:
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
         server.protocol.trace = params.trace or types.TraceValue.Off
-        server.session.configure("options", server.admit(params.initialization_options))
+        options = server.admit(params.initialization_options)
+        server.session.configure("options", _without_section(options))
 
     @server.feature(types.INITIALIZED)
     async def initialized(_: types.InitializedParams) -> None:
@@ -40,6 +42,18 @@ def register(server: "Server") -> None:
     @server.feature(types.SHUTDOWN)
     async def shutdown(_: Any) -> None:
         await server.session.end()
+
+
+def _without_section(options: Any) -> Any:
+    """The settings in initializationOptions, by their keys alone.
+
+    A client that has one table for these and for ``workspace/configuration``, as Helix does, sends
+    them under the name of the section.
+    """
+    section = options.get(SECTION) if isinstance(options, dict) else None
+    if not isinstance(section, dict):
+        return options
+    return {**{key: value for key, value in options.items() if key != SECTION}, **section}
 
 
 def _roots(server: "Server") -> list[Path]:

@@ -1,112 +1,83 @@
-"""The Emacs client in a real Emacs with eglot, without a screen."""
+"""The Emacs client in a real Emacs with eglot, in a terminal, by keys alone."""
 
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-CLIENT = Path(__file__).parents[2] / "editor-client" / "emacs"
+from tests.e2e.recorded_server import RecordedServer
+from tests.e2e.terminal_screen import CONTROL_A, CONTROL_E, ENTER, ESCAPE, TAB, running
 
-SCRIPT = r"""
+CLIENT = Path(__file__).parents[2] / "editor-client" / "emacs"
+END_OF_FILE, WORD, COMMAND = f"{ESCAPE}>", f"{ESCAPE}f", f"{ESCAPE}x"
+SAVE = "\x18\x13"
+
+# Our README's lines, with the package system that has eglot before them.
+INIT = """
 (require 'package)
 (package-initialize)
+(column-number-mode)
+(setq make-backup-files nil)
 (add-to-list 'load-path {client})
 (require 'longllama)
-(require 'json)
-(setq eglot-sync-connect t eglot-connect-timeout 60 make-backup-files nil
-      longllama-command {command})
-;; It becomes local to the buffer in which it is set: there, and not in the file's.
-(setq-default eglot-workspace-configuration {settings})
-(find-file {file})
-(defun wait (done)
-  (let ((deadline (+ (float-time) 60)))
-    (while (and (not (funcall done)) (< (float-time) deadline)) (accept-process-output nil 0.1))))
-(apply #'eglot (append (eglot--guess-contact) (when (version<= "29.1" emacs-version) '(t))))
-(longllama-mode 1)
-(let ((server (eglot-current-server)) said)
-  (defun note (name value) (push (cons name value) said))
-  (defun suggest ()
-    (setq longllama-problem nil)
-    (longllama-suggest)
-    (wait (lambda () (or (longllama-shown) longllama-problem))))
-  (defun key (keys) (symbol-name (or (key-binding (kbd keys)) 'none)))
-  (jsonrpc-request server :longllama/waitUntilIndexed nil :timeout 60)
-  (let ((status (jsonrpc-request server :longllama/status nil)))
-    (note 'model (plist-get (plist-get status :engine) :model)))
-  (goto-char (point-max))
-  (suggest)
-  (note 'nothing longllama-problem)
-  (insert "    ")
-  (suggest)
-  (note 'shown (longllama-shown))
-  (note 'problem longllama-problem)
-  (note 'keys (mapcar #'key '("TAB" "M-f" "C-e")))
-  (longllama-accept-word)
-  (note 'after_word (longllama-shown))
-  (longllama-accept-line)
-  (note 'after_line (longllama-shown))
-  (longllama-accept)
-  (note 'left (longllama-shown))
-  (note 'free (key "TAB"))
-  (basic-save-buffer)
-  (princ (json-encode said))
-  (eglot-shutdown server))
+(add-hook 'python-mode-hook #'eglot-ensure)
+(add-hook 'eglot-managed-mode-hook #'longllama-mode)
+(setq-default eglot-workspace-configuration
+              '(:longllama (:model (:path {model}) :engine (:idleMs 0))))
 """
 
 
+def emacs() -> str:
+    """Emacs; skips where it is missing."""
+    found = shutil.which("emacs")
+    if found is None:
+        pytest.skip("no Emacs; on Debian: apt-get install emacs-nox")
+    return found
+
+
 def emacs_with_eglot() -> str:
-    """Emacs; skips where it or eglot is missing."""
-    emacs = shutil.which("emacs")
+    """The same; skips where eglot is missing too."""
+    program = emacs()
     looks_for_eglot = ["--batch", "--funcall", "package-initialize", "--eval", "(require 'eglot)"]
-    if emacs is None or subprocess.run([emacs, *looks_for_eglot], capture_output=True).returncode:
-        pytest.skip("no Emacs with eglot; on Debian: apt-get install emacs-nox elpa-eglot")
-    return emacs
-
-
-def quoted(value: object) -> str:
-    """A text as Emacs Lisp reads it."""
-    return json.dumps(str(value))
+    if subprocess.run([program, *looks_for_eglot], capture_output=True).returncode:
+        pytest.skip("no eglot; on Debian: apt-get install elpa-eglot")
+    return program
 
 
 def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
-    emacs = emacs_with_eglot()
-    file = tmp_path / "ws" / "a.py"
-    file.parent.mkdir()
-    file.write_text("def f(x):\n")
-    command = f'(list {quoted(sys.executable)} "-m" "lsp_server")'
-    text = "return x * 2\n    # and\n    # more"
-    (tmp_path / "script.json").write_text(
-        json.dumps({"answers": [{"path": "a.py", "before": "    ", "text": text}]})
-    )
-    model = f":model (:path {quoted(f'script:{tmp_path}/script.json')}) :engine (:idleMs 0)"
-    settings = f"'(:longllama ({model}))"
-    script = tmp_path / "script.el"
-    script.write_text(
-        SCRIPT.format(
-            client=quoted(CLIENT),
-            command=command,
-            settings=settings,
-            file=quoted(file),
-        )
-    )
-    run = subprocess.run(
-        [emacs, "--batch", "--load", str(script)],
-        capture_output=True,
-        timeout=150,
-        check=False,
-        text=True,
-    )
-    result = json.loads(run.stdout or "{}")
-    assert result, run.stderr
-    assert result["model"].startswith("script:")
-    assert result["nothing"] == "nothing_to_add"
-    assert result["shown"] == text, (result["problem"], run.stderr)
-    assert result["keys"] == [f"longllama-accept{part}" for part in ("", "-word", "-line")]
-    assert result["after_word"] == " x * 2\n    # and\n    # more"
-    assert result["after_line"] == "\n    # and\n    # more"
-    assert result["left"] is None
-    assert not result["free"].startswith("longllama")
-    assert file.read_text() == f"def f(x):\n    {text}\n"
+    program = emacs_with_eglot()
+    text = "return x * 2\n    # and\n    # é more"
+    server = RecordedServer(tmp_path, "def f(x):\n", [{"before": "\n    ", "text": text}])
+    init = tmp_path / "init.el"
+    init.write_text(INIT.format(client=json.dumps(str(CLIENT)), model=json.dumps(server.model)))
+    start = [program, "-nw", "-q", "--load", str(init), str(server.file)]
+    with running(start, server.root, server.environment) as screen:
+        screen.expect("def f(x):")
+        screen.type(END_OF_FILE)
+        screen.wait(server.is_ready, "the server is not ready")
+        screen.expect(" LL")
+        screen.type(f"{COMMAND}longllama-suggest{ENTER}")
+        screen.expect("longllama: nothing_to_add")
+
+        screen.type("    ")
+        screen.expect("    return x * 2\n    # and\n    # é more\n")
+        screen.expect("(2,4)")
+        screen.type(WORD)
+        screen.expect("(2,10)")
+        screen.expect("    return x * 2\n    # and\n    # é more\n")
+        screen.type(CONTROL_E)
+        screen.expect("(2,16)")
+        screen.expect("    return x * 2\n    # and\n    # é more\n")
+        screen.type(TAB)
+        screen.expect("(4,12)")
+        # Nothing is left to accept: the key is Emacs's own again.
+        screen.type(CONTROL_A)
+        screen.expect("(4,0)")
+        screen.type(CONTROL_E)
+        screen.expect("(4,12)")
+        screen.type(SAVE)
+        screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
+    assert server.file.read_text() == f"def f(x):\n    {text}\n"
+    assert server.replay() == []

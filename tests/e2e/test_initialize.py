@@ -73,6 +73,12 @@ async def test_options_that_are_no_object_are_named_too(start, settings, options
     assert editor.messages.pop() == f"setting longllama is {options!r}: give an object of settings."
 
 
+async def test_options_may_stand_under_the_name_of_the_section(start, settings):
+    editor = await start(settings={"longllama": settings, "engine": {"idleMs": 0}})
+    assert (await editor.indexed())["engine"]["model"] == settings["model"]["path"]
+    assert editor.messages == []
+
+
 async def test_settings_of_the_client_itself_are_no_mistake(start, settings):
     own = {"server": {"command": ["longllama-lsp"]}, "trace": {"server": "off"}}
     await start(settings={**settings, **own})

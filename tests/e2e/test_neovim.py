@@ -1,92 +1,77 @@
-"""The Neovim client in a real Neovim, without a screen."""
+"""The Neovim client in a real Neovim, in a terminal, by keys alone."""
 
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from lsp_server.replay import replay
+import pytest
+
+from tests.e2e.recorded_server import RecordedServer
+from tests.e2e.terminal_screen import (
+    ALT_DOWN,
+    ALT_RIGHT,
+    ENTER,
+    ESCAPE,
+    LEFT,
+    RIGHT,
+    TAB,
+    running,
+)
 
 CLIENT = Path(__file__).parents[2] / "editor-client" / "neovim"
+ALT_S = f"{ESCAPE}s"
 
-SCRIPT = """
-vim.opt.runtimepath:append({client!r})
+INIT = """
+vim.opt.runtimepath:append({client})
 local longllama = require("longllama")
-longllama.config.cmd = {command}
-longllama.config.settings.engine = {{ idleMs = 0 }}
-longllama.setup()
-vim.cmd.edit({file!r})
-longllama.start(0)
-local attached = vim.wait(20000, function()
-  return #vim.lsp.get_clients({{ bufnr = 0, name = "longllama" }}) == 1
-end)
-local client = vim.lsp.get_clients({{ bufnr = 0, name = "longllama" }})[1]
-local answer = client:request_sync("longllama/waitUntilIndexed", vim.empty_dict(), 60000, 0)
-vim.o.virtualedit = "onemore"
-vim.api.nvim_win_set_cursor(0, {{ 2, 4 }})
-longllama.suggest()
-local shown = vim.wait(20000, function() return longllama.shown ~= nil end)
-local ghost = longllama.shown and longllama.shown.text
-local marks = vim.api.nvim_buf_get_extmarks(0, -1, 0, -1, {{}})
-local statusline = longllama.statusline()
-local rests = {{}}
-for _, step in ipairs({{ "accept_word", "accept_word", "accept_line" }}) do
-  assert(longllama[step]())
-  table.insert(rests, longllama.shown.text)
-end
-local accepted = longllama.accept()
-local again = longllama.accept()
-local mapped = vim.fn.maparg("<M-Right>", "i", false, true).desc
-vim.cmd.write()
-io.stdout:write(vim.json.encode({{
-  attached = attached, phase = answer and answer.result.phase, shown = shown, ghost = ghost,
-  marks = #marks, accepted = accepted, again = again, rests = rests, mapped = mapped,
-  statusline = statusline, cursor = vim.api.nvim_win_get_cursor(0), after = longllama.statusline(),
-}}))
-vim.cmd.qall({{ bang = true }})
+longllama.setup({{ settings = {{ model = {{ path = {model} }}, engine = {{ idleMs = 0 }} }} }})
+vim.keymap.set("i", "<M-s>", function() longllama.suggest() end)
+vim.opt.laststatus = 2
+vim.opt.statusline = "%{{v:lua.require'longllama'.statusline()}} at %l,%c"
 """
 
 
-def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
-    root = tmp_path / "ws"
-    (root / ".git").mkdir(parents=True)
-    file = root / "a.py"
-    file.write_text("def f(x):\n    \n")
-    script = tmp_path / "script.lua"
-    text = "return x * 2\n    # and\n    # é more"
-    answers = tmp_path / "script.json"
-    answers.write_text(json.dumps({"answers": [{"path": "a.py", "before": "    ", "text": text}]}))
-    session = tmp_path / "session.jsonl"
-    arguments = ["-m", "lsp_server", "record", str(session), "--model", f"script:{answers}"]
-    command = f"{{ {', '.join(map(json.dumps, [sys.executable, *arguments]))} }}"
-    script.write_text(SCRIPT.format(client=str(CLIENT), command=command, file=str(file)))
-    nvim = shutil.which("nvim", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}")
-    assert nvim is not None
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "HOME": str(tmp_path)}
-    run = subprocess.run(
-        [nvim, "--headless", "--clean", "-n", "-l", str(script)],
-        capture_output=True,
-        timeout=100,
-        env=environment,
-        check=False,
-    )
-    result = json.loads(run.stdout.decode() or "{}")
-    assert result, run.stderr.decode()
-    assert result["attached"]
-    assert result["shown"]
-    assert result["phase"] == "ready"
-    assert result["marks"] == 1
-    assert result["ghost"] == text
-    assert result["statusline"] == "longllama 0k"
-    rests = [" x * 2\n    # and\n    # é more", " * 2\n    # and\n    # é more"]
-    assert result["rests"] == [*rests, "    # and\n    # é more"]
-    assert (result["accepted"], result["again"]) == (True, False)
-    assert result["cursor"] == [4, len("    # é more".encode())]
-    assert result["mapped"] == "Accept the longllama suggestion up to the next word"
-    assert file.read_text() == f"def f(x):\n    {text}\n"
+def neovim() -> str:
+    """The Neovim that comes with the tests' packages; skips without them."""
+    found = shutil.which("nvim", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}")
+    if found is None:
+        pytest.skip("no Neovim: pip install '.[test]'")
+    return found
 
-    # What the editor said, said to another server, gets the same answers.
-    file.write_text("def f(x):\n    \n")
-    assert replay(session, root, ["--model", f"script:{answers}"]) == []
+
+def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
+    text = "return x * 2\n    # and\n    # é more"
+    server = RecordedServer(tmp_path, "def f(x):\n", [{"before": "\n    ", "text": text}])
+    init = tmp_path / "init.lua"
+    init.write_text(INIT.format(client=json.dumps(str(CLIENT)), model=json.dumps(server.model)))
+    start = [neovim(), "--clean", "-n", "-u", str(init), str(server.file)]
+    with running(start, server.root, server.environment) as screen:
+        screen.wait(server.is_ready, "the server is not ready")
+        screen.expect("longllama 0k at 1,1")
+        screen.type("o")  # Neovim indents
+        screen.expect("    return x * 2\n    # and\n    # é more\n")
+        screen.expect("at 2,5")
+
+        screen.type(LEFT)
+        screen.wait(lambda: "return" not in screen.text, "what moved on still shows it")
+        screen.type(RIGHT + ALT_S)
+        screen.expect("    # é more\n")
+
+        screen.type(ALT_RIGHT)
+        screen.expect("at 2,11")
+        screen.type(ALT_RIGHT)
+        screen.expect("at 2,13")
+        screen.expect("    return x * 2\n    # and\n    # é more\n")
+        screen.type(ALT_DOWN)
+        screen.expect("at 3,1")
+        screen.expect("    return x * 2\n    # and\n    # é more\n")
+        screen.type(TAB)
+        screen.expect("at 4,14")
+        screen.type(TAB)  # nothing is left to accept: it is a tab, as four blanks
+        screen.expect("at 4,18")
+        screen.type(f"{ESCAPE}:wq{ENTER}")
+        screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
+    assert server.file.read_text() == f"def f(x):\n    {text}    \n"
+    assert server.replay() == []

@@ -71,6 +71,21 @@ class Window:
         """Pick an entry of the list that is open."""
         self.page.locator(".quick-input-list .monaco-list-row", has_text=label).first.click()
 
+    def activation_ms(self) -> tuple[int, int]:
+        """How long VS Code waited for the extension: for its code, and for its ``activate``."""
+        size = self.page.viewport_size
+        assert size is not None
+        # The editor draws the lines that fit.
+        self.page.set_viewport_size({"width": size["width"], "height": 4000})
+        self.run("Developer: Startup Performance")
+        row = self.page.locator(".view-line", has_text="longllama.longllama-code").first
+        row.wait_for()
+        columns = row.inner_text().replace("\xa0", " ").split("|")
+        load, call = int(columns[3]), int(columns[4])
+        self.run("View: Close Editor")
+        self.page.set_viewport_size(size)
+        return load, call
+
     def row(self, view: str, text: str) -> Locator:
         """A row of one of our views, by the view's title and a text of the row."""
         pane = self.page.locator(".pane", has=self.page.locator(".pane-header", has_text=view))

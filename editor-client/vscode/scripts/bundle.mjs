@@ -1,4 +1,5 @@
-// Bundles the extension into one file; with --tests, each test into a file of its own.
+// Bundles the extension into one file, and what it loads later into another; with --tests, each test
+// into a file of its own.
 import { readdirSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
@@ -7,9 +8,9 @@ const shared = { bundle: true, platform: "node", target: "node20", format: "cjs"
 async function bundleExtension() {
   await build({
     ...shared,
-    entryPoints: ["src/extension.ts"],
-    outfile: "dist/extension.js",
-    external: ["vscode"],
+    entryPoints: ["src/extension.ts", "src/library.ts"],
+    outdir: "dist",
+    external: ["vscode", "./library.js"],
     minify: true,
   });
 }

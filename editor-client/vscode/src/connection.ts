@@ -2,19 +2,18 @@
 
 import { homedir } from "node:os";
 import * as vscode from "vscode";
-import {
-  CloseAction,
-  type CloseHandlerResult,
-  ErrorAction,
+import type {
+  CloseHandlerResult,
   LanguageClient,
-  type LanguageClientOptions,
-  type Middleware,
-  State,
+  LanguageClientOptions,
+  Middleware,
 } from "vscode-languageclient/node";
 import { Backoff } from "./backoff";
 import type { Server } from "./find";
 import { STATUS, STATUS_CHANGED, type Status } from "./protocol";
 import type { Condition } from "./status";
+
+type Library = typeof import("./library.js");
 
 const METHOD_NOT_FOUND = -32601;
 const SELECTOR = ["file", "untitled", "vscode-notebook-cell"].map((scheme) => ({ scheme }));
@@ -45,10 +44,12 @@ export class Connection implements vscode.Disposable {
     this.log.info(`server: ${[server.command, ...server.args].join(" ")} (${server.origin})`);
     this.condition = { phase: "starting", message: "starting the server" };
     const run = { command: server.command, args: server.args, options: { cwd: homedir() } };
-    const client = new LanguageClient("longllama", "LongLLaMA", run, this.options(new Backoff()));
+    const library = await import("./library.js");
+    const options = this.options(library, new Backoff());
+    const client = new library.LanguageClient("longllama", "LongLLaMA", run, options);
     this.client = client;
     client.onNotification(STATUS_CHANGED, (status: Status) => this.hear(client, status));
-    client.onDidChangeState(({ newState }) => this.entered(client, newState));
+    client.onDidChangeState(() => this.askWhereItRuns(client));
     try {
       await client.start();
     } catch (error) {
@@ -72,7 +73,7 @@ export class Connection implements vscode.Disposable {
   /** The server's answer; undefined, and the user is told, where it has none. */
   async ask<T>(method: string, params: object = {}): Promise<T | undefined> {
     const client = this.client;
-    if (client?.state !== State.Running) return this.sayNotRunning();
+    if (client?.isRunning() !== true) return this.sayNotRunning();
     try {
       return await client.sendRequest<T>(method, params);
     } catch (error) {
@@ -89,7 +90,7 @@ export class Connection implements vscode.Disposable {
     else await this.ask("workspace/executeCommand", { command, arguments: args });
   }
 
-  private options(backoff: Backoff): LanguageClientOptions {
+  private options(library: Library, backoff: Backoff): LanguageClientOptions {
     return {
       documentSelector: SELECTOR,
       outputChannel: this.log,
@@ -97,8 +98,8 @@ export class Connection implements vscode.Disposable {
       middleware: this.middleware(),
       initializationFailedHandler: () => false,
       errorHandler: {
-        error: () => ({ action: ErrorAction.Continue, handled: true }),
-        closed: () => this.closed(backoff),
+        error: () => ({ action: library.ErrorAction.Continue, handled: true }),
+        closed: () => this.closed(library, backoff),
       },
     };
   }
@@ -114,7 +115,8 @@ export class Connection implements vscode.Disposable {
     };
   }
 
-  private async closed(backoff: Backoff): Promise<CloseHandlerResult> {
+  private async closed(library: Library, backoff: Backoff): Promise<CloseHandlerResult> {
+    const { CloseAction } = library;
     const delay = backoff.next();
     this.lastSuggestion = undefined;
     if (delay === undefined) {
@@ -130,8 +132,8 @@ export class Connection implements vscode.Disposable {
     return { action: CloseAction.Restart, message, handled: true };
   }
 
-  private async entered(client: LanguageClient, state: State): Promise<void> {
-    if (state === State.Running) {
+  private async askWhereItRuns(client: LanguageClient): Promise<void> {
+    if (client.isRunning()) {
       const status = await client.sendRequest<Status>(STATUS, {});
       this.hear(client, status);
     }

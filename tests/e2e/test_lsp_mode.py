@@ -1,0 +1,56 @@
+"""Emacs' lsp-mode 10, set up as our README says, in a terminal."""
+
+import json
+import re
+from pathlib import Path
+
+from tests.e2e.debian import unpacked
+from tests.e2e.recorded_server import RecordedServer
+from tests.e2e.terminal_screen import TAB, running
+from tests.e2e.test_emacs import END_OF_FILE, SAVE, emacs
+
+README = Path(__file__).parents[2] / "editor-client" / "README.md"
+
+# What Emacs' package system does for a user; and lsp-mode asks which folder is a project's, unless
+# it is told to guess.
+BEFORE = """
+(dolist (folder (file-expand-wildcards {packages})) (add-to-list 'load-path folder))
+(load "lsp-mode-autoloads")
+(column-number-mode)
+(setq make-backup-files nil lsp-auto-guess-root t lsp-enable-suggest-server-download nil)
+"""
+AFTER = """
+(lsp-register-custom-settings '(("longllama.engine.idleMs" 0)))
+"""
+
+
+def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
+    program = emacs()
+    packages = unpacked("elpa-lsp-mode") / "usr/share/emacs/site-lisp/elpa-src/*"
+    text = "return x * 2\n    # é more"
+    server = RecordedServer(tmp_path, "def f(x):\n", [{"before": "\n    ", "text": text}])
+    init = tmp_path / "init.el"
+    before = BEFORE.format(packages=json.dumps(str(packages)))
+    init.write_text(before + configuration(server.model) + AFTER)
+    start = [program, "-nw", "-Q", "--load", str(init), str(server.file)]
+    with running(start, server.root, server.environment) as screen:
+        screen.expect("def f(x):")
+        screen.type(END_OF_FILE)
+        screen.wait(server.is_ready, "the server is not ready")
+        screen.type("    ")
+        screen.expect("    return x * 2\n    # é more\n")
+        screen.type(TAB)
+        screen.expect("(3,12)")
+        screen.type(SAVE)
+        screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
+    assert server.file.read_text() == f"def f(x):\n    {text}\n"
+    assert server.replay() == []
+
+
+def configuration(model: str) -> str:
+    """The lines that the README gives, but for the model."""
+    section = README.read_text().split("With lsp-mode 10")[1]
+    found = re.search(r"```elisp\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    assert '"mini"' in found[1]
+    return found[1].replace('"mini"', json.dumps(model))
