@@ -6,16 +6,16 @@ files of the kernels that use them have to.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 
 INT32, FLOAT = ir.IntType(32), ir.FloatType()
-HAS_MADD = platform.machine().lower() in ("x86_64", "amd64")
+HAS_MADD = bool(binding.get_host_cpu_features().get("avx2"))
+"""Whether the CPU multiplies and adds pairs of 16 bits in one instruction."""
 
 Write = Callable[["Vectors", list[Any]], None]
 
