@@ -137,7 +137,10 @@ class Model:
     """Which model, and how it runs."""
 
     path: str = setting("mini", "Name of a model, or folder of a checkpoint.")
-    threads: int = setting(0, "Threads of the model; 0: as many as torch finds useful.")
+    threads: int = setting(
+        0,
+        "Most threads of the model; 0: as many as there are cores. One, where more are no faster.",
+    )
     device: str = setting(
         "auto",
         "Where the model runs: cpu, cuda, cuda:1, mps or xpu; auto: on the CPU.",
