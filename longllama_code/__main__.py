@@ -6,7 +6,17 @@ from pathlib import Path
 
 from longllama_code import __version__
 from longllama_code.catalog import CATALOG, ModelSpec, pull
-from longllama_code.commands import convert, copying, evaluate, passkey, probe, sizes, table, train
+from longllama_code.commands import (
+    convert,
+    copying,
+    evaluate,
+    passkey,
+    probe,
+    published,
+    sizes,
+    table,
+    train,
+)
 from longllama_code.errors import LongLlamaError
 from longllama_code.protocol import CompletionRequest
 
@@ -47,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("--path", default="stdin.py", help="the text's file name (%(default)s)")
     complete.add_argument("--max-tokens", type=int, default=48)
     complete.set_defaults(run=_complete)
-    for command in (convert, probe, copying, table, train, evaluate, passkey, sizes):
+    for command in (convert, probe, copying, table, train, evaluate, passkey, sizes, published):
         command.add(commands)
     return parser
 

@@ -54,7 +54,7 @@ class LongLlamaConfig(LlamaConfig):
     Absent, or where memory has no more, all are. Only models with a table of clusters heed it.
     """
     mem_attention_grouping: list[int] | tuple[int, ...] | None = None
-    """(heads, queries) that a memory layer handles at once; absent, sized to bound the scores."""
+    """(heads, queries) that a memory layer handles at once at most; scores are bounded besides."""
     infill_marks: list[int] | tuple[int, ...] | None = None
     """Tokens before the text after the cursor and before the text before it, if it was trained."""
     copy_gate: list[float] | tuple[float, ...] | None = None

@@ -171,6 +171,7 @@ FAMILY: Mapping[str, Published] = {
         APACHE,
         accepted=False,
         fields={**_LLAMA, **_PLAIN, **_3B},
+        revision="141067009124b9c0aea62c76b3eb952174864057",
     ),
     "open-llama-3b-v2": Published(
         "OpenLLaMA-3Bv2, without memory layers; 6.9 GB to fetch",
@@ -178,6 +179,7 @@ FAMILY: Mapping[str, Published] = {
         APACHE,
         accepted=False,
         fields={**_LLAMA, **_PLAIN, **_3B},
+        revision="bce5d60d3b0c68318862270ec4e794d83308d80a",
     ),
     "code-llama-7b": Published(
         "Code Llama 7B, without memory layers; 13.5 GB to fetch",
@@ -185,6 +187,7 @@ FAMILY: Mapping[str, Published] = {
         LLAMA_2,
         accepted=True,
         fields=_CODE_LLAMA,
+        revision="6c284d1468fe6c413cf56183e69b194dcfa27fe6",
     ),
     "llama-2-7b-32k": Published(
         "Llama 2 7B with a window of 32,768, without memory layers; 13.5 GB to fetch",
@@ -192,6 +195,7 @@ FAMILY: Mapping[str, Published] = {
         LLAMA_2,
         accepted=True,
         fields=_LLAMA_32K,
+        revision="46c24bb5aef59722fa7aa6d75e832afd1d64b980",
     ),
 }
 """Every checkpoint of the family, by the name that the user types."""

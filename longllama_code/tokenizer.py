@@ -202,6 +202,8 @@ def _byte_of() -> dict[str, int]:
 
 
 _BYTE_OF = _byte_of()
+BYTE_NAMES = tuple(sorted(_BYTE_OF, key=_BYTE_OF.__getitem__))
+"""The stand-in of each byte in a byte-level vocabulary."""
 
 
 def spell(text: str, alphabet: bytes = bytes(range(256))) -> str:

@@ -49,10 +49,21 @@ def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     """
     with _readable(path):
         is_mapped = resident_bytes(path) == 0
-        for name, tensor in _read(path, is_mapped):
-            yield name, tensor
-            if is_mapped:  # pages of plain memory would come back as zeros
-                _forget_pages(tensor)
+        ahead: tuple[str, Tensor] | None = None
+        for found in _read(path, is_mapped):
+            if is_mapped:  # the disk reads the next one while this one is used
+                _advise(found[1], "MADV_WILLNEED")
+            if ahead is not None:
+                yield from _once(*ahead, is_mapped)
+            ahead = found
+        if ahead is not None:
+            yield from _once(*ahead, is_mapped)
+
+
+def _once(name: str, tensor: Tensor, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
+    yield name, tensor
+    if is_mapped:  # pages of plain memory would come back as zeros
+        _advise(tensor, "MADV_DONTNEED")
 
 
 def resident_bytes(path: Path) -> int:
@@ -86,15 +97,15 @@ def _read(path: Path, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
         yield name, weights.pop(name)
 
 
-def _forget_pages(tensor: Tensor) -> None:
-    """Tell the system that a tensor's pages of the mapped file are not needed again."""
-    if sys.platform != "linux":
+def _advise(tensor: Tensor, advice: str) -> None:
+    """Tell the system that a tensor's pages of the mapped file are needed soon, or not again."""
+    if sys.platform != "linux":  # other systems have other numbers for it
         return
     page = mmap.PAGESIZE
     first = -(-tensor.data_ptr() // page) * page
     last = (tensor.data_ptr() + tensor.numel() * tensor.element_size()) // page * page
     if last > first:
-        _LIBC.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+        _LIBC.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), getattr(mmap, advice))
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else cast("Any", None)

@@ -18,7 +18,31 @@ if TYPE_CHECKING:
 
 def add_shared(command: argparse.ArgumentParser, output: str) -> None:
     """Add the options to a command; ``output`` is the folder that its report has by default."""
+    add_places(command, output)
+    add_trees(command)
+    command.add_argument("--no-copying", action="store_true", help="read memory by attention alone")
+    command.add_argument(
+        "--encode-anew",
+        action="store_true",
+        help="do without what earlier evaluations encoded, and keep nothing for later ones",
+    )
+
+
+def add_places(command: argparse.ArgumentParser, output: str) -> None:
+    """Add which model, with which seed, and where the report goes."""
     command.add_argument("--model", default="mini", help="its name or folder (%(default)s)")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--output",
+        type=Path,
+        default=Path(output),
+        metavar="DIR",
+        help="where the report goes (%(default)s)",
+    )
+
+
+def add_trees(command: argparse.ArgumentParser) -> None:
+    """Add which source trees to read."""
     command.add_argument(
         "--repo", type=Path, action="append", default=[], metavar="PATH", help="a source tree"
     )
@@ -31,20 +55,6 @@ def add_shared(command: argparse.ArgumentParser, output: str) -> None:
         default=[],
         metavar=".EXT",
         help="files to read, such as .ts; more than once for several (.py)",
-    )
-    command.add_argument("--no-copying", action="store_true", help="read memory by attention alone")
-    command.add_argument(
-        "--encode-anew",
-        action="store_true",
-        help="do without what earlier evaluations encoded, and keep nothing for later ones",
-    )
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument(
-        "--output",
-        type=Path,
-        default=Path(output),
-        metavar="DIR",
-        help="where the report goes (%(default)s)",
     )
 
 

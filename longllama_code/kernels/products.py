@@ -39,7 +39,7 @@ def multiply(inputs: Floats, codes: Codes, scales: Floats, outputs: Floats) -> N
     n_rows, size = inputs.shape
     steps = np.empty((n_rows, size), np.int16)
     units = np.empty(n_rows, np.float32)
-    _round(inputs, steps, units)
+    round_inputs(inputs, steps, units)
     for first in range(0, outputs.shape[1], OUTPUTS):
         row = 0
         while row + ROWS <= n_rows:
@@ -52,7 +52,7 @@ def multiply(inputs: Floats, codes: Codes, scales: Floats, outputs: Floats) -> N
 
 
 @kernel
-def _round(inputs: Floats, steps: Steps, units: Floats) -> None:
+def round_inputs(inputs: Floats, steps: Steps, units: Floats) -> None:
     """Each row as steps of a unit of its own."""
     for row in range(inputs.shape[0]):
         largest = f32(0)

@@ -18,7 +18,7 @@ from longllama_code.model.rope import Rotation, rotate, rotate_as_first
 from longllama_code.model.scoring import mix, scores_of
 
 MAX_SCORES = 1 << 24
-"""Scores held at once where ``mem_attention_grouping`` is absent: 64 MB in float32."""
+"""Scores held at once, whatever ``mem_attention_grouping`` allows: 64 MB in float32."""
 
 
 class LongLlamaAttention(nn.Module):
@@ -159,12 +159,10 @@ class LongLlamaAttention(nn.Module):
     def _blocks(self, queries: Tensor, n_keys: int) -> Iterator[tuple[slice, slice]]:
         """Slices of key-value heads and queries that respect ``mem_attention_grouping``."""
         batch, n_groups, repeats, n_queries, _ = queries.shape
-        if self.config.mem_attention_grouping is None:
-            group_step = 1
-            query_step = max(1, MAX_SCORES // (batch * repeats * n_keys))
-        else:
-            heads, query_step = self.config.mem_attention_grouping
-            group_step = max(1, heads // repeats)
+        heads, query_step = self.config.mem_attention_grouping or (1, n_queries)
+        per_query = batch * repeats * n_keys
+        query_step = max(1, min(query_step, MAX_SCORES // per_query))
+        group_step = max(1, min(heads // repeats, MAX_SCORES // (per_query * query_step)))
         for group in range(0, n_groups, group_step):
             for row in range(0, n_queries, query_step):
                 yield slice(group, group + group_step), slice(row, row + query_step)

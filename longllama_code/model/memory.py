@@ -132,6 +132,11 @@ class InContextMemory:
     def __len__(self) -> int:
         return len(self._visible)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of keys and values held, spare capacity included."""
+        return sum(buffer.nbytes for buffer in (*self._keys.values(), *self._values.values()))
+
     def absorb(self, layer_idx: int, keys: Tensor, values: Tensor) -> None:
         """Append one layer's keys as first and values, each (B, G, n, D)."""
         heads = self._config.memory_heads(layer_idx)

@@ -61,6 +61,7 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         use_cache: bool | None = None,
         last_context_length: int | None = None,
         memory: MemorySource | None = None,
+        hidden_to_keep: int = 0,
         **_: Any,
     ) -> BaseModelOutputWithPast:
         """Hidden states (B, S, E) of an input of any length, and the cache to go on from.
@@ -76,31 +77,35 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
             use_cache: whether to return a cache.
             last_context_length: overrides the configuration's.
             memory: what memory layers see instead of this input's own earlier windows.
+            hidden_to_keep: returns the states of so many tokens at the end (0: of all), so that
+                what a long input takes is its memory and one window.
         """
-        embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        source = cast("Tensor", input_ids if inputs_embeds is None else inputs_embeds)
         use_cache = self._uses_cache(use_cache)
         if past_key_values is not None and not use_cache:
             raise ValueError("past_key_values was given with use_cache=False; it could not grow.")
         cache = past_key_values or LongLlamaCache(self.config, spills=memory is None)
-        n_tokens, n_cached = embeds.shape[1], cache.local_length
-        padding = _padding(attention_mask, embeds, n_cached)
-        positions = _positions(position_ids, embeds, cache)
+        n_tokens, n_cached = source.shape[1], cache.local_length
+        n_dropped = n_tokens - hidden_to_keep if hidden_to_keep else 0
+        padding = _padding(attention_mask, source, n_cached)
+        positions = _positions(position_ids, source, cache)
         n_last = last_context_length or self.config.last_context_length
         continues = cache.seen_tokens > 0
         hidden: list[Tensor] = []
         for start, end in windows(n_tokens, n_last, self.config.window):
             goes_on = continues or (use_cache and end == n_tokens)
             seen = padding[:, (n_cached + start - cache.local_length) : n_cached + end]
-            hidden.append(
-                self.window(
-                    embeds[:, start:end],
-                    positions[:, start:end],
-                    seen,
-                    cache if goes_on else None,
-                    memory if memory is not None else cache.memory,
-                    absorb_into=None if goes_on or end == n_tokens else cache.memory,
-                )
+            part = source[:, start:end]
+            states = self.window(
+                self.embed_tokens(part) if inputs_embeds is None else part,
+                positions[:, start:end],
+                seen,
+                cache if goes_on else None,
+                memory if memory is not None else cache.memory,
+                absorb_into=None if goes_on or end == n_tokens else cache.memory,
             )
+            if end > n_dropped:
+                hidden.append(states[:, max(n_dropped - start, 0) :])
         return BaseModelOutputWithPast(
             last_hidden_state=cast("Any", torch.cat(hidden, dim=1)),
             past_key_values=cache if use_cache else None,
@@ -255,8 +260,9 @@ class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
             use_cache=use_cache,
             last_context_length=last_context_length,
             memory=memory,
+            hidden_to_keep=logits_to_keep,
         )
-        logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
+        logits = self.lm_head(outputs.last_hidden_state)
         loss = None
         if labels is not None:
             loss_function = cast("Callable[..., Tensor]", self.loss_function)
@@ -300,11 +306,11 @@ def causal_mask(padding: Tensor, n_queries: int) -> Tensor:
     return causal.tril(n_keys - n_queries) & padding[:, None, None, :]
 
 
-def _padding(attention_mask: Tensor | None, embeds: Tensor, n_cached: int) -> Tensor:
+def _padding(attention_mask: Tensor | None, source: Tensor, n_cached: int) -> Tensor:
     """Bool (B, cached + S), False for padding."""
-    batch, n_tokens = embeds.shape[0], n_cached + embeds.shape[1]
+    batch, n_tokens = source.shape[0], n_cached + source.shape[1]
     if attention_mask is None:
-        return torch.ones(batch, n_tokens, dtype=torch.bool, device=embeds.device)
+        return torch.ones(batch, n_tokens, dtype=torch.bool, device=source.device)
     if attention_mask.shape[0] != batch or attention_mask.shape[1] < n_tokens:
         raise ValueError(
             f"attention_mask has shape {tuple(attention_mask.shape)}; it must cover the local "
@@ -313,12 +319,12 @@ def _padding(attention_mask: Tensor | None, embeds: Tensor, n_cached: int) -> Te
     return attention_mask[:, -n_tokens:].bool()
 
 
-def _positions(position_ids: Tensor | None, embeds: Tensor, cache: LongLlamaCache) -> Tensor:
+def _positions(position_ids: Tensor | None, source: Tensor, cache: LongLlamaCache) -> Tensor:
     """Int64 (B, S); without explicit ones they go on from the cache."""
-    batch, n_tokens = embeds.shape[:2]
+    batch, n_tokens = source.shape[:2]
     if position_ids is not None:
         return position_ids.expand(batch, n_tokens)
-    steps = torch.arange(n_tokens, device=embeds.device).expand(batch, n_tokens)
+    steps = torch.arange(n_tokens, device=source.device).expand(batch, n_tokens)
     return steps if cache.next_position is None else steps + cache.next_position
 
 

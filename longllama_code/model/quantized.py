@@ -3,24 +3,35 @@
     int8   one scale for each row (output); 1 byte a weight
     int4   one scale for each ``GROUP`` weights of a row; 0.5625 bytes a weight
 
-Weights alone are rounded, so a token's result does not depend on what else is in the batch. This is
-the plain form: a block of rows is spread out in the same small buffer, and multiplied.
+Weights alone are rounded, so a token's result does not depend on what else is in the batch. Long
+inputs take the plain form: a block of rows is spread out in the same small buffer, and multiplied.
+On a CPU, up to ``FEW_TOKENS`` go through kernels that read the weights as they are kept; they round
+inputs to 15 bits of each token's largest value, and give a token the same bits in any company.
 """
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from longllama_code.errors import CheckpointError
+from longllama_code.kernels.dots import BLOCK
+from longllama_code.kernels.dots import GROUP as PACKED_GROUP
+from longllama_code.kernels.products import Floats
+from longllama_code.kernels.rounding import largest_of_groups, pack_levels, round_codes
+from longllama_code.kernels.row_products import multiply_packed, multiply_rows
 
 Kind = Literal["int8", "int4"]
 KINDS: tuple[Kind, ...] = ("int8", "int4")
 GROUP = 32
 """Weights of a row that share a scale in 4 bits, or fewer where a row has no multiple of it."""
+FEW_TOKENS = 64
+"""More are faster in the plain form: their products take longer than reading the weights."""
 BLOCK_WEIGHTS = 1 << 18
 """Weights that are spread out at once: 1 MB in float32, which a core's cache holds."""
 
@@ -44,6 +55,10 @@ class Int8Linear(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
         rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
+        if _is_few(hidden) and self.in_features % BLOCK == 0:
+            inputs, outputs = _around(hidden, self.out_features)
+            multiply_rows(inputs, rows.numpy(), scales[:, None].numpy(), outputs)
+            return _biased(_shaped(outputs, hidden), self)
         parts = rows.split(_step(self.in_features))
         spread = torch.empty(parts[0].shape, dtype=hidden.dtype, device=hidden.device)
         mixed = [linear(hidden, spread[: len(part)].copy_(part)) for part in parts]
@@ -71,6 +86,10 @@ class Int4Linear(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
         packed, scales = cast("Tensor", self.packed), cast("Tensor", self.scales)
+        if _is_few(hidden) and self.group == PACKED_GROUP:
+            inputs, outputs = _around(hidden, self.out_features)
+            multiply_packed(inputs, packed.numpy(), scales.numpy().view(np.uint16), outputs)
+            return _biased(_shaped(outputs, hidden), self)
         step = _step(self.in_features)
         parts = packed.split(step)
         levels = torch.empty(*parts[0].shape, 2, dtype=torch.uint8, device=hidden.device)
@@ -87,12 +106,14 @@ class Int4Linear(nn.Module):
         return _biased(torch.cat(mixed, dim=-1), self)
 
     def _packed(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        grouped = weight.float().unflatten(1, (-1, self.group))
-        scales = grouped.abs().amax(-1).div(7).half()
+        bits, shift = _bits(weight)
+        largest = torch.empty(len(weight), self.in_features // self.group)
+        largest_of_groups(bits, shift, largest.numpy())
+        scales = largest.div(7).half()
         divisors = scales.float().clamp(min=torch.finfo(torch.float16).tiny)
-        levels = (grouped / divisors[..., None]).round().clamp(-8, 7).add(8).to(torch.uint8)
-        low, high = levels.flatten(1)[:, 0::2], levels.flatten(1)[:, 1::2]
-        return low | (high << 4), scales
+        packed = torch.empty(len(weight), self.in_features // 2, dtype=torch.uint8)
+        pack_levels(bits, shift, divisors.numpy(), packed.numpy())
+        return packed.to(weight.device), scales.to(weight.device)
 
 
 class Int8Embedding(nn.Module):
@@ -147,19 +168,39 @@ def group_size(n_in: int) -> int:
 
 
 def _int8(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows in 8 bits, and the float32 scale of each, a block at a time."""
-    rows = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
-    scales = torch.empty(len(weight), dtype=torch.float32, device=weight.device)
-    step = _step(weight.shape[1])
-    spread = torch.empty(step, weight.shape[1], device=weight.device)
-    for first in range(0, len(weight), step):
-        part = weight[first : first + step]
-        own = scales[first : first + step]
-        values = spread[: len(part)].copy_(part)
-        torch.amax(values.abs(), dim=1, out=own)
-        own.div_(127).clamp_(min=torch.finfo(torch.float32).tiny)
-        rows[first : first + step] = values.div_(own[:, None]).round_()
-    return rows, scales
+    """Rows in 8 bits, and the float32 scale of each."""
+    bits, shift = _bits(weight)
+    rows, scales = torch.empty(weight.shape, dtype=torch.int8), torch.empty(len(weight))
+    round_codes(bits, shift, rows.numpy(), scales.numpy())
+    return rows.to(weight.device), scales.to(weight.device)
+
+
+def _bits(weight: Tensor) -> tuple[NDArray[Any], int]:
+    """The bits of weights, where they are if they can be, and the shift to those of float32."""
+    weight = weight.detach().cpu()
+    if weight.dtype == torch.bfloat16:
+        return weight.contiguous().view(torch.uint16).numpy(), 16
+    return weight.float().contiguous().view(torch.uint32).numpy(), 0
+
+
+def _is_few(hidden: Tensor) -> bool:
+    """Whether these inputs go through kernels."""
+    return (
+        hidden.device.type == "cpu"
+        and hidden.dtype == torch.float32
+        and not hidden.requires_grad
+        and 0 < hidden.numel() <= FEW_TOKENS * hidden.shape[-1]
+    )
+
+
+def _around(hidden: Tensor, n_outputs: int) -> tuple[Floats, Floats]:
+    """(…, in) as rows, and room for what they become."""
+    inputs = hidden.reshape(-1, hidden.shape[-1]).contiguous().numpy()
+    return inputs, np.empty((len(inputs), n_outputs), np.float32)
+
+
+def _shaped(outputs: Floats, hidden: Tensor) -> Tensor:
+    return torch.from_numpy(outputs).view(*hidden.shape[:-1], -1)
 
 
 def _step(n_in: int) -> int:

@@ -3,7 +3,8 @@
 For each kind of weights, in a process of its own: the peak of resident memory and the time of
 loading beside that of reading the files (both with cold files, as far as the system lets go of
 them), bytes of a token of memory, times of encoding and decoding, and the bytes of weights read a
-second beside what memory gives to a plain sum. Then, in another process, what a restart takes.
+second beside what memory gives to a plain sum at the same time. Then, in another process, what a
+restart takes.
 
 Needs 14 GB of disk for code-7b; what it wrote is removed in the end, unless --keep.
 
@@ -16,6 +17,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -55,15 +57,34 @@ def peak_bytes() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def memory_bytes_per_second() -> float:
-    """What one thread reads from memory, in a sum over 1 GB."""
+def decode_rates(model: Any, rounds: int = 5) -> dict[str, Any]:
+    """Bytes a second that passes over one token read, and a sum over 1 GB, one after the other."""
     import torch
 
-    values = torch.ones(1 << 28)
-    values.sum()
-    start = time.perf_counter()
-    values.sum()
-    return values.numel() * 4 / (time.perf_counter() - start)
+    from longllama_code.model.cache import LongLlamaCache
+
+    values, cache = torch.ones(1 << 28), LongLlamaCache(model.config)
+    linears = (part for part in model.modules() if hasattr(part, "in_features"))
+    n_bytes = sum(kept.nbytes for part in linears for kept in part.buffers(recurse=False))
+    ids = torch.tensor([[5]])
+    found: list[tuple[float, float]] = []
+    with torch.inference_mode():
+        for _ in range(rounds + 1):
+            start = time.perf_counter()
+            model(ids, past_key_values=cache, use_cache=True)
+            between = time.perf_counter()
+            values.sum()
+            end = time.perf_counter()
+            found.append((n_bytes / (between - start), values.nbytes / (end - between)))
+    found = found[1:]  # the first one touches pages, and may wait for a compiler
+    weights, plain = (statistics.median(rates) for rates in zip(*found, strict=True))
+    shares = [mine / theirs for mine, theirs in found]
+    return {
+        "weight_bytes_per_second": weights,
+        "memory_bytes_per_second": plain,
+        "share_of_memory_bandwidth": statistics.median(shares),
+        "shares": shares,
+    }
 
 
 def child(folder: Path, kind: str, n_tokens: int, cache: Path) -> dict[str, Any]:
@@ -101,9 +122,7 @@ def child(folder: Path, kind: str, n_tokens: int, cache: Path) -> dict[str, Any]
     report |= {"memory_tokens": status.n_tokens, "encoded": status.encoded_segments}
     report |= {"from_store": status.loaded_segments, "peak_gib": peak_bytes() / 2**30}
     engine.close()
-    per_second = 1000 * need.weights / report["edited_decode_ms_per_pass"]
-    report |= {"weight_bytes_per_second": per_second}
-    report["memory_bytes_per_second"] = memory_bytes_per_second()
+    report |= decode_rates(loaded.model)
     return report
 
 

@@ -20,6 +20,8 @@ from transformers import (
 from longllama_code.checkpoint import load_config, load_model, write_config
 from longllama_code.errors import CheckpointError
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.published import FAMILY
+from longllama_code.random_checkpoint import write_random
 
 GOLDEN = Path(__file__).parent / "golden"
 IDS = torch.arange(40)[None] * 7 % 50
@@ -86,6 +88,26 @@ def test_other_llamas_in_ours(name: str, tmp_path: Path) -> None:
     first = ids[:, : n_tokens // 2]
     written = {"max_new_tokens": n_tokens - first.shape[1], "do_sample": False}
     assert torch.equal(ours.generate(first, **written), plain.generate(first, **written))
+
+
+@torch.no_grad()
+def test_llama_2_with_a_scaled_rotation(tmp_path: Path) -> None:
+    """As LLaMA-2-7B-32K is published, small: alone, beside memory, and through a shorter window."""
+    write_random(FAMILY["llama-2-7b-32k"], tmp_path, scale="small")
+    plain = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    ids = torch.arange(256)[None] * 7 % 600
+    theirs = plain(ids).logits
+    bare, given = load_model(tmp_path), load_model(tmp_path, mem_layers=[8, 16, 24])
+    assert bare.config.rope_parameters["factor"] == 8.0
+    for ours in (bare, given):
+        logits = ours(ids, last_context_length=256).logits
+        assert (logits - theirs).abs().max() <= 1e-4
+    short = load_model(tmp_path, mem_layers=[8, 16, 24], max_position_embeddings=64)
+    through_memory = short(ids, last_context_length=40).logits
+    assert (through_memory[:, :64] - theirs[:, :64]).abs().max() <= 1e-4
+    assert (through_memory[:, 64:] - theirs[:, 64:]).abs().max() > 1e-4
+    unscaled = load_model(tmp_path, rope_scaling=None, rope_parameters=None)
+    assert (unscaled(ids, last_context_length=256).logits - theirs).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("name", ["Mistral slides", "Qwen2 slides"])

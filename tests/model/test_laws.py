@@ -14,6 +14,7 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.memory import DenseOffer, MemoryOffer, OwnKeys
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.scoring import mix, scores_of
 
 VOCAB, WINDOW = 50, 16
 SHAPES: dict[str, dict[str, Any]] = {
@@ -137,6 +138,61 @@ def test_grouping_changes_nothing(model: LongLlamaForCausalLM, grouping: list[in
     model.config.mem_attention_grouping = grouping
     assert close(model(ids).logits, long)
     assert close(model(ids[:, :6], memory=memory).logits, masked)
+
+
+@pytest.mark.parametrize("most", [1, 100, 10_000])
+@torch.no_grad()
+def test_scores_are_bounded_whatever_the_grouping(
+    model: LongLlamaForCausalLM, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, held = random_ids(2, 40), list[int]()
+
+    def spying(*arguments: Any) -> Tensor:
+        scores = scores_of(*arguments)
+        held.append(scores.numel())
+        return scores
+
+    wanted = model(ids).logits
+    model.config.mem_attention_grouping = [8, 100]
+    monkeypatch.setattr("longllama_code.model.attention.MAX_SCORES", most)
+    monkeypatch.setattr("longllama_code.model.memory.scores_of", spying)
+    assert close(model(ids).logits, wanted)
+    row = 2 * model.config.num_attention_heads // model.config.n_kv_heads * 40
+    assert max(held) <= max(most, row)
+
+
+@pytest.mark.parametrize("most", [1, 100, 1 << 18])
+@torch.no_grad()
+def test_memory_in_a_smaller_type_is_spread_out_in_blocks(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    queries, weights = torch.randn(2, 3, 2, 5, 8), torch.rand(2, 3, 2, 5, 30)
+    memory = torch.randn(2, 3, 30, 8).bfloat16()
+    visible = torch.rand(2, 1, 1, 30) > 0.5
+    wanted = scores_of(queries, memory.float(), visible), mix(weights, memory.float())
+    monkeypatch.setattr("longllama_code.model.scoring.BLOCK_NUMBERS", most)
+    assert close(scores_of(queries, memory, visible), wanted[0])
+    assert close(mix(weights, memory), wanted[1])
+
+
+@pytest.mark.parametrize("kept", [1, 12, 13, 40, 99])
+@torch.no_grad()
+def test_the_last_states_are_those_of_all(
+    model: LongLlamaForCausalLM, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no more than a window of embeddings is there at once."""
+    ids = random_ids(2, 40)
+    whole, sizes, embed = model(ids).logits, list[int](), model.model.embed_tokens.forward
+
+    def spying(part: Tensor) -> Tensor:
+        sizes.append(part.shape[1])
+        return embed(part)
+
+    monkeypatch.setattr(model.model.embed_tokens, "forward", spying)
+    assert close(model(ids, logits_to_keep=kept).logits, whole[:, -kept:])
+    assert max(sizes) <= model.config.window
+    assert model.model(ids, hidden_to_keep=kept).last_hidden_state.shape[1] == min(kept, 40)
 
 
 def padded(*lengths: int) -> dict[str, Tensor]:
