@@ -1,7 +1,9 @@
 """Models by name: loaded, with their tokenizer and what the engine must know of them."""
 
+import ctypes
 import hashlib
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -140,9 +142,18 @@ def with_kernels(loaded: LoadedModel) -> LoadedModel:
         return loaded
     kernels = KernelModel(loaded.model, torch.get_num_threads())
     let_go(loaded.model)
+    _return_memory()
     salted = f"{loaded.fingerprint} {KERNELS_VERSION}".encode()
     fingerprint = hashlib.blake2b(salted, digest_size=8).hexdigest()
     return replace(loaded, kernels=kernels, fingerprint=fingerprint)
+
+
+def _return_memory() -> None:
+    """Give back to the system what was freed; glibc would keep 400 MB of ``mini``'s own weights."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -118,7 +118,7 @@ async def test_a_storm_of_requests_and_cancels(editor, caplog):
     uri = editor.open("untitled:a", "x = ")
     with caplog.at_level(logging.WARNING, "pygls"):
         requests = []
-        for number in range(50):
+        for number in range(25):
             requests.append(ask(editor, uri, 0, number % 5, f"storm {number}"))
             if number % 3 == 0:
                 cancel(editor, f"storm {number}")

@@ -289,6 +289,13 @@ def test_links(links: Path) -> None:
     }
 
 
+@pytest.fixture
+def nothing_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is looked at twice may come to rest in between."""
+    monkeypatch.setattr("lsp_server.workspace._TIME_STEP_NS", 1 << 62)
+
+
+@pytest.mark.usefixtures("nothing_rests")
 def test_links_one_by_one(links: Path) -> None:
     workspace = Workspace([links])
     assert [workspace.entry(entry.path) for entry in workspace.scan()] == list(workspace.scan())
@@ -367,6 +374,7 @@ def plant(root: Path, tree: dict[tuple[str, ...], str]) -> None:
             path.write_text(text)
 
 
+@pytest.mark.usefixtures("nothing_rests")
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tree=trees, top=rules, below=rules)
 def test_scan_and_entry_agree(
