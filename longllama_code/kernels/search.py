@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from longllama_code.kernels.attention import KEYS, TILE, score
 from longllama_code.kernels.compiling import kernel, loose_kernel
-from longllama_code.kernels.search_tiles import STEP, make_code_tile, make_loading
+from longllama_code.kernels.search_tiles import make_code_tile, make_loading
+from longllama_code.kernels.vectors import STEP
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

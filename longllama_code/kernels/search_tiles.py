@@ -7,14 +7,7 @@ from typing import Any, cast
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from longllama_code.kernels.vectors import INT32, Vectors, code_of
-
-LANES = 8
-STEP = 2 * LANES
-"""Numbers that one multiply-add takes in: sizes of heads are multiples of it."""
-
-SUMS = ir.VectorType(INT32, LANES)
-STEPS, CODES = ir.VectorType(ir.IntType(16), STEP), ir.VectorType(ir.IntType(8), STEP)
+from longllama_code.kernels.vectors import CODES, STEP, STEPS, SUMS, Vectors, code_of
 
 
 def make_code_tile(n_queries: int, n_keys: int) -> Callable[..., None]:

@@ -17,6 +17,13 @@ INT32, FLOAT = ir.IntType(32), ir.FloatType()
 HAS_MADD = bool(binding.get_host_cpu_features().get("avx2"))
 """Whether the CPU multiplies and adds pairs of 16 bits in one instruction."""
 
+LANES = 8
+"""Sums that a product of 8-bit codes keeps side by side."""
+STEP = 2 * LANES
+"""Numbers that one multiply-add takes in."""
+SUMS = ir.VectorType(INT32, LANES)
+STEPS, CODES = ir.VectorType(ir.IntType(16), STEP), ir.VectorType(ir.IntType(8), STEP)
+
 Write = Callable[["Vectors", list[Any]], None]
 
 
