@@ -130,7 +130,7 @@ MINI = ModelSpec(
         "mem_query_position": 256,
         "mem_dtype": "float16",
         "mem_top_k": 16,
-        "mem_format": "int8-int4",
+        "mem_format": "int8-int5",
         "mem_read_keys": 8192,
         "infill_marks": [8, 9],  # <issue_start> and <issue_comment>, which code does not need
         # From `longllama copying --packages 12 --memory-tokens 12000`.

@@ -12,7 +12,7 @@ from transformers import AutoConfig, LlamaConfig
 from longllama_code.errors import ConfigError
 
 MEM_DTYPES = ("float32", "float16", "bfloat16")
-MEM_FORMATS = {"int8": (8, 8), "int8-int4": (8, 4), "int4": (4, 4)}
+MEM_FORMATS = {"int8": (8, 8), "int8-int5": (8, 5), "int8-int4": (8, 4), "int4": (4, 4)}
 """Bits of keys and of values."""
 STEADY_ROTATIONS = ("default", "linear", "llama3", "yarn")
 """Kinds of rotary scaling that are the same however long the text is."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lsp_server.engine_place import user_cache
+from lsp_server.engine_place import cache_folder
 from lsp_server.processes import python_command
 from lsp_server.settings import Settings
 
@@ -54,7 +54,7 @@ def diagnose(settings: Settings, roots: Sequence[Path], n_folders: int | None) -
         check_python(),
         check_torch(probed["torch"]),
         check_model(probed["model"]),
-        *check_cache(cache_folder(settings)),
+        *check_cache(cache_folder(settings.memory)),
         check_watches(n_folders),
         check_port("127.0.0.1", 0),
     ]
@@ -76,12 +76,6 @@ def as_lines(checks: Iterable[Check]) -> Iterator[str]:
         yield f"{check.state:8}{check.name:15}{check.found}"
         if check.remedy:
             yield f"{'':8}{'':15}→ {check.remedy}"
-
-
-def cache_folder(settings: Settings) -> Path:
-    """Where encoded segments are kept."""
-    named = settings.memory.cache_dir
-    return Path(named).expanduser() if named else user_cache()
 
 
 def check_python() -> Check:

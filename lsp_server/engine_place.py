@@ -20,6 +20,7 @@ import platformdirs
 
 from lsp_server.engine_options import EngineOptions
 from lsp_server.rpc import VERSION
+from lsp_server.settings import Memory
 
 MAX_SOCKET_PATH_BYTES = 100
 """Systems have room for 104 or 108."""
@@ -100,6 +101,11 @@ def user_cache() -> Path:
     """The user's folder of models and memories, where none is named."""
     named = os.environ.get("LONGLLAMA_CACHE")
     return Path(named).expanduser() if named else platformdirs.user_cache_path("longllama")
+
+
+def cache_folder(memory: Memory) -> Path:
+    """Where encoded segments are kept."""
+    return Path(memory.cache_dir).expanduser() if memory.cache_dir else user_cache()
 
 
 def lock_of(socket_path: Path) -> Path:

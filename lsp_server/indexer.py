@@ -75,6 +75,7 @@ class Indexer:
         open_text: Callable[[Path], str | None],
         memory: Memory,
         on_change: Callable[[], None],
+        refuse_secrets: Callable[[Path, str], None] = refuse_secrets,
     ) -> None:
         self.files = TrackedFiles()
         self.paused = False
@@ -87,6 +88,7 @@ class Indexer:
         self._limits = Limits(max_file_bytes=memory.max_file_bytes)
         self._rules_names = (".gitignore", memory.ignore_file)
         self._on_change = on_change
+        self._refuse_secrets = refuse_secrets
         self._unseen: dict[Path, Urgency] = {}
         self._all_unseen = True  # busy from the first: nothing was looked at yet
         self._must_swap = False
@@ -423,9 +425,15 @@ class Indexer:
     async def _text_of(self, path: Path) -> str:
         text = self._open_text(path)
         if text is None:
-            text = await asyncio.to_thread(read_source, path, self._limits)
-        await asyncio.to_thread(refuse_secrets, path, text)
+            text = await asyncio.to_thread(self._read, path)
+        else:  # not by what is kept for the next start: it may be another text soon
+            await asyncio.to_thread(refuse_secrets, path, text)
         return model_text(text)
+
+    def _read(self, path: Path) -> str:
+        text = read_source(path, self._limits)
+        self._refuse_secrets(path, text)
+        return text
 
     def _after_crash(self, file: TrackedFile, urgency: Urgency) -> None:
         self._crashes[file.path] += 1

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lsp_server.announcer import Announcer, Client
+from lsp_server.clean_texts import CleanTexts
 from lsp_server.completion import Cursor, Suggestion
 from lsp_server.configuration import FILE_NAME, Configuration, Layer, repository_settings
 from lsp_server.documents import Documents
 from lsp_server.engine_client import EngineClient, EngineGone, EngineState
 from lsp_server.engine_options import EngineOptions
+from lsp_server.engine_place import cache_folder
 from lsp_server.ignore import IgnoreRules
 from lsp_server.indexer import Indexer
 from lsp_server.notebooks import Notebooks
@@ -52,6 +54,7 @@ class Session:
         self._workspace = Workspace()
         self._watcher: Watcher | None = None
         self._power: asyncio.Task[None] | None = None
+        self._clean_texts = CleanTexts(None)
         self._runs_on: Settings | None = None
         self._was_busy = False
         """Whether the indexer was, when it last changed."""
@@ -142,6 +145,9 @@ class Session:
         settings = self.settings
         self._workspace = self._make_workspace(roots)
         self.engine = EngineClient(_engine_options(settings, roots), self._engine_state)
+        self._clean_texts = CleanTexts(
+            cache_folder(settings.memory) if settings.memory.persist else None
+        )
         self.indexer = Indexer(
             self.engine,
             self._workspace,
@@ -149,6 +155,7 @@ class Session:
             self.open_files.text,
             settings.memory,
             self._indexer_changed,
+            self._clean_texts.refuse_secrets,
         )
         await self.engine.start()
         loop = asyncio.get_running_loop()
@@ -180,6 +187,7 @@ class Session:
             await indexer.stop()
         if engine is not None:
             await engine.stop()
+        self._clean_texts.close()
 
     # What the user turns on and off.
 

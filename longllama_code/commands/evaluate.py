@@ -94,7 +94,9 @@ def _add_ablations(group: Any) -> None:
     group.add_argument(
         "--mem-read-keys", type=int, metavar="N", help="keys read for a token; 0: all"
     )
-    group.add_argument("--mem-format", metavar="NAME", help="floats, int8, int8-int4 or int4")
+    group.add_argument(
+        "--mem-format", metavar="NAME", help="floats, int8, int8-int5, int8-int4 or int4"
+    )
     group.add_argument("--mem-dtype", metavar="TYPE", help="float32, float16 or bfloat16")
     group.add_argument("--mem-layers", metavar="LAYER,…", help="with all of their heads")
     group.add_argument("--mem-heads", metavar="LAYER:HEAD,…", help="instead of the model's own")

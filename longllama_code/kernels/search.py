@@ -331,7 +331,7 @@ def mix_values(weights: Floats, found: Counts, records: Records, mixed: Floats) 
     """
     n_heads, n_tokens, n_keys = weights.shape
     size = mixed.shape[2]
-    narrow = size // 2
+    narrow, eighth = size // 2, size // 8
     for head in range(n_heads):
         for token in range(n_tokens):
             out = mixed[head, token]
@@ -350,6 +350,12 @@ def mix_values(weights: Floats, found: Counts, records: Records, mixed: Floats) 
                     for i in range(narrow):
                         out[i] += low + step * f32(packed[i] & 15)
                         out[narrow + i] += low + step * f32(packed[i] >> 4)
+                if records.value_bits == 5:
+                    fifth = record[records.value + narrow : records.value + narrow + eighth]
+                    for place_in_byte in range(8):
+                        for i in range(eighth):
+                            bit = f32((fifth[i] >> place_in_byte) & 1)
+                            out[place_in_byte * eighth + i] += step * f32(16) * bit
 
 
 @kernel

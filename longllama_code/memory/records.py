@@ -146,7 +146,7 @@ class RecordFormat:
         codes = _get(records, self._keys(head), rows)
         if not self.key_bits:
             return codes.view(self.dtype).float()
-        return _nibbles(codes).sub_(8) if self.key_bits == 4 else codes.view(torch.int8).float()
+        return _unpacked(codes, 4).sub_(8) if self.key_bits == 4 else codes.view(torch.int8).float()
 
     def clusters(self, records: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
         """The clusters of keys: int32 (H, n)."""
@@ -165,7 +165,7 @@ class RecordFormat:
         if not self.value_bits:
             return codes.view(self.dtype).float()
         low, step = _get(records, self._range(head), rows).view(torch.float16).float().split(1, 1)
-        return (_nibbles(codes) if self.value_bits == 4 else codes.float()) * step + low
+        return _unpacked(codes, self.value_bits) * step + low
 
     def keys(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
         """Keys at rows (n,), as far as records tell: float (n, D)."""
@@ -220,7 +220,7 @@ class RecordFormat:
         for head in range(self.n_heads):
             residuals = turned[head] - table.centroids[head, clusters[head]]
             codes = (residuals / self._step(head)).round_().clamp_(-most, most)
-            narrow = _packed(codes + 8) if self.key_bits == 4 else codes.to(torch.int8)
+            narrow = _packed(codes + 8, 4) if self.key_bits == 4 else codes.to(torch.int8)
             _put(records, self._keys(head), narrow)
         # Unsigned: there may be as many clusters as 16 bits tell apart.
         _put(records, self._clusters, clusters.T.int().to(torch.int16).contiguous())
@@ -237,7 +237,7 @@ class RecordFormat:
         _put(records, self._range(head), span)
         low, step = span.float().split(1, 1)
         codes = ((values - low) / step.clamp(min=1e-8)).round_().clamp_(0, n_steps)
-        return _packed(codes) if self.value_bits == 4 else codes.to(torch.uint8)
+        return _packed(codes, self.value_bits)
 
     def _step(self, head: int) -> Tensor:
         """What one step of a key's code is worth, by channel: (D,)."""
@@ -285,11 +285,31 @@ def _put(records: Tensor, field: tuple[int, int], content: Tensor) -> None:
     records[:, field[0] : field[1]] = content.contiguous().view(torch.uint8)
 
 
-def _packed(codes: Tensor) -> Tensor:
-    """Codes below 16, (n, D), two a byte: uint8 (n, D/2); the second half is in the high bits."""
-    low, high = codes.to(torch.uint8).chunk(2, dim=1)
-    return low | high << 4
+def _packed(codes: Tensor, bits: int) -> Tensor:
+    """Codes (n, D) of 4, 5 or 8 bits: uint8 (n, D * bits / 8).
+
+    Four bits of two codes share a byte, the second half of the codes in its high ones; behind them
+    the fifth bits of eight, the last eighth of the codes in the highest.
+    """
+    codes = codes.to(torch.uint8)
+    if bits == 8:
+        return codes
+    low, high = (codes & 15).chunk(2, dim=1)
+    packed = low | high << 4
+    if bits == 4:
+        return packed
+    fifth = (codes >> 4).unflatten(1, (8, -1)) << torch.arange(8, dtype=torch.uint8)[:, None]
+    return torch.cat((packed, fifth.sum(1, dtype=torch.uint8)), dim=1)
 
 
-def _nibbles(packed: Tensor) -> Tensor:
-    return torch.cat((packed & 15, packed >> 4), dim=1).float()
+def _unpacked(packed: Tensor, bits: int) -> Tensor:
+    """Undoes ``_packed``: float (n, D)."""
+    if bits == 8:
+        return packed.float()
+    n_packed = packed.shape[1] * 4 // bits
+    fours, fifth = packed[:, :n_packed], packed[:, n_packed:]
+    codes = torch.cat((fours & 15, fours >> 4), dim=1)
+    if bits == 5:
+        places = torch.arange(8, dtype=torch.uint8, device=packed.device)[:, None]
+        codes += ((fifth[:, None] >> places & 1) << 4).flatten(1)
+    return codes.float()

@@ -4,7 +4,8 @@ Windows of files that are not in memory, of as many repositories as its tokens n
 text, several memories: floats of which all are read, then every format with all keys read and with
 those of the nearest clusters. For each: the loss, the share of tokens that it would choose alike,
 and of what the memory heads see of the queries that the floats got: how many of the best keys
-are found, their softmax mass, and the relative L2 error of what is mixed from them.
+are found, their softmax mass, the relative L2 error of what is mixed from them, and for what share
+of the queries it is certain that the best of all were read.
 
 What is encoded is kept in the cache folder. No text is copied from memory here: that is apart.
 
@@ -29,7 +30,7 @@ from longllama_code.evaluation.memory_size import SizeOptions, Window, divide
 from longllama_code.generation.models import LoadedModel, load
 from longllama_code.memory.offer import RowOffer
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.search import RowSearch
+from longllama_code.memory.search import RowSearch, scaled
 from longllama_code.memory.view import MemoryView
 from longllama_code.training.packages import fetch, load_packages
 
@@ -37,11 +38,12 @@ MEMORIES = (
     ("int8", None),
     ("int8", 8192),
     ("int8", 32768),
+    ("int8-int5", None),
+    ("int8-int5", 8192),
+    ("int8-int5", 16384),
+    ("int8-int5", 32768),
     ("int8-int4", None),
-    ("int8-int4", 4096),
     ("int8-int4", 8192),
-    ("int8-int4", 16384),
-    ("int8-int4", 32768),
     ("int4", None),
     ("int4", 8192),
 )
@@ -152,6 +154,50 @@ def compare(
         yield Compared(float(hit.float().mean()), float(mass.mean()), float(error.mean()))
 
 
+def reach(memory: RepositoryMemory, head: int) -> Tensor:
+    """How far a key of each cluster lies from its centroid at most: (C,)."""
+    form, rows = memory.rows.form, memory.rows
+    everything = rows.positions()
+    left = form.key_codes(rows.records.rows, everything, head) * torch.from_numpy(
+        form.spaces[head].step
+    )
+    clusters = form.clusters_of(rows.records.rows, everything, head)
+    zeros = torch.zeros(form.n_clusters)
+    return zeros.scatter_reduce(0, clusters, left.norm(dim=1), "amax")
+
+
+def certified(
+    memory: RepositoryMemory, asked: Sequence[Right], read: int | None, k: int
+) -> float | None:
+    """The share of queries of which it is certain that no key that was not read is among the best.
+
+    That is where no cluster that was not read can hold one, by its centroid's score and by how far
+    its keys lie from that at most (Cauchy and Schwarz).
+    """
+    form = memory.rows.form
+    if form.table is None or read is None:
+        return None
+    reaches = [reach(memory, head) for head in range(form.n_heads)]
+    lists, found = memory.rows.lists, list[float]()
+    assert lists is not None
+    for right in asked:
+        search = RowSearch(memory.rows, right.head, None, read)
+        least = search.best(right.queries, k)[0][..., -1]
+        queries = scaled(right.queries)
+        ask = form.ask(queries.flatten(0, 1), right.head)
+        assert ask.clusters is not None
+        turned = queries @ form.table.back[right.head].T
+        near = ask.clusters.unflatten(0, queries.shape[:2])
+        common = torch.as_tensor(ask.common).unflatten(0, queries.shape[:2])
+        most = near + common + turned.norm(dim=-1, keepdim=True) * reaches[right.head]
+        order = near.amax(0).argsort(dim=-1, descending=True)
+        held = lists.counts(right.head)[order].cumsum(-1)
+        unread = torch.zeros_like(order, dtype=torch.bool).scatter(1, order, held >= read)
+        unread &= lists.counts(right.head) > 0
+        found.append(float((most.masked_fill(~unread, -1e30).amax(-1) <= least).float().mean()))
+    return sum(found) / len(found)
+
+
 def main() -> None:
     """Measure and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -174,7 +220,8 @@ def main() -> None:
         memory = memory_of(with_format(loaded, name, read), *trees)
         found = [log_probs(loaded, window, memory) for window in windows]
         heads = [*compare(memory, asked, read, k)]
-        report.append(result(name, read, memory, found, wanted, heads, windows))
+        line = result(name, read, memory, found, wanted, heads, windows)
+        report.append(line | {"certified": certified(memory, asked, read, k)})
         print(json.dumps(report[-1]), flush=True)
     print(json.dumps({"tokens": exact.rows.n_tokens, "memories": report}))
 

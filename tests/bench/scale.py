@@ -26,7 +26,7 @@ import torch
 
 from longllama_code.catalog import cache_root
 from longllama_code.generation.engine import Engine
-from longllama_code.generation.models import LoadedModel, load
+from longllama_code.generation.models import LoadedModel, load_placed, with_kernels
 from longllama_code.memory.offer import RowOffer
 from longllama_code.memory.store import SegmentStore
 from longllama_code.protocol import CompletionRequest
@@ -128,7 +128,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     cache = options.cache or cache_root() / "bench"
     report: dict[int, dict[str, Any]] = {}
-    loaded = load(options.model)
+    loaded = with_kernels(load_placed(options.model))
     largest = opened(loaded, cache)
     remember(largest, max(options.sizes))  # so that the store is warm for what is timed
     largest.close()

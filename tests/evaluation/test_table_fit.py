@@ -70,7 +70,9 @@ def test_what_is_heard_is_what_heads_ask(tiny: LoadedModel) -> None:
     assert torch.allclose(heard[0].norm(dim=-1), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "worst"), [("int8", 0.05), ("int8-int4", 0.3), ("int4", 0.6)])
+@pytest.mark.parametrize(
+    ("name", "worst"), [("int8", 0.05), ("int8-int5", 0.2), ("int8-int4", 0.3), ("int4", 0.6)]
+)
 def test_compressed_memory_says_nearly_the_same(
     tiny: LoadedModel, table: MemoryTable, name: str, worst: float
 ) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.catalog import TABLE_FILE
-from longllama_code.config import LongLlamaConfig
+from longllama_code.config import MEM_FORMATS, LongLlamaConfig
 from longllama_code.errors import CheckpointError, ConfigError
 from longllama_code.generation.models import tiny_config
 from longllama_code.memory.records import LINE_BYTES, RecordFormat
@@ -14,7 +14,7 @@ from longllama_code.memory.segment import EncodedSegment
 from longllama_code.memory.table import MemoryTable, nearest, round_queries
 from tests.memory.tables import D, H, keys_like, table_of
 
-FORMATS = ("int8", "int8-int4", "int4")
+FORMATS = ("int8", "int8-int5", "int8-int4", "int4")
 
 
 def segment(n_tokens: int, seed: int = 0) -> EncodedSegment:
@@ -53,7 +53,7 @@ def test_integers_are_as_near_as_their_steps(name: str) -> None:
     assert torch.equal(again.ids, one.ids)
     clusters = table.clusters(table.turned(one.keys))
     assert torch.equal(form.clusters(records), clusters.int())
-    bits = {"int8": (8, 8), "int8-int4": (8, 4), "int4": (4, 4)}[name]
+    bits = MEM_FORMATS[name]
     for head in range(H):
         values = form.values(records, rows, head)
         span = one.values[head].amax(1) - one.values[head].amin(1)
@@ -96,7 +96,7 @@ def test_bytes_of_mini() -> None:
     table = MemoryTable(
         torch.zeros(4, 64), torch.eye(64).expand(4, 64, 64), *[torch.ones(4, 2, 64)] * 2
     )
-    sizes = {"int8": 576, "int8-int4": 448, "int4": 320}
+    sizes = {"int8": 576, "int8-int5": 448, "int8-int4": 448, "int4": 320}
     shape = {"hidden_size": 576, "head_dim": 64, "num_attention_heads": 9, "num_key_value_heads": 3}
     heads = {"mem_layers": [0, 1], "mem_heads": {"0": [0, 1], "1": [1, 2]}}
     for name, n_bytes in sizes.items():

@@ -21,6 +21,7 @@ from tests.memory.tables import N_CLUSTERS, D, H, keys_like, queries_like, table
 
 TABLE = table_of()
 FORM = RecordFormat(H, D, torch.float32, TABLE, 8, 8)
+FIVE = RecordFormat(H, D, torch.float32, TABLE, 8, 5)
 NARROW = RecordFormat(H, D, torch.float32, TABLE, 4, 4)
 FLOATS = RecordFormat(H, D, torch.float32)
 BOTH = pytest.mark.parametrize("search_of", [RowSearch, KernelSearch])
@@ -246,7 +247,7 @@ def test_moved_rows_are_the_same() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(
-    st.sampled_from([FORM, NARROW]),
+    st.sampled_from([FORM, FIVE, NARROW]),
     st.integers(1, N_SEGMENTS),
     st.sampled_from([1, 130, 300, 10**6]),
     st.booleans(),
