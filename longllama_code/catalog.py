@@ -131,7 +131,7 @@ MINI = ModelSpec(
         "mem_dtype": "float16",
         "mem_top_k": 16,
         "mem_format": "int8-int5",
-        "mem_read_keys": 8192,
+        "mem_read_keys": 16384,
         "infill_marks": [8, 9],  # <issue_start> and <issue_comment>, which code does not need
         # From `longllama copying --packages 12 --memory-tokens 12000`.
         "copy_gate": [-2.8729, 2.1935, 0.2536, -0.7982, -1.0278, 0.3493, 0.0909, -1.3925],

@@ -39,6 +39,9 @@ FAILED = "failed"
 CRASHES_ENGINE = "crashes_engine"
 MAX_CRASHES = 2
 """How often the engine may die over one file before the file is left out."""
+AT_ONCE = 4
+"""Files that are asked for together while the store has them all, as most of their time is the way
+there and back. What changes meanwhile waits for no more than these."""
 _ENTRIES_AT_A_TIME = 256
 
 
@@ -99,6 +102,7 @@ class Indexer:
         self._queue = FileQueue()
         self._nearness = Nearness({})
         self._crashes: Counter[Path] = Counter()
+        self._n_at_once = 1
         self._in_step = False
         self._clearances = 0
         self._wake = asyncio.Event()
@@ -228,8 +232,12 @@ class Indexer:
             return None
         if self._stale:
             return self._forget
-        may_go_on = self._queue.has_urgent if self.spares_battery else len(self._queue) > 0
-        return self._remember_next if may_go_on and not self.paused else None
+        return self._remember_next if self._may_remember and not self.paused else None
+
+    @property
+    def _may_remember(self) -> bool:
+        """Whether a file waits that may be remembered now."""
+        return self._queue.has_urgent if self.spares_battery else len(self._queue) > 0
 
     # Looking at the disk.
 
@@ -394,17 +402,39 @@ class Indexer:
             self._unforgotten.update(names)  # for the next look; at once it would not go better
 
     async def _remember_next(self) -> None:
-        """Remember the most urgent file; one that cannot be is left out with the reason."""
-        path, urgency = self._queue.pop()
-        file = self.files.get(path)
-        assert file is not None, "what is dropped leaves the queue as well"
-        may_be_refused = urgency is Urgency.REST and not file.n_tokens
-        if may_be_refused and self._room() < guessed_tokens(file):
-            self._leave_out(file, BUDGET)
-            return
+        """Remember the most urgent file, or a few if the last ones were all in the store."""
+        chosen = self._next_files()
+        found = await asyncio.gather(*(self._remember(*each) for each in chosen))
+        if found:
+            self._n_at_once = AT_ONCE if all(found) else 1
+
+    def _next_files(self) -> list[tuple[TrackedFile, Urgency]]:
+        """Files that fit into what is left of the budget; one that the engine died over, alone."""
+        chosen: list[tuple[TrackedFile, Urgency]] = []
+        room = self._room()
+        for _ in range(self._n_at_once):
+            if not self._may_remember:
+                break
+            path, urgency = self._queue.pop()
+            file = self.files.get(path)
+            assert file is not None, "what is dropped leaves the queue as well"
+            if path in self._crashes and chosen:
+                self._queue.put(path, urgency)
+                break
+            if _may_be_refused(file, urgency) and room < guessed_tokens(file):
+                self._leave_out(file, BUDGET)
+                continue
+            room -= guessed_tokens(file)
+            chosen.append((file, urgency))
+            if path in self._crashes:
+                break
+        return chosen
+
+    async def _remember(self, file: TrackedFile, urgency: Urgency) -> bool:
+        """Remember a file, or leave it out with the reason; whether the store had all of it."""
         clearances = self._clearances
         try:
-            result = await self._engine.remember(file.name, await self._text_of(path))
+            result = await self._engine.remember(file.name, await self._text_of(file.path))
         except SourceError as error:
             self._leave_out(file, error.exclusion.value)
         except EngineGone:
@@ -413,14 +443,23 @@ class Indexer:
             logger.exception("%s could not be remembered", file.name)
             self._leave_out(file, FAILED)
         else:
-            self._unforgotten.discard(file.name)
-            self.files.count(result)
-            if clearances != self._clearances:  # it came in after all was to be forgotten
-                self._stale.add(file.name)
-                return
-            self.files.put(replace(file, state=FileState.IN_MEMORY, n_tokens=result.n_tokens))
-            if not may_be_refused:
-                self._make_room(path)
+            self._take(file, urgency, result, came_late=clearances != self._clearances)
+            return not result.n_encoded
+        return False
+
+    def _take(
+        self, file: TrackedFile, urgency: Urgency, result: RememberResult, *, came_late: bool
+    ) -> None:
+        """Note that a file is in memory; one that came after all was to be forgotten, goes."""
+        self._unforgotten.discard(file.name)
+        self._crashes.pop(file.path, None)
+        self.files.count(result)
+        if came_late:
+            self._stale.add(file.name)
+            return
+        self.files.put(replace(file, state=FileState.IN_MEMORY, n_tokens=result.n_tokens))
+        if not _may_be_refused(file, urgency):
+            self._make_room(file.path)
 
     async def _text_of(self, path: Path) -> str:
         text = self._open_text(path)
@@ -441,6 +480,11 @@ class Indexer:
             self._leave_out(file, CRASHES_ENGINE)
         else:
             self._queue.put(file.path, urgency)
+
+
+def _may_be_refused(file: TrackedFile, urgency: Urgency) -> bool:
+    """Whether a file is left out rather than others if there is no room for it."""
+    return urgency is Urgency.REST and not file.n_tokens
 
 
 def _is_told_twice(known: TrackedFile, now: TrackedFile) -> bool:

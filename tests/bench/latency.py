@@ -1,6 +1,6 @@
 """Time to a suggestion through the real server over stdio: cold, warm, and while it indexes.
 
-A workspace of this repository's sources; the cursor walks through one file, as a user types: every
+A workspace of a part of this repository's sources; the cursor walks through one file, as a user types: every
 request has one more character. Cold: the first request of a server whose memory is complete.
 Warm: those after it. Indexing: the same requests to a server that encodes the repository anew.
 Also bytes per token of memory, in RAM and on disk.
@@ -22,15 +22,17 @@ from lsp_server.documents import Document, Position
 from lsp_server.headless import HeadlessClient, headless
 
 SOURCES = Path(__file__).parents[2]
+PARTS = ("memory", "generation", "model", "kernels", "training")
 TYPED_FILE = "longllama_code/memory/encoder.py"
 MAX_TOKENS = 16
 
 
 def workspace(folder: Path) -> Path:
-    """A copy of the two packages, so that nothing else of the checkout counts."""
+    """A copy of some packages, so that nothing else of the checkout counts."""
     root = folder / "repository"
-    for package in ("longllama_code", "lsp_server"):
-        ignored = shutil.ignore_patterns("__pycache__", "data")
+    for part in PARTS:
+        package = Path("longllama_code", part)
+        ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(SOURCES / package, root / package, ignore=ignored)
     return root
 

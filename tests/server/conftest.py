@@ -30,14 +30,22 @@ class ListEngine:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.errors = {}
+        self.is_warm = False
+        """Whether the store has everything."""
+        self.takes_s = 0.0
+        self.n_asking = self.n_asked_at_once = 0
 
     async def remember(self, path, text):
         self.asked.append(path)
+        self.n_asking += 1
+        self.n_asked_at_once = max(self.n_asked_at_once, self.n_asking)
         await self.may_answer.wait()
+        await asyncio.sleep(self.takes_s)
+        self.n_asking -= 1
         if errors := self.errors.get(path):
             raise errors.pop(0)
         self.texts[path] = text
-        return RememberResult(path, len(text), 1, 1, 0, 0)
+        return RememberResult(path, len(text), 1, int(not self.is_warm), int(self.is_warm), 0)
 
     async def forget(self, paths):
         for path in paths:
