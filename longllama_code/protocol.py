@@ -3,6 +3,7 @@
 Nothing here needs torch, so that both sides of the process border can share it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,7 +17,13 @@ StopReason = Literal[
     "repeats_itself",
     "unsure",
 ]
+Tell = Callable[[str], None]
+"""Is told the text of a suggestion as it grows."""
 EmptyReason = Literal["nothing_to_add", "deadline", "unsure"]
+
+
+def tell_nobody(_: str) -> None:
+    """For whoever waits for the whole suggestion."""
 
 
 @dataclass(frozen=True)

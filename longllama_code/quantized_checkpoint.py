@@ -23,6 +23,7 @@ from longllama_code.memory_room import GB, require_room
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.quantized import Int8Embedding, Kind, quantize, stored_bytes
 from longllama_code.model.rope import Rotary
+from longllama_code.model.torchao_weights import torchao_linear, uses_torchao
 from longllama_code.weight_files import resident_bytes, tensors, weight_files
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class _Filler:
     ) -> None:
         self._model, self._folder = model, folder
         self._kind: Kind = kind
-        self._dtype, self._device = dtype, device
+        self._dtype, self._device = dtype, torch.device(device)
         self._missing = dict(model.named_parameters())
         if model.config.tie_word_embeddings:
             self._missing.pop(HEAD, None)
@@ -167,11 +168,16 @@ class _Filler:
             self._model.set_submodule(module_name, self._placed(Int8Embedding(tensor, self._dtype)))
         elif isinstance(module, nn.Linear) and leaf == "weight":
             bias = cast("nn.Parameter | None", module.bias)
-            rounded = quantize(tensor, _kind(name, self._kind), bias)
-            self._model.set_submodule(module_name, self._placed(rounded))
+            self._model.set_submodule(module_name, self._rounded(name, tensor, bias))
         else:
             kept = tensor.to(self._device, self._dtype, copy=True)
             setattr(module, leaf, nn.Parameter(kept, requires_grad=False))
+
+    def _rounded(self, name: str, weight: Tensor, bias: nn.Parameter | None) -> nn.Module:
+        kind = _kind(name, self._kind)
+        if uses_torchao(self._device):
+            return torchao_linear(weight.to(self._device, self._dtype), kind, bias)
+        return self._placed(quantize(weight, kind, bias))
 
     def _placed(self, module: nn.Module) -> nn.Module:
         """On the device, but for a bias that has no content yet."""

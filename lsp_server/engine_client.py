@@ -17,6 +17,8 @@ from longllama_code.protocol import (
     CompletionResult,
     EngineStatus,
     RememberResult,
+    Tell,
+    tell_nobody,
 )
 from lsp_server.engine_connection import EngineConnection, EngineError, EngineGone, Listener
 from lsp_server.engine_options import EngineOptions
@@ -53,7 +55,7 @@ class EngineClient:
             self.handle_ready, self.handle_failed, self.handle_so_far, self.handle_exit
         )
         self._numbers = itertools.count()
-        self._told: dict[int, Callable[[str], None]] = {}
+        self._told: dict[int, Tell] = {}
         self._connection: EngineConnection | None = None
         self._n_crashes = 0
         self._ready_at: float | None = None
@@ -155,7 +157,7 @@ class EngineClient:
         await self._ask(FORGET, {"paths": paths})
 
     async def complete(
-        self, request: CompletionRequest, tell: Callable[[str], None] = lambda _: None
+        self, request: CompletionRequest, tell: Tell = tell_nobody
     ) -> CompletionResult:
         """A suggestion. Cancelling the caller cancels the work.
 

@@ -23,6 +23,7 @@ from longllama_code.protocol import (
     EngineStatus,
     EngineUser,
     RememberResult,
+    Tell,
 )
 from lsp_server.engine_worker import EngineWorker, Job, Priority
 from lsp_server.processes import READ_LIMIT_BYTES
@@ -73,7 +74,7 @@ class HostedEngine(Protocol):
         self,
         request: CompletionRequest,
         should_stop: Callable[[], bool],
-        tell: Callable[[str], None],
+        tell: Tell,
     ) -> CompletionResult:
         """A suggestion; ``tell`` is told its text as it grows."""
         ...

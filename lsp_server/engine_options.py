@@ -19,6 +19,8 @@ class EngineOptions:
     threads: int = 0
     device: str = "auto"
     dtype: str = "auto"
+    gpu_bytes: int | None = None
+    """Of memory, that may be kept on a GPU; None for the engine's own default."""
     # From here on, the client's own.
     is_shared: bool = False
     """Whether servers whose engines would be started alike share one."""
@@ -35,6 +37,8 @@ class EngineOptions:
         arguments += ["--device", self.device, "--dtype", self.dtype]
         if self.max_store_bytes is not None:
             arguments += ["--max-store-bytes", str(self.max_store_bytes)]
+        if self.gpu_bytes is not None:
+            arguments += ["--gpu-bytes", str(self.gpu_bytes)]
         if self.cache_dir is not None:
             arguments += ["--cache-dir", str(self.cache_dir)]
         return arguments if self.persist else [*arguments, "--no-persist"]
@@ -55,6 +59,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[EngineOptions, Path |
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--gpu-bytes", type=int)
     parser.add_argument("--socket", type=Path)
     given = parser.parse_args(arguments)
     options = EngineOptions(
@@ -65,5 +70,6 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[EngineOptions, Path |
         threads=given.threads,
         device=given.device,
         dtype=given.dtype,
+        gpu_bytes=given.gpu_bytes,
     )
     return options, given.socket

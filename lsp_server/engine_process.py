@@ -62,6 +62,7 @@ def _open(options: EngineOptions) -> HostedEngine:
         max_store_bytes=options.max_store_bytes,
         device=options.device,
         dtype=options.dtype,
+        gpu_bytes=options.gpu_bytes,
     )
 
 

@@ -7,7 +7,6 @@ remember, save for open documents, whose live text counts.
 """
 
 import asyncio
-import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 from longllama_code.protocol import RememberResult
-from lsp_server.budget import BUDGET, fit_again, guessed_tokens, split, too_many
+from lsp_server.budget import BUDGET, guessed_tokens
 from lsp_server.completion import model_text
 from lsp_server.engine_client import EngineGone
 from lsp_server.look import look
-from lsp_server.nearness import Nearness, Rank
+from lsp_server.places import Places
 from lsp_server.settings import Memory
 from lsp_server.tracked import FileQueue, FileState, TrackedFile, TrackedFiles, Urgency
 from lsp_server.workspace import (
@@ -86,10 +85,9 @@ class Indexer:
         """Whether files wait that nobody opened or changed; see `spare_battery`."""
         self._engine = engine
         self._workspace = workspace
-        self._open_paths, self._open_text = open_paths, open_text
-        self._memory = memory
-        self._limits = Limits(max_file_bytes=memory.max_file_bytes)
-        self._rules_names = (".gitignore", memory.ignore_file)
+        self._open_text = open_text
+        self._heed(memory)
+        self._places = Places(self.files, memory, lambda: engine.token_bytes, open_paths, open_text)
         self._on_change = on_change
         self._refuse_secrets = refuse_secrets
         self._unseen: dict[Path, Urgency] = {}
@@ -97,10 +95,7 @@ class Indexer:
         self._must_swap = False
         self._stale: set[str] = set()
         self._unforgotten: set[str] = set()  # what the engine failed to forget
-        self._touches = itertools.count(1)
-        self._touched: dict[Path, int] = {}  # a file's last change; greater is later
         self._queue = FileQueue()
-        self._nearness = Nearness({})
         self._crashes: Counter[Path] = Counter()
         self._n_at_once = 1
         self._in_step = False
@@ -164,10 +159,8 @@ class Indexer:
 
     def reconfigure(self, workspace: Workspace, memory: Memory) -> None:
         """Other rules or limits hold: what they now leave out goes, what they let in comes."""
-        self._workspace = workspace
-        self._memory = memory
-        self._limits = Limits(max_file_bytes=memory.max_file_bytes)
-        self._rules_names = (".gitignore", memory.ignore_file)
+        self._workspace, self._places.memory = workspace, memory
+        self._heed(memory)
         self._must_swap = True
         self.rescan()
 
@@ -201,6 +194,10 @@ class Indexer:
     def name_of(self, path: Path) -> str:
         """A file's path in memory: relative to its workspace folder, named if there are several."""
         return self._workspace.name_of(path)
+
+    def _heed(self, memory: Memory) -> None:
+        self._limits = Limits(max_file_bytes=memory.max_file_bytes)
+        self._rules_names = (".gitignore", memory.ignore_file)
 
     def _notice(self) -> None:
         """There is news for the task."""
@@ -261,14 +258,15 @@ class Indexer:
             self._consider(entry, paths.get(entry.path, Urgency.REST))
             if number % _ENTRIES_AT_A_TIME == 0:
                 await asyncio.sleep(0)
-        has_moved = self._must_swap or self._nearness.open != frozenset(self._open_paths())
+        has_moved = self._must_swap or self._places.has_moved
         self._must_swap = False
         if has_moved or is_whole:
-            await self._arrange()
+            await self._places.look()
+            self._queue.arrange(self._places.rank)
         if has_moved:
             self._swap()
-        elif self.files.totals().tokens < n_tokens:
-            self._queue_refused()
+        elif self.files.totals().tokens < n_tokens:  # there is room again
+            self._take_in(self._places.fitting())
 
     def _consider(self, entry: Entry, urgency: Urgency) -> None:
         """Queue a file, leave it out, or see that nothing is to be done."""
@@ -312,7 +310,7 @@ class Indexer:
     def _enqueue(self, file: TrackedFile, urgency: Urgency) -> None:
         is_open = self._open_text(file.path) is not None
         if urgency is not Urgency.REST:
-            self._touched[file.path] = next(self._touches)
+            self._places.touch(file.path)
         self.files.put(file)
         self._queue.put(file.path, Urgency.OPEN if is_open else urgency)
 
@@ -323,71 +321,28 @@ class Indexer:
     def _drop(self, file: TrackedFile) -> None:
         self._queue.discard(file.path)
         self.files.drop(file.path)
-        self._touched.pop(file.path, None)
+        self._places.drop(file.path)
         if file.n_tokens:
             self._stale.add(file.name)
 
     # Keeping to the budget.
-
-    @property
-    def _max_tokens(self) -> int:
-        """Most tokens in memory, by their number and by their bytes."""
-        memory, token_bytes = self._memory, self._engine.token_bytes
-        if not memory.max_bytes or not token_bytes:
-            return memory.max_tokens
-        return min(memory.max_tokens, memory.max_bytes // token_bytes)
-
-    def _room(self) -> int:
-        """How many tokens may yet be remembered."""
-        return self._max_tokens - self.files.totals().tokens
-
-    def _make_room(self, newest: Path) -> None:
-        """Leave out what changed longest ago, if ever, and what is far; neither open nor newest."""
-        closed = [
-            file
-            for file in self.files
-            if file.state is FileState.IN_MEMORY
-            and file.path != newest
-            and self._open_text(file.path) is None
-        ]
-        for file in too_many(sorted(closed, key=self._worth), -self._room()):
-            self._leave_out(file, BUDGET)
-
-    def _queue_refused(self) -> None:
-        """There is room again: queue what may fit of the files that were left out for want of it.
-
-        Not after `_make_room`, or else files would push one another out without end.
-        """
-        for file in fit_again(sorted(self.files, key=self._worth), self._room()):
-            self._take_in(file)
-
-    def _take_in(self, refused: TrackedFile) -> None:
-        self._enqueue(replace(refused, state=FileState.WAITING, reason=None), Urgency.REST)
-
-    async def _arrange(self) -> None:
-        """Order what waits by its nearness to the open files, as they are now."""
-        texts = {path: self._open_text(path) or "" for path in self._open_paths()}
-        paths = [file.path for file in self.files]
-        self._nearness = await asyncio.to_thread(Nearness, texts, paths)
-        self._queue.arrange(self._nearness.rank)
 
     def _swap(self) -> None:
         """The open files are others now: leave out what is far for what is near and was left out.
 
         What the store has is not encoded again.
         """
-        wanted, unwanted = split(sorted(self.files, key=self._worth), self._max_tokens)
-        for file in unwanted:
-            if file.state is FileState.IN_MEMORY and self._open_text(file.path) is None:
-                self._leave_out(file, BUDGET)
-        for file in wanted:
-            if file.reason == BUDGET:
-                self._take_in(file)
+        leaving, coming = self._places.swap()
+        self._refuse(leaving)
+        self._take_in(coming)
 
-    def _worth(self, file: TrackedFile) -> tuple[bool, int, Rank]:
-        """Order of what may stay in memory: open, changed lately, near."""
-        is_closed = self._open_text(file.path) is None
-        return is_closed, -self._touched.get(file.path, 0), self._nearness.rank(file.path)
+    def _refuse(self, files: Iterable[TrackedFile]) -> None:
+        for file in files:
+            self._leave_out(file, BUDGET)
+
+    def _take_in(self, refused: Iterable[TrackedFile]) -> None:
+        for file in refused:
+            self._enqueue(replace(file, state=FileState.WAITING, reason=None), Urgency.REST)
 
     # Asking the engine.
 
@@ -411,7 +366,7 @@ class Indexer:
     def _next_files(self) -> list[tuple[TrackedFile, Urgency]]:
         """Files that fit into what is left of the budget; one that the engine died over, alone."""
         chosen: list[tuple[TrackedFile, Urgency]] = []
-        room = self._room()
+        room = self._places.room()
         for _ in range(self._n_at_once):
             if not self._may_remember:
                 break
@@ -459,7 +414,7 @@ class Indexer:
             return
         self.files.put(replace(file, state=FileState.IN_MEMORY, n_tokens=result.n_tokens))
         if not _may_be_refused(file, urgency):
-            self._make_room(file.path)
+            self._refuse(self._places.excess(file.path))
 
     async def _text_of(self, path: Path) -> str:
         text = self._open_text(path)

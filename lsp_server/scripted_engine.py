@@ -24,7 +24,9 @@ from longllama_code.protocol import (
     EngineStatus,
     RememberResult,
     Source,
+    Tell,
     Timings,
+    tell_nobody,
 )
 
 PREFIX = "script:"
@@ -117,7 +119,7 @@ class ScriptedEngine:
         self,
         request: CompletionRequest,
         should_stop: Callable[[], bool],
-        tell: Callable[[str], None] = lambda _: None,
+        tell: Tell = tell_nobody,
     ) -> CompletionResult:
         """The first answer that fits; after half of its delay, half of it is told.
 

@@ -370,6 +370,7 @@ def _engine_options(settings: Settings, roots: Sequence[Path]) -> EngineOptions:
         threads=settings.model.threads,
         device=settings.model.device,
         dtype=settings.model.dtype,
+        gpu_bytes=settings.memory.gpu_bytes,
         # A script may have changed since; reading it anew costs nothing.
         is_shared=settings.engine.shared and not settings.model.path.startswith(SCRIPT),
         idle_s=settings.engine.idle_ms / 1000,

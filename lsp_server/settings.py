@@ -120,6 +120,11 @@ class Memory:
         4 * 1024**3,
         "Most bytes of encoded segments on disk; what was used longest ago goes.",
     )
+    gpu_bytes: int = setting(
+        2 * 1024**3,
+        "Most bytes of keys and values kept on a GPU, where the model runs on one; the rest is read"
+        " from the computer's memory.",
+    )
     cache_dir: str = setting("", "Folder of encoded segments; empty: the user's cache folder.")
 
 
@@ -149,7 +154,8 @@ class Model:
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "int4"] = setting(
         "auto",
         "What the model computes in, or the bits that its weights are rounded to; auto: weights in"
-        " 8 bits on a CPU that has kernels for them, else float32; bfloat16 elsewhere.",
+        " 8 bits on a CPU that has kernels for them, else float32; elsewhere bfloat16, on mps"
+        " and on CUDA cards without it float16.",
     )
     hang_timeout_ms: int = setting(
         120_000,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-from longllama_code.protocol import CompletionRequest, CompletionResult
+from longllama_code.protocol import CompletionRequest, CompletionResult, Tell
 from lsp_server.completion import (
     Cursor,
     Suggestion,
@@ -43,9 +43,7 @@ class Completer(Protocol):
 
     state: EngineState
 
-    async def complete(
-        self, request: CompletionRequest, tell: Callable[[str], None]
-    ) -> CompletionResult:
+    async def complete(self, request: CompletionRequest, tell: Tell) -> CompletionResult:
         """The answer to a request; ``tell`` is told what is written so far."""
         ...
 
@@ -238,7 +236,7 @@ class Suggester:
         request: CompletionRequest,
         engine: Completer,
         foreseen: bool,
-        tell: Callable[[str], None],
+        tell: Tell,
     ) -> CompletionResult:
         """The engine's answer, which is known from then on."""
         loop = asyncio.get_running_loop()

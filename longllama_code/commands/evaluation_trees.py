@@ -143,6 +143,23 @@ def suffixes_of(options: argparse.Namespace) -> list[str]:
     return suffixes
 
 
+def add_lengths(command: argparse.ArgumentParser, lengths: Sequence[int], what: str) -> None:
+    """Add the lengths to measure at, in tokens; ``what`` they are of."""
+    command.add_argument("--lengths", type=int, nargs="+", default=lengths, metavar="N", help=what)
+
+
+def lengths_of(options: argparse.Namespace) -> tuple[int, ...]:
+    """The lengths asked for, each once, shortest first.
+
+    Raises:
+        ConfigError: one is below 1.
+    """
+    for length in options.lengths:
+        if length < 1:
+            raise ConfigError(f"--lengths has {length}; give 1 or more.")
+    return tuple(sorted(set(options.lengths)))
+
+
 def check_counts(options: argparse.Namespace, *names: str) -> None:
     """Refuse counts below 1.
 

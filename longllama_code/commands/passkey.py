@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 
 from longllama_code.commands.evaluation_trees import (
+    add_lengths,
     add_shared,
     check_counts,
+    lengths_of,
     model_of,
     say,
     trees_of,
 )
 from longllama_code.errors import ConfigError
+from longllama_code.evaluation.asked import PasskeyOptions
 
-LENGTHS = (1_000, 4_000, 16_000, 64_000, 256_000)
-DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-KINDS = ("passkey", "constant")
+USUAL = PasskeyOptions()
 
 
 def add(
@@ -25,21 +26,19 @@ def add(
     command = commands.add_parser("passkey", help="ask for numbers that stand in memory")
     add_shared(command, "passkey")
     command.add_argument(
-        "--kind", choices=KINDS, action="append", help="what to hide; both if left out"
+        "--kind", choices=USUAL.kinds, action="append", help="what to hide; both if left out"
     )
-    command.add_argument(
-        "--lengths", type=int, nargs="+", default=LENGTHS, metavar="N", help="tokens of memory"
-    )
+    add_lengths(command, USUAL.lengths, "tokens of memory")
     command.add_argument(
         "--depths",
         type=float,
         nargs="+",
-        default=DEPTHS,
+        default=USUAL.depths,
         metavar="X",
         help="places of the file among the sorted paths, 0 to 1; memory itself has no order",
     )
     command.add_argument(
-        "--trials", type=int, default=5, metavar="N", help="for each cell (%(default)s)"
+        "--trials", type=int, default=USUAL.trials, metavar="N", help="for each cell (%(default)s)"
     )
     command.set_defaults(run=run)
 
@@ -47,16 +46,17 @@ def add(
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     _check(options)
-    from longllama_code.evaluation.passkey import PasskeyOptions, passkey
+    lengths = lengths_of(options)
+    from longllama_code.evaluation.passkey import passkey
     from longllama_code.evaluation.passkey_report import as_markdown, write_report
     from longllama_code.evaluation.plots import require_matplotlib
 
     require_matplotlib()
     asked = PasskeyOptions(
-        lengths=tuple(sorted(set(options.lengths))),
+        lengths=lengths,
         depths=tuple(sorted(set(options.depths))),
         trials=options.trials,
-        kinds=tuple(dict.fromkeys(options.kind or KINDS)),
+        kinds=tuple(dict.fromkeys(options.kind or USUAL.kinds)),
         seed=options.seed,
     )
     loaded, trees = model_of(options), trees_of(options)
@@ -70,13 +70,10 @@ def run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     """Refuse, before the long work, what would fail after it."""
     check_counts(options, "trials")
-    for length in options.lengths:
-        if length < 1:
-            raise ConfigError(f"--lengths has {length}; give 1 or more.")
     for depth in options.depths:
         if not 0 <= depth <= 1:
             raise ConfigError(f"--depths has {depth}; give 0 (first) to 1 (last).")
-    if "constant" in (options.kind or KINDS) and not (options.repo or options.packages):
+    if "constant" in (options.kind or USUAL.kinds) and not (options.repo or options.packages):
         raise ConfigError(
             "there is no code to hide a constant in; name a source tree with --repo or "
             "--packages, or ask with --kind passkey alone."

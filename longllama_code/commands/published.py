@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from longllama_code.commands.evaluation_trees import (
+    add_lengths,
     add_places,
     add_trees,
     check_counts,
+    lengths_of,
     say,
     trees_of,
 )
 from longllama_code.errors import ConfigError
+from longllama_code.evaluation.asked import ContextOptions, InOneInput, OriginalOptions
 
-PASSKEY_LENGTHS = (4_000, 16_000, 64_000, 100_000, 256_000)
-CONTEXTS = (2_048, 4_096, 8_192, 16_384, 32_768, 65_536)
+USUAL_PASSKEY, USUAL_CONTEXT = OriginalOptions(), ContextOptions()
 
 
 def add(
@@ -33,22 +36,32 @@ def add(
 
 def _add_passkey(command: argparse.ArgumentParser) -> None:
     add_places(command, "published")
-    _add_lengths(command, PASSKEY_LENGTHS, "tokens of the prompt")
-    command.add_argument("--trials", type=int, default=5, metavar="N", help="of each (%(default)s)")
+    _add_long_input(command, USUAL_PASSKEY, "tokens of the prompt")
+    command.add_argument(
+        "--trials",
+        type=int,
+        default=USUAL_PASSKEY.trials,
+        metavar="N",
+        help="of each (%(default)s)",
+    )
     command.set_defaults(run=_run_passkey)
 
 
 def _add_perplexity(command: argparse.ArgumentParser) -> None:
     add_places(command, "published")
     add_trees(command)
-    _add_lengths(command, CONTEXTS, "tokens of context")
+    _add_long_input(command, USUAL_CONTEXT, "tokens of context")
     command.add_argument(
-        "--documents", type=int, default=1, metavar="N", help="of each tree (%(default)s)"
+        "--documents",
+        type=int,
+        default=USUAL_CONTEXT.documents,
+        metavar="N",
+        help="of each tree (%(default)s)",
     )
     command.add_argument(
         "--scored",
         type=int,
-        default=512,
+        default=USUAL_CONTEXT.scored,
         metavar="N",
         help="tokens at the end of each document (%(default)s)",
     )
@@ -74,8 +87,8 @@ def _add_harness(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_run_harness)
 
 
-def _add_lengths(command: argparse.ArgumentParser, lengths: tuple[int, ...], what: str) -> None:
-    command.add_argument("--lengths", type=int, nargs="+", default=lengths, metavar="N", help=what)
+def _add_long_input(command: argparse.ArgumentParser, usual: InOneInput, what: str) -> None:
+    add_lengths(command, usual.lengths, what)
     command.add_argument(
         "--last-context",
         type=int,
@@ -86,27 +99,24 @@ def _add_lengths(command: argparse.ArgumentParser, lengths: tuple[int, ...], wha
 
 def _run_passkey(options: argparse.Namespace) -> int:
     check_counts(options, "trials")
-    _check_lengths(options)
-    from longllama_code.evaluation.original_passkey import OriginalOptions, original_passkey
+    asked = OriginalOptions(**_long_input(options), trials=options.trials, seed=options.seed)
+    from longllama_code.evaluation.original_passkey import original_passkey
     from longllama_code.evaluation.published_report import write_passkey
     from longllama_code.generation.models import load
 
     loaded = load(options.model)
-    asked = OriginalOptions(_lengths(options), options.trials, options.last_context, options.seed)
     return _show(write_passkey(loaded, original_passkey(loaded, asked, say), options.output))
 
 
 def _run_perplexity(options: argparse.Namespace) -> int:
     check_counts(options, "documents", "scored")
-    _check_lengths(options)
-    from longllama_code.evaluation.context_perplexity import ContextOptions, context_perplexity
+    counts = {"documents": options.documents, "scored": options.scored}
+    asked = ContextOptions(**_long_input(options), **counts)
+    from longllama_code.evaluation.context_perplexity import context_perplexity
     from longllama_code.evaluation.published_report import write_perplexity
     from longllama_code.generation.models import load
 
     trees, loaded = trees_of(options), load(options.model)
-    asked = ContextOptions(
-        _lengths(options), options.documents, options.scored, options.last_context
-    )
     found = context_perplexity(loaded, trees, asked, say)
     return _show(write_perplexity(loaded, found, options.output))
 
@@ -138,13 +148,9 @@ def _show(paths: list[Path]) -> int:
     return 0
 
 
-def _lengths(options: argparse.Namespace) -> tuple[int, ...]:
-    return tuple(sorted(set(options.lengths)))
-
-
-def _check_lengths(options: argparse.Namespace) -> None:
-    for length in options.lengths:
-        if length < 1:
-            raise ConfigError(f"--lengths has {length}; give 1 or more.")
+def _long_input(options: argparse.Namespace) -> dict[str, Any]:
+    """What both evaluations of one long input are asked."""
+    lengths = lengths_of(options)
     if options.last_context is not None and options.last_context < 1:
         raise ConfigError(f"--last-context is {options.last_context}; give 1 or more.")
+    return {"lengths": lengths, "last_context": options.last_context}

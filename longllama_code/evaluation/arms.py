@@ -21,9 +21,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import torch
-from torch import Tensor
-
 from longllama_code.evaluation.lines import Project
 from longllama_code.evaluation.names import Definition
 from longllama_code.generation.copying import Copier
@@ -31,11 +28,13 @@ from longllama_code.generation.decode import Decoder
 from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks, never_written
 from longllama_code.generation.models import LoadedModel
-from longllama_code.generation.prompt import Prompt, build_prompt
+from longllama_code.generation.prompt import build_prompt
+from longllama_code.generation.stopping import LineEnd
+from longllama_code.generation.writer import Writer
 from longllama_code.memory.encoder import path_header
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import MemoryView
-from longllama_code.tokenizer import IncrementalDecoder, Tokenizer
+from longllama_code.tokenizer import Tokenizer
 
 DEFAULT_ARMS = ("local", "own", "foreign", "both", "composed", "oracle")
 AFTER_ARMS = ("after-memory", "after-prompt")
@@ -121,41 +120,28 @@ class LineCompleter:
         started = time.perf_counter()
         prompt = build_prompt(path, prefix, self._tokenizer, self._room, after, arm.marks)
         room = min(self._prompt_tokens, self._room - len(prompt.ids))
-        ids = insert(self._tokenizer, arm.context_ids(path, names, room), prompt.ids)
+        shown = arm.context_ids(path, names, room)
+        ids = insert(self._tokenizer, shown, prompt.ids)
         view = None if memory is None else MemoryView(memory, None)
         copier = Copier.of(self._model.config, view) if arm.copies else None
-        text, n_generated = self._write(ids, prompt, view if arm.attends else None, copier)
-        return Answer(text, len(ids) + n_generated, time.perf_counter() - started)
+        context = insert(self._tokenizer, shown, prompt.context)
+        writer = self._writer(context, prompt.healed, copier)
+        self._write(ids, writer, view if arm.attends else None)
+        seconds = time.perf_counter() - started
+        return Answer(writer.text.rstrip(), len(ids) + writer.n_tokens, seconds)
 
-    def _write(
-        self, ids: list[int], prompt: Prompt, view: MemoryView | None, copier: Copier | None
-    ) -> tuple[str, int]:
-        """The line, and how many tokens were generated for it."""
+    def _writer(self, context: list[int], healed: str, copier: Copier | None) -> Writer:
+        ends = frozenset((self._tokenizer.eos_id,))
+        tools = self._tokenizer, self._healer, ends, copier
+        return Writer(*tools, context, healed, LineEnd(), self._max_tokens)
+
+    def _write(self, ids: list[int], writer: Writer, view: MemoryView | None) -> None:
+        """Write the line."""
         decoder = Decoder(self._model, self._forbidden)
         decoder.prefill(ids, view, lambda: False)
-        # As the tokenizer spells it: a character without bytes of its own has become U+FFFD.
-        healed = self._tokenizer.decode(self._tokenizer.encode(prompt.healed))
-        owed, decoded, text = healed.encode(), IncrementalDecoder(self._tokenizer), ""
-        context = list(ids)
-
-        def choose(logits: Tensor) -> int:
-            spelt: list[int] = []
-            if copier is not None:
-                logits, spelt = copier.mix(logits, context), copier.candidates
-            heal = self._healer.constrain
-            return int(torch.argmax(heal(logits, owed, spelt) if owed else logits))
-
-        n_tokens = 0
-        for token in decoder.steps(ids[-1], view, choose):
-            n_tokens += 1
-            context.append(token)
-            if token == self._tokenizer.eos_id:
-                break
-            owed = owed[len(self._tokenizer.token_bytes(token)) :]
-            text += decoded.push(token)
-            if "\n" in text[len(healed) :] or n_tokens >= self._max_tokens:
-                break
-        return text[len(healed) :].partition("\n")[0].rstrip(), n_tokens
+        for token in decoder.steps(ids[-1], view, writer.choose):
+            if writer.take(token):
+                return
 
 
 def make_arms(

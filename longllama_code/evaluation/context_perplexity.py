@@ -14,6 +14,7 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from longllama_code.errors import ConfigError
+from longllama_code.evaluation.asked import ContextOptions
 from longllama_code.evaluation.long_input import last_losses, last_losses_locally
 from longllama_code.generation.models import LoadedModel
 from longllama_code.training.sources import SourceTree
@@ -21,20 +22,6 @@ from longllama_code.training.sources import SourceTree
 Reading = Literal["memory", "local"]
 READINGS: tuple[Reading, ...] = ("memory", "local")
 JOIN = "\n\n"
-
-
-@dataclass(frozen=True)
-class ContextOptions:
-    """What is measured."""
-
-    lengths: tuple[int, ...] = (2_048, 4_096, 8_192, 16_384, 32_768, 65_536)
-    """Tokens of context, the scored ones among them."""
-    documents: int = 1
-    """Of each tree, one after the other."""
-    scored: int = 512
-    """Tokens at the end of each document; no more than half of those that stay local."""
-    last_context: int | None = None
-    """Tokens that stay local beside memory; absent, as the model's configuration has it."""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class SegmentMemory(RepositoryMemory):
     """A repository memory in RAM, of segments that were encoded before."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        self._store, self._form = loaded.store_in_ram(), loaded.form
+        self._store, self._form = loaded.store(None), loaded.form
         super().__init__(loaded.model.config, self._form, self._store)
 
     def take(

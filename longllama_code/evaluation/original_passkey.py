@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from longllama_code.errors import ConfigError
+from longllama_code.evaluation.asked import OriginalOptions
 from longllama_code.evaluation.long_input import write_after
 from longllama_code.evaluation.needles import FILLER_LINE, INTRODUCTION, is_right
 from longllama_code.generation.models import LoadedModel
@@ -23,18 +24,6 @@ QUESTION = "What is the pass key? The pass key is"
 HIGHEST_KEY = 50_000
 SPARE_TOKENS = 4
 """Written beyond those of the answer, as a vocabulary may spell it otherwise after the question."""
-
-
-@dataclass(frozen=True)
-class OriginalOptions:
-    """What is asked."""
-
-    lengths: tuple[int, ...] = (4_000, 16_000, 64_000, 100_000, 256_000)
-    """Tokens of the prompt."""
-    trials: int = 5
-    last_context: int | None = None
-    """Tokens that stay local; absent, as the model's configuration has it."""
-    seed: int = 0
 
 
 @dataclass(frozen=True)

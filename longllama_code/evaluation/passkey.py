@@ -16,11 +16,11 @@ from statistics import fmean
 
 from longllama_code.errors import ConfigError
 from longllama_code.evaluation.answer_loss import answer_loss
+from longllama_code.evaluation.asked import PasskeyOptions
 from longllama_code.evaluation.growing import GrowingMemory, put
 from longllama_code.evaluation.memories import EncodedFile, encode_files
 from longllama_code.evaluation.needles import (
     FILLER_LINE,
-    KINDS,
     Kind,
     Needle,
     filler_notes,
@@ -38,20 +38,6 @@ from longllama_code.training.sources import SourceTree
 Answer = Callable[[CompletionRequest], str]
 """Completes a request with the memory that it was made for."""
 MakeAnswer = Callable[[LoadedModel, RepositoryMemory], Answer]
-
-
-@dataclass(frozen=True)
-class PasskeyOptions:
-    """What is asked."""
-
-    lengths: tuple[int, ...] = (1_000, 4_000, 16_000, 64_000, 256_000)
-    """Tokens of memory, the needle's file among them."""
-    depths: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
-    """Places of the needle's file among the sorted paths, 0 to 1."""
-    trials: int = 5
-    """Questions for each length and depth."""
-    kinds: tuple[Kind, ...] = KINDS
-    seed: int = 0
 
 
 @dataclass(frozen=True)

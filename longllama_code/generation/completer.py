@@ -13,6 +13,7 @@ from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.prompt import Prompt, build_prompt
 from longllama_code.generation.speculation import Drafter
+from longllama_code.generation.stopping import stop_rule
 from longllama_code.generation.warm_decoders import WarmDecoders
 from longllama_code.generation.writer import Writer
 from longllama_code.memory.repository import RepositoryMemory
@@ -23,7 +24,9 @@ from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
     EmptyReason,
+    Tell,
     Timings,
+    tell_nobody,
 )
 from longllama_code.tokenizer import Tokenizer
 
@@ -66,7 +69,7 @@ class Completer:
         self,
         request: CompletionRequest,
         should_stop: ShouldStop,
-        tell: Callable[[str], None] = lambda _: None,
+        tell: Tell = tell_nobody,
     ) -> CompletionResult:
         """The greedy suggestion at a cursor, and others where several are wanted.
 
@@ -118,9 +121,18 @@ class Completer:
         opening: int | None,
     ) -> Writer:
         """A suggestion to be written."""
-        copier = Copier.of(self._config, view)
-        tools = self._tokenizer, self._healer, self._ends, copier
-        return Writer(*tools, prompt, request, max_tokens, opening)
+        return Writer(
+            self._tokenizer,
+            self._healer,
+            self._ends,
+            Copier.of(self._config, view),
+            prompt.context,
+            prompt.healed,
+            stop_rule(request.prefix, request.suffix, request.multiline),
+            max_tokens,
+            request.min_confidence,
+            opening,
+        )
 
     def _prompt(self, request: CompletionRequest, max_tokens: int) -> Prompt:
         return build_prompt(
@@ -146,9 +158,7 @@ class _Answer:
     begin: Callable[[int | None], Writer]
     """A suggestion to be written, with its first token where that is given."""
 
-    def write(
-        self, opening: int | None = None, tell: Callable[[str], None] = lambda _: None
-    ) -> Writer:
+    def write(self, opening: int | None = None, tell: Tell = tell_nobody) -> Writer:
         """A suggestion, complete; ``tell`` is told its text as it grows.
 
         Raises:

@@ -4,12 +4,12 @@ Synchronous, and for one thread: whoever owns the engine owns every tensor. ``re
 generator, so that its owner can put a completion between any two segments.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from longllama_code.catalog import cache_root
+from longllama_code.catalog import WEIGHT_KINDS, cache_root
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
@@ -23,8 +23,12 @@ from longllama_code.protocol import (
     CompletionResult,
     EngineStatus,
     RememberResult,
+    Tell,
+    tell_nobody,
 )
 
+LARGE_BYTES = 1 << 30
+"""Weights of more make a pass longer than compiling."""
 MODEL_NAME_FILE = "model"
 """In the folder of a store: whose it is, for people who look at their cache folder."""
 
@@ -76,26 +80,28 @@ class Engine:
         max_store_bytes: int | None = None,
         device: str = "auto",
         dtype: str = "auto",
+        gpu_bytes: int | None = None,
     ) -> "Engine":
         """Load a model by name or folder, with its store in the cache folder.
 
-        A store that cannot be used is a problem that status reports, not a reason to refuse.
+        Of memory, up to ``gpu_bytes`` are kept where the model is, if that is no CPU. A store that
+        cannot be used is a problem that status reports, not a reason to refuse.
 
         Raises:
             ModelNotFound: there is no such model here.
             CheckpointError: the model cannot be read, or not onto this device or in this type.
         """
         loaded = load_placed(model, device, dtype)
-        if dtype == "auto":
+        if gpu_bytes is not None:
+            loaded = replace(loaded, gpu_bytes=gpu_bytes)
+        if dtype in ("auto", *WEIGHT_KINDS):
             loaded = with_kernels(loaded)
         warm_up(loaded)
         if not persist:
             return cls(loaded, None)
         try:
-            if loaded.model.device.type != "cpu":
-                raise StoreError(f"memory on the device {loaded.model.device} is kept there alone")
             folder = (cache_dir or cache_root()) / "memory" / loaded.fingerprint
-            engine = cls(loaded, SegmentStore(folder, loaded.form.n_bytes, max_store_bytes))
+            engine = cls(loaded, loaded.store(folder, max_store_bytes))
             (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
             return engine
         except (StoreError, OSError) as error:
@@ -130,24 +136,25 @@ class Engine:
         self,
         request: CompletionRequest,
         should_stop: ShouldStop,
-        tell: Callable[[str], None] = lambda _: None,
+        tell: Tell = tell_nobody,
     ) -> CompletionResult:
         """A suggestion at a cursor; ``tell`` is told its text as it grows.
 
         Raises:
             Cancelled: ``should_stop`` said so.
         """
+        self._memory.rows.records.settle()
         return self._completer.complete(request, should_stop, tell)
 
     def status(self) -> EngineStatus:
         """What is in memory, and where it came from."""
-        model, rows = self._loaded.model, self._memory.rows
+        model, kernels, rows = self._loaded.model, self._loaded.kernels, self._memory.rows
         n_stored, _, stored_bytes = self._segments.totals()
         record_bytes = rows.n_tokens * rows.form.n_bytes
         return EngineStatus(
             model=self._loaded.name,
             device=str(model.device),
-            dtype="int8" if self._loaded.kernels else str(model.dtype).removeprefix("torch."),
+            dtype=kernels.kind if kernels else str(model.dtype).removeprefix("torch."),
             n_files=len(self._memory.files),
             n_segments=self._memory.n_segments,
             n_tokens=rows.n_tokens,
@@ -199,9 +206,10 @@ class Engine:
 def warm_up(loaded: LoadedModel) -> None:
     """Complete once from a line of memory, where kernels do it: at first they are compiled.
 
-    That takes seconds, once on a machine, for which no suggestion should wait.
+    That takes seconds, once on a machine, for which no suggestion should wait. A pass of a large
+    model takes as long, at every start, so that one does without.
     """
-    if loaded.kernels is None:
+    if loaded.kernels is None or loaded.kernels.nbytes > LARGE_BYTES:
         return
     engine = Engine(loaded, None)
     for _ in engine.remember("a.py", "answer = 42\n"):

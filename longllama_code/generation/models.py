@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from torch import nn
 
 from longllama_code.catalog import WEIGHT_KINDS, model_dir, split_weights
 from longllama_code.checkpoint import load_model
@@ -16,6 +17,7 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
 from longllama_code.memory.encoder import SegmentEncoder
 from longllama_code.memory.records import RecordFormat
+from longllama_code.memory.resident import DeviceRoom
 from longllama_code.memory.segmenter import Limits
 from longllama_code.memory.store import SegmentStore
 from longllama_code.memory.table import MemoryTable
@@ -33,6 +35,8 @@ CPU_CACHE_BYTES = 32 << 20
 """Weights of this size stay in the caches of a CPU from one pass to the next."""
 KERNELS_VERSION = "kernels 1"
 """Raised whenever kernels encode the same text differently."""
+GPU_BYTES = 2 << 30
+"""Of a GPU's memory, for records: 4.8 million tokens of ``mini``."""
 READING_FIELDS = frozenset(
     ("mem_top_k", "mem_read_keys", "mem_query_position", "copy_gate", "infill_marks")
 )
@@ -56,6 +60,8 @@ class LoadedModel:
     """The same by kernels; the model has let go of its weights then."""
     kept: SegmentStore | None = None
     """Where evaluations keep what they encode, for the next one."""
+    gpu_bytes: int = GPU_BYTES
+    """Of memory's records, that may be kept where the model is, if that is no CPU."""
 
     @property
     def form(self) -> RecordFormat:
@@ -76,9 +82,20 @@ class LoadedModel:
             self.model, self.tokenizer, self.fingerprint, self.limits, self.kernels
         )
 
-    def store_in_ram(self) -> SegmentStore:
-        """A store of repository memory that ends with the process."""
-        return SegmentStore(None, self.form.n_bytes, device=self.model.device)
+    @property
+    def room(self) -> DeviceRoom | None:
+        """What memory may take of the model's device; None on a CPU."""
+        device = self.model.device
+        return None if device.type == "cpu" else DeviceRoom(device, self.gpu_bytes)
+
+    def store(self, folder: Path | None, max_bytes: int | None = None) -> SegmentStore:
+        """A store of repository memory; without a folder, one that ends with the process.
+
+        Raises:
+            StoreError: the folder cannot be written.
+            ConfigError: as ``form``.
+        """
+        return SegmentStore(folder, self.form.n_bytes, max_bytes, self.room)
 
 
 def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
@@ -91,7 +108,7 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
         CheckpointError: the folder cannot be read as a model.
     """
     if name == "tiny":
-        return _tiny()
+        return _tiny(device, dtype)
     folder = model_dir(name)
     kind = split_weights(name)[1]
     if kind is None:
@@ -99,7 +116,8 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
     else:
         model = load_quantized(folder, cast("Kind", kind), dtype, device, torch_attention=True)
     tokenizer = load_tokenizer(folder)
-    fingerprint = _fingerprint(folder, f"{dtype} {device}" + (f" {kind}" if kind else ""))
+    place = torch.device(device).type
+    fingerprint = _fingerprint(folder, f"{dtype} {place}" + (f" {kind}" if kind else ""))
     table = MemoryTable.load(folder)
     table = None if table is None else table.to(model.device)
     return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config), table)
@@ -111,8 +129,8 @@ def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedM
     Args:
         name: as for ``load``.
         device: a torch device; ``auto`` is the CPU, which is what all of memory is tested on.
-        dtype: of torch, or ``int8`` or ``int4``, as behind the name; ``auto`` is float32 on a CPU,
-            else bfloat16.
+        dtype: of torch, or ``int8`` or ``int4``, as behind the name; ``auto`` is what
+            ``usual_dtype`` says.
 
     Raises:
         ModelNotFound: nothing of that name or path is here.
@@ -125,11 +143,24 @@ def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedM
             raise CheckpointError(f"model {name} says {kind}, model.dtype {dtype}; choose one.")
         name, dtype = f"{base}:{dtype}" if base != "tiny" else base, "auto"
     try:
-        if dtype == "auto":
-            dtype = "float32" if torch.device(device).type == "cpu" else "bfloat16"
-        return load(name, device, getattr(torch, dtype))
+        chosen = usual_dtype(device) if dtype == "auto" else getattr(torch, dtype)
+        return load(name, device, chosen)
     except (RuntimeError, AssertionError) as error:  # torch's, of a device that is not there
         raise CheckpointError(f"{name} cannot be put onto {device} in {dtype}: {error}") from error
+
+
+def usual_dtype(device: str) -> torch.dtype:
+    """What a model computes in on a device, where nobody says."""
+    kind = torch.device(device).type
+    if kind == "cpu":
+        return torch.float32
+    half = kind == "mps" or (kind == "cuda" and not _has_bfloat16())
+    return torch.float16 if half else torch.bfloat16
+
+
+def _has_bfloat16() -> bool:
+    """Whether the CUDA device computes in bfloat16 itself; cards before Ampere do not."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def with_kernels(loaded: LoadedModel) -> LoadedModel:
@@ -137,7 +168,8 @@ def with_kernels(loaded: LoadedModel) -> LoadedModel:
 
     Its own weights are dropped. What kernels encode is not what the model did, so it is kept apart.
     """
-    n_bytes = sum(weights.nbytes for weights in loaded.model.parameters())
+    weights = *loaded.model.parameters(), *loaded.model.buffers()
+    n_bytes = sum(each.nbytes for each in weights)
     if n_bytes <= CPU_CACHE_BYTES or not KernelModel.fits(loaded.model):
         return loaded
     kernels = KernelModel(loaded.model, torch.get_num_threads())
@@ -190,13 +222,14 @@ def tiny_config() -> LongLlamaConfig:
     )
 
 
-def _tiny() -> LoadedModel:
+def _tiny(device: str, dtype: torch.dtype) -> LoadedModel:
     """The seeded random model: never downloaded, the same everywhere, good for testing clients."""
     config = tiny_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(TINY_SEED)
         model = LongLlamaForCausalLM(config).eval()
-    identity = f"tiny {TINY_SEED} {config.to_json_string()}"
+    cast("nn.Module", model).to(device, dtype)
+    identity = f"tiny {TINY_SEED} {config.to_json_string()} {dtype} {model.device.type}"
     fingerprint = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
     return LoadedModel("tiny", model, ByteTokenizer(), fingerprint, _limits(config))
 

@@ -45,7 +45,7 @@ class Segments:
 
     def __init__(self, loaded: LoadedModel, store: SegmentStore | None) -> None:
         self._loaded, self._form = loaded, loaded.form
-        self._store = store or loaded.store_in_ram()
+        self._store = store or loaded.store(None)
         self._encoder = loaded.encoder()
         self._memories: list[RepositoryMemory] = []
         self.problem: str | None = None if store else "persistence is off"
@@ -143,7 +143,7 @@ class Segments:
                 raise
             self.report(error)
             self._store.close()
-            self._store = self._loaded.store_in_ram()
+            self._store = self._loaded.store(None)
             for memory in self._memories:
                 memory.follow(self._store)
             return use(self._store)

@@ -7,6 +7,7 @@ follows the cursor. Both end where they begin to repeat themselves.
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from longllama_code.protocol import StopReason
 
@@ -15,8 +16,25 @@ _REPEATED = re.compile(r"(?=.{16})(.{2,40}?)\1{3,}$")
 """At the end of a line: the same characters four times, sixteen of them or more."""
 
 
+class Ending(Protocol):
+    """What completes a suggestion."""
+
+    def cut(self, text: str) -> tuple[str, StopReason] | None:
+        """The finished suggestion, once ``text`` has passed its end; None while it may go on."""
+        ...
+
+
+class LineEnd(Ending):
+    """A suggestion is the rest of a line, whatever it says."""
+
+    def cut(self, text: str) -> tuple[str, StopReason] | None:
+        """The line, once ``text`` has passed its end."""
+        line, newline, _ = text.partition("\n")
+        return (line.rstrip(), "line") if newline else None
+
+
 @dataclass(frozen=True)
-class StopRule:
+class StopRule(Ending):
     """What ends one suggestion."""
 
     multiline: bool

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from longllama_code.generation.copying import Copier
 from longllama_code.generation.healing import TokenHealer
-from longllama_code.generation.prompt import Prompt
-from longllama_code.generation.stopping import StopRule, stop_rule
-from longllama_code.protocol import CompletionRequest, StopReason
+from longllama_code.generation.stopping import Ending
+from longllama_code.protocol import StopReason
 from longllama_code.tokenizer import IncrementalDecoder, Tokenizer
 
 MAX_OPENINGS = 8
@@ -23,9 +22,11 @@ class Writer:
         healer: knows the tokens that agree with what is owed.
         ends: tokens that end every suggestion.
         copier: copies from memory; absent, the model's prediction stands.
-        prompt: what the model was shown.
-        request: what was asked.
+        context: ids that it goes on from.
+        healed: text that it begins with, which the cursor's file has already.
+        ending: what completes it.
         max_tokens: most tokens of the suggestion.
+        min_confidence: probability of the first token below which nothing is written, 0 to 1.
         opening: the first token that is not settled, where it is not to be the likeliest.
     """
 
@@ -35,23 +36,25 @@ class Writer:
         healer: TokenHealer,
         ends: frozenset[int],
         copier: Copier | None,
-        prompt: Prompt,
-        request: CompletionRequest,
+        context: list[int],
+        healed: str,
+        ending: Ending,
         max_tokens: int,
+        min_confidence: float = 0.0,
         opening: int | None = None,
     ) -> None:
         self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
         self._ends = ends
-        self.context = prompt.context
+        self.context = context
         self._decoder = IncrementalDecoder(tokenizer)
-        self._rule: StopRule = stop_rule(request.prefix, request.suffix, request.multiline)
+        self._ending = ending
         self._max_tokens, self._opening = max_tokens, opening
-        self._min_confidence, self._is_unsure = request.min_confidence, False
+        self._min_confidence, self._is_unsure = min_confidence, False
         # As the tokenizer spells it: a character without bytes of its own has become U+FFFD, and
         # a vocabulary that merges blanks has made one of them.
-        healed = tokenizer.decode(tokenizer.encode(prompt.healed))
-        self._owed = healed.encode()
-        self._skip = len(healed)
+        spelt = tokenizer.decode(tokenizer.encode(healed))
+        self._owed = spelt.encode()
+        self._skip = len(spelt)
         self._text = ""
         self.n_tokens = 0
         self.stop_reason: StopReason = "max_tokens"
@@ -102,7 +105,7 @@ class Writer:
             return True
         self._owed = self._owed[len(self._tokenizer.token_bytes(token)) :]
         self._text += self._decoder.push(token)
-        finished = self._rule.cut(self.text)
+        finished = self._ending.cut(self.text)
         if finished is not None:
             self._text = self._text[: self._skip] + finished[0]
             self.stop_reason = finished[1]

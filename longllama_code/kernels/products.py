@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longllama_code.kernels.compiling import kernel
-from longllama_code.kernels.product_tiles import OUTPUTS, make_product_tile
+from longllama_code.kernels.product_tiles import PAIR, ROWS, make_product_tile
+from longllama_code.kernels.weight_layouts import OUTPUTS
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int8]
@@ -17,9 +18,6 @@ Steps = NDArray[np.int16]
 
 MOST = 16383
 """The largest step of an input: products of 15 and 8 bits, 64 of them, fit into 32 bits."""
-ROWS, PAIR = 4, 2
-"""Of a tile of several rows: its sums, and one row of inputs, fit into sixteen registers."""
-
 f32 = np.float32
 
 _one_row = make_product_tile(1, OUTPUTS)

@@ -1,21 +1,58 @@
-"""Weights in 8 bits."""
+"""Rounded weights, and those in 8 bits in the order in which a product reads them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from longllama_code.kernels.product_tiles import BLOCK, OUTPUTS
 from longllama_code.kernels.products import Codes, Floats, multiply
 from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.weight_layouts import BLOCK, OUTPUTS
 
 ALONE = Threads()
 HIGHEST_CODE = 127
 
 
+class Matrix(Protocol):
+    """(N, K) weights that kernels multiply with."""
+
+    @property
+    def n_inputs(self) -> int:
+        """K."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        ...
+
+    def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
+        """(S, K) inputs times the transpose: (S, N). A row comes out the same alone."""
+        ...
+
+
+def product(
+    multiply: Callable[..., None],
+    inputs: Floats,
+    weights: tuple[Any, Any],
+    n_outputs: int,
+    threads: Threads,
+) -> Floats:
+    """What a kernel makes of (S, K) inputs and weights, (S, N), rows shared between threads."""
+    outputs = np.empty((len(inputs), n_outputs), np.float32)
+
+    def multiply_rows(first: int, end: int) -> None:
+        multiply(inputs[first:end], *weights, outputs[first:end])
+
+    threads.run(multiply_rows, len(inputs))
+    return outputs
+
+
 @dataclass(frozen=True)
-class QuantizedMatrix:
+class QuantizedMatrix(Matrix):
     """(N, K) weights: codes times the scale of their block of a row."""
 
     codes: Codes
@@ -58,10 +95,5 @@ class QuantizedMatrix:
 
     def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
         """(S, K) inputs times the transpose: (S, N)."""
-        outputs = np.empty((len(inputs), len(self.codes) * OUTPUTS), np.float32)
-
-        def multiply_rows(first: int, end: int) -> None:
-            multiply(inputs[first:end], self.codes, self.scales, outputs[first:end])
-
-        threads.run(multiply_rows, len(inputs))
-        return outputs[:, : self.n_outputs]
+        weights, n_all = (self.codes, self.scales), len(self.codes) * OUTPUTS
+        return product(multiply, inputs, weights, n_all, threads)[:, : self.n_outputs]

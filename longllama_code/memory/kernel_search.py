@@ -40,7 +40,9 @@ class KernelSearch(RowSearch):
         return mixed.to(weights.dtype)
 
     def _arrays(self) -> Records:
-        return self._form.arrays(self._records, self._rows.positions(), self._visible, self._head)
+        return self._form.arrays(
+            self._records.rows, self._rows.positions(), self._visible, self._head
+        )
 
 
 def search_of(

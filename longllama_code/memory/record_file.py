@@ -22,8 +22,24 @@ class Records(Protocol):
 
     @property
     def rows(self) -> Tensor:
-        """uint8 (capacity, bytes of a record); valid until the next ``write``."""
+        """uint8 (capacity, bytes of a record), in host memory; valid until the next ``write``."""
         ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where ``read`` puts what it finds."""
+        return torch.device("cpu")
+
+    def read(self, rows: Tensor, first: int, end: int) -> Tensor:
+        """Bytes ``first`` to ``end`` of some records, whose rows (n,) are on the same device.
+
+        Returns:
+            uint8 (n, end - first).
+        """
+        return self.rows[:, first:end].index_select(0, rows)
+
+    def settle(self) -> None:
+        """Between two completions: put in order what lies where."""
 
     def write(self, start: int, records: Tensor) -> None:
         """Put records (n, bytes) at rows from ``start`` on.
@@ -101,10 +117,10 @@ class RecordFile(Records):
 
 
 class RecordBuffer(Records):
-    """Records in the memory of a device, for one process."""
+    """Records in RAM, for one process."""
 
-    def __init__(self, n_bytes: int, device: torch.device) -> None:
-        self._rows = torch.empty(0, n_bytes, dtype=torch.uint8, device=device)
+    def __init__(self, n_bytes: int) -> None:
+        self._rows = torch.empty(0, n_bytes, dtype=torch.uint8)
 
     @property
     def rows(self) -> Tensor:
@@ -119,7 +135,7 @@ class RecordBuffer(Records):
             grown = self._rows.new_empty(max(MIN_BYTES // n_bytes, round(GROWTH * end)), n_bytes)
             grown[: len(self._rows)] = self._rows
             self._rows = grown
-        self._rows[start:end] = records.to(self._rows.device)
+        self._rows[start:end] = records
 
     def cover(self, n_rows: int) -> bool:
         """Whether so many rows can be read."""

@@ -22,6 +22,7 @@ from longllama_code.config import MEM_FORMATS, LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.kernels.search import Records as RecordArrays
 from longllama_code.kernels.search import Space
+from longllama_code.memory.record_file import Records
 from longllama_code.memory.segment import EncodedSegment
 from longllama_code.memory.store import SegmentStore, StoredSegment
 from longllama_code.memory.table import MemoryTable
@@ -141,25 +142,25 @@ class RecordFormat:
         common = queries @ self.table.mean[head, :, None]
         return Asked(turned * self._step(head), clusters, common)
 
-    def key_codes(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
-        """What meets queries of the records (M, bytes) at rows (n,): float (n, D)."""
+    def key_codes(self, records: Tensor | Records, rows: Tensor, head: int) -> Tensor:
+        """What meets queries of the records at rows (n,): float (n, D)."""
         codes = _get(records, self._keys(head), rows)
         if not self.key_bits:
             return codes.view(self.dtype).float()
         return _unpacked(codes, 4).sub_(8) if self.key_bits == 4 else codes.view(torch.int8).float()
 
-    def clusters(self, records: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
+    def clusters(self, records: Tensor | Records, rows: Tensor | slice = slice(None)) -> Tensor:
         """The clusters of keys: int32 (H, n)."""
         codes = _get(records, self._clusters, rows).view(torch.int16).int() & 0xFFFF
         return codes.T
 
-    def clusters_of(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
+    def clusters_of(self, records: Tensor | Records, rows: Tensor, head: int) -> Tensor:
         """The clusters of one head's keys: int64 (n,); 0 where keys have none."""
         if self.table is None:
             return torch.zeros_like(rows, dtype=torch.int64)
         return self.clusters(records, rows)[head].long()
 
-    def values(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
+    def values(self, records: Tensor | Records, rows: Tensor, head: int) -> Tensor:
         """Values at rows (n,): float (n, D)."""
         codes = _get(records, self._values(head), rows)
         if not self.value_bits:
@@ -214,7 +215,7 @@ class RecordFormat:
         )
 
     def _pack_keys(self, records: Tensor, segment: EncodedSegment, table: MemoryTable) -> None:
-        turned = table.turned(segment.keys)
+        turned = table.turned(segment.keys.to(table.device))
         clusters = table.clusters(turned)
         most = 2 ** (self.key_bits - 1) - 1
         for head in range(self.n_heads):
@@ -273,8 +274,11 @@ def _field(start: int, width: int, index: int) -> tuple[int, int]:
     return start + width * index, start + width * (index + 1)
 
 
-def _get(records: Tensor, field: tuple[int, int], rows: Tensor | slice) -> Tensor:
+def _get(records: Tensor | Records, field: tuple[int, int], rows: Tensor | slice) -> Tensor:
     """A field's bytes at some rows, together."""
+    if not isinstance(records, Tensor):
+        assert not isinstance(rows, slice)
+        return records.read(rows, *field)
     column = records[:, field[0] : field[1]]
     if isinstance(rows, slice):
         return column[rows].contiguous()
@@ -282,7 +286,7 @@ def _get(records: Tensor, field: tuple[int, int], rows: Tensor | slice) -> Tenso
 
 
 def _put(records: Tensor, field: tuple[int, int], content: Tensor) -> None:
-    records[:, field[0] : field[1]] = content.contiguous().view(torch.uint8)
+    records[:, field[0] : field[1]] = content.contiguous().view(torch.uint8).cpu()
 
 
 def _packed(codes: Tensor, bits: int) -> Tensor:

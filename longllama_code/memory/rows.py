@@ -36,8 +36,8 @@ class MemoryRows:
 
     @property
     def device(self) -> torch.device:
-        """Where the records are."""
-        return self.records.rows.device
+        """Where the records are read."""
+        return self.records.device
 
     @property
     def nbytes(self) -> int:
@@ -70,9 +70,9 @@ class MemoryRows:
         positions = torch.arange(segment.start, segment.start + segment.n_tokens)
         self._positions.append(positions.int().to(self.device))
         records = self.records.rows[segment.start : segment.start + segment.n_tokens]
-        self._ngrams.add(self.form.ids(records).cpu())
+        self._ngrams.add(self.form.ids(records))
         if self._lists is not None:
-            self._lists.add(start, self.form.clusters(records).cpu())
+            self._lists.add(start, self.form.clusters(records))
 
     def remove(self, segment_id: str) -> None:
         """Turn a segment's rows into a gap."""
@@ -106,10 +106,10 @@ class MemoryRows:
         return self.records.rows[first : last + 1]
 
     def visible(self, hidden: list[tuple[int, int]]) -> Tensor | None:
-        """Bool (M,), False in gaps and in the row spans ``hidden``; None where all are visible."""
+        """Bool (M,) on the CPU, False in gaps and in spans that are ``hidden``; None: all are."""
         if not hidden and not self._n_gap_rows:
             return None
-        visible = torch.full((len(self),), not self._n_gap_rows, device=self.device)
+        visible = torch.full((len(self),), not self._n_gap_rows)
         if self._n_gap_rows:
             for start, end in self._spans.values():
                 visible[start:end] = True

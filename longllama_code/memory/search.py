@@ -38,7 +38,7 @@ class RowSearch:
         self, rows: MemoryRows, head: int, visible: Tensor | None, read_keys: int | None
     ) -> None:
         self._rows, self._head, self._visible = rows, head, visible
-        self._form, self._records = rows.form, rows.records.rows
+        self._form, self._records = rows.form, rows.records
         self._lists = rows.lists
         self._read_keys = rows.n_tokens if read_keys is None else read_keys
 
@@ -100,7 +100,7 @@ class RowSearch:
         assert asked.clusters is not None
         order, is_near = self._nearest(asked.clusters.amax(0, keepdim=True))
         near = order[is_near]
-        rows, places = self._lists.rows(self._head, near)
+        rows, places = self._listed(near)
         codes = self._form.key_codes(self._records, self._rows.positions(rows), self._head)
         return self._best(self._masked(asked.scores(codes, near[places]), rows), rows, k)
 
@@ -111,11 +111,11 @@ class RowSearch:
         """
         assert self._lists is not None
         everything = torch.arange(self._form.n_clusters)
-        rows, clusters = self._lists.rows(self._head, everything)
+        rows, clusters = self._listed(everything)
         asked = self._form.ask(queries.flatten(0, 1), self._head)
         assert asked.clusters is not None
         order, is_near = self._nearest(asked.clusters.unflatten(0, queries.shape[:2]).amax(0))
-        reads = torch.zeros(len(order), len(everything), dtype=torch.bool)
+        reads = torch.zeros(len(order), len(everything), dtype=torch.bool, device=order.device)
         reads.scatter_(1, order, is_near)
         codes = self._form.key_codes(self._records, self._rows.positions(rows), self._head)
         scores = asked.scores(codes, clusters).unflatten(0, queries.shape[:2])
@@ -128,7 +128,7 @@ class RowSearch:
         They are read until they hold, together, as many keys as are to be read.
         """
         assert self._lists is not None
-        counts = self._lists.counts(self._head)
+        counts = self._lists.counts(self._head).to(scores.device)
         # Twice as many clusters as hold the keys on average; if these are small ones, all.
         share = 2 * self._read_keys / self._rows.n_tokens
         n_clusters = scores.shape[-1]
@@ -139,6 +139,12 @@ class RowSearch:
             if bool((held[:, -1] >= self._read_keys).all()):
                 break
         return order, held - each < self._read_keys
+
+    def _listed(self, clusters: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows of some clusters, and which of the clusters each is in; lists are on the CPU."""
+        assert self._lists is not None
+        rows, places = self._lists.rows(self._head, clusters.cpu())
+        return rows.to(self._records.device), places.to(self._records.device)
 
     def _masked(self, scores: Tensor, rows: Tensor) -> Tensor:
         if self._visible is None:

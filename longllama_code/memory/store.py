@@ -27,6 +27,7 @@ from torch import Tensor
 from longllama_code.errors import StoreError
 from longllama_code.memory.manifest import Manifest
 from longllama_code.memory.record_file import RecordBuffer, Records, open_records
+from longllama_code.memory.resident import DeviceRoom, ResidentRecords
 from longllama_code.memory.segmenter import Slice
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class SegmentStore:
         folder: where it is; None keeps all in RAM.
         record_bytes: of a token.
         max_bytes: of all records: above it, what was used longest ago goes. Absent, none.
-        device: where records are, without a folder.
+        room: what records may take of the device that reads them; absent, the CPU does.
 
     Raises:
         StoreError: the folder cannot be written, or belongs to a newer version of this package.
@@ -69,17 +70,17 @@ class SegmentStore:
         folder: Path | None,
         record_bytes: int,
         max_bytes: int | None = None,
-        device: torch.device | None = None,
+        room: DeviceRoom | None = None,
     ) -> None:
         self._folder, self._record_bytes, self._max_bytes = folder, record_bytes, max_bytes
-        self._device = device or torch.device("cpu")
+        self._room = room
         self.n_damaged = 0
         self._sound: set[str] = set()
         if folder is not None:
             _make_private(folder)
         self._manifest = Manifest(folder)
         self._number, self._n_rows = -1, 0
-        self._records: Records = RecordBuffer(record_bytes, self._device)
+        self._records = self._seen(RecordBuffer(record_bytes))
         with self._manifest.writing():
             self._catch_up()
             self._remove_orphans()
@@ -204,6 +205,7 @@ class SegmentStore:
         self._execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", *row)
         self._execute("UPDATE records SET n_rows = ?", start + len(records))
         self._n_rows = start + len(records)
+        self._records.cover(self._n_rows)
         self._sound.add(segment_id)
 
     def _row(self, segment_id: str) -> tuple[int, int, int, int, bytes, float] | None:
@@ -230,8 +232,14 @@ class SegmentStore:
 
     def _open(self, number: int) -> Records:
         if self._folder is None:
-            return RecordBuffer(self._record_bytes, self._device)
-        return open_records(self._path(number), self._record_bytes)
+            return self._seen(RecordBuffer(self._record_bytes))
+        return self._seen(open_records(self._path(number), self._record_bytes))
+
+    def _seen(self, records: Records) -> Records:
+        """Records as they are read from where the model is."""
+        if self._room is None:
+            return records
+        return ResidentRecords(records, self._record_bytes, self._room)
 
     def _path(self, number: int) -> Path:
         assert self._folder is not None
@@ -325,7 +333,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _checksum(records: Tensor) -> int:
-    return zlib.crc32(records.contiguous().cpu().numpy().data)
+    return zlib.crc32(records.contiguous().numpy().data)
 
 
 def _batches(segments: list[tuple[str, int, int]]) -> Iterator[list[tuple[str, int, int]]]:

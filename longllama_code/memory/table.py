@@ -48,6 +48,11 @@ class MemoryTable:
         return torch.linalg.inv(self.turn)
 
     @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.mean.device
+
+    @property
     def n_clusters(self) -> int:
         """Clusters of a head."""
         return self.centroids.shape[1]

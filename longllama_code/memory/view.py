@@ -39,8 +39,8 @@ class MemoryView:
         self._memory = memory
         pages = _repeated_pages(memory, local)
         visible = memory.rows.visible([_rows(memory, *page) for page in pages])
-        self._visible = visible
-        self._visible_rows = None if visible is None else visible.cpu()
+        self._visible_rows = visible
+        self._visible = None if visible is None else visible.to(memory.rows.device)
         self.fingerprint = _fingerprint(memory, pages)
         self._matched: tuple[tuple[int, ...], Match | None] | None = None
         self.records_mass = False

@@ -127,7 +127,10 @@ class LongLlamaAttention(nn.Module):
         """Attention of (B, G, R, S, D) queries to the local context alone."""
         if not self.config.torch_attention:
             return softmax_attention(queries, keys, values, visible, None)
-        n_groups = queries.shape[1]
+        n_groups, repeats = queries.shape[1:3]
+        if keys.device.type != "cpu" and repeats > 1:
+            # A GPU's fused kernels take a mask or shared heads, not both (torch's documentation).
+            keys, values = (part.repeat_interleave(repeats, dim=1) for part in (keys, values))
         mixed = scaled_dot_product_attention(
             queries.flatten(1, 2), keys, values, attn_mask=visible, enable_gqa=True
         )

@@ -1,4 +1,4 @@
-"""A model on a CPU, by kernels, with weights in 8 bits: what suggestions are written with.
+"""A model on a CPU, by kernels, with weights in 8 or 4 bits: what suggestions are written with.
 
 The same as ``LongLlamaModel`` for one sequence whose local context has no padding and does not
 spill. A token comes out the same, bit for bit, alone or behind others in the pass.
@@ -25,22 +25,27 @@ from longllama_code.kernels.layer import (
     rotate,
     split_heads,
 )
-from longllama_code.kernels.quantized import QuantizedMatrix
+from longllama_code.kernels.quantized import Matrix, QuantizedMatrix
+from longllama_code.kernels.row_matrices import JoinedMatrix
 from longllama_code.kernels.threads import Threads
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
 from longllama_code.model.memory import MemoryOffer, MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.quantized import Int4Linear, Int8Linear, Kind
 
 MEASURED_ROWS = 64
 """Tokens of the product by which the number of threads is chosen."""
 
 
+LINEAR = nn.Linear, Int8Linear, Int4Linear
 EMPTY = np.empty((0, 0), np.float32)
 
 
 class KernelModel:
-    """A model's weights in 8 bits, and passes with them.
+    """A model's weights in 8 or 4 bits, and passes with them.
+
+    Weights that are rounded already are read where they are; others are rounded to 8 bits.
 
     Args:
         model: one that ``fits``.
@@ -54,14 +59,16 @@ class KernelModel:
         ]
         self._norm = _floats(model.model.norm.weight)
         self._head = _matrix(model.lm_head)
+        four = any(isinstance(module, Int4Linear) for module in model.modules())
+        self._kind: Kind = "int4" if four else "int8"
         self._threads = _threads(n_threads, self._layers[0].gate_up)
 
     @staticmethod
     def fits(model: LongLlamaForCausalLM) -> bool:
         """Whether there are kernels for this model, where it is."""
         config = model.config
-        linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
-        n_linears = 1 + 7 * config.num_hidden_layers  # fewer: some are rounded already
+        linears = [module for module in model.modules() if isinstance(module, LINEAR)]
+        n_linears = 1 + 7 * config.num_hidden_layers
         head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
         return (
             model.device.type == "cpu"
@@ -71,7 +78,7 @@ class KernelModel:
             and not config.attention_bias
             and not config.mlp_bias
             and len(linears) == n_linears
-            and all(QuantizedMatrix.fits(linear.in_features) for linear in linears)
+            and all(map(_has_kernel, linears))
         )
 
     @property
@@ -80,8 +87,13 @@ class KernelModel:
         return self._threads.n_threads
 
     @property
+    def kind(self) -> Kind:
+        """The bits of the layers' weights."""
+        return self._kind
+
+    @property
     def nbytes(self) -> int:
-        """Bytes of the weights in 8 bits."""
+        """Bytes of the rounded weights."""
         return self._head.nbytes + sum(layer.nbytes for layer in self._layers)
 
     @torch.inference_mode()
@@ -136,7 +148,7 @@ class KernelModel:
 
 def let_go(model: LongLlamaForCausalLM) -> None:
     """Drop the weights that a ``KernelModel`` has taken; what is left cannot run by itself."""
-    kept = model.model.embed_tokens.weight
+    kept = getattr(model.model.embed_tokens, "weight", None)
     for module in model.modules():
         if isinstance(module, nn.Linear) and module.weight is not kept:
             module.to("meta")
@@ -163,13 +175,13 @@ class _Layer:
     head_dim: int
     mem_heads: tuple[int, ...]
     input_norm: Floats
-    qkv: QuantizedMatrix
+    qkv: Matrix
     qkv_bias: Floats
     """Empty where there is none."""
-    out: QuantizedMatrix
+    out: Matrix
     inner_norm: Floats
-    gate_up: QuantizedMatrix
-    down: QuantizedMatrix
+    gate_up: Matrix
+    down: Matrix
 
     @classmethod
     def of(cls, layer: LongLlamaDecoderLayer) -> _Layer:
@@ -299,7 +311,7 @@ def _own_keys() -> tuple[Tensor, Tensor]:
     raise NotImplementedError("rows of a batch see each other in training alone")
 
 
-def _threads(most: int, matrix: QuantizedMatrix) -> Threads:
+def _threads(most: int, matrix: Matrix) -> Threads:
     """As many threads as make a product faster, at most ``most``."""
     inputs = np.ones((MEASURED_ROWS, matrix.n_inputs), np.float32)
     outputs = matrix.times(inputs)
@@ -310,9 +322,19 @@ def _threads(most: int, matrix: QuantizedMatrix) -> Threads:
     return Threads.measured(most, multiply_rows, MEASURED_ROWS)
 
 
-def _matrix(*linears: nn.Linear) -> QuantizedMatrix:
+def _matrix(*linears: nn.Module) -> Matrix:
     """Linear maps of one input, their outputs behind each other."""
-    return QuantizedMatrix.of(np.concatenate([_floats(linear.weight) for linear in linears]))
+    rounded = [linear.matrix() for linear in linears if isinstance(linear, Int8Linear | Int4Linear)]
+    if rounded:
+        return rounded[0] if len(rounded) == 1 else JoinedMatrix(rounded)
+    weights = [_floats(cast("nn.Linear", linear).weight) for linear in linears]
+    return QuantizedMatrix.of(np.concatenate(weights))
+
+
+def _has_kernel(linear: nn.Module) -> bool:
+    if isinstance(linear, Int8Linear | Int4Linear):
+        return linear.has_kernel
+    return QuantizedMatrix.fits(cast("nn.Linear", linear).in_features)
 
 
 def _floats(weight: Tensor) -> Floats:

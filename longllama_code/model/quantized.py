@@ -1,7 +1,8 @@
 """Weights in 8 or 4 bits, computed with in the type of what comes in.
 
     int8   one scale for each row (output); 1 byte a weight
-    int4   one scale for each ``GROUP`` weights of a row; 0.5625 bytes a weight
+    int4   one scale for each 32 weights of a row, or fewer where it has no multiple of them;
+           0.5625 bytes a weight
 
 Weights alone are rounded, so a token's result does not depend on what else is in the batch. Long
 inputs take the plain form: a block of rows is spread out in the same small buffer, and multiplied.
@@ -20,20 +21,19 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from longllama_code.errors import CheckpointError
-from longllama_code.kernels.dots import BLOCK
-from longllama_code.kernels.dots import GROUP as PACKED_GROUP
-from longllama_code.kernels.products import Floats
+from longllama_code.kernels.quantized import Matrix
 from longllama_code.kernels.rounding import largest_of_groups, pack_levels, round_codes
-from longllama_code.kernels.row_products import multiply_packed, multiply_rows
+from longllama_code.kernels.row_matrices import PackedMatrix, RowMatrix
+from longllama_code.kernels.weight_layouts import GROUP
 
 Kind = Literal["int8", "int4"]
 KINDS: tuple[Kind, ...] = ("int8", "int4")
-GROUP = 32
-"""Weights of a row that share a scale in 4 bits, or fewer where a row has no multiple of it."""
 FEW_TOKENS = 64
 """More are faster in the plain form: their products take longer than reading the weights."""
 BLOCK_WEIGHTS = 1 << 18
 """Weights that are spread out at once: 1 MB in float32, which a core's cache holds."""
+GPU_BLOCK_WEIGHTS = 1 << 25
+"""The same on a GPU, whose kernels wait to be started: 64 MB in 16 bits."""
 
 
 class Int8Linear(nn.Module):
@@ -52,14 +52,22 @@ class Int8Linear(nn.Module):
         self.register_buffer("scales", scales)
         self.register_parameter("bias", bias)
 
+    @property
+    def has_kernel(self) -> bool:
+        """Whether kernels read rows of this length."""
+        return RowMatrix.fits(self.in_features)
+
+    def matrix(self) -> RowMatrix:
+        """The weights for kernels, on a CPU."""
+        rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
+        return RowMatrix(rows.numpy(), scales.numpy())
+
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
+        if _is_few(hidden) and self.has_kernel:
+            return _biased(_multiplied(self.matrix(), hidden), self)
         rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
-        if _is_few(hidden) and self.in_features % BLOCK == 0:
-            inputs, outputs = _around(hidden, self.out_features)
-            multiply_rows(inputs, rows.numpy(), scales[:, None].numpy(), outputs)
-            return _biased(_shaped(outputs, hidden), self)
-        parts = rows.split(_step(self.in_features))
+        parts = rows.split(_step(self.in_features, rows.device))
         spread = torch.empty(parts[0].shape, dtype=hidden.dtype, device=hidden.device)
         mixed = [linear(hidden, spread[: len(part)].copy_(part)) for part in parts]
         return _biased(torch.cat(mixed, dim=-1) * scales.to(hidden.dtype), self)
@@ -77,20 +85,29 @@ class Int4Linear(nn.Module):
         super().__init__()
         self.out_features, self.in_features = weight.shape
         self.group = group_size(self.in_features)
-        parts = [self._packed(part) for part in weight.split(_step(self.in_features))]
+        step = _step(self.in_features, weight.device)
+        parts = [self._packed(part) for part in weight.split(step)]
         packed, scales = (torch.cat(part) for part in zip(*parts, strict=True))
         self.register_buffer("packed", packed)
         self.register_buffer("scales", scales)
         self.register_parameter("bias", bias)
 
+    @property
+    def has_kernel(self) -> bool:
+        """Whether kernels read rows of this length."""
+        return self.group == GROUP
+
+    def matrix(self) -> PackedMatrix:
+        """The weights for kernels, on a CPU."""
+        packed, scales = cast("Tensor", self.packed), cast("Tensor", self.scales)
+        return PackedMatrix(packed.numpy(), scales.numpy().view(np.uint16))
+
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
+        if _is_few(hidden) and self.has_kernel:
+            return _biased(_multiplied(self.matrix(), hidden), self)
         packed, scales = cast("Tensor", self.packed), cast("Tensor", self.scales)
-        if _is_few(hidden) and self.group == PACKED_GROUP:
-            inputs, outputs = _around(hidden, self.out_features)
-            multiply_packed(inputs, packed.numpy(), scales.numpy().view(np.uint16), outputs)
-            return _biased(_shaped(outputs, hidden), self)
-        step = _step(self.in_features)
+        step = _step(self.in_features, packed.device)
         parts = packed.split(step)
         levels = torch.empty(*parts[0].shape, 2, dtype=torch.uint8, device=hidden.device)
         spread = torch.empty(
@@ -193,18 +210,16 @@ def _is_few(hidden: Tensor) -> bool:
     )
 
 
-def _around(hidden: Tensor, n_outputs: int) -> tuple[Floats, Floats]:
-    """(…, in) as rows, and room for what they become."""
+def _multiplied(matrix: Matrix, hidden: Tensor) -> Tensor:
+    """(…, in) → (…, out), by kernels."""
     inputs = hidden.reshape(-1, hidden.shape[-1]).contiguous().numpy()
-    return inputs, np.empty((len(inputs), n_outputs), np.float32)
+    return torch.from_numpy(matrix.times(inputs)).view(*hidden.shape[:-1], -1)
 
 
-def _shaped(outputs: Floats, hidden: Tensor) -> Tensor:
-    return torch.from_numpy(outputs).view(*hidden.shape[:-1], -1)
-
-
-def _step(n_in: int) -> int:
-    return max(1, BLOCK_WEIGHTS // n_in)
+def _step(n_in: int, device: torch.device) -> int:
+    """How many rows of so many weights are spread out at once."""
+    n_weights = BLOCK_WEIGHTS if device.type == "cpu" else GPU_BLOCK_WEIGHTS
+    return max(1, n_weights // n_in)
 
 
 def _biased(hidden: Tensor, module: nn.Module) -> Tensor:

@@ -57,25 +57,21 @@ def peak_bytes() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def decode_rates(model: Any, rounds: int = 5) -> dict[str, Any]:
+def decode_rates(kernels: Any, config: Any, rounds: int = 5) -> dict[str, Any]:
     """Bytes a second that passes over one token read, and a sum over 1 GB, one after the other."""
     import torch
 
     from longllama_code.model.cache import LongLlamaCache
 
-    values, cache = torch.ones(1 << 28), LongLlamaCache(model.config)
-    linears = (part for part in model.modules() if hasattr(part, "in_features"))
-    n_bytes = sum(kept.nbytes for part in linears for kept in part.buffers(recurse=False))
-    ids = torch.tensor([[5]])
+    values, cache = torch.ones(1 << 28), LongLlamaCache(config, spills=False)
     found: list[tuple[float, float]] = []
-    with torch.inference_mode():
-        for _ in range(rounds + 1):
-            start = time.perf_counter()
-            model(ids, past_key_values=cache, use_cache=True)
-            between = time.perf_counter()
-            values.sum()
-            end = time.perf_counter()
-            found.append((n_bytes / (between - start), values.nbytes / (end - between)))
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        kernels.logits(kernels.run([5], cache, None)[0])
+        between = time.perf_counter()
+        values.sum()
+        end = time.perf_counter()
+        found.append((kernels.nbytes / (between - start), values.nbytes / (end - between)))
     found = found[1:]  # the first one touches pages, and may wait for a compiler
     weights, plain = (statistics.median(rates) for rates in zip(*found, strict=True))
     shares = [mine / theirs for mine, theirs in found]
@@ -92,8 +88,7 @@ def child(folder: Path, kind: str, n_tokens: int, cache: Path) -> dict[str, Any]
     import torch
 
     from longllama_code.generation.engine import Engine
-    from longllama_code.generation.models import load
-    from longllama_code.memory.store import SegmentStore
+    from longllama_code.generation.models import load, with_kernels
     from longllama_code.protocol import CompletionRequest
     from longllama_code.quantized_checkpoint import memory_need
 
@@ -101,12 +96,12 @@ def child(folder: Path, kind: str, n_tokens: int, cache: Path) -> dict[str, Any]
     base = peak_bytes()
     need = memory_need(folder, kind)
     start = time.perf_counter()
-    loaded = load(f"{folder}:{kind}")
+    loaded = with_kernels(load(f"{folder}:{kind}"))
     report: dict[str, Any] = {"load_seconds": time.perf_counter() - start}
     report |= {"load_peak_gib": peak_bytes() / 2**30, "before_gib": base / 2**30}
     report |= {"stated_peak_gib": need.peak / 2**30, "weights_gib": need.weights / 2**30}
     report["memory_bytes_per_token"] = loaded.form.n_bytes
-    engine = Engine(loaded, SegmentStore(cache / loaded.fingerprint, loaded.form.n_bytes))
+    engine = Engine(loaded, loaded.store(cache / loaded.fingerprint))
     for name, text in (("indexed", TEXT), ("edited", EDITED)):
         start = time.perf_counter()
         for _ in engine.remember("app/settings.py", text):
@@ -122,7 +117,7 @@ def child(folder: Path, kind: str, n_tokens: int, cache: Path) -> dict[str, Any]
     report |= {"memory_tokens": status.n_tokens, "encoded": status.encoded_segments}
     report |= {"from_store": status.loaded_segments, "peak_gib": peak_bytes() / 2**30}
     engine.close()
-    report |= decode_rates(loaded.model)
+    report |= decode_rates(loaded.kernels, loaded.model.config)
     return report
 
 

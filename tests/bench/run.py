@@ -1,8 +1,11 @@
 """All benchmarks, one after the other: they would disturb each other.
 
-Usage: python tests/bench/run.py [NAME ...]
+Those that take an hour, many gigabytes or a browser run with --long, or by name.
+
+Usage: python tests/bench/run.py [--long] [NAME ...]
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -22,13 +25,31 @@ BENCHMARKS = (
     "shared_engine",
     "soak",
     "fuzz",
+    "gpu",
+)
+LONG = (
+    "rounding",
+    "confidence",
+    "fidelity",
+    "scale",
+    "long_inputs",
+    "family_encoding",
+    "family",
+    "activation",
 )
 
 
 def main() -> int:
-    """Run the benchmarks named, or all; non-zero if one failed."""
+    """Run the benchmarks named, or all; how many failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--long", action="store_true", help="those that take long as well")
+    options = parser.parse_args()
+    every = (*BENCHMARKS, *LONG)
+    if unknown := set(options.names) - set(every):
+        parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(every)}")
     failed = 0
-    for name in sys.argv[1:] or BENCHMARKS:
+    for name in options.names or (every if options.long else BENCHMARKS):
         print(f"\n== {name}", flush=True)
         failed += bool(subprocess.call([sys.executable, Path(__file__).with_name(f"{name}.py")]))
     return failed

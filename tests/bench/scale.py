@@ -28,7 +28,6 @@ from longllama_code.catalog import cache_root
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel, load_placed, with_kernels
 from longllama_code.memory.offer import RowOffer
-from longllama_code.memory.store import SegmentStore
 from longllama_code.protocol import CompletionRequest
 from longllama_code.training.packages import fetch, load_packages
 
@@ -114,7 +113,7 @@ def decode(engine: Engine, timed: Timed, number: int) -> tuple[float, float]:
 def opened(loaded: LoadedModel, cache: Path) -> Engine:
     """An engine on the store that all sizes share."""
     folder = cache / "memory" / loaded.fingerprint
-    return Engine(loaded, SegmentStore(folder, loaded.form.n_bytes))
+    return Engine(loaded, loaded.store(folder))
 
 
 def main() -> None:

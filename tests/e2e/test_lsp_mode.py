@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 
 from tests.e2e.debian import unpacked
-from tests.e2e.recorded_server import RecordedServer
-from tests.e2e.terminal_screen import TAB, running
-from tests.e2e.test_emacs import END_OF_FILE, SAVE, emacs
+from tests.e2e.emacs import at_end, check_saved, emacs, save, suggesting
+from tests.e2e.terminal_screen import TAB
 
 README = Path(__file__).parents[2] / "editor-client" / "README.md"
 
@@ -28,23 +27,16 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
     program = emacs()
     packages = unpacked("elpa-lsp-mode") / "usr/share/emacs/site-lisp/elpa-src/*"
     text = "return x * 2\n    # é more"
-    server = RecordedServer(tmp_path, "def f(x):\n", [{"before": "\n    ", "text": text}])
-    init = tmp_path / "init.el"
+    server = suggesting(tmp_path, text)
     before = BEFORE.format(packages=json.dumps(str(packages)))
-    init.write_text(before + configuration(server.model) + AFTER)
-    start = [program, "-nw", "-Q", "--load", str(init), str(server.file)]
-    with running(start, server.root, server.environment) as screen:
-        screen.expect("def f(x):")
-        screen.type(END_OF_FILE)
-        screen.wait(server.is_ready, "the server is not ready")
+    init = before + configuration(server.model) + AFTER
+    with at_end(server, [program, "-Q"], init) as screen:
         screen.type("    ")
         screen.expect("    return x * 2\n    # é more\n")
         screen.type(TAB)
         screen.expect("(3,12)")
-        screen.type(SAVE)
-        screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
-    assert server.file.read_text() == f"def f(x):\n    {text}\n"
-    assert server.replay() == []
+        save(server, screen)
+    check_saved(server, text)
 
 
 def configuration(model: str) -> str:

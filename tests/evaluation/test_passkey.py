@@ -5,12 +5,14 @@ import json
 import random
 import re
 import string
+from dataclasses import replace
 
 import pytest
 
 from longllama_code.commands import passkey as command
 from longllama_code.errors import ConfigError
 from longllama_code.evaluation.answer_loss import answer_loss
+from longllama_code.evaluation.asked import PasskeyOptions
 from longllama_code.evaluation.growing import GrowingMemory
 from longllama_code.evaluation.losses import token_losses, window_ids
 from longllama_code.evaluation.memories import encode_files, memory_of
@@ -25,7 +27,6 @@ from longllama_code.evaluation.needles import (
     place,
 )
 from longllama_code.evaluation.passkey import (
-    PasskeyOptions,
     code_filler,
     complete_greedily,
     passkey,
@@ -163,7 +164,7 @@ def test_memory_has_the_size_asked_for_and_one_needle(tiny: LoadedModel) -> None
 
 
 def test_sizes_beyond_the_filler_are_named_and_not_asked(tiny: LoadedModel) -> None:
-    options = PasskeyOptions((1_000, 900_000), (0.5,), 1, ("constant",))
+    options = PasskeyOptions(lengths=(1_000, 900_000), depths=(0.5,), trials=1, kinds=("constant",))
     result = passkey(tiny, [TREE], options, make_answer=reads_memory)
     assert result.unreached == {"constant": [900_000]}
     assert result.accuracy("constant", 1_000, 0.5) == 1.0
@@ -172,7 +173,7 @@ def test_sizes_beyond_the_filler_are_named_and_not_asked(tiny: LoadedModel) -> N
 
 
 def test_a_size_below_the_needles_own_is_refused(tiny: LoadedModel) -> None:
-    options = PasskeyOptions((10,), (0.5,), 1, ("passkey",))
+    options = PasskeyOptions(lengths=(10,), depths=(0.5,), trials=1, kinds=("passkey",))
     with pytest.raises(ConfigError, match="--lengths has 10"):
         passkey(tiny, [], options, make_answer=says_nothing)
 
@@ -205,10 +206,10 @@ def test_the_loss_of_an_answer_is_that_of_its_digits(tiny: LoadedModel, kind) ->
 
 
 def test_the_same_seed_asks_the_same_and_gets_the_same(tiny: LoadedModel) -> None:
-    options = PasskeyOptions((1_500,), (0.0, 1.0), 1, seed=9)
+    options = PasskeyOptions(lengths=(1_500,), depths=(0.0, 1.0), trials=1, seed=9)
     once, again = (passkey(tiny, [TREE], options) for _ in range(2))
     assert once == again
-    other = passkey(tiny, [TREE], PasskeyOptions((1_500,), (0.0, 1.0), 1, seed=10))
+    other = passkey(tiny, [TREE], replace(options, seed=10))
     assert {t.answer for t in once.trials}.isdisjoint(t.answer for t in other.trials)
 
 
@@ -240,7 +241,8 @@ def test_trees_with_equal_paths_stay_apart() -> None:
 
 
 def test_notes_of_the_filler_are_one_segment_each(tiny: LoadedModel) -> None:
-    result = passkey(tiny, [], PasskeyOptions((6_000,), (0.5,), 1, ("passkey",)))
+    options = PasskeyOptions(lengths=(6_000,), depths=(0.5,), trials=1, kinds=("passkey",))
+    result = passkey(tiny, [], options)
     assert result.trials[0].memory_tokens > 6_000 - 2 * tiny.limits.max_tokens
     assert set(filler_notes(3, 2).values()) == {FILLER_LINE * 2}
 

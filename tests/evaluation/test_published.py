@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 from longllama_code.commands import published as command
 from longllama_code.errors import ConfigError
 from longllama_code.evaluation import published_results
-from longllama_code.evaluation.context_perplexity import ContextOptions, context_perplexity
+from longllama_code.evaluation.asked import ContextOptions, OriginalOptions
+from longllama_code.evaluation.context_perplexity import context_perplexity
 from longllama_code.evaluation.harness import (
     HarnessOptions,
     HarnessResult,
@@ -24,7 +25,6 @@ from longllama_code.evaluation.harness import (
 )
 from longllama_code.evaluation.long_input import last_losses, last_losses_locally, write_after
 from longllama_code.evaluation.original_passkey import (
-    OriginalOptions,
     original_passkey,
     prompt_of,
 )
@@ -104,7 +104,7 @@ def test_losses_after_memory_and_local_context(small: LoadedModel) -> None:
 
 
 def test_passkeys_are_asked_at_every_length(tiny: LoadedModel, tmp_path: Path) -> None:
-    options = OriginalOptions((700, 1_500), trials=2, last_context=300)
+    options = OriginalOptions(lengths=(700, 1_500), trials=2, last_context=300)
     result = original_passkey(tiny, options)
     assert [(t.length, t.n_tokens <= t.length < t.n_tokens + 60) for t in result.trials] == [
         (700, True),
@@ -126,11 +126,11 @@ def test_passkeys_are_asked_at_every_length(tiny: LoadedModel, tmp_path: Path) -
 
 def test_a_length_below_the_question_is_refused(tiny: LoadedModel) -> None:
     with pytest.raises(ConfigError, match="has 100, but the question alone has"):
-        original_passkey(tiny, OriginalOptions((100,)))
+        original_passkey(tiny, OriginalOptions(lengths=(100,)))
 
 
 def test_perplexity_by_context(small: LoadedModel, tmp_path: Path) -> None:
-    options = ContextOptions((64, 128, 256), documents=2, scored=20, last_context=48)
+    options = ContextOptions(lengths=(64, 128, 256), documents=2, scored=20, last_context=48)
     result = context_perplexity(small, [TREE, SourceTree("few", {"a.py": "x = 1\n"})], options)
     assert result.scored == 20
     assert set(result.too_small) == {"few"}
@@ -158,15 +158,20 @@ def test_perplexity_by_context(small: LoadedModel, tmp_path: Path) -> None:
 def test_a_model_without_memory_has_its_window_alone(small: LoadedModel) -> None:
     bare = load(small.name)
     bare.model.config.mem_layers = []
-    result = context_perplexity(bare, [TREE], ContextOptions((64, 256), scored=20, last_context=48))
+    result = context_perplexity(
+        bare, [TREE], ContextOptions(lengths=(64, 256), scored=20, last_context=48)
+    )
     assert {(row.reading, row.length) for row in result.rows} == {("local", 64)}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (ContextOptions((64, 10**6)), r"no source tree has 1,000,000 tokens \(parts: \d,\d+\)"),
-        (ContextOptions((16,), scored=20, last_context=48), "must be room for context"),
+        (
+            ContextOptions(lengths=(64, 10**6)),
+            r"no source tree has 1,000,000 tokens \(parts: \d,\d+\)",
+        ),
+        (ContextOptions(lengths=(16,), scored=20, last_context=48), "must be room for context"),
     ],
 )
 def test_contexts_that_cannot_be_measured(

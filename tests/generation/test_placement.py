@@ -23,16 +23,31 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, torch.dtype]]
         (("mini", "auto", "bfloat16"), ("mini", "cpu", torch.bfloat16)),
         (("mini", "cuda:1"), ("mini", "cuda:1", torch.bfloat16)),
         (("mini", "cuda", "float16"), ("mini", "cuda", torch.float16)),
+        (("mini", "mps"), ("mini", "mps", torch.float16)),
+        (("mini", "xpu"), ("mini", "xpu", torch.bfloat16)),
+        (("mini", "cuda", "int4"), ("mini:int4", "cuda", torch.bfloat16)),
         (("mini", "auto", "int8"), ("mini:int8", "cpu", torch.float32)),
         (("mini:int4", "auto", "int4"), ("mini:int4", "cpu", torch.float32)),
         (("tiny", "cpu", "int8"), ("tiny", "cpu", torch.float32)),
     ],
 )
 def test_what_settings_name(
-    asked: list[tuple[str, str, torch.dtype]], given: tuple[str, ...], expected: tuple[object, ...]
+    asked: list[tuple[str, str, torch.dtype]],
+    given: tuple[str, ...],
+    expected: tuple[object, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(models, "_has_bfloat16", lambda: True)
     models.load_placed(*given)
     assert asked == [expected]
+
+
+def test_a_card_without_bfloat16_takes_float16(
+    asked: list[tuple[str, str, torch.dtype]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "_has_bfloat16", lambda: False)
+    models.load_placed("mini", "cuda")
+    assert asked == [("mini", "cuda", torch.float16)]
 
 
 def test_what_contradicts_itself_or_is_not_there() -> None:

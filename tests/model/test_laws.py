@@ -6,96 +6,29 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import DenseOffer, MemoryOffer, OwnKeys
+from longllama_code.model.memory import DenseOffer
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.scoring import mix, scores_of
-
-VOCAB, WINDOW = 50, 16
-SHAPES: dict[str, dict[str, Any]] = {
-    "plain": {"num_key_value_heads": 4},
-    "grouped": {"mem_layers": [0, 2]},
-    "mem_heads": {"mem_layers": [1, 2], "mem_heads": {"1": [1], "2": [0, 1]}},
-    "biases": {"attention_bias": True, "mlp_bias": True},
-    "qwen": {"qkv_bias": True, "tie_word_embeddings": True},
-}
-# Every layer sees memory and nothing rotates: windows and spills cannot be told from one pass.
-SEAMLESS: dict[str, Any] = {"mem_layers": [0, 1, 2], "mem_positionals": False}
-
-
-def build(**overrides: Any) -> LongLlamaForCausalLM:
-    fields: dict[str, Any] = {
-        "vocab_size": VOCAB,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": WINDOW,
-        "initializer_range": 0.2,
-        "mem_layers": [1],
-        "mem_dtype": "float32",
-        "last_context_length": 6,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "pad_token_id": 0,
-    }
-    torch.manual_seed(0)
-    model = LongLlamaForCausalLM(LongLlamaConfig(**{**fields, **overrides})).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("bias"):
-                parameter.normal_(std=0.2)
-    return model
+from tests.model.small import (
+    SEAMLESS,
+    SHAPES,
+    WINDOW,
+    FixedMemory,
+    build,
+    close,
+    in_chunks,
+    padded,
+    random_ids,
+)
 
 
 @pytest.fixture(params=SHAPES, ids=str)
 def model(request: pytest.FixtureRequest) -> LongLlamaForCausalLM:
     return build(**SHAPES[request.param])
-
-
-def random_ids(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randint(1, VOCAB, shape, generator=torch.Generator().manual_seed(seed))
-
-
-def close(one: Tensor, other: Tensor, tolerance: float = 1e-4) -> bool:
-    return one.shape == other.shape and torch.allclose(one, other, atol=tolerance, rtol=0)
-
-
-@torch.no_grad()
-def in_chunks(
-    model: LongLlamaForCausalLM, ids: Tensor, sizes: list[int], **settings: int
-) -> Tensor:
-    """Logits of ids that come a chunk at a time, through the cache."""
-    logits, cache = [], None
-    for chunk in ids.split(sizes, dim=1):
-        outputs = model(chunk, past_key_values=cache, use_cache=True, **settings)
-        logits.append(outputs.logits)
-        cache = outputs.past_key_values
-    return torch.cat(logits, dim=1)
-
-
-class FixedMemory:
-    """What ``encode_memory`` gave, in an order of its own."""
-
-    def __init__(
-        self,
-        model: LongLlamaForCausalLM,
-        ids: Tensor,
-        order: Tensor,
-        visible: Tensor | None = None,
-    ) -> None:
-        self._encoded = model.model.encode_memory(ids)
-        self._heads, self._order, self._visible = model.config.memory_heads, order, visible
-
-    def offer(self, layer_idx: int, own: OwnKeys | None = None) -> MemoryOffer:
-        keys, values = (part[:, self._heads(layer_idx)] for part in self._encoded[layer_idx])
-        return DenseOffer(keys[:, :, self._order], values[:, :, self._order], self._visible)
 
 
 @torch.no_grad()
@@ -195,15 +128,6 @@ def test_the_last_states_are_those_of_all(
     assert model.model(ids, hidden_to_keep=kept).last_hidden_state.shape[1] == min(kept, 40)
 
 
-def padded(*lengths: int) -> dict[str, Tensor]:
-    """A batch of prompts of some lengths, padded on the left."""
-    longest = max(lengths)
-    ids, mask = random_ids(len(lengths), longest), torch.ones(len(lengths), longest).long()
-    for row, length in enumerate(lengths):
-        ids[row, : longest - length] = mask[row, : longest - length] = 0
-    return {"input_ids": ids, "attention_mask": mask}
-
-
 @torch.no_grad()
 def test_torch_attention_changes_nothing(model: LongLlamaForCausalLM) -> None:
     batch = padded(40, 9)
@@ -232,65 +156,6 @@ def test_a_truncated_cache_goes_on_as_a_fresh_one(model: LongLlamaForCausalLM) -
     assert cache.get_seq_length() == 12
 
 
-# Newer releases of transformers say "activation checkpointing"; peft and older ones do not.
-RENAMED = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
-
-
-def gradients(model: LongLlamaForCausalLM, ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    model.train().zero_grad()
-    model(ids, labels=labels).loss.backward()
-    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-
-
-def test_gradients_reach_everything(model: LongLlamaForCausalLM) -> None:
-    ids = random_ids(2, 40)
-    found = gradients(model, ids, ids)
-    assert found.keys() == dict(model.named_parameters()).keys()
-    assert all(gradient.isfinite().all() and gradient.any() for gradient in found.values())
-
-
-def test_gradients_flow_through_memory(model: LongLlamaForCausalLM) -> None:
-    ids = random_ids(1, 40)
-    ids[ids == 7], ids[0, 3] = 8, 7
-    labels = torch.full_like(ids, -100)
-    labels[0, -1] = ids[0, -1]
-    embeddings = "model.embed_tokens.weight"
-    assert gradients(model, ids, labels)[embeddings][7].abs().max() > 1e-7
-    model.config.mem_layers = []
-    if not model.config.tie_word_embeddings:
-        assert not gradients(build(mem_layers=[]), ids, labels)[embeddings][7].any()
-
-
-@RENAMED
-def test_gradient_checkpointing_changes_no_gradient(model: LongLlamaForCausalLM) -> None:
-    ids = random_ids(2, 40)
-    plain = {name: grad.clone() for name, grad in gradients(model, ids, ids).items()}
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    checkpointed = gradients(model, ids, ids)
-    assert all(close(checkpointed[name], grad) for name, grad in plain.items())
-
-
-@RENAMED
-def test_lora_trains(model: LongLlamaForCausalLM) -> None:
-    ids = random_ids(2, 40)
-    before = {name: p.clone() for name, p in model.named_parameters()}
-    lora = LoraConfig(target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-    tuned = get_peft_model(model, lora).train()
-    trainable = [p for p in tuned.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, lr=1e-2)
-    losses = []
-    for _ in range(3):
-        optimizer.zero_grad()
-        losses.append(tuned(input_ids=ids, labels=ids).loss)
-        losses[-1].backward()
-        optimizer.step()
-    assert losses[-1] < losses[0]
-    after = {name: p for name, p in tuned.get_base_model().named_parameters() if "lora" not in name}
-    assert len(after) == len(before)
-    for name, parameter in after.items():
-        assert torch.equal(parameter, before[name.replace(".base_layer", "")])
-
-
 @torch.no_grad()
 def test_a_cache_to_fill_reads_a_long_input_as_none_does(model: LongLlamaForCausalLM) -> None:
     """``generate`` brings an empty cache; the windows of its prompt are those of ``forward``."""
@@ -303,46 +168,6 @@ def test_a_cache_to_fill_reads_a_long_input_as_none_does(model: LongLlamaForCaus
     assert torch.equal(
         model(new, past_key_values=filled).logits, model(new, past_key_values=resumed).logits
     )
-
-
-GREEDY = {"do_sample": False, "max_new_tokens": 20}
-
-
-def test_beams_keep_their_own_memory(model: LongLlamaForCausalLM) -> None:
-    """Scores of beams that spilled and were reordered are those of a pass over each alone."""
-    prompt = random_ids(2, 12)
-    beams = model.generate(
-        prompt,
-        **{**GREEDY, "num_beams": 3, "num_return_sequences": 3, "length_penalty": 0.0},
-        attention_mask=torch.ones_like(prompt),
-        output_scores=True,
-        return_dict_in_generate=True,
-    )
-    logits = in_chunks(model, beams.sequences, [12] + [1] * 20)[:, 11:-1]
-    logprobs = logits.log_softmax(-1).gather(2, beams.sequences[:, 12:, None])
-    assert close(logprobs.sum(dim=(1, 2)), beams.sequences_scores, 1e-3)
-    assert len({tuple(row) for row in beams.sequences.tolist()}) == 6
-
-
-@pytest.mark.parametrize("n_new", [4, 20])
-def test_padding_changes_no_token(n_new: int) -> None:
-    """Within a window for any model; past it, padding moves the spill, so for a seamless one."""
-    model = build() if n_new == 4 else build(**SEAMLESS)
-    batch = padded(12, 7)
-    settings = {**GREEDY, "max_new_tokens": n_new}
-    rows = model.generate(**batch, **settings)
-    alone = batch["input_ids"][1:, 5:]
-    expected = model.generate(alone, attention_mask=torch.ones_like(alone), **settings)
-    assert rows[1, 12:].tolist() == expected[0, 7:].tolist()
-
-
-def test_refused_drafts_leave_no_trace(model: LongLlamaForCausalLM) -> None:
-    """Prompt lookup proposes tokens and takes refused ones back (``crop``)."""
-    model.config.last_context_length = WINDOW  # a draft moves what of a prompt is last
-    prompt = random_ids(1, 4).repeat(1, 2)
-    settings = {**GREEDY, "max_new_tokens": 4, "attention_mask": torch.ones_like(prompt)}
-    drafted = model.generate(prompt, prompt_lookup_num_tokens=2, **settings)
-    assert drafted.tolist() == model.generate(prompt, **settings).tolist()
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 5e-3), ("bfloat16", 5e-2)])

@@ -1,0 +1,95 @@
+"""Weights that are kept row by row, as they were rounded while a file was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from longllama_code.kernels.products import Codes, Floats
+from longllama_code.kernels.quantized import ALONE, Matrix, product
+from longllama_code.kernels.row_products import Bytes, Halves, multiply_packed, multiply_rows
+from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.weight_layouts import BLOCK, GROUP
+
+
+@dataclass(frozen=True)
+class RowMatrix(Matrix):
+    """(N, K) weights in 8 bits."""
+
+    codes: Codes
+    """(N, K)."""
+    scales: Floats
+    """(N,)."""
+
+    @staticmethod
+    def fits(n_inputs: int) -> bool:
+        """Whether there are kernels for weights of so many inputs (K)."""
+        return n_inputs % BLOCK == 0
+
+    @property
+    def n_inputs(self) -> int:
+        """K."""
+        return self.codes.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.codes.nbytes + self.scales.nbytes
+
+    def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
+        """(S, K) inputs times the transpose: (S, N)."""
+        weights = self.codes, self.scales
+        return product(multiply_rows, inputs, weights, len(self.codes), threads)
+
+
+@dataclass(frozen=True)
+class PackedMatrix(Matrix):
+    """(N, K) weights in 4 bits."""
+
+    packed: Bytes
+    """(N, K / 2), levels 8 more than what they stand for, the first of two in the low half."""
+    scales: Halves
+    """(N, K / 32)."""
+
+    @staticmethod
+    def fits(n_inputs: int) -> bool:
+        """Whether there are kernels for weights of so many inputs (K)."""
+        return n_inputs % GROUP == 0
+
+    @property
+    def n_inputs(self) -> int:
+        """K."""
+        return 2 * self.packed.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.packed.nbytes + self.scales.nbytes
+
+    def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
+        """(S, K) inputs times the transpose: (S, N)."""
+        weights = self.packed, self.scales
+        return product(multiply_packed, inputs, weights, len(self.packed), threads)
+
+
+@dataclass(frozen=True)
+class JoinedMatrix(Matrix):
+    """Matrices of the same inputs, their outputs behind each other."""
+
+    parts: Sequence[Matrix]
+
+    @property
+    def n_inputs(self) -> int:
+        """K."""
+        return self.parts[0].n_inputs
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(part.nbytes for part in self.parts)
+
+    def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
+        """(S, K) inputs times the transpose: (S, N)."""
+        return np.concatenate([part.times(inputs, threads) for part in self.parts], axis=1)

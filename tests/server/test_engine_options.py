@@ -1,0 +1,32 @@
+"""What an engine is started with survives its command line."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lsp_server.engine_options import EngineOptions, parse
+from lsp_server.session import _engine_options
+from lsp_server.settings import resolve
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        EngineOptions("tiny"),
+        EngineOptions("mini", Path("/c"), persist=False, max_store_bytes=0, gpu_bytes=0),
+        EngineOptions("a b", None, threads=3, device="cuda:1", dtype="int4", gpu_bytes=1 << 33),
+    ],
+)
+def test_a_command_line_says_it_all(options: EngineOptions) -> None:
+    socket = Path("/s")
+    assert parse([*options.arguments(), "--socket", str(socket)]) == (options, socket)
+
+
+def test_settings_reach_the_engine() -> None:
+    found, problems = resolve([{"memory": {"gpuBytes": 7}, "model": {"device": "cuda"}}])
+    assert not problems
+    options = _engine_options(found, [])
+    assert (options.gpu_bytes, options.device) == (7, "cuda")
+    more, _ = resolve([{"memory": {"gpuBytes": 8}, "model": {"device": "cuda"}}])
+    assert _engine_options(more, []) == replace(options, gpu_bytes=8)
