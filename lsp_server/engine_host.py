@@ -24,7 +24,7 @@ from longllama_code.protocol import (
     EngineUser,
     RememberResult,
 )
-from lsp_server.engine_worker import EngineWorker, Job, Priority
+from longllama_code.worker import EngineWorker, Job, Priority
 from lsp_server.processes import READ_LIMIT_BYTES
 from lsp_server.rpc import (
     CLEAR_STORE,

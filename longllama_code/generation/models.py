@@ -132,6 +132,17 @@ def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedM
         raise CheckpointError(f"{name} cannot be put onto {device} in {dtype}: {error}") from error
 
 
+def load_for_engine(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+    """A model as the engine runs it: by kernels, where nothing else is asked for.
+
+    Raises:
+        ModelNotFound: no model of that name or path is here.
+        CheckpointError: it cannot be read, or not so.
+    """
+    loaded = load_placed(name, device, dtype)
+    return with_kernels(loaded) if dtype == "auto" else loaded
+
+
 def with_kernels(loaded: LoadedModel) -> LoadedModel:
     """The model by kernels, where there are any for it and its weights are what passes wait for.
 
