@@ -9,6 +9,7 @@ remember, save for open documents, whose live text counts.
 import asyncio
 import itertools
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import replace
@@ -18,7 +19,7 @@ from typing import Protocol
 from longllama_code.protocol import RememberResult
 from lsp_server.budget import BUDGET, fit_again, guessed_tokens, split, too_many
 from lsp_server.completion import model_text
-from lsp_server.engine_client import EngineGone
+from lsp_server.engine_connection import EngineAway, EngineGone
 from lsp_server.look import look
 from lsp_server.nearness import Nearness, Rank
 from lsp_server.settings import Memory
@@ -53,6 +54,11 @@ class Rememberer(Protocol):
     @property
     def token_bytes(self) -> int:
         """Of the record of one token in memory; 0 before it was ready."""
+        ...
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the budget counts; not where the memory is another machine's."""
         ...
 
     async def remember(self, path: str, text: str) -> RememberResult:
@@ -190,6 +196,8 @@ class Indexer:
             if file.state is not FileState.LEFT_OUT:
                 emptied = replace(file, state=FileState.WAITING, n_tokens=0)
                 self._enqueue(emptied, Urgency.REST)
+            elif file.reason == BUDGET and not self._engine.is_limited:
+                self._take_in(file)
         self._notice()
 
     def name_of(self, path: Path) -> str:
@@ -323,6 +331,8 @@ class Indexer:
     def _max_tokens(self) -> int:
         """Most tokens in memory, by their number and by their bytes."""
         memory, token_bytes = self._memory, self._engine.token_bytes
+        if not self._engine.is_limited:
+            return sys.maxsize
         if not memory.max_bytes or not token_bytes:
             return memory.max_tokens
         return min(memory.max_tokens, memory.max_bytes // token_bytes)
@@ -405,6 +415,8 @@ class Indexer:
             result = await self._engine.remember(file.name, await self._text_of(path))
         except SourceError as error:
             self._leave_out(file, error.exclusion.value)
+        except EngineAway:
+            self._queue.put(path, urgency)
         except EngineGone:
             self._after_crash(file, urgency)
         except Exception:

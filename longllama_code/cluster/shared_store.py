@@ -103,16 +103,6 @@ class SharedStore:
         content = self._read(f"{self._repository(repository)}/{revision}.json.gz")
         return None if content is None else unpack_snapshot(content)
 
-    def repositories(self) -> list[str]:
-        """The repositories that have a snapshot."""
-        top = f"{self._root}/repositories/"
-        try:
-            found = self._files.find(top, withdirs=False)
-        except FileNotFoundError:
-            return []
-        names = (path.rpartition("/repositories/")[2] for path in found)
-        return sorted(name.removesuffix("/latest") for name in names if name.endswith("/latest"))
-
     def _repository(self, name: str) -> str:
         return f"{self._root}/repositories/{check_name(name)}"
 

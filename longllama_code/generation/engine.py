@@ -21,6 +21,7 @@ from longllama_code.memory.encoder import path_header
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.record_file import Records
 from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.memory.segmenter import Slice
 from longllama_code.memory.store import SegmentStore, StoredSegment
 from longllama_code.protocol import (
     CompletionRequest,
@@ -53,6 +54,11 @@ class Engine:
         self._memory: RepositoryMemory = self._segments.open_memory()
         self._completer = Completer(loaded.model, loaded.tokenizer, self._memory, loaded.kernels)
         self._counts = Counts()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model: equal ones encode equal segments."""
+        return self._loaded.fingerprint
 
     def beside(self) -> "Engine":
         """Another engine for another repository, over the same model and the same store.
@@ -151,6 +157,10 @@ class Engine:
             StoreError: it is of another model.
         """
         self._segments.admit(segment_id, records, page_offsets)
+
+    def know_pieces(self, path: str, text: str, pieces: list[Slice]) -> None:
+        """Take note of how a file is cut, which somebody found out before."""
+        self._segments.know_pieces(path_header(path), text, pieces)
 
     def lacks(self, segment_id: str) -> bool:
         """Whether a segment would have to be encoded."""

@@ -92,6 +92,16 @@ class Segments:
         file_id = self._encoder.identity(header, text)
         return self._kept(lambda store: self._cut(store, file_id, text))
 
+    def know_pieces(self, header: str, text: str, pieces: list[Slice]) -> None:
+        """Take note of how a file is cut, where the store does not know it."""
+        file_id = self._encoder.identity(header, text)
+
+        def note(store: SegmentStore) -> None:
+            if store.pieces(file_id) is None:
+                store.put_pieces(file_id, pieces)
+
+        self._kept(note)
+
     def admit(self, segment_id: str, records: Tensor, page_offsets: Collection[int]) -> None:
         """Put a segment that was encoded elsewhere into the store; a second time changes nothing.
 

@@ -1,14 +1,23 @@
-"""One Ray for all tests of the cluster, on this machine's loopback interface."""
+"""One Ray, and one team's engine, for all tests of the cluster; on the loopback interface."""
 
+import asyncio
 import os
+import signal
+import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from lsp_server.team_client import TeamClient
+from lsp_server.team_http import TeamAddress
+
 REPOSITORY_ROOT = Path(__file__).parents[2]
-N_CPUS = 2
+N_CPUS = 4
+N_REPLICAS = 2
 
 
 def repository_files(n_files: int, seed: int = 0) -> dict[str, str]:
@@ -22,18 +31,111 @@ def repository_files(n_files: int, seed: int = 0) -> dict[str, str]:
     }
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Ray, started for the tests."""
+
+    ray: Any
+    metrics_port: int
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team's engine that serves two repositories to two users."""
+
+    url: str
+    options: Any
+    tokens: dict[str, str]
+    cluster: Cluster
+
+    def address(self, user: str) -> TeamAddress:
+        return TeamAddress(self.url, self.tokens[user])
+
+    def replica_pids(self) -> list[int]:
+        """The processes that hold the model."""
+        found = (p for p in psutil.Process().children(recursive=True) if "TeamEngine" in title(p))
+        return [process.pid for process in found]
+
+
+APP, LIB = repository_files(12, seed=5), repository_files(8, seed=6)
+
+
 @pytest.fixture(scope="session")
-def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Ray, with two workers."""
+def cluster() -> Iterator[Cluster]:
+    """Ray, which finds this package where the tests find it."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
     from longllama_code.cluster.ray_workers import connect
 
     paths = [str(REPOSITORY_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.environ["OMP_NUM_THREADS"] = "1"
-    ray = connect(n_cpus=N_CPUS, _metrics_export_port=METRICS_PORT)
-    yield ray
+    port = free_port()
+    ray = connect(n_cpus=N_CPUS, _metrics_export_port=port)
+    yield Cluster(ray, port)
     ray.shutdown()
 
 
-METRICS_PORT = 18_931
+@pytest.fixture(scope="session")
+def team(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    from ray import serve
+
+    from longllama_code.cluster.app import ServeOptions, deploy
+    from longllama_code.cluster.index import IndexOptions, index
+    from longllama_code.cluster.rights import add_user
+
+    folder = tmp_path_factory.mktemp("team")
+    shared, cache = str(folder / "shared"), folder / "cache"
+    how = IndexOptions("tiny", store=shared, cache_dir=cache, cpus=2)
+    index("team/app", "r1", APP.items(), how)
+    index("other/lib", "r1", LIB.items(), how)
+    rights = folder / "tokens.json"
+    tokens = {
+        "ada": add_user(rights, "ada", ["team/*"]),
+        "eve": add_user(rights, "eve", ["team/app"]),
+        "bob": add_user(rights, "bob", ["other/lib"]),
+    }
+    options = ServeOptions(
+        shared,
+        "tiny",
+        cache_dir=folder / "replicas",
+        port=free_port(),
+        tokens=rights,
+        min_replicas=N_REPLICAS,
+        max_replicas=N_REPLICAS,
+        cpus=0.5,
+    )
+    deploy(options)
+    yield Team(options.url, options, tokens, cluster)
+    serve.shutdown()
+
+
+def title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()).strip()
+    except psutil.Error:
+        return ""
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+async def joined(team: Team, user: str, folder: Path, repository: str = "team/app") -> TeamClient:
+    """A window of a user at the cluster."""
+    client = TeamClient(team.address(user), folder, repository)
+    await client.join()
+    return client
+
+
+async def until(what: Any, timeout_s: float = 30.0) -> None:
+    """Wait until something holds."""
+    end = asyncio.get_running_loop().time() + timeout_s
+    while not what():
+        assert asyncio.get_running_loop().time() < end, "it did not come to be"
+        await asyncio.sleep(0.05)

@@ -21,14 +21,14 @@ from longllama_code.commands.cluster import source_files
 from longllama_code.errors import ConfigError
 from longllama_code.generation.engine import Engine
 
-from .conftest import repository_files
+from .conftest import N_CPUS, Cluster, repository_files, title
 
 PLACE = ModelPlace("tiny")
 
 
 @pytest.fixture(scope="module")
-def workers(ray_cluster: Any) -> RayWorkers:
-    return RayWorkers(ray_cluster)
+def workers(cluster: Cluster) -> RayWorkers:
+    return RayWorkers(cluster.ray, n_cpus=N_CPUS / 2)
 
 
 def encoder(workers: RayWorkers, cache: Path, shared: Path | None = None) -> BulkEncoder:
@@ -113,7 +113,7 @@ def test_workers_that_are_killed_are_replaced(workers: RayWorkers, tmp_path: Pat
     def kill() -> None:
         while not over.is_set() and len(killed) < 2:
             for process in psutil.Process().children(recursive=True):
-                if _title(process) == "ray::encode_segments" and process.pid not in killed:
+                if title(process) == "ray::encode_segments" and process.pid not in killed:
                     process.send_signal(signal.SIGKILL)
                     killed.append(process.pid)
                     time.sleep(0.3)
@@ -221,10 +221,3 @@ def test_nothing_is_run(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_revision_that_is_not_there_is_named(repository: Path) -> None:
     with pytest.raises(ConfigError, match="rev-parse failed"), checked_out(str(repository), "no"):
         pass
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline()).strip()
-    except psutil.Error:
-        return ""
