@@ -9,10 +9,10 @@ import asyncio
 import itertools
 import logging
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from longllama_code import team_protocol as protocol
@@ -32,10 +32,13 @@ MAX_OWN_FILES = 1000
 """More files that differ are no edits: the window shows something else than the repository."""
 MAX_AROUND_CHARS = 200_000
 """Text before, and after, the cursor that is sent."""
-RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0)
+RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0)
 SLACK_S = 5.0
 """How long an answer may take beyond the time that the request has."""
 REMEMBER_TIMEOUT_S = 120.0
+LOAD_TIMEOUT_S = 600.0
+
+T = TypeVar("T")
 
 
 class TeamClient:
@@ -66,7 +69,7 @@ class TeamClient:
         return len(self._overlay.files)
 
     async def join(self) -> dict[str, Any]:
-        """Find out what the cluster has of the repository; what its engine is like.
+        """Find out what the cluster has of the repository, and have it loaded; about its engine.
 
         Raises:
             TeamUnreachable: it does not answer.
@@ -84,6 +87,7 @@ class TeamClient:
         self.known = from_plain(found, KnownRepository)
         self._set(dict[str, str | None]())
         self._texts.clear()
+        await self._post(protocol.STATUS, {}, timeout_s=LOAD_TIMEOUT_S)
         return hello["status"]
 
     async def is_current(self) -> bool:
@@ -140,19 +144,12 @@ class TeamClient:
             TeamUnreachable: nobody answered in the time that the request has.
             TeamRefused: the cluster refuses.
         """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + request.timeout_ms / 1000
         asked = _around(replace(request, path=self._below + request.path))
-        for delay_s in (*RETRY_S, None):
-            left_ms = max(1, round(1000 * (until - loop.time())))
-            try:
-                return await self._complete(replace(asked, timeout_ms=left_ms), tell)
-            except TeamUnreachable as error:
-                if delay_s is None or loop.time() + delay_s >= until:
-                    raise
-                logger.info("a request is asked again: %s", error)
-            await asyncio.sleep(delay_s)
-        raise AssertionError("the last try returns or raises")
+
+        def ask(left_s: float) -> Awaitable[CompletionResult]:
+            return self._complete(replace(asked, timeout_ms=max(1, round(1000 * left_s))), tell)
+
+        return await _asked_again(ask, request.timeout_ms / 1000)
 
     async def status(self) -> EngineStatus:
         """What is in memory for this window.
@@ -193,7 +190,8 @@ class TeamClient:
         self, request: CompletionRequest, tell: Callable[[str], None]
     ) -> CompletionResult:
         def heard(line: dict[str, Any]) -> None:
-            tell(str(line.get("so_far", "")))
+            if "so_far" in line:
+                tell(str(line["so_far"]))
 
         timeout_s = request.timeout_ms / 1000 + SLACK_S
         answer = await self._post(
@@ -213,8 +211,11 @@ class TeamClient:
 
     async def _send(self, texts: dict[str, str]) -> list[RememberResult]:
         """Send own files; the replica says which others it lacks."""
-        plain = {"texts": texts}
-        answer = await self._post(protocol.REMEMBER, plain, timeout_s=REMEMBER_TIMEOUT_S)
+
+        def ask(left_s: float) -> Awaitable[dict[str, Any]]:
+            return self._post(protocol.REMEMBER, {"texts": texts}, timeout_s=left_s)
+
+        answer = await _asked_again(ask, REMEMBER_TIMEOUT_S)
         self._send_later(set(answer["missing"]) - texts.keys())
         return [from_plain(result, RememberResult) for result in answer["results"]]
 
@@ -242,6 +243,26 @@ class TeamClient:
         plain = {**plain, "overlay": to_plain(self._overlay)}
         headers = {protocol.MODEL_ID_HEADER: memory_id}
         return self._http.ask("POST", path, plain, headers=headers, **options)
+
+
+async def _asked_again(ask: Callable[[float], Awaitable[T]], timeout_s: float) -> T:
+    """The first answer; each time without one, another replica may give it.
+
+    Args:
+        ask: told the seconds that are left.
+        timeout_s: of all tries.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout_s
+    for delay_s in RETRY_S:
+        try:
+            return await ask(until - loop.time())
+        except TeamUnreachable as error:
+            if loop.time() + delay_s >= until:
+                raise
+            logger.info("a request is asked again: %s", error)
+        await asyncio.sleep(delay_s)
+    return await ask(until - loop.time())
 
 
 def _around(request: CompletionRequest) -> CompletionRequest:

@@ -64,6 +64,7 @@ class TeamHttp:
         self._certificate = address.certificate
         self._token = address.token
         self._idle: list[http.client.HTTPConnection] = []
+        self._is_closed = False
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(N_THREADS, "team's engine")
 
@@ -85,7 +86,7 @@ class TeamHttp:
             plain: what is sent, as JSON.
             headers: more of them.
             timeout_s: how long nothing may come.
-            on_line: told each line before the last, on the event loop.
+            on_line: told each line, on the event loop.
 
         Raises:
             TeamUnreachable: there was no answer, or only a part of it.
@@ -111,7 +112,7 @@ class TeamHttp:
     def close(self) -> None:
         """End the connections."""
         with self._lock:
-            idle, self._idle = self._idle, []
+            idle, self._idle, self._is_closed = self._idle, [], True
         for connection in idle:
             connection.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -122,15 +123,19 @@ class TeamHttp:
         try:
             response = self._response(call)
             answer = _read(response, call.on_line)
+        except (TeamRefused, TeamUnreachable):
+            _close(call.connection)
+            raise
         except (OSError, http.client.HTTPException, ValueError) as error:
             _close(call.connection)
             raise TeamUnreachable(_reason(error)) from None
         assert call.connection is not None
-        if response.will_close or call.is_given_up:
-            call.connection.close()
-        else:
-            with self._lock:
+        with self._lock:
+            may_stay = not (response.will_close or call.is_given_up or self._is_closed)
+            if may_stay:
                 self._idle.append(call.connection)
+        if not may_stay:
+            call.connection.close()
         return answer
 
     def _response(self, call: _Call) -> http.client.HTTPResponse:
@@ -176,12 +181,11 @@ def _read(response: http.client.HTTPResponse, on_line: OnLine | None) -> dict[st
         if response.headers.get("content-encoding") == "gzip":
             content = decompress(content, MAX_WBITS | 16)
         return json.loads(content)
-    last: dict[str, Any] | None = None
+    last: dict[str, Any] = {}
     for line in response:
-        if last is not None:
-            on_line(last)
         last = json.loads(line)
-    if last is None:
+        on_line(last)
+    if not last:
         raise http.client.IncompleteRead(b"")
     return last
 

@@ -5,7 +5,6 @@ that has it in memory (its multiplexing), replaces what is unhealthy, and rolls 
 """
 
 import ipaddress
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ DRAIN_S = 60.0
 HEALTH_EVERY_S, HEALTH_TIMEOUT_S = 5.0, 40.0
 REQUEST_TIMEOUT_S = 600.0
 """Of anything, remembering included; a completion's own is in the request."""
-QUIET = "WARNING"
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,8 @@ class ServeOptions:
     target_requests: float = 2.0
     upscale_delay: float = 10.0
     downscale_delay: float = 300.0
-    max_queued: int = 64
+    max_ongoing: int = 8
+    max_queued: int = 256
     max_repositories: int = 4
     cpus: float = 1.0
     gpus: float = 0.0
@@ -130,12 +129,8 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
     class TeamEngine:
         """What Serve holds: a replica, and as many repositories as fit."""
 
-        def __init__(self, replica_options: ReplicaOptions) -> None:
-            logging.getLogger("pygls").setLevel(QUIET)
-            self._replica = Replica(replica_options)
-
-        def reconfigure(self, user_config: dict[str, Any]) -> None:
-            self._replica.reconfigure(Rights.of(user_config))
+        def __init__(self, replica_options: ReplicaOptions, rights: Rights) -> None:
+            self._replica = Replica(replica_options, rights)
 
         async def check_health(self) -> None:
             await self._replica.check_health()
@@ -150,7 +145,7 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
         async def __call__(self, request: Any) -> Any:
             came_at = time.monotonic()
             asked = Asked(
-                request.url.path.removeprefix(request.scope.get("root_path", "")),
+                f"/v1/{request.url.path.rpartition('/v1/')[2]}",
                 dict(request.query_params),
                 dict(request.headers),
                 await request.body(),
@@ -174,15 +169,15 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
         TeamEngine,
         name="TeamEngine",
         ray_actor_options={"num_cpus": options.cpus, "num_gpus": options.gpus},
-        user_config=rights.to_plain(),
-        max_ongoing_requests=options.max_queued,
+        max_ongoing_requests=options.max_ongoing,
+        max_queued_requests=options.max_queued,
         graceful_shutdown_wait_loop_s=0.5,
         graceful_shutdown_timeout_s=DRAIN_S,
         health_check_period_s=HEALTH_EVERY_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         **_replicas(options),
     )
-    return deployment.bind(replica_options)
+    return deployment.bind(replica_options, rights)
 
 
 class _Held:

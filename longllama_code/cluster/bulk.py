@@ -6,7 +6,7 @@ nothing. A worker that dies is replaced by Ray, which gives its task to another.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -177,13 +177,16 @@ class BulkEncoder:
                 if (segment := made.get(held)) is not None:
                     records = torch.from_numpy(segment.records.copy())
                     self._store.put(held, records, segment.page_offsets)
-        self._publish(batch)
+        self._publish(batch, made)
 
-    def _publish(self, batch: _Batch) -> None:
+    def _publish(self, batch: _Batch, made: Collection[str]) -> None:
+        """Let everybody have a batch; what was made just now is not there yet."""
         if self._shared is None:
             return
         held = dict.fromkeys(held for file in batch.files for held in file.segment_ids)
-        self._shared.put((id, self._stored(id)) for id in self._shared.missing(held))
+        kept = self._shared.missing([id for id in held if id not in made])
+        fresh = [id for id in held if id in made]
+        self._shared.put((id, self._stored(id)) for id in (*kept, *fresh))
 
     def _stored(self, segment_id: str) -> PackedSegment:
         found = self._store.find(segment_id)

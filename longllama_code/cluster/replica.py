@@ -32,6 +32,9 @@ logger = logging.getLogger("ray.serve")
 HEALTH_S = 30.0
 """How long the thread that owns the model may take for one step."""
 
+LOADING_S = 2.0
+"""How long a completion waits for a memory that is being loaded."""
+
 T = TypeVar("T")
 MemoryOf = Callable[[str], Awaitable[TeamMemory]]
 
@@ -84,19 +87,15 @@ class Answer:
 class Replica:
     """Owner of the model's thread. Lives on the event loop, but for ``__init__``, which loads."""
 
-    def __init__(self, options: ReplicaOptions) -> None:
+    def __init__(self, options: ReplicaOptions, rights: Rights) -> None:
         self._worker = EngineWorker()
         loading = self._worker.submit(self, Priority.CONTROL, lambda _: _load(options))
         self._host: Engine = loading.result.result()
         self._shared = SharedStore(options.store, self._host.fingerprint)
-        self._rights = Rights()
+        self._rights = rights
         self._status = self._host.status()
         self._metrics = Metrics(self._status.model)
         self._loading: dict[str, asyncio.Task[TeamMemory]] = {}
-
-    def reconfigure(self, rights: Rights) -> None:
-        """Others may ask from now on."""
-        self._rights = rights
 
     async def check_health(self) -> None:
         """Raises where the thread that owns the model does nothing any more."""
@@ -181,19 +180,31 @@ class Replica:
             request = _structured(plain.get("request"), CompletionRequest)
             lines = self._completing(user, memory_id, overlay, request, asked, memory_of)
             return Answer(lines=lines)
-        if asked.path == protocol.REMEMBER:
+        try:
+            return await self._of_files(user, asked.path, plain, overlay, memory_of(memory_id))
+        except MemoryGone as gone:
+            raise Refused(503, str(gone)) from None
+
+    async def _of_files(
+        self,
+        user: User,
+        path: str,
+        plain: dict[str, Any],
+        overlay: Overlay,
+        loading: Awaitable[TeamMemory],
+    ) -> Answer:
+        memory = await loading
+        if path == protocol.REMEMBER:
             texts = _structured(plain.get("texts"), dict[str, str])
-            memory = await memory_of(memory_id)
             remembered = await memory.remember(user.name, overlay, texts)
             self._metrics.note_remembered(remembered.results)
             return Answer(_json(asdict(remembered)))
-        if asked.path == protocol.STATUS:
-            memory = await memory_of(memory_id)
+        if path == protocol.STATUS:
             return Answer(_json(asdict(await memory.status(user.name, overlay))))
-        if asked.path == protocol.LEAVE:
-            (await memory_of(memory_id)).leave(user.name, overlay.session)
+        if path == protocol.LEAVE:
+            memory.leave(user.name, overlay.session)
             return Answer(_json({}))
-        raise Refused(404, f"there is nothing at {asked.path}.")
+        raise Refused(404, f"there is nothing at {path}.")
 
     async def _completing(
         self,
@@ -219,7 +230,7 @@ class Replica:
             if completed is not None:
                 plain = {"result": asdict(completed.result), "missing": completed.missing}
                 yield _line(plain)
-        except (LongLlamaError, MemoryGone) as error:
+        except (LongLlamaError, _NotYet) as error:
             outcome = "failed"
             yield _line({"error": str(error)})
         except Refused as refused:
@@ -240,7 +251,7 @@ class Replica:
         memory_of: MemoryOf,
     ) -> Completed | None:
         while True:
-            memory = await memory_of(memory_id)
+            memory = await _in_time(memory_of(memory_id))
             try:
                 return await memory.complete(user.name, overlay, request, came_at, written.tell)
             except MemoryGone:  # it made room for another between the two
@@ -279,6 +290,20 @@ class Replica:
         fields = {"event": "memory loaded", "memory": memory_id, "tokens": status.n_tokens}
         logger.info(json.dumps({**fields, "seconds": round(time.monotonic() - began, 3)}))
         return memory
+
+
+class _NotYet(Exception):  # noqa: N818 - a state
+    """The memory is being loaded here; another replica may have it."""
+
+
+async def _in_time(loading: Awaitable[TeamMemory]) -> TeamMemory:
+    """A memory; loading goes on, where it takes longer than a completion should wait."""
+    task = asyncio.ensure_future(loading)
+    try:
+        return await asyncio.wait_for(asyncio.shield(task), LOADING_S)
+    except asyncio.TimeoutError:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise _NotYet("the repository is being loaded here") from None
 
 
 class _Written:

@@ -28,6 +28,8 @@ from longllama_code.worker import EngineWorker, Job, Priority
 
 LOAD_FILES = 32
 """Files whose segments are fetched together."""
+MAX_COMPLETION_MS = 20_000
+"""A replica that takes longer over one answer could not be told from one that hangs."""
 IDLE_S = 1800.0
 """After so long without a request a window's own files are let go of."""
 
@@ -222,7 +224,7 @@ class TeamMemory:
         member = self._member(key)
         missing = member.adopt(overlay)
         queued_ms = 1000 * (time.monotonic() - came_at)
-        left_ms = int(request.timeout_ms - queued_ms)
+        left_ms = min(MAX_COMPLETION_MS, int(request.timeout_ms - queued_ms))
         if left_ms <= 0:
             late = CompletionResult("", "deadline", Timings(), empty_reason="deadline")
             return Completed(late, missing, queued_ms)

@@ -43,7 +43,12 @@ def _add_serve(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     serve.add_argument("--upscale-delay", type=float, default=10, metavar="SECONDS")
     serve.add_argument("--downscale-delay", type=float, default=300, metavar="SECONDS")
-    serve.add_argument("--max-queued", type=int, default=64, help="of a replica (%(default)s)")
+    serve.add_argument(
+        "--max-ongoing", type=int, default=8, help="requests that a replica has (%(default)s)"
+    )
+    serve.add_argument(
+        "--max-queued", type=int, default=256, help="requests that wait for one (%(default)s)"
+    )
     serve.add_argument(
         "--max-repositories", type=int, default=4, help="in a replica's memory (%(default)s)"
     )

@@ -180,33 +180,23 @@ async def test_a_replica_that_is_killed_loses_no_request(team: Team, tmp_path: P
 
 async def test_an_update_fails_no_request(team: Team, tmp_path: Path) -> None:
     from longllama_code.cluster.app import deploy
+    from longllama_code.cluster.rights import add_user
 
     clients = [await joined(team, "ada", tmp_path) for _ in range(3)]
     over, took_s = asyncio.Event(), list[float]()
     asking = [asyncio.create_task(ask_on(client, over, took_s)) for client in clients]
     before = set(team.replica_pids())
-    changed = replace(team.options, max_store_bytes=1 << 30)
-    await asyncio.to_thread(deploy, changed)
+    token = add_user(team.options.tokens, "new", ["other/*"])
+    await asyncio.to_thread(deploy, team.options)
     over.set()
     await asyncio.gather(*asking)
     assert took_s
     await until(lambda: not before & set(team.replica_pids()))
-    for client in clients:
+    newcomer = TeamClient(TeamAddress(team.url, token), tmp_path, "other/lib")
+    await newcomer.join()
+    assert same(await newcomer.complete(REQUEST), expected(LIB))
+    for client in (*clients, newcomer):
         await client.leave()
-
-
-async def test_rights_change_without_a_new_replica(team: Team, tmp_path: Path) -> None:
-    from longllama_code.cluster.app import deploy
-    from longllama_code.cluster.rights import add_user
-
-    before = set(team.replica_pids())
-    token = add_user(team.options.tokens, "new", ["other/*"])
-    await asyncio.to_thread(deploy, replace(team.options, max_store_bytes=1 << 30))
-    client = TeamClient(TeamAddress(team.url, token), tmp_path, "other/lib")
-    await client.join()
-    assert same(await client.complete(REQUEST), expected(LIB))
-    assert set(team.replica_pids()) == before
-    await client.leave()
 
 
 # What is seen from outside.
