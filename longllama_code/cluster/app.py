@@ -20,6 +20,7 @@ from longllama_code.team_protocol import VERSION
 
 DRAIN_S = 60.0
 """How long a replica that is replaced may go on with the requests that it has."""
+LOGGING = {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False}
 HEALTH_EVERY_S, HEALTH_TIMEOUT_S = 5.0, 40.0
 REQUEST_TIMEOUT_S = 600.0
 """Of anything, remembering included; a completion's own is in the request."""
@@ -89,10 +90,10 @@ def deploy(options: ServeOptions) -> None:
             "request_timeout_s": REQUEST_TIMEOUT_S,
             **_tls(options),
         },
-        logging_config={"encoding": "JSON", "log_level": "INFO", "enable_access_log": False},
+        logging_config=LOGGING,
     )
-    application = team_engine(options, rights)
-    serve.run(application, name=options.name, route_prefix=f"/{options.name}")
+    application, prefix = team_engine(options, rights), f"/{options.name}"
+    serve.run(application, name=options.name, route_prefix=prefix, logging_config=LOGGING)
 
 
 def rights_of(options: ServeOptions) -> Rights:

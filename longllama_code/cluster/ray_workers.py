@@ -1,5 +1,6 @@
 """Functions run by Ray's workers: on this machine, or on all of a cluster."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from longllama_code.cluster.packages import required
 
 MAX_RETRIES = 8
 """How often Ray gives a task whose worker died to another one."""
-LOOPBACK = "127.0.0.1"
+LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What Ray reads when it is imported: a node by itself, all ports of which are on the loopback
+interface, as on Windows and macOS."""
 OBJECT_STORE_BYTES = 200 << 20
 """Of a Ray that is started here: results stay in it until they are written."""
 
@@ -31,6 +34,8 @@ def connect(
     Raises:
         ConfigError: Ray is not installed.
     """
+    if address is None:
+        os.environ |= LOOPBACK_ONLY
     ray = required("ray")
     if ray.is_initialized():
         return ray
@@ -44,7 +49,6 @@ def connect(
         num_cpus=n_cpus,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
-        _node_ip_address=LOOPBACK,
         **options,
     )
     return ray

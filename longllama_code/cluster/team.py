@@ -30,6 +30,8 @@ LOAD_FILES = 32
 """Files whose segments are fetched together."""
 MAX_COMPLETION_MS = 20_000
 """A replica that takes longer over one answer could not be told from one that hangs."""
+LAST_STEP_S = 0.5
+"""How long a completion whose time is over may take to notice."""
 IDLE_S = 1800.0
 """After so long without a request a window's own files are let go of."""
 
@@ -146,10 +148,14 @@ class TeamMemory:
             came_at: of ``time.monotonic``.
             tell: told the text as it grows, on the worker's thread.
         """
-        work = functools.partial(
-            self._complete, self._key(user, overlay), overlay, request, came_at, tell
-        )
-        return await self._do(self._key(user, overlay), Priority.TYPING, work)
+        key = self._key(user, overlay)
+        work = functools.partial(self._complete, key, overlay, request, came_at, tell)
+        left_s = request.timeout_ms / 1000 - (time.monotonic() - came_at)
+        try:
+            done = self._do(key, Priority.TYPING, work)
+            return await asyncio.wait_for(done, max(0.0, left_s) + LAST_STEP_S)
+        except asyncio.TimeoutError:  # others were before it
+            return _late([], came_at)
 
     async def remember(self, user: str, overlay: Overlay, texts: dict[str, str]) -> Remembered:
         """Take in some of a user's own files."""
@@ -226,8 +232,7 @@ class TeamMemory:
         queued_ms = 1000 * (time.monotonic() - came_at)
         left_ms = min(MAX_COMPLETION_MS, int(request.timeout_ms - queued_ms))
         if left_ms <= 0:
-            late = CompletionResult("", "deadline", Timings(), empty_reason="deadline")
-            return Completed(late, missing, queued_ms)
+            return _late(missing, came_at)
         timed = replace(request, timeout_ms=left_ms)
         try:
             result = member.engine.complete(timed, job.cancelled.is_set, tell)
@@ -274,6 +279,12 @@ class TeamMemory:
         if self._engine is None:
             raise MemoryGone("this memory was let go of")
         return self._engine
+
+
+def _late(missing: list[str], came_at: float) -> Completed:
+    """An answer whose time passed in the queue."""
+    result = CompletionResult("", "deadline", Timings(), empty_reason="deadline")
+    return Completed(result, missing, 1000 * (time.monotonic() - came_at))
 
 
 class MemoryGone(Exception):  # noqa: N818 - a state, after which it is loaded again

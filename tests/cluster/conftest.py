@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import socket
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +71,18 @@ APP, LIB = repository_files(12, seed=5), repository_files(8, seed=6)
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Ray, which finds this package where the tests find it."""
-    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[cluster]'")
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed: pip install '.[cluster]'")
     from longllama_code.cluster.ray_workers import connect
 
     paths = [str(REPOSITORY_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.environ["OMP_NUM_THREADS"] = "1"
     port = free_port()
-    ray = connect(n_cpus=N_CPUS, _metrics_export_port=port)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of packages that Ray uses
+        ray = connect(n_cpus=N_CPUS, _metrics_export_port=port)
+        from ray import serve  # noqa: F401
     yield Cluster(ray, port)
     ray.shutdown()
 
