@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longllama_code.cluster.packages import required
-from longllama_code.cluster.ray_workers import connect
+from longllama_code.cluster.ray_workers import connect, stay_on_loopback
 from longllama_code.cluster.replica import Asked, Refused, Replica, ReplicaOptions
 from longllama_code.cluster.rights import Rights, read_rights
 from longllama_code.cluster.team import TeamMemory
@@ -131,6 +131,7 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
         """What Serve holds: a replica, and as many repositories as fit."""
 
         def __init__(self, replica_options: ReplicaOptions, rights: Rights) -> None:
+            stay_on_loopback()
             self._replica = Replica(replica_options, rights)
 
         async def check_health(self) -> None:

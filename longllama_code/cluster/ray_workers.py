@@ -54,6 +54,22 @@ def connect(
     return ray
 
 
+def stay_on_loopback() -> None:
+    """Have a replica of Serve listen there for its siblings, where Ray was started so.
+
+    It listens on all interfaces otherwise, whatever the node's address is, and takes pickles.
+    """
+    if any(os.environ.get(name) != value for name, value in LOOPBACK_ONLY.items()):
+        return
+    replica = required("ray.serve._private.replica")
+    add_port = replica.add_port_to_grpc_server
+
+    def add_loopback_port(server: Any, address: str) -> Any:
+        return add_port(server, address.replace("[::]", "127.0.0.1"))
+
+    replica.add_port_to_grpc_server = add_loopback_port
+
+
 class RayWorkers:
     """Ray's tasks.
 

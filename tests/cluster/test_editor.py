@@ -20,6 +20,8 @@ from .conftest import APP, Team
 from .wires import Wire
 
 CHANGED = "pkg0/module_003.py"
+N_MOST = 7000
+"""Tokens: more than the local budget and open files, fewer than the cluster has."""
 TEXT = "def mine(value):\n    v"
 
 
@@ -78,7 +80,7 @@ async def test_the_cluster_answers_and_the_local_engine_takes_over(
         uri = client.open(folder / "cursor.py", TEXT)
         explained = await asked(client, uri)
         assert explained["reason"] in (None, "nothing_to_add", "repeats_line")
-        assert explained["timings"]["memory_tokens"] > 5000
+        assert explained["timings"]["memory_tokens"] > N_MOST
         assert b"CHANGED_HERE" in wire.sent
         assert b"NEW_HERE" in wire.sent
         unchanged = [text for name, text in APP.items() if name != CHANGED]
@@ -90,14 +92,14 @@ async def test_the_cluster_answers_and_the_local_engine_takes_over(
         assert status["kind"] == "Warning"
         status = await client.wait_until_indexed()
         explained = await asked(client, uri)
-        assert explained["timings"]["memory_tokens"] <= 5000
+        assert explained["timings"]["memory_tokens"] < N_MOST
         assert (await client.status())["engine_pid"] is not None
 
         await wire.mend()
         await _until_said(client, "go there, nothing else")
         await client.wait_until_indexed()
         assert (await client.status())["files"]["left_out"] == 0
-        assert (await asked(client, uri))["timings"]["memory_tokens"] > 5000
+        assert (await asked(client, uri))["timings"]["memory_tokens"] > N_MOST
     wire.cut()
 
 

@@ -178,7 +178,7 @@ async def test_a_replica_that_is_killed_loses_no_request(team: Team, tmp_path: P
     await asyncio.sleep(1.0)
     over.set()
     await asyncio.gather(*asking)
-    assert len(took_s) > 20
+    assert len(took_s) >= 2 * len(clients)
     print(f"{len(took_s)} answers, the slowest after {1000 * max(took_s):.0f} ms")
     await until(lambda: len(set(team.replica_pids()) - set(pids)) == N_REPLICAS)
     for client in clients:
@@ -230,9 +230,13 @@ async def test_metrics_and_logs_hold_no_source(team: Team, tmp_path: Path) -> No
     written = "".join(
         path.read_text(errors="replace") for path in logs.rglob("*") if path.is_file()
     )
-    completions = [line for line in written.splitlines() if "event" in line and "outcome" in line]
-    assert completions
-    assert all(json.loads(json.loads(line)["message"])["user"] for line in completions[:5])
+    lines = [
+        json.loads(json.loads(line)["message"])
+        for path in (logs / "serve").glob("replica_*")
+        for line in path.read_text().splitlines()
+        if "outcome" in line
+    ]
+    assert {"ada", "team/app@r1"} <= {line[key] for line in lines for key in ("user", "memory")}
     assert MARK not in written
     for part in ("value +=", *team.tokens.values()):
         assert part not in written
