@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from zlib import MAX_WBITS, decompress
 
@@ -157,7 +157,7 @@ class TeamHttp:
         headers = {"content-type": "application/json", **call.headers}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
-        if connection.sock is None:
+        if cast("socket.socket | None", connection.sock) is None:
             connection.connect()
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sock.settimeout(call.timeout_s)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class Checkout:
 
 
 @contextmanager
-def checked_out(source: str, revision: str | None = None) -> Iterator[Checkout]:
+def checked_out(source: str, revision: str | None = None) -> Generator[Checkout]:
     """The files of a folder's or a URL's repository, as they were committed.
 
     Args:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SAY_EVERY_S = 1.0
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser("cluster", help="a team's engine and bulk encoding, on Ray")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -26,7 +26,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     dashboard.set_defaults(run=_dashboard)
 
 
-def _add_serve(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_serve(actions: Any) -> None:
     serve = actions.add_parser("serve", help="deploy a team's engine, or update it")
     _add_place(serve)
     serve.add_argument("--store", required=True, metavar="URL", help="the shared store")
@@ -56,7 +56,7 @@ def _add_serve(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     serve.set_defaults(run=_serve)
 
 
-def _add_index(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_index(actions: Any) -> None:
     index = actions.add_parser("index", help="encode a repository for everybody")
     index.add_argument("source", metavar="PATH|GIT_URL")
     index.add_argument("--revision", help="branch, tag or commit (the one checked out)")
@@ -76,7 +76,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpus", type=float, default=0, help="of a worker (%(default)s)")
 
 
-def _add_token(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_token(actions: Any) -> None:
     token = actions.add_parser("token", help="give a user a token")
     token.add_argument("user")
     token.add_argument("--repository", action="append", required=True, metavar="NAME|PATTERN")
@@ -140,7 +140,7 @@ def source_files(folder: Path) -> Iterator[tuple[str, str]]:
             text = read_source(entry.path)
             refuse_secrets(entry.path, text)
         except SourceError as reason:
-            print(f"{entry.name}: left out, {reason}", file=sys.stderr)
+            print(f"{entry.relative}: left out, {reason}", file=sys.stderr)
         else:
             yield workspace.name_of(entry.path), model_text(text)
 

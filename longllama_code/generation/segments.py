@@ -13,6 +13,7 @@ from torch import Tensor
 
 from longllama_code.errors import StoreError
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.held import HeldSegments
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.record_file import Records
 from longllama_code.memory.repository import RepositoryMemory
@@ -66,7 +67,8 @@ class Segments:
 
     def open_memory(self) -> BaseMemory:
         """An empty memory over these segments."""
-        memory = BaseMemory.open(self._loaded.model.config, self._form, self._store)
+        held = HeldSegments(self._form, self._store)
+        memory = BaseMemory(self._loaded.model.config, held)
         self._memories.append(memory)
         return memory
 

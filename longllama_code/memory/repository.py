@@ -12,7 +12,6 @@ from torch import Tensor
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.memory.held import HeldSegments
-from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.rows import MemoryRows
 from longllama_code.memory.segmenter import Slice
 from longllama_code.memory.store import SegmentStore, StoredSegment
@@ -53,19 +52,6 @@ class RepositoryMemory:
         self._files: dict[str, RememberedFile] = {}
         self._counts: Counter[str] = Counter()
         self._state = 0
-
-    @classmethod
-    def open(
-        cls, config: LongLlamaConfig, form: RecordFormat, store: SegmentStore
-    ) -> "RepositoryMemory":
-        """An empty memory with rows of its own.
-
-        Args:
-            config: of the model.
-            form: how records of its tokens look.
-            store: where they are.
-        """
-        return cls(config, HeldSegments(form, store))
 
     @property
     def rows(self) -> MemoryRows:

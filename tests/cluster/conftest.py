@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,14 +92,12 @@ def team(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     from ray import serve
 
     from longllama_code.cluster.app import ServeOptions, deploy
-    from longllama_code.cluster.index import IndexOptions, index
     from longllama_code.cluster.rights import add_user
 
     folder = tmp_path_factory.mktemp("team")
-    shared, cache = str(folder / "shared"), folder / "cache"
-    how = IndexOptions("tiny", store=shared, cache_dir=cache, cpus=2)
-    index("team/app", "r1", APP.items(), how)
-    index("other/lib", "r1", LIB.items(), how)
+    shared = str(folder / "shared")
+    publish(shared, folder / "cache", "team/app", APP)
+    publish(shared, folder / "cache", "other/lib", LIB)
     rights = folder / "tokens.json"
     tokens = {
         "ada": add_user(rights, "ada", ["team/*"]),
@@ -119,6 +117,33 @@ def team(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     deploy(options)
     yield Team(options.url, options, tokens, cluster)
     serve.shutdown()
+
+
+class Here:
+    """Workers that are this process."""
+
+    n_at_once = 1
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def result(self, call: Any) -> Any:
+        return call
+
+
+def publish(shared: str, cache: Path, name: str, files: dict[str, str]) -> None:
+    """Put a repository into a shared store, without Ray."""
+    from longllama_code.cluster.bulk import BulkEncoder
+    from longllama_code.cluster.encoding import ModelPlace, facts_of
+    from longllama_code.cluster.index import open_store
+    from longllama_code.cluster.shared_store import SharedStore
+
+    place = ModelPlace("tiny")
+    facts = facts_of(place)
+    store = open_store(cache, facts)
+    everybody = SharedStore(shared, facts.fingerprint)
+    BulkEncoder(Here(), place, facts, store, everybody).run(name, "r1", files.items())
+    store.close()
 
 
 def title(process: psutil.Process) -> str:
