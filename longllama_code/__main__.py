@@ -7,6 +7,7 @@ from pathlib import Path
 from longllama_code import __version__
 from longllama_code.catalog import CATALOG, ModelSpec, pull
 from longllama_code.commands import (
+    cluster,
     convert,
     copying,
     evaluate,
@@ -57,7 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("--path", default="stdin.py", help="the text's file name (%(default)s)")
     complete.add_argument("--max-tokens", type=int, default=48)
     complete.set_defaults(run=_complete)
-    for command in (convert, probe, copying, table, train, evaluate, passkey, sizes, published):
+    for command in (
+        convert,
+        probe,
+        copying,
+        table,
+        train,
+        evaluate,
+        passkey,
+        sizes,
+        published,
+        cluster,
+    ):
         command.add(commands)
     return parser
 

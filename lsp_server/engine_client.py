@@ -46,6 +46,11 @@ class EngineState(str, Enum):
 class EngineClient:
     """Owns the engine process. Lives on the event loop; every method belongs to it."""
 
+    is_limited = True
+    """Whether this machine's budget counts."""
+    note = ""
+    """Who answers, for people, where that is not this process."""
+
     def __init__(
         self, options: EngineOptions, on_state: Callable[[EngineState, str], None]
     ) -> None:

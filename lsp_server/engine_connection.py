@@ -41,6 +41,10 @@ class EngineGone(Exception):  # noqa: N818 - a state of the engine, not a fault 
     """The engine died, or has no model; the message says which."""
 
 
+class EngineAway(EngineGone):
+    """The engine is elsewhere, and cannot be reached just now."""
+
+
 class EngineError(Exception):
     """The engine lives, but what was asked of it failed; the message says why."""
 

@@ -25,7 +25,7 @@ from longllama_code.protocol import (
     RememberResult,
     Tell,
 )
-from lsp_server.engine_worker import EngineWorker, Job, Priority
+from longllama_code.worker import EngineWorker, Job, Priority
 from lsp_server.processes import READ_LIMIT_BYTES
 from lsp_server.rpc import (
     CLEAR_STORE,

@@ -17,7 +17,7 @@ from typing import Protocol
 from longllama_code.protocol import RememberResult
 from lsp_server.budget import BUDGET, guessed_tokens
 from lsp_server.completion import model_text
-from lsp_server.engine_client import EngineGone
+from lsp_server.engine_connection import EngineAway, EngineGone
 from lsp_server.look import look
 from lsp_server.places import Places
 from lsp_server.settings import Memory
@@ -57,6 +57,11 @@ class Rememberer(Protocol):
         """Of the record of one token in memory; 0 before it was ready."""
         ...
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the budget counts; not where the memory is another machine's."""
+        ...
+
     async def remember(self, path: str, text: str) -> RememberResult:
         """Take a file into memory."""
         ...
@@ -87,7 +92,7 @@ class Indexer:
         self._workspace = workspace
         self._open_text = open_text
         self._heed(memory)
-        self._places = Places(self.files, memory, lambda: engine.token_bytes, open_paths, open_text)
+        self._places = Places(self.files, memory, engine, open_paths, open_text)
         self._on_change = on_change
         self._refuse_secrets = refuse_secrets
         self._unseen: dict[Path, Urgency] = {}
@@ -189,6 +194,8 @@ class Indexer:
             if file.state is not FileState.LEFT_OUT:
                 emptied = replace(file, state=FileState.WAITING, n_tokens=0)
                 self._enqueue(emptied, Urgency.REST)
+            elif file.reason == BUDGET and not self._engine.is_limited:
+                self._take_in([file])
         self._notice()
 
     def name_of(self, path: Path) -> str:
@@ -392,6 +399,8 @@ class Indexer:
             result = await self._engine.remember(file.name, await self._text_of(file.path))
         except SourceError as error:
             self._leave_out(file, error.exclusion.value)
+        except EngineAway:
+            self._queue.put(file.path, urgency)
         except EngineGone:
             self._after_crash(file, urgency)
         except Exception:

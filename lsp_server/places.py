@@ -2,13 +2,29 @@
 
 import asyncio
 import itertools
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Protocol
 
 from lsp_server.budget import BUDGET, fit_again, split, too_many
 from lsp_server.nearness import Nearness, Rank
 from lsp_server.settings import Memory
 from lsp_server.tracked import FileState, TrackedFile, TrackedFiles
+
+
+class Limited(Protocol):
+    """Whose memory has places."""
+
+    @property
+    def token_bytes(self) -> int:
+        """Of the record of one token in memory; 0 while that is not known."""
+        ...
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the user's limits hold for it."""
+        ...
 
 
 class Places:
@@ -17,7 +33,7 @@ class Places:
     Args:
         files: the records of all files.
         memory: the limits.
-        token_bytes: of the record of one token in memory; 0 while that is not known.
+        engine: has the memory, and may have no limit of its own.
         open_paths: the files that are open.
         open_text: the live text of a file, if it is open.
     """
@@ -26,12 +42,12 @@ class Places:
         self,
         files: TrackedFiles,
         memory: Memory,
-        token_bytes: Callable[[], int],
+        engine: Limited,
         open_paths: Callable[[], Collection[Path]],
         open_text: Callable[[Path], str | None],
     ) -> None:
         self.memory = memory
-        self._files, self._token_bytes = files, token_bytes
+        self._files, self._engine = files, engine
         self._open_paths, self._open_text = open_paths, open_text
         self._touches = itertools.count(1)
         self._touched: dict[Path, int] = {}  # a file's last change; greater is later
@@ -85,7 +101,9 @@ class Places:
     @property
     def _max_tokens(self) -> int:
         """Most tokens in memory, by their number and by their bytes."""
-        memory, token_bytes = self.memory, self._token_bytes()
+        if not self._engine.is_limited:
+            return sys.maxsize
+        memory, token_bytes = self.memory, self._engine.token_bytes
         if not memory.max_bytes or not token_bytes:
             return memory.max_tokens
         return min(memory.max_tokens, memory.max_bytes // token_bytes)

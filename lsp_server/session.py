@@ -16,8 +16,8 @@ from lsp_server.clean_texts import CleanTexts
 from lsp_server.completion import Cursor, Suggestion
 from lsp_server.configuration import FILE_NAME, Configuration, Layer, repository_settings
 from lsp_server.documents import Documents
+from lsp_server.engine_choice import engine_choice, make_engine
 from lsp_server.engine_client import EngineClient, EngineGone, EngineState
-from lsp_server.engine_options import EngineOptions
 from lsp_server.engine_place import cache_folder
 from lsp_server.ignore import IgnoreRules
 from lsp_server.indexer import Indexer
@@ -25,9 +25,9 @@ from lsp_server.notebooks import Notebooks
 from lsp_server.open_files import OpenFiles
 from lsp_server.pace import Pace
 from lsp_server.power import on_battery
-from lsp_server.scripted_engine import PREFIX as SCRIPT
 from lsp_server.settings import Settings
 from lsp_server.suggester import Suggester
+from lsp_server.team_engine import TeamEngine
 from lsp_server.tracked import Kind, Phase, Status, Totals, Urgency
 from lsp_server.watcher import Watcher
 from lsp_server.workspace import Limits, Workspace
@@ -46,7 +46,7 @@ class Session:
         self.open_files = OpenFiles(self.documents, self._reread)
         self.suggester = Suggester()
         self.announcer = Announcer(client, self.status)
-        self.engine: EngineClient | None = None
+        self.engine: EngineClient | TeamEngine | None = None
         self.indexer: Indexer | None = None
         self.roots: list[Path] | None = None
         """The workspace folders; None before ``begin`` and after ``end``."""
@@ -90,7 +90,7 @@ class Session:
             if (
                 wanted is None
                 or runs_on is None
-                or _engine_options(wanted, self.roots) != _engine_options(runs_on, self.roots)
+                or engine_choice(wanted, self.roots) != engine_choice(runs_on, self.roots)
             ):
                 await self._stop()
                 if wanted is not None:
@@ -144,7 +144,7 @@ class Session:
     async def _start(self, roots: Sequence[Path]) -> None:
         settings = self.settings
         self._workspace = self._make_workspace(roots)
-        self.engine = EngineClient(_engine_options(settings, roots), self._engine_state)
+        self.engine = make_engine(engine_choice(settings, roots), self._engine_state)
         self._clean_texts = CleanTexts(
             cache_folder(settings.memory) if settings.memory.persist else None
         )
@@ -275,6 +275,10 @@ class Session:
     def status(self) -> Status:
         """The server now."""
         kind, phase, message, busy = self._phase()
+        if self.engine is not None and self.engine.note:
+            message = f"{message}; {self.engine.note}"
+            if kind == "Normal" and self.engine.is_limited:  # this machine's, in place of a team's
+                kind = "Warning"
         totals = self.indexer.files.totals() if self.indexer else Totals()
         restarts = self.engine.n_restarts if self.engine else 0
         if phase == "indexing":
@@ -357,23 +361,3 @@ class Session:
                 await asyncio.to_thread(watcher.add, root)
             except OSError as error:
                 self.announcer.warn_once(f"{root} cannot be watched for changes: {error}")
-
-
-def _engine_options(settings: Settings, roots: Sequence[Path]) -> EngineOptions:
-    """What the engine's process is started with; a change of it needs a new one."""
-    cache_dir = settings.memory.cache_dir
-    return EngineOptions(
-        model=settings.model.path,
-        cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
-        persist=settings.memory.persist,
-        max_store_bytes=settings.memory.max_store_bytes,
-        threads=settings.model.threads,
-        device=settings.model.device,
-        dtype=settings.model.dtype,
-        gpu_bytes=settings.memory.gpu_bytes,
-        # A script may have changed since; reading it anew costs nothing.
-        is_shared=settings.engine.shared and not settings.model.path.startswith(SCRIPT),
-        idle_s=settings.engine.idle_ms / 1000,
-        hang_timeout_s=settings.model.hang_timeout_ms / 1000,
-        name=", ".join(root.name for root in roots) or "no folder",
-    )

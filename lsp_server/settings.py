@@ -35,6 +35,10 @@ class Rule:
 
 
 DEVICE = Rule(r"(?:auto|cpu|mps|(?:cuda|xpu)(?::\d+)?)", "name a device, as 'cpu' or 'cuda:1'.")
+TEAM_URL = Rule(
+    r"(?:https://[^\s/]+(?:/\S*)?|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?(?:/\S*)?)?",
+    "give an https:// URL; http:// is for this machine alone.",
+)
 FILE_NAME = Rule(r"(?!\.{1,2}$)[^/\\\0]+", "give the name of a file, without a folder.")
 
 
@@ -174,6 +178,21 @@ class Engine:
     )
     idle_ms: int = setting(
         30_000, "Milliseconds that a shared process stays after its last window."
+    )
+    url: str = setting(
+        "",
+        "URL of a team's engine, which text around the cursor and changed files are then sent to;"
+        " the local one takes over where it cannot be reached. Empty: none.",
+        rule=TEAM_URL,
+    )
+    repository: str = setting(
+        "", "What the team's engine calls the repository; empty: the name of its folder."
+    )
+    token_file: str = setting(
+        "", "File that holds your token for the team's engine; empty: $LONGLLAMA_TEAM_TOKEN."
+    )
+    certificate: str = setting(
+        "", "File of certificates to trust for the team's engine; empty: the system's."
     )
 
 

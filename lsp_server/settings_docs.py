@@ -24,6 +24,9 @@ MANIFEST = ROOT / "editor-client" / "vscode" / "package.json"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
 OF_THE_MACHINE = ("longllama.memory.cacheDir", "longllama.model.path")
 """Settings that name places on a machine: VS Code does not carry them to another one."""
+OF_THE_USER = ("longllama.engine.url", "longllama.engine.tokenFile", "longllama.engine.certificate")
+"""Settings that say where code goes: VS Code takes them from the user's own settings alone, so that
+no repository can name another place."""
 
 
 def table() -> str:
@@ -55,10 +58,13 @@ def updated(text: str) -> str:
 
 def vscode_properties() -> dict[str, Any]:
     """The settings as VS Code declares them."""
-    return {
-        name: {**schema, "scope": "machine-overridable" if name in OF_THE_MACHINE else "window"}
-        for name, schema in json_schema().items()
-    }
+    return {name: {**schema, "scope": _scope(name)} for name, schema in json_schema().items()}
+
+
+def _scope(name: str) -> str:
+    if name in OF_THE_USER:
+        return "machine"
+    return "machine-overridable" if name in OF_THE_MACHINE else "window"
 
 
 def with_properties(text: str) -> str:

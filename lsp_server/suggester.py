@@ -41,7 +41,10 @@ AHEAD_AFTER_S = 0.15
 class Completer(Protocol):
     """What is needed of the engine."""
 
-    state: EngineState
+    @property
+    def state(self) -> EngineState:
+        """Whether it can be asked."""
+        ...
 
     async def complete(self, request: CompletionRequest, tell: Tell) -> CompletionResult:
         """The answer to a request; ``tell`` is told what is written so far."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from longllama_code.catalog import cache_root
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.encoder import path_header
+from longllama_code.memory.held import HeldSegments
 from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segment import EncodedSegment
@@ -95,7 +96,7 @@ class SegmentMemory(RepositoryMemory):
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._store, self._form = loaded.store(None), loaded.form
-        super().__init__(loaded.model.config, self._form, self._store)
+        super().__init__(loaded.model.config, HeldSegments(self._form, self._store))
 
     def take(
         self, path: str, text: str, pieces: Sequence[Slice], segments: Sequence[EncodedSegment]

@@ -107,7 +107,7 @@ class Completer:
             prompt_tokens=len(prompt.ids),
             generated_tokens=writer.n_tokens,
             passes=decoder.n_passes - n_passes,
-            memory_tokens=self._memory.rows.n_tokens if view is not None else 0,
+            memory_tokens=self._memory.n_seen_tokens if view is not None else 0,
         )
         result = _result(writer, timings, view)
         return replace(result, alternatives=answer.others(writer, request.n_candidates))

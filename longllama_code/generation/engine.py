@@ -4,19 +4,24 @@ Synchronous, and for one thread: whoever owns the engine owns every tensor. ``re
 generator, so that its owner can put a completion between any two segments.
 """
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from longllama_code.catalog import WEIGHT_KINDS, cache_root
+from torch import Tensor
+
+from longllama_code.catalog import cache_root
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
-from longllama_code.generation.models import LoadedModel, load_placed, with_kernels
+from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.generation.segments import Counts, Segments
 from longllama_code.memory.encoder import path_header
+from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.record_file import Records
+from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.memory.segmenter import Slice
 from longllama_code.memory.store import SegmentStore, StoredSegment
 from longllama_code.protocol import (
     CompletionRequest,
@@ -50,18 +55,34 @@ class Engine:
     def __init__(self, loaded: LoadedModel, store: SegmentStore | None) -> None:
         self._loaded = loaded
         self._segments = Segments(loaded, store)
-        self._memory = self._segments.open_memory()
+        self._memory: RepositoryMemory = self._segments.open_memory()
         self._completer = Completer(loaded.model, loaded.tokenizer, self._memory, loaded.kernels)
         self._counts = Counts()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model: equal ones encode equal segments."""
+        return self._loaded.fingerprint
 
     def beside(self) -> "Engine":
         """Another engine for another repository, over the same model and the same store.
 
         Both are for the one thread. ``leave`` takes it out again.
         """
+        return self._over(self._segments.open_memory())
+
+    def overlaid(self) -> "Engine":
+        """An engine for one user's own files over this repository, which is complete.
+
+        What it remembers, forgets and completes concerns nobody else. ``leave`` takes it out again.
+        """
+        assert isinstance(self._memory, BaseMemory), "an overlay has none of its own"
+        return self._over(self._segments.open_overlay(self._memory))
+
+    def _over(self, memory: RepositoryMemory) -> "Engine":
         other = copy(self)
-        other._memory = self._segments.open_memory()
-        other._completer = self._completer.beside(other._memory)
+        other._memory = memory
+        other._completer = self._completer.beside(memory)
         other._counts = Counts()
         return other
 
@@ -91,11 +112,7 @@ class Engine:
             ModelNotFound: there is no such model here.
             CheckpointError: the model cannot be read, or not onto this device or in this type.
         """
-        loaded = load_placed(model, device, dtype)
-        if gpu_bytes is not None:
-            loaded = replace(loaded, gpu_bytes=gpu_bytes)
-        if dtype in ("auto", *WEIGHT_KINDS):
-            loaded = with_kernels(loaded)
+        loaded = load_for_engine(model, device, dtype, gpu_bytes)
         warm_up(loaded)
         if not persist:
             return cls(loaded, None)
@@ -132,6 +149,27 @@ class Engine:
         """Take a file out of memory; False where it was not there. The store keeps its segments."""
         return self._memory.forget(path)
 
+    def restore(self, path: str) -> None:
+        """See the base's version of a file again: for an engine that is laid over another."""
+        assert isinstance(self._memory, OverlaidMemory), "there is no base"
+        self._memory.restore(path)
+
+    def admit(self, segment_id: str, records: Tensor, page_offsets: Collection[int]) -> None:
+        """Put a segment that was encoded elsewhere into the store: uint8 (n, bytes).
+
+        Raises:
+            StoreError: it is of another model.
+        """
+        self._segments.admit(segment_id, records, page_offsets)
+
+    def know_pieces(self, path: str, text: str, pieces: list[Slice]) -> None:
+        """Take note of how a file is cut, which somebody found out before."""
+        self._segments.know_pieces(path_header(path), text, pieces)
+
+    def lacks(self, segment_id: str) -> bool:
+        """Whether a segment would have to be encoded."""
+        return self._segments.lacks(segment_id)
+
     def complete(
         self,
         request: CompletionRequest,
@@ -149,15 +187,16 @@ class Engine:
     def status(self) -> EngineStatus:
         """What is in memory, and where it came from."""
         model, kernels, rows = self._loaded.model, self._loaded.kernels, self._memory.rows
+        n_tokens = self._memory.n_seen_tokens
         n_stored, _, stored_bytes = self._segments.totals()
-        record_bytes = rows.n_tokens * rows.form.n_bytes
+        record_bytes = n_tokens * rows.form.n_bytes
         return EngineStatus(
             model=self._loaded.name,
             device=str(model.device),
             dtype=kernels.kind if kernels else str(model.dtype).removeprefix("torch."),
             n_files=len(self._memory.files),
             n_segments=self._memory.n_segments,
-            n_tokens=rows.n_tokens,
+            n_tokens=n_tokens,
             token_bytes=self._loaded.form.n_bytes,
             memory_bytes=rows.nbytes + record_bytes,
             stored_segments=n_stored,

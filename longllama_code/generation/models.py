@@ -163,6 +163,27 @@ def _has_bfloat16() -> bool:
     return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def load_for_engine(
+    name: str, device: str = "auto", dtype: str = "auto", gpu_bytes: int | None = None
+) -> LoadedModel:
+    """A model as the engine runs it: by kernels, where nothing else is asked for.
+
+    Args:
+        name: as for ``load``.
+        device: as for ``load_placed``.
+        dtype: likewise.
+        gpu_bytes: of memory, how many are kept where the model is, if that is no CPU.
+
+    Raises:
+        ModelNotFound: no model of that name or path is here.
+        CheckpointError: it cannot be read, or not so.
+    """
+    loaded = load_placed(name, device, dtype)
+    if gpu_bytes is not None:
+        loaded = replace(loaded, gpu_bytes=gpu_bytes)
+    return with_kernels(loaded) if dtype in ("auto", *WEIGHT_KINDS) else loaded
+
+
 def with_kernels(loaded: LoadedModel) -> LoadedModel:
     """The model by kernels, where there are any for it and its weights are what passes wait for.
 

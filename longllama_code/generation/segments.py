@@ -5,12 +5,16 @@ one of them encoded, the others find; what the store collects, none of them hold
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
+from torch import Tensor
+
 from longllama_code.errors import StoreError
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.held import HeldSegments
+from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.record_file import Records
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segmenter import Slice
@@ -61,14 +65,22 @@ class Segments:
         """Stored segments that were found damaged."""
         return self._store.n_damaged
 
-    def open_memory(self) -> RepositoryMemory:
+    def open_memory(self) -> BaseMemory:
         """An empty memory over these segments."""
-        memory = RepositoryMemory(self._loaded.model.config, self._form, self._store)
+        held = HeldSegments(self._form, self._store)
+        memory = BaseMemory(self._loaded.model.config, held)
+        self._memories.append(memory)
+        return memory
+
+    def open_overlay(self, base: BaseMemory) -> OverlaidMemory:
+        """What one user is to see of a memory, and of files of their own."""
+        memory = OverlaidMemory(base)
         self._memories.append(memory)
         return memory
 
     def close_memory(self, memory: RepositoryMemory) -> None:
         """Nobody asks for a memory any more; what was kept in RAM for it alone goes with it."""
+        memory.close()
         self._memories.remove(memory)
         if not self._store.persists and self._memories:
             self.clear()
@@ -81,6 +93,33 @@ class Segments:
         """How a file is cut; the store knows it of files that were remembered before."""
         file_id = self._encoder.identity(header, text)
         return self._kept(lambda store: self._cut(store, file_id, text))
+
+    def know_pieces(self, header: str, text: str, pieces: list[Slice]) -> None:
+        """Take note of how a file is cut, where the store does not know it."""
+        file_id = self._encoder.identity(header, text)
+
+        def note(store: SegmentStore) -> None:
+            if store.pieces(file_id) is None:
+                store.put_pieces(file_id, pieces)
+
+        self._kept(note)
+
+    def admit(self, segment_id: str, records: Tensor, page_offsets: Collection[int]) -> None:
+        """Put a segment that was encoded elsewhere into the store; a second time changes nothing.
+
+        Raises:
+            StoreError: the records are not those of this model.
+        """
+        if records.shape[1:] != (self._form.n_bytes,):
+            raise StoreError(
+                f"segment {segment_id} has records of {records.shape[1]} bytes, not of "
+                f"{self._form.n_bytes}; it is of another model."
+            )
+        self._kept(lambda store: store.put(segment_id, records, page_offsets))
+
+    def lacks(self, segment_id: str) -> bool:
+        """Whether a segment is neither in the store nor in RAM."""
+        return self._kept(lambda store: segment_id not in store)
 
     def get(self, segment_id: str, header: str, text: str) -> tuple[StoredSegment, Counts]:
         """A segment from the store, encoded first where it is not there."""

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from longllama_code.config import LongLlamaConfig
-from longllama_code.memory.records import RecordFormat
+from longllama_code.memory.held import HeldSegments
 from longllama_code.memory.rows import MemoryRows
 from longllama_code.memory.segmenter import Slice
 from longllama_code.memory.store import SegmentStore, StoredSegment
@@ -39,47 +41,67 @@ class RepositoryMemory:
 
     Args:
         config: of the model.
-        form: how records of its tokens look.
-        store: where they are.
+        held: the segments in memory.
     """
 
-    def __init__(self, config: LongLlamaConfig, form: RecordFormat, store: SegmentStore) -> None:
-        self.rows = MemoryRows(form, store.records)
+    def __init__(self, config: LongLlamaConfig, held: HeldSegments) -> None:
+        self.config, self.held = config, held
         self.read_keys = config.mem_read_keys
         """Keys of each memory head that are read for a query; None for all."""
         self._heads = _head_ranges(config)
         self._files: dict[str, RememberedFile] = {}
-        self._page_offsets: dict[str, tuple[int, ...]] = {}
-        self._holders: Counter[str] = Counter()
-        self.state = 0
-        """Changes with the set of segments, and with nothing else."""
+        self._counts: Counter[str] = Counter()
+        self._state = 0
 
     @property
-    def files(self) -> dict[str, RememberedFile]:
-        """The remembered files by path; not to be changed from outside."""
+    def rows(self) -> MemoryRows:
+        """The rows of all segments in memory."""
+        return self.held.rows
+
+    @property
+    def state(self) -> int:
+        """Changes with the set of segments that are seen, and with nothing else."""
+        return self._state
+
+    @property
+    def files(self) -> Mapping[str, RememberedFile]:
+        """The remembered files by path."""
         return self._files
 
     @property
     def segment_ids(self) -> Collection[str]:
-        """The segments in memory."""
-        return self._holders.keys()
+        """The segments of its files."""
+        return self._counts.keys()
 
     @property
     def n_segments(self) -> int:
         """Different segments in memory."""
-        return len(self._holders)
+        return len(self._counts)
+
+    @property
+    def n_seen_tokens(self) -> int:
+        """Tokens that can be seen."""
+        return self.rows.n_tokens
+
+    def n_files_with(self, segment_id: str) -> int:
+        """How many files hold a segment."""
+        return self._counts[segment_id]
 
     def n_tokens(self, path: str) -> int:
         """Tokens of one file, repeated segments counted once."""
-        spans = map(self.rows.span, _ids(self._files[path]))
+        spans = map(self.rows.span, ids_of(self.files[path]))
         return sum(end - start for start, end in spans)
 
     def heads(self, layer_idx: int) -> range:
         """Which memory heads of all are a layer's."""
         return self._heads[layer_idx]
 
+    def visible(self, hidden: list[tuple[int, int]]) -> Tensor | None:
+        """Bool (M,), False in gaps and in the row spans ``hidden``; None where all are visible."""
+        return self.rows.visible(hidden)
+
     def __contains__(self, segment_id: str) -> bool:
-        return segment_id in self._page_offsets
+        return segment_id in self.held
 
     def replace(
         self,
@@ -99,7 +121,7 @@ class RepositoryMemory:
         for segment_id in {segment_id for segment_id, _ in placed}:
             self._hold(segment_id, fresh)
         segments = (
-            RememberedSegment(held, piece, self._page_offsets[held]) for held, piece in placed
+            RememberedSegment(held, piece, self.held.page_offsets(held)) for held, piece in placed
         )
         file = RememberedFile(path, text, tuple(segments))
         former = self._files.pop(path, None)
@@ -115,41 +137,31 @@ class RepositoryMemory:
         return file is not None
 
     def follow(self, store: SegmentStore) -> None:
-        """Read from a store's records, where it has others than before, or is another store.
+        """Read from a store's records; see ``HeldSegments.follow``."""
+        self.held.follow(store)
 
-        What it lacks of the segments in memory is put into it.
-
-        Raises:
-            StoreError: it could not take them.
-        """
-        while self.rows.records is not store.records:
-            records, starts = store.records, dict[str, int]()
-            for segment_id, offsets in self._page_offsets.items():
-                found = store.find(segment_id)
-                if found is None:
-                    found = store.put(segment_id, self.rows.content(segment_id), offsets)
-                starts[segment_id] = found.start
-            if records is store.records:
-                self.rows.move(records, starts)
+    def close(self) -> None:
+        """Hold nothing any more."""
+        for path in list(self._files):
+            RepositoryMemory.forget(self, path)
 
     def _hold(self, segment_id: str, fresh: Mapping[str, StoredSegment]) -> None:
-        if segment_id not in self:
-            self.rows.add(fresh[segment_id])
-            self._page_offsets[segment_id] = fresh[segment_id].page_offsets
-            self.state ^= int(segment_id, 16)
-        self._holders[segment_id] += 1
+        if not self._counts[segment_id]:
+            self.held.hold(segment_id, fresh)
+            self._state ^= int(segment_id, 16)
+        self._counts[segment_id] += 1
 
     def _release(self, file: RememberedFile) -> None:
-        for segment_id in _ids(file):
-            self._holders[segment_id] -= 1
-            if not self._holders[segment_id]:
-                del self._holders[segment_id]
-                del self._page_offsets[segment_id]
-                self.rows.remove(segment_id)
-                self.state ^= int(segment_id, 16)
+        for segment_id in ids_of(file):
+            self._counts[segment_id] -= 1
+            if not self._counts[segment_id]:
+                del self._counts[segment_id]
+                self.held.release(segment_id)
+                self._state ^= int(segment_id, 16)
 
 
-def _ids(file: RememberedFile) -> set[str]:
+def ids_of(file: RememberedFile) -> set[str]:
+    """The segments of a file."""
     return {segment.id for segment in file.segments}
 
 

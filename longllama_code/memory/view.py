@@ -38,7 +38,7 @@ class MemoryView:
     def __init__(self, memory: RepositoryMemory, local: LocalText | None) -> None:
         self._memory = memory
         pages = _repeated_pages(memory, local)
-        visible = memory.rows.visible([_rows(memory, *page) for page in pages])
+        visible = memory.visible([_rows(memory, *page) for page in pages])
         self._visible_rows = visible
         self._visible = None if visible is None else visible.to(memory.rows.device)
         self.fingerprint = _fingerprint(memory, pages)

@@ -1,9 +1,9 @@
 """Time to a suggestion through the real server over stdio: cold, warm, and while it indexes.
 
-A workspace of a part of this repository's sources; the cursor walks through one file, as a user types: every
-request has one more character. Cold: the first request of a server whose memory is complete.
-Warm: those after it. Indexing: the same requests to a server that encodes the repository anew.
-Also bytes per token of memory, in RAM and on disk.
+A workspace of a part of this repository's sources; the cursor walks through one file, as a user
+types: every request has one more character. Cold: the first request of a server whose memory is
+complete. Warm: those after it. Indexing: the same requests to a server that encodes the repository
+anew. Also bytes per token of memory, in RAM and on disk.
 
 Usage: python tests/bench/latency.py [--model mini] [--requests 30]
 """

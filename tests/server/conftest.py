@@ -25,6 +25,7 @@ class ListEngine:
     def __init__(self):
         self.ready = True
         self.token_bytes = 10
+        self.is_limited = True
         self.texts = {}
         self.asked = []
         self.may_answer = asyncio.Event()

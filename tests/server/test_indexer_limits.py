@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from lsp_server.engine_client import EngineError
+from lsp_server.engine_connection import EngineAway
 from lsp_server.indexer import Urgency
 from lsp_server.tracked import FileState, TrackedFile, TrackedFiles
 
@@ -266,3 +267,30 @@ async def test_a_path_outside_of_every_folder_is_nobodys_business(bench, tmp_pat
     bench.indexer.changed([outside], Urgency.OPEN)
     await bench.idle()
     assert bench.states() == {}
+
+
+async def test_a_memory_elsewhere_has_no_budget_here(bench):
+    for name in "abc":
+        bench.write(f"{name}.py", "x" * 60)
+    bench.engine.is_limited = False
+    bench.start(maxTokens=130)
+    await bench.idle()
+    assert set(bench.states().values()) == {"in_memory"}
+    bench.engine.is_limited = True  # this machine's engine takes over
+    bench.engine.texts.clear()
+    bench.indexer.refill()
+    await bench.idle()
+    assert sorted(bench.states().values()) == ["budget", "in_memory", "in_memory"]
+    bench.engine.is_limited = False
+    bench.engine.texts.clear()
+    bench.indexer.refill()
+    await bench.idle()
+    assert set(bench.states().values()) == {"in_memory"}
+
+
+async def test_an_engine_that_cannot_be_reached_is_no_files_fault(bench):
+    bench.write("a.py")
+    bench.engine.errors["a.py"] = [EngineAway("no answer") for _ in range(9)]
+    bench.start()
+    await bench.idle()
+    assert bench.states() == {"a.py": "in_memory"}

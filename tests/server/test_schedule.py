@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from lsp_server.engine_worker import EngineWorker, Job, Priority, Schedule
+from longllama_code.worker import EngineWorker, Job, Priority, Schedule
 
 CONTROL, TYPING, BACKGROUND = Priority.CONTROL, Priority.TYPING, Priority.BACKGROUND
 

@@ -150,3 +150,33 @@ def test_a_pattern_that_is_none_is_named(key):
 def test_an_empty_table_of_lua_is_an_empty_object():
     settings, problems = resolve([[], {"memory": []}])
     assert (settings, problems) == (Settings(), [])
+
+
+@pytest.mark.parametrize(
+    ("url", "is_right"),
+    [
+        ("", True),
+        ("https://cluster.example/longllama", True),
+        ("https://cluster.example:8443", True),
+        ("http://127.0.0.1:8000/longllama", True),
+        ("http://localhost/x", True),
+        ("http://[::1]:8000/x", True),
+        ("http://cluster.example/longllama", False),
+        ("http://localhost.example/x", False),
+        ("http://localhost@cluster.example/x", False),
+        ("http://localhost:80@cluster.example/x", False),
+        ("ftp://cluster.example", False),
+        ("cluster.example", False),
+    ],
+)
+def test_code_goes_to_other_machines_over_tls_alone(url, is_right):
+    settings, problems = resolve([{"engine": {"url": url}}])
+    assert settings.engine.url == (url if is_right else "")
+    assert [problem.key for problem in problems] == ([] if is_right else ["engine.url"])
+
+
+def test_a_repository_cannot_name_a_place_for_code():
+    named = {"url": "https://a.b", "token_file": "x", "certificate": "x", "repository": "x"}
+    settings, problems = resolve([], {"engine": named})
+    assert settings.engine == Settings().engine
+    assert len(problems) == len(named)

@@ -35,3 +35,10 @@ def test_places_on_a_machine_are_restricted_and_stay_on_it():
     restricted = trust["restrictedConfigurations"]
     assert set(restricted) == {*settings_docs.OF_THE_MACHINE, f"{SECTION}.server.command"}
     assert {properties()[name]["scope"] for name in restricted} == {"machine-overridable"}
+
+
+def test_where_code_goes_is_the_users_own_choice():
+    assert {properties()[name]["scope"] for name in settings_docs.OF_THE_USER} == {"machine"}
+    assert not {name.removeprefix(f"{SECTION}.") for name in settings_docs.OF_THE_USER} & set(
+        settings_docs.repository_settings()
+    )

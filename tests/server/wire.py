@@ -31,6 +31,7 @@ class ListEngine:
         self.state = EngineState.STOPPED
         self.message, self.n_restarts, self.pid, self.hung = "", 0, None, False
         self.token_bytes = 1
+        self.is_limited = True
         self.texts: dict[str, str] = {}
         self.asked: list[Any] = []
         self.n_remembered = 0

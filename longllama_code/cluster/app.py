@@ -1,0 +1,220 @@
+"""``longllama cluster serve``: a team's engine as an application of Ray Serve.
+
+Serve starts replicas and ends them as the load asks, sends the requests for a repository to one
+that has it in memory (its multiplexing), replaces what is unhealthy, and rolls out new versions.
+"""
+
+import ipaddress
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longllama_code.cluster.packages import required
+from longllama_code.cluster.ray_workers import connect, stay_on_loopback
+from longllama_code.cluster.replica import Asked, Refused, Replica, ReplicaOptions
+from longllama_code.cluster.rights import Rights, read_rights
+from longllama_code.cluster.team import TeamMemory
+from longllama_code.errors import ConfigError
+from longllama_code.team_protocol import VERSION
+
+DRAIN_S = 60.0
+"""How long a replica that is replaced may go on with the requests that it has."""
+LOGGING = {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False}
+HEALTH_EVERY_S, HEALTH_TIMEOUT_S = 5.0, 40.0
+REQUEST_TIMEOUT_S = 600.0
+"""Of anything, remembering included; a completion's own is in the request."""
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """How to serve a team."""
+
+    store: str
+    model: str = "mini"
+    device: str = "auto"
+    dtype: str = "auto"
+    cache_dir: Path | None = None
+    max_store_bytes: int | None = None
+    name: str = "longllama"
+    """Of the application, and the first part of its URLs."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    tokens: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    min_replicas: int = 1
+    max_replicas: int = 1
+    target_requests: float = 2.0
+    upscale_delay: float = 10.0
+    downscale_delay: float = 300.0
+    max_ongoing: int = 8
+    max_queued: int = 256
+    max_repositories: int = 4
+    cpus: float = 1.0
+    gpus: float = 0.0
+    address: str | None = None
+    """Of a Ray cluster; None starts one here."""
+
+    @property
+    def url(self) -> str:
+        """What ``longllama.engine.url`` is to be."""
+        scheme = "https" if self.tls_certificate else "http"
+        return f"{scheme}://{self.host}:{self.port}/{self.name}"
+
+
+def serve_forever(options: ServeOptions) -> None:
+    """Deploy, and stay until interrupted where the cluster was started here."""
+    deploy(options)
+    print(f"serving {options.model} at {options.url}", flush=True)
+    if options.address is not None:
+        return
+    while True:
+        time.sleep(3600)
+
+
+def deploy(options: ServeOptions) -> None:
+    """Deploy an application, or bring the one of that name up to date without a failed request.
+
+    Raises:
+        ConfigError: Ray is not installed, or this would let strangers in.
+    """
+    rights = rights_of(options)
+    connect(options.address)
+    serve = required("ray.serve")
+    serve.start(
+        proxy_location="EveryNode",
+        http_options={
+            "host": options.host,
+            "port": options.port,
+            "request_timeout_s": REQUEST_TIMEOUT_S,
+            **_tls(options),
+        },
+        logging_config=LOGGING,
+    )
+    application, prefix = team_engine(options, rights), f"/{options.name}"
+    serve.run(application, name=options.name, route_prefix=prefix, logging_config=LOGGING)
+
+
+def rights_of(options: ServeOptions) -> Rights:
+    """Who may ask.
+
+    Raises:
+        ConfigError: it would listen to other machines without both tokens and TLS.
+    """
+    rights = read_rights(options.tokens) if options.tokens else Rights()
+    if (options.tls_certificate is None) != (options.tls_key is None):
+        raise ConfigError("give both --tls-certificate and --tls-key, or neither.")
+    if not _is_loopback(options.host) and not (options.tokens and options.tls_certificate):
+        raise ConfigError(
+            f"--host {options.host} can be reached by other machines, which needs both --tokens "
+            "and --tls-certificate with --tls-key; or listen on 127.0.0.1."
+        )
+    return rights
+
+
+def team_engine(options: ServeOptions, rights: Rights) -> Any:
+    """The application, to be deployed by Ray Serve."""
+    serve = required("ray.serve")
+    responses: Any = required("starlette.responses")
+    replica_options = ReplicaOptions(
+        options.model,
+        options.store,
+        options.device,
+        options.dtype,
+        options.cache_dir,
+        options.max_store_bytes,
+        int(options.cpus),
+    )
+
+    class TeamEngine:
+        """What Serve holds: a replica, and as many repositories as fit."""
+
+        def __init__(self, replica_options: ReplicaOptions, rights: Rights) -> None:
+            stay_on_loopback()
+            self._replica = Replica(replica_options, rights)
+
+        async def check_health(self) -> None:
+            await self._replica.check_health()
+
+        @serve.multiplexed(max_num_models_per_replica=options.max_repositories)
+        async def memory(self, memory_id: str) -> "_Held":
+            return _Held(self._replica, await self._replica.load(memory_id))
+
+        async def _memory(self, memory_id: str) -> TeamMemory:
+            return (await self.memory(memory_id)).memory
+
+        async def __call__(self, request: Any) -> Any:
+            came_at = time.monotonic()
+            asked = Asked(
+                f"/v1/{request.url.path.rpartition('/v1/')[2]}",
+                dict(request.query_params),
+                dict(request.headers),
+                await request.body(),
+                came_at,
+            )
+            headers = {"x-longllama-version": VERSION}
+            try:
+                answer = await self._replica.answer(asked, self._memory)
+            except Refused as refused:
+                plain = {"error": str(refused)}
+                return responses.JSONResponse(plain, refused.status, headers=headers)
+            if answer.lines is not None:
+                return responses.StreamingResponse(
+                    answer.lines, media_type="application/x-ndjson", headers=headers
+                )
+            if answer.is_packed:
+                headers["content-encoding"] = "gzip"
+            return responses.Response(answer.body, media_type="application/json", headers=headers)
+
+    deployment = serve.deployment(
+        TeamEngine,
+        name="TeamEngine",
+        ray_actor_options={"num_cpus": options.cpus, "num_gpus": options.gpus},
+        max_ongoing_requests=options.max_ongoing,
+        max_queued_requests=options.max_queued,
+        graceful_shutdown_wait_loop_s=0.5,
+        graceful_shutdown_timeout_s=DRAIN_S,
+        health_check_period_s=HEALTH_EVERY_S,
+        health_check_timeout_s=HEALTH_TIMEOUT_S,
+        **_replicas(options),
+    )
+    return deployment.bind(replica_options, rights)
+
+
+class _Held:
+    """A memory that Serve holds; it calls ``__del__`` when it makes room."""
+
+    def __init__(self, replica: Replica, memory: TeamMemory) -> None:
+        self._replica, self.memory = replica, memory
+
+    def __del__(self) -> None:
+        self._replica.unload(self.memory)
+
+
+def _replicas(options: ServeOptions) -> dict[str, Any]:
+    if options.min_replicas == options.max_replicas:
+        return {"num_replicas": options.min_replicas}
+    return {
+        "num_replicas": "auto",
+        "autoscaling_config": {
+            "min_replicas": options.min_replicas,
+            "max_replicas": options.max_replicas,
+            "target_ongoing_requests": options.target_requests,
+            "upscale_delay_s": options.upscale_delay,
+            "downscale_delay_s": options.downscale_delay,
+        },
+    }
+
+
+def _tls(options: ServeOptions) -> dict[str, str]:
+    if options.tls_certificate is None or options.tls_key is None:
+        return {}
+    return {"ssl_certfile": str(options.tls_certificate), "ssl_keyfile": str(options.tls_key)}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,103 @@
+"""Functions run by Ray's workers: on this machine, or on all of a cluster."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from longllama_code.cluster.packages import required
+
+MAX_RETRIES = 8
+"""How often Ray gives a task whose worker died to another one."""
+LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What Ray reads when it is imported: a node by itself, all ports of which are on the loopback
+interface, as on Windows and macOS."""
+OBJECT_STORE_BYTES = 200 << 20
+"""Of a Ray that is started here: results stay in it until they are written."""
+
+
+def connect(
+    address: str | None = None,
+    *,
+    n_cpus: int | None = None,
+    folder: Path | None = None,
+    **more: Any,
+) -> Any:
+    """Ray, connected to a cluster, or started on this machine's loopback interface alone.
+
+    Args:
+        address: of the cluster; None starts one here.
+        n_cpus: what a cluster that is started here may use.
+        folder: for its files; None for Ray's own choice.
+        more: as ``ray.init`` takes it.
+
+    Raises:
+        ConfigError: Ray is not installed.
+    """
+    if address is None:
+        os.environ |= LOOPBACK_ONLY
+    ray = required("ray")
+    if ray.is_initialized():
+        return ray
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", **more}
+    if address is not None:
+        ray.init(address=address, **options)
+        return ray
+    if folder is not None:
+        options["_temp_dir"] = str(folder)
+    ray.init(
+        num_cpus=n_cpus,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        **options,
+    )
+    return ray
+
+
+def stay_on_loopback() -> None:
+    """Have a replica of Serve listen there for its siblings, where Ray was started so.
+
+    It listens on all interfaces otherwise, whatever the node's address is, and takes pickles.
+    """
+    if any(os.environ.get(name) != value for name, value in LOOPBACK_ONLY.items()):
+        return
+    replica = required("ray.serve._private.replica")
+    add_port = replica.add_port_to_grpc_server
+
+    def add_loopback_port(server: Any, address: str) -> Any:
+        return add_port(server, address.replace("[::]", "127.0.0.1"))
+
+    replica.add_port_to_grpc_server = add_loopback_port
+
+
+class RayWorkers:
+    """Ray's tasks.
+
+    Args:
+        ray: connected.
+        n_cpus: that a task needs.
+        n_gpus: that a task needs; a part of one lets several share it.
+    """
+
+    def __init__(self, ray: Any, n_cpus: float = 1, n_gpus: float = 0) -> None:
+        self._ray, self._options = ray, {"num_cpus": n_cpus, "num_gpus": n_gpus}
+        found = ray.cluster_resources()
+        room = [found.get("CPU", 1) / n_cpus if n_cpus else float("inf")]
+        room += [found.get("GPU", 0) / n_gpus] if n_gpus else []
+        self.n_at_once = max(1, int(min(room)))
+        self._remote: dict[str, Any] = {}
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Have a function called by a worker."""
+        name = function.__qualname__
+        if name not in self._remote:
+            remote = self._ray.remote(function)
+            self._remote[name] = remote.options(max_retries=MAX_RETRIES, **self._options)
+        return self._remote[name].remote(*arguments)
+
+    def result(self, call: Any) -> Any:
+        """Wait for a result; what a function raised is raised here as it was."""
+        try:
+            return self._ray.get(call)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from None

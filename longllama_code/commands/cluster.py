@@ -1,0 +1,171 @@
+"""``longllama cluster``: a team's engine on Ray Serve, bulk encoding with Ray's tasks."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longllama_code.team_protocol import digest_of
+
+if TYPE_CHECKING:
+    from longllama_code.cluster.bulk import Progress
+
+SAY_EVERY_S = 1.0
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser("cluster", help="a team's engine and bulk encoding, on Ray")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _add_serve(actions)
+    _add_index(actions)
+    _add_token(actions)
+    dashboard = actions.add_parser("dashboard", help="print the dashboard for Grafana")
+    dashboard.set_defaults(run=_dashboard)
+
+
+def _add_serve(actions: Any) -> None:
+    serve = actions.add_parser("serve", help="deploy a team's engine, or update it")
+    _add_place(serve)
+    serve.add_argument("--store", required=True, metavar="URL", help="the shared store")
+    serve.add_argument("--name", default="longllama", help="of the application (%(default)s)")
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--tokens", type=Path, metavar="FILE", help="who may ask")
+    serve.add_argument("--tls-certificate", type=Path, metavar="FILE")
+    serve.add_argument("--tls-key", type=Path, metavar="FILE")
+    serve.add_argument("--min-replicas", type=int, default=1)
+    serve.add_argument("--max-replicas", type=int, default=1)
+    serve.add_argument(
+        "--target-requests", type=float, default=2, help="under way in a replica (%(default)s)"
+    )
+    serve.add_argument("--upscale-delay", type=float, default=10, metavar="SECONDS")
+    serve.add_argument("--downscale-delay", type=float, default=300, metavar="SECONDS")
+    serve.add_argument(
+        "--max-ongoing", type=int, default=8, help="requests that a replica has (%(default)s)"
+    )
+    serve.add_argument(
+        "--max-queued", type=int, default=256, help="requests that wait for one (%(default)s)"
+    )
+    serve.add_argument(
+        "--max-repositories", type=int, default=4, help="in a replica's memory (%(default)s)"
+    )
+    serve.add_argument("--max-store-bytes", type=int, help="of a machine's own cache of segments")
+    serve.set_defaults(run=_serve)
+
+
+def _add_index(actions: Any) -> None:
+    index = actions.add_parser("index", help="encode a repository for everybody")
+    index.add_argument("source", metavar="PATH|GIT_URL")
+    index.add_argument("--revision", help="branch, tag or commit (the one checked out)")
+    index.add_argument("--repository", help="what to call it (the name of its folder)")
+    index.add_argument("--store", metavar="URL", help="the shared store")
+    _add_place(index)
+    index.set_defaults(run=_index)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="mini", help="name or folder (%(default)s)")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--cache-dir", type=Path, help="this machine's own store of segments")
+    parser.add_argument("--address", help="of a Ray cluster (one on this machine)")
+    parser.add_argument("--cpus", type=float, default=1, help="of a worker (%(default)s)")
+    parser.add_argument("--gpus", type=float, default=0, help="of a worker (%(default)s)")
+
+
+def _add_token(actions: Any) -> None:
+    token = actions.add_parser("token", help="give a user a token")
+    token.add_argument("user")
+    token.add_argument("--repository", action="append", required=True, metavar="NAME|PATTERN")
+    token.add_argument("--tokens", type=Path, required=True, metavar="FILE")
+    token.set_defaults(run=_token)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from longllama_code.cluster.app import ServeOptions, serve_forever
+
+    fields = {name: value for name, value in vars(options).items() if name != "run"}
+    serve_forever(ServeOptions(**fields))
+    return 0
+
+
+def _index(options: argparse.Namespace) -> int:
+    from longllama_code.cluster.index import IndexOptions, index
+    from longllama_code.cluster.revisions import checked_out
+
+    with checked_out(options.source, options.revision) as checkout:
+        revision = checkout.revision or _revision_of(checkout.folder)
+        fields = {
+            name: value
+            for name, value in vars(options).items()
+            if name not in ("run", "source", "revision", "repository")
+        }
+        snapshot = index(
+            options.repository or checkout.name,
+            revision,
+            source_files(checkout.folder),
+            IndexOptions(**fields),
+            _Said(),
+        )
+    print(f"{snapshot.repository} at {snapshot.revision}: {len(snapshot.files)} files")
+    return 0
+
+
+def _token(options: argparse.Namespace) -> int:
+    from longllama_code.cluster.rights import add_user
+
+    print(add_user(options.tokens, options.user, options.repository))
+    print("This is the only time that it is shown; the file has its hash.", file=sys.stderr)
+    return 0
+
+
+def _dashboard(_: argparse.Namespace) -> int:
+    sys.stdout.write((Path(__file__).parents[1] / "cluster/dashboard.json").read_text("utf-8"))
+    return 0
+
+
+def source_files(folder: Path) -> Iterator[tuple[str, str]]:
+    """The files of a folder that an editor's server takes into memory: name and text."""
+    from lsp_server.completion import model_text
+    from lsp_server.workspace import SourceError, Workspace, read_source, refuse_secrets
+
+    workspace = Workspace([folder])
+    for entry in workspace.scan():
+        if entry.exclusion is not None:
+            continue
+        try:
+            text = read_source(entry.path)
+            refuse_secrets(entry.path, text)
+        except SourceError as reason:
+            print(f"{entry.relative}: left out, {reason}", file=sys.stderr)
+        else:
+            yield workspace.name_of(entry.path), model_text(text)
+
+
+def _revision_of(folder: Path) -> str:
+    """A name for what a folder holds now, where git has none."""
+    listed = "\n".join(f"{path} {digest_of(text)}" for path, text in source_files(folder))
+    return f"folder-{digest_of(listed)}"
+
+
+class _Said:
+    """Progress in words, now and then."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+
+    def __call__(self, progress: "Progress", **_: Any) -> None:
+        now = time.monotonic()
+        if now - self._last < SAY_EVERY_S:
+            return
+        self._last = now
+        pace = progress.n_tokens / (now - self._began)
+        print(
+            f"{progress.n_files} files, {progress.n_tokens:,} tokens, {pace:,.0f} tokens/s; "
+            f"segments: {progress.n_encoded} encoded, {progress.n_loaded} loaded",
+            file=sys.stderr,
+            flush=True,
+        )
