@@ -31,7 +31,7 @@ from longllama_code.protocol import CompletionRequest, CompletionResult
 SOURCES = Path(__file__).parents[2]
 HELD_OUT = "lsp_server/session.py"
 CHANGED = "lsp_server/completion.py"
-PACKAGES = ("lsp_server", "longllama_code")
+PACKAGES = ("lsp_server", "longllama_code/memory", "longllama_code/generation")
 CHUNK_LINES = 64
 CHUNK_TOKENS, LOCAL_TOKENS, MAX_TOKENS, LONG_TOKENS = 4096, 512, 8, 64
 
@@ -80,7 +80,7 @@ def gguf_of_mini(folder: Path) -> Path:
 
 
 def texts() -> dict[str, str]:
-    """The repository's two packages."""
+    """Packages of this repository, of some 100k tokens."""
     return {
         path.relative_to(SOURCES).as_posix(): path.read_text("utf-8")
         for package in PACKAGES
