@@ -21,10 +21,11 @@ from longllama_code.protocol import (
     CompletionResult,
     EngineStatus,
     RememberResult,
+    Timings,
 )
 from longllama_code.team_protocol import KnownRepository, Overlay, digest_of
 from lsp_server.rpc import from_plain, to_plain
-from lsp_server.team_http import TeamAddress, TeamHttp, TeamRefused, TeamUnreachable
+from lsp_server.team_http import TeamAddress, TeamHttp, TeamRefused, TeamSlow, TeamUnreachable
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ MAX_OWN_FILES = 1000
 MAX_AROUND_CHARS = 200_000
 """Text before, and after, the cursor that is sent."""
 RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0)
-SLACK_S = 5.0
+SLACK_S = 1.0
 """How long an answer may take beyond the time that the request has."""
 REMEMBER_TIMEOUT_S = 120.0
 LOAD_TIMEOUT_S = 600.0
@@ -141,7 +142,7 @@ class TeamClient:
         """A suggestion. Cancelling the caller stops the work.
 
         Raises:
-            TeamUnreachable: nobody answered in the time that the request has.
+            TeamUnreachable: nobody can be reached in the time that the request has.
             TeamRefused: the cluster refuses.
         """
         asked = _around(replace(request, path=self._below + request.path))
@@ -149,7 +150,10 @@ class TeamClient:
         def ask(left_s: float) -> Awaitable[CompletionResult]:
             return self._complete(replace(asked, timeout_ms=max(1, round(1000 * left_s))), tell)
 
-        return await _asked_again(ask, request.timeout_ms / 1000)
+        try:
+            return await _asked_again(ask, request.timeout_ms / 1000)
+        except TeamSlow:  # it is there, and busy: it waits in a queue that knows no deadline
+            return CompletionResult("", "deadline", Timings(), empty_reason="deadline")
 
     async def status(self) -> EngineStatus:
         """What is in memory for this window.

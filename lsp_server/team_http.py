@@ -25,6 +25,10 @@ class TeamUnreachable(Exception):  # noqa: N818 - a state of the network, or of 
     """There was no answer; the message says why. Another try may have one."""
 
 
+class TeamSlow(TeamUnreachable):
+    """Nothing came for as long as it was to be waited."""
+
+
 class TeamRefused(Exception):  # noqa: N818 - an answer
     """The cluster answers that it will not; the message says why."""
 
@@ -89,7 +93,7 @@ class TeamHttp:
             on_line: told each line, on the event loop.
 
         Raises:
-            TeamUnreachable: there was no answer, or only a part of it.
+            TeamUnreachable: there was no answer, or only a part of it; ``TeamSlow``: not in time.
             TeamRefused: the cluster refused.
         """
         loop = asyncio.get_running_loop()
@@ -126,6 +130,9 @@ class TeamHttp:
         except (TeamRefused, TeamUnreachable):
             _close(call.connection)
             raise
+        except TimeoutError:
+            _close(call.connection)
+            raise TeamSlow(f"no answer for {call.timeout_s:.1f} s") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             _close(call.connection)
             raise TeamUnreachable(_reason(error)) from None
@@ -160,7 +167,7 @@ class TeamHttp:
         if cast("socket.socket | None", connection.sock) is None:
             connection.connect()
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sock.settimeout(call.timeout_s)
+        connection.sock.settimeout(max(0.05, call.timeout_s))
         connection.request(call.method, self._prefix + call.path, call.body, headers)
         return connection.getresponse()
 

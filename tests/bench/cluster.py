@@ -1,7 +1,7 @@
 """A team's engine under 50 editors, with replicas killed; bulk encoding by one worker and by two.
 
 Everything on this machine, Ray's processes and the editors too. An editor asks at a cursor that
-moves, after a pause of two seconds on average; it withdraws one request in ten; its own file
+moves, after a pause (two seconds on average); it withdraws one request in ten; its own file
 changes now and then. Every request must be answered once, as an engine without a cluster would.
 
 Usage: python tests/bench/cluster.py [--minutes 5] [--editors 50] [--model tiny]
@@ -29,7 +29,6 @@ from lsp_server.team_client import TeamClient
 from lsp_server.team_http import TeamAddress
 
 SOURCES = Path(__file__).parents[2]
-PAUSE_S = 2.0
 WITHDRAWN = 0.1
 CHANGES = 0.05
 PORT = 18_765
@@ -43,18 +42,34 @@ class Counts:
     answered: int = 0
     withdrawn: int = 0
     failed: int = 0
+    late: int = 0
+    """Answers without a text, as their time was over; they count as answered."""
+    changed: int = 0
+    unsent: int = 0
+    """Changes that the cluster did not take in."""
     took_ms: list[tuple[float, float]] = field(default_factory=list)
     """When a request was asked, in seconds, and how long its answer took."""
+
+    def note_sent(self, sending: "asyncio.Future[Any]") -> None:
+        """A change was sent, or not."""
+        self.unsent += sending.cancelled() or sending.exception() is not None
 
 
 def sources(n_files: int) -> dict[str, str]:
     """Files of this repository."""
-    paths = sorted(path for path in SOURCES.glob("l*/**/*.py"))[:n_files]
-    return {path.relative_to(SOURCES).as_posix(): path.read_text("utf-8") for path in paths}
+    paths = sorted(path for path in SOURCES.glob("l*/**/*.py") if path.stat().st_size > 1000)
+    return {
+        path.relative_to(SOURCES).as_posix(): path.read_text("utf-8") for path in paths[:n_files]
+    }
 
 
 async def edit(
-    client: TeamClient, files: dict[str, str], until: float, counts: Counts, seed: int
+    client: TeamClient,
+    files: dict[str, str],
+    until: float,
+    counts: Counts,
+    pause_s: float,
+    seed: int,
 ) -> None:
     """One editor: a cursor that moves along a file, and asks."""
     dice = random.Random(seed)
@@ -62,12 +77,15 @@ async def edit(
     text = files[path]
     at = dice.randrange(min(200, len(text)), len(text))
     while time.monotonic() < until:
-        await asyncio.sleep(dice.expovariate(1 / PAUSE_S))
+        await asyncio.sleep(dice.expovariate(1 / pause_s))
         at = min(len(text), at + dice.randrange(1, 12))
         if at == len(text):
             at = dice.randrange(min(200, len(text)), len(text))
         if dice.random() < CHANGES:
-            await client.remember(path, f"{text[:at]}# {dice.random()}\n{text[at:]}")
+            counts.changed += 1
+            changed = f"{text[:at]}# {dice.random()}\n{text[at:]}"
+            sending = asyncio.ensure_future(client.remember(path, changed))
+            sending.add_done_callback(counts.note_sent)
         await ask(client, CompletionRequest(path, text[:at], text[at:], 24), counts, dice)
 
 
@@ -82,8 +100,9 @@ async def ask(
         await asyncio.sleep(0.005)
         work.cancel()
     try:
-        await work
+        result = await work
         counts.answered += 1
+        counts.late += result.empty_reason == "deadline"
         counts.took_ms.append((began, 1000 * (time.monotonic() - began)))
     except asyncio.CancelledError:
         counts.withdrawn += 1
@@ -135,17 +154,22 @@ async def editors(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     await asyncio.gather(*(client.join() for client in clients))
     counts = Counts()
     until = time.monotonic() + 60 * options.minutes
-    work = [edit(client, files, until, counts, n) for n, client in enumerate(clients)]
+    work = [
+        edit(client, files, until, counts, options.pause, n) for n, client in enumerate(clients)
+    ]
     killed, *_ = await asyncio.gather(kill_replicas(options.minutes), *work)
     await asyncio.gather(*(client.leave() for client in clients))
     return {
         "editors": options.editors,
         "minutes": options.minutes,
+        "pause, s": options.pause,
         "tokens in memory": sum(file.n_tokens for file in snapshot.files),
         "asked": counts.asked,
         "answered": counts.answered,
         "withdrawn": counts.withdrawn,
         "failed": counts.failed,
+        "late": counts.late,
+        "changes, unsent": [counts.changed, counts.unsent],
         **percentiles([ms for _, ms in counts.took_ms]),
         "the slowest within 30 s after a kill, ms": [
             round(max((ms for at, ms in counts.took_ms if when - 5 < at < when + 30), default=0))
@@ -191,6 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--editors", type=int, default=50)
+    parser.add_argument("--pause", type=float, default=2.0, help="seconds between two requests")
     parser.add_argument("--files", type=int, default=60)
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--parts", nargs="+", default=["editors", "workers"])

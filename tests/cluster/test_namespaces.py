@@ -28,15 +28,21 @@ from longllama_code.protocol import CompletionRequest
 from lsp_server.team_client import TeamClient
 from lsp_server.team_http import TeamAddress
 
-async def main(url, token, certificate, folder):
-    client = TeamClient(TeamAddress(url, token, certificate), Path(folder), "team/app")
-    await client.join()
-    result = await client.complete(CompletionRequest("c.py", "def f(value):\\n    v", "", 24))
-    status = await client.status()
-    await client.leave()
-    print(json.dumps({"sources": len(result.sources), "tokens": status.n_tokens}))
+async def ask(address):
+    client = TeamClient(TeamAddress(*address), Path("."), "team/app")
+    try:
+        await client.join()
+        result = await client.complete(CompletionRequest("c.py", "def f(value):\\n    v", "", 24))
+        return [len(result.sources), (await client.status()).n_tokens]
+    except Exception as error:
+        return str(error)
+    finally:
+        await client.leave()
 
-asyncio.run(main(*sys.argv[1:]))
+async def main():
+    print(json.dumps([await ask(address) for address in json.loads(sys.argv[1])]))
+
+asyncio.run(main())
 """
 
 
@@ -118,20 +124,19 @@ def test_the_command_serves_another_machine(
             assert time.monotonic() < until, said.read_text()
             time.sleep(0.1)
 
-        def ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
-            asks = ["ip", "netns", "exec", guest, sys.executable, "-c", ASKS, *arguments]
-            return subprocess.run(
-                [*asks, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
-            )
-
-        found = ask(url, token, str(certificate[0]))
-        assert found.returncode == 0, found.stderr
-        answer = json.loads(found.stdout)
-        assert answer["sources"] > 0
-        assert answer["tokens"] > 5000
-        assert "no such token" in ask(url, "another", str(certificate[0])).stderr
-        assert "certificate is not trusted" in ask(url, token, "").stderr
-        assert ask(url.replace("https", "http"), token, "").returncode != 0
+        trusted = str(certificate[0])
+        addresses = [[url, token, trusted], [url, "another", trusted], [url, token, ""]]
+        addresses += [[url.replace("https", "http"), token, ""]]
+        asks = ["ip", "netns", "exec", guest, sys.executable, "-c", ASKS, json.dumps(addresses)]
+        asked = subprocess.run(asks, env=environment, capture_output=True, text=True, check=False)
+        assert asked.returncode == 0, asked.stderr
+        answer, stranger, doubter, plain = json.loads(asked.stdout)
+        n_sources, n_tokens = answer
+        assert n_sources > 0
+        assert n_tokens > 5000
+        assert "no such token" in stranger
+        assert "certificate is not trusted" in doubter
+        assert isinstance(plain, str)
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(30)

@@ -80,6 +80,16 @@ async def test_nobody_answers_in_time(server, client):
         await client.complete(request)
 
 
+async def test_a_cluster_that_is_busy_is_not_away(server, client, monkeypatch):
+    monkeypatch.setattr(team_client, "SLACK_S", 0.0)
+    server.may_answer.clear()
+    request = CompletionRequest("c.py", "x = ", "", timeout_ms=100)
+    result = await client.complete(request)
+    assert (result.text, result.empty_reason) == ("", "deadline")
+    server.may_answer.set()
+    assert (await client.complete(REQUEST)).text == "partial"
+
+
 async def test_a_replica_that_lacks_own_files_is_sent_them(server, client):
     await client.remember("new.py", "n = 1\n")
     server.texts.clear()  # another replica answers
