@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from longllama_code.protocol import RememberResult
 from lsp_server.budget import BUDGET, guessed_tokens
-from lsp_server.completion import model_text
 from lsp_server.engine_connection import EngineAway, EngineGone
 from lsp_server.look import look
 from lsp_server.places import Places
+from lsp_server.rememberer import Rememberer
 from lsp_server.settings import Memory
+from lsp_server.source_texts import SourceTexts
 from lsp_server.tracked import FileQueue, FileState, TrackedFile, TrackedFiles, Urgency
 from lsp_server.workspace import (
     Entry,
@@ -28,7 +28,6 @@ from lsp_server.workspace import (
     Limits,
     SourceError,
     Workspace,
-    read_source,
     refuse_secrets,
 )
 
@@ -42,33 +41,6 @@ AT_ONCE = 4
 """Files that are asked for together while the store has them all, as most of their time is the way
 there and back. What changes meanwhile waits for no more than these."""
 _ENTRIES_AT_A_TIME = 256
-
-
-class Rememberer(Protocol):
-    """What the indexer needs of the engine."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether it can be asked; ``Indexer.refill`` must be called when it can be again."""
-        ...
-
-    @property
-    def token_bytes(self) -> int:
-        """Of the record of one token in memory; 0 before it was ready."""
-        ...
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether the budget counts; not where the memory is another machine's."""
-        ...
-
-    async def remember(self, path: str, text: str) -> RememberResult:
-        """Take a file into memory."""
-        ...
-
-    async def forget(self, paths: list[str]) -> None:
-        """Take files out of memory."""
-        ...
 
 
 class Indexer:
@@ -90,11 +62,10 @@ class Indexer:
         """Whether files wait that nobody opened or changed; see `spare_battery`."""
         self._engine = engine
         self._workspace = workspace
-        self._open_text = open_text
+        self._texts = SourceTexts(open_text, refuse_secrets)
         self._heed(memory)
         self._places = Places(self.files, memory, engine, open_paths, open_text)
         self._on_change = on_change
-        self._refuse_secrets = refuse_secrets
         self._unseen: dict[Path, Urgency] = {}
         self._all_unseen = True  # busy from the first: nothing was looked at yet
         self._must_swap = False
@@ -203,7 +174,7 @@ class Indexer:
         return self._workspace.name_of(path)
 
     def _heed(self, memory: Memory) -> None:
-        self._limits = Limits(max_file_bytes=memory.max_file_bytes)
+        self._texts.limits = Limits(max_file_bytes=memory.max_file_bytes)
         self._rules_names = (".gitignore", memory.ignore_file)
 
     def _notice(self) -> None:
@@ -312,10 +283,10 @@ class Indexer:
 
     def _is_written_in_editor(self, entry: Entry) -> bool:
         """An empty file on disk may have text in the editor; secrets stay out all the same."""
-        return entry.exclusion is Exclusion.EMPTY and bool(self._open_text(entry.path))
+        return entry.exclusion is Exclusion.EMPTY and self._texts.is_written(entry.path)
 
     def _enqueue(self, file: TrackedFile, urgency: Urgency) -> None:
-        is_open = self._open_text(file.path) is not None
+        is_open = self._texts.is_open(file.path)
         if urgency is not Urgency.REST:
             self._places.touch(file.path)
         self.files.put(file)
@@ -396,7 +367,7 @@ class Indexer:
         """Remember a file, or leave it out with the reason; whether the store had all of it."""
         clearances = self._clearances
         try:
-            result = await self._engine.remember(file.name, await self._text_of(file.path))
+            result = await self._engine.remember(file.name, await self._texts.of(file.path))
         except SourceError as error:
             self._leave_out(file, error.exclusion.value)
         except EngineAway:
@@ -424,19 +395,6 @@ class Indexer:
         self.files.put(replace(file, state=FileState.IN_MEMORY, n_tokens=result.n_tokens))
         if not _may_be_refused(file, urgency):
             self._refuse(self._places.excess(file.path))
-
-    async def _text_of(self, path: Path) -> str:
-        text = self._open_text(path)
-        if text is None:
-            text = await asyncio.to_thread(self._read, path)
-        else:  # not by what is kept for the next start: it may be another text soon
-            await asyncio.to_thread(refuse_secrets, path, text)
-        return model_text(text)
-
-    def _read(self, path: Path) -> str:
-        text = read_source(path, self._limits)
-        self._refuse_secrets(path, text)
-        return text
 
     def _after_crash(self, file: TrackedFile, urgency: Urgency) -> None:
         self._crashes[file.path] += 1

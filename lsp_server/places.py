@@ -5,26 +5,12 @@ import itertools
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Protocol
 
 from lsp_server.budget import BUDGET, fit_again, split, too_many
 from lsp_server.nearness import Nearness, Rank
+from lsp_server.rememberer import Rememberer
 from lsp_server.settings import Memory
 from lsp_server.tracked import FileState, TrackedFile, TrackedFiles
-
-
-class Limited(Protocol):
-    """Whose memory has places."""
-
-    @property
-    def token_bytes(self) -> int:
-        """Of the record of one token in memory; 0 while that is not known."""
-        ...
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether the user's limits hold for it."""
-        ...
 
 
 class Places:
@@ -42,7 +28,7 @@ class Places:
         self,
         files: TrackedFiles,
         memory: Memory,
-        engine: Limited,
+        engine: Rememberer,
         open_paths: Callable[[], Collection[Path]],
         open_text: Callable[[Path], str | None],
     ) -> None:
