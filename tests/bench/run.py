@@ -12,7 +12,10 @@ from pathlib import Path
 
 BENCHMARKS = (
     "startup",
+    "warm_start",
     "encoding",
+    "passes",
+    "search",
     "latency",
     "replay",
     "speculation",

@@ -66,8 +66,9 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--places", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--cache", type=Path, help="folder of encoded segments, kept")
     options = parser.parse_args()
-    engine = Engine.open(options.model, persist=False)
+    engine = Engine.open(options.model, options.cache, persist=options.cache is not None)
     print(f"{options.model}, {remembered(engine):,} tokens in memory", flush=True)
     n_tokens = n_passes = 0
     ratios: list[float] = []
