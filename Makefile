@@ -8,7 +8,7 @@ INPUTS := pyproject.toml constraints.txt
 CLIENT := editor-client/vscode
 NPM := $(shell command -v npm)
 
-.PHONY: demo vscode test check client bench eval clean
+.PHONY: demo vscode test check client cluster bench eval clean
 
 demo: $(VENV)/.installed
 	$(BIN)/longllama pull mini
@@ -35,6 +35,11 @@ endif
 $(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json
 	cd $(CLIENT) && npm ci
 	touch $@
+
+# A cluster of this machine's own, on loopback: slow to start, so apart from the other tests.
+cluster: $(VENV)/.installed-dev
+	$(PIP) install -c constraints.txt -e '.[dev,cluster]'
+	OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 $(BIN)/python -m pytest tests/cluster
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/longllama pull mini

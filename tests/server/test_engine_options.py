@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from lsp_server.engine_choice import engine_choice
 from lsp_server.engine_options import EngineOptions, parse
-from lsp_server.session import _engine_options
 from lsp_server.settings import resolve
 
 
@@ -26,7 +26,7 @@ def test_a_command_line_says_it_all(options: EngineOptions) -> None:
 def test_settings_reach_the_engine() -> None:
     found, problems = resolve([{"memory": {"gpuBytes": 7}, "model": {"device": "cuda"}}])
     assert not problems
-    options = _engine_options(found, [])
+    options = engine_choice(found, []).local
     assert (options.gpu_bytes, options.device) == (7, "cuda")
     more, _ = resolve([{"memory": {"gpuBytes": 8}, "model": {"device": "cuda"}}])
-    assert _engine_options(more, []) == replace(options, gpu_bytes=8)
+    assert engine_choice(more, []).local == replace(options, gpu_bytes=8)

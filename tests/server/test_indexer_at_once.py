@@ -49,7 +49,7 @@ async def test_what_changes_waits_for_no_more_than_was_asked_for(bench):
     bench.indexer.changed([changed], Urgency.CHANGED)
     bench.engine.may_answer.set()
     await bench.idle()
-    assert bench.engine.asked.index("99.py") == AT_ONCE
+    assert AT_ONCE <= bench.engine.asked.index("99.py") < 2 * AT_ONCE  # among the next ones
 
 
 @pytest.mark.parametrize("culprit", [NAMES[1], NAMES[3], NAMES[-1]])

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from longllama_code.protocol import CompletionResult, EngineStatus, RememberResult, Source, Timings
-from lsp_server import session as session_module
+from lsp_server import engine_choice
 from lsp_server.engine_client import EngineState
 from lsp_server.server import Server
 
@@ -31,7 +31,7 @@ class ListEngine:
         self.state = EngineState.STOPPED
         self.message, self.n_restarts, self.pid, self.hung = "", 0, None, False
         self.token_bytes = 1
-        self.is_limited = True
+        self.is_limited, self.note = True, ""
         self.texts: dict[str, str] = {}
         self.asked: list[Any] = []
         self.n_remembered = 0
@@ -86,7 +86,7 @@ class Wire:
     """Both ends of the connection: what the server writes is read here."""
 
     def __init__(self, monkeypatch, token=None, command_line=None):
-        monkeypatch.setattr(session_module, "EngineClient", ListEngine)
+        monkeypatch.setattr(engine_choice, "EngineClient", ListEngine)
         self.server = Server(command_line, token)
         self.server.protocol.set_writer(self)
         self.heard: list[tuple[str, Any]] = []
