@@ -1,8 +1,9 @@
 """Drafts: what will probably be written next, to be verified in one forward pass.
 
 What followed the longest match of the context's end, in memory or in the prompt itself, is guessed
-to follow again. A guess costs little where it is wrong, as a pass over a few tokens reads the same
-weights as a pass over one; so the output is that of plain decoding, sooner. Sources: "REST:
+to follow again. A pass over a few tokens reads the same weights as a pass over one, though it takes
+longer by a fifth of that for each: so a guess begins short, and grows as it is right. The output is
+that of plain decoding. Sources: "REST:
 Retrieval-Based Speculative Decoding" (arXiv 2311.08252); prompt lookup decoding.
 """
 
@@ -16,9 +17,9 @@ from longllama_code.memory.ngrams import Match, NgramIndex
 from longllama_code.memory.view import MemoryView
 
 MAX_DRAFT_TOKENS = 12
-FIRST_DRAFT_TOKENS = 6
+FIRST_DRAFT_TOKENS = 2
 LEAST_DRAFT_TOKENS = 2
-FIRST_MATCH_TOKENS = 3
+FIRST_MATCH_TOKENS = 4
 """A match must be as long to be followed; longer after guesses that were wrong from the start."""
 LEAST_MATCH_TOKENS, MOST_MATCH_TOKENS = 2, 12
 
