@@ -1,7 +1,7 @@
-"""Brings the workspace into memory, one file at a time: open files, changed ones, those near them.
+"""Brings the workspace into memory: open files first, then changed ones, then those near them.
 
 One task on the event loop does one step after the other: look at what changed on disk, forget what
-is gone, remember the most urgent file. So no two steps can be at odds with each other, and what is
+is gone, remember the most urgent files. So no two steps can be at odds with each other, and what is
 said to the indexer meanwhile waits for the end of the step. The disk says what there is to
 remember, save for open documents, whose live text counts.
 """

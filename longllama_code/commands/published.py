@@ -37,13 +37,7 @@ def add(
 def _add_passkey(command: argparse.ArgumentParser) -> None:
     add_places(command, "published")
     _add_long_input(command, USUAL_PASSKEY, "tokens of the prompt")
-    command.add_argument(
-        "--trials",
-        type=int,
-        default=USUAL_PASSKEY.trials,
-        metavar="N",
-        help="of each (%(default)s)",
-    )
+    _add_count(command, "--trials", USUAL_PASSKEY.trials, "of each")
     command.set_defaults(run=_run_passkey)
 
 
@@ -51,21 +45,13 @@ def _add_perplexity(command: argparse.ArgumentParser) -> None:
     add_places(command, "published")
     add_trees(command)
     _add_long_input(command, USUAL_CONTEXT, "tokens of context")
-    command.add_argument(
-        "--documents",
-        type=int,
-        default=USUAL_CONTEXT.documents,
-        metavar="N",
-        help="of each tree (%(default)s)",
-    )
-    command.add_argument(
-        "--scored",
-        type=int,
-        default=USUAL_CONTEXT.scored,
-        metavar="N",
-        help="tokens at the end of each document (%(default)s)",
-    )
+    _add_count(command, "--documents", USUAL_CONTEXT.documents, "of each tree")
+    _add_count(command, "--scored", USUAL_CONTEXT.scored, "tokens at the end of each document")
     command.set_defaults(run=_run_perplexity)
+
+
+def _add_count(command: argparse.ArgumentParser, name: str, usual: int, about: str) -> None:
+    command.add_argument(name, type=int, default=usual, metavar="N", help=f"{about} (%(default)s)")
 
 
 def _add_harness(command: argparse.ArgumentParser) -> None:
