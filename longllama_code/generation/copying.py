@@ -10,6 +10,7 @@ vocabulary, "Pointer Sentinel Mixture Models" (arXiv 1609.07843).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,9 +94,10 @@ def copied(logits: Tensor, match: Match, weights: Tensor) -> Copy:
     """The mixture of a prediction (V,) and a match."""
     log_probs = logits.float().cpu().log_softmax(dim=-1)
     gate = openness(features(match, log_probs), weights)
-    mixed = (1 - gate) * log_probs.exp()
-    mixed[match.tokens] += gate * match.counts / match.counts.sum()
-    return Copy(match, float(gate), mixed.log())
+    mixed = log_probs + torch.log1p(-gate)
+    shares = gate * match.counts / match.counts.sum()
+    mixed[match.tokens] = torch.logaddexp(mixed[match.tokens], shares.log())
+    return Copy(match, float(gate), mixed)
 
 
 def openness(found: Tensor, weights: Tensor) -> Tensor:
@@ -111,21 +113,17 @@ def features(match: Match, log_probs: Tensor) -> Tensor:
         log_probs: the model's, (V,).
     """
     likeliest = int(match.counts.argmax())
-    expected = log_probs[match.tokens[likeliest]].exp()
-    n_places = match.counts.sum()
-    found = torch.tensor(
-        [
-            1.0,
-            match.length,
-            n_places,
-            len(match.tokens),
-            expected,
-            expected + LEAST_PROBABILITY,
-            torch.special.entr(log_probs.exp()).sum(),  # 0 for what is forbidden
-            log_probs.max().exp(),
-        ]
+    expected = float(log_probs[match.tokens[likeliest]].exp())
+    surprise = -log_probs.clamp(min=torch.finfo(log_probs.dtype).min)  # 0 · ∞ for what is forbidden
+    found = (
+        1.0,
+        math.log1p(match.length),
+        math.log1p(len(match.rows)),
+        math.log1p(len(match.tokens)),
+        expected,
+        math.log(expected + LEAST_PROBABILITY),
+        float(torch.dot(log_probs.exp(), surprise)),
+        float(log_probs.max().exp()),
     )
-    found[1:4] = found[1:4].log1p()
-    found[5] = found[5].log()
     assert len(found) == N_COPY_FEATURES
-    return found
+    return torch.tensor(found)

@@ -14,6 +14,8 @@ TILE = 3
 registers."""
 KEYS = 4
 
+LOWEST = np.finfo(np.float32).min
+
 f32 = np.float32
 
 _scores_3_4, _scores_3_1 = make_score_tile(3, KEYS, 8), make_score_tile(3, 1, 8)
@@ -60,6 +62,52 @@ def attend(
                 head, row = first_head + (first + number) // n_rows, (first + number) % n_rows
                 mixed[row, head * size : (head + 1) * size] = sums[number]
             first += n_asking
+
+
+@loose_kernel
+def weigh_beside(scores: Floats, local: Floats, weights: Floats, kept: Floats) -> None:
+    """One softmax over keys of memory and a local context that is mixed already.
+
+    Args:
+        scores: (G, R, S, k), of the keys of memory; what is missing scores lowest.
+        local: (G, R, S), logarithms of the sums of exponentials of the local scores.
+        weights: (G, R, S, k), written: of the keys of memory.
+        kept: (G, R, S), written: the share of what is mixed already.
+    """
+    for group in range(scores.shape[0]):
+        for head in range(scores.shape[1]):
+            for token in range(scores.shape[2]):
+                mine, of_keys = scores[group, head, token], weights[group, head, token]
+                here = local[group, head, token]
+                highest = here
+                for place in range(mine.shape[0]):
+                    highest = max(highest, mine[place])
+                of_keys[:] = mine
+                total = exponentials(of_keys, highest) + np.exp(here - highest)
+                for place in range(mine.shape[0]):
+                    is_there = mine[place] > LOWEST
+                    of_keys[place] = of_keys[place] / total if is_there else f32(0)
+                kept[group, head, token] = np.exp(here - highest) / total
+
+
+@loose_kernel
+def add_memory(mixed: Floats, heads: Floats, kept: Floats, remembered: Floats) -> None:
+    """Add what memory heads mixed to what they mixed of the local context.
+
+    Args:
+        mixed: (S, H · D), changed where the memory heads' queries are.
+        heads: int (G,), key-value heads with memory, of which R query heads each are.
+        kept: (G, R, S), the share of what is mixed already.
+        remembered: (G, R, S, D).
+    """
+    n_groups, n_heads, n_tokens, size = remembered.shape
+    for number in range(n_groups):
+        for head in range(n_heads):
+            start = (heads[number] * n_heads + head) * size
+            for token in range(n_tokens):
+                for i in range(size):
+                    local = mixed[token, start + i] * kept[number, head, token]
+                    mixed[token, start + i] = local + remembered[number, head, token, i]
 
 
 @loose_kernel

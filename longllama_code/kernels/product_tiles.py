@@ -11,11 +11,13 @@ from typing import Any, cast
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from longllama_code.kernels.vectors import FLOAT, LANES, STEP, STEPS, Vectors, code_of
-from longllama_code.kernels.weight_layouts import InTiles, Layout
+from longllama_code.kernels.vectors import FLOAT, LANES, N_REGISTERS, STEP, STEPS, Vectors, code_of
+from longllama_code.kernels.weight_layouts import OUTPUTS, InTiles, Layout
 
 ROWS, PAIR = 4, 2
 """Of a tile of several rows: its sums, and one row of inputs, fit into sixteen registers."""
+WIDTH = OUTPUTS if N_REGISTERS > 16 else PAIR
+"""Outputs of such a tile, on this CPU."""
 
 FLOATS = ir.VectorType(FLOAT, LANES)
 

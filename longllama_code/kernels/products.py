@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longllama_code.kernels.compiling import kernel
-from longllama_code.kernels.product_tiles import PAIR, ROWS, make_product_tile
+from longllama_code.kernels.product_tiles import ROWS, WIDTH, make_product_tile
 from longllama_code.kernels.weight_layouts import OUTPUTS
 
 Floats = NDArray[np.float32]
@@ -20,8 +20,8 @@ MOST = 16383
 """The largest step of an input: products of 15 and 8 bits, 64 of them, fit into 32 bits."""
 f32 = np.float32
 
-_one_row = make_product_tile(1, OUTPUTS)
-_four_rows = make_product_tile(ROWS, PAIR)
+_one_row, _two_rows = make_product_tile(1, OUTPUTS), make_product_tile(2, OUTPUTS)
+_three_rows, _four_rows = make_product_tile(3, OUTPUTS), make_product_tile(ROWS, WIDTH)
 
 
 @kernel
@@ -41,12 +41,16 @@ def multiply(inputs: Floats, codes: Codes, scales: Floats, outputs: Floats) -> N
     for first in range(0, outputs.shape[1], OUTPUTS):
         row = 0
         while row + ROWS <= n_rows:
-            for pair in range(first, first + OUTPUTS, PAIR):
-                _four_rows(steps, units, row, codes, scales, pair, outputs)
+            for output in range(first, first + OUTPUTS, WIDTH):
+                _four_rows(steps, units, row, codes, scales, output, outputs)
             row += ROWS
-        while row < n_rows:
+        n_left = n_rows - row
+        if n_left == 3:
+            _three_rows(steps, units, row, codes, scales, first, outputs)
+        elif n_left == 2:
+            _two_rows(steps, units, row, codes, scales, first, outputs)
+        elif n_left == 1:
             _one_row(steps, units, row, codes, scales, first, outputs)
-            row += 1
 
 
 @kernel

@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from longllama_code.kernels.attention import KEYS, TILE, score
+from longllama_code.kernels.attention import KEYS, LOWEST, TILE, score
 from longllama_code.kernels.compiling import kernel, loose_kernel
 from longllama_code.kernels.search_tiles import make_code_tile, make_loading
 from longllama_code.kernels.vectors import STEP
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Codes = NDArray[np.int8]
 Rows = NDArray[np.int32]
 Counts = NDArray[np.int64]
 
@@ -34,7 +35,6 @@ _codes_1_4, _codes_1_1 = make_code_tile(1, KEYS), make_code_tile(1, 1)
 i32 = np.int32
 f32 = np.float32
 u64 = np.uint64  # an index that cannot count from the end needs no branch
-LOWEST = np.finfo(np.float32).min
 
 
 class Space(NamedTuple):
@@ -59,6 +59,8 @@ class Lists(NamedTuple):
     """(C,)."""
     counts: Counts
     """(C,)."""
+    keys: Codes
+    """(n, D), the 8-bit codes of their keys; (0, …): those in the records are read."""
 
 
 class Records(NamedTuple):
@@ -66,7 +68,7 @@ class Records(NamedTuple):
 
     content: Bytes
     """(N, bytes)."""
-    signed: NDArray[np.int8]
+    signed: Codes
     """The same bytes."""
     positions: Rows
     """(M,), the record of each row."""
@@ -96,7 +98,7 @@ def best_keys(
     """The best keys of each query, in the clusters that score best with any head of its token.
 
     Args:
-        queries: (R, S, D), scaled.
+        queries: (R, S, D).
         space: of the head.
         merged: rows by cluster.
         late: rows that came lately, likewise.
@@ -109,11 +111,13 @@ def best_keys(
     near = np.empty((n_heads, space.centroids.shape[0]), np.float32)
     steps, units = np.empty((n_heads, size), np.int16), np.empty(n_heads, np.float32)
     turned, turned_one = np.empty((n_heads, size), np.float32), np.empty(size, np.float32)
-    common = np.empty(n_heads, np.float32)
+    common, query = np.empty(n_heads, np.float32), np.empty(size, np.float32)
+    scale = f32(1 / np.sqrt(size))
     counts = merged.counts + late.counts
     for token in range(n_tokens):
         for head in range(n_heads):
-            query = queries[head, token]
+            for i in range(size):
+                query[i] = queries[head, token, i] * scale
             _turn(query, space, turned_one)
             common[head] = _dot(query, space.mean)
             turned[head] = turned_one
@@ -123,8 +127,9 @@ def best_keys(
         _meet(turned, space.centroids, near)
         scores[:, token] = LOWEST
         found[:, token] = 0
-        rows, clusters = _rows_of(_nearest(near, counts, read_keys), counts, merged, late)
-        _read(rows, clusters, steps, units, near, records, scores, found, token)
+        chosen = _nearest(near, counts, read_keys)
+        for lists in (merged, late):
+            _read(lists, chosen, steps, units, near, records, scores, found, token)
         for head in range(n_heads):
             for place in range(scores.shape[2]):
                 if scores[head, token, place] > LOWEST:
@@ -212,27 +217,9 @@ def _nearest(near: Floats, counts: Counts, read_keys: int) -> Counts:
 
 
 @kernel
-def _rows_of(chosen: Counts, counts: Counts, merged: Lists, late: Lists) -> tuple[Rows, Rows]:
-    """The rows of some clusters, and the cluster of each."""
-    n_rows = 0
-    for cluster in chosen:
-        n_rows += counts[cluster]
-    rows, clusters = np.empty(n_rows, np.int32), np.empty(n_rows, np.int32)
-    end = 0
-    for cluster in chosen:
-        for lists in (merged, late):
-            for place in range(
-                lists.starts[cluster], lists.starts[cluster] + lists.counts[cluster]
-            ):
-                rows[end], clusters[end] = lists.rows[place], cluster
-                end += 1
-    return rows, clusters
-
-
-@kernel
 def _read(
-    rows: Rows,
-    clusters: Rows,
+    lists: Lists,
+    chosen: Counts,
     steps: NDArray[np.int16],
     units: Floats,
     near: Floats,
@@ -241,30 +228,60 @@ def _read(
     found: Counts,
     token: int,
 ) -> None:
-    """Score rows, and take in those that are among the best."""
-    n_heads, n_rows, last = steps.shape[0], rows.shape[0], scores.shape[2] - 1
-    visible, hides = records.visible, records.visible.shape[0] > 0
-    places, sums = np.empty(n_rows, np.int32), np.empty((n_heads, n_rows), np.int32)
-    for number in range(n_rows):
-        places[number] = records.positions[rows[number]]
-    if records.key_bits == 8 and steps.shape[1] % STEP == 0:
-        _multiply(steps, records.signed, places, records.key, sums)
+    """Score the rows of some clusters, and take in those that are among the best."""
+    places = _places_of(chosen, lists)
+    n_heads, last = steps.shape[0], scores.shape[2] - 1
+    sums = np.empty((n_heads, places.shape[0]), np.int32)
+    has_tiles = records.key_bits == 8 and steps.shape[1] % STEP == 0
+    if has_tiles and lists.keys.shape[0] > 0:
+        _multiply(steps, lists.keys, places, 0, sums)
     else:
-        _multiply_narrow(steps, records, places, sums)
+        positions = np.empty(places.shape[0], np.int32)
+        for number in range(places.shape[0]):
+            positions[number] = records.positions[lists.rows[places[number]]]
+        if has_tiles:
+            _multiply(steps, records.signed, positions, records.key, sums)
+        else:
+            _multiply_narrow(steps, records, positions, sums)
     for head in range(n_heads):
-        least = scores[head, token, last]
-        for number in range(n_rows):
-            total = f32(sums[head, number]) * units[head] + near[head, clusters[number]]
-            if total > least and not (hides and not visible[rows[number]]):
-                _insert(scores[head, token], found[head, token], total, rows[number])
-                least = scores[head, token, last]
+        unit, end = units[head], 0
+        for cluster in chosen:
+            start, end = end, end + lists.counts[cluster]
+            most = i32(-(2**31))
+            for number in range(start, end):
+                most = max(most, sums[head, number])
+            # Most clusters have nothing better than what was found: one look at all of their keys.
+            if f32(most) * unit + near[head, cluster] <= scores[head, token, last]:
+                continue
+            for number in range(start, end):
+                total = f32(sums[head, number]) * unit + near[head, cluster]
+                row = i32(lists.rows[places[number]])
+                if total > scores[head, token, last] and _is_seen(records, row):
+                    _insert(scores[head, token], found[head, token], total, row)
 
 
 @kernel
-def _multiply(
-    steps: NDArray[np.int16], content: NDArray[np.int8], places: Rows, key: int, sums: Rows
-) -> None:
-    """Products of queries (R, D) and the 8-bit keys of records, into (R, M)."""
+def _is_seen(records: Records, row: np.int32) -> bool:
+    return records.visible.shape[0] == 0 or records.visible[row]
+
+
+@kernel
+def _places_of(chosen: Counts, lists: Lists) -> Rows:
+    """Where the rows of some clusters are in the lists."""
+    n_rows = 0
+    for cluster in chosen:
+        n_rows += lists.counts[cluster]
+    places, end = np.empty(n_rows, np.int32), 0
+    for cluster in chosen:
+        for place in range(lists.starts[cluster], lists.starts[cluster] + lists.counts[cluster]):
+            places[end] = place
+            end += 1
+    return places
+
+
+@kernel
+def _multiply(steps: NDArray[np.int16], content: Codes, places: Rows, key: int, sums: Rows) -> None:
+    """Products of queries (R, D) and 8-bit keys, some bytes behind each place, into (R, M)."""
     n_heads, n_rows = sums.shape
     head = 0
     while head < n_heads:

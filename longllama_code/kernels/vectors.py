@@ -14,8 +14,11 @@ from numba import types
 from numba.core import cgutils
 
 INT32, FLOAT = ir.IntType(32), ir.FloatType()
-HAS_MADD = bool(binding.get_host_cpu_features().get("avx2"))
+_FEATURES = binding.get_host_cpu_features()
+HAS_MADD = bool(_FEATURES.get("avx2"))
 """Whether the CPU multiplies and adds pairs of 16 bits in one instruction."""
+N_REGISTERS = 32 if _FEATURES.get("avx512vl") else 16
+"""Of vectors."""
 
 LANES = 8
 """Sums that a product of 8-bit codes keeps side by side."""

@@ -2,6 +2,9 @@
 
 Rows that came lately are in lists of their own until they are worth a merge, as sorting a million
 takes longer than a keystroke. Which rows a cluster has does not depend on it.
+
+As long as there is room for them, lists hold the codes of the rows' keys as well: a cluster's lie
+together there, and are read faster than from records that lie anywhere.
 """
 
 from __future__ import annotations
@@ -14,6 +17,10 @@ from torch import Tensor
 
 MERGE_SHARE = 8
 """Rows that came lately are merged once they are more than one in so many."""
+KEPT_BYTES = 64 << 20
+"""Of the codes of keys, all heads together: 262,144 tokens of ``mini``."""
+
+_NONE = torch.empty(0, 0, dtype=torch.int8)
 
 
 @dataclass(frozen=True)
@@ -26,15 +33,24 @@ class ListPart:
     """int64 (C,)."""
     counts: Tensor
     """int64 (C,)."""
+    keys: Tensor
+    """int8 (n, D), the codes of the rows' keys; (0, D), where they are not kept."""
 
 
 class ClusterLists:
-    """Rows by cluster, of ``n_heads`` heads with ``n_clusters`` each."""
+    """Rows by cluster, of ``n_heads`` heads with ``n_clusters`` each.
 
-    def __init__(self, n_heads: int, n_clusters: int) -> None:
-        self._n_clusters = n_clusters
-        self._lists = [_HeadLists(n_clusters) for _ in range(n_heads)]
-        self._new: list[tuple[int, Tensor]] = []
+    Args:
+        n_heads: memory heads.
+        n_clusters: of each.
+        key_bytes: of a key's codes, D; 0, where they are not to be kept.
+    """
+
+    def __init__(self, n_heads: int, n_clusters: int, key_bytes: int = 0) -> None:
+        self._lists = [_HeadLists(n_clusters, key_bytes) for _ in range(n_heads)]
+        self._key_bytes = key_bytes
+        self._room = KEPT_BYTES // (n_heads * key_bytes) if key_bytes else 0
+        self._new: list[tuple[int, Tensor, Tensor | None]] = []
         self._gone: list[tuple[int, int]] = []
 
     @property
@@ -42,9 +58,23 @@ class ClusterLists:
         """Bytes held."""
         return sum(head.nbytes for head in self._lists)
 
-    def add(self, start: int, clusters: Tensor) -> None:
-        """Rows from ``start`` on are in these clusters, int (heads, n)."""
-        self._new.append((start, clusters))
+    @property
+    def keeps_keys(self) -> bool:
+        """Whether there is room for the codes of keys; once there is none, they are let go."""
+        return self._room > 0
+
+    def add(self, start: int, clusters: Tensor, keys: Tensor | None = None) -> None:
+        """Rows from ``start`` on are in these clusters, int (heads, n).
+
+        Args:
+            start: the first row.
+            clusters: of each row and head.
+            keys: int8 (heads, n, D), their codes, as long as they are kept.
+        """
+        self._new.append((start, clusters, keys))
+        self._room -= clusters.shape[1]
+        if self._key_bytes and not self.keeps_keys:
+            self._let_go()
 
     def remove(self, start: int, end: int) -> None:
         """Rows from ``start`` to ``end`` are gone; their numbers do not come again."""
@@ -53,19 +83,27 @@ class ClusterLists:
     def sort(self) -> None:
         """Bring the lists up to date."""
         if self._new:
-            starts, clusters = zip(*self._new, strict=True)
             spans = (
                 torch.arange(start, start + part.shape[1], dtype=torch.int32)
-                for start, part in zip(starts, clusters, strict=True)
+                for start, part, _ in self._new
             )
-            rows, by_head = torch.cat([*spans]), torch.cat(clusters, dim=1)
-            for lists, mine in zip(self._lists, by_head, strict=True):
-                lists.add(rows, mine)
+            rows = torch.cat([*spans])
+            clusters = torch.cat([part for _, part, _ in self._new], dim=1)
+            keys = [part for _, _, part in self._new if part is not None]
+            for head, lists in enumerate(self._lists):
+                lists.add(rows, clusters[head], torch.cat([part[head] for part in keys] or [_NONE]))
         if self._gone:
             for lists in self._lists:
                 lists.remove(self._gone)
         self._new.clear()
         self._gone.clear()
+
+    def _let_go(self) -> None:
+        """Keep no keys from now on."""
+        self._key_bytes = 0
+        self._new = [(start, clusters, None) for start, clusters, _ in self._new]
+        for lists in self._lists:
+            lists.let_go()
 
     def counts(self, head: int) -> Tensor:
         """Rows of each cluster: int64 (C,)."""
@@ -83,24 +121,28 @@ class ClusterLists:
 class _HeadLists:
     """The lists of one head: the merged ones, and the late ones."""
 
-    def __init__(self, n_clusters: int) -> None:
-        self._parts = [_Sorted(n_clusters), _Sorted(n_clusters)]
+    def __init__(self, n_clusters: int, key_bytes: int) -> None:
+        self._parts = [_Sorted(n_clusters, key_bytes), _Sorted(n_clusters, key_bytes)]
 
     @property
     def nbytes(self) -> int:
-        return sum(part.rows.nbytes for part in self._parts)
+        return sum(part.rows.nbytes + part.keys.nbytes for part in self._parts)
 
     @property
     def counts(self) -> Tensor:
         merged, late = self._parts
         return merged.counts + late.counts if len(late.rows) else merged.counts
 
-    def add(self, rows: Tensor, clusters: Tensor) -> None:
+    def add(self, rows: Tensor, clusters: Tensor, keys: Tensor) -> None:
         merged, late = self._parts
-        late.add(rows, clusters)
+        late.add(rows, clusters, keys)
         if MERGE_SHARE * len(late.rows) > len(merged.rows):
-            merged.add(late.rows, late.clusters())
-            self._parts[1] = _Sorted(len(merged.counts))
+            merged.add(late.rows, late.clusters(), late.keys)
+            self._parts[1] = _Sorted(len(merged.counts), merged.keys.shape[1])
+
+    def let_go(self) -> None:
+        for part in self._parts:
+            part.keys = _NONE
 
     def remove(self, spans: list[tuple[int, int]]) -> None:
         for part in self._parts:
@@ -122,8 +164,9 @@ class _HeadLists:
 class _Sorted:
     """Rows in the order of their clusters."""
 
-    def __init__(self, n_clusters: int) -> None:
+    def __init__(self, n_clusters: int, key_bytes: int) -> None:
         self.rows = torch.empty(0, dtype=torch.int32)
+        self.keys = torch.empty(0, key_bytes, dtype=torch.int8)
         self.counts = torch.zeros(n_clusters, dtype=torch.int64)
         self._starts = self.counts
 
@@ -132,12 +175,14 @@ class _Sorted:
         numbers = torch.arange(len(self.counts), dtype=torch.int32)
         return numbers.repeat_interleave(self.counts)
 
-    def add(self, rows: Tensor, clusters: Tensor) -> None:
-        keys = torch.cat((self.clusters(), clusters.int()))
+    def add(self, rows: Tensor, clusters: Tensor, keys: Tensor) -> None:
+        joined = torch.cat((self.clusters(), clusters.int()))
         # numpy sorts 16-bit numbers by radix: a million in 40 ms.
-        order = np.argsort(keys.numpy().astype(np.uint16), kind="stable")
-        self.rows = torch.cat((self.rows, rows))[torch.from_numpy(order)]
-        self._count(keys)
+        order = torch.from_numpy(np.argsort(joined.numpy().astype(np.uint16), kind="stable"))
+        self.rows = torch.cat((self.rows, rows))[order]
+        if keys.shape[1]:
+            self.keys = torch.cat((self.keys, keys))[order]
+        self._count(joined)
 
     def remove(self, spans: list[tuple[int, int]]) -> None:
         if not len(self.rows):
@@ -147,9 +192,11 @@ class _Sorted:
             alive[start:end] = False
         stays = alive[self.rows]
         if not bool(stays.all()):
-            keys = self.clusters()[stays]
+            clusters = self.clusters()[stays]
             self.rows = self.rows[stays]
-            self._count(keys)
+            if self.keys.shape[1]:
+                self.keys = self.keys[stays]
+            self._count(clusters)
 
     def of(self, clusters: Tensor) -> tuple[Tensor, Tensor]:
         counts = self.counts[clusters]
@@ -160,8 +207,8 @@ class _Sorted:
         return self.rows[within], places
 
     def part(self) -> ListPart:
-        return ListPart(self.rows, self._starts, self.counts)
+        return ListPart(self.rows, self._starts, self.counts, self.keys)
 
-    def _count(self, keys: Tensor) -> None:
-        self.counts = torch.bincount(keys, minlength=len(self.counts))
+    def _count(self, clusters: Tensor) -> None:
+        self.counts = torch.bincount(clusters, minlength=len(self.counts))
         self._starts = self.counts.cumsum(0) - self.counts

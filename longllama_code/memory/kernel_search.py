@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from longllama_code.kernels.search import Lists, Records, best_keys, mix_values
 from longllama_code.memory.clusters import ListPart
 from longllama_code.memory.rows import MemoryRows
-from longllama_code.memory.search import RowSearch, scaled
+from longllama_code.memory.search import RowSearch
 
 
 class KernelSearch(RowSearch):
@@ -16,29 +19,33 @@ class KernelSearch(RowSearch):
 
     def best(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Scores and rows of the best ``k`` keys for queries (R, S, D), each (R, S, k)."""
-        assert self._lists is not None
         shape = *queries.shape[:2], k
-        scores, found = torch.empty(shape), torch.empty(shape, dtype=torch.int64)
-        merged, late = (_arrays(part) for part in self._lists.parts(self._head))
+        scores, found = np.empty(shape, np.float32), np.empty(shape, np.int64)
         best_keys(
-            scaled(queries).contiguous().numpy(),
+            queries.float().contiguous().numpy(),
             self._form.spaces[self._head],
-            merged,
-            late,
-            self._arrays(),
+            *self._parts,
+            self._arrays,
             self._read_keys,
-            scores.numpy(),
-            found.numpy(),
+            scores,
+            found,
         )
-        return scores, found
+        return torch.from_numpy(scores), torch.from_numpy(found)
 
     def mix(self, weights: Tensor, rows: Tensor) -> Tensor:
         """Values of rows, mixed by their weights, each (R, S, k): (R, S, D)."""
-        mixed = torch.empty(*rows.shape[:2], self._form.head_dim)
+        mixed = np.empty((*rows.shape[:2], self._form.head_dim), np.float32)
         float_weights = weights.float().contiguous().numpy()
-        mix_values(float_weights, rows.contiguous().numpy(), self._arrays(), mixed.numpy())
-        return mixed.to(weights.dtype)
+        mix_values(float_weights, rows.contiguous().numpy(), self._arrays, mixed)
+        return torch.from_numpy(mixed).to(weights.dtype)
 
+    @cached_property
+    def _parts(self) -> tuple[Lists, Lists]:
+        assert self._lists is not None
+        merged, late = self._lists.parts(self._head)
+        return _arrays(merged), _arrays(late)
+
+    @cached_property
     def _arrays(self) -> Records:
         return self._form.arrays(
             self._records.rows, self._rows.positions(), self._visible, self._head
@@ -54,4 +61,5 @@ def search_of(
 
 
 def _arrays(part: ListPart) -> Lists:
-    return Lists(part.rows.numpy(), part.starts.numpy(), part.counts.numpy())
+    parts = part.rows, part.starts, part.counts, part.keys
+    return Lists(*(each.numpy() for each in parts))

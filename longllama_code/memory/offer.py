@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -54,5 +55,9 @@ class RowOffer:
 
     def _asked(self, of_heads: Tensor) -> list[tuple[RowSearch, Tensor]]:
         """Each head's search, with its part of (1, G, …)."""
-        searches = (search_of(self.rows, head, self.visible, self.read_keys) for head in self.heads)
-        return list(zip(searches, of_heads[0], strict=True))
+        return list(zip(self._searches, of_heads[0], strict=True))
+
+    @cached_property
+    def _searches(self) -> list[RowSearch]:
+        """Each head's, for as long as memory stays as it is."""
+        return [search_of(self.rows, head, self.visible, self.read_keys) for head in self.heads]

@@ -142,6 +142,12 @@ class RecordFormat:
         common = queries @ self.table.mean[head, :, None]
         return Asked(turned * self._step(head), clusters, common)
 
+    def keys_as_kept(self, records: Tensor) -> Tensor:
+        """The codes of 8-bit keys of records: int8 (heads, n, D)."""
+        heads = range(self.n_heads)
+        codes = [_get(records, self._keys(head), slice(None)) for head in heads]
+        return torch.stack(codes).view(torch.int8)
+
     def key_codes(self, records: Tensor | Records, rows: Tensor, head: int) -> Tensor:
         """What meets queries of the records at rows (n,): float (n, D)."""
         codes = _get(records, self._keys(head), rows)

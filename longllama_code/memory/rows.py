@@ -27,7 +27,7 @@ class MemoryRows:
         self.form, self.records = form, records
         self._positions = GrowingTensor(dim=0)
         self._ngrams = NgramIndex()
-        self._lists = ClusterLists(form.n_heads, form.n_clusters) if form.n_clusters else None
+        self._lists = self._no_lists()
         self._spans: dict[str, tuple[int, int]] = {}
         self._n_gap_rows = 0
 
@@ -72,7 +72,8 @@ class MemoryRows:
         records = self.records.rows[segment.start : segment.start + segment.n_tokens]
         self._ngrams.add(self.form.ids(records))
         if self._lists is not None:
-            self._lists.add(start, self.form.clusters(records))
+            keys = self.form.keys_as_kept(records) if self._lists.keeps_keys else None
+            self._lists.add(start, self.form.clusters(records), keys)
 
     def remove(self, segment_id: str) -> None:
         """Turn a segment's rows into a gap."""
@@ -116,6 +117,14 @@ class MemoryRows:
         for start, end in hidden:
             visible[start:end] = False
         return visible
+
+    def _no_lists(self) -> ClusterLists | None:
+        """Those of no rows; kernels read 8-bit keys from them."""
+        form, by_kernels = self.form, self.device.type == "cpu"
+        if not form.n_clusters:
+            return None
+        key_bytes = form.head_dim if form.key_bits == 8 and by_kernels else 0
+        return ClusterLists(form.n_heads, form.n_clusters, key_bytes)
 
     def _close_gaps(self) -> None:
         spans = sorted(self._spans.items(), key=lambda item: item[1])

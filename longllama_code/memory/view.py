@@ -4,6 +4,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -32,6 +34,7 @@ class LocalText:
 class MemoryView:
     """The memory source of one completion: all of memory but the pages its local context repeats.
 
+    Memory stays as it is for as long as it is viewed.
     ``fingerprint`` is equal for two views that see the same.
     """
 
@@ -44,6 +47,7 @@ class MemoryView:
         self.fingerprint = _fingerprint(memory, pages)
         self._matched: tuple[tuple[int, ...], Match | None] | None = None
         self.records_mass = False
+        self._offers: dict[tuple[int, bool], RowOffer] = {}
         self._seen: list[tuple[int, Tensor, Tensor | None]] = []
         self._mass = torch.zeros(len(memory.rows), device=memory.rows.device)
 
@@ -51,8 +55,13 @@ class MemoryView:
         """Keys and values of one memory layer."""
         if not len(self._memory.rows):
             return None
-        heads, note = self._memory.heads(layer_idx), self._note if self.records_mass else None
-        return RowOffer(self._memory.rows, heads, self._visible, note, self._memory.read_keys)
+        known = layer_idx, self.records_mass
+        if known not in self._offers:
+            heads, note = self._memory.heads(layer_idx), self._note if self.records_mass else None
+            self._offers[known] = RowOffer(
+                self._memory.rows, heads, self._visible, note, self._memory.read_keys
+            )
+        return self._offers[known]
 
     def begin_pass(self) -> None:
         """A forward pass begins; what was not counted of the last one is forgotten."""
@@ -95,22 +104,49 @@ class MemoryView:
             return []
         n_rows = min(MAX_SOURCE_ROWS, len(self._mass))
         rows = self._mass.topk(n_rows).indices.sort().values.tolist()
-        found = [source for source in self._pages_of(rows, total) if source.mass > 0]
-        return sorted(found, key=lambda source: -source.mass)[:n_most]
+        drawn = (page for page in self._pages_of(rows) if page.mass > 0)
+        best = nlargest(n_most, drawn, key=attrgetter("mass"))
+        return [page.source(total) for page in best]
 
     def _note(self, first: int, weights: Tensor, rows: Tensor | None) -> None:
         self._seen.append((first, weights, rows))
 
-    def _pages_of(self, rows: list[int], total: float) -> Iterator[Source]:
-        """The pages that hold the rows, which are in ascending order."""
+    def _pages_of(self, rows: list[int]) -> Iterator["_Page"]:
+        """The pages that hold the rows, which are in ascending order.
+
+        A segment in several files is named with each of them.
+        """
+        mass = self._mass.cpu().numpy()
         for file in self._memory.files.values():
             for segment in file.segments:
                 start, end = self._memory.rows.span(segment.id)
-                within = rows[bisect_left(rows, start) : bisect_left(rows, end)]
-                hit = {(row - start) // PAGE_TOKENS for row in within}
-                for page in sorted(hit):
-                    first, last = _rows(self._memory, segment, page)
-                    yield _source(file, segment, page, float(self._mass[first:last].sum()) / total)
+                first = bisect_left(rows, start)
+                if first == len(rows) or rows[first] >= end:
+                    continue
+                within = rows[first : bisect_left(rows, end, lo=first)]
+                for page in sorted({(row - start) // PAGE_TOKENS for row in within}):
+                    from_row = start + page * PAGE_TOKENS
+                    drawn = mass[from_row : min(from_row + PAGE_TOKENS, end)].sum()
+                    yield _Page(float(drawn), file, segment, page)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A page of a file's segment, and what was drawn from it."""
+
+    mass: float
+    file: RememberedFile
+    segment: RememberedSegment
+    number: int
+
+    def source(self, total: float) -> Source:
+        """Its lines, and its share of all that was drawn."""
+        piece, offsets = self.segment.piece, self.segment.page_offsets
+        text = self.file.text[piece.start : piece.end]
+        start, end = offsets[self.number], offsets[self.number + 1]
+        first, last = line_at(text, start), line_at(text, max(start, end - 1))
+        before = piece.first_line + 1
+        return Source(self.file.path, before + first, before + last, self.mass / total)
 
 
 def _fingerprint(
@@ -137,14 +173,6 @@ def _rows(memory: RepositoryMemory, segment: RememberedSegment, page: int) -> tu
     start, end = memory.rows.span(segment.id)
     first = start + page * PAGE_TOKENS
     return first, min(first + PAGE_TOKENS, end)
-
-
-def _source(file: RememberedFile, segment: RememberedSegment, page: int, mass: float) -> Source:
-    text = file.text[segment.piece.start : segment.piece.end]
-    start, end = segment.page_offsets[page], segment.page_offsets[page + 1]
-    before = segment.piece.first_line + 1
-    first, last = line_at(text, start), line_at(text, max(start, end - 1))
-    return Source(file.path, before + first, before + last, mass)
 
 
 def _repeated_pages(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.kernels.attention import attend
+from longllama_code.kernels.attention import add_memory, attend, weigh_beside
 from longllama_code.kernels.attention_tiles import LANES
 from longllama_code.kernels.layer import (
     Floats,
@@ -174,6 +174,7 @@ class _Layer:
     n_kv_heads: int
     head_dim: int
     mem_heads: tuple[int, ...]
+    eps: float
     input_norm: Floats
     qkv: Matrix
     qkv_bias: Floats
@@ -198,6 +199,7 @@ class _Layer:
             n_kv_heads=config.n_kv_heads,
             head_dim=attention.head_dim,
             mem_heads=attention.mem_heads,
+            eps=config.rms_norm_eps,
             input_norm=_floats(layer.input_layernorm.weight),
             qkv=_matrix(*projections),
             qkv_bias=np.concatenate(biases) if biases else np.empty(0, np.float32),
@@ -224,7 +226,7 @@ class _Layer:
         attended = self._attend(joined, tables, cache, offer, threads)
         add(state, self.out.times(attended, threads))
         normed = np.empty_like(state)
-        normalize(state, self.inner_norm, self.config.rms_norm_eps, normed)
+        normalize(state, self.inner_norm, self.eps, normed)
         both = self.gate_up.times(normed, threads)
         gated = np.empty((len(both), both.shape[1] // 2), np.float32)
         gate(both, gated)
@@ -234,7 +236,7 @@ class _Layer:
     def project(self, state: Floats, threads: Threads) -> Floats:
         """Queries, keys and values behind each other, (S, (H + 2 · G) · D)."""
         normed = np.empty_like(state)
-        normalize(state, self.input_norm, self.config.rms_norm_eps, normed)
+        normalize(state, self.input_norm, self.eps, normed)
         joined = self.qkv.times(normed, threads)
         if self.qkv_bias.size:
             joined += self.qkv_bias
@@ -274,26 +276,25 @@ class _Layer:
             if self.rotates:
                 unrotated, asking = asking, np.empty_like(asking)
                 rotate(unrotated, *tables.asking, asking)
-            self._add_memory(torch.from_numpy(mixed), torch.from_numpy(totals).T, asking, offer)
+            self._add_memory(mixed, totals, asking, offer)
         return mixed
 
     def _add_memory(
-        self, mixed: Tensor, totals: Tensor, asking: Floats, offer: MemoryOffer
+        self, mixed: Floats, totals: Floats, asking: Floats, offer: MemoryOffer
     ) -> None:
         """Let memory heads attend to memory, too, in the same softmax."""
-        shape = self.n_kv_heads, -1, *asking.shape[1:]
-        heads = list(self.mem_heads)
-        scores, indices = offer.score(
-            torch.from_numpy(asking).view(shape)[None, heads], self.config.mem_top_k
-        )
-        local = totals.view(self.n_kv_heads, -1, totals.shape[1])[None, heads]
-        total = torch.logaddexp(local, scores.logsumexp(-1))
-        weights = (scores - total[..., None]).exp()
+        of_groups = self.n_kv_heads, -1, len(mixed)
+        heads = np.array(self.mem_heads)
+        asked = asking.reshape(*of_groups, self.head_dim)[heads]
+        scores, indices = offer.score(torch.from_numpy(asked)[None], self.config.mem_top_k)
+        found = scores[0].float().contiguous().numpy()
+        local = totals.T.reshape(of_groups)[heads]
+        weights, kept = np.empty_like(found), np.empty_like(local)
+        weigh_beside(found, local, weights, kept)
+        shares = torch.from_numpy(weights)[None]
         if offer.note is not None:
-            offer.note(0, weights, indices)
-        remembered = offer.mix(weights, indices)[0]
-        by_head = mixed.view(len(mixed), self.n_kv_heads, -1, self.head_dim).permute(1, 2, 0, 3)
-        by_head[heads] = by_head[heads] * (local - total).exp()[0, ..., None] + remembered
+            offer.note(0, shares, indices)
+        add_memory(mixed, heads, kept, offer.mix(shares, indices)[0].numpy())
 
     def _heads(self, joined: Floats, first: int, n_heads: int) -> Floats:
         heads = np.empty((n_heads, len(joined), self.head_dim), np.float32)

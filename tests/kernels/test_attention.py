@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
-from longllama_code.kernels.attention import attend
+from longllama_code.kernels.attention import LOWEST, add_memory, attend, weigh_beside
 
 RNG = np.random.default_rng(7)
 HEADS = st.sampled_from([(1, 1), (4, 2), (9, 3), (6, 3)])
@@ -54,3 +54,27 @@ def test_a_token_is_the_same_alone_and_among_others(n_before, n_rows, heads, siz
     of_row, total = attended(alone, keys, values, n_before + row)
     np.testing.assert_array_equal(of_row[0], mixed[row])
     np.testing.assert_array_equal(total[0], totals[row])
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 20), st.integers(0, 3)
+)
+def test_memory_and_local_context_share_one_softmax(n_groups, n_heads, n_rows, n_keys, n_missing):
+    shape, size = (n_groups, n_heads, n_rows), 8
+    scores, local = 5 * normal(*shape, n_keys), 5 * normal(*shape)
+    scores[..., n_keys - min(n_missing, n_keys) :] = LOWEST
+    weights, kept = np.full_like(scores, np.nan), np.full_like(local, np.nan)
+    weigh_beside(scores, local, weights, kept)
+    both = torch.from_numpy(np.concatenate((scores, local[..., None]), axis=-1)).softmax(-1)
+    np.testing.assert_allclose(weights, both[..., :-1], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(kept, both[..., -1], rtol=1e-4, atol=1e-7)
+    assert not weights[scores == LOWEST].any()
+
+    heads = np.array([1, 4, 2][:n_groups])
+    mixed, remembered = normal(n_rows, 5 * n_heads * size), normal(*shape, size)
+    wanted = mixed.reshape(n_rows, 5, n_heads, size).transpose(1, 2, 0, 3).copy()
+    wanted[heads] = wanted[heads] * kept[..., None] + remembered
+    add_memory(mixed, heads, kept, remembered)
+    by_head = mixed.reshape(n_rows, 5, n_heads, size).transpose(1, 2, 0, 3)
+    np.testing.assert_allclose(by_head, wanted, rtol=1e-5, atol=1e-6)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from longllama_code.memory import search
+from longllama_code.memory import clusters, search
 from longllama_code.memory.clusters import ClusterLists
 from longllama_code.memory.kernel_search import KernelSearch, search_of
 from longllama_code.memory.offer import RowOffer
@@ -36,12 +36,16 @@ def segment(number: int) -> EncodedSegment:
     return EncodedSegment(f"{number:032x}", keys, values, ids, torch.tensor([0]).int())
 
 
-def rows_of(numbers: list[int], form: RecordFormat = FORM) -> MemoryRows:
+def rows_of(
+    numbers: list[int], form: RecordFormat = FORM, *, sorts_each: bool = False
+) -> MemoryRows:
     store = SegmentStore(None, form.n_bytes)
     rows = MemoryRows(form, store.records)
     for number in numbers:
         one = segment(number)
         rows.add(store.put(one.id, form.pack(one), [0]))
+        if sorts_each:
+            rows.lists  # noqa: B018
     return rows
 
 
@@ -243,6 +247,34 @@ def test_moved_rows_are_the_same() -> None:
     after = search_of(rows, 0, None, 100).best(asked(), K)
     assert torch.equal(before[0], after[0])
     assert torch.equal(before[1], after[1])
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.permutations(list(range(N_SEGMENTS))),
+    st.integers(0, 6),
+    st.integers(0, N_SEGMENTS),
+    st.sampled_from([130, 300, 10**6]),
+    st.sampled_from([FORM, FIVE]),
+)
+def test_keys_beside_the_lists_are_those_of_the_records(
+    order: list[int], n_gone: int, n_kept: int, read: int, form: RecordFormat
+) -> None:
+    """Merged and late ones, after removals; and once there was no more room for them."""
+    found: list[tuple[Tensor, Tensor]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for room in (10**6, n_kept * N_TOKENS + 1, 0):
+            patch.setattr(clusters, "KEPT_BYTES", H * form.head_dim * room)
+            rows = rows_of(order, form, sorts_each=True)
+            for number in order[:n_gone]:
+                rows.remove(segment(number).id)
+            assert rows.lists is not None
+            assert rows.lists.keeps_keys or room < 10**6
+            assert not rows.lists.keeps_keys or room > 0
+            found.append(search_of(rows, 1, rows.visible([]), read).best(asked(), K))
+    for other in found[1:]:
+        assert torch.equal(found[0][0], other[0])
+        assert torch.equal(found[0][1], other[1])
 
 
 @settings(deadline=None, max_examples=25)
