@@ -65,6 +65,7 @@ class Timings:
     """Where the time of one completion went."""
 
     prefill_ms: float = 0.0
+    """Until the first token was to be chosen."""
     decode_ms: float = 0.0
     reused_tokens: int = 0
     """Prompt tokens whose keys and values an earlier request left behind."""

@@ -139,7 +139,7 @@ class LineCompleter:
         """Write the line."""
         decoder = Decoder(self._model, self._forbidden)
         decoder.prefill(ids, view, lambda: False)
-        for token in decoder.steps(ids[-1], view, writer.choose):
+        for token in decoder.steps(ids, view, writer.choose):
             if writer.take(token):
                 return
 

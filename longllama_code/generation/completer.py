@@ -96,13 +96,13 @@ class Completer:
                 raise
             timings = Timings(1000 * (time.perf_counter() - started), prompt_tokens=len(prompt.ids))
             return CompletionResult("", "deadline", timings, empty_reason="deadline")
-        prefilled, n_passes = time.perf_counter(), decoder.n_passes
+        n_passes = decoder.n_passes
         begin = partial(self._begin, prompt, view, request, max_tokens)
         answer = _Answer(decoder, prompt, view, should_stop, deadline, begin)
         writer = answer.write(tell=tell)
         timings = Timings(
-            prefill_ms=1000 * (prefilled - started),
-            decode_ms=1000 * (time.perf_counter() - prefilled),
+            prefill_ms=1000 * (writer.began - started),
+            decode_ms=1000 * (time.perf_counter() - writer.began),
             reused_tokens=reused,
             prompt_tokens=len(prompt.ids),
             generated_tokens=writer.n_tokens,
@@ -166,7 +166,7 @@ class _Answer:
         """
         writer = self.begin(opening)
         drafter = Drafter(self.view, writer.context)
-        for token in self.decoder.steps(self.prompt.ids[-1], self.view, writer.choose, drafter):
+        for token in self.decoder.steps(self.prompt.ids, self.view, writer.choose, drafter):
             if self.should_stop():
                 raise Cancelled("the request was withdrawn while its answer was written")
             if writer.take(token) or writer.expired(self.deadline):

@@ -49,9 +49,11 @@ class Decoder:
 
     @torch.inference_mode()
     def prefill(self, ids: list[int], view: MemoryView | None, should_stop: ShouldStop) -> int:
-        """Take in all but the last of the ids; return how many an earlier request left behind.
+        """Take in the ids, save the last few; return how many an earlier request left behind.
 
-        What is left behind is valid as long as the memory seen is the same.
+        What is left behind is valid as long as the memory seen is the same. The last ids, at most a
+        step's, are taken in by the pass that writes the first token; one alone where a token's
+        logits may depend on the others of its pass.
 
         Raises:
             Cancelled: the request is no longer wanted; what was taken in is kept.
@@ -60,45 +62,50 @@ class Decoder:
         reused = _common_length(self._ids, ids[:-1]) if seen == self._seen else 0
         self._cache.truncate(reused)
         self._ids, self._seen = ids[:reused], seen
-        for start in range(reused, len(ids) - 1, PREFILL_STEP_TOKENS):
+        most_left = 1 if self._kernels is None else PREFILL_STEP_TOKENS
+        while (n_unread := len(ids) - len(self._ids)) > 1:
             if should_stop():
                 raise Cancelled("the request was withdrawn while its text was read")
-            self._forward(ids[start : min(start + PREFILL_STEP_TOKENS, len(ids) - 1)], view)
+            if n_unread <= most_left:
+                break
+            n_next = min(PREFILL_STEP_TOKENS, n_unread - 1)
+            self._forward(ids[-n_unread : n_next - n_unread], view)
         return reused
 
     @torch.inference_mode()
     def steps(
         self,
-        last_id: int,
+        ids: list[int],
         view: MemoryView | None,
         choose: Callable[[Tensor], int],
         drafter: Drafter | None = None,
     ) -> Iterator[int]:
-        """Feed the last id and yield what ``choose`` makes of the logits (V,), for ever.
+        """Go on from ids, as ``prefill`` has them, with what ``choose`` makes of logits (V,).
 
-        A drafter's guess is fed along, and serves as far as it is what was chosen: the tokens are
-        the same as without, from fewer passes.
+        For ever. A drafter's guess is fed along, and serves as far as it is what was chosen: the
+        tokens are the same as without, from fewer passes.
         """
         if view is not None:
             view.records_mass = True
-        token = last_id
+        unread = ids[len(self._ids) :]
         while True:
-            n_before = len(self._ids)
-            guess = [] if drafter is None else drafter.guess()[: self._window - n_before - 1]
-            hidden = self._forward([token, *guess], view)
+            n_read = len(self._ids) + len(unread)
+            guess = [] if drafter is None else drafter.guess()[: self._window - n_read]
+            hidden = self._forward(unread + guess, view)
             self.n_passes += 1
-            n_right = 0
+            n_right, last = 0, len(unread) - 1
             while True:
-                token = self._choose(hidden[n_right], choose)
+                token = self._choose(hidden[last + n_right], choose)
                 if view is not None:
-                    view.count(n_right)
+                    view.count(last + n_right)
                 if n_right == len(guess) or token != guess[n_right]:
                     break
                 n_right += 1
                 yield token
-            self._keep(n_before + 1 + n_right)
+            self._keep(n_read + n_right)
             if drafter is not None and guess:
                 drafter.learn(len(guess), n_right)
+            unread = [token]
             yield token
 
     def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:

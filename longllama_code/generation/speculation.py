@@ -18,10 +18,10 @@ from longllama_code.memory.view import MemoryView
 
 MAX_DRAFT_TOKENS = 12
 FIRST_DRAFT_TOKENS = 2
-LEAST_DRAFT_TOKENS = 2
-FIRST_MATCH_TOKENS = 4
+LEAST_DRAFT_TOKENS = 1
+FIRST_MATCH_TOKENS = 2
 """A match must be as long to be followed; longer after guesses that were wrong from the start."""
-LEAST_MATCH_TOKENS, MOST_MATCH_TOKENS = 2, 12
+LEAST_MATCH_TOKENS, MOST_MATCH_TOKENS = 1, 12
 
 
 class Drafter:

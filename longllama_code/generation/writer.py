@@ -57,6 +57,8 @@ class Writer:
         self._skip = len(spelt)
         self._text = ""
         self.n_tokens = 0
+        self.began = 0.0
+        """When the prompt was read: the first token was to be chosen then."""
         self.stop_reason: StopReason = "max_tokens"
         self.openings: list[tuple[int, float]] = []
         """Tokens that may be the first that is not settled, and their probabilities, best first."""
@@ -77,6 +79,7 @@ class Writer:
         Args:
             logits: the model's, (V,).
         """
+        self.began = self.began or time.perf_counter()
         if self._copier is not None:
             logits = self._copier.mix(logits, self.context)
         if self._owed:

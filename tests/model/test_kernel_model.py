@@ -164,7 +164,7 @@ def test_decoding_goes_through_them(monkeypatch: pytest.MonkeyPatch) -> None:
     let_go(model)
     decoder = Decoder(model, kernels=kernels)
     decoder.prefill(IDS * 9, None, lambda: False)
-    steps = decoder.steps(40, None, lambda logits: int(logits.argmax()))
+    steps = decoder.steps(IDS * 9, None, lambda logits: int(logits.argmax()))
     assert len([next(steps) for _ in range(5)]) == 5
 
 
