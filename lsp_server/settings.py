@@ -163,8 +163,8 @@ class Model:
     )
     compile: bool = setting(
         False,
-        "Whether torch compiles the model's layers when it starts, for a GPU, or a CPU with"
-        " model.dtype float32; without effect where kernels run the model, as they do on a CPU.",
+        "Whether torch compiles the model's layers as it is loaded. On a CPU without effect, unless"
+        " model.dtype names a float type: kernels run the model there.",
     )
     hang_timeout_ms: int = setting(
         120_000,

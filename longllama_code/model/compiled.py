@@ -85,8 +85,6 @@ class _CompiledLayer(nn.Module):
         asking = None if offer is None else rotation.asking
         projected = self._project(self.layer, hidden, rotation.own, asking, first_scale)
         mixed = self.layer.self_attn.attend(projected, visible, cache, offer)
-        # A lone token has strides that mean nothing, for which a compiler would look all the same.
-        mixed = mixed.reshape(-1).view(mixed.shape)
         return self._finish(self.layer, hidden, mixed), projected.as_first, projected.values
 
 
@@ -131,7 +129,9 @@ def _compile(model: LongLlamaForCausalLM, project: Project, finish: Finish) -> N
 
 def _of_any_length(*tensors: Tensor) -> None:
     """Have them compiled for any number of tokens (the last dimension but one), one included."""
-    mark_unbacked: Callable[[Tensor, int], None] = import_module("torch._dynamo.decorators").mark_unbacked
+    mark_unbacked: Callable[[Tensor, int], None] = import_module(
+        "torch._dynamo.decorators"
+    ).mark_unbacked
     for tensor in tensors:
         if tensor.shape[-2] == N_TRIED_TOKENS:
             mark_unbacked(tensor, tensor.dim() - 2)
