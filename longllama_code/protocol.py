@@ -141,5 +141,9 @@ class EngineStatus:
     """Why nothing is kept on disk, where that is so."""
     token_bytes: int = 0
     """Of the record of one token in memory."""
+    compiled: bool = False
+    """Whether the model's layers are compiled by torch."""
+    not_compiled: str | None = None
+    """Why they are not, where that was asked for."""
     users: list[EngineUser] = field(default_factory=list[EngineUser])
     """Everybody whose repository it holds; the counts above are those of who asks."""

@@ -42,7 +42,10 @@ def status(status: Mapping[str, Any]) -> str:
         f"{files['waiting']} waiting, {files['left_out']} left out"
     )
     if engine is not None:
-        parts.append(f"model {engine['model']} ({engine['dtype']} on {engine['device']})")
+        compiled = ", compiled" if engine["compiled"] else ""
+        parts.append(f"model {engine['model']} ({engine['dtype']} on {engine['device']}{compiled})")
+        if engine["not_compiled"] is not None:
+            parts.append(f"its layers are not compiled: {engine['not_compiled']}")
         others = [user["name"] for user in engine["users"] if not user["is_asking"]]
         parts += [f"shared with {', '.join(others)}"] if others else []
     if status["last_reason"] is not None:

@@ -67,6 +67,7 @@ def _local_options(settings: Settings, roots: Sequence[Path]) -> EngineOptions:
         device=settings.model.device,
         dtype=settings.model.dtype,
         gpu_bytes=settings.memory.gpu_bytes,
+        compile=settings.model.compile,
         # A script may have changed since; reading it anew costs nothing.
         is_shared=settings.engine.shared and not settings.model.path.startswith(SCRIPT),
         idle_s=settings.engine.idle_ms / 1000,

@@ -21,6 +21,7 @@ class EngineOptions:
     dtype: str = "auto"
     gpu_bytes: int | None = None
     """Of memory, that may be kept on a GPU; None for the engine's own default."""
+    compile: bool = False
     # From here on, the client's own.
     is_shared: bool = False
     """Whether servers whose engines would be started alike share one."""
@@ -39,6 +40,8 @@ class EngineOptions:
             arguments += ["--max-store-bytes", str(self.max_store_bytes)]
         if self.gpu_bytes is not None:
             arguments += ["--gpu-bytes", str(self.gpu_bytes)]
+        if self.compile:
+            arguments.append("--compile")
         if self.cache_dir is not None:
             arguments += ["--cache-dir", str(self.cache_dir)]
         return arguments if self.persist else [*arguments, "--no-persist"]
@@ -60,6 +63,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[EngineOptions, Path |
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--gpu-bytes", type=int)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--socket", type=Path)
     given = parser.parse_args(arguments)
     options = EngineOptions(
@@ -71,5 +75,6 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[EngineOptions, Path |
         device=given.device,
         dtype=given.dtype,
         gpu_bytes=given.gpu_bytes,
+        compile=given.compile,
     )
     return options, given.socket

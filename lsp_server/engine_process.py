@@ -63,6 +63,7 @@ def _open(options: EngineOptions) -> HostedEngine:
         device=options.device,
         dtype=options.dtype,
         gpu_bytes=options.gpu_bytes,
+        compile=options.compile,
     )
 
 

@@ -161,6 +161,11 @@ class Model:
         " 8 bits on a CPU that has kernels for them, else float32; elsewhere bfloat16, on mps"
         " and on CUDA cards without it float16.",
     )
+    compile: bool = setting(
+        False,
+        "Whether torch compiles the model's layers as it is loaded. On a CPU without effect, unless"
+        " model.dtype names a float type: kernels run the model there.",
+    )
     hang_timeout_ms: int = setting(
         120_000,
         "Milliseconds without a sign of life after which the model's process is started again;"

@@ -34,6 +34,7 @@ class ServeOptions:
     model: str = "mini"
     device: str = "auto"
     dtype: str = "auto"
+    compile: bool = False
     cache_dir: Path | None = None
     max_store_bytes: int | None = None
     name: str = "longllama"
@@ -125,6 +126,7 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
         options.cache_dir,
         options.max_store_bytes,
         int(options.cpus),
+        options.compile,
     )
 
     class TeamEngine:

@@ -52,6 +52,7 @@ class ReplicaOptions:
     """Of this machine's own store; None for the user's."""
     max_store_bytes: int | None = None
     threads: int = 0
+    compile: bool = False
 
 
 class Refused(Exception):  # noqa: N818 - an answer
@@ -358,6 +359,7 @@ def _load(options: ReplicaOptions) -> Any:
         max_store_bytes=options.max_store_bytes,
         device=options.device,
         dtype=options.dtype,
+        compile=options.compile,
     )
 
 

@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
 def _add_serve(actions: Any) -> None:
     serve = actions.add_parser("serve", help="deploy a team's engine, or update it")
     _add_place(serve)
+    serve.add_argument("--compile", action="store_true", help="compile the model's layers")
     serve.add_argument("--store", required=True, metavar="URL", help="the shared store")
     serve.add_argument("--name", default="longllama", help="of the application (%(default)s)")
     serve.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")

@@ -56,7 +56,8 @@ class Engine:
         self._loaded = loaded
         self._segments = Segments(loaded, store)
         self._memory: RepositoryMemory = self._segments.open_memory()
-        self._completer = Completer(loaded.model, loaded.tokenizer, self._memory, loaded.kernels)
+        model = loaded.compiled or loaded.model
+        self._completer = Completer(model, loaded.tokenizer, self._memory, loaded.kernels)
         self._counts = Counts()
 
     @property
@@ -102,17 +103,19 @@ class Engine:
         device: str = "auto",
         dtype: str = "auto",
         gpu_bytes: int | None = None,
+        compile: bool = False,
     ) -> "Engine":
         """Load a model by name or folder, with its store in the cache folder.
 
         Of memory, up to ``gpu_bytes`` are kept where the model is, if that is no CPU. A store that
-        cannot be used is a problem that status reports, not a reason to refuse.
+        cannot be used is a problem that status reports, not a reason to refuse; so are layers that
+        were to ``compile`` and cannot be.
 
         Raises:
             ModelNotFound: there is no such model here.
             CheckpointError: the model cannot be read, or not onto this device or in this type.
         """
-        loaded = load_for_engine(model, device, dtype, gpu_bytes)
+        loaded = load_for_engine(model, device, dtype, gpu_bytes, compile=compile)
         warm_up(loaded)
         if not persist:
             return cls(loaded, None)
@@ -205,6 +208,8 @@ class Engine:
             loaded_segments=self._counts.loaded,
             damaged_segments=self._segments.n_damaged,
             store_problem=self._segments.problem,
+            compiled=self._loaded.compiled is not None,
+            not_compiled=self._loaded.not_compiled,
         )
 
     def clear_store(self) -> int:

@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import json
+import logging
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from longllama_code.catalog import WEIGHT_KINDS, model_dir, split_weights
+from longllama_code.catalog import WEIGHT_KINDS, cache_root, model_dir, split_weights
 from longllama_code.checkpoint import load_model
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
@@ -21,12 +22,15 @@ from longllama_code.memory.resident import DeviceRoom
 from longllama_code.memory.segmenter import Limits
 from longllama_code.memory.store import SegmentStore
 from longllama_code.memory.table import MemoryTable
+from longllama_code.model.compiled import compiled
 from longllama_code.model.kernel_model import KernelModel, let_go
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.quantized import Kind
 from longllama_code.quantized_checkpoint import load_quantized
 from longllama_code.sentencepieces import MODEL_FILE, SentencePieceTokenizer
 from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer, is_byte_level
+
+logger = logging.getLogger(__name__)
 
 TINY_SEED = 20230703
 MAX_SEGMENT_TOKENS = 480
@@ -37,6 +41,8 @@ KERNELS_VERSION = "kernels 1"
 """Raised whenever kernels encode the same text differently."""
 GPU_BYTES = 2 << 30
 """Of a GPU's memory, for records: 4.8 million tokens of ``mini``."""
+COMPILED_FOLDER = "compiled"
+"""In the cache folder: what torch's compiler keeps for the next start."""
 READING_FIELDS = frozenset(
     ("mem_top_k", "mem_read_keys", "mem_query_position", "copy_gate", "infill_marks")
 )
@@ -58,6 +64,10 @@ class LoadedModel:
     """What is known of its memory heads."""
     kernels: KernelModel | None = None
     """The same by kernels; the model has let go of its weights then."""
+    compiled: LongLlamaForCausalLM | None = None
+    """The same with compiled layers, for prompts and decoding; segments are encoded without."""
+    not_compiled: str | None = None
+    """Why there is none, where it was asked for."""
     kept: SegmentStore | None = None
     """Where evaluations keep what they encode, for the next one."""
     gpu_bytes: int = GPU_BYTES
@@ -164,7 +174,12 @@ def _has_bfloat16() -> bool:
 
 
 def load_for_engine(
-    name: str, device: str = "auto", dtype: str = "auto", gpu_bytes: int | None = None
+    name: str,
+    device: str = "auto",
+    dtype: str = "auto",
+    gpu_bytes: int | None = None,
+    *,
+    compile: bool = False,
 ) -> LoadedModel:
     """A model as the engine runs it: by kernels, where nothing else is asked for.
 
@@ -173,6 +188,7 @@ def load_for_engine(
         device: as for ``load_placed``.
         dtype: likewise.
         gpu_bytes: of memory, how many are kept where the model is, if that is no CPU.
+        compile: whether to compile its layers.
 
     Raises:
         ModelNotFound: no model of that name or path is here.
@@ -181,7 +197,9 @@ def load_for_engine(
     loaded = load_placed(name, device, dtype)
     if gpu_bytes is not None:
         loaded = replace(loaded, gpu_bytes=gpu_bytes)
-    return with_kernels(loaded) if dtype in ("auto", *WEIGHT_KINDS) else loaded
+    if dtype in ("auto", *WEIGHT_KINDS):
+        loaded = with_kernels(loaded)
+    return with_compiled_layers(loaded) if compile else loaded
 
 
 def with_kernels(loaded: LoadedModel) -> LoadedModel:
@@ -199,6 +217,18 @@ def with_kernels(loaded: LoadedModel) -> LoadedModel:
     salted = f"{loaded.fingerprint} {KERNELS_VERSION}".encode()
     fingerprint = hashlib.blake2b(salted, digest_size=8).hexdigest()
     return replace(loaded, kernels=kernels, fingerprint=fingerprint)
+
+
+def with_compiled_layers(loaded: LoadedModel) -> LoadedModel:
+    """The model with compiled layers, or with the reason why it goes without."""
+    if loaded.kernels is not None:
+        return replace(loaded, not_compiled="kernels run this model, which torch does not compile")
+    try:
+        return replace(loaded, compiled=compiled(loaded.model, cache_root() / COMPILED_FOLDER))
+    except Exception as error:  # compilers that are not there, or fail, raise what they like
+        reason = " ".join(f"{type(error).__name__}: {error}".split("\n\n")[0].split())
+        logger.warning("the model runs without compiled layers: %s", reason)
+        return replace(loaded, not_compiled=reason)
 
 
 def _return_memory() -> None:

@@ -6,6 +6,7 @@ normalised together, so the keys and values of a large memory are never copied.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,26 @@ from torch.nn.functional import scaled_dot_product_attention
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.memory import MemoryOffer
-from longllama_code.model.rope import Rotation, rotate, rotate_as_first
+from longllama_code.model.rope import Rotation, Turn, rotate, rotate_as_first
 from longllama_code.model.scoring import mix, scores_of
 
 MAX_SCORES = 1 << 24
 """Scores held at once, whatever ``mem_attention_grouping`` allows: 64 MB in float32."""
+
+
+class Projected(NamedTuple):
+    """What attention needs of its input."""
+
+    queries: Tensor
+    """(B, H, S, D)."""
+    asking: Tensor
+    """The queries that memory is asked with, likewise."""
+    keys: Tensor
+    """Of the local context, (B, G, S, D)."""
+    as_first: Tensor
+    """What memory stores of them, likewise."""
+    values: Tensor
+    """Likewise."""
 
 
 class LongLlamaAttention(nn.Module):
@@ -59,20 +75,47 @@ class LongLlamaAttention(nn.Module):
             cache: the local context that came before, if any; this input is appended to it.
             offer: what the memory heads see beyond it, if anything.
         """
+        asking = None if offer is None else rotation.asking
+        projected = self.project(hidden, rotation.own, asking, first_scale)
+        mixed = self.attend(projected, visible, cache, offer)
+        return self.o_proj(mixed), projected.as_first, projected.values
+
+    def project(
+        self, hidden: Tensor, own: Turn, asking: Turn | None, first_scale: float
+    ) -> Projected:
+        """What attention needs of (B, S, E).
+
+        Args:
+            hidden: (B, S, E).
+            own: turns each token to its position.
+            asking: turns each query to where it asks memory; None where there is no memory.
+            first_scale: what rotating a key as if first multiplies it by.
+        """
         unrotated = self._heads(self.q_proj(hidden))
         as_first, values = self.keys_and_values(hidden, first_scale)
-        keys = as_first
-        queries = asking = unrotated
-        if self.rotates:
-            queries = rotate(unrotated, *rotation.own)
-            keys = rotate(self._unscaled(as_first, first_scale), *rotation.own)
-            if offer is not None:
-                asking = rotate(unrotated, *rotation.asking)
-        local_values = values
+        if not self.rotates:
+            return Projected(unrotated, unrotated, as_first, as_first, values)
+        return Projected(
+            queries=rotate(unrotated, *own),
+            asking=unrotated if asking is None else rotate(unrotated, *asking),
+            keys=rotate(self._unscaled(as_first, first_scale), *own),
+            as_first=as_first,
+            values=values,
+        )
+
+    def attend(
+        self,
+        projected: Projected,
+        visible: Tensor,
+        cache: LongLlamaCache | None,
+        offer: MemoryOffer | None,
+    ) -> Tensor:
+        """Values mixed over local context and memory, (B, S, H * D); arguments as ``forward``'s."""
+        queries, asking, keys, as_first, values = projected
         if cache is not None:
-            keys, local_values = cache.append(self.layer_idx, keys, as_first, values)
-        mixed = self._attend(queries, asking, keys, local_values, visible, offer)
-        return self.o_proj(mixed.transpose(1, 2).flatten(2)), as_first, values
+            keys, values = cache.append(self.layer_idx, keys, as_first, values)
+        mixed = self._attend(queries, asking, keys, values, visible, offer)
+        return mixed.transpose(1, 2).flatten(2)
 
     def keys_and_values(self, hidden: Tensor, first_scale: float) -> tuple[Tensor, Tensor]:
         """The keys as first and the values of (B, S, E), each (B, G, S, D): what memory stores."""

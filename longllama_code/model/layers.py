@@ -51,8 +51,11 @@ class LongLlamaDecoderLayer(GradientCheckpointingLayer):
         attended, as_first, values = self.self_attn(
             self.input_layernorm(hidden), rotation, first_scale, visible, cache, offer
         )
-        hidden = hidden + attended
-        return hidden + self.mlp(self.post_attention_layernorm(hidden)), as_first, values
+        return self.feed_forward(hidden + attended), as_first, values
+
+    def feed_forward(self, hidden: Tensor) -> Tensor:
+        """(B, S, E) → (B, S, E), what comes after attention."""
+        return hidden + self.mlp(self.post_attention_layernorm(hidden))
 
     def keys_and_values(self, hidden: Tensor, first_scale: float) -> tuple[Tensor, Tensor]:
         """What memory stores of (B, S, E), without running the layer."""

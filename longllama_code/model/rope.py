@@ -12,14 +12,17 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from longllama_code.config import LongLlamaConfig
 
+Turn = tuple[Tensor, Tensor]
+"""Cosines and sines."""
+
 
 @dataclass(frozen=True)
 class Rotation:
-    """Cosines and sines for the S tokens of a forward pass."""
+    """What turns the S tokens of a forward pass."""
 
-    own: tuple[Tensor, Tensor]
+    own: Turn
     """Of each token's position, each (B, 1, S, D)."""
-    asking: tuple[Tensor, Tensor]
+    asking: Turn
     """Of the position at which its query asks memory, each broadcastable to (B, 1, S, D)."""
 
 
@@ -39,7 +42,7 @@ class Rotary(nn.Module):
         fixed = positions.new_full((1, 1), self.config.mem_query_position)
         return Rotation(own, self._table(like, fixed))
 
-    def _table(self, like: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def _table(self, like: Tensor, positions: Tensor) -> Turn:
         cos, sin = self.frequencies(like, positions)
         return cos[:, None], sin[:, None]
 

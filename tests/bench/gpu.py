@@ -2,12 +2,14 @@
 
 For each kind of weights: seconds to load, tokens encoded a second, and, for each share of memory
 that may lie on the GPU, milliseconds of a prompt's token and of a pass of decoding, what was kept
-there, and whether the suggestions are those of the first share, as they must be.
+there, and whether the suggestions are those of the first share, as they must be. With `--compile`,
+the first share once more with compiled layers, and the seconds that compiling took.
 
 Where there is no GPU it says so, and measures nothing; `--device cpu` runs the same steps there,
 for whoever changes this file.
 
 Usage: python tests/bench/gpu.py [--model mini] [--dtypes auto int8 int4] [--shares 1 0.5 0.1 0]
+       [--compile]
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import torch
 
 from longllama_code.errors import CheckpointError
 from longllama_code.generation.engine import Engine
-from longllama_code.generation.models import LoadedModel, load_placed
+from longllama_code.generation.models import LoadedModel, load_placed, with_compiled_layers
 from longllama_code.memory.resident import DeviceRoom, ResidentRecords
 from longllama_code.memory.store import SegmentStore
 from longllama_code.protocol import CompletionRequest, CompletionResult
@@ -118,6 +120,13 @@ def of_weights(device: str, dtype: str, options: argparse.Namespace) -> dict[str
         suggested = found.pop("texts")
         first = suggested if first is None else first
         report[f"share {share:g}"] = found | {"same_suggestions": suggested == first}
+    if options.compile:
+        start = time.perf_counter()
+        compiled = with_compiled_layers(loaded)
+        report["compile_seconds"] = time.perf_counter() - start
+        found = with_share(compiled, options.shares[0], options)
+        same = {"same_suggestions": found.pop("texts") == first}
+        report["compiled"] = found | same | {"not_compiled": compiled.not_compiled}
     return report
 
 
@@ -130,6 +139,7 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=[1, 0.5, 0.1, 0])
     parser.add_argument("--files", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     device = options.device or device_at_hand()
     if device is None:

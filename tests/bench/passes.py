@@ -4,7 +4,10 @@ Passes of 1, 4, 8 and 16 tokens behind 500 tokens of local context, without memo
 other in every round, as the engine makes them on a CPU. Every pass reads all weights once: their
 bytes by its time are to be compared with what a sum over as many numbers as no cache holds reads.
 
-Usage: python tests/bench/passes.py [--model mini] [--rounds 40]
+With `--dtype float32` torch makes the passes, and `--compile` has them made once more by compiled
+layers: that is the same work in another way, so that what counts is the ratio.
+
+Usage: python tests/bench/passes.py [--model mini] [--rounds 40] [--dtype float32 [--compile]]
 """
 
 import argparse
@@ -15,8 +18,8 @@ from collections.abc import Callable
 
 import torch
 
-from longllama_code.generation.models import load_placed, with_kernels
-from longllama_code.model.cache import LongLlamaCache
+from longllama_code.generation.decode import Decoder
+from longllama_code.generation.models import LoadedModel, load_for_engine
 
 SIZES = (1, 4, 8, 16)
 CONTEXT_TOKENS = 500
@@ -30,42 +33,67 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def decoders(loaded: LoadedModel) -> dict[str, Decoder]:
+    """Who makes the passes, by name."""
+    if loaded.kernels is not None:
+        return {"kernels": Decoder(loaded.model, (), loaded.kernels)}
+    found = {"torch": Decoder(loaded.model)}
+    return found if loaded.compiled is None else found | {"compiled": Decoder(loaded.compiled)}
+
+
+def n_bytes(loaded: LoadedModel) -> int:
+    """Of the weights that every pass reads."""
+    if loaded.kernels is not None:
+        return loaded.kernels.nbytes
+    return sum(weights.nbytes for weights in loaded.model.parameters())
+
+
+@torch.inference_mode()
 def main() -> None:
     """Measure and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    loaded = with_kernels(load_placed(options.model))
-    kernels = loaded.kernels
-    if kernels is None:
-        raise SystemExit(f"there are no kernels for {options.model} here.")
-    ids = torch.randint(300, 20_000, (CONTEXT_TOKENS + max(SIZES),)).tolist()
+    start = time.perf_counter()
+    loaded = load_for_engine(options.model, options.device, options.dtype, compile=options.compile)
+    print(f"loaded in {time.perf_counter() - start:.1f} s")
+    if loaded.not_compiled is not None:
+        raise SystemExit(loaded.not_compiled)
+    vocabulary = loaded.model.config.vocab_size
+    ids = torch.randint(vocabulary // 100, vocabulary, (CONTEXT_TOKENS + max(SIZES),)).tolist()
     numbers = torch.ones(SUMMED_BYTES // 4)
+    made_by = decoders(loaded)
+    for decoder in made_by.values():
+        decoder.prefill(ids[: CONTEXT_TOKENS + 1], None, lambda: False)
 
-    cache = LongLlamaCache(loaded.model.config, spills=False)
-    kernels.run(ids[:CONTEXT_TOKENS], cache, None)
-
-    def one_pass(n: int) -> float:
-        took = seconds(lambda: kernels.run(ids[-n:], cache, None))
-        cache.truncate(CONTEXT_TOKENS)
+    def one_pass(decoder: Decoder, n: int) -> float:
+        took = seconds(lambda: decoder._forward(ids[-n:], None).sum().item())
+        decoder._keep(CONTEXT_TOKENS)
         return took
 
-    times: dict[int, list[float]] = {n: [] for n in SIZES}
+    times: dict[str, dict[int, list[float]]] = {name: {n: [] for n in SIZES} for name in made_by}
     sums: list[float] = []
     for _ in range(options.rounds):
-        for n, measured in times.items():
-            measured.append(one_pass(n))
+        for n in SIZES:
+            for name, decoder in made_by.items():
+                times[name][n].append(one_pass(decoder, n))
         sums.append(seconds(numbers.sum))
-    passes = {n: 1000 * statistics.median(measured) for n, measured in times.items()}
-    read = kernels.nbytes / statistics.median(times[1]) / 1e9
     summed = SUMMED_BYTES / statistics.median(sums) / 1e9
-    for n, ms in passes.items():
-        print(f"{n:3} tokens {ms:6.1f} ms")
-    print(f"{kernels.nbytes:,} bytes of weights")
-    print(f"read at {read:.1f} GB/s, of {summed:.1f} ({read / summed:.0%})")
-    print(json.dumps({"pass_ms": passes, "weights_gb_s": read, "sum_gb_s": summed}))
+    report: dict[str, object] = {"sum_gb_s": summed}
+    print(f"{n_bytes(loaded):,} bytes of weights; a sum reads {summed:.1f} GB/s")
+    for name, of_sizes in times.items():
+        passes = {n: 1000 * statistics.median(measured) for n, measured in of_sizes.items()}
+        read = n_bytes(loaded) / passes[1] / 1e6
+        said = ", ".join(f"{ms:.1f}" for ms in passes.values())
+        print(f"{name}: {said} ms for {', '.join(map(str, SIZES))} tokens")
+        print(f"{name}: weights read at {read:.1f} GB/s ({read / summed:.0%} of a sum)")
+        report[name] = {"pass_ms": passes, "weights_gb_s": read}
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

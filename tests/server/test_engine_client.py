@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
 from itertools import pairwise
@@ -51,6 +52,25 @@ async def test_remember_complete_and_forget(engine):
     assert (await soon(engine.status())).n_files == 1
     await soon(engine.forget(["lib.py", "never.py"]))
     assert (await soon(engine.status())).n_files == 0
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++")
+async def test_layers_are_compiled_before_the_engine_is_ready(engine, monkeypatch, tmp_path):
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setenv("LONGLLAMA_CACHE", str(tmp_path))
+    options = EngineOptions("tiny", persist=False, threads=1, dtype="float32", compile=True)
+    compiled = WaitingClient(options)
+    await compiled.start()
+    await compiled.until(EngineState.READY)
+    assert any((tmp_path / "compiled").rglob("*.so"))
+    status = await soon(compiled.status())
+    assert (status.compiled, status.not_compiled) == (True, None)
+    for each in (engine, compiled):
+        await soon(each.remember("lib.py", "def f(x):\n    return x\n"))
+    expected, found = [await soon(each.complete(REQUEST)) for each in (engine, compiled)]
+    assert (found.text, found.sources) == (expected.text, expected.sources)
+    await soon(engine.forget(["lib.py"]))
+    await soon(compiled.stop())
 
 
 async def test_an_answer_is_told_as_it_grows(engine):

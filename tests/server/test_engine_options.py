@@ -1,5 +1,6 @@
 """What an engine is started with survives its command line."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,15 @@ import pytest
 
 from lsp_server.engine_choice import engine_choice
 from lsp_server.engine_options import EngineOptions, parse
-from lsp_server.settings import resolve
+from lsp_server.engine_place import Place
+from lsp_server.settings import Settings, resolve
 
 
 @pytest.mark.parametrize(
     "options",
     [
         EngineOptions("tiny"),
+        EngineOptions("tiny", dtype="float32", compile=True),
         EngineOptions("mini", Path("/c"), persist=False, max_store_bytes=0, gpu_bytes=0),
         EngineOptions("a b", None, threads=3, device="cuda:1", dtype="int4", gpu_bytes=1 << 33),
     ],
@@ -30,3 +33,12 @@ def test_settings_reach_the_engine() -> None:
     assert (options.gpu_bytes, options.device) == (7, "cuda")
     more, _ = resolve([{"memory": {"gpuBytes": 8}, "model": {"device": "cuda"}}])
     assert engine_choice(more, []).local == replace(options, gpu_bytes=8)
+
+
+def test_whether_to_compile_reaches_the_engine() -> None:
+    found, problems = resolve([{"model": {"compile": True}}])
+    assert not problems
+    options, usual = (engine_choice(each, []).local for each in (found, Settings()))
+    assert options == replace(usual, compile=True)
+    if sys.platform != "win32":
+        assert Place.of(options) != Place.of(usual)
