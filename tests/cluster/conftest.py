@@ -164,7 +164,7 @@ async def joined(team: Team, user: str, folder: Path, repository: str = "team/ap
     return client
 
 
-async def until(what: Any, timeout_s: float = 30.0) -> None:
+async def until(what: Any, timeout_s: float = 120.0) -> None:
     """Wait until something holds."""
     end = asyncio.get_running_loop().time() + timeout_s
     while not what():
