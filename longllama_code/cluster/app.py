@@ -21,7 +21,8 @@ from longllama_code.team_protocol import VERSION
 DRAIN_S = 60.0
 """How long a replica that is replaced may go on with the requests that it has."""
 LOGGING = {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False}
-HEALTH_EVERY_S, HEALTH_TIMEOUT_S = 5.0, 40.0
+HEALTH_EVERY_S, HEALTH_TIMEOUT_S = 1.0, 40.0
+"""The former is also how long a replica that died may go unnoticed before another is started."""
 REQUEST_TIMEOUT_S = 600.0
 """Of anything, remembering included; a completion's own is in the request."""
 

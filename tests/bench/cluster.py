@@ -1,29 +1,61 @@
 """A team's engine under 50 editors, with a replica killed, and as it scales; bulk encoding.
 
-Everything on this machine, Ray's processes and the editors too. Each part prints its numbers when it
-ends, requests that failed among them; ``cluster_team.py`` says what the parts of the team do.
+Everything on this machine, Ray's processes and the editors too. Each part prints its numbers when
+it ends, requests that failed among them.
 
-``workers`` encodes some files in bulk by one worker and by two, both of which had the model already,
-and says whether the stores are the one that a single machine makes, byte for byte.
+``workers``: some files encoded in bulk by one worker and by two, both of which had the model
+already; and whether the stores are the one that a single machine makes, byte for byte.
+
+``editors``: each asks at a cursor that moves, after a pause; it withdraws one request in ten; its
+own file changes now and then. A replica is killed at a third of the time, and at two thirds. Every
+request must be answered once.
+
+``killed``: a few clients ask without a pause of two replicas, one of which is killed as it answers.
+
+``scaling``: a replica alone has more to do than it should, until Serve starts a second; then
+nothing, until one is gone.
 
 Usage: PYTHONPATH=. python tests/bench/cluster.py [--parts workers editors killed scaling]
            [--model tiny] [--files 60] [--minutes 5] [--editors 50] [--pause 2] [--clients 4 12]
 """
 
 import argparse
+import asyncio
 import json
 import os
+import random
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench.cluster_team import SOURCES, editors, killed, scaling, sources
+from lsp_server.team_client import TeamClient
+from tests.bench.cluster_team import (
+    SOURCES,
+    Again,
+    Counts,
+    Cursor,
+    Team,
+    answering_logs,
+    ask,
+    asking,
+    cpu_s,
+    deployed,
+    n_running,
+    percentiles,
+    replica_pids,
+    seconds_until,
+    sources,
+)
 from tests.cluster.stores import content, one_machine
 
 HELD_S = 0.5
 """How long a worker is kept, so that the next call goes to another."""
+WITHDRAWN = 0.1
+CHANGES = 0.05
+UPSCALE_DELAY_S, DOWNSCALE_DELAY_S = 5.0, 10.0
 
 
 def held_facts(place: Any) -> tuple[int, Any]:
@@ -83,6 +115,126 @@ def workers(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         **{f"{n} workers, tokens/s": found for n, found in paces.items()},
         "speed-up": round(max(paces[2]) / max(paces[1]), 2),
         "equal to a single machine's, byte for byte": is_equal,
+    }
+
+
+def editors(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """A team at work."""
+    with deployed(options, folder, options.editors, min_replicas=2, max_replicas=2) as team:
+        return asyncio.run(_editors(options, team))
+
+
+async def _editors(options: argparse.Namespace, team: Team) -> dict[str, Any]:
+    counts = Counts()
+    clients = await team.windows(counts)
+    until = time.monotonic() + 60 * options.minutes
+    typing = [
+        _edit(client, Cursor(team.files, n), until, counts, options.pause)
+        for n, client in enumerate(clients)
+    ]
+    with Again.counted() as again:
+        killed_at, *_ = await asyncio.gather(_kill_now_and_then(60 * options.minutes / 3), *typing)
+    said = await counts.said()
+    await asyncio.gather(*(client.leave() for client in clients))
+    return {
+        "editors, minutes, pause": [options.editors, options.minutes, options.pause],
+        "tokens in memory": team.n_tokens,
+        **said,
+        "asked again": again.n_times,
+        **percentiles([ms for _, ms in counts.took_ms]),
+        "the slowest around each kill, ms": [counts.slowest_around(at) for at in killed_at],
+    }
+
+
+async def _edit(
+    client: TeamClient, cursor: Cursor, until: float, counts: Counts, pause_s: float
+) -> None:
+    """One editor."""
+    dice = cursor.dice
+    while time.monotonic() < until:
+        await asyncio.sleep(dice.expovariate(1 / pause_s))
+        request = cursor.moved()
+        if dice.random() < CHANGES:
+            sending = client.remember(cursor.path, cursor.changed())
+            counts.changing.append(asyncio.ensure_future(sending))
+        await ask(client, request, counts, is_withdrawn=dice.random() < WITHDRAWN)
+
+
+async def _kill_now_and_then(pause_s: float) -> list[float]:
+    """Kill a replica twice; when."""
+    killed_at: list[float] = []
+    for _ in range(2):
+        await asyncio.sleep(pause_s)
+        if pids := replica_pids():
+            os.kill(random.choice(sorted(pids)), signal.SIGKILL)
+            killed_at.append(time.monotonic())
+    return killed_at
+
+
+def killed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """A replica that is killed while it answers."""
+    with deployed(options, folder, options.clients[0], min_replicas=2, max_replicas=2) as team:
+        return asyncio.run(_killed(options, team))
+
+
+async def _killed(options: argparse.Namespace, team: Team) -> dict[str, Any]:
+    counts = Counts()
+    with Again.counted() as again:
+        async with asking(team, counts) as is_read:
+            began, before = time.monotonic(), replica_pids()
+            used_s = {pid: cpu_s(pid) for pid in before}
+            await asyncio.sleep(options.calm)
+            is_read.clear()
+            await is_read.wait()
+            os.kill(max(before, key=lambda pid: cpu_s(pid) - used_s[pid]), signal.SIGKILL)
+            killed_at = time.monotonic()
+            replaced_s = await seconds_until(
+                lambda: bool(replica_pids() - before) and n_running() == len(before)
+            )
+            replaced_at = time.monotonic()
+            await asyncio.sleep(options.calm)
+    return {
+        "clients": options.clients[0],
+        "tokens in memory": team.n_tokens,
+        **await counts.said(),
+        "asked again": again.n_times,
+        "before": percentiles(counts.of(began, killed_at)),
+        "the slowest around the kill, ms": counts.slowest_around(killed_at),
+        "replaced after, s": replaced_s,
+        "from then on": percentiles(counts.of(replaced_at, time.monotonic())),
+    }
+
+
+def scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """From one replica to two under load, and back."""
+    how = {"upscale_delay": UPSCALE_DELAY_S, "downscale_delay": DOWNSCALE_DELAY_S}
+    with deployed(options, folder, options.clients[1], max_replicas=2, **how) as team:
+        return asyncio.run(_scaling(options, team))
+
+
+async def _scaling(options: argparse.Namespace, team: Team) -> dict[str, Any]:
+    counts, before = Counts(), answering_logs()
+    async with asking(team, counts):
+        began = time.monotonic()
+        runs_s = await seconds_until(lambda: n_running() == 2)
+        runs_at = time.monotonic()
+        answers_s = await seconds_until(lambda: len(answering_logs() - before) == 2)
+        answers_at = time.monotonic()
+        await asyncio.sleep(options.calm)
+    gone_s = await seconds_until(lambda: n_running() == 1 and len(replica_pids()) == 1)
+    return {
+        "clients, delays up and down in s": [
+            options.clients[1],
+            UPSCALE_DELAY_S,
+            DOWNSCALE_DELAY_S,
+        ],
+        "tokens in memory": team.n_tokens,
+        **await counts.said(),
+        "a second replica runs after, s": runs_s,
+        "and answers after, s more": answers_s,
+        "one replica": percentiles(counts.of(began, runs_at)),
+        "two replicas": percentiles(counts.of(answers_at, time.monotonic())),
+        "one is gone after idle, s": gone_s,
     }
 
 

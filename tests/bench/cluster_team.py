@@ -1,21 +1,9 @@
-"""The parts of ``cluster.py`` that ask a team's engine, deployed on this machine.
-
-``editors``: each asks at a cursor that moves, after a pause; it withdraws one request in ten; its own
-file changes now and then. A replica is killed at a third of the time, and at two thirds. Every
-request must be answered once.
-
-``killed``: a few clients ask without a pause of two replicas, one of which is killed as it answers.
-
-``scaling``: a replica alone has more to do than it should, until Serve starts a second; then nothing,
-until one is gone.
-"""
+"""A team's engine deployed on this machine, and windows that ask it, for ``cluster.py``."""
 
 import argparse
 import asyncio
 import logging
-import os
 import random
-import signal
 import statistics
 import time
 from collections import Counter
@@ -32,14 +20,11 @@ from lsp_server.team_client import TeamClient
 from lsp_server.team_http import TeamAddress, TeamRefused, TeamUnreachable
 
 SOURCES = Path(__file__).parents[2]
-WITHDRAWN = 0.1
-CHANGES = 0.05
 PORT = 18_765
-LIMIT_S = 300.0
+LIMIT_S = 180.0
 """Of what should come to be."""
 LAST_CHANGES_S = 30.0
 """How long changes may take that are under way at the end."""
-UPSCALE_DELAY_S, DOWNSCALE_DELAY_S = 5.0, 10.0
 
 
 def sources(n_files: int) -> dict[str, str]:
@@ -290,132 +275,9 @@ def percentiles(took_ms: list[float]) -> dict[str, int]:
     return {"p50 ms": round(cuts[49]), "p95 ms": round(cuts[94]), "worst ms": round(max(took_ms))}
 
 
-# The parts.
-
-
-def editors(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A team at work."""
-    with deployed(options, folder, options.editors, min_replicas=2, max_replicas=2) as team:
-        return asyncio.run(_editors(options, team))
-
-
-async def _editors(options: argparse.Namespace, team: Team) -> dict[str, Any]:
-    counts = Counts()
-    clients = await team.windows(counts)
-    until = time.monotonic() + 60 * options.minutes
-    typing = [
-        _edit(client, Cursor(team.files, n), until, counts, options.pause)
-        for n, client in enumerate(clients)
-    ]
-    with Again.counted() as again:
-        killed_at, *_ = await asyncio.gather(_kill_now_and_then(60 * options.minutes / 3), *typing)
-    said = await counts.said()
-    await asyncio.gather(*(client.leave() for client in clients))
-    return {
-        "editors, minutes, pause": [options.editors, options.minutes, options.pause],
-        "tokens in memory": team.n_tokens,
-        **said,
-        "asked again": again.n_times,
-        **percentiles([ms for _, ms in counts.took_ms]),
-        "the slowest around each kill, ms": [counts.slowest_around(at) for at in killed_at],
-    }
-
-
-async def _edit(
-    client: TeamClient, cursor: Cursor, until: float, counts: Counts, pause_s: float
-) -> None:
-    """One editor."""
-    dice = cursor.dice
-    while time.monotonic() < until:
-        await asyncio.sleep(dice.expovariate(1 / pause_s))
-        request = cursor.moved()
-        if dice.random() < CHANGES:
-            sending = client.remember(cursor.path, cursor.changed())
-            counts.changing.append(asyncio.ensure_future(sending))
-        await ask(client, request, counts, is_withdrawn=dice.random() < WITHDRAWN)
-
-
-async def _kill_now_and_then(pause_s: float) -> list[float]:
-    """Kill a replica twice; when."""
-    killed_at: list[float] = []
-    for _ in range(2):
-        await asyncio.sleep(pause_s)
-        if pids := replica_pids():
-            os.kill(random.choice(sorted(pids)), signal.SIGKILL)
-            killed_at.append(time.monotonic())
-    return killed_at
-
-
-def killed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A replica that is killed while it answers."""
-    with deployed(options, folder, options.clients[0], min_replicas=2, max_replicas=2) as team:
-        return asyncio.run(_killed(options, team))
-
-
-async def _killed(options: argparse.Namespace, team: Team) -> dict[str, Any]:
-    counts = Counts()
-    with Again.counted() as again:
-        async with asking(team, counts) as is_read:
-            began, before = time.monotonic(), replica_pids()
-            used_s = {pid: _cpu_s(pid) for pid in before}
-            await asyncio.sleep(options.calm)
-            is_read.clear()
-            await is_read.wait()
-            os.kill(max(before, key=lambda pid: _cpu_s(pid) - used_s[pid]), signal.SIGKILL)
-            killed_at = time.monotonic()
-            replaced_s = await seconds_until(
-                lambda: bool(replica_pids() - before) and n_running() == len(before)
-            )
-            replaced_at = time.monotonic()
-            await asyncio.sleep(options.calm)
-    return {
-        "clients": options.clients[0],
-        "tokens in memory": team.n_tokens,
-        **await counts.said(),
-        "asked again": again.n_times,
-        "before": percentiles(counts.of(began, killed_at)),
-        "the slowest around the kill, ms": counts.slowest_around(killed_at),
-        "replaced after, s": replaced_s,
-        "from then on": percentiles(counts.of(replaced_at, time.monotonic())),
-    }
-
-
-def scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """From one replica to two under load, and back."""
-    how = {"upscale_delay": UPSCALE_DELAY_S, "downscale_delay": DOWNSCALE_DELAY_S}
-    with deployed(options, folder, options.clients[1], max_replicas=2, **how) as team:
-        return asyncio.run(_scaling(options, team))
-
-
-async def _scaling(options: argparse.Namespace, team: Team) -> dict[str, Any]:
-    counts, before = Counts(), answering_logs()
-    async with asking(team, counts):
-        began = time.monotonic()
-        runs_s = await seconds_until(lambda: n_running() == 2)
-        runs_at = time.monotonic()
-        answers_s = await seconds_until(lambda: len(answering_logs() - before) == 2)
-        answers_at = time.monotonic()
-        await asyncio.sleep(options.calm)
-    gone_s = await seconds_until(lambda: n_running() == 1 and len(replica_pids()) == 1)
-    return {
-        "clients, delays up and down in s": [
-            options.clients[1],
-            UPSCALE_DELAY_S,
-            DOWNSCALE_DELAY_S,
-        ],
-        "tokens in memory": team.n_tokens,
-        **await counts.said(),
-        "a second replica runs after, s": runs_s,
-        "and answers after, s more": answers_s,
-        "one replica": percentiles(counts.of(began, runs_at)),
-        "two replicas": percentiles(counts.of(answers_at, time.monotonic())),
-        "one is gone after idle, s": gone_s,
-    }
-
-
 @asynccontextmanager
 async def asking(team: Team, counts: Counts) -> AsyncIterator[asyncio.Event]:
-    """Have all windows ask one request after the other; set whenever a part of an answer is read."""
+    """Have all windows ask one request after the other; set when a part of an answer is read."""
     clients = await team.windows(counts)
     is_over, is_read = asyncio.Event(), asyncio.Event()
 
@@ -435,7 +297,7 @@ async def asking(team: Team, counts: Counts) -> AsyncIterator[asyncio.Event]:
         await asyncio.gather(*(client.leave() for client in clients))
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """What a process has used; nothing where it is gone."""
     try:
         return psutil.Process(pid).cpu_times().user
