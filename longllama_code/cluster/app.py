@@ -49,7 +49,7 @@ class ServeOptions:
     target_requests: float = 2.0
     upscale_delay: float = 10.0
     downscale_delay: float = 300.0
-    max_ongoing: int = 8
+    max_ongoing: int = 3
     max_queued: int = 256
     max_repositories: int = 4
     cpus: float = 1.0
@@ -81,7 +81,7 @@ def deploy(options: ServeOptions) -> None:
         ConfigError: Ray is not installed, or this would let strangers in.
     """
     rights = rights_of(options)
-    connect(options.address)
+    connect(options.address, niceness=0)  # somebody waits for them
     serve = required("ray.serve")
     serve.start(
         proxy_location="EveryNode",

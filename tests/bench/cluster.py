@@ -258,7 +258,7 @@ def main() -> None:
     os.environ |= {"PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1"}
     from longllama_code.cluster.ray_workers import connect
 
-    ray = connect(n_cpus=2)
+    ray = connect(n_cpus=2, niceness=0)
     print(json.dumps({"model": options.model, "load": os.getloadavg()}), flush=True)
     with tempfile.TemporaryDirectory() as name:
         for part in options.parts:

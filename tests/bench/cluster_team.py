@@ -23,6 +23,8 @@ SOURCES = Path(__file__).parents[2]
 PORT = 18_765
 LIMIT_S = 180.0
 """Of what should come to be."""
+TYPED_CHARS = 200
+"""What is typed at a place before the next one."""
 LAST_CHANGES_S = 30.0
 """How long changes may take that are under way at the end."""
 
@@ -225,27 +227,29 @@ class Again(logging.Handler):
 
 
 class Cursor:
-    """A cursor that moves along a file."""
+    """Somebody who types what stands in a file: the cursor moves on, the text behind it stays."""
 
     def __init__(self, files: dict[str, str], seed: int) -> None:
         self.dice = random.Random(seed)
         self.path = self.dice.choice(sorted(files))
         self.text = files[self.path]
-        self._at = self._anywhere()
+        self._go_elsewhere()
 
     def moved(self) -> CompletionRequest:
         """What is asked a few characters on."""
         self._at += self.dice.randrange(1, 12)
-        if self._at >= len(self.text):
-            self._at = self._anywhere()
-        return CompletionRequest(self.path, self.text[: self._at], self.text[self._at :], 24)
+        if self._at >= self._end:
+            self._go_elsewhere()
+        return CompletionRequest(self.path, self.text[: self._at], self.text[self._end :], 24)
 
     def changed(self) -> str:
-        """The text with another line."""
-        return f"{self.text[: self._at]}# {self.dice.random()}\n{self.text[self._at :]}"
+        """The text as it is now."""
+        return self.text[: self._at] + self.text[self._end :]
 
-    def _anywhere(self) -> int:
-        return self.dice.randrange(min(200, len(self.text)), len(self.text))
+    def _go_elsewhere(self) -> None:
+        last = max(1, len(self.text) - TYPED_CHARS)
+        self._at = self.dice.randrange(min(200, last - 1), last)
+        self._end = self._at + TYPED_CHARS
 
 
 async def ask(
