@@ -28,11 +28,13 @@ import shutil
 import signal
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lsp_server.team_client import TeamClient
 from tests.bench.cluster_team import (
+    LIMIT_S,
     SOURCES,
     Again,
     Counts,
@@ -151,8 +153,10 @@ async def _edit(
 ) -> None:
     """One editor."""
     dice = cursor.dice
-    while time.monotonic() < until:
-        await asyncio.sleep(dice.expovariate(1 / pause_s))
+    while True:
+        await asyncio.sleep(min(dice.expovariate(1 / pause_s), until - time.monotonic()))
+        if time.monotonic() >= until:
+            return
         request = cursor.moved()
         if dice.random() < CHANGES:
             sending = client.remember(cursor.path, cursor.changed())
@@ -165,8 +169,8 @@ async def _kill_now_and_then(pause_s: float) -> list[float]:
     killed_at: list[float] = []
     for _ in range(2):
         await asyncio.sleep(pause_s)
-        if pids := replica_pids():
-            os.kill(random.choice(sorted(pids)), signal.SIGKILL)
+        with suppress(IndexError, ProcessLookupError):  # there is none just now
+            os.kill(random.choice(sorted(replica_pids())), signal.SIGKILL)
             killed_at.append(time.monotonic())
     return killed_at
 
@@ -185,7 +189,8 @@ async def _killed(options: argparse.Namespace, team: Team) -> dict[str, Any]:
             used_s = {pid: cpu_s(pid) for pid in before}
             await asyncio.sleep(options.calm)
             is_read.clear()
-            await is_read.wait()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(is_read.wait(), LIMIT_S)
             os.kill(max(before, key=lambda pid: cpu_s(pid) - used_s[pid]), signal.SIGKILL)
             killed_at = time.monotonic()
             replaced_s = await seconds_until(

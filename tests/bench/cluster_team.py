@@ -222,8 +222,10 @@ class Again(logging.Handler):
         log, again = logging.getLogger("lsp_server.team_client"), cls()
         log.setLevel(logging.INFO)
         log.addHandler(again)
-        yield again
-        log.removeHandler(again)
+        try:
+            yield again
+        finally:
+            log.removeHandler(again)
 
 
 class Cursor:
