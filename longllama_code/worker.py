@@ -2,7 +2,9 @@
 
 Work is a generator. Between two steps of one job the thread looks for a more urgent one, so that a
 completion waits for one segment of encoding at most. Several owners are served fairly: their files
-take turns, segment by segment, and of their completions the one of who typed last goes first.
+take turns, segment by segment. Of their completions that of who typed last goes first, where the
+owners are windows of one person; those of several people go in the order in which they came, or
+some would wait for as long as others ask.
 """
 
 import itertools
@@ -38,9 +40,14 @@ class Job:
 
 
 class Schedule:
-    """Which job is next. Each owner's jobs of a priority stay in their order."""
+    """Which job is next. Each owner's jobs of a priority stay in their order.
 
-    def __init__(self) -> None:
+    Args:
+        of_many: whether the owners are several people.
+    """
+
+    def __init__(self, *, of_many: bool = False) -> None:
+        self._of_many = of_many
         self._lines: dict[Priority, dict[Hashable, deque[Job]]] = {each: {} for each in Priority}
         self._typed: dict[Hashable, int] = {}
 
@@ -71,7 +78,7 @@ class Schedule:
         self._typed.pop(owner, None)
 
     def _next_owner(self, priority: Priority, line: dict[Hashable, deque[Job]]) -> Hashable:
-        if priority is Priority.CONTROL:
+        if priority is Priority.CONTROL or (priority is Priority.TYPING and self._of_many):
             return min(line, key=lambda owner: line[owner][0].number)
         if priority is Priority.TYPING:
             return max(line, key=lambda owner: self._typed.get(owner, 0))
@@ -79,10 +86,14 @@ class Schedule:
 
 
 class EngineWorker:
-    """A daemon thread with a schedule of jobs."""
+    """A daemon thread with a schedule of jobs.
 
-    def __init__(self) -> None:
-        self._schedule = Schedule()
+    Args:
+        of_many: whether it works for several people.
+    """
+
+    def __init__(self, *, of_many: bool = False) -> None:
+        self._schedule = Schedule(of_many=of_many)
         self._numbers = itertools.count()
         self._has_work = threading.Condition()
         threading.Thread(target=self._run, name="engine", daemon=True).start()

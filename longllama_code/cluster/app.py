@@ -21,7 +21,8 @@ from longllama_code.team_protocol import VERSION
 DRAIN_S = 60.0
 """How long a replica that is replaced may go on with the requests that it has."""
 LOGGING = {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False}
-HEALTH_EVERY_S, HEALTH_TIMEOUT_S = 5.0, 40.0
+HEALTH_EVERY_S, HEALTH_TIMEOUT_S = 1.0, 40.0
+"""The former is also how long a replica that died may go unnoticed before another is started."""
 REQUEST_TIMEOUT_S = 600.0
 """Of anything, remembering included; a completion's own is in the request."""
 
@@ -49,7 +50,7 @@ class ServeOptions:
     target_requests: float = 2.0
     upscale_delay: float = 10.0
     downscale_delay: float = 300.0
-    max_ongoing: int = 8
+    max_ongoing: int = 3
     max_queued: int = 256
     max_repositories: int = 4
     cpus: float = 1.0
@@ -81,7 +82,7 @@ def deploy(options: ServeOptions) -> None:
         ConfigError: Ray is not installed, or this would let strangers in.
     """
     rights = rights_of(options)
-    connect(options.address)
+    connect(options.address, niceness=0)  # somebody waits for them
     serve = required("ray.serve")
     serve.start(
         proxy_location="EveryNode",

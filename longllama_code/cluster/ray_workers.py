@@ -12,6 +12,10 @@ MAX_RETRIES = 8
 LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """What Ray reads when it is imported: a node by itself, all ports of which are on the loopback
 interface, as on Windows and macOS."""
+PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
+"""What Serve reads when it is imported: how long a proxy may take to start, in place of 5 seconds,
+after which Serve ends it and ``serve.start`` fails; workers are niced, and come last where others
+are busy."""
 OBJECT_STORE_BYTES = 200 << 20
 """Of a Ray that is started here: results stay in it until they are written."""
 
@@ -21,6 +25,7 @@ def connect(
     *,
     n_cpus: int | None = None,
     folder: Path | None = None,
+    niceness: int = 15,
     **more: Any,
 ) -> Any:
     """Ray, connected to a cluster, or started on this machine's loopback interface alone.
@@ -29,13 +34,16 @@ def connect(
         address: of the cluster; None starts one here.
         n_cpus: what a cluster that is started here may use.
         folder: for its files; None for Ray's own choice.
+        niceness: of the workers of one that is started here; Ray's own choice is that they come
+            last. ``RAY_worker_niceness`` goes before.
         more: as ``ray.init`` takes it.
 
     Raises:
         ConfigError: Ray is not installed.
     """
     if address is None:
-        os.environ |= LOOPBACK_ONLY
+        os.environ |= LOOPBACK_ONLY | PATIENT
+        os.environ.setdefault("RAY_worker_niceness", str(niceness))
     ray = required("ray")
     if ray.is_initialized():
         return ray

@@ -89,7 +89,7 @@ class Replica:
     """Owner of the model's thread. Lives on the event loop, but for ``__init__``, which loads."""
 
     def __init__(self, options: ReplicaOptions, rights: Rights) -> None:
-        self._worker = EngineWorker()
+        self._worker = EngineWorker(of_many=True)
         loading = self._worker.submit(self, Priority.CONTROL, lambda _: _load(options))
         self._host: Engine = loading.result.result()
         self._shared = SharedStore(options.store, self._host.fingerprint)

@@ -45,7 +45,7 @@ def _add_serve(actions: Any) -> None:
     serve.add_argument("--upscale-delay", type=float, default=10, metavar="SECONDS")
     serve.add_argument("--downscale-delay", type=float, default=300, metavar="SECONDS")
     serve.add_argument(
-        "--max-ongoing", type=int, default=8, help="requests that a replica has (%(default)s)"
+        "--max-ongoing", type=int, default=3, help="requests that a replica has (%(default)s)"
     )
     serve.add_argument(
         "--max-queued", type=int, default=256, help="requests that wait for one (%(default)s)"

@@ -81,7 +81,7 @@ def cluster() -> Iterator[Cluster]:
     port = free_port()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of packages that Ray uses
-        ray = connect(n_cpus=N_CPUS, _metrics_export_port=port)
+        ray = connect(n_cpus=N_CPUS, niceness=0, _metrics_export_port=port)
         from ray import serve  # noqa: F401
     yield Cluster(ray, port)
     ray.shutdown()
@@ -164,7 +164,7 @@ async def joined(team: Team, user: str, folder: Path, repository: str = "team/ap
     return client
 
 
-async def until(what: Any, timeout_s: float = 30.0) -> None:
+async def until(what: Any, timeout_s: float = 120.0) -> None:
     """Wait until something holds."""
     end = asyncio.get_running_loop().time() + timeout_s
     while not what():

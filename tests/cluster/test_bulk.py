@@ -1,12 +1,10 @@
 """Bulk encoding makes the store that one machine makes, whatever happens to the workers."""
 
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -19,9 +17,9 @@ from longllama_code.cluster.revisions import checked_out
 from longllama_code.cluster.shared_store import SharedStore
 from longllama_code.commands.cluster import source_files
 from longllama_code.errors import ConfigError
-from longllama_code.generation.engine import Engine
 
 from .conftest import N_CPUS, Cluster, repository_files, title
+from .stores import content, one_machine
 
 PLACE = ModelPlace("tiny")
 
@@ -37,33 +35,12 @@ def encoder(workers: RayWorkers, cache: Path, shared: Path | None = None) -> Bul
     return BulkEncoder(workers, PLACE, facts, open_store(cache, facts), there)
 
 
-def one_machine(cache: Path, files: dict[str, str]) -> None:
-    """What an engine writes that remembers the files in their order."""
-    engine = Engine.open("tiny", cache)
-    for path, text in files.items():
-        for _ in engine.remember(path, text):
-            pass
-    engine.close()
-
-
-def content(cache: Path) -> tuple[bytes, list[Any], list[Any]]:
-    """Records, byte for byte, and the manifest without the times of use."""
-    (folder,) = (cache / "memory").iterdir()
-    (records,) = folder.glob("records-*.bin")
-    manifest = sqlite3.connect(folder / "manifest.sqlite")
-    columns = "id, start, n_tokens, checksum, page_offsets"
-    segments = manifest.execute(f"SELECT {columns} FROM segments ORDER BY start").fetchall()
-    pieces = manifest.execute("SELECT id, pieces FROM files ORDER BY id").fetchall()
-    manifest.close()
-    return records.read_bytes(), segments, pieces
-
-
 def test_the_store_is_that_of_one_machine(workers: RayWorkers, tmp_path: Path) -> None:
     files = repository_files(24)
     files["twin.py"] = files["pkg0/module_000.py"]
     files["same.py"] = "".join(2 * [files["pkg1/module_001.py"]])  # repeats its own segments
     files["blank.py"] = "\n\n"
-    one_machine(tmp_path / "one", files)
+    one_machine("tiny", tmp_path / "one", files)
     bulk = encoder(workers, tmp_path / "many")
     snapshot = bulk.run("team/app", "r1", files.items())
     assert content(tmp_path / "many") == content(tmp_path / "one")
@@ -88,7 +65,7 @@ class Interrupted(Exception):  # noqa: N818 - what happened
 
 def test_a_run_that_ended_goes_on(workers: RayWorkers, tmp_path: Path) -> None:
     files = repository_files(60, seed=1)
-    one_machine(tmp_path / "one", files)
+    one_machine("tiny", tmp_path / "one", files)
     first = encoder(workers, tmp_path / "many")
 
     def interrupt(_: object) -> None:
@@ -106,7 +83,7 @@ def test_a_run_that_ended_goes_on(workers: RayWorkers, tmp_path: Path) -> None:
 
 def test_workers_that_are_killed_are_replaced(workers: RayWorkers, tmp_path: Path) -> None:
     files = repository_files(90, seed=2)
-    one_machine(tmp_path / "one", files)
+    one_machine("tiny", tmp_path / "one", files)
     killed: list[int] = []
     over = threading.Event()
 

@@ -12,8 +12,8 @@ CONTROL, TYPING, BACKGROUND = Priority.CONTROL, Priority.TYPING, Priority.BACKGR
 class Line:
     """A schedule whose jobs are named."""
 
-    def __init__(self):
-        self.schedule = Schedule()
+    def __init__(self, **how):
+        self.schedule = Schedule(**how)
         self.names = {}
 
     def put(self, name, owner, priority=BACKGROUND):
@@ -77,6 +77,24 @@ def test_who_typed_last_is_completed_first(line):
     line.put("c's", "c", TYPING)
     line.put("a's second", "a", TYPING)
     assert list(line.steps()) == ["a's first", "a's second", "c's", "b's"]
+
+
+def test_nobody_waits_for_others_who_ask_again_and_again():
+    line = Line(of_many=True)
+    line.put("a's first", "a", TYPING)
+    line.put("b's first", "b", TYPING)
+    line.put("c's", "c", TYPING)
+    taken = [line.take()]
+    line.put("a's second", "a", TYPING)
+    taken.append(line.take())
+    line.put("b's second", "b", TYPING)
+    assert [*taken, *line.steps()] == [
+        "a's first",
+        "b's first",
+        "c's",
+        "a's second",
+        "b's second",
+    ]
 
 
 def test_typing_does_not_change_whose_file_is_next(line):
