@@ -15,7 +15,7 @@ from collections.abc import Callable
 from copy import copy
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +103,8 @@ def _keep_results(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)  # refused where it is somebody else's
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
-    import_module("torch._inductor.config").compile_threads = 1  # no processes beside this one
+    inductor = cast("Any", import_module("torch._inductor.config"))
+    inductor.compile_threads = 1  # no processes beside this one
 
 
 @torch.inference_mode()
@@ -129,12 +130,10 @@ def _compile(model: LongLlamaForCausalLM, project: Project, finish: Finish) -> N
 
 def _of_any_length(*tensors: Tensor) -> None:
     """Have them compiled for any number of tokens (the last dimension but one), one included."""
-    mark_unbacked: Callable[[Tensor, int], None] = import_module(
-        "torch._dynamo.decorators"
-    ).mark_unbacked
+    dynamo = import_module("torch._dynamo.decorators")
     for tensor in tensors:
         if tensor.shape[-2] == N_TRIED_TOKENS:
-            mark_unbacked(tensor, tensor.dim() - 2)
+            dynamo.mark_unbacked(tensor, tensor.dim() - 2)
 
 
 def _compare(made: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
