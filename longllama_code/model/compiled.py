@@ -102,7 +102,7 @@ def _keep_results(folder: Path) -> None:
     """Where results are kept, among them code that is run and pickles that are read."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)  # refused where it is somebody else's
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)  # torch may have set it when imported
     inductor = cast("Any", import_module("torch._inductor.config"))
     inductor.compile_threads = 1  # no processes beside this one
 

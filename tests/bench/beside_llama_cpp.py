@@ -12,6 +12,7 @@ prompt is not read again. `mini` has all of the repository in memory, and no chu
 
 Usage: pip install llama-cpp-python (it is built from source: minutes), then
 python tests/bench/beside_llama_cpp.py [--places 12] [--threads 1] [--cache FOLDER]
+[--unchanged], which leaves out the second: llama.cpp takes a minute for each
 """
 
 import argparse
@@ -115,7 +116,7 @@ def last_lines(llama: LlamaCpp, text: str, n_tokens: int) -> str:
     return "".join(lines[first:])
 
 
-def of_llama_cpp(llama: LlamaCpp, files: dict[str, str], places: list[str]) -> Times:
+def of_llama_cpp(llama: LlamaCpp, files: dict[str, str], places: list[str], changes: bool) -> Times:
     """Its times; the texts are cut to what a prompt has room for."""
     context: list[list[int]] = []
     for chunk in chunks(files):
@@ -130,9 +131,12 @@ def of_llama_cpp(llama: LlamaCpp, files: dict[str, str], places: list[str]) -> T
         local, on = llama.ids(local_text[:-1]), llama.ids(local_text)
         llama.write(behind + local, 1)
         times.unchanged.append(_seconds(lambda b=behind, o=on: llama.write(b + o, MAX_TOKENS)))
-        context[0], other = other, context[0]
-        behind = [token for chunk in context for token in chunk]
-        times.changed.append(_seconds(lambda b=behind, o=on: llama.write(b + o, MAX_TOKENS)))
+        if changes:
+            context[0], other = other, context[0]
+            behind = [token for chunk in context for token in chunk]
+            times.changed.append(_seconds(lambda b=behind, o=on: llama.write(b + o, MAX_TOKENS)))
+    for place in places:
+        on = llama.ids(last_lines(llama, place, LOCAL_TOKENS))
         llama.write(on, 1)
         started = time.perf_counter()
         n_tokens = llama.write([*on], LONG_TOKENS, whole_line=True)
@@ -140,15 +144,17 @@ def of_llama_cpp(llama: LlamaCpp, files: dict[str, str], places: list[str]) -> T
     return times
 
 
-def of_ours(engine: Engine, files: dict[str, str], places: list[str]) -> Times:
+def of_ours(engine: Engine, files: dict[str, str], places: list[str], changes: bool) -> Times:
     """Our times."""
     times = Times([], [], [])
     text = files[CHANGED]
     for number, place in enumerate(places):
         _complete(engine, place[:-1], 1)
         times.unchanged.append(_seconds(lambda p=place: _complete(engine, p, MAX_TOKENS)))
-        _remember(engine, CHANGED, f"{text}\n\ndef added_{number}() -> int:\n    return {number}\n")
-        times.changed.append(_seconds(lambda p=place: _complete(engine, p, MAX_TOKENS)))
+        if changes:
+            added = f"{text}\n\ndef added_{number}() -> int:\n    return {number}\n"
+            _remember(engine, CHANGED, added)
+            times.changed.append(_seconds(lambda p=place: _complete(engine, p, MAX_TOKENS)))
         started = time.perf_counter()
         n_tokens = 0
         written = place
@@ -185,6 +191,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gguf", type=Path, help="weights that are here already")
     parser.add_argument("--cache", type=Path, help="folder of encoded segments, kept")
+    parser.add_argument("--unchanged", action="store_true", help="nothing changes")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     files = texts()
@@ -196,9 +203,11 @@ def main() -> None:
     print(f"{engine.status().n_tokens:,} tokens in memory, {len(places)} places", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         llama = LlamaCpp(options.gguf or gguf_of_mini(Path(folder)), options.threads)
-        theirs = of_llama_cpp(llama, files, places)
-    ours = of_ours(engine, files, places)
+        theirs = of_llama_cpp(llama, files, places, not options.unchanged)
+    ours = of_ours(engine, files, places, not options.unchanged)
     for name in ("unchanged", "changed", "per_second"):
+        if name == "changed" and options.unchanged:
+            continue
         mine, other = (statistics.median(getattr(side, name)) for side in (ours, theirs))
         print(f"{name:12} ours {mine:8.3f}  llama.cpp {other:8.3f}  ratio {mine / other:.3f}")
 
