@@ -19,7 +19,7 @@ from lsp_server.engine_client import (
     EngineOptions,
     EngineState,
 )
-from tests.server.waiting_client import WaitingClient, soon
+from tests.server.waiting_client import COMPILED_S, WaitingClient, soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,7 +61,7 @@ async def test_layers_are_compiled_before_the_engine_is_ready(engine, monkeypatc
     options = EngineOptions("tiny", persist=False, threads=1, dtype="float32", compile=True)
     compiled = WaitingClient(options)
     await compiled.start()
-    await compiled.until(EngineState.READY)
+    await compiled.until(EngineState.READY, COMPILED_S)
     assert any((tmp_path / "compiled").rglob("*.so"))
     status = await soon(compiled.status())
     assert (status.compiled, status.not_compiled) == (True, None)

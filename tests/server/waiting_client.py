@@ -5,10 +5,11 @@ import asyncio
 from lsp_server.engine_client import EngineClient
 
 DEADLINE_S = 30
+COMPILED_S = 240  # a C++ compiler from an empty folder, beside other tests
 
 
-async def soon(work):
-    return await asyncio.wait_for(work, DEADLINE_S)
+async def soon(work, deadline_s=DEADLINE_S):
+    return await asyncio.wait_for(work, deadline_s)
 
 
 class WaitingClient(EngineClient):
@@ -27,10 +28,10 @@ class WaitingClient(EngineClient):
     def states(self):
         return [state for state, _ in self.told]
 
-    async def until(self, state):
+    async def until(self, state, deadline_s=DEADLINE_S):
         async def wait():
             while self.state is not state:
                 self._news.clear()
                 await self._news.wait()
 
-        await soon(wait())
+        await soon(wait(), deadline_s)
