@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import tomli
 
-from lsp_server.settings import SECTION, Problem, Settings, resolve
+from lsp_server.setting_layers import Problem, resolve
+from lsp_server.settings import SECTION, Settings
 
 FILE_NAME = "pyproject.toml"
 MAX_FILE_BYTES = 1 << 20

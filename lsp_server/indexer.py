@@ -22,6 +22,13 @@ from lsp_server.rememberer import Rememberer
 from lsp_server.settings import Memory
 from lsp_server.source_texts import SourceTexts
 from lsp_server.tracked import FileQueue, FileState, TrackedFile, TrackedFiles, Urgency
+from lsp_server.verdicts import (
+    CRASHES_ENGINE,
+    FAILED,
+    may_be_refused,
+    must_be_read,
+    would_fail_again,
+)
 from lsp_server.workspace import (
     Entry,
     Exclusion,
@@ -33,8 +40,6 @@ from lsp_server.workspace import (
 
 logger = logging.getLogger(__name__)
 
-FAILED = "failed"
-CRASHES_ENGINE = "crashes_engine"
 MAX_CRASHES = 2
 """How often the engine may die over one file before the file is left out."""
 AT_ONCE = 4
@@ -128,7 +133,7 @@ class Indexer:
         self.paused = self.spares_battery = False
         self._crashes.clear()
         for file in self.files:
-            if file.state is FileState.IN_MEMORY or file.reason in (FAILED, CRASHES_ENGINE):
+            if file.state is FileState.IN_MEMORY or would_fail_again(file):
                 again = replace(file, state=FileState.WAITING, reason=None)
                 self._enqueue(again, Urgency.REST)
         self.rescan()
@@ -265,20 +270,7 @@ class Indexer:
         )
         if entry.exclusion is not None and not self._is_written_in_editor(entry):
             self._leave_out(file, entry.exclusion.value)
-        elif (
-            known is not None
-            and known.reason in (FAILED, CRASHES_ENGINE)
-            and known.same_on_disk(file)
-        ):
-            return  # it would do so again
-        elif known is not None and urgency is Urgency.CHANGED and _is_told_twice(known, file):
-            return
-        elif (
-            known is None
-            or urgency is not Urgency.REST
-            or known.state is not FileState.IN_MEMORY
-            or not known.same_on_disk(file)
-        ):
+        elif must_be_read(known, file, urgency):
             self._enqueue(file, urgency)
 
     def _is_written_in_editor(self, entry: Entry) -> bool:
@@ -354,7 +346,7 @@ class Indexer:
             if path in self._crashes and chosen:
                 self._queue.put(path, urgency)
                 break
-            if _may_be_refused(file, urgency) and room < guessed_tokens(file):
+            if may_be_refused(file, urgency) and room < guessed_tokens(file):
                 self._leave_out(file, BUDGET)
                 continue
             room -= guessed_tokens(file)
@@ -393,7 +385,7 @@ class Indexer:
             self._stale.add(file.name)
             return
         self.files.put(replace(file, state=FileState.IN_MEMORY, n_tokens=result.n_tokens))
-        if not _may_be_refused(file, urgency):
+        if not may_be_refused(file, urgency):
             self._refuse(self._places.excess(file.path))
 
     def _after_crash(self, file: TrackedFile, urgency: Urgency) -> None:
@@ -402,13 +394,3 @@ class Indexer:
             self._leave_out(file, CRASHES_ENGINE)
         else:
             self._queue.put(file.path, urgency)
-
-
-def _may_be_refused(file: TrackedFile, urgency: Urgency) -> bool:
-    """Whether a file is left out rather than others if there is no room for it."""
-    return urgency is Urgency.REST and not file.n_tokens
-
-
-def _is_told_twice(known: TrackedFile, now: TrackedFile) -> bool:
-    """Whether a change was taken in before: the watcher and the client may both tell of it."""
-    return known.state is FileState.IN_MEMORY and known.has_rested and known.same_on_disk(now)

@@ -8,14 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lsp_server.settings import (
-    SECTION,
-    Settings,
-    flat,
-    json_schema,
-    nested_schema,
-    repository_settings,
-)
+from lsp_server.setting_schemas import flat, json_schema, nested_schema, repository_settings
+from lsp_server.settings import SECTION, Settings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -41,9 +41,9 @@ def make_engine(tiny: LoadedModel) -> Iterator[Callable[..., Engine]]:
     """Engines of tiny, or another model, with a store in the folder given, or without one."""
     opened: list[Engine] = []
 
-    def make(folder: Path | None = None, loaded: LoadedModel = tiny) -> Engine:
+    def make(folder: Path | None = None, loaded: LoadedModel = tiny, **limits: int) -> Engine:
         store = None if folder is None else SegmentStore(folder, loaded.form.n_bytes)
-        opened.append(Engine(loaded, store))
+        opened.append(Engine(loaded, store, **limits))
         return opened[-1]
 
     yield make

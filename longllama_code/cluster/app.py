@@ -38,6 +38,7 @@ class ServeOptions:
     compile: bool = False
     cache_dir: Path | None = None
     max_store_bytes: int | None = None
+    max_context_bytes: int = ReplicaOptions.context_bytes
     name: str = "longllama"
     """Of the application, and the first part of its URLs."""
     host: str = "127.0.0.1"
@@ -119,23 +120,13 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
     """The application, to be deployed by Ray Serve."""
     serve = required("ray.serve")
     responses: Any = required("starlette.responses")
-    replica_options = ReplicaOptions(
-        options.model,
-        options.store,
-        options.device,
-        options.dtype,
-        options.cache_dir,
-        options.max_store_bytes,
-        int(options.cpus),
-        options.compile,
-    )
 
     class TeamEngine:
         """What Serve holds: a replica, and as many repositories as fit."""
 
-        def __init__(self, replica_options: ReplicaOptions, rights: Rights) -> None:
+        def __init__(self, of_replica: ReplicaOptions, rights: Rights) -> None:
             stay_on_loopback()
-            self._replica = Replica(replica_options, rights)
+            self._replica = Replica(of_replica, rights)
 
         async def check_health(self) -> None:
             await self._replica.check_health()
@@ -182,7 +173,22 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         **_replicas(options),
     )
-    return deployment.bind(replica_options, rights)
+    return deployment.bind(replica_options(options), rights)
+
+
+def replica_options(options: ServeOptions) -> ReplicaOptions:
+    """What each replica is started with."""
+    return ReplicaOptions(
+        model=options.model,
+        store=options.store,
+        device=options.device,
+        dtype=options.dtype,
+        cache_dir=options.cache_dir,
+        max_store_bytes=options.max_store_bytes,
+        threads=int(options.cpus),
+        context_bytes=options.max_context_bytes,
+        compile=options.compile,
+    )
 
 
 class _Held:

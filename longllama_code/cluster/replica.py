@@ -52,6 +52,8 @@ class ReplicaOptions:
     """Of this machine's own store; None for the user's."""
     max_store_bytes: int | None = None
     threads: int = 0
+    context_bytes: int = 1 << 30
+    """Of what was read around cursors: many windows' files, not one user's few."""
     compile: bool = False
 
 
@@ -359,6 +361,7 @@ def _load(options: ReplicaOptions) -> Any:
         max_store_bytes=options.max_store_bytes,
         device=options.device,
         dtype=options.dtype,
+        context_bytes=options.context_bytes,
         compile=options.compile,
     )
 

@@ -54,6 +54,12 @@ def _add_serve(actions: Any) -> None:
         "--max-repositories", type=int, default=4, help="in a replica's memory (%(default)s)"
     )
     serve.add_argument("--max-store-bytes", type=int, help="of a machine's own cache of segments")
+    serve.add_argument(
+        "--max-context-bytes",
+        type=int,
+        default=1 << 30,
+        help="of what a replica has read around cursors (%(default)s)",
+    )
     serve.set_defaults(run=_serve)
 
 

@@ -14,7 +14,7 @@ from longllama_code.generation.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.prompt import Prompt, build_prompt
 from longllama_code.generation.speculation import Drafter
 from longllama_code.generation.stopping import stop_rule
-from longllama_code.generation.warm_decoders import WarmDecoders
+from longllama_code.generation.warm_decoders import MAX_BYTES, WarmDecoders
 from longllama_code.generation.writer import Writer
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import LocalText, MemoryView
@@ -44,6 +44,7 @@ class Completer:
         tokenizer: Tokenizer,
         memory: RepositoryMemory,
         kernels: KernelModel | None = None,
+        context_bytes: int = MAX_BYTES,
     ) -> None:
         self._tokenizer = tokenizer
         self._memory = memory
@@ -53,7 +54,8 @@ class Completer:
         self._marks = InfillMarks.of(model.config, tokenizer)
         self._ends = end_ids(tokenizer, self._marks)
         forbidden = never_written(tokenizer, self._marks, model.config.vocab_size)
-        self._decoders = WarmDecoders(partial(Decoder, model, forbidden, kernels))
+        make = partial(Decoder, model, forbidden, kernels)
+        self._decoders = WarmDecoders(make, context_bytes)
 
     def beside(self, memory: RepositoryMemory) -> "Completer":
         """The same for another memory; what local contexts may take is shared."""

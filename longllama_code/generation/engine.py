@@ -17,6 +17,7 @@ from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
 from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.generation.segments import Counts, Segments
+from longllama_code.generation.warm_decoders import MAX_BYTES
 from longllama_code.memory.encoder import path_header
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.record_file import Records
@@ -52,12 +53,19 @@ class _Taken:
 class Engine:
     """A model, the repository in its memory, and the store behind it."""
 
-    def __init__(self, loaded: LoadedModel, store: SegmentStore | None) -> None:
+    def __init__(
+        self, loaded: LoadedModel, store: SegmentStore | None, context_bytes: int = MAX_BYTES
+    ) -> None:
         self._loaded = loaded
         self._segments = Segments(loaded, store)
         self._memory: RepositoryMemory = self._segments.open_memory()
-        model = loaded.compiled or loaded.model
-        self._completer = Completer(model, loaded.tokenizer, self._memory, loaded.kernels)
+        self._completer = Completer(
+            loaded.compiled or loaded.model,
+            loaded.tokenizer,
+            self._memory,
+            loaded.kernels,
+            context_bytes,
+        )
         self._counts = Counts()
 
     @property
@@ -103,11 +111,13 @@ class Engine:
         device: str = "auto",
         dtype: str = "auto",
         gpu_bytes: int | None = None,
+        context_bytes: int = MAX_BYTES,
         compile: bool = False,
     ) -> "Engine":
         """Load a model by name or folder, with its store in the cache folder.
 
-        Of memory, up to ``gpu_bytes`` are kept where the model is, if that is no CPU. A store that
+        Of memory, up to ``gpu_bytes`` are kept where the model is, if that is no CPU; of what was
+        read around cursors, in all files and for all users, ``context_bytes``. A store that
         cannot be used is a problem that status reports, not a reason to refuse; so are layers that
         were to ``compile`` and cannot be.
 
@@ -118,14 +128,15 @@ class Engine:
         loaded = load_for_engine(model, device, dtype, gpu_bytes, compile=compile)
         warm_up(loaded)
         if not persist:
-            return cls(loaded, None)
+            return cls(loaded, None, context_bytes)
         try:
             folder = (cache_dir or cache_root()) / "memory" / loaded.fingerprint
-            engine = cls(loaded, loaded.store(folder, max_store_bytes))
+            store = loaded.store(folder, max_store_bytes)
+            engine = cls(loaded, store, context_bytes)
             (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
             return engine
         except (StoreError, OSError) as error:
-            engine = cls(loaded, None)
+            engine = cls(loaded, None, context_bytes)
             engine._segments.report(error)
             return engine
 

@@ -47,9 +47,9 @@ class ClusterLists:
     """
 
     def __init__(self, n_heads: int, n_clusters: int, key_bytes: int = 0) -> None:
-        self._lists = [_HeadLists(n_clusters, key_bytes) for _ in range(n_heads)]
-        self._key_bytes = key_bytes
         self._room = KEPT_BYTES // (n_heads * key_bytes) if key_bytes else 0
+        key_bytes = key_bytes if self.keeps_keys else 0
+        self._lists = [_HeadLists(n_clusters, key_bytes) for _ in range(n_heads)]
         self._new: list[tuple[int, Tensor, Tensor | None]] = []
         self._gone: list[tuple[int, int]] = []
 
@@ -72,8 +72,9 @@ class ClusterLists:
             keys: int8 (heads, n, D), their codes, as long as they are kept.
         """
         self._new.append((start, clusters, keys))
+        kept_keys = self.keeps_keys
         self._room -= clusters.shape[1]
-        if self._key_bytes and not self.keeps_keys:
+        if kept_keys and not self.keeps_keys:
             self._let_go()
 
     def remove(self, start: int, end: int) -> None:
@@ -100,7 +101,6 @@ class ClusterLists:
 
     def _let_go(self) -> None:
         """Keep no keys from now on."""
-        self._key_bytes = 0
         self._new = [(start, clusters, None) for start, clusters, _ in self._new]
         for lists in self._lists:
             lists.let_go()

@@ -47,10 +47,10 @@ from tests.bench.cluster_team import (
     deployed,
     n_running,
     percentiles,
-    replica_pids,
     seconds_until,
     sources,
 )
+from tests.cluster.processes import replica_pids
 from tests.cluster.stores import content, one_machine
 
 HELD_S = 0.5

@@ -102,18 +102,6 @@ def deployed(
         serve.shutdown()
 
 
-def replica_pids() -> set[int]:
-    """The processes that hold the model."""
-    found: set[int] = set()
-    for child in psutil.Process().children(recursive=True):
-        try:
-            if "TeamEngine" in " ".join(child.cmdline()):
-                found.add(child.pid)
-        except psutil.Error:  # it ended just now
-            continue
-    return found
-
-
 def n_running() -> int:
     """Replicas that Serve sends requests to."""
     from ray import serve

@@ -1,9 +1,9 @@
 """Time to a suggestion through the real server over stdio: cold, warm, and while it indexes.
 
-A workspace of a part of this repository's sources; the cursor walks through one file, as a user
-types: every request has one more character. Cold: the first request of a server whose memory is
-complete. Warm: those after it. Indexing: the same requests to a server that encodes the repository
-anew. Also bytes per token of memory, in RAM and on disk.
+A workspace of a part of this repository's sources. In the middle of one file some text is missing,
+which is typed there, character by character, with a request after each. Cold: the first request of
+a server whose memory is complete. Warm: those after it. Indexing: the same requests to a server
+that encodes the repository anew. Also bytes per token of memory, in RAM and on disk.
 
 Usage: python tests/bench/latency.py [--model mini] [--requests 30]
 """
@@ -18,7 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsp_server.documents import Document, Position
+from lsprotocol import types
+
+from lsp_server.documents import Position
 from lsp_server.headless import HeadlessClient, headless
 
 SOURCES = Path(__file__).parents[2]
@@ -46,43 +48,51 @@ def settings(model: str, cache: Path) -> dict[str, Any]:
     }
 
 
-def cursors(text: str, n: int) -> list[Position]:
-    """Places that follow each other, character by character, through the middle of a text."""
-    document = Document("", "python", 1, text)
+async def requests(client: HeadlessClient, path: Path, n: int) -> list[float]:
+    """Milliseconds of each request, as ``n`` characters are typed in the middle of a file."""
+    text = path.read_text("utf-8")
     middle = len(text) // 2
-    return [document.position(middle + step, "utf-32") for step in range(n)]
-
-
-async def requests(client: HeadlessClient, uri: str, text: str, n: int) -> list[float]:
-    """Milliseconds of each request."""
+    before, after = text[:middle], text[middle + n :]
+    uri = client.open(path, before + after)
     times: list[float] = []
-    for position in cursors(text, n):
+    for number, character in enumerate(text[middle : middle + n], start=2):
+        at = position_of(before)
+        before += character
+        client.text_document_did_change(
+            types.DidChangeTextDocumentParams(
+                types.VersionedTextDocumentIdentifier(number, uri),
+                [types.TextDocumentContentChangePartial(types.Range(at, at), character)],
+            )
+        )
+        now = position_of(before)
         start = time.perf_counter()
-        await client.complete(uri, position)
+        await client.complete(uri, Position(now.line, now.character))
         times.append(1000 * (time.perf_counter() - start))
     return times
+
+
+def position_of(before: str) -> types.Position:
+    """Where a text ends, which has no characters that UTF-16 makes two of."""
+    return types.Position(before.count("\n"), len(before) - (before.rfind("\n") + 1))
 
 
 async def measure(model: str, n: int, folder: Path) -> dict[str, Any]:
     """Both servers, one after the other."""
     root, cache = workspace(folder), folder / "cache"
-    text = (root / TYPED_FILE).read_text("utf-8")
     async with headless(root, settings(model, cache)) as client:
         while (await client.status())["phase"] != "indexing":
             await asyncio.sleep(0.05)
         started = time.perf_counter()
-        uri = client.open(root / TYPED_FILE)
-        indexing = await requests(client, uri, text, n)
+        indexing = await requests(client, root / TYPED_FILE, n)
         still_indexing = (await client.status())["phase"] == "indexing"
         status = await client.wait_until_indexed()
         indexed_s = time.perf_counter() - started
         engine = (await client.status())["engine"]
     async with headless(root, settings(model, cache)) as client:
         started = time.perf_counter()
-        uri = client.open(root / TYPED_FILE)
         await client.wait_until_indexed()
         from_disk_s = time.perf_counter() - started
-        cold, *warm = await requests(client, uri, text, n + 1)
+        cold, *warm = await requests(client, root / TYPED_FILE, n + 1)
     tokens = status["files"]["tokens"]
     return {
         "memory_tokens": tokens,

@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from lsp_server.team_client import TeamClient
@@ -58,11 +57,6 @@ class Team:
 
     def address(self, user: str) -> TeamAddress:
         return TeamAddress(self.url, self.tokens[user])
-
-    def replica_pids(self) -> list[int]:
-        """The processes that hold the model."""
-        found = (p for p in psutil.Process().children(recursive=True) if "TeamEngine" in title(p))
-        return [process.pid for process in found]
 
 
 APP, LIB = repository_files(12, seed=5), repository_files(8, seed=6)
@@ -144,13 +138,6 @@ def publish(shared: str, cache: Path, name: str, files: dict[str, str]) -> None:
     everybody = SharedStore(shared, facts.fingerprint)
     BulkEncoder(Here(), place, facts, store, everybody).run(name, "r1", files.items())
     store.close()
-
-
-def title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline()).strip()
-    except psutil.Error:
-        return ""
 
 
 def kill(pid: int) -> None:

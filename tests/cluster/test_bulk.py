@@ -18,7 +18,8 @@ from longllama_code.cluster.shared_store import SharedStore
 from longllama_code.commands.cluster import source_files
 from longllama_code.errors import ConfigError
 
-from .conftest import N_CPUS, Cluster, repository_files, title
+from .conftest import N_CPUS, Cluster, repository_files
+from .processes import title
 from .stores import content, one_machine
 
 PLACE = ModelPlace("tiny")

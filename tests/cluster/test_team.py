@@ -19,6 +19,7 @@ from lsp_server.team_client import TeamClient
 from lsp_server.team_http import TeamAddress, TeamHttp, TeamRefused, TeamUnreachable
 
 from .conftest import APP, LIB, N_REPLICAS, Team, joined, kill, until
+from .processes import replica_pids
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray's own
 
@@ -197,17 +198,17 @@ async def test_a_replica_that_is_killed_loses_no_request(team: Team, tmp_path: P
     clients = [await joined(team, "ada", tmp_path) for _ in range(4)]
     for client in clients:
         await client.remember("new.py", EDIT)
-    assert len(team.replica_pids()) == N_REPLICAS
+    assert len(replica_pids()) == N_REPLICAS
     asking = [Asking(client) for client in clients]
     await all_answer(asking, 2)
-    pids = team.replica_pids()
-    kill(pids[0])
+    first, second = replica_pids()
+    kill(first)
     await all_answer(asking, 2)  # of which the first may have been given before
-    await until(lambda: len(set(team.replica_pids()) - {pids[0]}) == N_REPLICAS)
-    kill(pids[1])  # whichever held the repository
+    await until(lambda: len(replica_pids() - {first}) == N_REPLICAS)
+    kill(second)  # whichever held the repository
     await all_answer(asking, 2)
     await asyncio.gather(*(one.stop() for one in asking))
-    await until(lambda: len(set(team.replica_pids()) - set(pids)) == N_REPLICAS)
+    await until(lambda: len(replica_pids() - {first, second}) == N_REPLICAS)
 
 
 async def test_an_update_fails_no_request(team: Team, tmp_path: Path) -> None:
@@ -215,12 +216,12 @@ async def test_an_update_fails_no_request(team: Team, tmp_path: Path) -> None:
     from longllama_code.cluster.rights import add_user
 
     asking = [Asking(await joined(team, "ada", tmp_path)) for _ in range(3)]
-    before = set(team.replica_pids())
+    before = replica_pids()
     token = add_user(team.options.tokens, "new", ["other/*"])
     await asyncio.to_thread(deploy, team.options)
     await all_answer(asking, 1)
     await asyncio.gather(*(one.stop() for one in asking))
-    await until(lambda: not before & set(team.replica_pids()))
+    await until(lambda: not before & replica_pids())
     newcomer = TeamClient(TeamAddress(team.url, token), tmp_path, "other/lib")
     await newcomer.join()
     assert same(await newcomer.complete(REQUEST), expected(LIB))

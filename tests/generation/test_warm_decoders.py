@@ -29,6 +29,13 @@ def test_going_back_to_a_file_reads_nothing_again(make_engine):
     assert again.text == first.text
 
 
+def test_an_engine_keeps_what_it_is_given_room_for(make_engine):
+    engine = make_engine(context_bytes=1)
+    for path, reused in (("a.py", False), ("a.py", True), ("b.py", False), ("a.py", False)):
+        timings = engine.complete(replace(REQUEST, path=path), lambda: False).timings
+        assert (timings.reused_tokens > 0) == reused
+
+
 def test_the_files_used_longest_ago_go():
     decoders = WarmDecoders(FakeDecoder, max_bytes=250)
     a, b = decoders.of(OWNER, "a"), decoders.of(OWNER, "b")

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from longllama_code.protocol import RememberResult
 from lsp_server.indexer import Indexer
-from lsp_server.settings import resolve
+from lsp_server.setting_layers import resolve
 from lsp_server.watcher import Watcher
 from lsp_server.workspace import Workspace
 from tests.server.watching import Recorder

@@ -12,7 +12,7 @@ from lsp_server.completion import (
     to_suggestion,
 )
 from lsp_server.documents import Snapshot
-from lsp_server.settings import resolve
+from lsp_server.setting_layers import resolve
 
 
 def cursor(marked, automatic=False, language="python"):

@@ -3,7 +3,7 @@
 import pytest
 
 from lsp_server.configuration import MAX_FILE_BYTES, Configuration, repository_settings
-from lsp_server.settings import repository_settings as allowed_to_repositories
+from lsp_server.setting_schemas import repository_settings as allowed_to_repositories
 
 
 def write(root, text):

@@ -9,7 +9,8 @@ import pytest
 from lsp_server.engine_choice import engine_choice
 from lsp_server.engine_options import EngineOptions, parse
 from lsp_server.engine_place import Place
-from lsp_server.settings import Settings, resolve
+from lsp_server.setting_layers import resolve
+from lsp_server.settings import Settings
 
 
 @pytest.mark.parametrize(

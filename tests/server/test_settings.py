@@ -4,7 +4,9 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from lsp_server.settings import Settings, camel, flat, json_schema, nested_schema, resolve
+from lsp_server.setting_layers import resolve
+from lsp_server.setting_schemas import flat, json_schema, nested_schema
+from lsp_server.settings import Settings, camel
 from lsp_server.settings_docs import generated
 
 

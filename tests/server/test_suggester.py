@@ -8,7 +8,7 @@ from longllama_code.protocol import CompletionResult, Timings
 from lsp_server.completion import Cursor
 from lsp_server.documents import Snapshot
 from lsp_server.engine_client import EngineError, EngineGone, EngineState
-from lsp_server.settings import resolve
+from lsp_server.setting_layers import resolve
 from lsp_server.suggester import JOIN_S, MAX_EXPLAINED, Suggester
 
 SETTINGS, _ = resolve([{"trigger": {"debounceMs": 0}}])

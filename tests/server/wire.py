@@ -19,13 +19,13 @@ DEADLINE_S = 20
 Json = dict[str, Any]
 
 
-class ListEngine:
+class StandInClient:
     """Stands in for the engine client: the same names, no process."""
 
-    latest: "ListEngine"
+    latest: "StandInClient"
 
     def __init__(self, options, on_state):
-        ListEngine.latest = self
+        StandInClient.latest = self
         self.options = options
         self.on_state = on_state
         self.state = EngineState.STOPPED
@@ -86,7 +86,7 @@ class Wire:
     """Both ends of the connection: what the server writes is read here."""
 
     def __init__(self, monkeypatch, token=None, command_line=None):
-        monkeypatch.setattr(engine_choice, "EngineClient", ListEngine)
+        monkeypatch.setattr(engine_choice, "EngineClient", StandInClient)
         self.server = Server(command_line, token)
         self.server.protocol.set_writer(self)
         self.heard: list[tuple[str, Any]] = []
@@ -200,7 +200,7 @@ class Wire:
 
     @property
     def engine(self):
-        return ListEngine.latest
+        return StandInClient.latest
 
     async def until(self, is_so):
         async def wait():
