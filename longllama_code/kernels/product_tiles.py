@@ -11,7 +11,17 @@ from typing import Any, cast
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from longllama_code.kernels.vectors import FLOAT, LANES, N_REGISTERS, STEP, STEPS, Vectors, code_of
+from longllama_code.kernels.vectors import (
+    FLOAT,
+    INT32,
+    LANES,
+    N_REGISTERS,
+    STEP,
+    STEPS,
+    SUMS,
+    Vectors,
+    code_of,
+)
 from longllama_code.kernels.weight_layouts import OUTPUTS, InTiles, Layout
 
 ROWS, PAIR = 4, 2
@@ -65,34 +75,37 @@ def _write(
     def add_block(block: Any, totals: list[Any]) -> list[Any]:
         levels = [weights.levels(block, output) for output in range(n_outputs)]
         scale = [weights.scale(block, output) for output in range(n_outputs)]
+        starts = [v.at(start, block, v.number(layout.block)) for start in rows]
+        sums = [ir.Constant(SUMS, None)] * len(totals)
+        for step in range(layout.block // STEP):  # of all sums: one waits for its own steps alone
+            inputs = [v.load(start, step * STEP, STEPS) for start in starts]
+            for place, total in enumerate(sums):
+                number, output = divmod(place, n_outputs)
+                products = v.multiply_add(levels[output][step], inputs[number])
+                sums[place] = builder.add(total, products)
         new: list[Any] = []
-        for number, start in enumerate(rows):
-            at = v.at(start, block, v.number(layout.block))
-            inputs = [v.load(at, offset, STEPS) for offset in range(0, layout.block, STEP)]
-            for output in range(n_outputs):
-                total = totals[number * n_outputs + output]
-                products = builder.sitofp(_block_sum(v, inputs, levels[output]), FLOATS)
-                if layout.fuses:
-                    new.append(v.fma(products, scale[output], total))
-                else:
-                    new.append(builder.fadd(total, builder.fmul(products, scale[output])))
+        for place, total in enumerate(totals):
+            products, factor = builder.sitofp(sums[place], FLOATS), scale[place % n_outputs]
+            if layout.fuses:
+                new.append(v.fma(products, factor, total))
+            else:
+                new.append(builder.fadd(total, builder.fmul(products, factor)))
         return new
 
     zeros = [ir.Constant(FLOATS, None)] * (n_rows * n_outputs)
     totals = v.loop(n_blocks, zeros, add_block)
     n_all = builder.extract_value(outputs.shape, 1)
+    for number, place in zip(numbers, range(0, len(totals), n_outputs), strict=True):
+        unit = v.load_spread(builder.gep(units.data, [number]), 0, n_outputs)
+        at = builder.gep(v.at(outputs.data, number, n_all), [first])
+        v.store(builder.fmul(_sums(v, totals[place : place + n_outputs]), unit), at, 0)
+
+
+def _sums(v: Vectors, totals: list[Any]) -> Any:
+    """What each of some vectors adds up to."""
+    if len(totals) == 4:
+        return v.sums_of_four(totals)
+    sums = ir.Constant(ir.VectorType(FLOAT, len(totals)), ir.Undefined)
     for place, total in enumerate(totals):
-        number = numbers[place // n_outputs]
-        unit = builder.load(builder.gep(units.data, [number]))
-        output = builder.add(first, v.number(place % n_outputs))
-        at = builder.gep(v.at(outputs.data, number, n_all), [output])
-        builder.store(builder.fmul(v.sum(total), unit), at)
-
-
-def _block_sum(v: Vectors, inputs: list[Any], levels: list[Any]) -> Any:
-    """Products of one block, added up in integers of 32 bits: (8,)."""
-    sums = [v.multiply_add(*pair) for pair in zip(levels, inputs, strict=True)]
-    total = sums[0]
-    for more in sums[1:]:
-        total = v.builder.add(total, more)
-    return total
+        sums = v.builder.insert_element(sums, v.sum(total), INT32(place))
+    return sums
