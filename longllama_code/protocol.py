@@ -4,7 +4,7 @@ Nothing here needs torch, so that both sides of the process border can share it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
 StopReason = Literal[
@@ -37,6 +37,7 @@ class CompletionRequest:
     suffix: str
     """The text after it."""
     max_tokens: int = 48
+    _: KW_ONLY
     multiline: bool = True
     """Whether a block may be suggested where the cursor's line is blank."""
     timeout_ms: int = 10_000

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from longllama_code.checkpoint import load_config
 from longllama_code.errors import CheckpointError
+from longllama_code.kernels.threads import Threads
 from longllama_code.memory_room import GB, require_room
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.quantized import Int8Embedding, Kind, quantize, stored_bytes
@@ -134,6 +135,7 @@ class _Filler:
         self._model, self._folder = model, folder
         self._kind: Kind = kind
         self._dtype, self._device = dtype, torch.device(device)
+        self._threads = Threads(torch.get_num_threads())
         self._missing = dict(model.named_parameters())
         if model.config.tie_word_embeddings:
             self._missing.pop(HEAD, None)
@@ -165,7 +167,8 @@ class _Filler:
         module_name, _, leaf = name.rpartition(".")
         module = self._model.get_submodule(module_name)
         if name == EMBEDDING:
-            self._model.set_submodule(module_name, self._placed(Int8Embedding(tensor, self._dtype)))
+            rows = Int8Embedding(tensor, self._dtype, self._threads)
+            self._model.set_submodule(module_name, self._placed(rows))
         elif isinstance(module, nn.Linear) and leaf == "weight":
             bias = cast("nn.Parameter | None", module.bias)
             self._model.set_submodule(module_name, self._rounded(name, tensor, bias))
@@ -177,7 +180,7 @@ class _Filler:
         kind = _kind(name, self._kind)
         if uses_torchao(self._device):
             return torchao_linear(weight.to(self._device, self._dtype), kind, bias)
-        return self._placed(quantize(weight, kind, bias))
+        return self._placed(quantize(weight, kind, bias, self._threads))
 
     def _placed(self, module: nn.Module) -> nn.Module:
         """On the device, but for a bias that has no content yet."""

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from longllama_code.errors import CheckpointError
-from longllama_code.kernels.quantized import Matrix
+from longllama_code.kernels.quantized import ALONE, Matrix
 from longllama_code.kernels.rounding import largest_of_groups, pack_levels, round_codes
 from longllama_code.kernels.row_matrices import PackedMatrix, RowMatrix
+from longllama_code.kernels.threads import Threads
 from longllama_code.kernels.weight_layouts import GROUP
 
 Kind = Literal["int8", "int4"]
@@ -79,15 +80,16 @@ class Int4Linear(nn.Module):
     Args:
         weight: (out, in), to be rounded.
         bias: (out,), if any.
+        threads: who rounds it.
     """
 
-    def __init__(self, weight: Tensor, bias: nn.Parameter | None = None) -> None:
+    def __init__(
+        self, weight: Tensor, bias: nn.Parameter | None = None, threads: Threads = ALONE
+    ) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
         self.group = group_size(self.in_features)
-        step = _step(self.in_features, weight.device)
-        parts = [self._packed(part) for part in weight.split(step)]
-        packed, scales = (torch.cat(part) for part in zip(*parts, strict=True))
+        packed, scales = _int4(weight, self.group, threads)
         self.register_buffer("packed", packed)
         self.register_buffer("scales", scales)
         self.register_parameter("bias", bias)
@@ -122,16 +124,6 @@ class Int4Linear(nn.Module):
             mixed.append(linear(hidden, weights))
         return _biased(torch.cat(mixed, dim=-1), self)
 
-    def _packed(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        bits, shift = _bits(weight)
-        largest = torch.empty(len(weight), self.in_features // self.group)
-        largest_of_groups(bits, shift, largest.numpy())
-        scales = largest.div(7).half()
-        divisors = scales.float().clamp(min=torch.finfo(torch.float16).tiny)
-        packed = torch.empty(len(weight), self.in_features // 2, dtype=torch.uint8)
-        pack_levels(bits, shift, divisors.numpy(), packed.numpy())
-        return packed.to(weight.device), scales.to(weight.device)
-
 
 class Int8Embedding(nn.Module):
     """``nn.Embedding`` with rows in 8 bits.
@@ -139,13 +131,14 @@ class Int8Embedding(nn.Module):
     Args:
         weight: (V, E).
         dtype: of what it gives.
+        threads: who rounds it.
     """
 
-    def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, weight: Tensor, dtype: torch.dtype, threads: Threads = ALONE) -> None:
         super().__init__()
         self.num_embeddings, self.embedding_dim = weight.shape
         self.dtype = dtype
-        rows, scales = _int8(weight)
+        rows, scales = _int8(weight, threads)
         self.register_buffer("rows", rows)
         self.register_buffer("scales", scales)
 
@@ -159,13 +152,17 @@ class Int8Embedding(nn.Module):
         return Int8Linear(cast("Tensor", self.rows), cast("Tensor", self.scales))
 
 
-def quantize(weight: Tensor, kind: Kind, bias: nn.Parameter | None = None) -> nn.Module:
+def quantize(
+    weight: Tensor, kind: Kind, bias: nn.Parameter | None = None, threads: Threads = ALONE
+) -> nn.Module:
     """A module that does what ``nn.Linear`` with this weight (out, in) would, but for rounding.
 
     Raises:
         CheckpointError: rows of an odd length cannot be kept in 4 bits.
     """
-    return Int8Linear(*_int8(weight), bias) if kind == "int8" else Int4Linear(weight, bias)
+    if kind == "int8":
+        return Int8Linear(*_int8(weight, threads), bias)
+    return Int4Linear(weight, bias, threads)
 
 
 def stored_bytes(shape: torch.Size, kind: Kind) -> int:
@@ -184,12 +181,37 @@ def group_size(n_in: int) -> int:
     raise CheckpointError(f"rows of {n_in} weights cannot be kept in 4 bits; take int8.")
 
 
-def _int8(weight: Tensor) -> tuple[Tensor, Tensor]:
+def _int8(weight: Tensor, threads: Threads) -> tuple[Tensor, Tensor]:
     """Rows in 8 bits, and the float32 scale of each."""
     bits, shift = _bits(weight)
     rows, scales = torch.empty(weight.shape, dtype=torch.int8), torch.empty(len(weight))
-    round_codes(bits, shift, rows.numpy(), scales.numpy())
+
+    def work(start: int, end: int) -> None:
+        round_codes(bits[start:end], shift, rows[start:end].numpy(), scales[start:end].numpy())
+
+    threads.run(work, len(weight))
     return rows.to(weight.device), scales.to(weight.device)
+
+
+def _int4(weight: Tensor, group: int, threads: Threads) -> tuple[Tensor, Tensor]:
+    """Two levels in a byte, and the float16 scale of each group."""
+    bits, shift = _bits(weight)
+    n_rows, n_in = weight.shape
+    packed = torch.empty(n_rows, n_in // 2, dtype=torch.uint8)
+    scales = torch.empty(n_rows, n_in // group, dtype=torch.float16)
+    step = _step(n_in, packed.device)
+
+    def work(start: int, end: int) -> None:
+        for first in range(start, end, step):
+            rows = slice(first, min(first + step, end))
+            largest = torch.empty(scales[rows].shape)
+            largest_of_groups(bits[rows], shift, largest.numpy())
+            scales[rows] = largest.div_(7)
+            divisors = scales[rows].float().clamp_(min=torch.finfo(torch.float16).tiny)
+            pack_levels(bits[rows], shift, divisors.numpy(), packed[rows].numpy())
+
+    threads.run(work, n_rows)
+    return packed.to(weight.device), scales.to(weight.device)
 
 
 def _bits(weight: Tensor) -> tuple[NDArray[Any], int]:

@@ -167,7 +167,9 @@ def of_ours(engine: Engine, files: dict[str, str], places: list[str], changes: b
 
 
 def _complete(engine: Engine, prefix: str, n_tokens: int) -> CompletionResult:
-    request = CompletionRequest(HELD_OUT, prefix, "\n", n_tokens, False, 600_000)
+    request = CompletionRequest(
+        HELD_OUT, prefix, "\n", n_tokens, multiline=False, timeout_ms=600_000
+    )
     return engine.complete(request, lambda: False)
 
 

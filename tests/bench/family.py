@@ -4,7 +4,7 @@ For each kind of weights, in a process of its own: the peak of resident memory a
 loading beside that of reading the files (both with cold files, as far as the system lets go of
 them), bytes of a token of memory, times of encoding and decoding, and the bytes of weights read a
 second beside what memory gives to a plain sum at the same time. Then, in another process, what a
-restart takes.
+restart takes. All cores load, one computes.
 
 Needs 14 GB of disk for code-7b; what it wrote is removed in the end, unless --keep.
 
@@ -92,12 +92,14 @@ def child(folder: Path, kind: str, n_tokens: int, cache: Path) -> dict[str, Any]
     from longllama_code.protocol import CompletionRequest
     from longllama_code.quantized_checkpoint import memory_need
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(os.cpu_count() or 1)
     base = peak_bytes()
     need = memory_need(folder, kind)
     start = time.perf_counter()
-    loaded = with_kernels(load(f"{folder}:{kind}"))
+    plain = load(f"{folder}:{kind}")
     report: dict[str, Any] = {"load_seconds": time.perf_counter() - start}
+    torch.set_num_threads(1)
+    loaded = with_kernels(plain)
     report |= {"load_peak_gib": peak_bytes() / 2**30, "before_gib": base / 2**30}
     report |= {"stated_peak_gib": need.peak / 2**30, "weights_gib": need.weights / 2**30}
     report["memory_bytes_per_token"] = loaded.form.n_bytes
@@ -107,7 +109,9 @@ def child(folder: Path, kind: str, n_tokens: int, cache: Path) -> dict[str, Any]
         for _ in engine.remember("app/settings.py", text):
             pass
         report[f"{name}_seconds"] = time.perf_counter() - start
-        request = CompletionRequest("app/main.py", "settings = read_", "\n", n_tokens, 600_000)
+        request = CompletionRequest(
+            "app/main.py", "settings = read_", "\n", n_tokens, timeout_ms=600_000
+        )
         result = engine.complete(request, lambda: False)
         timings = result.timings
         report[f"{name}_prefill_ms"] = timings.prefill_ms
@@ -132,6 +136,27 @@ def run_child(folder: Path, kind: str, options: argparse.Namespace, cache: Path)
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def default_root() -> Path:
+    """Where checkpoints are written."""
+    from longllama_code.catalog import cache_root
+
+    return cache_root() / "bench" / "family"
+
+
+def write(folder: Path, model: str, scale: str = "full") -> dict[str, float]:
+    """Write a checkpoint with random weights, unless it is there, and what that took."""
+    from longllama_code.published import FAMILY
+    from longllama_code.random_checkpoint import write_random
+
+    if (folder / "config.json").is_file():
+        return {}
+    shutil.rmtree(folder, ignore_errors=True)
+    start = time.perf_counter()
+    write_random(FAMILY[model], folder, scale=scale)
+    seconds = time.perf_counter() - start
+    return {"write_seconds": seconds, "write_peak_gib": peak_bytes() / 2**30}
+
+
 def main() -> None:
     """Measure and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -147,19 +172,10 @@ def main() -> None:
     if options.child:
         print(json.dumps(child(options.folder, options.child, options.tokens, options.cache)))
         return
-    from longllama_code.catalog import cache_root
-    from longllama_code.published import FAMILY
-    from longllama_code.random_checkpoint import write_random
-
-    root = options.folder or cache_root() / "bench" / "family"
+    root = options.folder or default_root()
     folder, cache = root / options.model, root / "memory"
     report: dict[str, Any] = {"model": options.model, "scale": options.scale}
-    if not (folder / "config.json").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        start = time.perf_counter()
-        write_random(FAMILY[options.model], folder, scale=options.scale)
-        report["write_seconds"] = time.perf_counter() - start
-        report["write_peak_gib"] = peak_bytes() / 2**30
+    report |= write(folder, options.model, options.scale)
     for kind in options.kinds:
         report[f"{kind}_read_seconds"] = read_seconds(folder)
         for name in (kind, f"{kind}, again"):

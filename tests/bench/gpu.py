@@ -78,7 +78,7 @@ def opened(loaded: LoadedModel, store: SegmentStore, n_files: int) -> tuple[Engi
 def completed(engine: Engine, rounds: int) -> list[CompletionResult]:
     """Suggestions, each in a file of its own, so that no prompt is known."""
     requests = [
-        CompletionRequest(f"new/{turn}_{number}.py", prefix, "\n", TOKENS, 600_000)
+        CompletionRequest(f"new/{turn}_{number}.py", prefix, "\n", TOKENS, timeout_ms=600_000)
         for turn in range(rounds + 1)
         for number, prefix in enumerate(PREFIXES)
     ]

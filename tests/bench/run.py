@@ -38,6 +38,7 @@ LONG = (
     "long_inputs",
     "family_encoding",
     "family",
+    "family_server",
     "activation",
 )
 

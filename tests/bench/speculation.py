@@ -40,7 +40,7 @@ def requests(n_places: int, n_tokens: int) -> list[CompletionRequest]:
     made: list[CompletionRequest] = []
     for number in chosen[:: max(1, len(chosen) // n_places)][:n_places]:
         prefix = "".join(lines[:number]) + lines[number][: len(lines[number]) // 2]
-        made.append(CompletionRequest(HELD_OUT, prefix, "", n_tokens, True, 600_000))
+        made.append(CompletionRequest(HELD_OUT, prefix, "", n_tokens, timeout_ms=600_000))
     return made
 
 

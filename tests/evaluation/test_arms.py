@@ -89,7 +89,13 @@ def test_lines_are_those_of_the_server(
     tiny: LoadedModel, memory: RepositoryMemory, prefix: str, remembers: bool
 ) -> None:
     request = CompletionRequest(
-        PATH, prefix, "", MAX_LINE_TOKENS, False, timeout_ms=600_000, uses_memory=remembers
+        PATH,
+        prefix,
+        "",
+        MAX_LINE_TOKENS,
+        multiline=False,
+        timeout_ms=600_000,
+        uses_memory=remembers,
     )
     wanted = Completer(tiny.model, tiny.tokenizer, memory).complete(request, lambda: False)
     arm = Arm(memory if remembers else None)
@@ -126,7 +132,9 @@ def test_a_context_never_leaves_the_window(tiny: LoadedModel) -> None:
 def test_lines_that_begin_with_the_text_after_them_are_those_of_the_server(
     infilling: LoadedModel, memory: RepositoryMemory, prefix: str, after: str
 ) -> None:
-    request = CompletionRequest(PATH, prefix, after, MAX_LINE_TOKENS, False, timeout_ms=600_000)
+    request = CompletionRequest(
+        PATH, prefix, after, MAX_LINE_TOKENS, multiline=False, timeout_ms=600_000
+    )
     wanted = Completer(infilling.model, infilling.tokenizer, memory).complete(
         request, lambda: False
     )

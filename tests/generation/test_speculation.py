@@ -27,7 +27,7 @@ Remember = Callable[[Engine, str, str], RememberResult]
 
 TINY = models.load("tiny")
 KNOWN = "def moor(vessel, berth):\n    berth.hold(vessel)\n    return vessel.name\n\n"
-REQUEST = CompletionRequest("b.py", "x = 1\n\ndef moor(ves", "", 40, False)
+REQUEST = CompletionRequest("b.py", "x = 1\n\ndef moor(ves", "", 40, multiline=False)
 
 
 class Script:

@@ -211,7 +211,7 @@ def test_an_engine_encodes_and_completes_by_kernels(
         engine = Engine.open("tiny", tmp_path)
         for _ in engine.remember("a.py", KNOWN):
             pass
-        request = CompletionRequest("b.py", KNOWN[:20], "", 20, False)
+        request = CompletionRequest("b.py", KNOWN[:20], "", 20, multiline=False)
         assert engine.complete(request, lambda: False).timings.generated_tokens
         status = engine.status()
         counts.append((status.encoded_segments, status.loaded_segments))
@@ -226,7 +226,7 @@ def test_drafts_change_nothing_of_an_answer(
 ) -> None:
     engine = make_engine()
     remember(engine, "a.py", KNOWN)
-    request = CompletionRequest("b.py", KNOWN + "y = 2\n" + KNOWN[:20], "", 40, False)
+    request = CompletionRequest("b.py", KNOWN + "y = 2\n" + KNOWN[:20], "", 40, multiline=False)
     small = KernelModel(TINY.model)
 
     def answer():

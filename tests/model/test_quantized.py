@@ -19,6 +19,7 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
+from longllama_code.kernels.threads import Threads
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.quantized import (
     FEW_TOKENS,
@@ -94,6 +95,15 @@ def test_rounding_is_that_of_torch(seed: int, shape: tuple[int, int], dtype: tor
     levels = (grouped / divisors[..., None]).round().clamp(-8, 7).add(8).to(torch.uint8).flatten(1)
     assert torch.equal(four.scales, scales)
     assert torch.equal(four.packed, levels[:, 0::2] | (levels[:, 1::2] << 4))
+
+
+@BOTH
+@pytest.mark.parametrize("n_rows", [1, 33, 300])
+def test_threads_share_the_rounding(kind: Kind, n_rows: int) -> None:
+    weight = torch.randn(n_rows, 8192, generator=torch.Generator().manual_seed(0))
+    alone, shared = quantize(weight, kind), quantize(weight, kind, None, Threads(3))
+    for one, other in zip(alone.buffers(), shared.buffers(), strict=True):
+        assert torch.equal(one, other)
 
 
 @BOTH
