@@ -39,6 +39,7 @@ LONG = (
     "family_encoding",
     "family",
     "family_server",
+    "family_passkey",
     "activation",
 )
 
