@@ -5,7 +5,8 @@ and values, in all heads of all memory layers, are random, as what random weight
 hidden is encoded, and asked for. Printed: the peak of resident memory, and seconds; whether the
 number is found says nothing of such a model.
 
-Needs 7 GB of disk, and 23 GB of memory (records in memory are copied as they grow); what it wrote is removed in the end, unless --keep.
+Needs 7 GB of disk, and 23 GB of memory, as records that are in memory alone are copied when they
+grow; what it wrote is removed in the end, unless --keep.
 
 Usage: python tests/bench/family_passkey.py [--model 3b] [--kind int8] [--tokens 262144] [--keep]
 """
