@@ -11,7 +11,7 @@ LEAST_ROWS = 16
 """Of a thread: what is less is done before another thread has begun."""
 LEAST_GAIN = 1.15
 """How much faster threads must be to be worth having: on cores that others use, they wait."""
-N_TRIES = 5
+LEAST_TRIES, MOST_TRIES, TRYING_S = 3, 20, 0.1
 
 Work = Callable[[int, int], None]
 """Does the rows from one up to another."""
@@ -40,10 +40,9 @@ class Threads:
         alone, together = cls(), cls(most)
         if together._others is None:
             return alone
-        gain = _seconds(partial(alone.run, work, n_rows)) / _seconds(
-            partial(together.run, work, n_rows)
-        )
-        if gain >= LEAST_GAIN:
+        runs = [partial(threads.run, work, n_rows) for threads in (alone, together)]
+        by_one, by_all = _seconds(runs)
+        if by_one >= LEAST_GAIN * by_all:
             return together
         together._others.shutdown(wait=False)
         return alone
@@ -63,11 +62,14 @@ class Threads:
             other.result()
 
 
-def _seconds(work: Callable[[], None]) -> float:
-    """The least of a few tries."""
-    tries: list[float] = []
-    for _ in range(N_TRIES):
-        started = time.perf_counter()
-        work()
-        tries.append(time.perf_counter() - started)
-    return min(tries)
+def _seconds(works: list[Callable[[], None]]) -> list[float]:
+    """The least that each took, in turn: what else the machine does meets all of them."""
+    least, began = [float("inf")] * len(works), time.perf_counter()
+    for number in range(1, MOST_TRIES + 1):
+        for place, work in enumerate(works):
+            started = time.perf_counter()
+            work()
+            least[place] = min(least[place], time.perf_counter() - started)
+        if number >= LEAST_TRIES and time.perf_counter() - began > TRYING_S:
+            break
+    return least

@@ -34,7 +34,7 @@ from longllama_code.model.memory import MemoryOffer, MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.quantized import Int4Linear, Int8Linear, Kind
 
-MEASURED_ROWS = 64
+MEASURED_ROWS = 128
 """Tokens of the product by which the number of threads is chosen."""
 
 
