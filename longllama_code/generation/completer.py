@@ -16,6 +16,7 @@ from longllama_code.generation.speculation import Drafter
 from longllama_code.generation.stopping import stop_rule
 from longllama_code.generation.warm_decoders import MAX_BYTES, WarmDecoders
 from longllama_code.generation.writer import Writer
+from longllama_code.kernels.threads import ALONE
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import LocalText, MemoryView
 from longllama_code.model.kernel_model import KernelModel
@@ -54,6 +55,7 @@ class Completer:
         self._marks = InfillMarks.of(model.config, tokenizer)
         self._ends = end_ids(tokenizer, self._marks)
         forbidden = never_written(tokenizer, self._marks, model.config.vocab_size)
+        self._threads = ALONE if kernels is None else kernels.threads
         make = partial(Decoder, model, forbidden, kernels)
         self._decoders = WarmDecoders(make, context_bytes)
 
@@ -145,7 +147,8 @@ class Completer:
         if not request.uses_memory:
             return None
         text = request.prefix + request.suffix
-        return MemoryView(self._memory, LocalText(request.path, text, prompt.start, prompt.end))
+        local = LocalText(request.path, text, prompt.start, prompt.end)
+        return MemoryView(self._memory, local, self._threads)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from longllama_code.kernels.products import Codes, Floats, multiply
-from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.threads import ALONE, Threads
 from longllama_code.kernels.weight_layouts import BLOCK, OUTPUTS
 
-ALONE = Threads()
 HIGHEST_CODE = 127
 
 

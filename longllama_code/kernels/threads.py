@@ -62,6 +62,9 @@ class Threads:
             other.result()
 
 
+ALONE = Threads()
+
+
 def _seconds(works: list[Callable[[], None]]) -> list[float]:
     """The least that each took, in turn: what else the machine does meets all of them."""
     least, began = [float("inf")] * len(works), time.perf_counter()

@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from longllama_code.kernels.threads import ALONE, Threads
 from longllama_code.memory.kernel_search import search_of
 from longllama_code.memory.rows import MemoryRows
 from longllama_code.memory.search import RowSearch
@@ -26,6 +27,8 @@ class RowOffer:
     note: Note | None = None
     read_keys: int | None = None
     """Keys of each head that are read for a query; absent, all."""
+    threads: Threads = ALONE
+    """Who looks up a pass of many tokens."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,4 +63,5 @@ class RowOffer:
     @cached_property
     def _searches(self) -> list[RowSearch]:
         """Each head's, for as long as memory stays as it is."""
-        return [search_of(self.rows, head, self.visible, self.read_keys) for head in self.heads]
+        given = self.visible, self.read_keys, self.threads
+        return [search_of(self.rows, head, *given) for head in self.heads]

@@ -10,6 +10,7 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
+from longllama_code.kernels.threads import ALONE, Threads
 from longllama_code.memory.ngrams import MAX_MATCH_TOKENS, Match
 from longllama_code.memory.offer import RowOffer
 from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
@@ -36,10 +37,17 @@ class MemoryView:
 
     Memory stays as it is for as long as it is viewed.
     ``fingerprint`` is equal for two views that see the same.
+
+    Args:
+        memory: that of the repository.
+        local: what is in the local context; None where that repeats nothing.
+        threads: who searches it.
     """
 
-    def __init__(self, memory: RepositoryMemory, local: LocalText | None) -> None:
-        self._memory = memory
+    def __init__(
+        self, memory: RepositoryMemory, local: LocalText | None, threads: Threads = ALONE
+    ) -> None:
+        self._memory, self._threads = memory, threads
         pages = _repeated_pages(memory, local)
         visible = memory.visible([_rows(memory, *page) for page in pages])
         self._visible_rows = visible
@@ -59,7 +67,12 @@ class MemoryView:
         if known not in self._offers:
             heads, note = self._memory.heads(layer_idx), self._note if self.records_mass else None
             self._offers[known] = RowOffer(
-                self._memory.rows, heads, self._visible, note, self._memory.read_keys
+                self._memory.rows,
+                heads,
+                self._visible,
+                note,
+                self._memory.read_keys,
+                self._threads,
             )
         return self._offers[known]
 

@@ -82,9 +82,9 @@ class KernelModel:
         )
 
     @property
-    def n_threads(self) -> int:
-        """Threads that are used."""
-        return self._threads.n_threads
+    def threads(self) -> Threads:
+        """Those that are used."""
+        return self._threads
 
     @property
     def kind(self) -> Kind:

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from longllama_code.errors import CheckpointError
-from longllama_code.kernels.quantized import ALONE, Matrix
+from longllama_code.kernels.quantized import Matrix
 from longllama_code.kernels.rounding import largest_of_groups, pack_levels, round_codes
 from longllama_code.kernels.row_matrices import PackedMatrix, RowMatrix
-from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.threads import ALONE, Threads
 from longllama_code.kernels.weight_layouts import GROUP
 
 Kind = Literal["int8", "int4"]

@@ -86,7 +86,7 @@ def main() -> None:
     for name in ("encoding", "in_floats"):
         pairs = zip(rates[name], rates["plain_forward"], strict=True)
         result[f"{name}_ratio"] = statistics.median(a / b for a, b in pairs)
-    result["threads"] = kernels.n_threads
+    result["threads"] = kernels.threads.n_threads
     for name, value in result.items():
         print(f"{name:28} {value:9.2f}")
     print(json.dumps({"encoding": result, "model": options.model, "segments": options.segments}))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from longllama_code.kernels.threads import LEAST_ROWS, Threads
 from longllama_code.memory import clusters, search
 from longllama_code.memory.clusters import ClusterLists
 from longllama_code.memory.kernel_search import KernelSearch, search_of
@@ -303,12 +304,15 @@ def test_kernels_find_what_the_tensors_find(
 
 
 def test_each_token_finds_by_kernels_what_it_finds_alone() -> None:
-    search = KernelSearch(rows_of(list(range(N_SEGMENTS))), 2, None, 200)
-    together = search.best(asked(), K)
-    for token in range(S):
-        alone = search.best(asked()[:, token : token + 1], K)
-        for part, whole in zip(alone, together, strict=True):
-            assert torch.equal(part, whole[:, token : token + 1])
+    """In a pass of many, too, which threads share."""
+    search = KernelSearch(rows_of(list(range(N_SEGMENTS))), 2, None, 200, Threads(3))
+    for n_tokens in (S, 7 * LEAST_ROWS + 1):
+        queries = queries_like(R * n_tokens, n_tokens).view(R, n_tokens, D)
+        together = search.best(queries, K)
+        for token in range(n_tokens):
+            alone = search.best(queries[:, token : token + 1], K)
+            for part, whole in zip(alone, together, strict=True):
+                assert torch.equal(part, whole[:, token : token + 1])
 
 
 @pytest.mark.parametrize(("form", "kind"), [(FORM, KernelSearch), (FLOATS, RowSearch)])
