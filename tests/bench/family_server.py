@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from lsp_server.documents import Position
+from lsp_server.documents import Document
 from lsp_server.headless import HeadlessClient, headless
 from tests.bench.family import EDITED, TEXT, default_root, write
 
@@ -87,8 +87,7 @@ async def session(root: Path, given: dict[str, Any], *, edits: bool) -> dict[str
     start = time.perf_counter()
     async with headless(root, given) as client:
         uri = client.open(main, OPEN_TEXT)
-        line = OPEN_TEXT.count("\n")
-        place = Position(line, len(OPEN_TEXT.splitlines()[-1]))
+        place = Document("", "python", 1, OPEN_TEXT).position(len(OPEN_TEXT), "utf-16")
         await in_memory(client, 2)
         clock.report["ready_and_indexed"] = round(time.perf_counter() - start, 2)
         with clock.timed("first_suggestion"):

@@ -20,7 +20,7 @@ from typing import Any
 
 from lsprotocol import types
 
-from lsp_server.documents import Position
+from lsp_server.documents import Document, Position
 from lsp_server.headless import HeadlessClient, headless
 
 SOURCES = Path(__file__).parents[2]
@@ -56,24 +56,24 @@ async def requests(client: HeadlessClient, path: Path, n: int) -> list[float]:
     uri = client.open(path, before + after)
     times: list[float] = []
     for number, character in enumerate(text[middle : middle + n], start=2):
-        at = position_of(before)
+        at = end_of(before)
+        place = types.Position(at.line, at.character)
         before += character
         client.text_document_did_change(
             types.DidChangeTextDocumentParams(
                 types.VersionedTextDocumentIdentifier(number, uri),
-                [types.TextDocumentContentChangePartial(types.Range(at, at), character)],
+                [types.TextDocumentContentChangePartial(types.Range(place, place), character)],
             )
         )
-        now = position_of(before)
         start = time.perf_counter()
-        await client.complete(uri, Position(now.line, now.character))
+        await client.complete(uri, end_of(before))
         times.append(1000 * (time.perf_counter() - start))
     return times
 
 
-def position_of(before: str) -> types.Position:
-    """Where a text ends, which has no characters that UTF-16 makes two of."""
-    return types.Position(before.count("\n"), len(before) - (before.rfind("\n") + 1))
+def end_of(text: str) -> Position:
+    """Where a text ends, as the client counts."""
+    return Document("", "python", 1, text).position(len(text), "utf-16")
 
 
 async def measure(model: str, n: int, folder: Path) -> dict[str, Any]:
