@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from longllama_code.cluster.bodies import Refused
 from longllama_code.cluster.packages import required
 from longllama_code.cluster.ray_workers import connect, stay_on_loopback
-from longllama_code.cluster.replica import Asked, Refused, Replica, ReplicaOptions
+from longllama_code.cluster.replica import Asked, Replica, ReplicaOptions
 from longllama_code.cluster.rights import Rights, read_rights
 from longllama_code.cluster.team import TeamMemory
 from longllama_code.errors import ConfigError

@@ -4,7 +4,6 @@ Ray Serve starts it, sends it requests, holds its memories, and replaces it; see
 """
 
 import asyncio
-import gzip
 import json
 import logging
 import time
@@ -13,9 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cattrs
-
 from longllama_code import team_protocol as protocol
+from longllama_code.cluster.bodies import (
+    Refused,
+    json_of,
+    line_of,
+    packed_of,
+    plain_of,
+    structured,
+)
 from longllama_code.cluster.metrics import Metrics, outcome_of
 from longllama_code.cluster.rights import Rights, User
 from longllama_code.cluster.shared_store import SharedStore
@@ -55,14 +60,6 @@ class ReplicaOptions:
     context_bytes: int = 1 << 30
     """Of what was read around cursors: many windows' files, not one user's few."""
     compile: bool = False
-
-
-class Refused(Exception):  # noqa: N818 - an answer
-    """A request that gets no answer but this one."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -138,10 +135,10 @@ class Replica:
             self._metrics.go("refused")
             raise Refused(401, "no such token; ask who runs the cluster for one.")
         if asked.path == protocol.HELLO:
-            return Answer(_json(await self._hello(user, asked.query.get("repository"))))
+            return Answer(json_of(await self._hello(user, asked.query.get("repository"))))
         if asked.path == protocol.REPOSITORY:
             known = await self._repository(user, asked.query)
-            return Answer(await asyncio.to_thread(_packed, known), is_packed=True)
+            return Answer(await asyncio.to_thread(packed_of, known), is_packed=True)
         return await self._of_memory(user, asked, memory_of)
 
     # Requests.
@@ -177,10 +174,10 @@ class Replica:
         memory_id = asked.headers.get(protocol.MODEL_ID_HEADER, "")
         repository, _ = protocol.parse_memory_id(memory_id)
         _check(user, repository)
-        plain = _plain(asked.body)
-        overlay = _structured(plain.get("overlay"), Overlay)
+        plain = plain_of(asked.body)
+        overlay = structured(plain.get("overlay"), Overlay)
         if asked.path == protocol.COMPLETE:
-            request = _structured(plain.get("request"), CompletionRequest)
+            request = structured(plain.get("request"), CompletionRequest)
             lines = self._completing(user, memory_id, overlay, request, asked, memory_of)
             return Answer(lines=lines)
         try:
@@ -198,15 +195,15 @@ class Replica:
     ) -> Answer:
         memory = await loading
         if path == protocol.REMEMBER:
-            texts = _structured(plain.get("texts"), dict[str, str])
+            texts = structured(plain.get("texts"), dict[str, str])
             remembered = await memory.remember(user.name, overlay, texts)
             self._metrics.note_remembered(remembered.results)
-            return Answer(_json(asdict(remembered)))
+            return Answer(json_of(asdict(remembered)))
         if path == protocol.STATUS:
-            return Answer(_json(asdict(await memory.status(user.name, overlay))))
+            return Answer(json_of(asdict(await memory.status(user.name, overlay))))
         if path == protocol.LEAVE:
             memory.leave(user.name, overlay.session)
-            return Answer(_json({}))
+            return Answer(json_of({}))
         raise Refused(404, f"there is nothing at {path}.")
 
     async def _completing(
@@ -227,18 +224,18 @@ class Replica:
         )
         try:
             async for text in written.until(work):
-                yield _line({"so_far": text})
+                yield line_of({"so_far": text})
             completed = work.result()
             outcome = outcome_of(completed)
             if completed is not None:
                 plain = {"result": asdict(completed.result), "missing": completed.missing}
-                yield _line(plain)
+                yield line_of(plain)
         except (LongLlamaError, _NotYet) as error:
             outcome = "failed"
-            yield _line({"error": str(error)})
+            yield line_of({"error": str(error)})
         except Refused as refused:
             outcome = "refused"
-            yield _line({"error": str(refused), "status": refused.status})
+            yield line_of({"error": str(refused), "status": refused.status})
         finally:
             work.cancel()
             self._note(user, memory_id, outcome, completed, asked.came_at)
@@ -368,36 +365,3 @@ def _load(options: ReplicaOptions) -> Any:
 
 def _nothing(_: Job) -> Any:
     yield
-
-
-def _plain(body: bytes) -> dict[str, Any]:
-    if len(body) > protocol.MAX_BODY_BYTES:
-        raise Refused(
-            413, f"a request of {len(body)} bytes; send at most {protocol.MAX_BODY_BYTES}"
-        )
-    try:
-        plain = json.loads(body)
-    except ValueError:
-        plain = None
-    if not isinstance(plain, dict):
-        raise Refused(400, "the request is no JSON object.")
-    return plain
-
-
-def _structured(plain: Any, kind: type[T]) -> T:
-    try:
-        return cattrs.structure(plain, kind)
-    except (cattrs.BaseValidationError, TypeError, ValueError, KeyError, AttributeError):
-        raise Refused(400, "the request has other fields than this version's.") from None
-
-
-def _json(plain: Any) -> bytes:
-    return json.dumps(plain, separators=(",", ":")).encode()
-
-
-def _line(plain: Any) -> bytes:
-    return _json(plain) + b"\n"
-
-
-def _packed(known: KnownRepository) -> bytes:
-    return gzip.compress(_json(asdict(known)), 1)
