@@ -1,0 +1,1 @@
+"""Model folders for GGUF files that lie elsewhere."""
