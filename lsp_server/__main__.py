@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lsp_server import __version__
+from lsp_server.benchmarks.cross_code_eval import add_options as add_cross_code_eval
 from lsp_server.cache_folder import as_lines as as_table
 from lsp_server.cache_folder import clear, entries
 from lsp_server.configuration import Configuration, repository_settings
@@ -75,12 +76,19 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="say it again to a server, and compare its answers")
     replay.add_argument("file", type=Path, metavar="FILE")
     replay.set_defaults(run=_replay)
+    _add_benchmarks(commands.add_parser("bench", help="ask the server what a benchmark asks"))
     for command in (complete, demo, status, diagnose, replay):
         command.add_argument("--root", type=_folder, default=Path.cwd(), help="workspace folder")
         _add_model_options(command)
     _add_model_options(serve)
     _add_model_options(record)
     return parser
+
+
+def _add_benchmarks(parser: argparse.ArgumentParser) -> None:
+    benchmarks = parser.add_subparsers(title="benchmarks", metavar="NAME", required=True)
+    about = "first lines that need another file, with the repository in memory and without"
+    add_cross_code_eval(benchmarks.add_parser("crosscodeeval", help=about))
 
 
 def _folder(name: str) -> Path:

@@ -154,6 +154,7 @@ class Suggester:
             "reason": suggestion.reason,
             "known": suggestion.known,
             "stopReason": result.stop_reason if result else None,
+            "confidence": result.confidence if result else None,
             "timings": asdict(result.timings) if result else None,
             "sources": [asdict(source) for source in result.sources] if result else [],
         }

@@ -1,0 +1,79 @@
+"""What an answer's time and text depend on: the machine, the code, the weights."""
+
+import hashlib
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lsp_server import __version__
+
+Json = dict[str, Any]
+
+FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8")
+"""Instructions that products of matrices take much less time with."""
+_CHUNK = 1 << 22
+_WEIGHTS = (".safetensors", ".gguf", ".bin", ".json", ".model")
+
+
+def machine() -> Json:
+    """The processor, and what it is able to do."""
+    model, flags = _cpu()
+    return {
+        "cpu": model,
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "cores": psutil.cpu_count() or 1,
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "load": round(psutil.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+
+
+def _cpu() -> tuple[str, set[str]]:
+    """The processor's name and flags, where Linux says them."""
+    name, flags = platform.processor() or platform.machine(), set[str]()
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return name, flags
+    for line in path.read_text(errors="replace").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            name = value.strip()
+        elif key.strip() == "flags":
+            flags = set(value.split())
+    return name, flags
+
+
+def commit() -> str:
+    """The commit of the code that runs, or its version where it lies in no checkout."""
+    folder = Path(__file__).parent.parent
+    try:
+        head = _git(folder, "rev-parse", "--short=10", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "..")
+    except (OSError, subprocess.CalledProcessError):
+        return __version__
+    return f"{head}, changed" if changed else head
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def weights_digest(model: str) -> str | None:
+    """The sha256 of a model that is a file or a folder; None where it is a name."""
+    path = Path(model)
+    if not path.exists():
+        return None
+    digest = hashlib.sha256()
+    for each in [path] if path.is_file() else sorted(path.iterdir()):
+        if each.is_file() and each.suffix in _WEIGHTS:
+            with each.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+    return digest.hexdigest()
