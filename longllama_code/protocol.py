@@ -15,6 +15,7 @@ StopReason = Literal[
     "deadline",
     "repeats_suffix",
     "repeats_itself",
+    "fence",
     "unsure",
 ]
 Tell = Callable[[str], None]
@@ -48,6 +49,8 @@ class CompletionRequest:
     """Probability of the first token below which nothing is written, 0 to 1."""
     n_candidates: int = 1
     """Suggestions wanted, each with another first token."""
+    repository: str = ""
+    """The repository's name, for models that were taught to be told; empty, it is not."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ class Cursor:
     snapshot: Snapshot
     offset: int
     automatic: bool
+    repository: str = ""
+    """Name of the repository that the document is in, which some models are told; empty: none."""
 
     @cached_property
     def place(self) -> Place:
@@ -95,6 +97,7 @@ def build_request(cursor: Cursor, path: str, settings: Settings) -> CompletionRe
         timeout_ms=settings.completion.timeout_ms,
         min_confidence=settings.trigger.min_confidence / 100 if cursor.automatic else 0.0,
         n_candidates=1 if cursor.automatic else settings.completion.candidates,
+        repository=cursor.repository,
     )
 
 

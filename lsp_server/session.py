@@ -7,6 +7,7 @@ client goes through ``Client``, so that nothing here knows LSP.
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,7 @@ class Session:
     async def suggest(self, cursor: Cursor) -> Suggestion:
         """A suggestion, or the reason for none. It supersedes the automatic ones that run."""
         name = self._name_in_memory(cursor.snapshot.uri)
+        cursor = replace(cursor, repository=self._repository_of(cursor.snapshot.uri))
         suggestion = await self.suggester.suggest(
             cursor, name, self.settings, self.engine, partial(self._typed_on, cursor)
         )
@@ -269,6 +271,14 @@ class Session:
         if path is not None and self.indexer is not None:
             return self.indexer.name_of(path)
         return uri.rpartition("/")[2].rpartition(":")[2]  # untitled:Untitled-1
+
+    def _repository_of(self, uri: str) -> str:
+        """Return the name of the workspace folder that a document is in; empty for none."""
+        path = self.open_files.path_of(uri)
+        if path is None or self.indexer is None:
+            return ""
+        root = self.indexer.root_of(path)
+        return "" if root is None else root.name
 
     # Status.
 

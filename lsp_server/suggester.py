@@ -215,7 +215,12 @@ class Suggester:
         """Ask for what would follow once the text is accepted, if nothing else is asked for."""
         snapshot, offset = cursor.snapshot, cursor.offset
         accepted = snapshot.text[:offset] + text + snapshot.text[offset:]
-        then = Cursor(replace(snapshot, text=accepted), offset + len(text), automatic=True)
+        then = replace(
+            cursor,
+            snapshot=replace(snapshot, text=accepted),
+            offset=offset + len(text),
+            automatic=True,
+        )
         if (
             self._known.find(then.place) is None
             and refuse(then, asked.name, asked.settings) is None

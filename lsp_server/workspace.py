@@ -211,11 +211,14 @@ class Workspace:
         """Remove a workspace folder. What it takes from an outer one falls back to that one."""
         self._rules.pop(root.absolute(), None)
 
+    def root_of(self, path: Path) -> Path | None:
+        """Return the innermost workspace folder that a file is in; None for one outside of all."""
+        # A folder inside another one sorts behind it.
+        return next((root for root in reversed(self.roots) if root in path.parents), None)
+
     def name_of(self, path: Path) -> str:
         """A file's path in memory: relative to its folder, which is named if there are several."""
-        roots = self.roots
-        # A folder inside another one sorts behind it.
-        root = next((root for root in reversed(roots) if root in path.parents), None)
+        roots, root = self.roots, self.root_of(path)
         if root is None:
             return path.as_posix()
         relative = path.relative_to(root).as_posix()

@@ -28,7 +28,7 @@ from longllama_code.generation.decode import Decoder
 from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks, never_written
 from longllama_code.generation.models import LoadedModel
-from longllama_code.generation.prompt import build_prompt
+from longllama_code.generation.prompt import Around, build_prompt
 from longllama_code.generation.stopping import LineEnd
 from longllama_code.generation.writer import Writer
 from longllama_code.memory.encoder import path_header
@@ -118,14 +118,14 @@ class LineCompleter:
         """
         memory = arm.memory_for(path, after)
         started = time.perf_counter()
-        prompt = build_prompt(path, prefix, self._tokenizer, self._room, after, arm.marks)
+        around = Around(path, prefix, after)
+        prompt = build_prompt(around, self._tokenizer, self._room, arm.marks)
         room = min(self._prompt_tokens, self._room - len(prompt.ids))
         shown = arm.context_ids(path, names, room)
         ids = insert(self._tokenizer, shown, prompt.ids)
         view = None if memory is None else MemoryView(memory, None)
         copier = Copier.of(self._model.config, view) if arm.copies else None
-        context = insert(self._tokenizer, shown, prompt.context)
-        writer = self._writer(context, prompt.healed, copier)
+        writer = self._writer(list(ids), prompt.healed, copier)
         self._write(ids, writer, view if arm.attends else None)
         seconds = time.perf_counter() - started
         return Answer(writer.text.rstrip(), len(ids) + writer.n_tokens, seconds)

@@ -18,7 +18,6 @@ from longllama_code.evaluation.names import Use
 from longllama_code.generation.copying import Copier
 from longllama_code.generation.infill import (
     MAX_CHARS_PER_TOKEN,
-    MAX_SUFFIX_TOKENS,
     InfillMarks,
     first_lines,
 )
@@ -152,9 +151,9 @@ def window_row(
 
 def _infill(loaded: LoadedModel, marks: InfillMarks, after: str, room: int) -> list[int]:
     """What stands between begin token and header, as in the prompt of a completion."""
-    n_most = min(MAX_SUFFIX_TOKENS, room - 2)  # without the marks themselves
+    n_most = min(marks.suffix_tokens, room - marks.n_marks)  # without the marks themselves
     shown, _ = first_lines(after, loaded.tokenizer, n_most)
-    return marks.head([], shown, []) if shown else []
+    return marks.head([], shown, []) if shown or marks.always else []
 
 
 def _start(text: str, loaded: LoadedModel, n_tokens: int, rng: random.Random) -> int:

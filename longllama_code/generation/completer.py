@@ -11,7 +11,7 @@ from longllama_code.generation.copying import Copier
 from longllama_code.generation.decode import Decoder, ShouldStop
 from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks, end_ids, never_written
-from longllama_code.generation.prompt import Prompt, build_prompt
+from longllama_code.generation.prompt import Around, Prompt, build_prompt
 from longllama_code.generation.speculation import Drafter
 from longllama_code.generation.stopping import stop_rule
 from longllama_code.generation.warm_decoders import MAX_BYTES, WarmDecoders
@@ -130,7 +130,7 @@ class Completer:
             self._healer,
             self._ends,
             Copier.of(self._config, view),
-            prompt.context,
+            list(prompt.ids),
             prompt.healed,
             stop_rule(request.prefix, request.suffix, request.multiline),
             max_tokens,
@@ -139,9 +139,8 @@ class Completer:
         )
 
     def _prompt(self, request: CompletionRequest, max_tokens: int) -> Prompt:
-        return build_prompt(
-            request.path, request.prefix, self._tokenizer, max_tokens, request.suffix, self._marks
-        )
+        around = Around(request.path, request.prefix, request.suffix, request.repository)
+        return build_prompt(around, self._tokenizer, max_tokens, self._marks)
 
     def _view(self, request: CompletionRequest, prompt: Prompt) -> MemoryView | None:
         if not request.uses_memory:

@@ -53,7 +53,7 @@ class Copier:
             return None
         n_heads = sum(len(config.memory_heads(layer)) for layer in config.mem_layers)
         # A token copied counts as much as what all memory heads attend to for it.
-        queries = n_heads * config.num_attention_heads / config.n_kv_heads
+        queries = max(n_heads, 1) * config.num_attention_heads / config.n_kv_heads
         return cls(config.copy_gate, view, queries)
 
     def mix(self, logits: Tensor, context: Sequence[int]) -> Tensor:

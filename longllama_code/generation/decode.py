@@ -36,6 +36,7 @@ class Decoder:
         self._model, self._kernels = model, kernels
         self._forbidden = torch.tensor(sorted(forbidden), device=model.device, dtype=torch.int64)
         self._window = model.config.window
+        self._attends_to_memory = bool(model.config.mem_layers)
         self._cache = LongLlamaCache(model.config, spills=False)
         self._ids: list[int] = []
         self._seen: object = None
@@ -51,14 +52,14 @@ class Decoder:
     def prefill(self, ids: list[int], view: MemoryView | None, should_stop: ShouldStop) -> int:
         """Take in the ids, save the last few; return how many an earlier request left behind.
 
-        What is left behind is valid as long as the memory seen is the same. The last ids, at most a
-        step's, are taken in by the pass that writes the first token; one alone where a token's
-        logits may depend on the others of its pass.
+        What is left behind is valid as long as the memory that layers attend to is the same. The
+        last ids, at most a step's, are taken in by the pass that writes the first token; one alone
+        where a token's logits may depend on the others of its pass.
 
         Raises:
             Cancelled: the request is no longer wanted; what was taken in is kept.
         """
-        seen = None if view is None else view.fingerprint
+        seen = view.fingerprint if view is not None and self._attends_to_memory else None
         reused = _common_length(self._ids, ids[:-1]) if seen == self._seen else 0
         self._cache.truncate(reused)
         self._ids, self._seen = ids[:reused], seen

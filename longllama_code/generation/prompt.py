@@ -2,16 +2,19 @@
 
 It begins at an anchor that is a function of the text's length in steps, so it stays put while the
 user types, and the keys and values of one request serve the next. A model with infill marks is
-also shown the lines after the cursor, in the order that it was taught (``infill.py``).
+also shown the lines after the cursor, before those before it (``infill.py``).
 """
 
 from dataclasses import dataclass
 
-from longllama_code.generation.infill import MAX_SUFFIX_TOKENS, InfillMarks, first_lines
+from longllama_code.generation.infill import InfillMarks, first_lines
 from longllama_code.memory.encoder import path_header
 from longllama_code.tokenizer import Tokenizer
 
 ANCHOR_STEP_CHARS = 1024
+"""Least code points before the cursor, where there are as many; at most twice as many."""
+MARKED_STEP_CHARS = 2048
+"""The same for models that were taught to fill in: 512 tokens of code or more."""
 
 
 @dataclass(frozen=True)
@@ -25,50 +28,51 @@ class Prompt:
     """Offset in prefix and suffix where it ends: at the cursor, or behind the lines after it."""
     healed: str
     """What the generated tokens must begin with: the unfinished word before the cursor."""
-    n_tail: int = 0
-    """Of the ids, the last ones that stand for the text after the cursor, and marks."""
-
-    @property
-    def context(self) -> list[int]:
-        """The ids that what is generated goes on from, as text."""
-        return self.ids[: len(self.ids) - self.n_tail]
 
 
-def anchor(prefix: str) -> int:
-    """Offset of the line where the local context begins.
+@dataclass(frozen=True)
+class Around:
+    """A cursor in a file of a repository."""
+
+    path: str
+    prefix: str
+    """The file's text before the cursor."""
+    suffix: str = ""
+    """The file's text after it."""
+    repository: str = ""
+    """The repository's name; empty, it is not told."""
+
+
+def anchor(prefix: str, step: int = ANCHOR_STEP_CHARS) -> int:
+    """Return the offset of the line where the local context begins.
 
     Example: with steps of 1024, a cursor at 2500 looks back to the first line after 1024 and goes
     on doing so until the cursor passes 3072.
     """
-    start = max(0, (len(prefix) // ANCHOR_STEP_CHARS - 1) * ANCHOR_STEP_CHARS)
+    start = max(0, (len(prefix) // step - 1) * step)
     if start == 0:
         return 0
     line_end = prefix.find("\n", start - 1)
-    return line_end + 1 if 0 <= line_end < start + ANCHOR_STEP_CHARS else start
+    return line_end + 1 if 0 <= line_end < start + step else start
 
 
 def build_prompt(
-    path: str,
-    prefix: str,
-    tokenizer: Tokenizer,
-    max_tokens: int,
-    suffix: str = "",
-    marks: InfillMarks | None = None,
+    around: Around, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None = None
 ) -> Prompt:
-    """The local context of a cursor, at most ``max_tokens`` long.
+    """Return the local context of a cursor, at most ``max_tokens`` long.
 
     The last token is taken back where the cursor may stand inside a word or an indentation; the
     caller makes the generation begin with its text (token healing).
 
     Args:
-        path: the file.
-        prefix: its text before the cursor.
+        around: the cursor and its file.
         tokenizer: the model's.
         max_tokens: the most ids.
-        suffix: the text after the cursor; its first lines are shown where there are marks.
-        marks: of infill, for models that have them.
+        marks: of infill; for models without, the suffix is not shown.
     """
-    start = anchor(prefix)
+    prefix = around.prefix
+    is_taught = marks is not None and marks.always
+    start = anchor(prefix, MARKED_STEP_CHARS if is_taught else ANCHOR_STEP_CHARS)
     text = prefix[start:]
     ids, spans = tokenizer.offsets(text)
     if _may_go_on(text):
@@ -77,14 +81,13 @@ def build_prompt(
         ids, spans = ids[:n_kept], spans[:n_kept]
     else:
         healed_from = len(text)
-    head, tail, n_after = _around(path, suffix, tokenizer, max_tokens, marks)
-    n_cut = max(0, len(ids) + len(head) + len(tail) - max_tokens)
+    head, n_after = _before(around, tokenizer, max_tokens, marks)
+    n_cut = max(0, len(ids) + len(head) - max_tokens)
     return Prompt(
-        ids=head + ids[n_cut:] + tail,
+        ids=head + ids[n_cut:],
         start=start + (spans[n_cut][0] if n_cut else 0),
         end=len(prefix) + n_after,
         healed=text[healed_from:],
-        n_tail=len(tail),
     )
 
 
@@ -93,23 +96,36 @@ def _may_go_on(text: str) -> bool:
     return bool(text) and (not text[-1].isspace() or text[-1] in " \t")
 
 
-def _around(
-    path: str, suffix: str, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None
-) -> tuple[list[int], list[int], int]:
-    """What stands before and behind the local text, and how much of the suffix is in it.
+def _before(
+    around: Around, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None
+) -> tuple[list[int], int]:
+    """Return what stands before the local text, and how much of the suffix is in it.
 
-    At most half of the tokens are the path's and a quarter the suffix's, whatever the local text
-    is, so that typing on leaves them as they are. The third is in code points.
+    At most half of the tokens are names and a quarter the suffix's, whatever the local text is, so
+    that typing on leaves them as they are. The second is in code points.
     """
     begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    header = tokenizer.encode_first(path_header(path))[-(max_tokens // 2) :]
+    most_of_names = max_tokens // 2
+    header = tokenizer.encode_first(path_header(around.path))[-most_of_names:]
     if marks is None:
-        return begin + header, [], 0
-    room = max_tokens // 4 - len(marks.ids)
-    shown, n_after = first_lines(suffix, tokenizer, min(MAX_SUFFIX_TOKENS, room))
-    if not shown:
-        return begin + header, [], 0
-    return *marks.around(begin, shown, header), n_after
+        return begin + header, 0
+    names = _names(around, tokenizer, marks)[-most_of_names:]
+    room = max_tokens // 4 - marks.n_marks
+    shown, n_after = first_lines(around.suffix, tokenizer, min(marks.suffix_tokens, room))
+    if not shown and not (marks.always and room >= 0):
+        return begin + header, 0
+    behind = [] if names else header
+    return marks.head([*begin, *names], shown, behind), n_after
+
+
+def _names(around: Around, tokenizer: Tokenizer, marks: InfillMarks) -> list[int]:
+    """Return the names of repository and file, for models that have marks for them."""
+    if marks.file is None:
+        return []
+    names = [marks.file, *tokenizer.encode(f"{around.path}\n")]
+    if marks.repository is None or not around.repository:
+        return names
+    return [marks.repository, *tokenizer.encode(f"{around.repository}\n"), *names]
 
 
 def _last_word_token(text: str, spans: list[tuple[int, int]]) -> int:

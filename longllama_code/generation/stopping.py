@@ -1,8 +1,13 @@
 """When a suggestion is complete: pure functions of the text so far.
 
-A line ends at its newline. A block, suggested where the cursor's line is blank, ends where the
-indentation falls below the cursor's, at two blank lines, or where it begins to repeat what
-follows the cursor. Both end where they begin to repeat themselves.
+    one line      the cursor's line has text                  ends at the newline
+    a block       the cursor's line is blank                  ends where its scope does
+    an opened one the cursor stands behind ``:`` or ``{``     the rest of the line, or the new block
+
+A scope ends where the indentation falls below it, behind the bracket that closes it, at two blank
+lines, and at a blank line behind a definition that is complete. Each kind also ends where it
+begins to repeat what follows the cursor or itself, and where an instruct model begins to talk (a
+fence of Markdown).
 """
 
 import re
@@ -12,77 +17,162 @@ from typing import Protocol
 from longllama_code.protocol import StopReason
 
 REPEATED_LINES = 3
+FENCE = "```"
+OPENERS = (":", "{")
 _REPEATED = re.compile(r"(?=.{16})(.{2,40}?)\1{3,}$")
 """At the end of a line: the same characters four times, sixteen of them or more."""
+_CLOSES = re.compile(r"[)\]}]+[;,]?")
+"""A line that closes brackets and does nothing else."""
+Finished = tuple[str, StopReason]
 
 
 class Ending(Protocol):
     """What completes a suggestion."""
 
-    def cut(self, text: str) -> tuple[str, StopReason] | None:
-        """The finished suggestion, once ``text`` has passed its end; None while it may go on."""
+    def cut(self, text: str) -> Finished | None:
+        """Return the finished suggestion once ``text`` has passed its end; None before that."""
         ...
+
+    def unfinished(self, text: str) -> str:
+        """Return what is worth showing of a text that was interrupted."""
+        return text
 
 
 class LineEnd(Ending):
-    """A suggestion is the rest of a line, whatever it says."""
+    """The rest of a line, whatever it says."""
 
-    def cut(self, text: str) -> tuple[str, StopReason] | None:
-        """The line, once ``text`` has passed its end."""
+    def cut(self, text: str) -> Finished | None:
+        """Return the line, once ``text`` has passed its end."""
         line, newline, _ = text.partition("\n")
         return (line.rstrip(), "line") if newline else None
 
 
 @dataclass(frozen=True)
 class StopRule(Ending):
-    """What ends one suggestion."""
+    """What ends one suggestion.
+
+    Attributes:
+        multiline: whether it may be a block.
+        indent: columns of the scope; a line of the block stays at or right of it.
+        opened: whether the cursor stands behind what opens the block.
+        closed: whether the text after the cursor closes the scope.
+        next_line: the first line after the cursor's that is not blank, with its indentation.
+        fenced: whether the file has fences of its own.
+    """
 
     multiline: bool
     indent: int
-    """Columns before the cursor on its line; a block stays at or right of it."""
     next_line: str
-    """The first line after the cursor's that is not blank, indented: an inner ``}`` is another."""
+    opened: bool = False
+    closed: bool = True
+    fenced: bool = False
 
-    def cut(self, text: str) -> tuple[str, StopReason] | None:
-        """The finished suggestion, once ``text`` has passed its end; None while it may go on."""
+    def cut(self, text: str) -> Finished | None:
+        """Return the finished suggestion once ``text`` has passed its end; None before that."""
         repeated = _REPEATED.search(text, text.rfind("\n") + 1)
         if repeated is not None and re.search(r"\w", repeated[1]):
             return text[: repeated.start() + len(repeated[1])].rstrip(), "repeats_itself"
         if "\n" not in text:
             return None
-        if not self.multiline:
-            return text[: text.index("\n")].rstrip(), "line"
-        complete, _, _ = text.rpartition("\n")
-        lines = complete.split("\n")
-        for number, line in enumerate(lines):
-            reason = self._ends_before(lines, number, line)
+        first, _, _ = text.partition("\n")
+        if not self.fenced and first.lstrip().startswith(FENCE):
+            return "", "fence"
+        if not self.multiline or (self.opened and first.strip()):
+            return first.rstrip(), "line"
+        return self._cut_block(text.rpartition("\n")[0].split("\n"))
+
+    def unfinished(self, text: str) -> str:
+        """Return the lines of a block that are complete, or all of a first line."""
+        whole, _, _ = text.rpartition("\n")
+        return whole if whole.strip() else text
+
+    def _cut_block(self, lines: list[str]) -> Finished | None:
+        """Return the block, where one of its complete lines is beyond its end."""
+        for number in range(1, len(lines)):
+            if self._closes(lines[number]):
+                return _joined(lines[: number + 1]), "block"
+            reason = self._ends_before(lines, number)
             if reason == "repeats_itself":  # once is enough
                 number -= REPEATED_LINES - 2
             if reason is not None:
-                return "\n".join(lines[:number]).rstrip(), reason
+                return _joined(lines[:number]), reason
         return None
 
-    def _ends_before(self, lines: list[str], number: int, line: str) -> StopReason | None:
-        if number == 0:
-            return None
+    def _closes(self, line: str) -> bool:
+        """Whether a line closes the scope, which nothing after the cursor does."""
+        is_outside = _indent(line) < self.indent
+        return not self.closed and is_outside and _CLOSES.fullmatch(line.strip()) is not None
+
+    def _ends_before(self, lines: list[str], number: int) -> StopReason | None:
+        line, before = lines[number], lines[number - 1]
         if self.next_line and line.rstrip() == self.next_line:
             return "repeats_suffix"
+        if not self.fenced and line.lstrip().startswith(FENCE):
+            return "fence"
         if not line.strip():
-            return "block" if not lines[number - 1].strip() else None
+            # Behind an opener, the first line is the rest of the cursor's.
+            return "block" if not before.strip() and not (self.opened and number == 1) else None
         last = lines[max(number - REPEATED_LINES + 1, 0) : number + 1]
         if last == [line] * REPEATED_LINES and re.search(r"\w", line):
             return "repeats_itself"
-        indent = len(line) - len(line.lstrip())
-        return "block" if indent < self.indent else None
+        is_outside = _indent(line) < self.indent
+        return "block" if is_outside or self._begins_another(lines, number) else None
+
+    def _begins_another(self, lines: list[str], number: int) -> bool:
+        """Whether a line stands behind a blank one and a definition that is complete."""
+        if lines[number - 1].strip() or _indent(lines[number]) > self.indent:
+            return False
+        return any(_indent(line) > self.indent for line in lines[1:number] if line.strip())
 
 
 def stop_rule(prefix: str, suffix: str, multiline: bool) -> StopRule:
-    """The rule for a cursor between two texts."""
+    """Return the rule for a cursor between two texts.
+
+    Args:
+        prefix: the file's text before the cursor.
+        suffix: the file's text after it.
+        multiline: whether a block may be suggested where one is expected.
+    """
     line = prefix[prefix.rfind("\n") + 1 :]
     rest_of_line, _, following = suffix.partition("\n")
     next_lines = (candidate.rstrip() for candidate in following.split("\n", 20)[:20])
+    next_line = next((candidate for candidate in next_lines if candidate), "")
+    opened = line.rstrip().endswith(OPENERS)
+    # What a block behind an opener has at the least is one column more than the opener's line.
+    indent = _indent(line) + 1 if opened else len(line)
     return StopRule(
-        multiline=multiline and not line.strip() and not rest_of_line.strip(),
-        indent=len(line),
-        next_line=next((candidate for candidate in next_lines if candidate), ""),
+        multiline=multiline and not rest_of_line.strip() and (opened or not line.strip()),
+        indent=indent,
+        next_line=next_line,
+        opened=opened,
+        closed=_is_closed(prefix, next_line, indent),
+        fenced=FENCE in prefix,
     )
+
+
+def _is_closed(prefix: str, next_line: str, indent: int) -> bool:
+    """Whether a scope that brackets enclose ends with the line after the cursor's.
+
+    A scope without brackets around it, as in Python, has nothing to close.
+    """
+    opener = _opener_of(prefix, indent)
+    if not opener.rstrip().endswith(("{", "(", "[")):
+        return True
+    closes = re.match(r"[)\]}]", next_line.lstrip()) is not None
+    return closes and _indent(next_line) == _indent(opener)
+
+
+def _opener_of(prefix: str, indent: int) -> str:
+    """Return the last line before the cursor that stands left of a scope; empty for none."""
+    for line in reversed(prefix.split("\n")[-400:]):
+        if line.strip() and _indent(line) < indent:
+            return line
+    return ""
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _joined(lines: list[str]) -> str:
+    return "\n".join(lines).rstrip()

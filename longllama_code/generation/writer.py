@@ -110,17 +110,25 @@ class Writer:
         self._text += self._decoder.push(token)
         finished = self._ending.cut(self.text)
         if finished is not None:
-            self._text = self._text[: self._skip] + finished[0]
+            self._say(finished[0])
             self.stop_reason = finished[1]
             return True
-        return self.n_tokens >= self._max_tokens
+        if self.n_tokens < self._max_tokens:
+            return False
+        self._say(self._ending.unfinished(self.text))
+        return True
 
     def expired(self, deadline: float) -> bool:
         """Whether time is up."""
         if time.perf_counter() < deadline:
             return False
+        self._say(self._ending.unfinished(self.text))
         self.stop_reason = "deadline"
         return True
+
+    def _say(self, text: str) -> None:
+        """Put a text in place of what was written at the cursor."""
+        self._text = self._text[: self._skip] + text
 
 
 def _likeliest(logits: Tensor) -> list[tuple[int, float]]:

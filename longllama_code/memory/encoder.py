@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import torch
 
-from longllama_code.errors import ConfigError
 from longllama_code.memory.segment import EncodedSegment, page_offsets
 from longllama_code.memory.segmenter import Limits, Slice, cut
 from longllama_code.model.kernel_model import KernelModel
@@ -35,8 +34,8 @@ class SegmentEncoder:
         limits: sizes of segments.
         kernels: the same model by kernels, where there are any.
 
-    Raises:
-        ConfigError: the model has no memory layers.
+    A model without memory layers remembers what a text says, and not what it made of it: its
+    segments have tokens alone, from which names are copied (``generation/copying.py``).
     """
 
     def __init__(
@@ -51,11 +50,7 @@ class SegmentEncoder:
         self._tokenizer = tokenizer
         self._limits = limits
         config = model.config
-        if not config.mem_layers:
-            raise ConfigError(
-                "the model has mem_layers [], so it cannot remember; name its memory layers in the "
-                "config.json of its folder."
-            )
+        self._head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
         self._mem_dtype: torch.dtype = getattr(torch, config.mem_dtype)
         self._heads = {
             layer: list(config.memory_heads(layer)) for layer in sorted(config.mem_layers)
@@ -98,18 +93,26 @@ class SegmentEncoder:
         if stores_sink:
             spans = [(0, 0)] * len(sink) + spans
         window = [*sink, *ids]
+        keys, values = self._keys_and_values(window, n_left_out, memory)
+        stored = torch.tensor(window[n_left_out:], dtype=torch.int32)
+        return EncodedSegment(
+            self.identity(header, text), keys, values, stored, page_offsets(spans)
+        )
+
+    def _keys_and_values(
+        self, window: list[int], n_left_out: int, memory: MemorySource | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what memory heads make of a window but its beginning, each (heads, n, D)."""
+        if not self._heads:
+            nothing = torch.empty(0, len(window) - n_left_out, self._head_dim)
+            return nothing.to(self._mem_dtype), nothing.to(self._mem_dtype)
         encoded = self._run(window, memory)
         pairs = [
             tuple(part[0, heads, n_left_out:] for part in encoded[layer])
             for layer, heads in self._heads.items()
         ]
-        keys, values = (
-            torch.cat(part).to(self._mem_dtype).cpu() for part in zip(*pairs, strict=True)
-        )
-        stored = torch.tensor(window[n_left_out:], dtype=torch.int32)
-        return EncodedSegment(
-            self.identity(header, text), keys, values, stored, page_offsets(spans)
-        )
+        keys, values = (torch.cat(part) for part in zip(*pairs, strict=True))
+        return keys.to(self._mem_dtype).cpu(), values.to(self._mem_dtype).cpu()
 
     def _run(
         self, ids: list[int], memory: MemorySource | None

@@ -124,11 +124,14 @@ class RecordFormat:
         self, segment_id: str, records: Tensor, page_offsets: Sequence[int]
     ) -> EncodedSegment:
         """A segment from its records, as far as they tell."""
+        offsets = torch.tensor(page_offsets, dtype=torch.int32)
+        if not self.n_heads:
+            nothing = torch.empty(0, len(records), self.head_dim, dtype=self.dtype)
+            return EncodedSegment(segment_id, nothing, nothing, self.ids(records), offsets)
         rows = torch.arange(len(records), device=records.device)
         heads = range(self.n_heads)
         keys = torch.stack([self.keys(records, rows, head) for head in heads])
         values = torch.stack([self.values(records, rows, head) for head in heads])
-        offsets = torch.tensor(page_offsets, dtype=torch.int32)
         return EncodedSegment(
             segment_id, keys.to(self.dtype), values.to(self.dtype), self.ids(records), offsets
         )

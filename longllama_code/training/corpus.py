@@ -189,8 +189,8 @@ class Corpus:
         room = self._row_tokens - len(begin) - len(header)
         head = [*begin, *header]
         if self._marks is not None and rng.random() < self._focus.infill:
-            room -= 2 + rng.randint(room // 16, room // 3)
-            n_suffix = self._row_tokens - len(head) - 2 - room
+            room -= self._marks.n_marks + rng.randint(room // 16, room // 3)
+            n_suffix = self._row_tokens - len(head) - self._marks.n_marks - room
             head = self._marks.head(begin, ids[room : room + n_suffix], header)
         row = Row([*head, *ids[:room]], ((0, len(head)),), draft.repository, draft.path)
         # Text that goes on before it, behind an infill mark, is no file that has ended.

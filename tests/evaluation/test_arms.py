@@ -20,7 +20,7 @@ from longllama_code.evaluation.arms import (
 from longllama_code.evaluation.lines import project_of
 from longllama_code.evaluation.memories import encode_files, memory_of
 from longllama_code.generation.completer import Completer
-from longllama_code.generation.infill import MAX_SUFFIX_TOKENS, InfillMarks, first_lines
+from longllama_code.generation.infill import TUNED_SUFFIX_TOKENS, InfillMarks, first_lines
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import CompletionRequest
@@ -36,7 +36,7 @@ PATH = "core/deep/here.py"
 TOKENIZER = ByteTokenizer()
 PREFIX = "import near\n\n\ndef here():\n    "
 AFTER = "\n\nclass After:\n    field = mid\n" + "# more of it\n" * 9
-MARKS = InfillMarks(0xFE, 0xFF)
+MARKS = InfillMarks((0xFE,), (0xFF,))
 
 
 def composed(max_tokens: int) -> str:
@@ -165,7 +165,7 @@ def test_an_arm_is_shown_the_text_after_the_line_in_one_way(
         answer = completer.complete(arms[name], PATH, PREFIX, (), AFTER)
         tokens[name] = answer.n_tokens
         without = completer.complete(arms[name], PATH, PREFIX, ()).n_tokens
-        shown = len(first_lines(AFTER, TOKENIZER, MAX_SUFFIX_TOKENS)[0]) + 2
+        shown = len(first_lines(AFTER, TOKENIZER, TUNED_SUFFIX_TOKENS)[0]) + 2
         difference = answer.n_tokens - without
         if name == "after-prompt":
             assert shown - MAX_LINE_TOKENS < difference < shown + MAX_LINE_TOKENS

@@ -35,7 +35,7 @@ from longllama_code.evaluation.repo_completion import (
     evaluate,
     prepare,
 )
-from longllama_code.generation.infill import MAX_SUFFIX_TOKENS, InfillMarks
+from longllama_code.generation.infill import TUNED_SUFFIX_TOKENS, InfillMarks
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.encoder import SegmentEncoder, path_header
 from longllama_code.memory.repository import RepositoryMemory
@@ -321,7 +321,7 @@ def test_windows_are_shown_what_follows_them(
         assert begin == local.start + 48
         assert 0 < len(after) <= MAX_AFTER_TOKENS
         shown = in_prompt.prompt_tokens - local.prompt_tokens - 2
-        assert 60 < shown <= MAX_SUFFIX_TOKENS
+        assert 60 < shown <= TUNED_SUFFIX_TOKENS
         assert own.prompt_tokens == in_memory.prompt_tokens == local.prompt_tokens
         assert {row.tokens for row in (local, own, in_memory, in_prompt)} == {48}
         assert len({row.loss for row in (local, own, in_memory, in_prompt)}) == 4
@@ -330,7 +330,7 @@ def test_windows_are_shown_what_follows_them(
 def test_a_window_in_the_prompt_is_as_a_row_of_training(infilling: LoadedModel) -> None:
     """Begin, mark, the lines after the window, mark, header, window."""
     (window,) = loss_windows(infilling, {"b.py": TEXT}, PROJECT, 1, 40, random.Random(1))
-    marks = InfillMarks(0xFE, 0xFF)
+    marks = InfillMarks((0xFE,), (0xFF,))
     row = window_row(infilling, "r", window, "after-prompt", Arm(marks=marks), 0)
     assert window.after
     head = marks.head([256], [*window.after.encode()], [*b"# b.py\n"])
@@ -349,7 +349,7 @@ def test_a_window_with_the_text_after_it_fits(infilling: LoadedModel) -> None:
         window = LossWindow(
             "b.py", 0, [256, *b"# b.py\n"], [65] * n_window, [False] * n_window, "z" * 99
         )
-        arm = Arm(marks=InfillMarks(0xFE, 0xFF))
+        arm = Arm(marks=InfillMarks((0xFE,), (0xFF,)))
         row = window_row(infilling, "r", window, "after-prompt", arm, 0)
         assert row.prompt_tokens == size - n_free + (n_shown + 2 if n_shown else 0)
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from longllama_code import catalog
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.engine import Engine
-from longllama_code.generation.infill import MAX_SUFFIX_TOKENS, InfillMarks, first_lines
+from longllama_code.generation.infill import TUNED_SUFFIX_TOKENS, InfillMarks, first_lines
 from longllama_code.generation.models import LoadedModel
-from longllama_code.generation.prompt import Prompt, build_prompt
+from longllama_code.generation.prompt import Around, Prompt, build_prompt
 from longllama_code.memory.encoder import path_header
 from longllama_code.memory.segment import PAGE_TOKENS
 from longllama_code.memory.view import LocalText
@@ -25,7 +25,7 @@ MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
 
 BYTES = ByteTokenizer()
-MARKS = InfillMarks(0xFE, 0xFF)
+MARKS = InfillMarks((0xFE,), (0xFF,))
 PATH = "src/a.py"
 BEGIN, HEADER = [256], [*path_header(PATH).encode()]
 TEXT = "".join(f"line_{number:02} = {number:02}\n" for number in range(60))
@@ -38,7 +38,7 @@ texts = st.lists(st.tuples(line, st.sampled_from(["\n", ""])).map("".join), max_
 
 
 def infill(suffix: str, prefix: str = PREFIX, max_tokens: int = 4000) -> Prompt:
-    return build_prompt(PATH, prefix, BYTES, max_tokens, suffix, MARKS)
+    return build_prompt(Around(PATH, prefix, suffix), BYTES, max_tokens, MARKS)
 
 
 def test_the_text_after_the_cursor_comes_first() -> None:
@@ -50,8 +50,10 @@ def test_the_text_after_the_cursor_comes_first() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "x = valu", "    ", PREFIX, "x = 1\n" * 700])
 def test_without_marks_or_suffix_nothing_is_different(prefix: str) -> None:
-    plain = build_prompt(PATH, prefix, BYTES, 400)
-    assert build_prompt(PATH, prefix, BYTES, 400, SUFFIX) == plain == infill("", prefix, 400)
+    plain = build_prompt(Around(PATH, prefix), BYTES, 400)
+    assert (
+        build_prompt(Around(PATH, prefix, SUFFIX), BYTES, 400) == plain == infill("", prefix, 400)
+    )
     assert plain.end == len(prefix)
     with_suffix = infill(SUFFIX, prefix, 4000)
     assert with_suffix.healed == plain.healed
@@ -109,7 +111,7 @@ def test_a_prompt_fits(prefix: str, suffix: str, max_tokens: int) -> None:
     assert len(prompt.ids) <= max_tokens
     n_after = prompt.end - len(prefix)
     shown = suffix[:n_after].encode()
-    assert len(shown) <= min(MAX_SUFFIX_TOKENS, max_tokens // 4)
+    assert len(shown) <= min(TUNED_SUFFIX_TOKENS, max_tokens // 4)
     if shown:
         assert prompt.ids[: len(shown) + 3] == [256, 0xFE, *shown, 0xFF]
     assert max_tokens < 30 or not suffix or not suffix[0].isascii() or shown
@@ -119,7 +121,7 @@ def test_a_prompt_fits(prefix: str, suffix: str, max_tokens: int) -> None:
 
 def test_the_suffix_shown_is_bounded() -> None:
     shown = infill(SUFFIX).end - len(PREFIX)
-    assert MAX_SUFFIX_TOKENS - len("line_00 = 00\n") < shown <= MAX_SUFFIX_TOKENS
+    assert TUNED_SUFFIX_TOKENS - len("line_00 = 00\n") < shown <= TUNED_SUFFIX_TOKENS
     assert infill(SUFFIX, max_tokens=100).end < infill(SUFFIX).end
 
 
@@ -167,7 +169,7 @@ def test_only_a_model_with_marks_is_shown_the_suffix(
         complete(make_engine(loaded=loaded), suffix=suffix).timings.prompt_tokens
         for loaded in (tiny, infilling)
     )
-    shown = first_lines(suffix, BYTES, MAX_SUFFIX_TOKENS)[0]
+    shown = first_lines(suffix, BYTES, TUNED_SUFFIX_TOKENS)[0]
     assert filling - plain == (len(shown) + 2 if shown else 0)
 
 

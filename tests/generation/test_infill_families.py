@@ -1,4 +1,4 @@
-"""Models that were taught prefix, suffix, middle: marks of their vocabulary, published order."""
+"""Models that were taught to fill in: marks of their vocabulary, and the order of the prompt."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +14,16 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.generation.engine import Engine
-from longllama_code.generation.infill import FAMILIES, InfillMarks, first_lines, never_written
+from longllama_code.generation.infill import (
+    FAMILIES,
+    MAX_SUFFIX_TOKENS,
+    InfillFamily,
+    InfillMarks,
+    first_lines,
+    never_written,
+)
 from longllama_code.generation.models import LoadedModel, tiny_config
-from longllama_code.generation.prompt import build_prompt
+from longllama_code.generation.prompt import MARKED_STEP_CHARS, Around, build_prompt
 from longllama_code.memory.encoder import path_header
 from longllama_code.memory.segmenter import Limits
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -33,7 +40,6 @@ THEIRS = sentencepiece.SentencePieceProcessor(model_proto=vocabulary())
 PRE, SUF, MID, EOT = (THEIRS.piece_to_id(name) for name in MARKS)
 MARKED = InfillMarks.named(PIECES)
 PATH, HEADER = "src/a.py", path_header("src/a.py")
-REPOSITORY_MARKS = ("<|repo_name|>", "<|file_sep|>", "<repo_name>", "<filename>", "<gh_stars>")
 PREFIX = "".join(f"line_{n:02} = {n:02}\n" for n in range(20)) + "def f(x):\n    return "
 SUFFIX = "\n\nprint(f(1))\n"
 
@@ -49,20 +55,52 @@ def byte_level(*names: str) -> FastTokenizer:
 
 
 @pytest.mark.parametrize("family", FAMILIES[1:])
-def test_the_marks_of_a_family(family: tuple[str | None, ...]) -> None:
-    names = [name for name in family if name is not None]
-    tokenizer = byte_level("</s>", *names, *REPOSITORY_MARKS)
+def test_the_marks_of_a_family(family: InfillFamily) -> None:
+    """Names, then what follows the cursor, then what stands before it: typing only appends."""
+    names = [family.prefix, family.suffix, family.middle, family.repository, family.file]
+    known = [name for name in names if name is not None]
+    tokenizer = byte_level("</s>", "<|im_end|>", *known)
     marks = InfillMarks.named(tokenizer)
-    prefix, suffix, middle, end = (name and tokenizer.id_of(name) for name in family)
-    assert marks == InfillMarks(suffix, prefix, middle, end)
-    text = "x" + "".join(names)
-    prompt = build_prompt(PATH, text + "\n", tokenizer, 4000, text, marks)
-    local = [*tokenizer.encode(HEADER), *tokenizer.encode(text + "\n")]
-    assert prompt.ids == [prefix, *local, suffix, *tokenizer.encode(text), middle]
-    assert prompt.context == [prefix, *local]
-    repository = {tokenizer.id_of(name) for name in REPOSITORY_MARKS}
-    assert {*marks.ids, *repository} - {end, 256} <= never_written(tokenizer, marks)
-    assert not {256, end} & never_written(tokenizer, marks)
+    assert marks is not None
+    prefix, suffix, middle, repository, file = (name and tokenizer.id_of(name) for name in names)
+    text = "x" + "".join(known)
+    around = Around(PATH, text + "\n", text, "shop")
+    prompt = build_prompt(around, tokenizer, 4000, marks)
+    before, after = tokenizer.encode(text + "\n"), tokenizer.encode(text)
+    header = tokenizer.encode(HEADER)
+    if file is None:
+        assert prompt.ids == [prefix, suffix, *after, middle, *header, *before]
+    else:
+        of_files = [repository, *tokenizer.encode("shop\n"), file, *tokenizer.encode(PATH + "\n")]
+        assert prompt.ids == [*of_files, prefix, suffix, *after, middle, *before]
+    # What stands for no text ends a suggestion: a turn's end, another file.
+    assert tokenizer.id_of("<|im_end|>") in marks.ends
+    assert not never_written(tokenizer, marks)
+
+
+def test_a_repository_without_a_name_is_not_told() -> None:
+    names = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|repo_name|>", "<|file_sep|>")
+    tokenizer = byte_level("</s>", *names)
+    ids = build_prompt(Around(PATH, "x\n"), tokenizer, 4000, InfillMarks.named(tokenizer)).ids
+    assert ids[0] == tokenizer.id_of("<|file_sep|>")
+    assert tokenizer.id_of("<|repo_name|>") not in ids
+
+
+def test_the_first_starcoder_has_its_own_names_for_files() -> None:
+    tokenizer = byte_level("</s>", *(n for n in vars(FAMILIES[-1]).values() if n))
+    marks = InfillMarks.named(tokenizer)
+    assert marks is not None
+    assert marks.file == tokenizer.id_of("<filename>")
+
+
+def test_as_much_text_as_was_measured_to_help() -> None:
+    """Five hundred tokens of either side at least, where there are as many."""
+    line = "value = 1\n"
+    prompt = build_prompt(Around(PATH, line * 900, line * 900), PIECES, 16_000, MARKED)
+    n_before = 900 * len(line) - prompt.start
+    assert MARKED_STEP_CHARS <= n_before < 2 * MARKED_STEP_CHARS
+    shown = THEIRS.encode(line * ((prompt.end - 900 * len(line)) // len(line)))
+    assert MAX_SUFFIX_TOKENS - 8 < len(shown) <= MAX_SUFFIX_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -74,8 +112,11 @@ def test_a_vocabulary_without_all_marks_has_none(tokenizer: Tokenizer) -> None:
 
 def test_the_configuration_goes_before_the_vocabulary() -> None:
     config = LongLlamaConfig(infill_marks=[3, 4])
-    assert InfillMarks.of(config, PIECES) == InfillMarks(3, 4)
-    assert InfillMarks.of(LongLlamaConfig(), PIECES) == MARKED == InfillMarks(SUF, PRE, MID, EOT)
+    assert InfillMarks.of(config, PIECES) == InfillMarks((3,), (4,))
+    found = InfillMarks.of(LongLlamaConfig(), PIECES)
+    assert found is not None
+    assert found == MARKED
+    assert (found.suffix, found.prefix, found.ends) == ((PRE, SUF), (MID,), frozenset((EOT,)))
     assert InfillMarks.of(LongLlamaConfig()) is None
 
 
@@ -85,23 +126,23 @@ lines = st.lists(st.sampled_from(["x = 1\n", "    return é\n", "\n", "  y\n"]),
 @settings(deadline=None)
 @given(before=lines.map("".join), after=lines.map("".join))
 def test_code_llamas_own_prompt(before: str, after: str) -> None:
-    """``infilling_prompt_tokens``: a blank before the prefix, none before the suffix."""
-    shown, end = first_lines(after, PIECES, 96)
-    prompt = build_prompt(PATH, before, PIECES, 4000, after, MARKED)
+    """``infilling_prompt_tokens(suffix_first=True)``: a blank before the prefix alone."""
+    shown, end = first_lines(after, PIECES, MAX_SUFFIX_TOKENS)
+    prompt = build_prompt(Around(PATH, before, after), PIECES, 4000, MARKED)
     face = THEIRS.encode("☺")
     own = THEIRS.encode("☺" + after[:end])[len(face) :]
     assert own == shown
-    assert prompt.ids == [1, PRE, *THEIRS.encode(HEADER + before), SUF, *own, MID]
+    assert prompt.ids == [1, PRE, SUF, *own, MID, *THEIRS.encode(HEADER + before)]
     assert prompt.end == len(before) + end
 
 
 @settings(deadline=None)
 @given(before=lines.map("".join), after=lines.map("".join), max_tokens=st.integers(16, 300))
 def test_a_prompt_fits(before: str, after: str, max_tokens: int) -> None:
-    prompt = build_prompt(PATH, before * 9, PIECES, max_tokens, after, MARKED)
+    prompt = build_prompt(Around(PATH, before * 9, after), PIECES, max_tokens, MARKED)
     assert len(prompt.ids) <= max_tokens
-    assert (PRE in prompt.ids) == (MID in prompt.ids) == (prompt.ids[-1] == MID)
-    assert len(prompt.ids) == len(prompt.context) + prompt.n_tail
+    assert prompt.ids[:3] == [1, PRE, SUF]
+    assert prompt.ids.count(MID) == 1
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +173,7 @@ def test_the_suggestion_is_what_greedy_decoding_gives(
     prefix, suffix = "def f(x):\n    return (x)\n", "\nprint(f(1))\n"
     found = complete(make_engine(loaded=code_llama), prefix=prefix, suffix=suffix)
     own = THEIRS.encode("☺" + suffix)[len(THEIRS.encode("☺")) :]
-    ids = [1, PRE, *THEIRS.encode("# cursor.py\n" + prefix), SUF, *own, MID]
+    ids = [1, PRE, SUF, *own, MID, *THEIRS.encode("# cursor.py\n" + prefix)]
     n_prompt, banned = len(ids), sorted(never_written(PIECES, MARKED, 656))
     for _ in range(8):
         logits = code_llama.model(torch.tensor([ids]), last_context_length=4096).logits[0, -1]
@@ -142,17 +183,16 @@ def test_the_suggestion_is_what_greedy_decoding_gives(
 
 
 @pytest.mark.parametrize("remembers", [False, True])
-def test_typing_reads_again_what_stands_after_the_cursor(
+def test_typing_on_reads_what_was_typed_alone(
     make_engine: MakeEngine, remember: Remember, code_llama: LoadedModel, remembers: bool
 ) -> None:
     engine, fresh = make_engine(loaded=code_llama), make_engine(loaded=code_llama)
     for one in (engine, fresh) if remembers else ():
         remember(one, "other.py", (PREFIX + SUFFIX).replace("line", "other"))
-    n_tail = len(PIECES.encode(SUFFIX)) + 2
     before = complete(engine).timings
     for typed in ("f", "foo", "foo(1)\n"):
         again = complete(engine, prefix=PREFIX + typed)
-        assert again.timings.reused_tokens >= before.prompt_tokens - n_tail - 2
+        assert again.timings.reused_tokens >= before.prompt_tokens - 2
         before = again.timings
     first = complete(fresh, prefix=PREFIX + typed)
     assert (again.text, again.stop_reason) == (first.text, first.stop_reason)
@@ -178,8 +218,9 @@ def test_the_end_of_the_middle_ends_a_suggestion(
 
 def test_a_word_is_healed_in_pieces(make_engine: MakeEngine, code_llama: LoadedModel) -> None:
     """What was taken back is written first, and is no part of the suggestion."""
-    prompt = build_prompt(PATH, "import tokeniz", PIECES, 4000, SUFFIX, MARKED)
-    kept = PIECES.decode(prompt.context[2:])
+    around = Around(PATH, "import tokeniz", SUFFIX)
+    prompt = build_prompt(around, PIECES, 4000, MARKED)
+    kept = PIECES.decode(prompt.ids[prompt.ids.index(MID) + 1 :])
     assert kept + prompt.healed == " " + HEADER + "import tokeniz"
     assert prompt.healed
     engine = make_engine(loaded=code_llama)

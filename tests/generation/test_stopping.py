@@ -1,9 +1,14 @@
 """Where a suggestion ends."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+import tomli
 
 from longllama_code.generation.stopping import stop_rule
 
+GOLDEN = Path(__file__).parents[1] / "data" / "endings.toml"
 LINE, BLOCK = ("x = f(", "\nz\n"), ("def f():\n    ", "\n\nz = 1\n")
 
 
@@ -84,3 +89,28 @@ def test_a_block_of_one_line_again_and_again_ends():
     assert rule.cut("x = 1\n    y += 1\n    y += 1\n    y") is None
     text = "x = 1\n    y += 1\n    y += 1\n    y += 1\n    "
     assert rule.cut(text) == ("x = 1\n    y += 1", "repeats_itself")
+
+
+@pytest.mark.parametrize(
+    "case", tomli.loads(GOLDEN.read_text("utf-8"))["case"], ids=lambda case: case["name"]
+)
+def test_what_a_model_writes_ends_with_its_scope(case: dict[str, Any]) -> None:
+    """The same place is found token by token, and with all of the text at hand."""
+    rule = stop_rule(*case["around"].split("|"), multiline=True)
+    written, expected = case["written"], (case["suggested"], case["reason"])
+    cuts = [rule.cut(written[:length]) for length in range(len(written) + 1)]
+    assert next(cut for cut in cuts if cut is not None) == expected
+    assert rule.cut(written) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("value = compute(", "value = compute("),
+        ("a = 1\n    b = comp", "a = 1"),
+        ("\n    a = comp", "\n    a = comp"),
+        ("\n    a = 1\n    b", "\n    a = 1"),
+    ],
+)
+def test_of_an_interrupted_block_whole_lines_are_shown(text: str, shown: str) -> None:
+    assert stop_rule("def f():|"[:-1], "", multiline=True).unfinished(text) == shown

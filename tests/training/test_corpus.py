@@ -110,7 +110,7 @@ def test_a_planted_constant_is_defined_in_one_row_and_stated_in_another() -> Non
 
 
 def test_infill_rows_begin_with_what_follows_them() -> None:
-    marks = InfillMarks(254, 255)
+    marks = InfillMarks((254,), (255,))
     source = {f"{name}.py": "".join(f"{name}{n:04}\n" for n in range(200)) for name in "xy"}
     corpus = Corpus([SourceTree("a", source)], TOKENIZER, 96, 1, Focus(infill=1.0), marks)
     for step in range(20):

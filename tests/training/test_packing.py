@@ -26,7 +26,7 @@ TREES = st.lists(
 
 
 def packed(trees: list[SourceTree], row_tokens: int, focus: Focus | None = None) -> Corpus:
-    return Corpus(trees, TOKENIZER, row_tokens, 1, focus, InfillMarks(254, 255), packed=True)
+    return Corpus(trees, TOKENIZER, row_tokens, 1, focus, InfillMarks((254,), (255,)), packed=True)
 
 
 def parts(row: Row) -> list[tuple[str, str]]:
@@ -50,7 +50,7 @@ def test_laws(trees: list[SourceTree], row_tokens: int, step: int, infill: float
     """Rows fit; what counts is text of the file that the header names; no file comes twice."""
     focus = Focus(infill=infill)
     rows = packed(trees, row_tokens, focus).rows(step, len(trees), 2)
-    plain = Corpus(trees, TOKENIZER, row_tokens, 1, focus, InfillMarks(254, 255))
+    plain = Corpus(trees, TOKENIZER, row_tokens, 1, focus, InfillMarks((254,), (255,)))
     shown: list[tuple[int, str]] = []
     for row, before in zip(rows, plain.rows(step, len(trees), 2), strict=True):
         assert len(row.ids) <= row_tokens
