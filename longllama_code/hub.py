@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ from typing import Any, cast
 from huggingface_hub import (
     HfApi,
     constants,
+    get_hf_file_metadata,
     hf_hub_download,
+    hf_hub_url,
     try_to_load_from_cache,
 )
 from huggingface_hub.errors import (
@@ -32,10 +35,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import tqdm
 
 from longllama_code.errors import CheckpointError, DownloadError
 
 GB = 10**9
+ANSWER_SECONDS = 4.0
+"""What a hub has to answer its first question in, where there are other sources."""
 CONFIG = "config.json"
 SOURCE_FILE = "source.json"
 """In a model's folder: its repository and the commit that its files are of."""
@@ -113,14 +119,7 @@ class HubSource:
             for name, size in sizes.items()
             if not isinstance(try_to_load_from_cache(self.repository, name, revision=commit), str)
         )
-        cache = Path(constants.HF_HUB_CACHE)
-        there = next(path for path in (cache, *cache.parents) if path.exists())
-        free = shutil.disk_usage(there).free
-        if missing > free:
-            raise DownloadError(
-                f"{self.repository} has {missing / GB:.1f} GB to fetch, and the disk of {there} has"
-                f" {free / GB:.1f} GB free: make room, or set HF_HOME to a larger disk."
-            )
+        _require_room(self.repository, missing)
 
 
 @dataclass(frozen=True)
@@ -143,6 +142,78 @@ class FolderSource:
         names = wanted_files([path.name for path in self.path.iterdir() if path.is_file()])
         paths = {name: (self.path / name).resolve() for name in names}
         fill_folder(folder, paths, overrides, {"folder": str(self.path.resolve())})
+
+
+def fetch_pinned(
+    repository: str, file: str, sha256: str, n_bytes: int, fetched: Callable[[int], None]
+) -> Path:
+    """Fetch one file of a repository, of which the hash is known, unless it is in the cache.
+
+    The hub tells the hash of a file before it sends it: another file costs one question.
+
+    Args:
+        repository: ``owner/name``.
+        file: its name there.
+        sha256: its hash. What comes is to be checked by the caller.
+        n_bytes: its size.
+        fetched: told how many bytes are here; may raise to give up.
+
+    Returns:
+        The file in the library's cache.
+
+    Raises:
+        DownloadError: the hub does not answer in seconds, refuses, or has another file.
+    """
+    cached = try_to_load_from_cache(repository, file)
+    if isinstance(cached, str):
+        return Path(cached)
+    with _explained(repository):
+        if constants.HF_HUB_OFFLINE:
+            raise OfflineModeIsEnabled(f"{file} is not in the cache")
+        found = _hash_at_hub(repository, file)
+        if found != sha256:
+            raise DownloadError(
+                f"{constants.ENDPOINT}/{repository} has a {file} of sha256 {found}, expected "
+                f"{sha256}: the publisher changed it, or the mirror has another file"
+            )
+        _require_room(repository, n_bytes)
+        return Path(hf_hub_download(repository, file, tqdm_class=_telling(fetched)))
+
+
+def _hash_at_hub(repository: str, file: str) -> str | None:
+    """Ask in a thread of its own: looking up a host's name can take longer than any timeout."""
+    answers = list[str | Exception | None]()
+
+    def ask() -> None:
+        try:
+            url = hf_hub_url(repository, file)
+            answers.append(get_hf_file_metadata(url, timeout=ANSWER_SECONDS).etag)
+        except Exception as error:  # raised where it is waited for
+            answers.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    answer = answers[0] if answers else TimeoutError(f"no answer in {ANSWER_SECONDS:.0f} seconds")
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _telling(fetched: Callable[[int], None]) -> type[tqdm]:
+    """A progress bar that shows nothing, and tells how far it is."""
+
+    class Telling(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self._here = int(options.get("initial") or 0)
+            super().__init__(*args, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self._here += int(n or 0)
+            fetched(self._here)
+            return None
+
+    return Telling
 
 
 def wanted_files(names: Sequence[str]) -> list[str]:
@@ -193,6 +264,17 @@ def fill_folder(
     fields = json.loads(paths[CONFIG].read_text("utf-8")) | dict(overrides)
     for name, content in ((SOURCE_FILE, source), (CONFIG, fields)):
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _require_room(repository: str, missing_bytes: int) -> None:
+    cache = Path(constants.HF_HUB_CACHE)
+    there = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if missing_bytes > free:
+        raise DownloadError(
+            f"{repository} has {missing_bytes / GB:.1f} GB to fetch, and the disk of {there} has"
+            f" {free / GB:.1f} GB free: make room, or set HF_HOME to a larger disk."
+        )
 
 
 def _link(path: Path, link: Path) -> None:

@@ -21,8 +21,9 @@ from pathlib import Path, PurePath, PurePosixPath
 
 import cattrs
 
-from longllama_code.catalog import DATA, run_client
+from longllama_code.catalog import DATA
 from longllama_code.errors import DownloadError
+from longllama_code.package_index import run_client
 from longllama_code.training.archives import Archive, Client, is_own, obtain
 from longllama_code.training.sources import SourceTree, worth_reading
 

@@ -1,0 +1,84 @@
+"""``longllama pull``: fetch a model, with a bar that grows."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from longllama_code.catalog import ModelSpec, pull
+
+LITTLE_BYTES = 1 << 30
+"""Weights that are loaded in passing."""
+BAR_CELLS = 24
+LINE_SECONDS = 5.0
+"""Between two lines on one step, where no line can be rewritten."""
+
+
+def add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    """Add the command to a parser."""
+    fetch = commands.add_parser("pull", help="fetch a model and convert it, once")
+    fetch.add_argument(
+        "model", nargs="?", default="mini", help="its name, or owner/name of the hub (%(default)s)"
+    )
+    fetch.add_argument(
+        "--from", type=Path, dest="folder", metavar="FOLDER", help="take its files from there"
+    )
+    fetch.add_argument("--accept-licence", action="store_true", help="accept the model's licence")
+    fetch.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    def consents(spec: ModelSpec) -> bool:
+        print(f"{spec.name}: {spec.licence}", flush=True)
+        if options.accept_licence or not sys.stdin.isatty():
+            return options.accept_licence
+        return input("Do you accept this licence? [y/N] ").strip().lower() in ("y", "yes")
+
+    folder = pull(options.model, ProgressLine(sys.stdout), consents, options.folder)
+    print(f"{options.model} is in {folder}", flush=True)
+    if _weights_bytes(folder) < LITTLE_BYTES:
+        from longllama_code.generation.engine import Engine
+
+        print("a first completion, for which this machine compiles what it needs", flush=True)
+        Engine.open(options.model, persist=False).close()
+    return 0
+
+
+def _weights_bytes(folder: Path) -> int:
+    files = (path for kind in ("*.safetensors", "*.gguf") for path in folder.glob(kind))
+    return sum(path.stat().st_size for path in files)
+
+
+class ProgressLine:
+    """Progress for people: one line that is rewritten in a terminal, a few lines elsewhere."""
+
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out, self._clock, self._is_terminal = out, clock, out.isatty()
+        self._step, self._said = "", float("-inf")
+
+    def __call__(self, step: str, share: float) -> None:
+        """Show a step and the share of the whole that is done; the first word names the step."""
+        name, now = step.partition(" ")[0], self._clock()
+        is_new, self._step = name != self._step, name
+        if self._is_terminal:
+            self._rewrite(step, share, is_new)
+        elif is_new or now - self._said >= LINE_SECONDS:
+            print(f"{100 * share:3.0f} % {step}", file=self._out, flush=True)
+            self._said = now
+
+    def _rewrite(self, step: str, share: float, is_new: bool) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        done = round(BAR_CELLS * share)
+        bar = "#" * done + "-" * (BAR_CELLS - done)
+        line = f"{100 * share:3.0f} % [{bar}] {step}"
+        # A message is said once, whole; what is to be rewritten must stay on one line.
+        self._out.write("\n" + line if is_new else "\r" + line[:width].ljust(width))
+        self._out.write("\n" if share == 1.0 else "")
+        self._out.flush()

@@ -1,0 +1,79 @@
+"""A small package index on loopback: what pip asks of one, with damage and delays on demand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
+
+
+@dataclass
+class Index:
+    """Wheels by file name, and what was asked for."""
+
+    wheels: dict[str, bytes]
+    held: set[str] = field(default_factory=set[str])
+    """Wheels of which half is sent, and the rest when ``go_on`` is set."""
+    go_on: Event = field(default_factory=Event)
+    sent: list[str] = field(default_factory=list[str])
+    url: str = ""
+
+
+def _handler(index: Index) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            page = re.fullmatch(r"/simple/([a-z0-9-]+)/", self.path)
+            name = self.path.rpartition("/")[2]
+            if page:
+                self._send(self._page(page[1].replace("-", "_")), "text/html")
+            elif name in index.wheels:
+                index.sent.append(name)
+                self._send(index.wheels[name], "application/zip", held=name in index.held)
+            else:
+                self.send_error(404)
+
+        def _page(self, project: str) -> bytes:
+            names = [name for name in index.wheels if name.startswith(f"{project}-")]
+            links = "".join(f'<a href="/files/{name}">{name}</a>' for name in names)
+            return f"<!DOCTYPE html><html><body>{links}</body></html>".encode()
+
+        def _send(self, data: bytes, kind: str, held: bool = False) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            half = len(data) // 2 if held else len(data)
+            try:
+                self.wfile.write(data[:half])
+                self.wfile.flush()
+                if held:
+                    index.go_on.wait(60)
+                self.wfile.write(data[half:])
+            except OSError:  # pip was killed
+                self.close_connection = True
+
+    return Handler
+
+
+@contextmanager
+def serve(wheels: dict[str, bytes]) -> Generator[Index]:
+    """Run an index until the context ends."""
+    index = Index(wheels)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(index))
+    index.url = f"http://127.0.0.1:{server.server_port}/simple/"
+    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield index
+    finally:
+        index.go_on.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
