@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from longllama_code.default_model import chosen_model
 from lsp_server.engine_place import cache_folder
 from lsp_server.processes import python_command
 from lsp_server.settings import Settings
@@ -49,11 +50,12 @@ def diagnose(settings: Settings, roots: Sequence[Path], n_folders: int | None) -
         roots: the workspace folders.
         n_folders: how many folders are watched; None where that is not known.
     """
-    probed = _probe(settings.model.path)
+    chosen = chosen_model(settings.model.path)
+    probed = _probe(chosen.name)
     checks = [
         check_python(),
         check_torch(probed["torch"]),
-        check_model(probed["model"]),
+        check_model(probed["model"], chosen.reason),
         *check_cache(cache_folder(settings.memory)),
         check_watches(n_folders),
         check_port("127.0.0.1", 0),
@@ -95,12 +97,15 @@ def check_torch(probed: Mapping[str, Any]) -> Check:
     return Check("torch", "ok", found)
 
 
-def check_model(probed: Mapping[str, Any]) -> Check:
-    """The model's files."""
+def check_model(probed: Mapping[str, Any], reason: str = "") -> Check:
+    """Look at the model's files; ``reason`` says why it is not the usual one."""
     if "error" in probed:
         return Check("model", "error", f"{probed['name']}: {probed['error']}", "see above.")
     where = probed["folder"] or "built in memory"
-    return Check("model", "ok", f"{probed['name']}: {where}, {probed['bytes'] / 1e6:,.0f} MB")
+    found = f"{probed['name']}: {where}, {probed['bytes'] / 1e6:,.0f} MB"
+    if reason:
+        return Check("model", "warning", f"{found}; {reason}", "close other programs.")
+    return Check("model", "ok", found)
 
 
 def check_cache(folder: Path) -> Iterator[Check]:

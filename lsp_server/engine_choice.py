@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from longllama_code.default_model import chosen_model
 from lsp_server.engine_client import EngineClient, EngineState
 from lsp_server.engine_options import EngineOptions
 from lsp_server.scripted_engine import PREFIX as SCRIPT
@@ -58,8 +59,9 @@ def _token(path: str) -> str:
 def _local_options(settings: Settings, roots: Sequence[Path]) -> EngineOptions:
     """What the engine's process is started with; a change of it needs a new one."""
     cache_dir = settings.memory.cache_dir
+    chosen = chosen_model(settings.model.path)
     return EngineOptions(
-        model=settings.model.path,
+        model=chosen.name,
         cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
         persist=settings.memory.persist,
         max_store_bytes=settings.memory.max_store_bytes,
@@ -73,4 +75,5 @@ def _local_options(settings: Settings, roots: Sequence[Path]) -> EngineOptions:
         idle_s=settings.engine.idle_ms / 1000,
         hang_timeout_s=settings.model.hang_timeout_ms / 1000,
         name=", ".join(root.name for root in roots) or "no folder",
+        note=chosen.reason,
     )

@@ -48,8 +48,6 @@ class EngineClient:
 
     is_limited = True
     """Whether this machine's budget counts."""
-    note = ""
-    """Who answers, for people, where that is not this process."""
 
     def __init__(
         self, options: EngineOptions, on_state: Callable[[EngineState, str], None]
@@ -76,6 +74,11 @@ class EngineClient:
         self.state = EngineState.STOPPED
         self.message = ""
         self.n_restarts = 0
+
+    @property
+    def note(self) -> str:
+        """What people should know of this engine beside its state; empty: nothing."""
+        return self._options.note
 
     @property
     def ready(self) -> bool:

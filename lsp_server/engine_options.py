@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from longllama_code.default_model import USUAL
 from lsp_server.processes import python_command
 
 
@@ -12,7 +13,7 @@ from lsp_server.processes import python_command
 class EngineOptions:
     """How to start an engine, and how to be its client."""
 
-    model: str = "mini"
+    model: str = USUAL
     cache_dir: Path | None = None
     persist: bool = True
     max_store_bytes: int | None = None
@@ -31,6 +32,8 @@ class EngineOptions:
     """How long a process that was asked something may show no sign of life; 0: for ever."""
     name: str = ""
     """What the engine's status calls this client."""
+    note: str = ""
+    """What the user is told beside the engine's state; empty: nothing."""
 
     def arguments(self) -> list[str]:
         """What engines that are started alike have in common."""

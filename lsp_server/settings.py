@@ -12,6 +12,8 @@ from dataclasses import Field, dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any, Literal, cast, get_type_hints
 
+from longllama_code.default_model import AUTO
+
 SECTION = "longllama"
 OF_CLIENTS = frozenset({"server", "trace"})
 """Keys of our section that are the client's own: where the server is, what traffic to log."""
@@ -137,7 +139,11 @@ class Indexing:
 class Model:
     """Which model, and how it runs."""
 
-    path: str = setting("mini", "Name of a model, or folder of a checkpoint.")
+    path: str = setting(
+        AUTO,
+        "Name of a model, GGUF file, or folder of a checkpoint; auto: `coder`, or `mini` where "
+        "less than 4 GiB of memory are free.",
+    )
     threads: int = setting(
         0,
         "Most threads of the model; 0: as many as there are cores. One, where more are no faster.",

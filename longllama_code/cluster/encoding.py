@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from longllama_code.default_model import USUAL
 from longllama_code.errors import CheckpointError
 from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.memory.encoder import SegmentEncoder, path_header
@@ -20,7 +21,7 @@ from longllama_code.memory.segmenter import Slice
 class ModelPlace:
     """Which model, and how a worker runs it."""
 
-    model: str = "mini"
+    model: str = USUAL
     device: str = "auto"
     dtype: str = "auto"
     threads: int = 1

@@ -10,6 +10,7 @@ from longllama_code.cluster.encoding import ModelFacts, ModelPlace, facts_of
 from longllama_code.cluster.ray_workers import RayWorkers, connect
 from longllama_code.cluster.shared_store import SharedStore
 from longllama_code.cluster.snapshots import Snapshot, check_name
+from longllama_code.default_model import USUAL
 from longllama_code.generation.engine import MODEL_NAME_FILE
 from longllama_code.memory.store import SegmentStore
 
@@ -18,7 +19,7 @@ from longllama_code.memory.store import SegmentStore
 class IndexOptions:
     """How to encode in bulk."""
 
-    model: str = "mini"
+    model: str = USUAL
     device: str = "auto"
     dtype: str = "auto"
     store: str | None = None

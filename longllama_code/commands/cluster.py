@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longllama_code.default_model import USUAL
 from longllama_code.team_protocol import digest_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _add_index(actions: Any) -> None:
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="mini", help="name or folder (%(default)s)")
+    parser.add_argument("--model", default=USUAL, help="name or folder (%(default)s)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--cache-dir", type=Path, help="this machine's own store of segments")

@@ -22,7 +22,9 @@ from longllama_code.errors import ConfigError
 from longllama_code.evaluation.memories import encode_files, memory_of
 from longllama_code.evaluation.memory_size import SizeOptions, Window, divide
 from longllama_code.generation.copying import features, openness
+from longllama_code.generation.infill import InfillMarks
 from longllama_code.generation.models import LoadedModel
+from longllama_code.generation.prompt import Around, build_prompt
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import MemoryView
 from longllama_code.training.sources import SourceTree
@@ -149,40 +151,81 @@ def collect(
             f"{options.window_tokens} tokens to ask about, and two are needed; name others with "
             "--repo or --packages, or give a smaller --window-tokens."
         )
-    own = [
-        samples(loaded, windows, memory) for windows, memory in zip(asked, memories, strict=True)
-    ]
-    say("own memories asked")
+    own: list[Samples] = []
+    foreign: list[Samples] = []
     others = [*memories[1:], memories[0]]
-    foreign = [
-        samples(loaded, windows, memory) for windows, memory in zip(asked, others, strict=True)
-    ]
+    for windows, memory, other in zip(asked, memories, others, strict=True):
+        views = MemoryView(memory, None), MemoryView(other, None)
+        parts = [_window_samples(loaded, window, views) for window in windows]
+        own.append(Samples.joined(part for part, _ in parts))
+        foreign.append(Samples.joined(part for _, part in parts))
+        say(f"{len(own)} of {len(asked)} repositories asked")
     return own, foreign
 
 
+def _window_samples(
+    loaded: LoadedModel, window: Window, views: tuple[MemoryView, MemoryView]
+) -> tuple[Samples, Samples]:
+    """Return the tokens of a window that each of two memories has a match for."""
+    own, other = views
+    predicted = _log_probs(loaded, window, own)
+    # A model without memory layers predicts the same beside any memory.
+    beside = _log_probs(loaded, window, other) if loaded.model.config.mem_layers else predicted
+    return _matched(window, predicted, own), _matched(window, beside, other)
+
+
 @torch.inference_mode()
-def samples(loaded: LoadedModel, windows: Sequence[Window], memory: RepositoryMemory) -> Samples:
-    """The tokens of some windows that memory has a match for."""
-    view = MemoryView(memory, None)
+def _log_probs(loaded: LoadedModel, window: Window, view: MemoryView) -> Tensor:
+    """Return log probabilities of each token after the window's head, float32 (n, V)."""
+    ids = window.ids
+    batch = torch.tensor([ids], device=loaded.model.device)
+    n_kept = len(ids) - window.n_head + 1
+    output = loaded.model(
+        batch,
+        use_cache=False,
+        last_context_length=len(ids),
+        memory=view,
+        logits_to_keep=n_kept,
+    )
+    return output.logits[0, :-1].float().cpu().log_softmax(dim=-1)
+
+
+def _matched(window: Window, log_probs: Tensor, view: MemoryView) -> Samples:
+    """Return what a match in memory says of each of a window's tokens."""
+    ids, first = window.ids, window.n_head
     found: list[tuple[Tensor, float, float]] = []
-    n_tokens = 0
-    for window in windows:
-        ids = window.ids
-        batch = torch.tensor([ids], device=loaded.model.device)
-        output = loaded.model(batch, use_cache=False, last_context_length=len(ids), memory=view)
-        log_probs = output.logits[0, :-1].float().cpu().log_softmax(dim=-1)
-        for at in range(window.n_head, len(ids)):
-            n_tokens += 1
-            match = view.match(ids[:at])
-            if match is None:
-                continue
+    for at, row in enumerate(log_probs, first):
+        match = view.match(ids[:at])
+        if match is not None:
             share = float((match.followers == ids[at]).float().mean())
-            row = log_probs[at - 1]
             found.append((features(match, row), float(row[ids[at]].exp()), share))
+    n_tokens = len(ids) - first
     if not found:
         return Samples(torch.empty(0, N_COPY_FEATURES), torch.empty(0), torch.empty(0), n_tokens)
     weighed, model, shares = zip(*found, strict=True)
     return Samples(torch.stack(weighed), torch.tensor(model), torch.tensor(shares), n_tokens)
+
+
+def _as_prompted(loaded: LoadedModel, window: Window, text: str) -> Window:
+    """Return a window behind the text around it, as a completion shows it to this model.
+
+    A model that was not taught to fill in sees the window alone.
+
+    Args:
+        loaded: the model.
+        window: tokens of a file.
+        text: all of the file.
+    """
+    tokenizer, config = loaded.tokenizer, loaded.model.config
+    marks = InfillMarks.of(config, tokenizer)
+    if marks is None or not marks.always:
+        return window
+    body = window.ids[window.n_head :]
+    spans = tokenizer.offsets(text)[1][window.start : window.start + len(body)]
+    around = Around(window.path, text[: spans[0][0]], text[spans[-1][1] :])
+    prompt = build_prompt(around, tokenizer, config.window - len(body), marks)
+    head = [*prompt.ids, *tokenizer.encode(prompt.healed)]
+    return Window(window.path, window.start, [*head, *body], len(head))
 
 
 def _prepare(
@@ -192,5 +235,6 @@ def _prepare(
     rng = random.Random(f"copying {options.seed} {tree.name}")
     sizes = SizeOptions(windows=options.windows, window_tokens=options.window_tokens)
     windows, texts = divide(loaded, tree, sizes, rng)
+    windows = [_as_prompted(loaded, window, tree.texts[window.path]) for window in windows]
     texts = texts if windows else {}
     return windows, memory_of(loaded, encode_files(loaded, texts, options.memory_tokens))
