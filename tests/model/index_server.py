@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
+
+BLOCK_BYTES = 1 << 18
 
 
 @dataclass
@@ -19,11 +22,27 @@ class Index:
     held: set[str] = field(default_factory=set[str])
     """Wheels of which half is sent, and the rest when ``go_on`` is set."""
     go_on: Event = field(default_factory=Event)
+    bytes_per_second: float | None = None
+    """What all connections share; None for as fast as it goes."""
     sent: list[str] = field(default_factory=list[str])
+    n_bytes: int = 0
+    """Of wheels, that were sent."""
     url: str = ""
+    _free_at: float = 0.0
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def pace(self, n_bytes: int) -> None:
+        """Wait until so many bytes may be sent."""
+        with self._lock:
+            self.n_bytes += n_bytes
+            if self.bytes_per_second is None:
+                return
+            self._free_at = max(self._free_at, time.monotonic()) + n_bytes / self.bytes_per_second
+            wait = self._free_at - time.monotonic()
+        time.sleep(max(0.0, wait))
 
 
-def _handler(index: Index) -> type[BaseHTTPRequestHandler]:
+def _handler(index: Index) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one small class
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -51,13 +70,18 @@ def _handler(index: Index) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             half = len(data) // 2 if held else len(data)
             try:
-                self.wfile.write(data[:half])
-                self.wfile.flush()
+                self._write(data[:half])
                 if held:
                     index.go_on.wait(60)
-                self.wfile.write(data[half:])
+                self._write(data[half:])
             except OSError:  # pip was killed
                 self.close_connection = True
+
+        def _write(self, data: bytes) -> None:
+            for first in range(0, len(data), BLOCK_BYTES):
+                block = data[first : first + BLOCK_BYTES]
+                index.pace(len(block))
+                self.wfile.write(block)
 
     return Handler
 
