@@ -19,6 +19,7 @@ from longllama_code.commands import (
     table,
     train,
 )
+from longllama_code.default_model import AUTO, chosen_model
 from longllama_code.errors import LongLlamaError
 from longllama_code.protocol import CompletionRequest
 
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     complete = commands.add_parser("complete", help="complete a text from stdin")
-    complete.add_argument("--model", default="mini", help="name or folder (%(default)s)")
+    complete.add_argument("--model", default=AUTO, help="name, file or folder (%(default)s)")
     complete.add_argument("--remember", type=Path, nargs="*", default=[], metavar="FILE")
     complete.add_argument("--path", default="stdin.py", help="the text's file name (%(default)s)")
     complete.add_argument("--max-tokens", type=int, default=48)
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def _complete(options: argparse.Namespace) -> int:
     from longllama_code.generation.engine import Engine
 
-    engine = Engine.open(options.model)
+    engine = Engine.open(chosen_model(options.model).name)
     for path in options.remember:
         for _ in engine.remember(path.as_posix(), path.read_text("utf-8")):
             pass

@@ -145,8 +145,9 @@ CODER_FIELDS: Mapping[str, Any] = {
     "architectures": ["LongLlamaForCausalLM"],
     "qkv_bias": True,
     # <|endoftext|> stood between documents; the GGUF names the end of a chat turn.
-    "bos_token_id": 151643,
     "eos_token_id": 151643,
+    # No document of its training began with a token of its own.
+    "bos_token_id": None,
     "mem_layers": [],
 }
 """What both code models have in their ``config.json`` besides what their GGUF says."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from longllama_code.catalog import ModelSpec, pull
+from longllama_code.default_model import AUTO, chosen_model
 
 LITTLE_BYTES = 1 << 30
 """Weights that are loaded in passing."""
@@ -25,7 +26,7 @@ def add(
     """Add the command to a parser."""
     fetch = commands.add_parser("pull", help="fetch a model and convert it, once")
     fetch.add_argument(
-        "model", nargs="?", default="mini", help="its name, or owner/name of the hub (%(default)s)"
+        "model", nargs="?", default=AUTO, help="its name, or owner/name of the hub; auto: coder, or mini where memory is short (%(default)s)"
     )
     fetch.add_argument(
         "--from", type=Path, dest="folder", metavar="FOLDER", help="take its files from there"
@@ -41,13 +42,16 @@ def _run(options: argparse.Namespace) -> int:
             return options.accept_licence
         return input("Do you accept this licence? [y/N] ").strip().lower() in ("y", "yes")
 
-    folder = pull(options.model, ProgressLine(sys.stdout), consents, options.folder)
-    print(f"{options.model} is in {folder}", flush=True)
+    chosen = chosen_model(options.model)
+    if chosen.reason:
+        print(chosen.reason, flush=True)
+    folder = pull(chosen.name, ProgressLine(sys.stdout), consents, options.folder)
+    print(f"{chosen.name} is in {folder}", flush=True)
     if _weights_bytes(folder) < LITTLE_BYTES:
         from longllama_code.generation.engine import Engine
 
         print("a first completion, for which this machine compiles what it needs", flush=True)
-        Engine.open(options.model, persist=False).close()
+        Engine.open(chosen.name, persist=False).close()
     return 0
 
 
