@@ -26,7 +26,10 @@ def add(
     """Add the command to a parser."""
     fetch = commands.add_parser("pull", help="fetch a model and convert it, once")
     fetch.add_argument(
-        "model", nargs="?", default=AUTO, help="its name, or owner/name of the hub; auto: coder, or mini where memory is short (%(default)s)"
+        "model",
+        nargs="?",
+        default=AUTO,
+        help="its name, or owner/name of the hub; auto: coder, or mini where memory is short",
     )
     fetch.add_argument(
         "--from", type=Path, dest="folder", metavar="FOLDER", help="take its files from there"
