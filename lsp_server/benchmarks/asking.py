@@ -45,10 +45,6 @@ class ServerGoneError(RuntimeError):
     """The server is not there any more, or does not answer."""
 
 
-class GiveUpError(RuntimeError):
-    """Raised by whoever records rows, to end the run."""
-
-
 async def ask(
     arm: Arm,
     todo: Sequence[Instance],
@@ -82,8 +78,6 @@ async def ask(
         n_before = len(waiting)
         try:
             await _ask_one_server(arm, waiting, others, folder, settings, blank, record)
-        except GiveUpError:
-            raise
         except Exception as error:  # whatever a server does, the rest is asked of another one
             if len(waiting) == n_before or isinstance(error, ServerGoneError):
                 record(_failed(blank, arm, waiting.pop(0), error))
@@ -126,9 +120,9 @@ async def _ask_one_server(
                 if arm == "file":
                     await asked.put_alone(instance)
                 record(await asked.answer(instance, row))
-            except (ServerGoneError, GiveUpError):
-                raise
-            except (RuntimeError, ValueError, OSError) as error:
+            except Exception as error:
+                if client.stopped or isinstance(error, ServerGoneError):
+                    raise ServerGoneError(str(error)) from error
                 record(_failed(blank, arm, instance, error))
             waiting.pop(0)
 
