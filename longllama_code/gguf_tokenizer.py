@@ -124,12 +124,23 @@ def write_tokenizer(metadata: Mapping[str, Any], source: Path, folder: Path) -> 
     Raises:
         CheckpointError: the metadata are incomplete, or describe a tokenizer of another kind.
     """
+    check_tokenizer(metadata, source)
+    if metadata.get("tokenizer.ggml.model") == "gpt2":
+        byte_level_tokenizer(metadata, source).save(str(folder / TOKENIZER_FILE))
+    else:
+        (folder / MODEL_FILE).write_bytes(sentencepiece_model(metadata, source))
+
+
+def check_tokenizer(metadata: Mapping[str, Any], source: Path) -> None:
+    """Refuse a tokenizer of a kind that is not read, by its names alone.
+
+    Raises:
+        CheckpointError: one of its names is unknown.
+    """
     kind = metadata.get("tokenizer.ggml.model")
     if kind == "gpt2":
-        byte_level_tokenizer(metadata, source).save(str(folder / TOKENIZER_FILE))
-    elif kind == "llama":
-        (folder / MODEL_FILE).write_bytes(sentencepiece_model(metadata, source))
-    else:
+        _split_name(metadata, source)
+    elif kind != "llama":
         raise CheckpointError(
             f"{source} has tokenizer.ggml.model {kind!r}; only 'gpt2' (byte-level BPE) and 'llama' "
             "(sentencepiece) are read. Take a model with one of them."
@@ -146,14 +157,7 @@ def byte_level_tokenizer(metadata: Mapping[str, Any], source: Path) -> Tokenizer
         CheckpointError: the metadata are incomplete, or ``tokenizer.ggml.pre`` names an unknown
             rule: what splits the text before BPE differs from model to model.
     """
-    pre = metadata.get("tokenizer.ggml.pre")
-    split = _SAME_SPLIT.get(str(pre), str(pre))
-    if split not in _SPLITS:
-        known = ", ".join(sorted({*_SPLITS, *_SAME_SPLIT}))
-        raise CheckpointError(
-            f"{source} has tokenizer.ggml.pre {pre!r}; only {known} are read. Take a model with "
-            "one of them, or convert it anew with a current llama.cpp if the entry is missing."
-        )
+    split = _split_name(metadata, source)
     tokens, types = _tokens(metadata, source)
     special = [token for token, kind in zip(tokens, types, strict=True) if kind in _TEXTLESS]
     vocab = _vocabulary(tokens, frozenset(special))
@@ -212,6 +216,18 @@ def _piece_types(metadata: Mapping[str, Any], tokens: list[str], types: list[int
             kind = TokenType.UNUSED
         found.append(TokenType.UNKNOWN if index == unknown else int(kind))
     return found
+
+
+def _split_name(metadata: Mapping[str, Any], source: Path) -> str:
+    pre = metadata.get("tokenizer.ggml.pre")
+    split = _SAME_SPLIT.get(str(pre), str(pre))
+    if split not in _SPLITS:
+        known = ", ".join(sorted({*_SPLITS, *_SAME_SPLIT}))
+        raise CheckpointError(
+            f"{source} has tokenizer.ggml.pre {pre!r}; only {known} are read. Take a model with "
+            "one of them, or convert it anew with a current llama.cpp if the entry is missing."
+        )
+    return split
 
 
 def _tokens(metadata: Mapping[str, Any], source: Path) -> tuple[list[str], list[int]]:
