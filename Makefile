@@ -11,15 +11,17 @@ NPM := $(shell command -v npm)
 .PHONY: demo vscode test check client cluster bench eval clean
 
 demo: $(VENV)/.installed
-	$(BIN)/longllama pull mini
+	$(BIN)/longllama pull
 	$(BIN)/longllama-lsp demo
 
 vscode: $(VENV)/.installed-dev
-	$(BIN)/longllama pull mini
+	$(BIN)/longllama pull
 	$(BIN)/python -m tests.vscode $(FOLDER)
 
+# Most tests that need a real model use the small one; tests/e2e/test_coder.py the default.
 test: check client
 	$(BIN)/longllama pull mini
+	$(BIN)/longllama pull coder-0.5b
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.installed-dev

@@ -24,12 +24,20 @@ export async function buildEnvironment(building: Building): Promise<void> {
     const uv = find("uv");
     if (uv === undefined) await withPip(building, await recentPython(run, find));
     else await withUv(building, uv);
-    report("fetching the model mini");
-    await run(inEnvironment(folder, "longllama"), ["pull", "mini"]);
+    report("fetching the model (about 500 MB)");
+    await run(inEnvironment(folder, "longllama"), ["pull"]);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true }); // half an environment would be found
     throw error;
   }
+}
+
+/** The last step that a program told of, as `longllama pull` prints it: `42 % download 206 of …`. */
+export function stepOf(output: string): string | undefined {
+  return output
+    .match(/^ *\d+ % .+$/gm)
+    ?.at(-1)
+    ?.trim();
 }
 
 async function withUv({ folder, packages, run, report }: Building, uv: string): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { dirname, join } from "node:path";
 import * as vscode from "vscode";
-import { buildEnvironment } from "./environment";
+import { buildEnvironment, stepOf } from "./environment";
 import { inEnvironment, type Run, run } from "./programs";
 
 type Report = (step: string) => void;
@@ -26,11 +26,16 @@ export function installServer(
   return withProgress("Installing the server", log, work);
 }
 
-/** Fetch the default model with the environment that the server runs in. */
-export function fetchModel(server: string, log: vscode.LogOutputChannel): Promise<void> {
+/** Fetch a model, or the default one, with the environment that the server runs in. */
+export function fetchModel(
+  server: string,
+  model: string | undefined,
+  log: vscode.LogOutputChannel,
+): Promise<void> {
   const longllama = inEnvironment(dirname(dirname(server)), "longllama");
-  return withProgress("Fetching the model mini", log, async (logged) => {
-    await logged(longllama, ["pull", "mini"]);
+  const title = `Fetching the model ${model ?? "(about 500 MB)"}`;
+  return withProgress(title, log, async (logged) => {
+    await logged(longllama, model === undefined ? ["pull"] : ["pull", model]);
   });
 }
 
@@ -44,10 +49,16 @@ async function withProgress(
   await vscode.window.withProgress(options, async (progress, token) => {
     const abort = new AbortController();
     token.onCancellationRequested(() => abort.abort());
+    const report: Report = (message) => progress.report({ message });
+    const listen = (text: string) => {
+      log.append(text);
+      const step = stepOf(text);
+      if (step !== undefined) report(step);
+    };
     const logged: Run = (command, args) => {
       log.info([command, ...args].join(" "));
-      return run(command, args, { log: (text) => log.append(text), signal: abort.signal });
+      return run(command, args, { log: listen, signal: abort.signal });
     };
-    await work(logged, (message) => progress.report({ message }));
+    await work(logged, report);
   });
 }

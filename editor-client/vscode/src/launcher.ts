@@ -4,6 +4,7 @@ import * as vscode from "vscode";
 import { type Connection, messageOf } from "./connection";
 import { findServer, type Server } from "./find";
 import { fetchModel, installServer, managedFolder } from "./installation";
+import { lackedModel } from "./status";
 import { folders, selectedEnvironment } from "./workspace";
 
 const NO_SERVER = "no server was found in the workspace's Python environment or on the PATH";
@@ -41,7 +42,7 @@ export class Launcher {
   fetchModel(): Promise<void> {
     return this.next(async () => {
       if (this.server === undefined) throw new Error(NO_SERVER);
-      await fetchModel(this.server.command, this.log);
+      await fetchModel(this.server.command, lackedModel(this.connection.condition), this.log);
       await this.connection.execute("longllama.restart");
     });
   }
@@ -74,7 +75,8 @@ export class Launcher {
 
   private async offerInstallation(): Promise<void> {
     this.connection.condition = { phase: "stopped", message: `${NO_SERVER}; install it` };
-    const question = "LongLLaMA needs its server, a Python program with torch (1 GB or more).";
+    const question =
+      "LongLLaMA needs its server, a Python program with torch, and a model (1.7 GB or more).";
     const choice = await vscode.window.showInformationMessage(question, "Install", "Set a Path");
     if (choice === "Install") await this.install();
     if (choice === "Set a Path") await openSetting("longllama.server.command");

@@ -1,6 +1,6 @@
 // What the status bar item offers, in the condition that the server is in. Knows no editor.
 
-import { type Condition, isRunning, lacksModel } from "./status";
+import { type Condition, isRunning, lackedModel } from "./status";
 
 export interface Choice {
   label: string;
@@ -12,7 +12,10 @@ export function choices(condition: Condition, language: string | undefined): Cho
 }
 
 function remedies(condition: Condition): Choice[] {
-  if (lacksModel(condition)) return [choice("cloud-download", "Fetch the model", "fetchModel")];
+  const lacked = lackedModel(condition);
+  if (lacked !== undefined) {
+    return [choice("cloud-download", `Fetch the model ${lacked}`, "fetchModel")];
+  }
   const isStopped = condition.phase === "stopped";
   return isStopped ? [choice("cloud-download", "Install the server", "installServer")] : [];
 }

@@ -110,7 +110,8 @@ function severity(condition: Condition): Presentation["severity"] {
   return isRunning(condition) && condition.kind === "Warning" ? "warning" : "none";
 }
 
-/** Whether the server cannot begin because its model was never fetched. */
-export function lacksModel(condition: Condition): boolean {
-  return condition.phase === "failed" && condition.message.includes("longllama pull");
+/** The model that the server cannot begin without, as it was never fetched. */
+export function lackedModel(condition: Condition): string | undefined {
+  if (condition.phase !== "failed") return undefined;
+  return condition.message.match(/longllama pull (\w[\w.@/:-]*)/)?.[1];
 }

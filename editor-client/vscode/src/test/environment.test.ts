@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { type Building, buildEnvironment } from "../environment";
+import { type Building, buildEnvironment, stepOf } from "../environment";
 import { inEnvironment, type Run, run } from "../programs";
 
 let root: string;
@@ -32,7 +32,7 @@ function building(programs: string[], change: Partial<Building> = {}): Building 
 
 const WHEEL = "-c ~/packages/constraints.txt ~/packages/server-1-py3-none-any.whl";
 const PYTHON = inEnvironment("~/env", "python");
-const PULL = `${inEnvironment("~/env", "longllama")} pull mini`;
+const PULL = `${inEnvironment("~/env", "longllama")} pull`;
 
 test("uv is preferred", async () => {
   await buildEnvironment(building(["uv", "python3"]));
@@ -67,6 +67,16 @@ test("half an environment does not stay", async () => {
   };
   await assert.rejects(buildEnvironment(building(["uv"], { run: failing })), /no network/);
   assert.equal(existsSync(join(root, "env")), false);
+});
+
+test("the last step of a pull is told, and nothing of other output", () => {
+  const [begun, further] = [" 8 % download 39.3 of 491.4 MB", "57 % download 280.1 of 491.4 MB"];
+  assert.equal(stepOf(`${begun}\n${further}\n`), further);
+  assert.equal(
+    stepOf(`Collecting torch\n${begun}, 12.0 MB/s, 0:38 left\n`)?.slice(0, 12),
+    "8 % download",
+  );
+  assert.equal(stepOf("Collecting torch (12 % off)\n"), undefined);
 });
 
 test("a program that fails tells what it said; one that is aborted ends", async () => {

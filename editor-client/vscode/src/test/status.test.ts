@@ -97,8 +97,9 @@ test("the menu offers what helps now", () => {
   assert.deepEqual(commands(status()).slice(0, 4), ["explain", "showMemory", "reindex", "clear"]);
   assert.deepEqual(commands(status({ phase: "off" })), always);
   assert.equal(commands({ phase: "stopped", message: "" })[0], "installServer");
-  const lacking = status({ phase: "failed", message: "run `longllama pull mini`" });
+  const lacking = status({ phase: "failed", message: "run `longllama pull coder-0.5b`" });
   assert.equal(commands(lacking)[0], "fetchModel");
+  assert.ok(choices(lacking, undefined)[0]?.label.endsWith("Fetch the model coder-0.5b"));
   assert.notEqual(commands(status({ phase: "failed", message: "CUDA" }))[0], "fetchModel");
 });
 
