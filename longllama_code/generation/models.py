@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from longllama_code.block_checkpoint import has_blocks, load_blocks
 from longllama_code.catalog import WEIGHT_KINDS, cache_root, model_dir, split_weights
 from longllama_code.checkpoint import load_model
 from longllama_code.config import LongLlamaConfig
@@ -22,6 +23,7 @@ from longllama_code.memory.resident import DeviceRoom
 from longllama_code.memory.segmenter import Limits
 from longllama_code.memory.store import SegmentStore
 from longllama_code.memory.table import MemoryTable
+from longllama_code.model.blocks import BlockEmbedding, BlockLinear
 from longllama_code.model.compiled import compiled
 from longllama_code.model.kernel_model import KernelModel, let_go
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -29,6 +31,7 @@ from longllama_code.model.quantized import Kind
 from longllama_code.quantized_checkpoint import load_quantized
 from longllama_code.sentencepieces import MODEL_FILE, SentencePieceTokenizer
 from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer, is_byte_level
+from longllama_code.weight_files import is_gguf_file, weight_files
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +86,7 @@ class LoadedModel:
         return RecordFormat.of(self.model.config, self.table)
 
     def encoder(self) -> SegmentEncoder:
-        """What turns text into segments.
-
-        Raises:
-            ConfigError: the model has no memory layers.
-        """
+        """Return what turns text into segments."""
         return SegmentEncoder(
             self.model, self.tokenizer, self.fingerprint, self.limits, self.kernels
         )
@@ -108,10 +107,18 @@ class LoadedModel:
         return SegmentStore(folder, self.form.n_bytes, max_bytes, self.room)
 
 
-def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
+def load(
+    name: str, device: str = "cpu", dtype: torch.dtype = torch.float32, *, blocks: bool = False
+) -> LoadedModel:
     """A model by name (``tiny``, ``mini``) or by the folder of its checkpoint.
 
     Behind either, ``:int8`` or ``:int4`` keeps its weights in so many bits.
+
+    Args:
+        name: the model.
+        device: a torch device.
+        dtype: the type to compute in.
+        blocks: whether the weights of a GGUF file may stay in its blocks, where kernels run them.
 
     Raises:
         ModelNotFound: nothing of that name or path is here; the message says how to get it.
@@ -121,7 +128,10 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
         return _tiny(device, dtype)
     folder = model_dir(name)
     kind = split_weights(name)[1]
-    if kind is None:
+    model = _in_blocks(folder) if blocks and kind is None else None
+    if model is not None:
+        kind = "blocks"
+    elif kind is None:
         model = load_model(folder, dtype, device, torch_attention=True)
     else:
         model = load_quantized(folder, cast("Kind", kind), dtype, device, torch_attention=True)
@@ -133,6 +143,14 @@ def load(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> 
     return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config), table)
 
 
+def _in_blocks(folder: Path) -> LongLlamaForCausalLM | None:
+    """The model of a GGUF file with its matrices in the file's blocks, if kernels can run it so."""
+    if not has_blocks(folder):
+        return None
+    model = load_blocks(folder, torch_attention=True)
+    return model if KernelModel.fits(model) else None
+
+
 def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
     """A model as settings name its place: the device, and the type that it computes in.
 
@@ -140,7 +158,7 @@ def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedM
         name: as for ``load``.
         device: a torch device; ``auto`` is the CPU, which is what all of memory is tested on.
         dtype: of torch, or ``int8`` or ``int4``, as behind the name; ``auto`` is what
-            ``usual_dtype`` says.
+            ``usual_dtype`` says, and on a CPU the blocks of a GGUF file as they are.
 
     Raises:
         ModelNotFound: nothing of that name or path is here.
@@ -154,7 +172,8 @@ def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedM
         name, dtype = f"{base}:{dtype}" if base != "tiny" else base, "auto"
     try:
         chosen = usual_dtype(device) if dtype == "auto" else getattr(torch, dtype)
-        return load(name, device, chosen)
+        of_file = dtype == "auto" and torch.device(device).type == "cpu"
+        return load(name, device, chosen, blocks=of_file)
     except (RuntimeError, AssertionError) as error:  # torch's, of a device that is not there
         raise CheckpointError(f"{name} cannot be put onto {device} in {dtype}: {error}") from error
 
@@ -208,7 +227,10 @@ def with_kernels(loaded: LoadedModel) -> LoadedModel:
     Its own weights are dropped. What kernels encode is not what the model did, so it is kept apart.
     """
     weights = *loaded.model.parameters(), *loaded.model.buffers()
-    n_bytes = sum(each.nbytes for each in weights)
+    kept = [
+        each for each in loaded.model.modules() if isinstance(each, BlockLinear | BlockEmbedding)
+    ]
+    n_bytes = sum(each.nbytes for each in (*weights, *kept))
     if n_bytes <= CPU_CACHE_BYTES or not KernelModel.fits(loaded.model):
         return loaded
     kernels = KernelModel(loaded.model, torch.get_num_threads())
@@ -296,7 +318,9 @@ def _fingerprint(folder: Path, salt: str) -> str:
     fields = json.loads((folder / "config.json").read_text())
     decisive = {name: value for name, value in fields.items() if name not in READING_FIELDS}
     digest.update(json.dumps(decisive, sort_keys=True).encode())
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+    others = [path for path in weight_files(folder) if is_gguf_file(path)]
+    weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *others])
+    for path in weights:
         stat = path.stat()
         digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()

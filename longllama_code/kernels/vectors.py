@@ -125,6 +125,16 @@ class Vectors:
         odd = self.pick(products, products, list(range(1, one.type.count, 2)))
         return builder.add(even, odd)
 
+    def smaller(self, one: Any, other: Any) -> Any:
+        """The smaller of each two numbers, which have no sign."""
+        is_less = self.builder.icmp_unsigned("<", one, other)
+        return self.builder.select(is_less, one, other)
+
+    def less_or_zero(self, one: Any, other: Any) -> Any:
+        """``one - other``, numbers without sign, or zero where that is none."""
+        larger = self.builder.select(self.builder.icmp_unsigned(">", one, other), one, other)
+        return self.builder.sub(larger, other)
+
     def plus(self, one: Any, other: Any) -> Any:
         """Vectors of floats or of integers, added up."""
         add = self.builder.fadd if one.type.element == FLOAT else self.builder.add

@@ -1,4 +1,4 @@
-"""A model on a CPU, by kernels, with weights in 8 or 4 bits: what suggestions are written with.
+"""A model on a CPU, by kernels, with weights in few bits: what suggestions are written with.
 
 The same as ``LongLlamaModel`` for one sequence whose local context has no padding and does not
 spill. A token comes out the same, bit for bit, alone or behind others in the pass.
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from longllama_code.config import LongLlamaConfig
 from longllama_code.kernels.attention import add_memory, attend, weigh_beside
 from longllama_code.kernels.attention_tiles import LANES
+from longllama_code.kernels.block_matrices import BlockMatrix
 from longllama_code.kernels.layer import (
     Floats,
     add,
@@ -28,22 +29,23 @@ from longllama_code.kernels.layer import (
 from longllama_code.kernels.quantized import Matrix, QuantizedMatrix
 from longllama_code.kernels.row_matrices import JoinedMatrix
 from longllama_code.kernels.threads import Threads
+from longllama_code.model.blocks import BlockLinear
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
 from longllama_code.model.memory import MemoryOffer, MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.quantized import Int4Linear, Int8Linear, Kind
+from longllama_code.model.quantized import Int4Linear, Int8Linear
 
 MEASURED_ROWS = 128
 """Tokens of the product by which the number of threads is chosen."""
 
 
-LINEAR = nn.Linear, Int8Linear, Int4Linear
+LINEAR = nn.Linear, Int8Linear, Int4Linear, BlockLinear
 EMPTY = np.empty((0, 0), np.float32)
 
 
 class KernelModel:
-    """A model's weights in 8 or 4 bits, and passes with them.
+    """A model's weights in 8 or 4 bits or a file's blocks, and passes with them.
 
     Weights that are rounded already are read where they are; others are rounded to 8 bits.
 
@@ -59,8 +61,7 @@ class KernelModel:
         ]
         self._norm = _floats(model.model.norm.weight)
         self._head = _matrix(model.lm_head)
-        four = any(isinstance(module, Int4Linear) for module in model.modules())
-        self._kind: Kind = "int4" if four else "int8"
+        self._kind = _kind(model)
         self._threads = _threads(n_threads, self._layers[0].gate_up)
 
     @staticmethod
@@ -87,8 +88,8 @@ class KernelModel:
         return self._threads
 
     @property
-    def kind(self) -> Kind:
-        """The bits of the layers' weights."""
+    def kind(self) -> str:
+        """How the layers' weights are kept: ``int8``, ``int4``, or ``gguf``, in a file's blocks."""
         return self._kind
 
     @property
@@ -325,6 +326,8 @@ def _threads(most: int, matrix: Matrix) -> Threads:
 
 def _matrix(*linears: nn.Module) -> Matrix:
     """Linear maps of one input, their outputs behind each other."""
+    if isinstance(linears[0], BlockLinear):
+        return BlockMatrix([cast("BlockLinear", linear).rows for linear in linears])
     rounded = [linear.matrix() for linear in linears if isinstance(linear, Int8Linear | Int4Linear)]
     if rounded:
         return rounded[0] if len(rounded) == 1 else JoinedMatrix(rounded)
@@ -332,7 +335,16 @@ def _matrix(*linears: nn.Module) -> Matrix:
     return QuantizedMatrix.of(np.concatenate(weights))
 
 
+def _kind(model: nn.Module) -> str:
+    modules = [*model.modules()]
+    if any(isinstance(module, BlockLinear) for module in modules):
+        return "gguf"
+    return "int4" if any(isinstance(module, Int4Linear) for module in modules) else "int8"
+
+
 def _has_kernel(linear: nn.Module) -> bool:
+    if isinstance(linear, BlockLinear):
+        return True
     if isinstance(linear, Int8Linear | Int4Linear):
         return linear.has_kernel
     return QuantizedMatrix.fits(cast("nn.Linear", linear).in_features)

@@ -65,13 +65,13 @@ class Int8Linear(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
-        if _is_few(hidden) and self.has_kernel:
-            return _biased(_multiplied(self.matrix(), hidden), self)
+        if is_few(hidden) and self.has_kernel:
+            return biased(multiplied(self.matrix(), hidden), self)
         rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
         parts = rows.split(_step(self.in_features, rows.device))
         spread = torch.empty(parts[0].shape, dtype=hidden.dtype, device=hidden.device)
         mixed = [linear(hidden, spread[: len(part)].copy_(part)) for part in parts]
-        return _biased(torch.cat(mixed, dim=-1) * scales.to(hidden.dtype), self)
+        return biased(torch.cat(mixed, dim=-1) * scales.to(hidden.dtype), self)
 
 
 class Int4Linear(nn.Module):
@@ -106,8 +106,8 @@ class Int4Linear(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
-        if _is_few(hidden) and self.has_kernel:
-            return _biased(_multiplied(self.matrix(), hidden), self)
+        if is_few(hidden) and self.has_kernel:
+            return biased(multiplied(self.matrix(), hidden), self)
         packed, scales = cast("Tensor", self.packed), cast("Tensor", self.scales)
         step = _step(self.in_features, packed.device)
         parts = packed.split(step)
@@ -122,7 +122,7 @@ class Int4Linear(nn.Module):
             weights = spread[: len(part)].copy_(levels[: len(part)].flatten(1)).sub_(8)
             weights.unflatten(1, (-1, self.group)).mul_(own[..., None])
             mixed.append(linear(hidden, weights))
-        return _biased(torch.cat(mixed, dim=-1), self)
+        return biased(torch.cat(mixed, dim=-1), self)
 
 
 class Int8Embedding(nn.Module):
@@ -222,7 +222,7 @@ def _bits(weight: Tensor) -> tuple[NDArray[Any], int]:
     return weight.float().contiguous().view(torch.uint32).numpy(), 0
 
 
-def _is_few(hidden: Tensor) -> bool:
+def is_few(hidden: Tensor) -> bool:
     """Whether these inputs go through kernels."""
     return (
         hidden.device.type == "cpu"
@@ -232,7 +232,7 @@ def _is_few(hidden: Tensor) -> bool:
     )
 
 
-def _multiplied(matrix: Matrix, hidden: Tensor) -> Tensor:
+def multiplied(matrix: Matrix, hidden: Tensor) -> Tensor:
     """(…, in) → (…, out), by kernels."""
     inputs = hidden.reshape(-1, hidden.shape[-1]).contiguous().numpy()
     return torch.from_numpy(matrix.times(inputs)).view(*hidden.shape[:-1], -1)
@@ -244,6 +244,7 @@ def _step(n_in: int, device: torch.device) -> int:
     return max(1, n_weights // n_in)
 
 
-def _biased(hidden: Tensor, module: nn.Module) -> Tensor:
+def biased(hidden: Tensor, module: nn.Module) -> Tensor:
+    """Add a module's bias, if it has one."""
     bias = cast("Tensor | None", module.bias)
     return hidden if bias is None else hidden + bias.to(hidden.dtype)
