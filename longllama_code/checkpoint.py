@@ -4,7 +4,7 @@ No code of a checkpoint runs (``auto_map`` is ignored) and no pickle beyond tens
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -12,13 +12,15 @@ from typing import Any, cast
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
 from longllama_code.memory_room import require_room
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.weight_files import weight_files
+from longllama_code.model.rope import Rotary
+from longllama_code.weight_files import is_gguf_file, tensors, weight_files
 
 PLAIN_LLAMA = ("llama", "mistral", "qwen2")
 """Model types whose layers are Llama's; Qwen2's have biases on queries, keys and values."""
@@ -114,13 +116,16 @@ def load_model(
         CheckpointError: weights are missing, damaged or not those the configuration asks for.
     """
     config = load_config(folder, **overrides)
-    weight_files(folder)
+    files = weight_files(folder)
     if device == "cpu":
         require_room(
             _n_weights(config) * dtype.itemsize,
             f"{folder} in {str(dtype).removeprefix('torch.')}",
             "close other programs, or put ':int8' or ':int4' behind the model's name.",
         )
+    if is_gguf_file(files[0]):
+        filled = _filled(config, files, dtype)
+        return cast("Any", filled).to(device).eval()
     read = cast("Callable[..., tuple[Any, dict[str, Any]]]", LongLlamaForCausalLM.from_pretrained)
     try:
         model, loading = read(
@@ -140,6 +145,34 @@ def load_model(
         raise CheckpointError(f"{folder} could not be read: {error}") from error
     _check_complete(folder, loading)
     return model.to(device).eval()
+
+
+def _filled(
+    config: LongLlamaConfig, files: Sequence[Path], dtype: torch.dtype
+) -> LongLlamaForCausalLM:
+    """A model with the tensors of files that transformers does not read.
+
+    Raises:
+        CheckpointError: they are not those that the configuration asks for.
+    """
+    with torch.device("meta"):
+        model = LongLlamaForCausalLM(config)
+    found: dict[str, Tensor] = {
+        name: each.to(dtype) for path in files for name, each in tensors(path)
+    }
+    wanted = {name: weight.shape for name, weight in dict(model.named_parameters()).items()}
+    for name in sorted(found.keys() | wanted.keys()):
+        shapes = found[name].shape if name in found else None, wanted.get(name)
+        if shapes[0] != shapes[1]:
+            has, asked = (None if shape is None else (*shape,) for shape in shapes)
+            raise CheckpointError(
+                f"{files[0]} has {name!r} of shape {has}, not {asked}; the config.json beside "
+                "it belongs to another model."
+            )
+    model.load_state_dict(found, strict=False, assign=True)
+    cast("Any", model).tie_weights()
+    model.model.rotary = Rotary(config)  # has tables, which are in no file
+    return model
 
 
 def _n_weights(config: LongLlamaConfig) -> int:

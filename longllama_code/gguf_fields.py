@@ -83,12 +83,12 @@ class _Fields:
 
     def _variant(self) -> dict[str, Any]:
         """What tells Llama, Mistral and Qwen2 apart, and Llamas with biases from those without."""
-        window = self._own("attention.sliding_window") or None
+        window = self._own("attention.sliding_window") and self._whole("attention.sliding_window")
         if self._architecture == "qwen2":
-            return {"sliding_window": window, "use_sliding_window": window is not None}
+            return {"sliding_window": window, "use_sliding_window": True} if window else {}
         kind = "mistral" if self._architecture == "mistral" or window else "llama"
         if kind == "mistral":
-            return {"model_type": kind, "sliding_window": window}
+            return {"model_type": kind, "sliding_window": window or None}
         biased = {"attention_bias": "blk.0.attn_q.bias", "mlp_bias": "blk.0.ffn_up.bias"}
         return {name: tensor in self._names for name, tensor in biased.items()}
 

@@ -26,6 +26,8 @@ from longllama_code.errors import CheckpointError
 from longllama_code.gguf_fields import ARCHITECTURES, fields_of
 from longllama_code.gguf_header import MAGIC, Header, TensorPlace, read_header
 
+GGUF_NAME = "model.gguf"
+"""In a model's folder: the file, or a link to where it lies."""
 _TOP_NAMES = {
     "token_embd": "model.embed_tokens",
     "output_norm": "model.norm",
@@ -46,6 +48,8 @@ _ROTATION = "rope_freqs.weight"
 """Read into the configuration; transformers has no such tensor."""
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 _MOST_PARTS = 1000
+_FLOATS_AT_A_TIME = 1 << 17
+"""As many as gguf-py makes fastest, with what it needs besides, in a CPU's caches."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,14 @@ class GgufTensor:
         return unpermute(numbers, self.heads).reshape(1, -1)
 
     def floats(self) -> NDArray[np.float32]:
-        """Its numbers; of a mapped tensor in float32, the file's own memory."""
-        return dequantize(self.blocks, self.kind).reshape(self.shape)
+        """Its numbers, made a few blocks at a time: the result is all that it takes of memory."""
+        weights, size = GGML_QUANT_SIZES[self.kind]
+        blocks, found = self.blocks.reshape(1, -1), np.empty(self.shape, np.float32)
+        step = _FLOATS_AT_A_TIME // weights
+        for first in range(0, blocks.shape[1] // size, step):
+            some = dequantize(blocks[:, first * size : (first + step) * size], self.kind)
+            found.reshape(-1)[first * weights : (first + step) * weights] = some[0]
+        return found
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint, one at a time: ``.safetensors``, or ``.bin`` without its code.
+"""The tensors of a checkpoint, one at a time: ``.safetensors``, ``.bin`` without its code, GGUF.
 
 Files are mapped, and each tensor's pages are given back once it was used: what is resident of a
 file is one tensor, however large the file is.
@@ -22,8 +22,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from longllama_code.errors import CheckpointError
+from longllama_code.gguf_file import GGUF_NAME, GgufFile
 
-PATTERNS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.bin")
+PATTERNS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.bin", GGUF_NAME)
 """In the order of preference; files of the first that matches are the weights."""
 _TABLE = "memory_table.safetensors"
 
@@ -38,7 +39,7 @@ def weight_files(folder: Path) -> list[Path]:
         found = sorted(path for path in folder.glob(pattern) if path.name != _TABLE)
         if found:
             return found
-    raise CheckpointError(f"{folder} has no weights (*.safetensors or *.bin).")
+    raise CheckpointError(f"{folder} has no weights (*.safetensors, *.bin or {GGUF_NAME}).")
 
 
 def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -47,12 +48,15 @@ def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     Raises:
         CheckpointError: the file is damaged, or holds more than tensors.
     """
+    if is_gguf_file(path):
+        yield from _dequantized(path)
+        return
     with _readable(path):
         is_mapped = resident_bytes(path) == 0
         ahead: tuple[str, Tensor] | None = None
         for found in _read(path, is_mapped):
             if is_mapped:  # the disk reads the next one while this one is used
-                _advise(found[1], "MADV_WILLNEED")
+                _advise(_span(found[1]), "MADV_WILLNEED")
             if ahead is not None:
                 yield from _once(*ahead, is_mapped)
             ahead = found
@@ -60,15 +64,29 @@ def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             yield from _once(*ahead, is_mapped)
 
 
+def is_gguf_file(path: Path) -> bool:
+    """Whether a file of weights is a GGUF, which transformers does not read in our folders."""
+    return path.suffix == ".gguf"
+
+
+def _dequantized(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Tensors of a GGUF in float32, which is memory of their own; its pages are given back."""
+    for tensor in GgufFile.open(path).tensors():
+        span = tensor.rows.ctypes.data, tensor.rows.nbytes
+        _advise(span, "MADV_WILLNEED")
+        yield tensor.name, torch.from_numpy(tensor.floats())
+        _advise(span, "MADV_DONTNEED")
+
+
 def _once(name: str, tensor: Tensor, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
     yield name, tensor
     if is_mapped:  # pages of plain memory would come back as zeros
-        _advise(tensor, "MADV_DONTNEED")
+        _advise(_span(tensor), "MADV_DONTNEED")
 
 
 def resident_bytes(path: Path) -> int:
     """Bytes of a file that stay in memory beside one tensor: all, of a file that is not mapped."""
-    is_mapped = path.suffix == ".safetensors" or zipfile.is_zipfile(path)
+    is_mapped = path.suffix in (".safetensors", ".gguf") or zipfile.is_zipfile(path)
     return 0 if is_mapped else path.stat().st_size
 
 
@@ -97,13 +115,22 @@ def _read(path: Path, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
         yield name, weights.pop(name)
 
 
-def _advise(tensor: Tensor, advice: str) -> None:
-    """Tell the system that a tensor's pages of the mapped file are needed soon, or not again."""
+def _span(tensor: Tensor) -> tuple[int, int]:
+    return tensor.data_ptr(), tensor.numel() * tensor.element_size()
+
+
+def _advise(span: tuple[int, int], advice: str) -> None:
+    """Tell the system that pages of a mapped file are needed soon, or not again.
+
+    Args:
+        span: the address of the first byte, and the number of bytes.
+        advice: what ``madvise`` calls it.
+    """
     if sys.platform != "linux":  # other systems have other numbers for it
         return
-    page = mmap.PAGESIZE
-    first = -(-tensor.data_ptr() // page) * page
-    last = (tensor.data_ptr() + tensor.numel() * tensor.element_size()) // page * page
+    page, (start, n_bytes) = mmap.PAGESIZE, span
+    first = -(-start // page) * page
+    last = (start + n_bytes) // page * page
     if last > first:
         _LIBC.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), getattr(mmap, advice))
 
