@@ -32,7 +32,6 @@ from longllama_code.quantized_checkpoint import load_quantized
 from longllama_code.sentencepieces import MODEL_FILE, SentencePieceTokenizer
 from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer, is_byte_level
 from longllama_code.weight_files import is_gguf_file, weight_files
-from longllama_code.weight_files import is_gguf_file, weight_files
 
 logger = logging.getLogger(__name__)
 
