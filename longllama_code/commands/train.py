@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         chosen.row_tokens,
         chosen.seed,
         chosen.focus,
-        InfillMarks.of(loaded.model.config),
+        InfillMarks.of(loaded.model.config, loaded.tokenizer),
         chosen.packed,
     )
     with tqdm(unit="tok", unit_scale=True, disable=not process.is_main_process) as bar:

@@ -10,8 +10,9 @@
     copied         memory of the repository, read by copying alone
     after-memory   memory of the repository, and of the text after the cursor's line
     after-prompt   memory of the repository; that text's first lines in the prompt (infill marks)
+    after-only     that text's first lines in the prompt, and nothing else: the file alone
 
-Every arm sees the same local text before the cursor. The last four are asked for by name.
+Every arm sees the same local text before the cursor. The last five are asked for by name.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from longllama_code.evaluation.names import Definition
 from longllama_code.generation.copying import Copier
 from longllama_code.generation.decode import Decoder
 from longllama_code.generation.healing import TokenHealer
-from longllama_code.generation.infill import InfillMarks, never_written
+from longllama_code.generation.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompt import Around, build_prompt
 from longllama_code.generation.stopping import LineEnd
@@ -37,8 +38,10 @@ from longllama_code.memory.view import MemoryView
 from longllama_code.tokenizer import Tokenizer
 
 DEFAULT_ARMS = ("local", "own", "foreign", "both", "composed", "oracle")
-AFTER_ARMS = ("after-memory", "after-prompt")
-"""What the text after the cursor adds to ``own``, by the one way and by the other."""
+MARKED_ARMS = ("after-prompt", "after-only")
+"""Those whose prompt has the text after the cursor, between infill marks."""
+AFTER_ARMS = ("after-memory", *MARKED_ARMS)
+"""What the text after the cursor adds, by the one way and by the other."""
 PART_ARMS = ("attended", "copied")
 """What each of the two ways of reading memory does of what ``own`` does."""
 ARMS = (*DEFAULT_ARMS, *PART_ARMS, *AFTER_ARMS)
@@ -98,8 +101,9 @@ class LineCompleter:
     def __init__(self, loaded: LoadedModel, prompt_tokens: int) -> None:
         self._model, self._tokenizer = loaded.model, loaded.tokenizer
         self._healer = TokenHealer(loaded.tokenizer)
-        marks = InfillMarks.of(loaded.model.config)
-        self._forbidden = never_written(loaded.tokenizer, marks)
+        marks = InfillMarks.of(loaded.model.config, loaded.tokenizer)
+        self._ends = end_ids(loaded.tokenizer, marks)
+        self._forbidden = never_written(loaded.tokenizer, marks, loaded.model.config.vocab_size)
         self._max_tokens = min(MAX_LINE_TOKENS, loaded.model.config.window // 4)
         self._room = loaded.model.config.window - self._max_tokens - 1
         self._prompt_tokens = prompt_tokens
@@ -131,8 +135,7 @@ class LineCompleter:
         return Answer(writer.text.rstrip(), len(ids) + writer.n_tokens, seconds)
 
     def _writer(self, context: list[int], healed: str, copier: Copier | None) -> Writer:
-        ends = frozenset((self._tokenizer.eos_id,))
-        tools = self._tokenizer, self._healer, ends, copier
+        tools = self._tokenizer, self._healer, self._ends, copier
         return Writer(*tools, context, healed, LineEnd(), self._max_tokens)
 
     def _write(self, ids: list[int], writer: Writer, view: MemoryView | None) -> None:
@@ -162,7 +165,7 @@ def make_arms(
         remembered: the repository's files in memory, by path; held-out ones are not among them.
         project: what these files define.
         remember: the repository's memory with the text after a cursor, for ``after-memory``.
-        marks: the model's, for ``after-prompt``.
+        marks: the model's, for ``MARKED_ARMS``.
     """
     contexts: dict[str, Context] = {
         "composed": lambda path, _, room: nearest_files(tokenizer, remembered, path, room),
@@ -175,7 +178,7 @@ def make_arms(
             memories.get(name),
             contexts.get(name),
             remember if name == "after-memory" else None,
-            marks if name == "after-prompt" else None,
+            marks if name in MARKED_ARMS else None,
             attends=name != "copied",
             copies=name != "attended",
         )

@@ -13,6 +13,7 @@ from longllama_code.evaluation.arms import (
     AFTER_ARMS,
     ARMS,
     DEFAULT_ARMS,
+    MARKED_ARMS,
     PART_ARMS,
     Answer,
     Arm,
@@ -185,9 +186,11 @@ def check_model(loaded: LoadedModel, options: EvalOptions) -> None:
     Raises:
         ConfigError: an arm needs infill marks, and the model has none.
     """
-    if "after-prompt" in options.arms and InfillMarks.of(loaded.model.config) is None:
+    marks = InfillMarks.of(loaded.model.config, loaded.tokenizer)
+    asked = [name for name in options.arms if name in MARKED_ARMS]
+    if marks is None and asked:
         raise ConfigError(
-            f"the arm after-prompt needs a model that was trained to fill in, and {loaded.name} "
+            f"the arm {asked[0]} needs a model that was trained to fill in, and {loaded.name} "
             "has no infill_marks in its config.json; train one with infill_marks and "
             "focus.infill, or leave the arm out."
         )
@@ -313,7 +316,7 @@ def _arms(
         site.remembered,
         site.project,
         _remember(loaded, site, options),
-        InfillMarks.of(loaded.model.config),
+        InfillMarks.of(loaded.model.config, loaded.tokenizer),
     )
 
 
