@@ -25,6 +25,7 @@ SETTINGS: Json = {
     "completion": {"candidates": 1, "ahead": False, "timeoutMs": 600_000},
     "engine": {"shared": True, "idleMs": 0},
     "indexing": {"pauseOnBattery": False},
+    "model": {"hangTimeoutMs": 600_000},
 }
 """One suggestion is judged; a machine that is slow or busy still writes it to its end. Servers that
 follow each other share an engine, as windows do; nobody else's has the same cache folder."""
