@@ -41,7 +41,7 @@ def main() -> None:
         workspace, pictures = Path(scratch, "ws"), Path(scratch, "pictures")
         write_workspace(workspace)
         pictures.mkdir()
-        with workbench(install(), Path(scratch, "wb"), build_extension()) as running:
+        with workbench(install(), Path(scratch, "wb"), build_extension(), model="mini") as running:
             runs = [one_run(running, workspace, pictures) for _ in range(options.runs)]
     for load, call in runs:
         print(f"code {load:4} ms   activate {call:4} ms   together {load + call:4} ms")

@@ -95,7 +95,7 @@ async def test_open_documents_are_remembered_again_as_they_are(start, root):
 
 @pytest.mark.parametrize(
     ("model", "told"),
-    [("script:/nowhere/at/all", "/nowhere/at/all"), ("mini", "longllama pull mini")],
+    [("script:/nowhere/at/all", "/nowhere/at/all"), ("auto", "run `longllama pull ")],
 )
 async def test_a_model_that_is_not_there(start, settings, tmp_path, model, told):
     broken = {**settings, "model": {"path": model}}
@@ -118,7 +118,7 @@ async def test_a_model_that_is_not_there(start, settings, tmp_path, model, told)
 
 
 async def test_a_failed_engine_can_be_started_again(start, settings, tmp_path):
-    """As after `longllama pull mini`; the same cause is told again, as it is news."""
+    """As after `longllama pull`; the same cause is told again, as it is news."""
     editor = await start(settings={**settings, "model": {"path": "script:/nowhere"}})
     await editor.until(lambda: bool(editor.messages))
     message = editor.messages.pop()

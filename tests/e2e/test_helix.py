@@ -9,7 +9,7 @@ from tests.e2e.recorded_server import RecordedServer
 from tests.e2e.terminal_screen import ENTER, ESCAPE, TAB, running
 
 CONFIGURATION = Path(__file__).parents[2] / "editor-client" / "helix" / "languages.toml"
-OUR_MODEL = 'model = { path = "mini" }'
+OUR_MODEL = 'model = { path = "auto" }'
 
 
 def helix() -> tuple[list[str], dict[str, str]]:

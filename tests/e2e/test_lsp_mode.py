@@ -44,5 +44,5 @@ def configuration(model: str) -> str:
     section = README.read_text().split("With lsp-mode 10")[1]
     found = re.search(r"```elisp\n(.*?)```", section, re.DOTALL)
     assert found is not None
-    assert '"mini"' in found[1]
-    return found[1].replace('"mini"', json.dumps(model))
+    assert '"auto"' in found[1]
+    return found[1].replace('"auto"', json.dumps(model))

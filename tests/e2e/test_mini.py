@@ -1,4 +1,4 @@
-"""The default model through the real server: what another file defines reaches the answer."""
+"""The model `mini` through the real server: what another file defines reaches the answer."""
 
 import asyncio
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.mini
 
 async def suggest(root: Path, cache: Path) -> tuple[str, list[str]]:
     """The suggestion behind ``TYPED`` in a new file, and the files that it drew on."""
-    settings = {"memory": {"cacheDir": str(cache)}}
+    settings = {"model": {"path": "mini"}, "memory": {"cacheDir": str(cache)}}
     async with headless(root, settings) as client:
         await client.wait_until_indexed()
         uri = client.open(root / "harbour" / "office.py", TYPED)

@@ -68,6 +68,6 @@ def configuration(model: str) -> str:
     section = README.read_text().split("## Neovim 0.12")[1]
     found = re.search(r"```lua\n(.*?)```", section, re.DOTALL)
     assert found is not None
-    ours = 'model = { path = "mini" }'
+    ours = 'model = { path = "auto" }'
     assert ours in found[1]
     return found[1].replace(ours, f'model = {{ path = "{model}" }}, engine = {{ idleMs = 0 }}')

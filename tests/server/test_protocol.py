@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from lsprotocol import types
 
+from longllama_code.default_model import AUTO, chosen_model
 from lsp_server.notebooks import SEPARATOR
 from tests.server.wire import RpcError, Wire
 
@@ -230,7 +231,7 @@ async def test_the_repositorys_own_settings_are_followed_as_they_change(wire, ro
     await wire.until(lambda: wire.messages)
     assert "a repository's pyproject.toml may not set it" in wire.messages[-1]
     await wire.indexed()
-    assert wire.engine.options.model == "mini"
+    assert wire.engine.options.model == chosen_model(AUTO).name
 
 
 # Notebooks.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PICTURES = REPOSITORY / "build" / "vscode"
 """Where screenshots are kept."""
+MODEL = "mini"
+"""Small, so that a test waits for the workbench alone."""
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +33,13 @@ def vsix() -> Path:
 
 @pytest.fixture(scope="session")
 def tools() -> Tools:
-    """The programs of a workbench; the default model is there as well."""
+    """The programs of a workbench; its model is there as well."""
     try:
         chromium()
         found = install()
     except UnavailableError as reason:
         pytest.skip(str(reason))
-    catalog.pull("mini")
+    catalog.pull(MODEL)
     return found
 
 
@@ -57,7 +59,7 @@ def window(
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> Iterator["Window"]:
-    """The workbench on the workspace's office.py, with no setting of ours."""
+    """The workbench on the workspace's office.py, with the small model and no other setting."""
     # Only modules that have looked for playwright get here.
     from tests.vscode.window import browse
     from tests.vscode.workbench import workbench
@@ -67,7 +69,7 @@ def window(
     folder = tmp_path_factory.mktemp("wb")
     trusting = getattr(request.module, "TRUSTING", True)
     with (
-        workbench(tools, folder, vsix, trusting=trusting) as running,
+        workbench(tools, folder, vsix, trusting=trusting, model=MODEL) as running,
         browse(PICTURES) as opened,
     ):
         opened.open(running.url(workspace, workspace / OFFICE))

@@ -1,6 +1,6 @@
 """The extension in a real VS Code workbench, as a person uses it; each test goes on from the last.
 
-The model is `mini`, found with its server in the workspace's `.venv`: nothing is configured.
+The server is found in the workspace's `.venv`; nothing is configured but its model, `mini`.
 """
 
 import os

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from longllama_code.catalog import cache_root
+from longllama_code.default_model import AUTO
 from tests.vscode.tools import Tools
 
 START_TIMEOUT_S = 60
@@ -66,12 +67,18 @@ class Workbench:
 
 @contextmanager
 def workbench(
-    tools: Tools, folder: Path, vsix: Path, *, port: int = 0, trusting: bool = True
+    tools: Tools,
+    folder: Path,
+    vsix: Path,
+    *,
+    port: int = 0,
+    trusting: bool = True,
+    model: str = AUTO,
 ) -> Iterator[Workbench]:
     """Install the extension in a workbench of its own, and run it until the block ends."""
     port = port or _free_port()
     environment = _environment(tools, folder)
-    _write_settings(folder)
+    _write_settings(folder, model)
     command = [str(tools.node), str(tools.code_server), *_folders(folder)]
     _install(command, vsix, environment)
     trust = ("--disable-workspace-trust",) if trusting else ()
@@ -116,10 +123,11 @@ def _environment(tools: Tools, folder: Path) -> dict[str, str]:
     }
 
 
-def _write_settings(folder: Path) -> None:
+def _write_settings(folder: Path, model: str) -> None:
+    settings = {**SETTINGS, "longllama.model.path": model}
     for place in ("User", "Machine"):
         (folder / "data" / place).mkdir(parents=True)
-        (folder / "data" / place / "settings.json").write_text(json.dumps(SETTINGS))
+        (folder / "data" / place / "settings.json").write_text(json.dumps(settings))
 
 
 def _install(command: list[str], vsix: Path, environment: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 -- Starts longllama-lsp and shows its suggestion as ghost text, in Neovim 0.11 and newer.
 --
---   require("longllama").setup({ settings = { model = { path = "mini" } } })
+--   require("longllama").setup({ settings = { model = { path = "auto" } } })
 --
 -- Neovim 0.12 shows inline completions by itself: there, `vim.lsp.inline_completion.enable()` after
 -- the server is attached does the same, and only `start` of this file is needed.
