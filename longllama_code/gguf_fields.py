@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longllama_code.errors import CheckpointError
+from longllama_code.gguf_header import plain_entry
 
 ARCHITECTURES = ("llama", "mistral", "qwen2")
 """Whose layers are Llama's; GGUF calls most Mistrals llama too."""
@@ -29,6 +30,8 @@ _OF_OTHER_LAYERS = ("expert_count", "attention.clamp_kqv", "attention.scale", "l
 """Entries that change what a layer computes, where they are given and not 0."""
 _LLAMA_3 = (1.0, 4.0, 8192)
 """Of its rotary scaling: the low and the high factor, and the context that it was taught first."""
+_CLOSE = 1e-3
+"""Factors that differ by less, relative to themselves, are the same but for rounding."""
 _MOST_LAYERS = 1 << 12
 _MOST = 1 << 31
 _STANDARD_THETA = 10000.0
@@ -57,7 +60,7 @@ def fields_of(
 class _Fields:
     def __init__(self, source: Path, metadata: Mapping[str, Any], names: frozenset[str]) -> None:
         self._source, self._metadata, self._names = source, metadata, names
-        self._architecture = metadata.get("general.architecture")
+        self._architecture = plain_entry(metadata, "general.architecture")
         if self._architecture not in ARCHITECTURES:
             raise CheckpointError(
                 f"{source} is a GGUF of architecture {self._architecture!r}; only "
@@ -66,7 +69,7 @@ class _Fields:
 
     def read(self, factors: NDArray[np.float32] | None) -> dict[str, Any]:
         for key in _OF_OTHER_LAYERS:
-            if self._metadata.get(f"{self._architecture}.{key}"):
+            if self._own(key):
                 self._refuse(f"has {key} {self._own(key)}", "a plain Llama")
         fields: dict[str, Any] = {name: self._whole(key) for name, key in _NUMBERS.items()}
         if fields["num_hidden_layers"] > _MOST_LAYERS:
@@ -79,6 +82,8 @@ class _Fields:
         fields["vocab_size"] = len(self._tokens())
         fields["tie_word_embeddings"] = "output.weight" not in self._names
         ids = {name: self._token_id(name) for name in ("bos_token_id", "eos_token_id")}
+        if self._metadata.get("tokenizer.ggml.add_bos_token") is False:
+            ids["bos_token_id"] = None  # no document of this model begins with a token of its own
         return {"model_type": self._architecture, **fields, **ids, **self._variant()}
 
     def _variant(self) -> dict[str, Any]:
@@ -150,17 +155,19 @@ class _Fields:
     ) -> dict[str, Any] | None:
         """The scaling that gives these factors: Llama 3's own, or what their slope says."""
         half = fields["head_dim"] // 2
-        if factors.shape != (half,) or not np.all(np.isfinite(factors)) or factors.min() < 1:
+        is_finite = bool(np.all(np.isfinite(factors)))
+        if factors.shape != (half,) or not is_finite or factors.min() < 1 - _CLOSE:
             self._refuse(f"has rope_freqs that are no {half} numbers from 1 up")
         waves = 2 * math.pi * fields["rope_theta"] ** (np.arange(half) / half)
         most = float(factors.max())
-        if most == 1:
+        most = round(most) if abs(most - round(most)) < _CLOSE else most
+        if most <= 1:
             return None
-        for low, high, first in (_LLAMA_3, *_fitted(factors, waves)):
-            if np.allclose(_factors(waves, most, low, high, first), factors, rtol=1e-3):
+        for low, high, first in (_LLAMA_3, *_fitted(factors, waves, most)):
+            if np.allclose(_factors(waves, most, low, high, first), factors, rtol=_CLOSE):
                 return {
                     "rope_type": "llama3",
-                    "factor": most,
+                    "factor": float(most),
                     "low_freq_factor": low,
                     "high_freq_factor": high,
                     "original_max_position_embeddings": first,
@@ -174,7 +181,7 @@ class _Fields:
         return tokens
 
     def _token_id(self, name: str) -> int | None:
-        found = self._metadata.get(f"tokenizer.ggml.{name}")
+        found = plain_entry(self._metadata, f"tokenizer.ggml.{name}")
         if found is not None and not (_is_whole(found) and 0 <= found < len(self._tokens())):
             self._refuse(f"has {name} {found!r} of {len(self._tokens())} tokens")
         return found
@@ -192,7 +199,7 @@ class _Fields:
         return float(found)
 
     def _own(self, key: str, usual: Any = None) -> Any:
-        return self._metadata.get(f"{self._architecture}.{key}", usual)
+        return plain_entry(self._metadata, f"{self._architecture}.{key}", usual)
 
     def _refuse(self, what: str, wanted: str = "one that was published for llama.cpp") -> NoReturn:
         raise CheckpointError(f"{self._source} {what}. Take {wanted}.")
@@ -211,14 +218,13 @@ def _factors(
 
 
 def _fitted(
-    factors: NDArray[np.float32], waves: NDArray[np.float64]
+    factors: NDArray[np.float32], waves: NDArray[np.float64], most: float
 ) -> Iterator[tuple[float, float, int]]:
     """Low and high factor and first context that the factors between the extremes lie on.
 
     The three can be told but for a common scale; the low factor is 1.
     """
-    most = float(factors.max())
-    between = (factors > 1) & (factors < most)
+    between = (factors > 1 + _CLOSE) & (factors < most * (1 - _CLOSE))
     if np.count_nonzero(between) < 2:
         return
     smooth = (1 / factors[between] - 1 / most) / (1 - 1 / most)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from longllama_code.errors import CheckpointError
 from longllama_code.gguf_fields import ARCHITECTURES, fields_of
-from longllama_code.gguf_header import MAGIC, Header, TensorPlace, read_header
+from longllama_code.gguf_header import MAGIC, Header, TensorPlace, plain_entry, read_header
 
 GGUF_NAME = "model.gguf"
 """In a model's folder: the file, or a link to where it lies."""
@@ -212,7 +212,8 @@ def unpermute(rows: NDArray[Any], heads: int) -> NDArray[Any]:
 def _check_parts(path: Path, headers: Sequence[Header]) -> None:
     """All parts are there, each says which it is, and no two hold the same tensor."""
     for part, header in enumerate(headers):
-        number, count = (header.metadata.get(f"split.{key}") for key in ("no", "count"))
+        said = (plain_entry(header.metadata, f"split.{key}") for key in ("no", "count"))
+        number, count = said
         if (number or 0, count or 1) != (part, len(headers)):
             raise CheckpointError(
                 f"{header.path} says it is part {number} (from 0) of {count}, but is read as part "

@@ -125,6 +125,12 @@ def read_header(path: Path) -> Header:
     return _Parser(path, data).header()
 
 
+def plain_entry(metadata: Mapping[str, Any], key: str, usual: Any = None) -> Any:
+    """An entry that should be a number or a text; an array is told as the text that it is one."""
+    found = metadata.get(key, usual)
+    return f"an array of {len(found)}" if isinstance(found, list | np.ndarray) else found
+
+
 class _Parser:
     """Reads from the front; every step is checked against what is left of the file."""
 

@@ -28,6 +28,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence, Split
 
 from longllama_code.errors import CheckpointError
+from longllama_code.gguf_header import plain_entry
 from longllama_code.sentencepieces import MODEL_FILE
 from longllama_code.tokenizer import BYTE_NAMES
 
@@ -125,7 +126,7 @@ def write_tokenizer(metadata: Mapping[str, Any], source: Path, folder: Path) -> 
         CheckpointError: the metadata are incomplete, or describe a tokenizer of another kind.
     """
     check_tokenizer(metadata, source)
-    if metadata.get("tokenizer.ggml.model") == "gpt2":
+    if plain_entry(metadata, "tokenizer.ggml.model") == "gpt2":
         byte_level_tokenizer(metadata, source).save(str(folder / TOKENIZER_FILE))
     else:
         (folder / MODEL_FILE).write_bytes(sentencepiece_model(metadata, source))
@@ -137,7 +138,7 @@ def check_tokenizer(metadata: Mapping[str, Any], source: Path) -> None:
     Raises:
         CheckpointError: one of its names is unknown.
     """
-    kind = metadata.get("tokenizer.ggml.model")
+    kind = plain_entry(metadata, "tokenizer.ggml.model")
     if kind == "gpt2":
         _split_name(metadata, source)
     elif kind != "llama":
@@ -204,9 +205,8 @@ def _piece_types(metadata: Mapping[str, Any], tokens: list[str], types: list[int
     Older converters wrote unused ids as unknown ones, and marks such as ``</s>`` as if users had
     defined them: those the library would find in any text.
     """
-    ids = {name: metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos")}
-    marks = {token for token in ids.values() if token is not None}
-    unknown = metadata.get("tokenizer.ggml.unknown_token_id", 0)
+    marks = [plain_entry(metadata, f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos")]
+    unknown = plain_entry(metadata, "tokenizer.ggml.unknown_token_id", 0)
     found = list[int]()
     for index, (token, kind) in enumerate(zip(tokens, types, strict=True)):
         is_mark = index in marks or (token.startswith("<") and token.endswith(">"))
@@ -219,7 +219,7 @@ def _piece_types(metadata: Mapping[str, Any], tokens: list[str], types: list[int
 
 
 def _split_name(metadata: Mapping[str, Any], source: Path) -> str:
-    pre = metadata.get("tokenizer.ggml.pre")
+    pre = plain_entry(metadata, "tokenizer.ggml.pre")
     split = _SAME_SPLIT.get(str(pre), str(pre))
     if split not in _SPLITS:
         known = ", ".join(sorted({*_SPLITS, *_SAME_SPLIT}))
@@ -270,8 +270,8 @@ def _pair(merge: str) -> tuple[str, str]:
 
 def _normalizer(metadata: Mapping[str, Any]) -> bytes:
     """Text stays as it is, but for blanks, of which one stands before a document."""
-    prefix = bool(metadata.get("tokenizer.ggml.add_space_prefix", True))
-    fewer = bool(metadata.get("tokenizer.ggml.remove_extra_whitespaces", False))
+    prefix = bool(plain_entry(metadata, "tokenizer.ggml.add_space_prefix", True))
+    fewer = bool(plain_entry(metadata, "tokenizer.ggml.remove_extra_whitespaces", False))
     return _varint_field(3, prefix) + _varint_field(4, fewer) + _varint_field(5, 1)
 
 
