@@ -1,4 +1,6 @@
-"""The levels in the blocks of a GGUF file, as a product takes them: vectors of 16 bits.
+"""What is in the blocks of a GGUF file, as a product takes it: levels, scales, offsets.
+
+A weight is a level times the scale of its chunk, and the offset of its chunk, where there is one.
 
 Weights lie in chunks of 32. A chunk becomes two vectors of sixteen levels: of the weights at even
 places, and of those at odd ones, which are the low and high bytes of 16-bit words. So no bytes have
@@ -12,19 +14,34 @@ The blocks: ``ggml-common.h`` and ``ggml-quants.c`` of llama.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
+from longllama_code.kernels.block_scales import eight_scales, sixteen_scales, spread_half
 from longllama_code.kernels.vectors import CODES, INT32, LANES, STEP, STEPS, Vectors
 
 CHUNK = 2 * STEP
 """Weights whose products are added up as integers."""
 Chunk = tuple[Any, Any]
 """Levels of the weights at even places, and at odd ones."""
-Levels = Callable[[Vectors, Any], list[Chunk]]
-"""Writes code that takes the chunks from a block at an address."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a block's code gives."""
+
+    chunks: Sequence[Chunk]
+    scales: Sequence[Any]
+    """Of each chunk, eight floats: those of the first four are of its first sixteen weights."""
+    offsets: Any = None
+    """A vector, of each chunk one; or one in all lanes, of the only chunk."""
+
+
+Reading = Callable[[Vectors, Any], Block]
+"""Writes code that takes what is in a block at an address."""
 
 _BYTES = ir.VectorType(ir.IntType(8), CHUNK)
 _WORDS = ir.VectorType(INT32, LANES)
@@ -43,7 +60,7 @@ KINDS = {
 """By their names in GGUF."""
 
 
-def _halves(v: Vectors, low: int, high: int) -> Any:
+def _halves(low: int, high: int) -> Any:
     """One number for the levels of a chunk's first sixteen weights, another for the rest."""
     return ir.Constant(STEPS, [low] * LANES + [high] * LANES)
 
@@ -61,14 +78,14 @@ def _twice(v: Vectors, start: Any, offset: int) -> Any:
 
 def _even_and_odd(v: Vectors, words: Any, low: int, high: int) -> Chunk:
     """What is under masks in the low bytes of words, and in their high bytes."""
-    mask, eight = _halves(v, low, high), _halves(v, 8, 8)
+    mask, eight = _halves(low, high), _halves(8, 8)
     return v.builder.and_(words, mask), v.builder.and_(v.builder.lshr(words, eight), mask)
 
 
 def _less(v: Vectors, chunk: Chunk, low: int, high: int) -> Chunk:
     """Levels that count from zero, less the one that stands for zero."""
     even, odd = chunk
-    zero = _halves(v, low, high)
+    zero = _halves(low, high)
     return v.builder.sub(even, zero), v.builder.sub(odd, zero)
 
 
@@ -95,47 +112,51 @@ def _signed(bits: int) -> int:
     return bits - (1 << 16) if bits >> 15 else bits
 
 
-def _q4_0(v: Vectors, start: Any) -> list[Chunk]:
+def _q4_0(v: Vectors, start: Any) -> Block:
     nibbles = _even_and_odd(v, _twice(v, start, 2), 0x0F, 0xF0)
-    return [_less(v, nibbles, 8, 8 << 4)]
+    return Block([_less(v, nibbles, 8, 8 << 4)], [spread_half(v, start, 0)])
 
 
-def _q4_1(v: Vectors, start: Any) -> list[Chunk]:
-    return [_even_and_odd(v, _twice(v, start, 4), 0x0F, 0xF0)]
+def _q4_1(v: Vectors, start: Any) -> Block:
+    nibbles = _even_and_odd(v, _twice(v, start, 4), 0x0F, 0xF0)
+    return Block([nibbles], [spread_half(v, start, 0)], spread_half(v, start, 2))
 
 
-def _q5_0(v: Vectors, start: Any) -> list[Chunk]:
+def _q5_0(v: Vectors, start: Any) -> Block:
     even, odd = _even_and_odd(v, _twice(v, start, 6), 0x0F, 0xF0)
     bits, masks = _fifth_bits(v, start, 2), _bit_masks()
     # A level without its fifth bit is 16 less: 16 - (0 or much, at least 256), but no less than 0.
-    sixteen = _halves(v, 16, 16 << 4)
+    sixteen = _halves(16, 16 << 4)
     lacking = [v.less_or_zero(sixteen, v.builder.and_(bits, mask)) for mask in masks]
-    return [(v.builder.sub(even, lacking[0]), v.builder.sub(odd, lacking[1]))]
+    levels = v.builder.sub(even, lacking[0]), v.builder.sub(odd, lacking[1])
+    return Block([levels], [spread_half(v, start, 0)])
 
 
-def _q5_1(v: Vectors, start: Any) -> list[Chunk]:
+def _q5_1(v: Vectors, start: Any) -> Block:
     even, odd = _even_and_odd(v, _twice(v, start, 8), 0x0F, 0xF0)
     bits, masks = _fifth_bits(v, start, 4), _bit_masks()
-    sixteen = _halves(v, 16, 16 << 4)
+    sixteen = _halves(16, 16 << 4)
     fifth = [v.smaller(sixteen, v.builder.and_(bits, mask)) for mask in masks]
-    return [(v.builder.or_(even, fifth[0]), v.builder.or_(odd, fifth[1]))]
+    levels = v.builder.or_(even, fifth[0]), v.builder.or_(odd, fifth[1])
+    return Block([levels], [spread_half(v, start, 0)], spread_half(v, start, 2))
 
 
-def _q8_0(v: Vectors, start: Any) -> list[Chunk]:
+def _q8_0(v: Vectors, start: Any) -> Block:
     words = _words(v, start, 2)
-    even = v.builder.shl(words, _halves(v, 8, 8))
-    return [(even, v.builder.and_(words, _halves(v, -256, -256)))]
+    even = v.builder.shl(words, _halves(8, 8))
+    odd = v.builder.and_(words, _halves(-256, -256))
+    return Block([(even, odd)], [spread_half(v, start, 0)])
 
 
-def _q4_k(v: Vectors, start: Any) -> list[Chunk]:
+def _q4_k(v: Vectors, start: Any) -> Block:
     chunks: list[Chunk] = []
     for offset in range(16, 144, CHUNK):
         words = _words(v, start, offset)
         chunks += [_even_and_odd(v, words, mask, mask) for mask in (0x0F, 0xF0)]
-    return chunks
+    return Block(chunks, *eight_scales(v, start))
 
 
-def _q5_k(v: Vectors, start: Any) -> list[Chunk]:
+def _q5_k(v: Vectors, start: Any) -> Block:
     chunks: list[Chunk] = []
     fifths = _words(v, start, 16)
     for number, offset in enumerate(range(48, 176, CHUNK)):
@@ -145,10 +166,10 @@ def _q5_k(v: Vectors, start: Any) -> list[Chunk]:
             bits = _moved_bits(v, fifths, 1, 2 * number + high, 4 + 4 * high)
             even, odd = (v.builder.or_(*both) for both in zip(nibbles, bits, strict=True))
             chunks.append((even, odd))
-    return chunks
+    return Block(chunks, *eight_scales(v, start))
 
 
-def _q6_k(v: Vectors, start: Any) -> list[Chunk]:
+def _q6_k(v: Vectors, start: Any) -> Block:
     chunks: list[Chunk] = []
     for half in (0, 1):
         tops = _words(v, start, 128 + half * CHUNK)
@@ -161,7 +182,7 @@ def _q6_k(v: Vectors, start: Any) -> list[Chunk]:
             even, odd = (v.builder.or_(*both) for both in zip(nibbles, bits, strict=True))
             zero = 32 << 4 * high
             chunks.append(_less(v, (even, odd), zero, zero))
-    return chunks
+    return Block(chunks, sixteen_scales(v, start))
 
 
 def _moved_bits(v: Vectors, words: Any, n_bits: int, place: int, to: int) -> Chunk:
@@ -170,13 +191,13 @@ def _moved_bits(v: Vectors, words: Any, n_bits: int, place: int, to: int) -> Chu
     moved: list[Any] = []
     for here in (place, place + 8):
         shift, builder = to - here, v.builder
-        by = _halves(v, abs(shift), abs(shift))
+        by = _halves(abs(shift), abs(shift))
         aligned = builder.shl(words, by) if shift > 0 else builder.lshr(words, by)
-        moved.append(builder.and_(aligned if shift else words, _halves(v, mask, mask)))
+        moved.append(builder.and_(aligned if shift else words, _halves(mask, mask)))
     return moved[0], moved[1]
 
 
-LEVELS: list[Levels] = [_q4_0, _q4_1, _q5_0, _q5_1, _q8_0, _q4_k, _q5_k, _q6_k]
+READINGS: list[Reading] = [_q4_0, _q4_1, _q5_0, _q5_1, _q8_0, _q4_k, _q5_k, _q6_k]
 """By kind."""
 _PLAIN, _HALF = (1.0,) * LANES, (1.0,) * (LANES // 2) + (1 / 16,) * (LANES // 2)
 FACTORS: list[tuple[float, ...]] = [
@@ -187,3 +208,5 @@ BLOCK_BYTES = [18, 20, 22, 24, 34, 144, 176, 210]
 BLOCK_CHUNKS = [1, 1, 1, 1, 1, 8, 8, 8]
 CHUNK_SCALES = [1, 1, 1, 1, 1, 1, 1, 2]
 """Scales of a chunk: of all its weights, or of the first sixteen and of the others."""
+WITH_OFFSETS = (Q4_1, Q5_1, Q4_K, Q5_K)
+"""Kinds whose chunks have offsets."""

@@ -9,8 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from longllama_code.kernels.block_levels import CHUNK, KINDS
-from longllama_code.kernels.block_products import multiply_blocks, round_in_order
-from longllama_code.kernels.block_scales import Bytes
+from longllama_code.kernels.block_products import Bytes, multiply_blocks, round_in_order
 from longllama_code.kernels.products import Floats
 from longllama_code.kernels.quantized import Matrix
 from longllama_code.kernels.threads import ALONE, Threads

@@ -19,15 +19,14 @@ from longllama_code.kernels.block_levels import (
     Q6_K,
     Q8_0,
 )
-from longllama_code.kernels.block_scales import Bytes, Floats, read_scales
 from longllama_code.kernels.block_tiles import (
-    make_block_tile,
     make_finishing,
     make_panel_tile,
+    make_row_product,
     make_unpacking,
 )
 from longllama_code.kernels.compiling import kernel
-from longllama_code.kernels.products import Steps, round_inputs
+from longllama_code.kernels.products import Floats, Steps, round_inputs
 from longllama_code.kernels.vectors import LANES
 
 ROWS, PAIR = 4, 2
@@ -35,6 +34,7 @@ ROWS, PAIR = 4, 2
 CACHED_BYTES = 1 << 18
 """Of inputs that meet all weights before the next ones do: half of a core's second cache."""
 
+Bytes = NDArray[np.uint8]
 Levels = NDArray[np.int16]
 
 f32 = np.float32
@@ -42,14 +42,14 @@ f32 = np.float32
 _FACTORS = np.array(FACTORS, np.float32)
 _CHUNK_SCALES = np.array(CHUNK_SCALES)
 
-_tile_q4_0, _unpack_q4_0 = make_block_tile(Q4_0, PAIR), make_unpacking(Q4_0)
-_tile_q4_1, _unpack_q4_1 = make_block_tile(Q4_1, PAIR), make_unpacking(Q4_1)
-_tile_q5_0, _unpack_q5_0 = make_block_tile(Q5_0, PAIR), make_unpacking(Q5_0)
-_tile_q5_1, _unpack_q5_1 = make_block_tile(Q5_1, PAIR), make_unpacking(Q5_1)
-_tile_q8_0, _unpack_q8_0 = make_block_tile(Q8_0, PAIR), make_unpacking(Q8_0)
-_tile_q4_k, _unpack_q4_k = make_block_tile(Q4_K, PAIR), make_unpacking(Q4_K)
-_tile_q5_k, _unpack_q5_k = make_block_tile(Q5_K, PAIR), make_unpacking(Q5_K)
-_tile_q6_k, _unpack_q6_k = make_block_tile(Q6_K, PAIR), make_unpacking(Q6_K)
+_row_q4_0, _unpack_q4_0 = make_row_product(Q4_0), make_unpacking(Q4_0)
+_row_q4_1, _unpack_q4_1 = make_row_product(Q4_1), make_unpacking(Q4_1)
+_row_q5_0, _unpack_q5_0 = make_row_product(Q5_0), make_unpacking(Q5_0)
+_row_q5_1, _unpack_q5_1 = make_row_product(Q5_1), make_unpacking(Q5_1)
+_row_q8_0, _unpack_q8_0 = make_row_product(Q8_0), make_unpacking(Q8_0)
+_row_q4_k, _unpack_q4_k = make_row_product(Q4_K), make_unpacking(Q4_K)
+_row_q5_k, _unpack_q5_k = make_row_product(Q5_K), make_unpacking(Q5_K)
+_row_q6_k, _unpack_q6_k = make_row_product(Q6_K), make_unpacking(Q6_K)
 _four_rows, _four_rows_halves = make_panel_tile(ROWS, PAIR, 1), make_panel_tile(ROWS, PAIR, 2)
 _one_row, _one_row_halves = make_panel_tile(1, PAIR, 1), make_panel_tile(1, PAIR, 2)
 _finish, _finish_offsets = make_finishing(False), make_finishing(True)
@@ -105,41 +105,74 @@ def multiply_blocks(
         column: of the row ``first``.
     """
     n_rows, size = steps.shape
+    if n_rows == 1:
+        if first < end:
+            _multiply_row(kind, steps, units, sums, blocks, first, end, outputs, column)
+        return
     n_cached = max(ROWS, CACHED_BYTES // (2 * size) // ROWS * ROWS)
     scales = np.empty((PAIR, size // CHUNK * _CHUNK_SCALES[kind]), np.float32)
     offsets = np.zeros((PAIR, sums.shape[1]), np.float32)
-    levels = np.empty((PAIR, size if n_rows > 1 or (end - first) % PAIR else 0), np.int16)
-    totals = np.empty((ROWS * PAIR, LANES), np.float32)
+    levels, totals = np.zeros((PAIR, size), np.int16), np.empty((ROWS * PAIR, LANES), np.float32)
     for start in range(0, n_rows, n_cached):
         last = min(start + n_cached, n_rows)
         for output in range(first, end, PAIR):
-            n_outputs = min(PAIR, end - output)
+            n_outputs, at = min(PAIR, end - output), column + output - first
             for number in range(n_outputs):
-                read_scales(kind, blocks[output + number], scales[number], offsets[number])
-            if last - start == 1 and n_outputs == PAIR:
-                _multiply_as_they_lie(kind, steps, start, blocks, output, scales, totals)
-                at = column + output - first
-                _write(kind, totals, 1, PAIR, offsets, sums, start, units, outputs, at)
-            else:
-                for number in range(n_outputs):
-                    _unpack(kind, blocks, output + number, levels, number)
-                row = start
-                while row < last:
-                    n_together = ROWS if row + ROWS <= last else 1
-                    if n_together == ROWS:
-                        if _CHUNK_SCALES[kind] == 1:
-                            _four_rows(steps, row, levels, 0, scales, totals)
-                        else:
-                            _four_rows_halves(steps, row, levels, 0, scales, totals)
-                    elif _CHUNK_SCALES[kind] == 1:
-                        _one_row(steps, row, levels, 0, scales, totals)
-                    else:
-                        _one_row_halves(steps, row, levels, 0, scales, totals)
-                    at = column + output - first
-                    _write(
-                        kind, totals, n_together, n_outputs, offsets, sums, row, units, outputs, at
-                    )
-                    row += n_together
+                _unpack(kind, blocks, output + number, levels, scales, offsets, number)
+            row = start
+            while row < last:
+                n_together = ROWS if row + ROWS <= last else 1
+                _multiply_levels(kind, steps, row, n_together, levels, scales, totals)
+                _write(kind, totals, n_together, n_outputs, offsets, sums, row, units, outputs, at)
+                row += n_together
+
+
+@kernel
+def _multiply_row(
+    kind: int,
+    steps: Steps,
+    units: Floats,
+    sums: Floats,
+    blocks: Bytes,
+    first: int,
+    end: int,
+    outputs: Floats,
+    column: int,
+) -> None:
+    """One row of inputs: weights are read as they come."""
+    offsets = np.zeros(sums.shape, np.float32)
+    if kind == Q4_0:
+        _row_q4_0(steps, units, sums, blocks, first, end, offsets, outputs, column)
+    elif kind == Q4_1:
+        _row_q4_1(steps, units, sums, blocks, first, end, offsets, outputs, column)
+    elif kind == Q5_0:
+        _row_q5_0(steps, units, sums, blocks, first, end, offsets, outputs, column)
+    elif kind == Q5_1:
+        _row_q5_1(steps, units, sums, blocks, first, end, offsets, outputs, column)
+    elif kind == Q8_0:
+        _row_q8_0(steps, units, sums, blocks, first, end, offsets, outputs, column)
+    elif kind == Q4_K:
+        _row_q4_k(steps, units, sums, blocks, first, end, offsets, outputs, column)
+    elif kind == Q5_K:
+        _row_q5_k(steps, units, sums, blocks, first, end, offsets, outputs, column)
+    elif kind == Q6_K:
+        _row_q6_k(steps, units, sums, blocks, first, end, offsets, outputs, column)
+
+
+@kernel
+def _multiply_levels(
+    kind: int, steps: Steps, row: int, n_rows: int, levels: Levels, scales: Floats, totals: Floats
+) -> None:
+    """One row of inputs or four times levels that are unpacked."""
+    if n_rows == ROWS:
+        if _CHUNK_SCALES[kind] == 1:
+            _four_rows(steps, row, levels, 0, scales, totals)
+        else:
+            _four_rows_halves(steps, row, levels, 0, scales, totals)
+    elif _CHUNK_SCALES[kind] == 1:
+        _one_row(steps, row, levels, 0, scales, totals)
+    else:
+        _one_row_halves(steps, row, levels, 0, scales, totals)
 
 
 @kernel
@@ -156,57 +189,40 @@ def _write(
     column: int,
 ) -> None:
     """Outputs of a tile."""
-    factors = _FACTORS[kind]
+    has_offsets = kind in (Q4_1, Q5_1, Q4_K, Q5_K)
     for number in range(n_rows):
         for output in range(n_outputs):
-            at, to = number * PAIR + output, column + output
-            if kind in (Q4_1, Q5_1, Q4_K, Q5_K):
-                _finish_offsets(
-                    totals, at, factors, offsets, output, sums, row + number, units, outputs, to
-                )
+            at, slot, mine, to = number * PAIR + output, output, row + number, column + output
+            known = totals, at, kind, _FACTORS, offsets, slot, sums, mine, units, outputs, to
+            if has_offsets:
+                _finish_offsets(*known)
             else:
-                _finish(
-                    totals, at, factors, offsets, output, sums, row + number, units, outputs, to
-                )
+                _finish(*known)
 
 
 @kernel
-def _multiply_as_they_lie(
-    kind: int, steps: Steps, row: int, blocks: Bytes, output: int, scales: Floats, totals: Floats
+def _unpack(
+    kind: int,
+    blocks: Bytes,
+    output: int,
+    levels: Levels,
+    scales: Floats,
+    offsets: Floats,
+    place: int,
 ) -> None:
     if kind == Q4_0:
-        _tile_q4_0(steps, row, blocks, output, scales, totals)
+        _unpack_q4_0(blocks, output, levels, scales, offsets, place)
     elif kind == Q4_1:
-        _tile_q4_1(steps, row, blocks, output, scales, totals)
+        _unpack_q4_1(blocks, output, levels, scales, offsets, place)
     elif kind == Q5_0:
-        _tile_q5_0(steps, row, blocks, output, scales, totals)
+        _unpack_q5_0(blocks, output, levels, scales, offsets, place)
     elif kind == Q5_1:
-        _tile_q5_1(steps, row, blocks, output, scales, totals)
+        _unpack_q5_1(blocks, output, levels, scales, offsets, place)
     elif kind == Q8_0:
-        _tile_q8_0(steps, row, blocks, output, scales, totals)
+        _unpack_q8_0(blocks, output, levels, scales, offsets, place)
     elif kind == Q4_K:
-        _tile_q4_k(steps, row, blocks, output, scales, totals)
+        _unpack_q4_k(blocks, output, levels, scales, offsets, place)
     elif kind == Q5_K:
-        _tile_q5_k(steps, row, blocks, output, scales, totals)
+        _unpack_q5_k(blocks, output, levels, scales, offsets, place)
     elif kind == Q6_K:
-        _tile_q6_k(steps, row, blocks, output, scales, totals)
-
-
-@kernel
-def _unpack(kind: int, blocks: Bytes, output: int, levels: Levels, place: int) -> None:
-    if kind == Q4_0:
-        _unpack_q4_0(blocks, output, levels, place)
-    elif kind == Q4_1:
-        _unpack_q4_1(blocks, output, levels, place)
-    elif kind == Q5_0:
-        _unpack_q5_0(blocks, output, levels, place)
-    elif kind == Q5_1:
-        _unpack_q5_1(blocks, output, levels, place)
-    elif kind == Q8_0:
-        _unpack_q8_0(blocks, output, levels, place)
-    elif kind == Q4_K:
-        _unpack_q4_k(blocks, output, levels, place)
-    elif kind == Q5_K:
-        _unpack_q5_k(blocks, output, levels, place)
-    elif kind == Q6_K:
-        _unpack_q6_k(blocks, output, levels, place)
+        _unpack_q6_k(blocks, output, levels, scales, offsets, place)

@@ -1,55 +1,94 @@
-"""The scales in a row of blocks of a GGUF file, as float32; and the offsets, where it has any.
+"""The scales in blocks of a GGUF file, as float32: code for tiles."""
 
-A weight is a level times its scale, and the offset of its chunk: ``level * scale + offset``.
-"""
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
-from longllama_code.kernels.block_levels import BLOCK_BYTES, Q4_1, Q4_K, Q5_1, Q5_K, Q6_K
-from longllama_code.kernels.compiling import kernel
-from longllama_code.kernels.half_floats import make_halves, read_eight_scales, read_sixteen_scales
-from longllama_code.kernels.vectors import LANES
+from llvmlite import ir
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from longllama_code.kernels.vectors import FLOAT, HAS_HALF_FLOATS, INT32, LANES, Vectors
 
-_BLOCK_BYTES = np.array(BLOCK_BYTES)
-_read_one, _read_eight = make_halves(1), make_halves(LANES)
+_BYTE, _SHORT = ir.IntType(8), ir.IntType(16)
+_FOUR, _EIGHT = ir.VectorType(_BYTE, LANES // 2), ir.VectorType(_BYTE, LANES)
+_WORDS, _FLOATS = ir.VectorType(INT32, LANES), ir.VectorType(FLOAT, LANES)
+_HALVES = ir.VectorType(_SHORT, LANES)
+_MINUS = (-1.0,) * LANES
+# Levels that lie in the high halves of bytes come sixteen times as large.
+_ODD_PARTS = (1.0, 1 / 16) * (LANES // 2)
+_LAST_PARTS = (1.0,) * (LANES // 2) + (1 / 16,) * (LANES // 2)
 
 
-@kernel
-def read_scales(kind: int, row: Bytes, scales: Floats, offsets: Floats) -> None:
-    """Take the scales of a row.
+def spread_half(v: Vectors, start: Any, offset: int) -> Any:
+    """The float16 at some byte, in all lanes."""
+    half = _load(v, start, offset, _SHORT)
+    one = v.builder.insert_element(ir.Constant(_HALVES, ir.Undefined), half, INT32(0))
+    halves = v.pick(one, one, [0] * LANES)
+    if HAS_HALF_FLOATS:
+        half_floats = ir.VectorType(ir.HalfType(), LANES)
+        return v.builder.fpext(v.builder.bitcast(halves, half_floats), _FLOATS)
+    return _shifted(v, halves)
 
-    Args:
-        kind: of its blocks.
-        row: its bytes.
-        scales: (chunks,) or (2 * chunks,), written.
-        offsets: (chunks,) or more, written where the kind has them.
+
+def _shifted(v: Vectors, halves: Any) -> Any:
+    """Float16, whose bits these are, as float32, whose exponent, after a shift, is 112 higher."""
+    builder, bits = v.builder, v.builder.zext(halves, _WORDS)
+    sign = builder.shl(builder.and_(bits, _all(1 << 15)), _all(16))
+    rest = builder.shl(builder.and_(bits, _all((1 << 15) - 1)), _all(13))
+    unscaled = builder.bitcast(builder.or_(sign, rest), _FLOATS)
+    return builder.fmul(unscaled, ir.Constant(_FLOATS, [2.0**112] * LANES))
+
+
+def eight_scales(v: Vectors, start: Any) -> tuple[list[Any], Any]:
+    """Scales of the eight chunks of a block of ``Q4_K`` or ``Q5_K``, and their offsets.
+
+    Each has 6 bits: of the first four in a byte of its own, of the others 4 in a byte for both and
+    2 above the bits of the first four.
     """
-    step = _BLOCK_BYTES[kind]
-    if kind == Q6_K:
-        for block in range(row.shape[0] // step):
-            read_sixteen_scales(row, block * step, scales, block * 16)
-    elif kind in (Q4_K, Q5_K):
-        for block in range(row.shape[0] // step):
-            read_eight_scales(row, block * step, scales, offsets, block * LANES)
-    else:
-        _read_halves(row, 0, step, scales)
-        if kind in (Q4_1, Q5_1):
-            _read_halves(row, 2, step, offsets)
+    builder = v.builder
+    first, second, both = (_load(v, start, offset, INT32) for offset in (4, 8, 12))
+    codes = [_six_bits(v, first, both), _six_bits(v, second, builder.lshr(both, INT32(4)))]
+    units = [spread_half(v, start, offset) for offset in (0, 2)]
+    parts = [ir.Constant(_FLOATS, part) for part in (_ODD_PARTS, _MINUS)]
+    scales, offsets = (
+        builder.fmul(builder.fmul(code, unit), part)
+        for code, unit, part in zip(codes, units, parts, strict=True)
+    )
+    return [v.pick(scales, scales, [chunk] * LANES) for chunk in range(LANES)], offsets
 
 
-@kernel
-def _read_halves(row: Bytes, first: int, step: int, floats: Floats) -> None:
-    """Float16 of each block."""
-    n_blocks = row.shape[0] // step
-    if n_blocks < LANES:
-        for number in range(n_blocks):
-            _read_one(row, first + number * step, step, floats, number)
-        return
-    for number in range(0, n_blocks - LANES + 1, LANES):
-        _read_eight(row, first + number * step, step, floats, number)
-    last = n_blocks - LANES
-    _read_eight(row, first + last * step, step, floats, last)
+def _six_bits(v: Vectors, own: Any, shared: Any) -> Any:
+    """Eight numbers of 6 bits, as floats."""
+
+    def under(bits: Any, mask: int) -> Any:
+        return v.builder.and_(bits, INT32(mask * 0x01010101))
+
+    top = v.builder.shl(under(v.builder.lshr(own, INT32(6)), 3), INT32(4))
+    last = v.builder.or_(under(shared, 15), top)
+    low, high = (v.builder.bitcast(bits, _FOUR) for bits in (under(own, 63), last))
+    return v.builder.uitofp(v.builder.zext(v.pick(low, high, [*range(LANES)]), _WORDS), _FLOATS)
+
+
+def sixteen_scales(v: Vectors, start: Any) -> list[Any]:
+    """Scales of the eight chunks of a block of ``Q6_K``, two of each."""
+    builder, half = v.builder, LANES // 2
+    unit, parts = spread_half(v, start, 208), ir.Constant(_FLOATS, _LAST_PARTS)
+    scales: list[Any] = []
+    for offset in (192, 192 + LANES):
+        codes = builder.sext(v.load(start, offset, _EIGHT), _WORDS)
+        floats = builder.fmul(builder.fmul(builder.sitofp(codes, _FLOATS), unit), parts)
+        scales += [
+            v.pick(floats, floats, [first] * half + [first + 1] * half)
+            for first in range(0, LANES, 2)
+        ]
+    return scales
+
+
+def _load(v: Vectors, start: Any, offset: int, kind: Any) -> Any:
+    place = v.builder.gep(start, [v.number(offset)])
+    loaded = v.builder.load(v.builder.bitcast(place, kind.as_pointer()))
+    loaded.align = 1
+    return loaded
+
+
+def _all(number: int) -> Any:
+    return ir.Constant(_WORDS, [number] * LANES)

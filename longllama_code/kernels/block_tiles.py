@@ -21,49 +21,68 @@ from longllama_code.kernels.block_levels import (
     BLOCK_CHUNKS,
     CHUNK,
     CHUNK_SCALES,
-    LEVELS,
+    FACTORS,
+    READINGS,
+    WITH_OFFSETS,
+    Block,
     Chunk,
 )
 from longllama_code.kernels.product_tiles import FLOATS
-from longllama_code.kernels.vectors import LANES, STEP, STEPS, Vectors, code_of
+from longllama_code.kernels.vectors import INT32, LANES, STEP, STEPS, Vectors, code_of
+
+AHEAD, LINE = 4096, 64
+"""Bytes, of the weights that are asked for while those before are multiplied; of a cache line."""
 
 
-def make_block_tile(kind: int, n_outputs: int) -> Callable[..., None]:
+def make_row_product(kind: int) -> Callable[..., None]:
     """A function for kernels: one row of inputs times blocks as they lie.
 
-    ``tile(steps, row, blocks, first, scales, totals)`` writes the eight totals of the outputs
-    ``first`` and after it.
+    ``multiply(steps, units, sums, blocks, first, end, offsets, outputs, column)`` writes the
+    outputs of the rows of weights from ``first`` up to ``end``, which are not none.
 
-    * steps: int16 (S, K), of each 32 inputs those at even places first.
+    * steps: int16 (1, K), of each 32 inputs those at even places first.
+    * units: float32 (1,).
+    * sums: float32 (1, chunks), of the steps of each chunk; a multiple of eight chunks.
     * blocks: uint8 (N, bytes).
-    * scales: float32 (outputs, scales of a row).
-    * totals: float32 (outputs, 8).
+    * offsets: float32 (1, chunks), changed.
+    * outputs: float32 (1, …), written from ``column`` on.
 
     Args:
         kind: of blocks.
-        n_outputs: outputs of a tile.
     """
 
     @intrinsic
-    def tile(
-        _: Any, steps: Any, row: Any, blocks: Any, first: Any, scales: Any, totals: Any
+    def multiply(
+        _: Any,
+        steps: Any,
+        units: Any,
+        sums: Any,
+        blocks: Any,
+        first: Any,
+        end: Any,
+        offsets: Any,
+        outputs: Any,
+        column: Any,
     ) -> Any:
-        write = partial(_write_block_tile, kind=kind, n_outputs=n_outputs)
-        return code_of(write, steps, row, blocks, first, scales, totals)
+        arguments = steps, units, sums, blocks, first, end, offsets, outputs, column
+        return code_of(partial(_write_row_product, kind=kind), *arguments)
 
-    return cast("Callable[..., None]", tile)
+    return cast("Callable[..., None]", multiply)
 
 
 def make_unpacking(kind: int) -> Callable[..., None]:
-    """A function for kernels: ``unpack(blocks, output, levels, place)``.
+    """A function for kernels: ``unpack(blocks, output, levels, scales, offsets, place)``.
 
-    It writes the levels of an output's row into a row of int16 (outputs, K), as tiles take them.
+    It writes what is in an output's row into the row ``place`` of int16 (outputs, K), float32
+    (outputs, scales of a row) and (outputs, chunks).
     """
 
     @intrinsic
-    def unpack(_: Any, blocks: Any, output: Any, levels: Any, place: Any) -> Any:
+    def unpack(
+        _: Any, blocks: Any, output: Any, levels: Any, scales: Any, offsets: Any, place: Any
+    ) -> Any:
         write = partial(_write_unpacking, kind=kind)
-        return code_of(write, blocks, output, levels, place)
+        return code_of(write, blocks, output, levels, scales, offsets, place)
 
     return cast("Callable[..., None]", unpack)
 
@@ -74,7 +93,7 @@ def make_panel_tile(n_rows: int, n_outputs: int, n_scales: int) -> Callable[...,
     ``tile(steps, row, levels, first, scales, totals)`` writes the eight totals of each row from
     ``row`` on, and in it of each output of the panel from ``first`` on.
 
-    * steps: as for ``make_block_tile``.
+    * steps: (S, K), as for ``make_row_product``.
     * levels: int16 (outputs, K), in the same order.
     * scales: float32 (outputs, scales of a row).
     * totals: float32 (rows, outputs, 8), of the tile.
@@ -98,14 +117,12 @@ def make_panel_tile(n_rows: int, n_outputs: int, n_scales: int) -> Callable[...,
 def make_finishing(has_offsets: bool) -> Callable[..., None]:
     """A function for kernels that makes an output of its totals.
 
-    ``finish(totals, place, factors, offsets, slot, sums, row, units, outputs, column)`` writes one.
+    ``finish(totals, place, kind, factors, offsets, slot, sums, row, units, outputs, column)``.
 
     * totals: float32 (places, 8).
-    * factors: float32 (8,).
+    * factors: float32 (kinds, 8).
     * offsets: float32 (outputs, chunks), of which ``slot`` is the output's.
-    * sums: float32 (S, chunks), of the steps of each chunk; a multiple of eight chunks.
-    * units: float32 (S,).
-    * outputs: (S, N).
+    * sums, units, outputs: as for ``make_row_product``, of which ``row`` is meant.
 
     Args:
         has_offsets: whether there are any.
@@ -116,6 +133,7 @@ def make_finishing(has_offsets: bool) -> Callable[..., None]:
         _: Any,
         totals: Any,
         place: Any,
+        kind: Any,
         factors: Any,
         offsets: Any,
         slot: Any,
@@ -125,57 +143,83 @@ def make_finishing(has_offsets: bool) -> Callable[..., None]:
         outputs: Any,
         column: Any,
     ) -> Any:
-        arguments = totals, place, factors, offsets, slot, sums, row, units, outputs, column
-        return code_of(partial(_write_finishing, has_offsets=has_offsets), *arguments)
+        known = totals, place, kind, factors, offsets, slot, sums, row, units, outputs, column
+        return code_of(partial(_write_finishing, has_offsets=has_offsets), *known)
 
     return cast("Callable[..., None]", finish)
 
 
-def _write_block_tile(v: Vectors, arguments: list[Any], kind: int, n_outputs: int) -> None:
-    steps, row, blocks, first, scales, totals = arguments
-    builder = v.builder
-    n_chunks, n_scales = BLOCK_CHUNKS[kind], CHUNK_SCALES[kind]
-    size = builder.extract_value(steps.shape, 1)
-    inputs = v.at(steps.data, row, size)
-    row_bytes, row_scales = (builder.extract_value(each.shape, 1) for each in (blocks, scales))
-    outputs = [v.number(number) for number in range(n_outputs)]
-    starts = [v.at(blocks.data, builder.add(first, number), row_bytes) for number in outputs]
-    scale_rows = [v.at(scales.data, number, row_scales) for number in outputs]
+def _write_row_product(v: Vectors, arguments: list[Any], kind: int) -> None:
+    steps, units, sums, blocks, first, end, offsets, outputs, column = arguments
+    builder, n_chunks, n_bytes = v.builder, BLOCK_CHUNKS[kind], BLOCK_BYTES[kind]
+    row_bytes = builder.extract_value(blocks.shape, 1)
+    n_blocks = builder.udiv(row_bytes, v.number(n_bytes))
+    unit = builder.load(units.data)
+    factors = ir.Constant(FLOATS, FACTORS[kind])
 
-    def add_block(block: Any, sums: list[Any]) -> list[Any]:
-        mine = v.at(inputs, block, v.number(n_chunks * CHUNK))
-        new: list[Any] = []
-        for start, scale_row, total in zip(starts, scale_rows, sums, strict=True):
-            own = v.at(scale_row, block, v.number(n_chunks * n_scales))
-            at = v.at(start, block, v.number(BLOCK_BYTES[kind]))
-            for number, levels in enumerate(LEVELS[kind](v, at)):
-                known = [v.load(mine, number * CHUNK + part, STEPS) for part in (0, STEP)]
-                total = _added(v, levels, known, _scale(v, own, number, n_scales), total)
-            new.append(total)
-        return new
+    def multiply_output(number: Any, _: list[Any]) -> list[Any]:
+        start = v.at(blocks.data, builder.add(first, number), row_bytes)
 
-    zeros = [ir.Constant(FLOATS, None)] * n_outputs
-    n_blocks = builder.udiv(size, v.number(n_chunks * CHUNK))
-    for number, total in zip(outputs, v.loop(n_blocks, zeros, add_block), strict=True):
-        v.store(total, v.at(totals.data, number, v.number(LANES)), 0)
+        def add_block(place: Any, totals: list[Any]) -> list[Any]:
+            at = v.at(start, place, v.number(n_bytes))
+            for line in range(AHEAD, AHEAD + n_bytes, LINE):
+                v.prefetch(builder.gep(at, [v.number(line)]))
+            block = READINGS[kind](v, at)
+            _keep_offsets(v, block, builder.gep(offsets.data, [_times(v, place, n_chunks)]))
+            (total,), inputs = totals, v.at(steps.data, place, v.number(n_chunks * CHUNK))
+            for chunk, (levels, scale) in enumerate(zip(block.chunks, block.scales, strict=True)):
+                known = [v.load(inputs, chunk * CHUNK + part, STEPS) for part in (0, STEP)]
+                total = _added(v, levels, known, scale, total)
+            return [total]
+
+        (total,) = v.loop(n_blocks, [ir.Constant(FLOATS, None)], add_block)
+        total = builder.fmul(total, factors)
+        if kind in WITH_OFFSETS:
+            total = _with_offsets(v, total, offsets.data, sums.data, sums)
+        at = builder.gep(outputs.data, [builder.add(column, number)])
+        builder.store(builder.fmul(v.sum(total), unit), at)
+        return []
+
+    v.loop(builder.sub(end, first), [], multiply_output)
 
 
 def _write_unpacking(v: Vectors, arguments: list[Any], kind: int) -> None:
-    blocks, output, levels, place = arguments
-    builder, n_chunks = v.builder, BLOCK_CHUNKS[kind]
-    size = builder.extract_value(levels.shape, 1)
-    start = v.at(blocks.data, output, builder.extract_value(blocks.shape, 1))
-    unpacked = v.at(levels.data, place, size)
+    blocks, output, levels, scales, offsets, place = arguments
+    builder, n_chunks, n_scales = v.builder, BLOCK_CHUNKS[kind], CHUNK_SCALES[kind]
+    size, row_bytes = (builder.extract_value(each.shape, 1) for each in (levels, blocks))
+    start, unpacked = v.at(blocks.data, output, row_bytes), v.at(levels.data, place, size)
+    own, beside = (
+        v.at(each.data, place, builder.extract_value(each.shape, 1)) for each in (scales, offsets)
+    )
 
-    def unpack(block: Any, _: list[Any]) -> list[Any]:
-        to = v.at(unpacked, block, v.number(n_chunks * CHUNK))
-        at = v.at(start, block, v.number(BLOCK_BYTES[kind]))
-        for number, (even, odd) in enumerate(LEVELS[kind](v, at)):
-            v.store(even, to, number * CHUNK)
-            v.store(odd, to, number * CHUNK + STEP)
+    def unpack(number: Any, _: list[Any]) -> list[Any]:
+        to = v.at(unpacked, number, v.number(n_chunks * CHUNK))
+        scales_to = v.at(own, number, v.number(n_chunks * n_scales))
+        block = READINGS[kind](v, v.at(start, number, v.number(BLOCK_BYTES[kind])))
+        _keep_offsets(v, block, builder.gep(beside, [_times(v, number, n_chunks)]))
+        for chunk, ((even, odd), scale) in enumerate(zip(block.chunks, block.scales, strict=True)):
+            v.store(even, to, chunk * CHUNK)
+            v.store(odd, to, chunk * CHUNK + STEP)
+            for half in range(n_scales):
+                one = builder.extract_element(scale, INT32(half * LANES // 2))
+                builder.store(one, builder.gep(scales_to, [v.number(chunk * n_scales + half)]))
         return []
 
-    v.loop(builder.udiv(size, v.number(n_chunks * CHUNK)), [], unpack)
+    v.loop(builder.udiv(row_bytes, v.number(BLOCK_BYTES[kind])), [], unpack)
+
+
+def _keep_offsets(v: Vectors, block: Block, to: Any) -> None:
+    """Store those of a block's chunks, if there are any."""
+    if block.offsets is None:
+        return
+    if len(block.chunks) == LANES:
+        v.store(block.offsets, to, 0)
+    else:
+        v.builder.store(v.builder.extract_element(block.offsets, INT32(0)), to)
+
+
+def _times(v: Vectors, number: Any, by: int) -> Any:
+    return v.builder.mul(number, v.number(by))
 
 
 def _write_panel_tile(
@@ -228,22 +272,30 @@ def _scale(v: Vectors, start: Any, chunk: int, n_scales: int) -> Any:
 
 
 def _write_finishing(v: Vectors, arguments: list[Any], has_offsets: bool) -> None:
-    totals, place, factors, offsets, slot, sums, row, units, outputs, column = arguments
+    totals, place, kind, factors, offsets, slot, sums, row, units, outputs, column = arguments
     builder = v.builder
-    start = v.at(totals.data, place, v.number(LANES))
-    total = builder.fmul(v.load(start, 0, FLOATS), v.load(factors.data, 0, FLOATS))
+    total = v.load(v.at(totals.data, place, v.number(LANES)), 0, FLOATS)
+    factor = v.load(v.at(factors.data, kind, v.number(LANES)), 0, FLOATS)
+    total = builder.fmul(total, factor)
     if has_offsets:
         n_chunks = builder.extract_value(sums.shape, 1)
         beside, known = v.at(offsets.data, slot, n_chunks), v.at(sums.data, row, n_chunks)
-
-        def add_eight(number: Any, totals: list[Any]) -> list[Any]:
-            one, other = (
-                v.load(v.at(each, number, v.number(LANES)), 0, FLOATS) for each in (beside, known)
-            )
-            return [v.fma(one, other, totals[0])]
-
-        (total,) = v.loop(builder.udiv(n_chunks, v.number(LANES)), [total], add_eight)
+        total = _with_offsets(v, total, beside, known, sums)
     unit = builder.load(builder.gep(units.data, [row]))
     n_all = builder.extract_value(outputs.shape, 1)
     at = builder.gep(v.at(outputs.data, row, n_all), [column])
     builder.store(builder.fmul(v.sum(total), unit), at)
+
+
+def _with_offsets(v: Vectors, total: Any, offsets: Any, known: Any, sums: Any) -> Any:
+    """Totals and the products of the chunks' offsets and the sums of their inputs."""
+
+    def add_eight(number: Any, totals: list[Any]) -> list[Any]:
+        one, other = (
+            v.load(v.at(each, number, v.number(LANES)), 0, FLOATS) for each in (offsets, known)
+        )
+        return [v.fma(one, other, totals[0])]
+
+    n_chunks = v.builder.extract_value(sums.shape, 1)
+    (total,) = v.loop(v.builder.udiv(n_chunks, v.number(LANES)), [total], add_eight)
+    return total

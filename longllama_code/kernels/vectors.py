@@ -17,6 +17,8 @@ INT32, FLOAT = ir.IntType(32), ir.FloatType()
 _FEATURES = binding.get_host_cpu_features()
 HAS_MADD = bool(_FEATURES.get("avx2"))
 """Whether the CPU multiplies and adds pairs of 16 bits in one instruction."""
+HAS_HALF_FLOATS = bool(_FEATURES.get("f16c"))
+"""Whether the CPU reads float16 in one instruction."""
 N_REGISTERS = 32 if _FEATURES.get("avx512vl") else 16
 """Of vectors."""
 
