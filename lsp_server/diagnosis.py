@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from longllama_code.default_model import chosen_model
+from longllama_code.memory_room import available_bytes
 from lsp_server.engine_place import cache_folder
+from lsp_server.larger_model import HOW_BY_HAND, Measured, judge
 from lsp_server.processes import python_command
 from lsp_server.settings import Settings
 
@@ -42,13 +44,19 @@ class Check:
     """What to do about it; empty where all is well."""
 
 
-def diagnose(settings: Settings, roots: Sequence[Path], n_folders: int | None) -> list[Check]:
+def diagnose(
+    settings: Settings,
+    roots: Sequence[Path],
+    n_folders: int | None,
+    measured: Measured | None = None,
+) -> list[Check]:
     """Look at everything that does not depend on a client. Takes seconds: torch is imported.
 
     Args:
         settings: as they hold.
         roots: the workspace folders.
         n_folders: how many folders are watched; None where that is not known.
+        measured: how long suggestions take; None where no server has answered so far.
     """
     chosen = chosen_model(settings.model.path)
     probed = _probe(chosen.name)
@@ -56,6 +64,7 @@ def diagnose(settings: Settings, roots: Sequence[Path], n_folders: int | None) -
         check_python(),
         check_torch(probed["torch"]),
         check_model(probed["model"], chosen.reason),
+        check_larger_model(settings, measured or Measured()),
         *check_cache(cache_folder(settings.memory)),
         check_watches(n_folders),
         check_port("127.0.0.1", 0),
@@ -106,6 +115,14 @@ def check_model(probed: Mapping[str, Any], reason: str = "") -> Check:
     if reason:
         return Check("model", "warning", f"{found}; {reason}", "close other programs.")
     return Check("model", "ok", found)
+
+
+def check_larger_model(settings: Settings, measured: Measured) -> Check:
+    """Whether the larger code model would be fast enough, and has room: no trouble either way."""
+    verdict = judge(settings, measured, available_bytes())
+    if not verdict.is_worth_it:
+        return Check("larger model", "ok", verdict.words)
+    return Check("larger model", "ok", verdict.words, f"to use it, {HOW_BY_HAND}.")
 
 
 def check_cache(folder: Path) -> Iterator[Check]:

@@ -31,6 +31,7 @@ from lsp_server.features import (
     status,
     workspace,
 )
+from lsp_server.features.larger_model import LargerModelOffer
 from lsp_server.features.progress import IndexingProgress
 from lsp_server.session import Session
 from lsp_server.tracked import Status
@@ -170,6 +171,7 @@ class Server(LanguageServer):
         self.ended = threading.Event()
         self.session = Session(self, command_line)
         self.bar = IndexingProgress(self)
+        self.offer = LargerModelOffer(self)
         self._token = token
         for feature in FEATURES:
             feature.register(self)
@@ -193,6 +195,11 @@ class Server(LanguageServer):
             )
         cast("Protocol", self.protocol).is_begun = True
         return options
+
+    async def end(self) -> None:
+        """Stop everything that was begun for the client."""
+        await self.offer.end()
+        await self.session.end()
 
     def status_changed(self, status: Status) -> None:
         """Tell the client, and move the progress bar."""

@@ -146,6 +146,7 @@ class Session:
         settings = self.settings
         self._workspace = self._make_workspace(roots)
         self.engine = make_engine(engine_choice(settings, roots), self._engine_state)
+        self.suggester.times.clear()
         self._clean_texts = CleanTexts(
             cache_folder(settings.memory) if settings.memory.persist else None
         )

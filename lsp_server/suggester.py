@@ -8,7 +8,7 @@ already is not asked for again.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from lsp_server.completion import (
 from lsp_server.engine_client import EngineError, EngineGone, EngineState
 from lsp_server.engine_work import EngineWork
 from lsp_server.known_answers import KnownAnswers, Place, rest_of
+from lsp_server.larger_model import AnswerTimes
 from lsp_server.rhythm import Rhythm
 from lsp_server.settings import Completion, Settings
 
@@ -70,6 +71,8 @@ class Suggester:
     def __init__(self) -> None:
         self.last_reason: str | None = None
         """Why the last request had no suggestion; None where it had one."""
+        self.times = AnswerTimes()
+        """How long those that typing asked for took."""
         self._running: set[_Running] = set()
         self._last: tuple[Cursor, _Asked] | None = None
         """The last automatic request."""
@@ -234,7 +237,10 @@ class Suggester:
         self._drop_unwanted()
         place, typed_on = cursor.place, asked.typed_on
         request = build_request(cursor, asked.name, asked.settings)
-        noted = partial(self._noted, place, request, engine, foreseen)
+        ask = partial(engine.complete, request)
+        if cursor.automatic and not foreseen:
+            ask = partial(self._timed, ask)
+        noted = partial(self._noted, place, ask, foreseen)
         work = EngineWork(place, noted, delay_s, typed_on)
         self._works = [*(other for other in self._works if other.runs), work]
         return work
@@ -242,17 +248,31 @@ class Suggester:
     async def _noted(
         self,
         place: Place,
-        request: CompletionRequest,
-        engine: Completer,
+        ask: Callable[[Tell], Awaitable[CompletionResult]],
         foreseen: bool,
         tell: Tell,
     ) -> CompletionResult:
         """The engine's answer, which is known from then on."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await engine.complete(request, tell)
+        result = await ask(tell)
         self._rhythm.note_answer(loop.time() - began)
         self._known.add(place, result, foreseen=foreseen)
+        return result
+
+    async def _timed(
+        self, ask: Callable[[Tell], Awaitable[CompletionResult]], tell: Tell
+    ) -> CompletionResult:
+        """An answer to typing, which somebody waits for."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            result = await ask(tell)
+        except asyncio.CancelledError:
+            self.times.note_given_up(loop.time() - began)
+            raise
+        if result.text:
+            self.times.note(loop.time() - began)
         return result
 
     def _drop_unwanted(self) -> None:

@@ -64,7 +64,7 @@ async def _serve(server: Server, way: Coroutine[Any, Any, None]) -> None:
     try:
         await way
     finally:
-        await server.session.end()
+        await server.end()
 
 
 async def _over_stdio(server: Server) -> None:

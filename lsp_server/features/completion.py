@@ -119,6 +119,7 @@ class _Place:
         """The suggestion here; None where there is none, or where typing has overtaken it."""
         suggestion = await self.server.session.suggest(self._cursor(automatic))
         self.server.trace_suggestion(suggestion)
+        self.server.offer.suggestion_given()
         is_stale = automatic and self.document.version != self.snapshot.version
         return suggestion if suggestion.text and not is_stale else None
 

@@ -26,7 +26,10 @@ async def diagnosis(server: "Server") -> dict[str, Any]:
     session = server.session
     indexer = session.indexer
     n_folders = len({file.path.parent for file in indexer.files}) if indexer else None
-    checks = await asyncio.to_thread(diagnose, session.settings, session.roots or [], n_folders)
+    measured = session.suggester.times.measured
+    checks = await asyncio.to_thread(
+        diagnose, session.settings, session.roots or [], n_folders, measured
+    )
     checks += [_engine(server), *client_checks(server)]
     return {
         "ok": worst(checks) != "error",

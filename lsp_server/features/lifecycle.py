@@ -41,7 +41,7 @@ def register(server: "Server") -> None:
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(_: Any) -> None:
-        await server.session.end()
+        await server.end()
 
 
 def _without_section(options: Any) -> Any:

@@ -24,7 +24,7 @@ class IndexingProgress:
     def __init__(self, server: "Server") -> None:
         self._server = server
         self._status: Status | None = None
-        self._token = ""
+        self._token: str | None = None
         self._bar: asyncio.Task[None] | None = None
         self._is_refused = False
 
@@ -44,11 +44,8 @@ class IndexingProgress:
     async def _show(self) -> None:
         """A bar from beginning to end. One task does it all, so nothing can come out of order."""
         progress = self._server.work_done_progress
-        token = self._token = str(uuid.uuid4())
-        try:
-            # Shielded: the answer to a request that was cancelled is an error to pygls.
-            await asyncio.shield(asyncio.ensure_future(progress.create_async(token)))
-        except JsonRpcException:
+        token = self._token = await create_bar(self._server)
+        if token is None:
             self._is_refused = True
             return
         if (status := self._indexing()) is None:
@@ -74,8 +71,25 @@ class IndexingProgress:
         return self._status if is_indexing else None
 
     def _is_wanted(self) -> bool:
-        window = self._server.client_capabilities.window
-        return not self._is_refused and window is not None and bool(window.work_done_progress)
+        return not self._is_refused and shows_bars(self._server)
+
+
+def shows_bars(server: "Server") -> bool:
+    """Whether the client says that it does."""
+    window = server.client_capabilities.window
+    return window is not None and bool(window.work_done_progress)
+
+
+async def create_bar(server: "Server") -> str | None:
+    """The token of a bar that may begin now; None where the client refuses."""
+    token = str(uuid.uuid4())
+    try:
+        # Shielded: the answer to a request that was cancelled is an error to pygls.
+        creation = server.work_done_progress.create_async(token)
+        await asyncio.shield(asyncio.ensure_future(creation))
+    except JsonRpcException:
+        return None
+    return token
 
 
 def _percentage(status: Status) -> int:

@@ -211,4 +211,4 @@ class Wire:
         await asyncio.wait_for(wait(), DEADLINE_S)
 
     async def end(self):
-        await self.server.session.end()
+        await self.server.end()

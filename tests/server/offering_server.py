@@ -1,0 +1,22 @@
+"""A real server on stdin and stdout that asks soon; its engine, called ``coder``, is a script.
+
+``python offering_server.py SCRIPT``
+"""
+
+import sys
+
+from longllama_code.default_model import Chosen
+from lsp_server import __main__, engine_choice
+from lsp_server.features import larger_model
+
+
+def main() -> int:
+    script = f"script:{sys.argv[1]}"
+    engine_choice.chosen_model = lambda _: Chosen(script)
+    larger_model.QUIET_S = 0.05
+    larger_model.available_bytes = lambda: None
+    return __main__.main(["serve"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
