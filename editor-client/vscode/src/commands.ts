@@ -6,6 +6,7 @@ import { toggled } from "./languages";
 import type { Launcher } from "./launcher";
 import { choices } from "./menu";
 import { DIAGNOSE, type Diagnosis } from "./protocol";
+import { change } from "./settings";
 import type { SourcesView } from "./sourcesView";
 import { currentLanguage, enabledLanguages } from "./statusItem";
 
@@ -60,14 +61,6 @@ async function toggleLanguage(): Promise<void> {
     return;
   }
   await change("enableLanguages", toggled(enabledLanguages(), language));
-}
-
-/** Change a setting where it is set already, in the workspace or for the user. */
-async function change(name: string, value: unknown): Promise<void> {
-  const settings = vscode.workspace.getConfiguration("longllama");
-  const isOfWorkspace = settings.inspect(name)?.workspaceValue !== undefined;
-  const { Workspace, Global } = vscode.ConfigurationTarget;
-  await settings.update(name, value, isOfWorkspace ? Workspace : Global);
 }
 
 async function diagnose(connection: Connection): Promise<void> {

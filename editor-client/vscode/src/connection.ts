@@ -10,7 +10,8 @@ import type {
 } from "vscode-languageclient/node";
 import { Backoff } from "./backoff";
 import type { Server } from "./find";
-import { STATUS, STATUS_CHANGED, type Status } from "./protocol";
+import { CHOOSE_MODEL, STATUS, STATUS_CHANGED, type Status } from "./protocol";
+import { chooseModel } from "./settings";
 import type { Condition } from "./status";
 
 type Library = typeof import("./library.js");
@@ -49,6 +50,7 @@ export class Connection implements vscode.Disposable {
     const client = new library.LanguageClient("longllama", "LongLLaMA", run, options);
     this.client = client;
     client.onNotification(STATUS_CHANGED, (status: Status) => this.hear(client, status));
+    client.onRequest<boolean, void>(CHOOSE_MODEL, chooseModel);
     client.onDidChangeState(() => this.askWhereItRuns(client));
     try {
       await client.start();

@@ -53,3 +53,5 @@ export const STATUS_CHANGED = "longllama/didChangeStatus";
 export const MEMORY = "longllama/memory";
 export const EXPLAIN = "longllama/explain";
 export const DIAGNOSE = "longllama/diagnose";
+/** Asked by the server; answered with whether the setting was changed. */
+export const CHOOSE_MODEL = "longllama/chooseModel";
