@@ -155,9 +155,9 @@ class Model:
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "int4"] = setting(
         "auto",
-        "What the model computes in, or the bits that its weights are rounded to; auto: weights in"
-        " 8 bits on a CPU that has kernels for them, else float32; elsewhere bfloat16, on mps"
-        " and on CUDA cards without it float16.",
+        "What the model computes in, or the bits that its weights are rounded to; auto: on a CPU"
+        " that has kernels for them a GGUF file's weights as they are, others in 8 bits, else"
+        " float32; elsewhere bfloat16, on mps and on CUDA cards without it float16.",
     )
     compile: bool = setting(
         False,
