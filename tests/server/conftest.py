@@ -1,6 +1,7 @@
 """An indexer on real files with an engine that only keeps a list, a server, and watchers."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from longllama_code.protocol import RememberResult
+from lsp_server import pull_process
 from lsp_server.indexer import Indexer
 from lsp_server.setting_layers import resolve
 from lsp_server.watcher import Watcher
@@ -170,3 +172,17 @@ def watch(recorder: Recorder) -> Iterator[Callable[..., Watcher]]:
     for watcher in watchers:
         watcher.stop()
     assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture
+def pulls(monkeypatch, tmp_path):
+    """Puts a program in the place of ``longllama``."""
+
+    def put(code):
+        program = tmp_path / "program.py"
+        program.write_text("import sys, time, subprocess, pathlib\n" + code)
+        monkeypatch.setattr(
+            pull_process, "python_command", lambda _: [sys.executable, str(program)]
+        )
+
+    return put
