@@ -30,12 +30,12 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence,
 from longllama_code.errors import CheckpointError
 from longllama_code.gguf_header import plain_entry
 from longllama_code.sentencepieces import MODEL_FILE
-from longllama_code.tokenizer import BYTE_NAMES
+from longllama_code.tokenizer import BYTE_NAMES, is_text
 
 TOKENIZER_FILE = "tokenizer.json"
 _ALPHABET = frozenset(BYTE_NAMES)
-_TEXTLESS = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNUSED, TokenType.UNKNOWN)
-"""Types of tokens that no text is encoded to. What users defined is a mark in code models."""
+_TEXTLESS = (TokenType.CONTROL, TokenType.UNUSED, TokenType.UNKNOWN)
+"""Types of tokens that no text is encoded to."""
 
 _ENDINGS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORDS = _ENDINGS + r"|[^\r\n\p{L}\p{N}]?\p{L}+"
@@ -151,8 +151,8 @@ def check_tokenizer(metadata: Mapping[str, Any], source: Path) -> None:
 def byte_level_tokenizer(metadata: Mapping[str, Any], source: Path) -> Tokenizer:
     """The byte-level BPE tokenizer that the metadata of a GGUF file describe.
 
-    Control tokens, those that users defined and unused ones become special: they have an id by
-    their name, and no text is encoded to them.
+    Control tokens, unused ones and marks that users defined become special: they have an id by
+    their name, and no text is encoded to them. Letters and blanks that users defined stay text.
 
     Raises:
         CheckpointError: the metadata are incomplete, or ``tokenizer.ggml.pre`` names an unknown
@@ -160,8 +160,8 @@ def byte_level_tokenizer(metadata: Mapping[str, Any], source: Path) -> Tokenizer
     """
     split = _split_name(metadata, source)
     tokens, types = _tokens(metadata, source)
-    special = [token for token, kind in zip(tokens, types, strict=True) if kind in _TEXTLESS]
-    vocab = _vocabulary(tokens, frozenset(special))
+    special, text = _added(tokens, types)
+    vocab = _vocabulary(tokens, frozenset((*special, *text)))
     if len(vocab) < len(tokens):
         raise CheckpointError(f"{source} has tokens twice: {len(vocab)} names, {len(tokens)} ids.")
     merges = _texts(metadata, "merges", source)
@@ -173,8 +173,21 @@ def byte_level_tokenizer(metadata: Mapping[str, Any], source: Path) -> Tokenizer
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = _SPLITS[split]()
     tokenizer.decoder = ByteLevelDecoder()
-    cast("Any", tokenizer).add_special_tokens([AddedToken(t, normalized=False) for t in special])
+    library = cast("Any", tokenizer)
+    library.add_special_tokens([AddedToken(token, normalized=False) for token in special])
+    library.add_tokens([AddedToken(token, normalized=False) for token in text])
     return tokenizer
+
+
+def _added(tokens: list[str], types: list[int]) -> tuple[list[str], list[str]]:
+    """The tokens that no merges lead to: special ones, and those that are found in any text."""
+    special, text = list[str](), list[str]()
+    for token, kind in zip(tokens, types, strict=True):
+        if kind == TokenType.USER_DEFINED:
+            (text if is_text(token) else special).append(token)
+        elif kind in _TEXTLESS:
+            special.append(token)
+    return special, text
 
 
 def sentencepiece_model(metadata: Mapping[str, Any], source: Path) -> bytes:
@@ -251,10 +264,10 @@ def _texts(metadata: Mapping[str, Any], name: str, source: Path) -> list[str]:
     return cast("list[str]", found)
 
 
-def _vocabulary(tokens: Iterable[str], special: frozenset[str]) -> dict[str, int]:
+def _vocabulary(tokens: Iterable[str], added: frozenset[str]) -> dict[str, int]:
     """Tokens in the spelling of byte-level BPE, where a few files have plain text."""
     return {
-        token if token in special or _ALPHABET.issuperset(token) else _spelt(token): index
+        token if token in added or _ALPHABET.issuperset(token) else _spelt(token): index
         for index, token in enumerate(tokens)
     }
 

@@ -113,15 +113,18 @@ class FastTokenizer(Tokenizer):
                 "tokenizer.json: put the tokenizer.model of the checkpoint beside it."
             )
         added = backend.get_added_tokens_decoder()
+        texts = {at for at, token in added.items() if not token.special and is_text(token.content)}
+        marks = [token.content for at, token in added.items() if at not in texts]
         # Some files list special tokens as plain ones; only special ones can be told apart from
         # text that looks like them.
-        cast("Any", backend).add_special_tokens([token.content for token in added.values()])
+        cast("Any", backend).add_special_tokens(marks)
         backend.encode_special_tokens = True  # encode their names as ordinary characters
         self.bos_id = bos_id
         self.eos_id = eos_id
         self.vocab_size = backend.get_vocab_size()
         self._backend = backend
-        self.special_ids = frozenset(added)
+        self.special_ids = frozenset(added) - texts
+        self._texts = {at: added[at].content.encode() for at in texts}
         vocab = backend.get_vocab()
         self._alphabet = bytes(byte for char, byte in _BYTE_OF.items() if char in vocab)
 
@@ -156,6 +159,8 @@ class FastTokenizer(Tokenizer):
 
     def token_bytes(self, token_id: int) -> bytes:
         """As ``Tokenizer.token_bytes``."""
+        if token_id in self._texts:
+            return self._texts[token_id]
         token = None if token_id in self.special_ids else self._backend.id_to_token(token_id)
         return bytes(_BYTE_OF[char] for char in token or "")
 
@@ -163,6 +168,15 @@ class FastTokenizer(Tokenizer):
         """As ``Tokenizer.id_of``."""
         found = self._backend.token_to_id(name)
         return found if found in self.special_ids else None
+
+
+def is_text(added: str) -> bool:
+    """Whether a token that was added to a vocabulary, not as a special one, is text.
+
+    DeepSeek's have letters that the merges never saw, others runs of blanks; what is longer is a
+    mark, such as Qwen's ``<tool_call>``.
+    """
+    return len(added) == 1 or added.isspace()
 
 
 def is_byte_level(folder: Path) -> bool:
