@@ -98,7 +98,11 @@ class Completer:
         except Cancelled:
             if time.perf_counter() < deadline:
                 raise
-            timings = Timings(1000 * (time.perf_counter() - started), prompt_tokens=len(prompt.ids))
+            timings = Timings(
+                prefill_ms=1000 * (time.perf_counter() - started),
+                reused_tokens=decoder.n_reused,
+                prompt_tokens=len(prompt.ids),
+            )
             return CompletionResult("", "deadline", timings, empty_reason="deadline")
         n_passes = decoder.n_passes
         begin = partial(self._begin, prompt, view, request, max_tokens)

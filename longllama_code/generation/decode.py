@@ -42,6 +42,8 @@ class Decoder:
         self._seen: object = None
         self.n_passes = 0
         """Of all steps so far."""
+        self.n_reused = 0
+        """Of the last prompt's ids, those that an earlier request left behind."""
 
     @property
     def nbytes(self) -> int:
@@ -62,7 +64,7 @@ class Decoder:
         seen = view.fingerprint if view is not None and self._attends_to_memory else None
         reused = _common_length(self._ids, ids[:-1]) if seen == self._seen else 0
         self._cache.truncate(reused)
-        self._ids, self._seen = ids[:reused], seen
+        self._ids, self._seen, self.n_reused = ids[:reused], seen, reused
         most_left = 1 if self._kernels is None else PREFILL_STEP_TOKENS
         while (n_unread := len(ids) - len(self._ids)) > 1:
             if should_stop():

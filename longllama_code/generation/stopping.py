@@ -122,7 +122,9 @@ class StopRule(Ending):
         """Whether a line stands behind a blank one and a definition that is complete."""
         if lines[number - 1].strip() or _indent(lines[number]) > self.indent:
             return False
-        return any(_indent(line) > self.indent for line in lines[1:number] if line.strip())
+        # The first line goes on from the cursor's column.
+        inner = [_indent(line) for line in lines[1:number] if line.strip()]
+        return _indent(lines[0]) > 0 or max(inner, default=0) > self.indent
 
 
 def stop_rule(prefix: str, suffix: str, multiline: bool) -> StopRule:

@@ -1,5 +1,6 @@
 """Completion on the tiny model: what is reused, what stops it, and what a failure leaves behind."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -130,6 +131,22 @@ def test_more_tokens_than_the_window(make_engine: MakeEngine, tiny: LoadedModel)
     result = complete(make_engine(), prefix="y" * 2047, max_tokens=10**6)
     assert result.timings.prompt_tokens == tiny.model.config.window // 2 - 1
     assert result.timings.generated_tokens <= tiny.model.config.window // 2
+
+
+def test_what_was_read_until_the_deadline_is_not_read_again(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow machine comes through in the end, and says how far it was."""
+    now = itertools.count(step=0.4)  # seconds: each look at the clock is so much later
+    monkeypatch.setattr("longllama_code.generation.completer.time.perf_counter", lambda: next(now))
+    engine, reused = make_engine(), list[int]()
+    for _ in range(20):
+        result = complete(engine, prefix="y" * 1000, timeout_ms=1000)
+        reused.append(result.timings.reused_tokens)
+        if reused[-1] >= result.timings.prompt_tokens - PREFILL_STEP_TOKENS:
+            break
+    assert 4 < len(reused) < 20
+    assert reused == sorted(set(reused))
 
 
 def test_the_deadline(make_engine: MakeEngine) -> None:
