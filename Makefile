@@ -22,7 +22,7 @@ vscode: $(VENV)/.installed-dev
 test: check client
 	$(BIN)/longllama pull mini
 	$(BIN)/longllama pull coder-0.5b
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 LONGLLAMA_TEST_DEADLINE_S=$${LONGLLAMA_TEST_DEADLINE_S:-120} $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(BIN)/poe check
