@@ -20,17 +20,16 @@ from longllama_code.kernels.block_levels import (
     Q8_0,
 )
 from longllama_code.kernels.block_tiles import (
-    make_finishing,
-    make_panel_tile,
+    PAIR,
+    make_panel_product,
     make_row_product,
     make_unpacking,
 )
 from longllama_code.kernels.compiling import kernel
 from longllama_code.kernels.products import Floats, Steps, round_inputs
-from longllama_code.kernels.vectors import LANES
 
-ROWS, PAIR = 4, 2
-"""Of a tile."""
+ROWS, FEW_ROWS = 4, 2
+"""Of a tile, and where there are fewer."""
 CACHED_BYTES = 1 << 18
 """Of inputs that meet all weights before the next ones do: half of a core's second cache."""
 
@@ -50,9 +49,11 @@ _row_q8_0, _unpack_q8_0 = make_row_product(Q8_0), make_unpacking(Q8_0)
 _row_q4_k, _unpack_q4_k = make_row_product(Q4_K), make_unpacking(Q4_K)
 _row_q5_k, _unpack_q5_k = make_row_product(Q5_K), make_unpacking(Q5_K)
 _row_q6_k, _unpack_q6_k = make_row_product(Q6_K), make_unpacking(Q6_K)
-_four_rows, _four_rows_halves = make_panel_tile(ROWS, PAIR, 1), make_panel_tile(ROWS, PAIR, 2)
-_one_row, _one_row_halves = make_panel_tile(1, PAIR, 1), make_panel_tile(1, PAIR, 2)
-_finish, _finish_offsets = make_finishing(False), make_finishing(True)
+_four_rows, _two_rows = make_panel_product(ROWS, 1, False), make_panel_product(FEW_ROWS, 1, False)
+_four_rows_offsets = make_panel_product(ROWS, 1, True)
+_two_rows_offsets = make_panel_product(FEW_ROWS, 1, True)
+_four_rows_halves = make_panel_product(ROWS, 2, False)
+_two_rows_halves = make_panel_product(FEW_ROWS, 2, False)
 
 
 @kernel
@@ -105,26 +106,24 @@ def multiply_blocks(
         column: of the row ``first``.
     """
     n_rows, size = steps.shape
-    if n_rows == 1:
-        if first < end:
-            _multiply_row(kind, steps, units, sums, blocks, first, end, outputs, column)
+    if n_rows == 1 or end - first < PAIR:
+        for row in range(n_rows if first < end else 0):
+            mine, to = slice(row, row + 1), outputs[row : row + 1]
+            _multiply_row(
+                kind, steps[mine], units[mine], sums[mine], blocks, first, end, to, column
+            )
         return
     n_cached = max(ROWS, CACHED_BYTES // (2 * size) // ROWS * ROWS)
     scales = np.empty((PAIR, size // CHUNK * _CHUNK_SCALES[kind]), np.float32)
-    offsets = np.zeros((PAIR, sums.shape[1]), np.float32)
-    levels, totals = np.zeros((PAIR, size), np.int16), np.empty((ROWS * PAIR, LANES), np.float32)
+    offsets, levels = np.zeros((PAIR, sums.shape[1]), np.float32), np.empty((PAIR, size), np.int16)
     for start in range(0, n_rows, n_cached):
         last = min(start + n_cached, n_rows)
-        for output in range(first, end, PAIR):
-            n_outputs, at = min(PAIR, end - output), column + output - first
-            for number in range(n_outputs):
-                _unpack(kind, blocks, output + number, levels, scales, offsets, number)
-            row = start
-            while row < last:
-                n_together = ROWS if row + ROWS <= last else 1
-                _multiply_levels(kind, steps, row, n_together, levels, scales, totals)
-                _write(kind, totals, n_together, n_outputs, offsets, sums, row, units, outputs, at)
-                row += n_together
+        for number in range(first, end, PAIR):
+            output = min(number, end - PAIR)  # the last pair may begin within the one before
+            for place in range(PAIR):
+                _unpack(kind, blocks, output + place, levels, scales, offsets, place)
+            inputs = steps, units, sums, start, last
+            _multiply_panel(kind, inputs, levels, scales, offsets, outputs, column + output - first)
 
 
 @kernel
@@ -160,44 +159,32 @@ def _multiply_row(
 
 
 @kernel
-def _multiply_levels(
-    kind: int, steps: Steps, row: int, n_rows: int, levels: Levels, scales: Floats, totals: Floats
-) -> None:
-    """One row of inputs or four times levels that are unpacked."""
-    if n_rows == ROWS:
-        if _CHUNK_SCALES[kind] == 1:
-            _four_rows(steps, row, levels, 0, scales, totals)
-        else:
-            _four_rows_halves(steps, row, levels, 0, scales, totals)
-    elif _CHUNK_SCALES[kind] == 1:
-        _one_row(steps, row, levels, 0, scales, totals)
-    else:
-        _one_row_halves(steps, row, levels, 0, scales, totals)
-
-
-@kernel
-def _write(
+def _multiply_panel(
     kind: int,
-    totals: Floats,
-    n_rows: int,
-    n_outputs: int,
+    inputs: tuple[Steps, Floats, Floats, int, int],
+    levels: Levels,
+    scales: Floats,
     offsets: Floats,
-    sums: Floats,
-    row: int,
-    units: Floats,
     outputs: Floats,
     column: int,
 ) -> None:
-    """Outputs of a tile."""
-    has_offsets = kind in (Q4_1, Q5_1, Q4_K, Q5_K)
-    for number in range(n_rows):
-        for output in range(n_outputs):
-            at, slot, mine, to = number * PAIR + output, output, row + number, column + output
-            known = totals, at, kind, _FACTORS, offsets, slot, sums, mine, units, outputs, to
-            if has_offsets:
-                _finish_offsets(*known)
-            else:
-                _finish(*known)
+    """Some rows of inputs times levels that are unpacked."""
+    known = *inputs, levels, scales, offsets, kind, _FACTORS, outputs, column
+    is_few = inputs[0].shape[0] < ROWS
+    if kind in (Q4_1, Q5_1, Q4_K, Q5_K):
+        if is_few:
+            _two_rows_offsets(*known)
+        else:
+            _four_rows_offsets(*known)
+    elif _CHUNK_SCALES[kind] == 2:
+        if is_few:
+            _two_rows_halves(*known)
+        else:
+            _four_rows_halves(*known)
+    elif is_few:
+        _two_rows(*known)
+    else:
+        _four_rows(*known)
 
 
 @kernel

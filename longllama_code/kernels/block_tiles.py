@@ -30,6 +30,8 @@ from longllama_code.kernels.block_levels import (
 from longllama_code.kernels.product_tiles import FLOATS
 from longllama_code.kernels.vectors import INT32, LANES, STEP, STEPS, Vectors, code_of
 
+PAIR = 2
+"""Outputs of a tile."""
 AHEAD, LINE = 4096, 64
 """Bytes, of the weights that are asked for while those before are multiplied; of a cache line."""
 
@@ -87,66 +89,47 @@ def make_unpacking(kind: int) -> Callable[..., None]:
     return cast("Callable[..., None]", unpack)
 
 
-def make_panel_tile(n_rows: int, n_outputs: int, n_scales: int) -> Callable[..., None]:
-    """A function for kernels: rows of inputs times levels that are unpacked.
+def make_panel_product(n_rows: int, n_scales: int, has_offsets: bool) -> Callable[..., None]:
+    """A function for kernels: rows of inputs times the unpacked levels of two outputs.
 
-    ``tile(steps, row, levels, first, scales, totals)`` writes the eight totals of each row from
-    ``row`` on, and in it of each output of the panel from ``first`` on.
+    ``multiply(steps, units, sums, first, end, levels, scales, offsets, kind, factors, outputs,
+    column)`` writes the columns ``column`` and after it of the rows from ``first`` up to ``end``,
+    of which there are so many as a tile has, from the first of all on; some may be written twice.
 
-    * steps: (S, K), as for ``make_row_product``.
-    * levels: int16 (outputs, K), in the same order.
-    * scales: float32 (outputs, scales of a row).
-    * totals: float32 (rows, outputs, 8), of the tile.
+    * steps, units, sums, outputs: of (S, …), as for ``make_row_product``.
+    * levels, scales, offsets: of the two outputs, as ``make_unpacking`` writes them.
+    * factors: float32 (kinds, 8), of which ``kind`` is meant.
 
     Args:
         n_rows: rows of a tile.
-        n_outputs: outputs of a tile.
         n_scales: of a chunk, 1 or 2.
+        has_offsets: whether the offsets are any.
     """
 
     @intrinsic
-    def tile(
-        _: Any, steps: Any, row: Any, levels: Any, first: Any, scales: Any, totals: Any
-    ) -> Any:
-        write = partial(_write_panel_tile, n_rows=n_rows, n_outputs=n_outputs, n_scales=n_scales)
-        return code_of(write, steps, row, levels, first, scales, totals)
-
-    return cast("Callable[..., None]", tile)
-
-
-def make_finishing(has_offsets: bool) -> Callable[..., None]:
-    """A function for kernels that makes an output of its totals.
-
-    ``finish(totals, place, kind, factors, offsets, slot, sums, row, units, outputs, column)``.
-
-    * totals: float32 (places, 8).
-    * factors: float32 (kinds, 8).
-    * offsets: float32 (outputs, chunks), of which ``slot`` is the output's.
-    * sums, units, outputs: as for ``make_row_product``, of which ``row`` is meant.
-
-    Args:
-        has_offsets: whether there are any.
-    """
-
-    @intrinsic
-    def finish(
+    def multiply(
         _: Any,
-        totals: Any,
-        place: Any,
+        steps: Any,
+        units: Any,
+        sums: Any,
+        first: Any,
+        end: Any,
+        levels: Any,
+        scales: Any,
+        offsets: Any,
         kind: Any,
         factors: Any,
-        offsets: Any,
-        slot: Any,
-        sums: Any,
-        row: Any,
-        units: Any,
         outputs: Any,
         column: Any,
     ) -> Any:
-        known = totals, place, kind, factors, offsets, slot, sums, row, units, outputs, column
-        return code_of(partial(_write_finishing, has_offsets=has_offsets), *known)
+        inputs = steps, units, sums, first, end
+        known = *inputs, levels, scales, offsets, kind, factors, outputs, column
+        write = partial(
+            _write_panel_product, n_rows=n_rows, n_scales=n_scales, has_offsets=has_offsets
+        )
+        return code_of(write, *known)
 
-    return cast("Callable[..., None]", finish)
+    return cast("Callable[..., None]", multiply)
 
 
 def _write_row_product(v: Vectors, arguments: list[Any], kind: int) -> None:
@@ -222,37 +205,65 @@ def _times(v: Vectors, number: Any, by: int) -> Any:
     return v.builder.mul(number, v.number(by))
 
 
-def _write_panel_tile(
-    v: Vectors, arguments: list[Any], n_rows: int, n_outputs: int, n_scales: int
+def _write_panel_product(
+    v: Vectors, arguments: list[Any], n_rows: int, n_scales: int, has_offsets: bool
 ) -> None:
-    steps, row, levels, first, scales, totals = arguments
+    steps, units, sums, first, end, levels, scales, offsets, kind, factors, outputs, column = (
+        arguments
+    )
     builder = v.builder
-    size = builder.extract_value(steps.shape, 1)
-    row_scales = builder.extract_value(scales.shape, 1)
-    rows = [v.at(steps.data, builder.add(row, v.number(number)), size) for number in range(n_rows)]
-    outputs = [builder.add(first, v.number(number)) for number in range(n_outputs)]
-    weights = [v.at(levels.data, output, size) for output in outputs]
-    scale_rows = [v.at(scales.data, output, row_scales) for output in outputs]
+    n_all, n_chunks = (builder.extract_value(each.shape, 1) for each in (outputs, sums))
+    factor = v.load(v.at(factors.data, kind, v.number(LANES)), 0, FLOATS)
+    last = builder.sub(end, v.number(n_rows))
 
-    def add_chunk(chunk: Any, sums: list[Any]) -> list[Any]:
-        new, places = list(sums), [v.at(each, chunk, v.number(CHUNK)) for each in (*rows, *weights)]
-        loaded = [
-            cast("Chunk", tuple(v.load(place, part, STEPS) for part in (0, STEP)))
-            for place in places
-        ]
-        own = [v.at(each, chunk, v.number(n_scales)) for each in scale_rows]
-        factors = [_scale(v, each, 0, n_scales) for each in own]
-        for number in range(n_rows):
-            for output in range(n_outputs):
-                at, known = number * n_outputs + output, loaded[number]
-                mine = loaded[n_rows + output]
-                new[at] = _added(v, mine, known, factors[output], new[at])
+    def multiply_rows(number: Any, _: list[Any]) -> list[Any]:
+        row = builder.add(first, _times(v, number, n_rows))
+        row = builder.select(builder.icmp_unsigned("<", row, last), row, last)
+        rows = [builder.add(row, v.number(place)) for place in range(n_rows)]
+        totals = iter(_panel_totals(v, steps, rows, levels, scales, n_scales))
+        for mine in rows:
+            known, unit = v.at(sums.data, mine, n_chunks), builder.gep(units.data, [mine])
+            at = builder.gep(v.at(outputs.data, mine, n_all), [column])
+            for output in range(PAIR):
+                total = builder.fmul(next(totals), factor)
+                if has_offsets:
+                    beside = v.at(offsets.data, v.number(output), n_chunks)
+                    total = _with_offsets(v, total, beside, known, sums)
+                written = builder.gep(at, [v.number(output)])
+                builder.store(builder.fmul(v.sum(total), builder.load(unit)), written)
+        return []
+
+    some = builder.add(builder.sub(end, first), v.number(n_rows - 1))
+    v.loop(builder.udiv(some, v.number(n_rows)), [], multiply_rows)
+
+
+def _panel_totals(
+    v: Vectors, steps: Any, rows: list[Any], levels: Any, scales: Any, n_scales: int
+) -> list[Any]:
+    """The totals of a tile: of each row, of each output."""
+    size, row_scales = (v.builder.extract_value(each.shape, 1) for each in (steps, scales))
+    inputs = [v.at(steps.data, row, size) for row in rows]
+    weights = [v.at(levels.data, v.number(output), size) for output in range(PAIR)]
+    own = [v.at(scales.data, v.number(output), row_scales) for output in range(PAIR)]
+
+    def load(start: Any, chunk: Any) -> Chunk:
+        place = v.at(start, chunk, v.number(CHUNK))
+        return v.load(place, 0, STEPS), v.load(place, STEP, STEPS)
+
+    def add_chunk(chunk: Any, totals: list[Any]) -> list[Any]:
+        known, mine = (
+            [load(each, chunk) for each in inputs],
+            [load(each, chunk) for each in weights],
+        )
+        factors = [_scale(v, v.at(each, chunk, v.number(n_scales)), n_scales) for each in own]
+        new: list[Any] = []
+        for place, total in enumerate(totals):
+            row, output = divmod(place, PAIR)
+            new.append(_added(v, mine[output], known[row], factors[output], total))
         return new
 
-    zeros = [ir.Constant(FLOATS, None)] * (n_rows * n_outputs)
-    n_chunks = builder.udiv(size, v.number(CHUNK))
-    for number, total in enumerate(v.loop(n_chunks, zeros, add_chunk)):
-        v.store(total, totals.data, number * LANES)
+    zeros = [ir.Constant(FLOATS, None)] * (len(rows) * PAIR)
+    return v.loop(v.builder.udiv(size, v.number(CHUNK)), zeros, add_chunk)
 
 
 def _added(v: Vectors, levels: Chunk, inputs: Any, scale: Any, total: Any) -> Any:
@@ -261,30 +272,14 @@ def _added(v: Vectors, levels: Chunk, inputs: Any, scale: Any, total: Any) -> An
     return v.fma(v.builder.sitofp(v.builder.add(even, odd), FLOATS), scale, total)
 
 
-def _scale(v: Vectors, start: Any, chunk: int, n_scales: int) -> Any:
+def _scale(v: Vectors, start: Any, n_scales: int) -> Any:
     """What the sums of a chunk are multiplied by."""
-    spread = [v.load_spread(start, chunk * n_scales + number, LANES) for number in range(n_scales)]
+    spread = [v.load_spread(start, number, LANES) for number in range(n_scales)]
     half = LANES // 2
     first, last = spread[0], spread[-1]
     if n_scales == 1:
         return first
     return v.pick(first, last, [*range(half), *range(LANES + half, 2 * LANES)])
-
-
-def _write_finishing(v: Vectors, arguments: list[Any], has_offsets: bool) -> None:
-    totals, place, kind, factors, offsets, slot, sums, row, units, outputs, column = arguments
-    builder = v.builder
-    total = v.load(v.at(totals.data, place, v.number(LANES)), 0, FLOATS)
-    factor = v.load(v.at(factors.data, kind, v.number(LANES)), 0, FLOATS)
-    total = builder.fmul(total, factor)
-    if has_offsets:
-        n_chunks = builder.extract_value(sums.shape, 1)
-        beside, known = v.at(offsets.data, slot, n_chunks), v.at(sums.data, row, n_chunks)
-        total = _with_offsets(v, total, beside, known, sums)
-    unit = builder.load(builder.gep(units.data, [row]))
-    n_all = builder.extract_value(outputs.shape, 1)
-    at = builder.gep(v.at(outputs.data, row, n_all), [column])
-    builder.store(builder.fmul(v.sum(total), unit), at)
 
 
 def _with_offsets(v: Vectors, total: Any, offsets: Any, known: Any, sums: Any) -> Any:
