@@ -87,12 +87,16 @@ class Writer:
             logits = self._healer.constrain(logits, self._owed, spelt)
         if not self.openings:
             found = _likeliest(logits)
-            if len(found) > 1:
+            if len(found) > 1 and self._says_something(found[0][0]):
                 self.openings = found
                 self._is_unsure = self.confidence < self._min_confidence
                 if self._opening is not None:
                     return self._opening
         return int(torch.argmax(logits))
+
+    def _says_something(self, token: int) -> bool:
+        """Whether a token does more than spell what is owed, which is as good as certain."""
+        return not self._owed or len(self._tokenizer.token_bytes(token)) > len(self._owed)
 
     def take(self, token: int) -> bool:
         """Append a token; True when the suggestion is complete."""
