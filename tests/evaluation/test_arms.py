@@ -10,6 +10,7 @@ from longllama_code.evaluation import arms as arms_module
 from longllama_code.evaluation.arms import (
     AFTER_ARMS,
     ARMS,
+    MARKED_ARMS,
     MAX_LINE_TOKENS,
     Arm,
     LineCompleter,
@@ -155,6 +156,7 @@ def test_an_arm_is_shown_the_text_after_the_line_in_one_way(
         return memory
 
     memories = {"own": memory, "after-prompt": memory}
+    assert {"after-prompt", "after-only"} == set(MARKED_ARMS)
     arms = make_arms(
         ARMS, tiny.tokenizer, memories, TEXTS, project_of(TEXTS), remember=remember, marks=MARKS
     )
@@ -167,12 +169,13 @@ def test_an_arm_is_shown_the_text_after_the_line_in_one_way(
         without = completer.complete(arms[name], PATH, PREFIX, ()).n_tokens
         shown = len(first_lines(AFTER, TOKENIZER, TUNED_SUFFIX_TOKENS)[0]) + 2
         difference = answer.n_tokens - without
-        if name == "after-prompt":
+        if name in MARKED_ARMS:
             assert shown - MAX_LINE_TOKENS < difference < shown + MAX_LINE_TOKENS
         else:
             assert difference == 0
     assert asked == [(PATH, AFTER), (PATH, "")]
     assert tokens["after-memory"] == tokens["own"]
+    assert arms["after-only"].memory is None
 
 
 def test_memory_is_read_by_attention_by_copying_or_by_both(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from longllama_code.errors import ConfigError
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.encoder import SegmentEncoder
@@ -203,14 +202,6 @@ def test_open_without_a_store(tmp_path: Path, remember: Remember) -> None:
         assert problem in str(engine.status().store_problem)
         assert counts(remember(engine, "a.py", TEXT)) == (N, 0, 0)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_model_without_memory_is_refused(
-    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tiny.model.config, "mem_layers", [])
-    with pytest.raises(ConfigError, match=r"mem_layers \[\].*name its memory layers"):
-        Engine(tiny, None)
 
 
 def test_what_the_store_knows_is_neither_cut_nor_encoded_again(
