@@ -15,7 +15,7 @@ from longllama_code.kernels.quantized import Matrix
 from longllama_code.kernels.threads import ALONE, Threads
 from longllama_code.kernels.vectors import LANES
 
-LEAST_PRODUCTS = 1 << 20
+LEAST_PRODUCTS = 1 << 21
 """Of numbers; fewer are done before another thread has begun."""
 
 
