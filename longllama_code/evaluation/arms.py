@@ -39,7 +39,7 @@ from longllama_code.tokenizer import Tokenizer
 
 DEFAULT_ARMS = ("local", "own", "foreign", "both", "composed", "oracle")
 MARKED_ARMS = ("after-prompt", "after-only")
-"""Those whose prompt has the text after the cursor, between infill marks."""
+"""Arms whose prompt has the text after the cursor, between infill marks."""
 AFTER_ARMS = ("after-memory", *MARKED_ARMS)
 """What the text after the cursor adds, by the one way and by the other."""
 PART_ARMS = ("attended", "copied")

@@ -43,7 +43,7 @@ class Decoder:
         self.n_passes = 0
         """Of all steps so far."""
         self.n_reused = 0
-        """Of the last prompt's ids, those that an earlier request left behind."""
+        """Ids of the last prompt that an earlier request left behind."""
 
     @property
     def nbytes(self) -> int:

@@ -24,7 +24,7 @@ from longllama_code.tokenizer import Tokenizer
 MAX_SUFFIX_TOKENS = 512
 """Most tokens of the text after the cursor in a prompt; memory has the rest of the file."""
 TUNED_SUFFIX_TOKENS = 96
-"""The same for marks that our own tuning taught, with as little text."""
+"""Most such tokens for marks that our own tuning taught, with as little text."""
 MAX_CHARS_PER_TOKEN = 16
 """Longest token that is reckoned with, in code points, where text is cut to be tokenized."""
 
@@ -83,7 +83,7 @@ with neither of those is still filled in with.
 
 @dataclass(frozen=True)
 class InfillMarks:
-    """How one model is shown the text around a cursor.
+    """Token ids by which one model is shown the text around a cursor.
 
     Attributes:
         suffix: token ids before the text after the cursor.

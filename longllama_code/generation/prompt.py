@@ -14,7 +14,7 @@ from longllama_code.tokenizer import Tokenizer
 ANCHOR_STEP_CHARS = 1024
 """Least code points before the cursor, where there are as many; at most twice as many."""
 MARKED_STEP_CHARS = 2048
-"""The same for models that were taught to fill in: 512 tokens of code or more."""
+"""Step for models that were taught to fill in: 512 tokens of code or more."""
 
 
 @dataclass(frozen=True)
