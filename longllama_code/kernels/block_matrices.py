@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
 from longllama_code.kernels.block_levels import CHUNK, KINDS
-from longllama_code.kernels.block_products import Bytes, multiply_blocks, round_in_order
-from longllama_code.kernels.products import Floats
+from longllama_code.kernels.block_products import Bytes, multiply_row, multiply_rows, round_in_order
+from longllama_code.kernels.block_tiles import PAIR
+from longllama_code.kernels.products import Floats, Steps
 from longllama_code.kernels.quantized import Matrix
 from longllama_code.kernels.threads import ALONE, Threads
 from longllama_code.kernels.vectors import LANES
@@ -71,18 +73,36 @@ class BlockMatrix(Matrix):
         sums = np.empty((n_rows, n_chunks), np.float32)
         round_in_order(inputs, steps, units, sums)
         outputs = np.empty((n_rows, n_outputs), np.float32)
+        rounded = _Rounded(steps, units, sums)
 
         def multiply(start: int, stop: int) -> None:
             for part, end in zip(self.parts, self._ends, strict=True):
                 begin = end - len(part.blocks)
                 low, high = max(start, begin), min(stop, end)
                 if low < high:
-                    rows = low - begin, high - begin
-                    known = steps, units, sums
-                    multiply_blocks(KINDS[part.kind], *known, part.blocks, *rows, outputs, low)
+                    rounded.multiply(part, low - begin, high - begin, outputs, low)
 
         if n_rows * self.n_inputs * n_outputs < LEAST_PRODUCTS:
             multiply(0, n_outputs)
         else:
             threads.run(multiply, n_outputs)
         return outputs
+
+
+class _Rounded(NamedTuple):
+    """Inputs, as ``round_in_order`` gives them."""
+
+    steps: Steps
+    units: Floats
+    sums: Floats
+
+    def multiply(self, part: BlockRows, first: int, end: int, outputs: Floats, column: int) -> None:
+        """Write some columns of outputs."""
+        kind = KINDS[part.kind]
+        if len(self.steps) > 1 and end - first >= PAIR:
+            multiply_rows(kind, *self, part.blocks, first, end, outputs, column)
+            return
+        for row in range(len(self.steps)):
+            only = slice(row, row + 1)
+            known = self.steps[only], self.units[only], self.sums[only]
+            multiply_row(kind, *known, part.blocks, first, end, outputs[only], column)

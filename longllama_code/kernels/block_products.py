@@ -81,7 +81,7 @@ def round_in_order(inputs: Floats, steps: Steps, units: Floats, sums: Floats) ->
 
 
 @kernel
-def multiply_blocks(
+def multiply_row(
     kind: int,
     steps: Steps,
     units: Floats,
@@ -92,53 +92,19 @@ def multiply_blocks(
     outputs: Floats,
     column: int,
 ) -> None:
-    """Rounded inputs times the transpose of some rows of weights.
+    """One row of rounded inputs times the transpose of some rows of weights, read as they come.
 
     Args:
         kind: of blocks.
-        steps: (S, K), as ``round_in_order`` gives them.
-        units: (S,), likewise.
-        sums: (S, chunks), likewise.
+        steps: (1, K), as ``round_in_order`` gives them.
+        units: (1,), likewise.
+        sums: (1, chunks), likewise.
         blocks: (N, bytes).
         first: the first row of weights.
-        end: one past the last.
-        outputs: (S, …), written from ``column`` on.
+        end: one past the last, more than ``first``.
+        outputs: (1, …), written from ``column`` on.
         column: of the row ``first``.
     """
-    n_rows, size = steps.shape
-    if n_rows == 1 or end - first < PAIR:
-        for row in range(n_rows if first < end else 0):
-            mine, to = slice(row, row + 1), outputs[row : row + 1]
-            _multiply_row(
-                kind, steps[mine], units[mine], sums[mine], blocks, first, end, to, column
-            )
-        return
-    n_cached = max(ROWS, CACHED_BYTES // (2 * size) // ROWS * ROWS)
-    scales = np.empty((PAIR, size // CHUNK * _CHUNK_SCALES[kind]), np.float32)
-    offsets, levels = np.zeros((PAIR, sums.shape[1]), np.float32), np.empty((PAIR, size), np.int16)
-    for start in range(0, n_rows, n_cached):
-        last = min(start + n_cached, n_rows)
-        for number in range(first, end, PAIR):
-            output = min(number, end - PAIR)  # the last pair may begin within the one before
-            for place in range(PAIR):
-                _unpack(kind, blocks, output + place, levels, scales, offsets, place)
-            inputs = steps, units, sums, start, last
-            _multiply_panel(kind, inputs, levels, scales, offsets, outputs, column + output - first)
-
-
-@kernel
-def _multiply_row(
-    kind: int,
-    steps: Steps,
-    units: Floats,
-    sums: Floats,
-    blocks: Bytes,
-    first: int,
-    end: int,
-    outputs: Floats,
-    column: int,
-) -> None:
-    """One row of inputs: weights are read as they come."""
     offsets = np.zeros(sums.shape, np.float32)
     if kind == Q4_0:
         _row_q4_0(steps, units, sums, blocks, first, end, offsets, outputs, column)
@@ -156,6 +122,36 @@ def _multiply_row(
         _row_q5_k(steps, units, sums, blocks, first, end, offsets, outputs, column)
     elif kind == Q6_K:
         _row_q6_k(steps, units, sums, blocks, first, end, offsets, outputs, column)
+
+
+@kernel
+def multiply_rows(
+    kind: int,
+    steps: Steps,
+    units: Floats,
+    sums: Floats,
+    blocks: Bytes,
+    first: int,
+    end: int,
+    outputs: Floats,
+    column: int,
+) -> None:
+    """The same for S rows of inputs, two at least, and two rows of weights at least.
+
+    Weights are unpacked once for all rows that the cache holds.
+    """
+    n_rows, size = steps.shape
+    n_cached = max(ROWS, CACHED_BYTES // (2 * size) // ROWS * ROWS)
+    scales = np.empty((PAIR, size // CHUNK * _CHUNK_SCALES[kind]), np.float32)
+    offsets, levels = np.zeros((PAIR, sums.shape[1]), np.float32), np.empty((PAIR, size), np.int16)
+    for start in range(0, n_rows, n_cached):
+        last = min(start + n_cached, n_rows)
+        for number in range(first, end, PAIR):
+            output = min(number, end - PAIR)  # the last pair may begin within the one before
+            for place in range(PAIR):
+                _unpack(kind, blocks, output + place, levels, scales, offsets, place)
+            inputs = steps, units, sums, start, last
+            _multiply_panel(kind, inputs, levels, scales, offsets, outputs, column + output - first)
 
 
 @kernel

@@ -1,10 +1,12 @@
-"""What kernels cost in quality: weights in 8 bits beside the model's own float32.
+"""What kernels cost in quality: the model as the engine runs it, beside its float32.
 
-Windows of files that are not in memory, of packages that training never saw. The model and the
-kernels each read them alone, and beside the own repository in memory, encoded by either. For each:
-the loss, and the share of tokens that it would choose as the model does beside its own memory.
+On a CPU that is weights in 8 bits, or in a GGUF file's own blocks. Windows of files that are not in
+memory, of packages that training never saw, or of folders. The model and the kernels each read them
+alone, and beside the own repository in memory, encoded by either, if the model has memory layers.
+For each: the loss, and the share of tokens that it would choose as the model does.
 
 Usage: python tests/bench/rounding.py [--model mini] [--packages 8] [--windows 4] [--tokens 10000]
+or, of files that are here, --model model.gguf --repo longllama_code --repo lsp_server
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,12 +25,13 @@ from torch import Tensor
 from longllama_code.evaluation.bootstrap import Share, interval
 from longllama_code.evaluation.memories import encode_files, memory_of
 from longllama_code.evaluation.memory_size import SizeOptions, Window, divide
-from longllama_code.generation.models import LoadedModel, load
+from longllama_code.generation.models import LoadedModel, load, load_for_engine
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.kernel_model import KernelModel
 from longllama_code.training.packages import fetch, load_packages
+from longllama_code.training.sources import SourceTree, read_tree
 
 Read = Callable[[LoadedModel, Window, MemoryView | None], Tensor]
 
@@ -66,29 +70,44 @@ def main() -> None:
     parser.add_argument("--packages", type=int, default=8)
     parser.add_argument("--windows", type=int, default=4, help="of a package")
     parser.add_argument("--tokens", type=int, default=10_000, help="in memory")
+    parser.add_argument("--repo", type=Path, action="append", help="a folder, for packages")
     options = parser.parse_args()
-    plain = load(options.model)
-    fast = replace(plain, kernels=KernelModel(plain.model, torch.get_num_threads()))
-    losses: dict[str, list[list[float]]] = {name: [] for name in ARMS}
-    alike: dict[str, list[bool]] = {name: [] for name in ARMS}
-    for package in load_packages("evaluation")[: options.packages]:
-        rng = random.Random(f"rounding {package}")
-        windows, texts = divide(plain, fetch(package), SizeOptions(windows=options.windows), rng)
+    plain, fast = load(options.model), load_for_engine(options.model)
+    if fast.kernels is None:  # of a model that caches hold, the engine runs none
+        fast = replace(plain, kernels=KernelModel(plain.model, torch.get_num_threads()))
+    assert fast.kernels is not None
+    print(f"kernels run it in {fast.kernels.kind}", file=sys.stderr)
+    arms = [name for name in ARMS if plain.model.config.mem_layers or ARMS[name][1] is None]
+    losses: dict[str, list[list[float]]] = {name: [] for name in arms}
+    alike: dict[str, list[bool]] = {name: [] for name in arms}
+    for tree in trees(options):
+        rng = random.Random(f"rounding {tree.name}")
+        windows, texts = divide(plain, tree, SizeOptions(windows=options.windows), rng)
         memories = {
             name: memory_of(plain, encode_files(loaded, texts, options.tokens))
             for name, loaded in (("model", plain), ("kernels", fast))
+            if plain.model.config.mem_layers
         }
         for window in windows:
-            read(fast, window, memories, losses, alike)
-        print(package, file=sys.stderr, flush=True)
-    report = [line(name, losses, alike) for name in ARMS]
+            read({"model": plain, "kernels": fast}, window, memories, losses, alike)
+        print(tree.name, file=sys.stderr, flush=True)
+    report = [line(name, losses, alike) for name in arms]
     for each in report:
         print(json.dumps(each))
     print(json.dumps(report))
 
 
+def trees(options: argparse.Namespace) -> Iterator[SourceTree]:
+    """The folders, or else packages."""
+    for folder in options.repo or []:
+        yield read_tree(folder)
+    if not options.repo:
+        for package in load_packages("evaluation")[: options.packages]:
+            yield fetch(package)
+
+
 def read(
-    loaded: LoadedModel,
+    loaded: dict[str, LoadedModel],
     window: Window,
     memories: dict[str, RepositoryMemory],
     losses: dict[str, list[list[float]]],
@@ -97,9 +116,10 @@ def read(
     """Take in one window."""
     targets = torch.tensor(window.ids[window.n_head :])[:, None]
     chosen: dict[str | None, Tensor] = {}
-    for name, (by, memory) in ARMS.items():
+    for name in losses:
+        by, memory = ARMS[name]
         view = None if memory is None else MemoryView(memories[memory], None)
-        found = by(loaded, window, view)
+        found = by(loaded["model" if by is by_model else "kernels"], window, view)
         losses[name].append((-found.gather(1, targets)[:, 0]).tolist())
         if by is by_model:
             chosen[memory] = found.argmax(1)
