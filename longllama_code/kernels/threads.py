@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
+
+from longllama_code.kernels.helpers import Helpers
 
 LEAST_ROWS = 16
 """Of a thread: what is less is done before another thread has begun."""
@@ -46,6 +48,11 @@ class Threads:
             return together
         together._others.shutdown(wait=False)
         return alone
+
+    @cached_property
+    def helpers(self) -> Helpers:
+        """Those that share products too short for ``run``."""
+        return Helpers(self.n_threads - 1)
 
     def run(self, work: Work, n_rows: int) -> None:
         """Do all rows; return when they are done."""

@@ -1,5 +1,10 @@
 """Products with the blocks of a GGUF file, beside numpy's with the numbers that gguf-py reads."""
 
+import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import gguf
 import numba
 import numpy as np
@@ -12,7 +17,9 @@ from longllama_code.kernels import block_scales, vectors
 from longllama_code.kernels.block_levels import BLOCK_BYTES, BLOCK_CHUNKS, CHUNK, KINDS
 from longllama_code.kernels.block_matrices import BlockMatrix, BlockRows
 from longllama_code.kernels.block_products import round_in_order
+from longllama_code.kernels.block_sharing import multiply_shared
 from longllama_code.kernels.block_tiles import make_row_product
+from longllama_code.kernels.helpers import Helpers
 from longllama_code.kernels.threads import Threads
 
 RNG = np.random.default_rng(11)
@@ -96,14 +103,54 @@ THREADS = Threads(2)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 300])
-def test_threads_share_a_large_product_and_change_no_bit(n_rows, monkeypatch):
-    rows, inputs = some_rows("Q5_0", 613, 32), normal(n_rows, 1024)
-    matrix, shares = BlockMatrix([rows, some_rows("Q8_0", 90, 32)]), []
-    run = Threads.run
-    monkeypatch.setattr(Threads, "run", lambda *call: (shares.append(call), run(*call)))
-    monkeypatch.setattr("longllama_code.kernels.block_matrices.LEAST_PRODUCTS", 1)
-    np.testing.assert_array_equal(matrix.times(inputs, THREADS), matrix.times(inputs))
-    assert shares
+def test_threads_share_a_large_product_and_change_no_bit(n_rows):
+    rows, inputs = some_rows("Q5_0", 1613, 32), normal(n_rows, 1024)
+    matrix, threads = BlockMatrix([rows, some_rows("Q8_0", 90, 32)]), Threads(3)
+    wanted = matrix.times(inputs)
+    done = time_of_others(), 0.0
+    for _ in range(2000):
+        np.testing.assert_array_equal(matrix.times(inputs, threads), wanted)
+        done = done[0], time_of_others()
+        if done[1] - done[0] > 0.02:
+            break
+    assert done[1] - done[0] > 0.02, "no other thread did anything"
+
+
+def time_of_others() -> float:
+    """Seconds that this process' other threads have run."""
+    return time.process_time() - time.thread_time()
+
+
+def test_a_product_does_not_wait_for_threads_that_do_not_come():
+    """Helpers that never wake: the caller takes all shares."""
+    helpers, matrix, inputs = Helpers(2), BlockMatrix([some_rows("Q5_0", 900, 32)]), normal(1, 1024)
+    steps, units = np.empty(inputs.shape, np.int16), np.empty(1, np.float32)
+    found, sums = np.empty((1, 900), np.float32), np.empty((1, 32), np.float32)
+    multiply_shared(helpers._board, 9, matrix._table, inputs, steps, units, sums, found)
+    np.testing.assert_array_equal(found, matrix.times(inputs))
+
+
+def test_callers_at_the_same_time_do_not_share_a_board():
+    matrix, threads = BlockMatrix([some_rows("Q5_0", 1600, 32)]), Threads(2)
+    asked = [normal(1 + number % 3, 1024) for number in range(40)]
+    wanted = [matrix.times(inputs) for inputs in asked]
+    with ThreadPoolExecutor(4) as callers:
+        found = [*callers.map(lambda inputs: matrix.times(inputs, threads), asked * 5)]
+    for mine, right in zip(found, wanted * 5, strict=True):
+        np.testing.assert_array_equal(mine, right)
+
+
+def test_helpers_end_with_those_that_they_help():
+    before = set(threading.enumerate())
+    threads, matrix = Threads(3), BlockMatrix([some_rows("Q5_0", 1600, 32)])
+    matrix.times(normal(1, 1024), threads)
+    helping = set(threading.enumerate()) - before
+    assert helping
+    del threads
+    gc.collect()
+    for thread in helping:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def test_many_rows_of_long_inputs_meet_weights_group_by_group():
