@@ -9,6 +9,7 @@ weights with a scale.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +17,13 @@ import torch
 from gguf import GGMLQuantizationType, quantize
 from torch import nn
 
-from longllama_code.checkpoint import load_config
-from longllama_code.errors import CheckpointError
+from longllama_code.checkpoint import (
+    EMBEDDING,
+    HEAD,
+    check_none_missing,
+    check_shape,
+    load_config,
+)
 from longllama_code.gguf_file import GgufFile, GgufTensor
 from longllama_code.kernels.block_levels import CHUNK
 from longllama_code.kernels.block_matrices import BlockRows
@@ -26,52 +32,46 @@ from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rope import Rotary
 from longllama_code.weight_files import is_gguf_file, weight_files
 
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
-
-def has_blocks(folder: Path) -> bool:
-    """Whether the weights of a checkpoint are a GGUF file with blocks that kernels read."""
-    path = weight_files(folder)[0]
-    if not is_gguf_file(path):
-        return False
-    matrices = [tensor for tensor in GgufFile.open(path).tensors() if len(tensor.shape) == 2]
-    return all(tensor.shape[1] % CHUNK == 0 for tensor in matrices) and any(
-        BlockRows.has_kernel(tensor.kind.name) for tensor in matrices
-    )
-
-
-def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM:
-    """A model ready to run on a CPU, in float32 but for matrices in blocks.
+def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | None:
+    """Load a model ready to run on a CPU, in float32 but for matrices in blocks.
 
     Args:
-        folder: the checkpoint, of which ``has_blocks`` is true.
+        folder: the checkpoint.
         overrides: configuration fields to replace.
+
+    Returns:
+        The model; None where the weights are no GGUF file with blocks that kernels read.
 
     Raises:
         CheckpointError: weights are missing, damaged or not those the configuration asks for.
     """
+    path = weight_files(folder)[0]
+    tensors = [*GgufFile.open(path).tensors()] if is_gguf_file(path) else []
+    if not _have_kernels(tensors):
+        return None
     with torch.device("meta"):
         model = LongLlamaForCausalLM(load_config(folder, **overrides))
     missing = dict(model.named_parameters())
     if model.config.tie_word_embeddings:
         missing.pop(HEAD, None)
-    for tensor in GgufFile.open(weight_files(folder)[0]).tensors():
+    for tensor in tensors:
         wanted = missing.pop(tensor.name, None)
         if wanted is None:
             continue
-        if tensor.shape != tuple(wanted.shape):
-            raise CheckpointError(
-                f"{folder} has {tensor.name!r} of shape {tensor.shape}, not {(*wanted.shape,)}; "
-                "its config.json belongs to another model."
-            )
+        check_shape(folder, tensor.name, tensor.shape, wanted.shape)
         _put(model, tensor)
-    if missing:
-        raise CheckpointError(
-            f"{folder} lacks {len(missing)} weights, the first of them {min(missing)!r}; the "
-            "checkpoint is incomplete or its config.json belongs to another model."
-        )
+    check_none_missing(folder, missing)
     _finish(model)
     return model.eval()
+
+
+def _have_kernels(tensors: Sequence[GgufTensor]) -> bool:
+    """Whether some matrices are in blocks that kernels read, and no row ends within a chunk."""
+    matrices = [tensor for tensor in tensors if len(tensor.shape) == 2]
+    return all(tensor.shape[1] % CHUNK == 0 for tensor in matrices) and any(
+        BlockRows.has_kernel(tensor.kind.name) for tensor in matrices
+    )
 
 
 def _put(model: LongLlamaForCausalLM, tensor: GgufTensor) -> None:

@@ -4,7 +4,7 @@ No code of a checkpoint runs (``auto_map`` is ignored) and no pickle beyond tens
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -24,6 +24,8 @@ from longllama_code.weight_files import is_gguf_file, tensors, weight_files
 
 PLAIN_LLAMA = ("llama", "mistral", "qwen2")
 """Model types whose layers are Llama's; Qwen2's have biases on queries, keys and values."""
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+"""Names of the two weights that a tied model has one of."""
 IGNORED = ("auto_map", "architectures", "transformers_version")
 OF_OTHER_LAYERS = ("sliding_window", "use_sliding_window", "max_window_layers", "layer_types")
 
@@ -180,13 +182,36 @@ def _n_weights(config: LongLlamaConfig) -> int:
         return sum(weight.numel() for weight in LongLlamaForCausalLM(config).parameters())
 
 
+def check_shape(folder: Path, name: str, found: Sequence[int], wanted: Sequence[int]) -> None:
+    """Refuse a weight of another shape than the configuration asks for.
+
+    Raises:
+        CheckpointError: the shapes differ.
+    """
+    if (*found,) != (*wanted,):
+        raise CheckpointError(
+            f"{folder} has {name!r} of shape {(*found,)}, not {(*wanted,)}; its config.json "
+            "belongs to another model."
+        )
+
+
+def check_none_missing(folder: Path, names: Collection[str]) -> None:
+    """Refuse a checkpoint without some weights.
+
+    Raises:
+        CheckpointError: there are names of missing weights.
+    """
+    if names:
+        raise CheckpointError(
+            f"{folder} lacks {len(names)} weights, the first of them {min(names)!r}; the "
+            "checkpoint is incomplete or its config.json belongs to another model."
+        )
+
+
 def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
     """Every weight came from the checkpoint; transformers would go on with random ones."""
+    check_none_missing(folder, loading["missing_keys"])
     remedy = "the checkpoint is incomplete or its config.json belongs to another model."
-    if missing := sorted(loading["missing_keys"]):
-        raise CheckpointError(
-            f"{folder} lacks {len(missing)} weights, the first of them {missing[0]!r}; {remedy}"
-        )
     if mismatched := sorted(loading["mismatched_keys"]):
         name, found, wanted = mismatched[0]
         raise CheckpointError(

@@ -17,8 +17,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from longllama_code.checkpoint import load_config
-from longllama_code.errors import CheckpointError
+from longllama_code.checkpoint import (
+    EMBEDDING,
+    HEAD,
+    check_none_missing,
+    check_shape,
+    load_config,
+)
 from longllama_code.kernels.threads import Threads
 from longllama_code.memory_room import GB, require_room
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -31,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 """Called with a file that was read, and the share of all files' bytes (0 to 1)."""
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 @dataclass(frozen=True)
@@ -150,20 +154,11 @@ class _Filler:
                     self._put(name, wanted, tensor)
             done += path.stat().st_size
             progress(path.name, done / total)
-        if self._missing:
-            raise CheckpointError(
-                f"{self._folder} lacks {len(self._missing)} weights, the first of them "
-                f"{min(self._missing)!r}; the checkpoint is incomplete or its config.json belongs "
-                "to another model."
-            )
+        check_none_missing(self._folder, self._missing)
         self._finish()
 
     def _put(self, name: str, wanted: Tensor, tensor: Tensor) -> None:
-        if tensor.shape != wanted.shape:
-            raise CheckpointError(
-                f"{self._folder} has {name!r} of shape {(*tensor.shape,)}, not {(*wanted.shape,)}; "
-                "its config.json belongs to another model."
-            )
+        check_shape(self._folder, name, tensor.shape, wanted.shape)
         module_name, _, leaf = name.rpartition(".")
         module = self._model.get_submodule(module_name)
         if name == EMBEDDING:

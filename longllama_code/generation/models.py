@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from longllama_code.block_checkpoint import has_blocks, load_blocks
+from longllama_code.block_checkpoint import load_blocks
 from longllama_code.catalog import WEIGHT_KINDS, cache_root, model_dir, split_weights
 from longllama_code.checkpoint import load_model
 from longllama_code.config import LongLlamaConfig
@@ -145,10 +145,8 @@ def load(
 
 def _in_blocks(folder: Path) -> LongLlamaForCausalLM | None:
     """The model of a GGUF file with its matrices in the file's blocks, if kernels can run it so."""
-    if not has_blocks(folder):
-        return None
     model = load_blocks(folder, torch_attention=True)
-    return model if KernelModel.fits(model) else None
+    return model if model is not None and KernelModel.fits(model) else None
 
 
 def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
 
-from longllama_code.block_checkpoint import has_blocks, load_blocks
+from longllama_code.block_checkpoint import load_blocks
 from longllama_code.checkpoint import load_model
 from longllama_code.errors import CheckpointError
 from longllama_code.generation import models
@@ -68,7 +68,6 @@ def assert_near(found: torch.Tensor, wanted: torch.Tensor) -> None:
 
 
 def test_logits_are_those_of_the_files_floats(folder: Path) -> None:
-    assert has_blocks(folder)
     model, plain = (load(folder, torch_attention=True) for load in (load_blocks, load_model))
     assert KernelModel.fits(model)
     assert KernelModel(model).kind == "gguf"
@@ -120,7 +119,7 @@ def test_blocks_without_kernels_are_kept_in_8_bits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [Kind.F16, Kind.BF16, Kind.Q2_K], ids=lambda kind: kind.name)
 def test_files_without_any_such_blocks_are_loaded_as_before(kind: Kind, tmp_path: Path) -> None:
-    assert not has_blocks(write_folder(tmp_path / "model", kind_of=lambda _: kind))
+    assert load_blocks(write_folder(tmp_path / "model", kind_of=lambda _: kind)) is None
 
 
 def test_rows_that_are_no_whole_chunks_are_loaded_as_before(tmp_path: Path) -> None:
@@ -128,7 +127,7 @@ def test_rows_that_are_no_whole_chunks_are_loaded_as_before(tmp_path: Path) -> N
         return Kind.F32 if "down_proj" in name else Kind.Q8_0
 
     narrow = {"hidden_size": 32, "intermediate_size": 48, "num_key_value_heads": 2}
-    assert not has_blocks(write_folder(tmp_path / "model", kind_of=kind_of, **narrow))
+    assert load_blocks(write_folder(tmp_path / "model", kind_of=kind_of, **narrow)) is None
 
 
 def test_engines_take_the_blocks_unless_told_otherwise(
