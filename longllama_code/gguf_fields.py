@@ -18,7 +18,7 @@ from longllama_code.errors import CheckpointError
 from longllama_code.gguf_header import plain_entry
 
 ARCHITECTURES = ("llama", "mistral", "qwen2")
-"""Whose layers are Llama's; GGUF calls most Mistrals llama too."""
+"""Architectures whose layers are Llama's; GGUF calls most Mistrals llama too."""
 _NUMBERS = {
     "hidden_size": "embedding_length",
     "intermediate_size": "feed_forward_length",
@@ -29,7 +29,7 @@ _NUMBERS = {
 _OF_OTHER_LAYERS = ("expert_count", "attention.clamp_kqv", "attention.scale", "logit_scale")
 """Entries that change what a layer computes, where they are given and not 0."""
 _LLAMA_3 = (1.0, 4.0, 8192)
-"""Of its rotary scaling: the low and the high factor, and the context that it was taught first."""
+"""Rotary scaling of Llama 3: low and high factor, and the context that it was taught first."""
 _CLOSE = 1e-3
 """Factors that differ by less, relative to themselves, are the same but for rounding."""
 _MOST_LAYERS = 1 << 12

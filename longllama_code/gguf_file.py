@@ -49,7 +49,7 @@ _ROTATION = "rope_freqs.weight"
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 _MOST_PARTS = 1000
 _FLOATS_AT_A_TIME = 1 << 17
-"""As many as gguf-py makes fastest, with what it needs besides, in a CPU's caches."""
+"""Weights that gguf-py spreads out at once: so many fit a CPU's caches, with what it needs."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ VERSIONS = (2, 3)
 MOST_HEADER_BYTES = 256 << 20
 """Larger than any vocabulary's; bounds what reading a header may take of memory."""
 MOST_ENTRIES = 1 << 16
-"""Of metadata, and of tensors."""
+"""Most entries of metadata, and most tensors."""
 MOST_DIMENSIONS = 4
 _ALIGNMENTS = tuple(1 << power for power in range(21))
 _REMEDY = "It is damaged or was not fetched whole: fetch it again."

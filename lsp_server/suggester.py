@@ -8,7 +8,7 @@ already is not asked for again.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -237,10 +237,8 @@ class Suggester:
         self._drop_unwanted()
         place, typed_on = cursor.place, asked.typed_on
         request = build_request(cursor, asked.name, asked.settings)
-        ask = partial(engine.complete, request)
-        if cursor.automatic and not foreseen:
-            ask = partial(self._timed, ask)
-        noted = partial(self._noted, place, ask, foreseen)
+        is_timed = cursor.automatic and not foreseen
+        noted = partial(self._noted, place, request, engine, foreseen, is_timed)
         work = EngineWork(place, noted, delay_s, typed_on)
         self._works = [*(other for other in self._works if other.runs), work]
         return work
@@ -248,31 +246,29 @@ class Suggester:
     async def _noted(
         self,
         place: Place,
-        ask: Callable[[Tell], Awaitable[CompletionResult]],
+        request: CompletionRequest,
+        engine: Completer,
         foreseen: bool,
+        is_timed: bool,
         tell: Tell,
     ) -> CompletionResult:
-        """The engine's answer, which is known from then on."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        result = await ask(tell)
-        self._rhythm.note_answer(loop.time() - began)
-        self._known.add(place, result, foreseen=foreseen)
-        return result
+        """Return the engine's answer, which is known from then on.
 
-    async def _timed(
-        self, ask: Callable[[Tell], Awaitable[CompletionResult]], tell: Tell
-    ) -> CompletionResult:
-        """An answer to typing, which somebody waits for."""
+        Where ``is_timed``, somebody who types waits for it, and how long it takes counts.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            result = await ask(tell)
+            result = await engine.complete(request, tell)
         except asyncio.CancelledError:
-            self.times.note_given_up(loop.time() - began)
+            if is_timed:
+                self.times.note_given_up(loop.time() - began)
             raise
-        if result.text:
-            self.times.note(loop.time() - began)
+        seconds = loop.time() - began
+        self._rhythm.note_answer(seconds)
+        if is_timed and result.text:
+            self.times.note(seconds)
+        self._known.add(place, result, foreseen=foreseen)
         return result
 
     def _drop_unwanted(self) -> None:

@@ -120,9 +120,8 @@ class InfillMarks:
         known = [family for family in FAMILIES if _knows(tokenizer, family)]
         # Of two families with the same marks, the one whose names for files are known as well.
         with_files = [each for each in known if each.file and tokenizer.id_of(each.file)]
-        for family in (*with_files, *known):
-            return cls._of_family(tokenizer, family)
-        return None
+        family = next(iter([*with_files, *known]), None)
+        return None if family is None else cls._of_family(tokenizer, family)
 
     @classmethod
     def _of_family(cls, tokenizer: Tokenizer, family: InfillFamily) -> InfillMarks:

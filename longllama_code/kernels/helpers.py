@@ -23,7 +23,6 @@ class Helpers:
     """
 
     def __init__(self, n_threads: int) -> None:
-        self.n_threads = n_threads
         self._board = np.zeros(SLEEPERS + n_threads, np.int64)
         self._board[SLEEPERS:] = 1
         self._is_used, ended = threading.Lock(), threading.Event()
