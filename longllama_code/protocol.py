@@ -91,6 +91,10 @@ class CompletionResult:
     empty_reason: EmptyReason | None = None
     confidence: float = 0.0
     """Probability of the first token, of those that agree with the word at the cursor, 0 to 1."""
+    mean_probability: float = 0.0
+    """Geometric mean of its tokens' probabilities, 0 to 1."""
+    least_probability: float = 0.0
+    """Probability of the token that was least expected, 0 to 1."""
     alternatives: list[str] = field(default_factory=list[str])
     """Other suggestions, the likelier first tokens first."""
 

@@ -202,6 +202,8 @@ def _result(writer: Writer, timings: Timings, view: MemoryView | None) -> Comple
         sources=[] if view is None else view.sources(MAX_SOURCES),
         empty_reason=None if text else _empty_reason(writer),
         confidence=writer.confidence,
+        mean_probability=writer.mean_probability,
+        least_probability=writer.least_probability,
     )
 
 

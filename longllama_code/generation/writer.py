@@ -1,5 +1,6 @@
 """The suggestion as it grows: which token comes next, and when it is complete."""
 
+import math
 import time
 
 import torch
@@ -62,6 +63,7 @@ class Writer:
         self.stop_reason: StopReason = "max_tokens"
         self.openings: list[tuple[int, float]] = []
         """Tokens that may be the first that is not settled, and their probabilities, best first."""
+        self._log_probs: list[float] = []
 
     @property
     def text(self) -> str:
@@ -72,6 +74,17 @@ class Writer:
     def confidence(self) -> float:
         """Probability of the likeliest first token that is not settled, 0 to 1."""
         return self.openings[0][1] if self.openings else 0.0
+
+    @property
+    def mean_probability(self) -> float:
+        """Geometric mean of the tokens' probabilities, 0 to 1."""
+        count = len(self._log_probs)
+        return math.exp(sum(self._log_probs) / count) if count else 0.0
+
+    @property
+    def least_probability(self) -> float:
+        """Probability of the token that was least expected, 0 to 1."""
+        return math.exp(min(self._log_probs, default=-math.inf))
 
     def choose(self, logits: Tensor) -> int:
         """The most likely token; while healed text is owed, of those that agree with it.
@@ -91,8 +104,14 @@ class Writer:
                 self.openings = found
                 self._is_unsure = self.confidence < self._min_confidence
                 if self._opening is not None:
-                    return self._opening
-        return int(torch.argmax(logits))
+                    return self._noted(self._opening, logits)
+        return self._noted(int(torch.argmax(logits)), logits)
+
+    def _noted(self, token: int, logits: Tensor) -> int:
+        """Return a token that was chosen; from the first unsettled one on, how likely it was."""
+        if self.openings:
+            self._log_probs.append(float(logits[token].float() - logits.float().logsumexp(0)))
+        return token
 
     def _says_something(self, token: int) -> bool:
         """Whether a token does more than spell what is owed, which is as good as certain."""

@@ -1,12 +1,16 @@
-"""How far a suggestion's confidence tells whether it is right, and what a threshold would leave.
+"""How far what is known of a suggestion tells whether it is right, and what a filter would leave.
 
-Cursors in files of packages that training never saw, inside lines and at their beginning, with the
-rest of the package in memory; each is asked as typing asks. A suggestion is right where what
-follows in the file begins with it, and useful where at least its first word is right. For each
-threshold of ``trigger.minConfidence``: the share of suggestions that are still shown, of those the
-share that is right and useful, and the share of right ones that is lost.
+In files of packages that training never saw, the rest of the package in memory, somebody types a
+few lines: the text after them is there, and at cursors along the way, at the beginning of lines and
+within them, suggestions are asked for as typing asks. A suggestion is right where what follows in
+the file begins with it, and useful where at least its first word is right. For each threshold of
+``trigger.minConfidence``: the share of suggestions that are still shown, of those the share that is
+right and useful, and the share of right ones that is lost.
 
-Usage: python tests/bench/confidence.py [--model mini] [--packages 6] [--files 4] [--places 10]
+Answers are appended to FILE, one JSON object a line, and are not asked for again.
+
+Usage: python tests/bench/confidence.py [--model coder-0.5b] [--role evaluation] [--packages 6]
+[--files 4] [--spans 2] [--output FILE.jsonl] [--threads 1]
 """
 
 from __future__ import annotations
@@ -17,10 +21,13 @@ import random
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
 
 from longllama_code.generation.engine import Engine
-from longllama_code.generation.models import load_placed, with_kernels
+from longllama_code.generation.models import load_for_engine
 from longllama_code.protocol import CompletionRequest
 from longllama_code.training.packages import fetch, load_packages
 from longllama_code.training.sources import SourceTree
@@ -28,55 +35,124 @@ from lsp_server.form import fitted
 
 THRESHOLDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MEMORY_TOKENS = 10_000
-LEAST_CHARS, MOST_CHARS = 1_500, 8_000
-"""Of a file that is asked about: the model reads it from the start."""
+LEAST_CHARS, MOST_CHARS = 1_500, 12_000
+"""Of a file that is asked about."""
+SPAN_LINES, CURSORS = 4, 6
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One suggestion."""
+    """One suggestion, and what is known of it when it is there."""
 
+    package: str
+    path: str
+    offset: int
+    """Of the cursor, in code points."""
+    text: str
+    line_prefix: str
+    """What stands before the cursor on its line."""
     confidence: float
+    mean_probability: float
+    least_probability: float
+    n_tokens: int
+    stop_reason: str
+    is_known: float
+    """Share of its names that the file or the package's other files have."""
     right: bool
     useful: bool
 
 
-def places(text: str, n: int, rng: random.Random) -> list[int]:
-    """Offsets where somebody may type, in order: behind the indent of a line, and within it."""
-    found: list[int] = []
-    offset = 0
-    for line in text.splitlines(keepends=True):
-        code = line.strip()
-        if len(code) > 8 and not code.startswith(("#", '"')):
-            start = offset + len(line) - len(line.lstrip())
-            found.append(start + rng.choice([0, len(code) // 3, len(code) // 2]))
-        offset += len(line)
+def spans(text: str, n: int, rng: random.Random) -> list[tuple[int, int]]:
+    """Offsets where somebody begins to type lines of code, and where they end, in order."""
+    lines = text.splitlines(keepends=True)
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line))
+    found = [
+        (starts[at], starts[at + SPAN_LINES])
+        for at in range(0, len(lines) - SPAN_LINES, SPAN_LINES)
+        if sum(is_code(line) for line in lines[at : at + SPAN_LINES]) >= SPAN_LINES - 1
+    ]
     return sorted(rng.sample(found, min(n, len(found))))
 
 
+def is_code(line: str) -> bool:
+    """Whether a line may say something that is worth a suggestion."""
+    code = line.strip()
+    return len(code) > 8 and not code.startswith(("#", '"', "'"))
+
+
+def cursors(text: str, start: int, end: int, rng: random.Random) -> list[int]:
+    """Offsets in a span where typing asks, in order: behind the indent of a line, and within it."""
+    found: set[int] = set()
+    for line in re.finditer(r"[^\n]*\n", text[start:end]):
+        code = line.group().strip()
+        if len(code) > 8:
+            first = start + line.start() + len(line.group()) - len(line.group().lstrip())
+            found.update({first, first + len(code) // 3, first + len(code) // 2})
+    return sorted(rng.sample(sorted(found), min(CURSORS, len(found))))
+
+
 def asked(
-    engine: Engine, tree: SourceTree, n_files: int, n_places: int, rng: random.Random
+    engine: Engine, tree: SourceTree, done: set[tuple[str, int]], options: argparse.Namespace
 ) -> Iterator[Asked]:
     """Suggestions in some files of a package, the others in memory."""
+    rng = random.Random(f"confidence {tree.name}")
     paths = [p for p, text in tree.texts.items() if LEAST_CHARS <= len(text) <= MOST_CHARS]
-    chosen = rng.sample(sorted(paths), min(n_files, len(paths)))
+    chosen = rng.sample(sorted(paths), min(options.files, len(paths)))
+    places = {
+        path: [
+            (end, cursors(tree.texts[path], start, end, rng))
+            for start, end in spans(tree.texts[path], options.spans, rng)
+        ]
+        for path in chosen
+    }
+    names: set[str] = set()
     for path, text in tree.texts.items():
-        if path not in chosen and engine.status().n_tokens < MEMORY_TOKENS:
-            for _ in engine.remember(path, text):
-                pass
+        if path not in chosen:
+            names.update(re.findall(r"\w+", text))
+            if engine.status().n_tokens < MEMORY_TOKENS:
+                for _ in engine.remember(path, text):
+                    pass
     for path in chosen:
         text = tree.texts[path]
-        for offset in places(text, n_places, rng):
-            before, after = text[:offset], text[offset:]
-            rest_of_line = after.partition("\n")[0]
-            suffix = after[len(rest_of_line) :]  # as if the line's rest were still to be typed
-            request = CompletionRequest(path, before, suffix, multiline=False)
-            result = engine.complete(request, lambda: False)
-            suggestion = fitted(result.text, before, suffix)
-            if suggestion:
-                word = re.match(r"\W*\w+|\W+", suggestion)
-                useful = word is not None and after.startswith(word.group())
-                yield Asked(result.confidence, after.startswith(suggestion), useful)
+        for end, offsets in places[path]:
+            for offset in offsets:
+                if (path, offset) not in done:
+                    found = suggestion(engine, tree.name, path, text, offset, end, names)
+                    if found is not None:
+                        yield found
+
+
+def suggestion(
+    engine: Engine, package: str, path: str, text: str, offset: int, end: int, names: set[str]
+) -> Asked | None:
+    """What is suggested at a cursor while the lines up to ``end`` are being typed."""
+    before, suffix = text[:offset], "\n" + text[end:]
+    request = CompletionRequest(path, before, suffix, multiline=False, timeout_ms=600_000)
+    result = engine.complete(request, lambda: False)
+    shown = fitted(result.text, before, suffix)
+    if not shown:
+        return None
+    after = text[offset:]
+    word = re.match(r"\W*\w+|\W+", shown)
+    said = re.findall(r"[A-Za-z_]\w*", (re.split(r"\W", before)[-1] + shown))
+    seen = set(re.findall(r"\w+", before + suffix)) | names
+    return Asked(
+        package=package,
+        path=path,
+        offset=offset,
+        text=shown,
+        line_prefix=before.rpartition("\n")[2],
+        confidence=result.confidence,
+        mean_probability=result.mean_probability,
+        least_probability=result.least_probability,
+        n_tokens=result.timings.generated_tokens,
+        stop_reason=result.stop_reason,
+        is_known=sum(name in seen for name in said) / max(1, len(said)),
+        right=after.startswith(shown),
+        useful=word is not None and after.startswith(word.group()),
+    )
 
 
 def line(found: Sequence[Asked], threshold: float) -> dict[str, float]:
@@ -92,20 +168,35 @@ def line(found: Sequence[Asked], threshold: float) -> dict[str, float]:
     }
 
 
+def read(file: Path) -> list[Asked]:
+    """Suggestions of earlier runs."""
+    if not file.exists():
+        return []
+    return [Asked(**json.loads(row)) for row in file.read_text("utf-8").splitlines()]
+
+
 def main() -> None:
     """Measure and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="mini")
+    parser.add_argument("--model", default="coder-0.5b")
+    parser.add_argument("--role", choices=("evaluation", "training"), default="evaluation")
     parser.add_argument("--packages", type=int, default=6)
     parser.add_argument("--files", type=int, default=4, help="of a package")
-    parser.add_argument("--places", type=int, default=10, help="of a file")
+    parser.add_argument("--spans", type=int, default=2, help="of a file: lines that are typed")
+    parser.add_argument("--output", type=Path, default=Path("confidence.jsonl"))
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    first = Engine(with_kernels(load_placed(options.model)), None)
-    found: list[Asked] = []
-    for package in load_packages("evaluation")[-options.packages :]:
+    torch.set_num_threads(options.threads)
+    first = Engine(load_for_engine(options.model), None)
+    found = read(options.output)
+    for package in load_packages(options.role)[-options.packages :]:
         engine = first.beside()
-        rng = random.Random(f"confidence {package.name}")
-        found += asked(engine, fetch(package), options.files, options.places, rng)
+        tree = fetch(package)
+        done = {(one.path, one.offset) for one in found if one.package == tree.name}
+        for one in asked(engine, tree, done, options):
+            found.append(one)
+            with options.output.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(one)) + "\n")
         engine.leave()
         print(f"{len(found)} suggestions, {package.name}", file=sys.stderr, flush=True)
     report = [line(found, threshold) for threshold in THRESHOLDS]
