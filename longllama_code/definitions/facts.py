@@ -10,7 +10,7 @@ Kind = Literal["function", "method", "class", "constant", "attribute"]
 """A class is any type with members: interfaces, structs, traits and enumerations too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Definition:
     """Something with a name that other files may use."""
 
@@ -33,7 +33,7 @@ class Definition:
     """The first line of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Import:
     """A name of this file that stands for something of another one."""
 
@@ -48,7 +48,7 @@ class Import:
     """Whether the name can be had from this file, too, by what the language says."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Binding:
     """A variable, a parameter or an attribute whose type is written, or can be seen."""
 
@@ -64,7 +64,7 @@ class Binding:
     """The class around, with the names of those around that."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileFacts:
     """All that is known of a file."""
 

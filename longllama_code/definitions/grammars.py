@@ -1,9 +1,19 @@
-"""Parsers of tree-sitter, one for each grammar that was asked for."""
+"""Parsers of tree-sitter, one for each grammar that was asked for, and what bounds them."""
 
 import importlib
+import time
 from functools import cache
 
-from tree_sitter import Language, Parser
+from tree_sitter import Language, Parser, Point, Tree
+
+MAX_SOURCE_BYTES = 1 << 20
+"""Larger files are generated: nothing is read of them."""
+MAX_DEPTH = 200
+"""Brackets within brackets; code has 30. Where more are open, recovery takes quadratic time."""
+MAX_PARSE_S = 2.0
+"""For one file; a megabyte of code takes 0.4 s on a slow core."""
+_CHUNK = 1 << 16
+_STEPS = {**dict.fromkeys(b"([{", 1), **dict.fromkeys(b")]}", -1)}
 
 
 @cache
@@ -11,3 +21,38 @@ def parser(module: str, function: str = "language") -> Parser:
     """Return the parser of a grammar, by its package and the function in it."""
     pointer: object = getattr(importlib.import_module(module), function)()
     return Parser(Language(pointer))
+
+
+def parsed(source: bytes, module: str, function: str = "language") -> Tree | None:
+    """Parse a source; None where it is too large, too deep, or takes too long."""
+    if len(source) > MAX_SOURCE_BYTES or is_too_deep(source):
+        return None
+    end = time.monotonic() + MAX_PARSE_S
+
+    def chunk(offset: int, _: Point) -> bytes:
+        return source[offset : offset + _CHUNK]
+
+    def is_late(_offset: int, _has_error: bool) -> bool:
+        return time.monotonic() > end
+
+    parse = parser(module, function)
+    try:
+        return parse.parse(chunk, progress_callback=is_late)
+    except ValueError:  # what a parser raises that was stopped
+        parse.reset()
+        return None
+
+
+def is_too_deep(source: bytes) -> bool:
+    """Whether more brackets are open somewhere than in any code."""
+    if sum(map(source.count, (b"(", b"[", b"{"))) <= MAX_DEPTH:
+        return False
+    depth = 0
+    for byte in source.translate(None, _NO_BRACKETS):
+        depth = max(0, depth + _STEPS[byte])
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _STEPS)
