@@ -1,0 +1,182 @@
+"""What stands around a cursor, as far as it can be seen without parsing: in any language.
+
+The identifier that is being typed is no part of it, so that it stays the same until that is
+complete.
+"""
+
+import re
+from dataclasses import dataclass
+
+NAME = r"[^\W\d][\w$]*"
+NAMES = re.compile(NAME)
+CHAINS = re.compile(rf"{NAME}(?:(?:\?\.|\.|::|->){NAME})*")
+SEPARATORS = re.compile(r"\?\.|\.|::|->")
+TYPED = re.compile(r"[\w$]*\Z")
+IMPORTED_FROM = re.compile(
+    r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\([^)]*|[^()\n]*)\Z", re.M
+)
+OPENED = {")": "(", "]": "["}
+KEYWORDS = frozenset(
+    (
+        *("if", "elif", "while", "for", "in", "is", "not", "and", "or", "return", "await", "yield"),
+        *("lambda", "with", "assert", "del", "raise", "print", "def", "class", "else", "except"),
+        *("import", "from", "as", "new", "match", "case", "switch", "catch", "function", "fn"),
+        "func",
+    )
+)
+"""Words that brackets may stand behind without a call, in some language."""
+MAX_EXPRESSION_CHARS = 1500
+MAX_PARTS = 8
+MAX_CALLS = 3
+LOCAL_CHARS_BEFORE = 2048
+LOCAL_CHARS_AFTER = 2000
+"""What of the file the model is sure to see."""
+
+
+@dataclass(frozen=True)
+class Around:
+    """The text around a cursor.
+
+    Attributes:
+        prefix: what stands before it, without the identifier that is being typed.
+        suffix: what stands behind it.
+        line: where it is, counted from 1.
+        rest: the file, but for the cursor's line, which is empty.
+        receiver: the expression that what is typed is a member of, by its names: ``self.store``.
+        calls: what is called with the arguments that are being written, the innermost first.
+        imports_from: the module whose names are being imported.
+        visible: the first and the last line that the model sees anyhow.
+    """
+
+    prefix: str
+    suffix: str
+    line: int
+    rest: str
+    receiver: tuple[str, ...]
+    calls: tuple[tuple[str, ...], ...]
+    imports_from: str
+    visible: tuple[int, int]
+
+
+def around(prefix: str, suffix: str) -> Around:
+    """Look at the text around a cursor."""
+    kept = prefix[: TYPED.search(prefix, max(0, len(prefix) - 200)).start()]  # type: ignore[union-attr]
+    line = prefix.count("\n") + 1
+    start, end = prefix.rfind("\n") + 1, suffix.find("\n")
+    rest = prefix[:start] + ("" if end < 0 else suffix[end:])
+    near = kept[-MAX_EXPRESSION_CHARS:]
+    found = IMPORTED_FROM.search(near)
+    first = prefix.count("\n", 0, max(0, len(prefix) - LOCAL_CHARS_BEFORE)) + 1
+    last = line + suffix.count("\n", 0, LOCAL_CHARS_AFTER)
+    return Around(
+        kept,
+        suffix,
+        line,
+        rest,
+        _receiver(near),
+        tuple(_calls(near)),
+        found[1] if found else "",
+        (first, last),
+    )
+
+
+def names_in(text: str) -> dict[str, int]:
+    """Return where each name of a text stands for the last time."""
+    return {found[0]: found.start() for found in NAMES.finditer(text)}
+
+
+def chains_in(text: str) -> list[tuple[str, ...]]:
+    """Return names with what is said of their members, each once, the last one first."""
+    found = dict.fromkeys(reversed(CHAINS.findall(text)))
+    return [tuple(SEPARATORS.split(chain))[:MAX_PARTS] for chain in found]
+
+
+def _receiver(text: str) -> tuple[str, ...]:
+    """Return the names of the expression whose member is being typed at a text's end."""
+    end = _before_separator(text, len(text.rstrip()))
+    return () if end is None else _expression(text, end)
+
+
+def _before_separator(text: str, end: int) -> int | None:
+    for mark in ("?.", ".", "::", "->"):
+        if text.endswith(mark, 0, end):
+            return end - len(mark)
+    return None
+
+
+def _expression(text: str, end: int) -> tuple[str, ...]:
+    """Return the names of the expression that ends at a place; calls and subscripts left out."""
+    names = list[str]()
+    while len(names) < MAX_PARTS:
+        end = _before_brackets(text, end)
+        start = _name_start(text, end)
+        if start == end:
+            return _within_brackets(text, end, names)
+        names.append(text[start:end])
+        before = _before_separator(text, len(text[:start].rstrip()))
+        if before is None:
+            break
+        end = before
+    return tuple(reversed(names))
+
+
+def _name_start(text: str, end: int) -> int:
+    start = end
+    while start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_$"):
+        start -= 1
+    return start
+
+
+def _before_brackets(text: str, end: int) -> int:
+    """Return where an expression ends without the calls and subscripts behind it."""
+    end = len(text[:end].rstrip())
+    while end > 0 and text[end - 1] in OPENED:
+        opened = _opening(text, end)
+        if opened is None or (
+            _name_start(text, opened) == opened and text[opened - 1 : opened] not in (")", "]")
+        ):
+            break
+        end = opened
+    return end
+
+
+def _opening(text: str, end: int) -> int | None:
+    """Return where the bracket opens that is closed right before ``end``."""
+    depth = 0
+    for place in range(end - 1, max(-1, end - MAX_EXPRESSION_CHARS), -1):
+        if text[place] in ")]}":
+            depth += 1
+        elif text[place] in "([{":
+            depth -= 1
+            if depth == 0:
+                return place
+    return None
+
+
+def _within_brackets(text: str, end: int, names: list[str]) -> tuple[str, ...]:
+    """Return the names of ``(await store)`` and what stands behind it."""
+    if text[end - 1 : end] == ")" and _opening(text, end) is not None:
+        inner = _before_brackets(text, end - 1)
+        start = _name_start(text, inner)
+        if start < inner:
+            return (*_expression(text, inner), *reversed(names))
+    return ()
+
+
+def _calls(text: str) -> list[tuple[str, ...]]:
+    """Return what is called by the brackets that are open at a text's end."""
+    found = list[tuple[str, ...]]()
+    depth = 0
+    for place in range(len(text) - 1, -1, -1):
+        if text[place] in ")]}":
+            depth += 1
+        elif text[place] in "([{":
+            depth -= 1
+            if depth < 0:
+                depth = 0
+                called = _expression(text, place) if text[place] == "(" else ()
+                if called and called[-1] not in KEYWORDS:
+                    found.append(called)
+                if len(found) == MAX_CALLS:
+                    break
+    return found

@@ -1,0 +1,259 @@
+"""What a cursor needs to see of the repository's definitions, most wanted first.
+
+    receiver      members of what stands before the dot          self.store.|
+    called        what is called with the arguments at hand      put(path, |
+    imported      what the file imports and does not use yet, then what it used last
+    typed         classes of the variables around
+    base          what the class that is written inherits
+    step          classes that those give or take
+
+What is chosen depends on the names in use, not on each key: the identifier that is being typed does
+not count, and neither does what stands before it on its line as a statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from longllama_code.definitions.around import Around, around, chains_in, names_in
+from longllama_code.definitions.facts import Definition, Import, Kind
+from longllama_code.definitions.index import DefinitionIndex
+from longllama_code.definitions.resolving import Place, Resolver, Target
+
+RECEIVER, CALLED, UNUSED, TYPED, IMPORTED, BASE, MODULE, STEP = 100, 90, 75, 66, 60, 50, 40, 30
+"""How much a definition is wanted, by why it is."""
+RECENCY = 10
+"""What the last name used is wanted more than the first one."""
+MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 30, 5, 40
+"""How much less than its class a member is wanted."""
+NEAR_CHARS = 1200
+"""Before a cursor: what is in use there is wanted most."""
+MAX_NAMES_CHARS = 20_000
+MAX_CHAINS = 80
+MAX_IMPORTS = 60
+MAX_MEMBERS = 200
+MAX_HEADS = 100
+CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A definition that a cursor may need.
+
+    Attributes:
+        path: its file.
+        name: what it is called, with its class.
+        kind: what it is.
+        shown: how it is written, without its body.
+        line: where.
+        last_line: where it ends.
+        reason: why it was chosen, in plain words.
+        wanted: how much, the larger the more.
+        heads: line and head of each class around it.
+    """
+
+    path: str
+    name: str
+    kind: Kind
+    shown: str
+    line: int
+    last_line: int
+    reason: str
+    wanted: float
+    heads: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is, wherever it stands in its file and however much it is wanted."""
+        return self.path, self.name, self.shown
+
+
+def choose(index: DefinitionIndex, path: str, prefix: str, suffix: str) -> list[Chosen]:
+    """Return the definitions that a cursor needs, the most wanted first.
+
+    Args:
+        index: the repository; whether it has the file at ``path`` does not matter.
+        path: the file that is being written.
+        prefix: all of its text before the cursor.
+        suffix: all of its text behind it.
+    """
+    choice = _Choice(index, path, around(prefix, suffix))
+    choice.run()
+    return choice.ranked()
+
+
+class _Choice:
+    """Collects definitions for one cursor."""
+
+    def __init__(self, index: DefinitionIndex, path: str, at: Around) -> None:
+        self._index, self._path, self._at = index, path, at
+        self._file = index.live(path, at.rest)
+        self._resolver = Resolver(index, path, self._file)
+        self._place = Place(path, at.line)
+        self._found: dict[tuple[str, Definition], tuple[float, str]] = {}
+        self._before = names_in(at.prefix[-MAX_NAMES_CHARS:])
+        self._used = {*self._before, *names_in(at.suffix[:MAX_NAMES_CHARS])}
+
+    def run(self) -> None:
+        """Ask all sources."""
+        self._add_receiver()
+        self._add_called()
+        self._add_imports()
+        self._add_used()
+        self._add_bases()
+
+    def ranked(self) -> list[Chosen]:
+        """Return what was found, the most wanted first."""
+        ordered = sorted(
+            self._found.items(),
+            key=lambda found: (-found[1][0], found[0][0], found[0][1].first_line, found[0][1].name),
+        )
+        return [self._chosen(*one, *why) for one, why in ordered]
+
+    def _chosen(self, path: str, one: Definition, wanted: float, reason: str) -> Chosen:
+        name = f"{one.owner}.{one.name}" if one.owner else one.name
+        heads = tuple(self._heads(path, one.owner)) if one.owner else ()
+        return Chosen(
+            path, name, one.kind, one.shown, one.first_line, one.last_line, reason, wanted, heads
+        )
+
+    def _heads(self, path: str, owner: str) -> Iterable[tuple[int, str]]:
+        file = self._resolver.file(path)
+        names = owner.split(".")
+        for count in range(1, len(names) + 1):
+            for one in () if file is None else file.named(".".join(names[:count])):
+                if one.kind == "class":
+                    yield one.first_line, one.shown
+                    break
+
+    # What is wanted.
+
+    def _want(self, target: Target, wanted: float, reason: str) -> None:
+        one = target.definition
+        if one is None or not one.shown or self._is_visible(target.path, one):
+            return
+        key = (target.path, one)
+        if key not in self._found or self._found[key][0] < wanted:
+            self._found[key] = (wanted, reason)
+
+    def _is_visible(self, path: str, one: Definition) -> bool:
+        first, last = self._at.visible
+        return path == self._path and first <= one.first_line <= last
+
+    def _want_all(self, target: Target, wanted: float, reason: str) -> None:
+        """Want a definition; of a class its members, of a module what it defines."""
+        if target.definition is None:
+            self._want_module(target, wanted, reason)
+        elif target.definition.kind == "class":
+            self._want_class(target, wanted, reason)
+        else:
+            self._want(target, wanted, reason)
+
+    def _want_class(self, target: Target, wanted: float, reason: str, less: float = MEMBER) -> None:
+        for distance, ancestor in enumerate(self._resolver.ancestors(target)):
+            level = wanted - min(distance, 4) * INHERITED
+            self._want(ancestor, level, reason)
+            members = self._resolver.members(ancestor)[:MAX_MEMBERS]
+            for order, one in enumerate(members):
+                penalty = self._penalty(one, less) + order * 0.01
+                self._want(Target(ancestor.path, one), level - penalty, reason)
+
+    def _penalty(self, one: Definition, less: float) -> float:
+        if one.name in CONSTRUCTORS:
+            return 0.5
+        if one.name.startswith("__"):
+            return SPECIAL
+        if one.name.startswith("_"):
+            return PRIVATE if one.name not in self._used else less
+        return less
+
+    def _want_module(self, target: Target, wanted: float, reason: str) -> None:
+        for order, one in enumerate(self._resolver.heads(target.path)[:MAX_HEADS]):
+            if one.definition is None:
+                continue
+            private = PRIVATE if one.definition.name.startswith("_") else 0
+            self._want(one, wanted - private - order * 0.01, reason)
+            if one.definition.kind == "class":
+                self._want_class(one, wanted - MEMBER, reason)
+
+    # Sources.
+
+    def _add_receiver(self) -> None:
+        chain = self._at.receiver
+        for order, target in enumerate(self._resolver.resolve(chain, self._place) if chain else ()):
+            for one in self._resolver.types_of(target):
+                reason = f"what stands before the cursor: {'.'.join(chain)}"
+                if one.definition is None:
+                    self._want_module(one, RECEIVER - order, reason)
+                else:
+                    self._want_class(one, RECEIVER - order, reason, less=1)
+        if self._at.imports_from:
+            self._add_importable()
+
+    def _add_importable(self) -> None:
+
+        imported = Import("*", self._at.imports_from)
+        for path in self._index.targets(self._path, imported)[:1]:
+            self._want_module(Target(path), RECEIVER, f"imported from {imported.module}")
+
+    def _add_called(self) -> None:
+        for level, chain in enumerate(self._at.calls):
+            for target in self._resolver.resolve(chain, self._place):
+                reason = f"what is called: {'.'.join(chain)}"
+                one = target.definition
+                if one is None or one.kind != "class":
+                    self._want(target, CALLED - level, reason)
+                else:
+                    self._want_class(target, CALLED - level, reason, less=MEMBER * 3)
+
+    def _add_imports(self) -> None:
+        """Want what is imported: what is not used yet is about to be, then what was used last."""
+        ranks = self._ranks()
+        for imported in self._file.facts.imports[-MAX_IMPORTS:]:
+            alias = imported.alias
+            name = alias.split(".")[0]
+            recency = ranks.get(name, 0.0)
+            used = self._n_uses(name) > 1
+            wanted = (IMPORTED if used else UNUSED) + recency * RECENCY
+            why = "used last" if used else "not used yet"
+            for target in self._resolver.imported(self._path, imported):
+                level = wanted if target.definition is not None else wanted - IMPORTED + MODULE
+                self._want_all(target, level, f"imported as {alias}, {why}")
+
+    def _n_uses(self, name: str) -> int:
+        text = self._at.rest
+        return text.count(name) if len(text) < 200_000 else 2
+
+    def _ranks(self) -> dict[str, float]:
+        """Return, of each name used before the cursor, how late: 1 for the last."""
+        ordered = sorted(self._before, key=self._before.__getitem__)
+        return {name: (rank + 1) / len(ordered) for rank, name in enumerate(ordered)}
+
+    def _add_used(self) -> None:
+        """Want the classes of values in use near the cursor, and what is said of them."""
+        near = self._at.prefix[-NEAR_CHARS:]
+        chains = chains_in(near)[:MAX_CHAINS]
+        for order, chain in enumerate(chains):
+            late = RECENCY * (1 - order / len(chains))
+            reason = f"in use: {'.'.join(chain)}"
+            for n_names in range(len(chain), 0, -1):
+                for target in self._resolver.resolve(chain[:n_names], self._place):
+                    self._add_value(target, late, reason)
+
+    def _add_value(self, target: Target, late: float, reason: str) -> None:
+        one = target.definition
+        if one is None:
+            return
+        self._want(target, TYPED + late, reason)
+        if one.kind != "class":
+            for of in self._resolver.types_of(target):
+                if of.definition is not None:
+                    self._want_class(of, TYPED - 5 + late, reason)
+
+    def _add_bases(self) -> None:
+        around_it = self._resolver.enclosing(self._place)
+        if around_it is None:
+            return
+        name = around_it.definition.name if around_it.definition else ""
+        self._want_class(around_it, BASE, f"the class being written: {name}")

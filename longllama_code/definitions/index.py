@@ -1,0 +1,353 @@
+"""What the files of a repository define and import, found by name; kept up as they change.
+
+    put(path, text) ──▶ facts of the file ──▶ definition(path, name), importers(path), named(name)
+
+An index over another one (``DefinitionIndex.over``) sees what that one has, but for files of its
+own: one user's edits over what many share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import
+from longllama_code.definitions.languages import language_of
+from longllama_code.definitions.layout import Paths
+
+MAX_REEXPORTS = 4
+"""How often a name may be handed on from file to file."""
+MAX_TARGETS = 4
+"""Files that an import may mean."""
+MAX_LIVE = 8
+"""Texts being written whose facts are kept."""
+EVERYTHING = "*"
+FOLDER_FILES = frozenset(("__init__", "index", "mod", "lib"))
+"""Names of files that stand for their folder."""
+
+Located = tuple[str, Definition]
+"""A definition, and the path of its file."""
+
+
+class Facts(Protocol):
+    """Where what was read before is kept."""
+
+    def read(self, path: str, text: str) -> FileFacts:
+        """Return what a text says, in the language of its path."""
+        ...
+
+
+class FreshFacts:
+    """Reads each text anew."""
+
+    def read(self, path: str, text: str) -> FileFacts:
+        """Return what a text says, in the language of its path."""
+        language = language_of(path)
+        return FileFacts() if language is None else language.read(text)
+
+
+class File:
+    """What is known of one file, by name."""
+
+    __slots__ = ("_aliases", "_members", "_names", "_uses", "digest", "facts", "text")
+
+    def __init__(self, facts: FileFacts, digest: int, text: str) -> None:
+        self.facts, self.digest, self.text = facts, digest, text
+        self._names: dict[str, list[Definition]] | None = None
+        self._members: dict[str, list[Definition]] | None = None
+        self._uses: dict[str, list[Binding]] | None = None
+        self._aliases: dict[str, list[Import]] | None = None
+
+    def named(self, name: str) -> Sequence[Definition]:
+        """Return what the file itself defines by a name; classes within others with dots."""
+        if self._names is None:
+            self._names = {}
+            for one in self.facts.definitions:
+                if one.kind in ("method", "attribute"):
+                    continue
+                full = f"{one.owner}.{one.name}" if one.owner else one.name
+                self._names.setdefault(full, []).append(one)
+        return self._names.get(name, ())
+
+    def members(self, owner: str) -> Sequence[Definition]:
+        """Return the members of a class, by its name with those around it."""
+        if self._members is None:
+            self._members = {}
+            for one in self.facts.definitions:
+                if one.owner:
+                    self._members.setdefault(one.owner, []).append(one)
+        return self._members.get(owner, ())
+
+    def bound(self, name: str) -> Sequence[Binding]:
+        """Return the variables of a name."""
+        if self._uses is None:
+            self._uses = {}
+            for one in self.facts.bindings:
+                self._uses.setdefault(one.name, []).append(one)
+        return self._uses.get(name, ())
+
+    def aliases(self, name: str) -> Sequence[Import]:
+        """Return the imports that a name here stands for."""
+        if self._aliases is None:
+            self._aliases = {}
+            for one in self.facts.imports:
+                self._aliases.setdefault(one.alias, []).append(one)
+        return self._aliases.get(name, ())
+
+
+class DefinitionIndex:
+    """The definitions of a repository. What it answers does not depend on the order of ``put``.
+
+    Args:
+        facts: what reads texts; None reads each anew.
+    """
+
+    def __init__(self, facts: Facts | None = None) -> None:
+        self._facts: Facts = FreshFacts() if facts is None else facts
+        self._base: DefinitionIndex | None = None
+        self._own: dict[str, File] = {}
+        self._hidden: set[str] = set()
+        self._paths = Paths()
+        self._defined: defaultdict[str, set[str]] = defaultdict(set)
+        self._mentioned: defaultdict[str, set[str]] = defaultdict(set)
+        self._digest = 0
+        self._targets: dict[tuple[str, str, str], tuple[str, ...]] = {}
+        self._targets_of: object = None
+        self._live: dict[int, File] = {}
+        self._n_changes = 0
+        """Grows whenever a file comes or goes."""
+
+    @classmethod
+    def over(cls, base: DefinitionIndex) -> DefinitionIndex:
+        """Return an index that sees what another one has, until it has files of its own."""
+        index = cls(base._facts)
+        index._base = base
+        return index
+
+    # Files.
+
+    def put(self, path: str, text: str) -> None:
+        """Have a file say what this text says; a former version, and the base's, count no more."""
+        digest = _digest(path, text)
+        former = self._own.get(path)
+        if former is not None and former.digest == digest:
+            return
+        kept = text if _configures(path) else ""
+        self._uncount(path)
+        file = File(self._facts.read(path, text), digest, kept)
+        self._own[path] = file
+        was_hidden = path in self._hidden
+        self._hidden.discard(path)
+        self._digest ^= digest
+        self._count_in(path, file)
+        if former is None or was_hidden or kept:
+            self._paths.add(path)
+            self._n_changes += 1
+
+    def forget(self, path: str) -> None:
+        """Know a file no longer, be it of this index or of the base."""
+        self._take_out(path)
+        if self._base is not None and self._base.has(path) and path not in self._hidden:
+            self._hidden.add(path)
+            self._n_changes += 1
+
+    def restore(self, path: str) -> None:
+        """See the base's version of a file again."""
+        self._take_out(path)
+        if path in self._hidden:
+            self._hidden.discard(path)
+            self._n_changes += 1
+
+    @property
+    def state(self) -> int:
+        """Changes with the files that are seen and their texts, and with nothing else."""
+        if self._base is None:
+            return self._digest
+        state = self._base.state ^ self._digest
+        for path in {*self._own, *self._hidden}:
+            replaced = self._base.file(path)
+            state ^= 0 if replaced is None else replaced.digest
+        return state
+
+    def file(self, path: str) -> File | None:
+        """Return what is known of a file."""
+        own = self._own.get(path)
+        if own is not None or self._base is None or path in self._hidden:
+            return own
+        return self._base.file(path)
+
+    def live(self, path: str, text: str) -> File:
+        """Return what a text would say as a file at a path, which stays what it is here."""
+        digest = _digest(path, text)
+        file = self._live.pop(digest, None)
+        if file is None:
+            file = File(FreshFacts().read(path, text), digest, "")
+        self._live[digest] = file  # the last ones stay
+        if len(self._live) > MAX_LIVE:
+            del self._live[next(iter(self._live))]
+        return file
+
+    def _take_out(self, path: str) -> None:
+        if self._uncount(path):
+            self._paths.remove(path)
+            self._n_changes += 1
+
+    def _uncount(self, path: str) -> bool:
+        file = self._own.pop(path, None)
+        if file is None:
+            return False
+        self._digest ^= file.digest
+        for one in file.facts.definitions:
+            self._defined[one.name].discard(path)
+        for one in file.facts.imports:
+            for name in _mentions(one):
+                self._mentioned[name].discard(path)
+        return True
+
+    def _count_in(self, path: str, file: File) -> None:
+        for one in file.facts.definitions:
+            self._defined[one.name].add(path)
+        for one in file.facts.imports:
+            for name in _mentions(one):
+                self._mentioned[name].add(path)
+
+    # Layout.
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+        if path in self._own:
+            return True
+        return self._base is not None and path not in self._hidden and self._base.has(path)
+
+    def ending(self, tail: str) -> Sequence[str]:
+        """Return the files whose path is ``tail``, or ends with ``/`` and ``tail``, sorted."""
+        own = self._paths.ending(tail)
+        return own if self._base is None else self._with_base(own, self._base.ending(tail))
+
+    def within(self, folder: str) -> Sequence[str]:
+        """Return the files that lie directly in a folder, sorted."""
+        own = self._paths.within(folder)
+        return own if self._base is None else self._with_base(own, self._base.within(folder))
+
+    def text(self, path: str) -> str:
+        """Return a file that configures a language's tools; empty where there is none."""
+        file = self.file(path)
+        return "" if file is None else file.text
+
+    def _with_base(self, own: Sequence[str], base: Sequence[str]) -> Sequence[str]:
+        return sorted({*own, *(path for path in base if path not in self._hidden)})
+
+    # Names.
+
+    def defining(self, name: str) -> Sequence[str]:
+        """Return the files that define a name, a member's too, sorted."""
+        own = sorted(self._defined.get(name, ()))
+        if self._base is None:
+            return own
+        seen = (path for path in self._base.defining(name) if path not in self._own)
+        return self._with_base(own, tuple(seen))
+
+    def targets(self, path: str, imported: Import) -> Sequence[str]:
+        """Return the files that an import of a file may mean, the likeliest first."""
+        version = self._version()
+        if self._targets_of != version:
+            self._targets_of, self._targets = version, {}
+        key = (path, imported.module, imported.name)
+        found = self._targets.get(key)
+        if found is None:
+            language = language_of(path)
+            files = () if language is None else language.resolve(imported, path, self)
+            found = self._targets[key] = tuple(islice(files, MAX_TARGETS))
+        return found
+
+    def definition(self, path: str, name: str, depth: int = MAX_REEXPORTS) -> Located | None:
+        """Return what a name of a file stands for, wherever that is handed on from."""
+        file = self.file(path)
+        if file is None:
+            return None
+        if own := file.named(name):
+            return path, own[0]
+        if depth:
+            for imported in file.facts.imports:
+                if imported.is_public and imported.alias in (name, EVERYTHING):
+                    found = self._imported(path, imported, name, depth)
+                    if found is not None:
+                        return found
+        return None
+
+    def _imported(self, path: str, imported: Import, name: str, depth: int) -> Located | None:
+        if imported.alias == EVERYTHING:
+            if name.startswith("_"):
+                return None
+        elif not imported.name:
+            return None
+        else:
+            name = imported.name
+        for target in self.targets(path, imported):
+            found = self.definition(target, name, depth - 1)
+            if found is not None:
+                return found
+        return None
+
+    def importers(self, path: str) -> Sequence[str]:
+        """Return the files that import something of a file, sorted."""
+        pure = PurePosixPath(path)
+        stem = pure.parent.name if pure.stem in FOLDER_FILES else pure.stem
+        return [
+            one for one in self._mentioning(stem) if one != path and self._imports_of(one, path)
+        ]
+
+    def _mentioning(self, name: str) -> Sequence[str]:
+        own = sorted(self._mentioned.get(name, ()))
+        if self._base is None:
+            return own
+        seen = (path for path in self._base._mentioning(name) if path not in self._own)
+        return self._with_base(own, tuple(seen))
+
+    def _imports_of(self, path: str, target: str) -> bool:
+        file = self.file(path)
+        return file is not None and any(
+            target in self.targets(path, imported) for imported in file.facts.imports
+        )
+
+    def _version(self) -> tuple[int, ...]:
+        base = () if self._base is None else self._base._version()
+        return (self._n_changes, *base)
+
+
+def is_module(path: str, name: str) -> bool:
+    """Whether a file, by its name, is the module of a name."""
+    pure = PurePosixPath(path)
+    return pure.stem == name or (pure.stem in FOLDER_FILES and pure.parent.name == name)
+
+
+def _mentions(imported: Import) -> Iterator[str]:
+    """Give the names by which files may be meant, as far as the import itself tells."""
+    module = imported.module.rstrip("/")
+    last = module.replace("::", ".").replace("/", ".").rpartition(".")[2]
+    if last:
+        yield last
+    if imported.name:
+        yield imported.name
+
+
+def _digest(path: str, text: str) -> int:
+    found = hashlib.blake2b(digest_size=8)
+    found.update(path.encode("utf-8", "replace") + b"\0")
+    found.update(text.encode("utf-8", "surrogatepass"))
+    return int.from_bytes(found.digest(), "big")
+
+
+def _configures(path: str) -> bool:
+    """Whether a file is one that tells what imports mean."""
+    return PurePosixPath(path).name in CONFIGURATION
+
+
+CONFIGURATION = frozenset(
+    ("go.mod", "Cargo.toml", "tsconfig.json", "jsconfig.json", "package.json")
+)
+"""Names of the files that ``Language.resolve`` reads."""

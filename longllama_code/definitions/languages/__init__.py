@@ -1,0 +1,33 @@
+"""The languages whose definitions are known, by the suffixes of their files."""
+
+import importlib
+from functools import cache
+from pathlib import PurePosixPath
+
+from longllama_code.definitions.language import Language
+
+MODULES = {
+    ".py": ("python", "PYTHON"),
+    ".pyi": ("python", "PYTHON"),
+    **dict.fromkeys((".ts", ".mts", ".cts"), ("typescript", "TYPESCRIPT")),
+    **dict.fromkeys((".tsx", ".js", ".jsx", ".mjs", ".cjs"), ("typescript", "JAVASCRIPT")),
+    ".go": ("go", "GO"),
+    ".rs": ("rust", "RUST"),
+    ".java": ("java", "JAVA"),
+    ".c": ("c", "C"),
+    **dict.fromkeys((".h", ".hh", ".hpp", ".hxx", ".h++", ".inl", ".ipp"), ("c", "CPP")),
+    **dict.fromkeys((".cc", ".cpp", ".cxx", ".c++"), ("c", "CPP")),
+}
+"""Where the language of a suffix is: a module here, and the name in it."""
+
+
+def language_of(path: str) -> Language | None:
+    """Return the language of a file; None where its definitions are not known."""
+    found = MODULES.get(PurePosixPath(path).suffix)
+    return None if found is None else _loaded(*found)
+
+
+@cache
+def _loaded(module: str, name: str) -> Language:
+    loaded: Language = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    return loaded

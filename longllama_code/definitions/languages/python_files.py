@@ -1,0 +1,70 @@
+"""Which files an import of Python may mean."""
+
+import sys
+from collections.abc import Iterator
+
+from longllama_code.definitions.facts import Import
+from longllama_code.definitions.language import Layout
+
+MAX_FOUND = 8
+SUFFIXES = (".py", "/__init__.py", ".pyi", "/__init__.pyi")
+
+
+def files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
+    """Give the file of the module, then that of the name, where it may be a module itself."""
+    seen = set[str]()
+    found = list(_module(imported.module, path, layout))
+    if imported.name:
+        dot = "" if imported.module.endswith(".") else "."
+        found += _module(imported.module + dot + imported.name, path, layout)
+    for one in found:
+        if one not in seen and one != path:
+            seen.add(one)
+            yield one
+
+
+def _module(module: str, path: str, layout: Layout) -> Iterator[str]:
+    name = module.lstrip(".")
+    n_dots = len(module) - len(name)
+    tail = name.replace(".", "/")
+    if n_dots:
+        folder = path.split("/")[:-n_dots] if n_dots <= path.count("/") + 1 else None
+        if folder is not None:
+            yield from _at("/".join((*folder, tail)) if tail else "/".join(folder), layout)
+        return
+    if tail:
+        yield from _anywhere(tail, path, layout)
+
+
+def _at(stem: str, layout: Layout) -> Iterator[str]:
+    """Give the files of a module at a place that is known."""
+    for suffix in SUFFIXES:
+        if layout.has((stem + suffix).lstrip("/")):
+            yield (stem + suffix).lstrip("/")
+
+
+def _anywhere(tail: str, path: str, layout: Layout) -> list[str]:
+    """Find a module below any folder that could be on the path; the nearest to the file first."""
+    found = list[tuple[int, int, str]]()
+    is_standard = tail.partition("/")[0] in sys.stdlib_module_names
+    for suffix in SUFFIXES:
+        for one in layout.ending(tail + suffix):
+            root = one[: len(one) - len(tail + suffix)]
+            if not is_standard or _is_root(root, path, layout):
+                found.append((-_shared(root, path), len(one), one))
+    return [one for *_, one in sorted(found)[:MAX_FOUND]]
+
+
+def _is_root(root: str, path: str, layout: Layout) -> bool:
+    """Whether names of the standard library can be taken by what lies here."""
+    return path.startswith(root) and not layout.has(root + "__init__.py")
+
+
+def _shared(root: str, path: str) -> int:
+    """Return how many folders are around both."""
+    n_shared = 0
+    for ours, theirs in zip(root.split("/")[:-1], path.split("/")[:-1], strict=False):
+        if ours != theirs:
+            break
+        n_shared += 1
+    return n_shared

@@ -1,0 +1,131 @@
+"""How heads, lines and types of Python are written, in few characters."""
+
+import re
+
+from tree_sitter import Node
+
+MAX_LINE_CHARS = 120
+MAX_HEAD_BYTES = 700
+MAX_TYPE_CHARS = 200
+MAX_STEPS = 20
+_BREAKS = re.compile(r"\s*\n\s*")
+_LITERALS = {
+    "string": "str",
+    "concatenated_string": "str",
+    "integer": "int",
+    "float": "float",
+    "true": "bool",
+    "false": "bool",
+    "dictionary": "dict",
+    "comparison_operator": "bool",
+    "not_operator": "bool",
+}
+_OPERANDS = {
+    "await": 0,
+    "parenthesized_expression": 0,
+    "subscript": 0,
+    "conditional_expression": 0,
+    "boolean_operator": -1,
+    "list": 0,
+    "tuple": 0,
+    "set": 0,
+    "expression_list": 0,
+    "list_comprehension": 0,
+    "set_comprehension": 0,
+    "generator_expression": 0,
+    "as_pattern": 0,
+    "list_splat": 0,
+    "yield": 0,
+    "binary_operator": 0,
+    "named_expression": -1,
+}
+"""Which of its parts an expression is of the type of, nearly: a list stands for what is in it."""
+_TRANSPARENT = frozenset(
+    ("list", "sorted", "reversed", "tuple", "set", "iter", "next", "enumerate")
+)
+"""Functions that give what they are given."""
+
+
+def written(source: bytes, node: Node | None) -> str:
+    """Return what is written at a node; nothing where that is long, or there is no node."""
+    if node is None or node.end_byte - node.start_byte > MAX_TYPE_CHARS:
+        return ""
+    return source[node.start_byte : node.end_byte].decode("utf-8", "replace")
+
+
+def annotation(source: bytes, node: Node | None) -> str:
+    """Return a type as it is written, without quotes around it, on one line."""
+    return _BREAKS.sub(" ", written(source, node)).strip("\"' ")
+
+
+def head_of(source: bytes, node: Node) -> str:
+    """Return what stands before the body of a function or class, on one line where it can."""
+    body = node.child_by_field_name("body")
+    end = node.end_byte if body is None else body.start_byte
+    head = source[node.start_byte : min(end, node.start_byte + MAX_HEAD_BYTES)]
+    text = head.decode("utf-8", "replace").rstrip()
+    if "\n" not in text:
+        return text
+    if "#" in text:
+        text = "\n".join(line.partition("  #")[0] for line in text.split("\n"))
+    if "#" in text:
+        return text
+    joined = _BREAKS.sub(" ", text)
+    return joined.replace("( ", "(").replace(", )", ")").replace(" )", ")")
+
+
+def line_of(source: bytes, node: Node) -> str:
+    """Return an assignment's line, its right side cut where that is long."""
+    text = source[node.start_byte : node.end_byte][: 4 * MAX_LINE_CHARS].decode("utf-8", "replace")
+    line, _, more = text.partition("\n")
+    if more or len(line) > MAX_LINE_CHARS:
+        return line[: MAX_LINE_CHARS - 4].rstrip() + " ..."
+    return line
+
+
+def first_line(source: bytes, body: Node | None) -> str:
+    """Return the first line of the documentation that a body begins with."""
+    statement = None if body is None else body.named_child(0) if body.named_child_count else None
+    string = statement.named_child(0) if statement and statement.named_child_count else None
+    if string is None or string.type != "string":
+        return ""
+    text = source[string.start_byte : string.end_byte][:400].decode("utf-8", "replace")
+    return (
+        text.strip("rRbBuUfF").strip("\"' \n\t").partition("\n")[0].rstrip("\"' ")[:MAX_LINE_CHARS]
+    )
+
+
+def type_of(source: bytes, node: Node | None) -> str:
+    """Return what a value is made by: names with dots between, calls and subscripts left out."""
+    names = list[str]()
+    for _ in range(MAX_STEPS):
+        if node is None:
+            return ""
+        kind = node.type
+        if kind == "identifier":
+            return ".".join((written(source, node), *reversed(names)))
+        if kind in _LITERALS:
+            return _LITERALS[kind] if not names else ""
+        if kind == "attribute":
+            names.append(written(source, node.child_by_field_name("attribute")))
+            node = node.child_by_field_name("object")
+        elif kind == "call":
+            node = _called(source, node)
+        elif kind in _OPERANDS and node.named_child_count:
+            node = node.named_children[_OPERANDS[kind]]
+        else:
+            return ""
+    return ""
+
+
+def _called(source: bytes, node: Node) -> Node | None:
+    """Return what a call stands for: its function, or the argument that it passes on."""
+    function = node.child_by_field_name("function")
+    arguments = node.child_by_field_name("arguments")
+    name = written(source, function)
+    if arguments is not None and arguments.named_child_count:
+        if name in _TRANSPARENT:
+            return arguments.named_children[0]
+        if name in ("cast", "typing.cast"):
+            return arguments.named_children[0]
+    return function

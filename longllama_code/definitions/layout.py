@@ -1,0 +1,53 @@
+"""The paths of a repository, found by how they end and by their folder."""
+
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+
+class Paths:
+    """Paths that come and go; none is scanned to find some."""
+
+    def __init__(self) -> None:
+        self._all: set[str] = set()
+        self._ends: defaultdict[str, list[str]] = defaultdict(list)
+        self._folders: defaultdict[str, list[str]] = defaultdict(list)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._all
+
+    def __iter__(self) -> Iterable[str]:
+        return iter(self._all)
+
+    def add(self, path: str) -> None:
+        """Have one more; one that is there already stays."""
+        if path in self._all:
+            return
+        self._all.add(path)
+        for found in self._lists(path):
+            insort(found, path)
+
+    def remove(self, path: str) -> None:
+        """Have one less."""
+        if path in self._all:
+            self._all.discard(path)
+            for found in self._lists(path):
+                found.remove(path)
+
+    def ending(self, tail: str) -> Sequence[str]:
+        """Return those that are ``tail``, or end with ``/`` and ``tail``, sorted."""
+        key = "/".join(tail.rsplit("/", 2)[-2:])
+        found = self._ends.get(key, ())
+        if key == tail:
+            return tuple(found)
+        return tuple(path for path in found if path == tail or path.endswith("/" + tail))
+
+    def within(self, folder: str) -> Sequence[str]:
+        """Return those that lie directly in a folder, sorted."""
+        return tuple(self._folders.get(folder, ()))
+
+    def _lists(self, path: str) -> tuple[list[str], ...]:
+        folder, _, name = path.rpartition("/")
+        last_two = "/".join(path.rsplit("/", 2)[-2:])
+        ends = (name,) if last_two == name else (name, last_two)
+        return (self._folders[folder], *(self._ends[end] for end in ends))

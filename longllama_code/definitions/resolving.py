@@ -1,0 +1,288 @@
+"""What an expression is, by its names: ``self.store`` is of the class that ``store`` was set to.
+
+Nothing is executed, and only what the texts say is known: annotations, what is called to make a
+value, what functions return, base classes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from longllama_code.definitions.facts import Binding, Definition, Import
+from longllama_code.definitions.index import EVERYTHING, DefinitionIndex, File, is_module
+
+MAX_DEPTH = 8
+MAX_TYPES = 3
+MAX_ANCESTORS = 12
+MAX_SIBLINGS = 40
+MAX_BINDINGS = 3
+MAX_CHAINS = 6
+OWN = frozenset(("self", "cls", "this", "Self"))
+ABOVE = frozenset(("super",))
+CHAIN = re.compile(r"[^\W\d][\w$]*(?:(?:\.|::)[^\W\d][\w$]*)*")
+SEPARATOR = re.compile(r"\.|::")
+
+Chain = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file, from where names are seen."""
+
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a name stands for: a definition, or without one a whole module."""
+
+    path: str
+    definition: Definition | None = None
+
+    @property
+    def full_name(self) -> str:
+        """The name of a class with those around it, as its members have it for their owner."""
+        one = self.definition
+        return "" if one is None else f"{one.owner}.{one.name}" if one.owner else one.name
+
+
+class Resolver:
+    """Finds what names stand for, for one request.
+
+    Args:
+        index: the repository.
+        path: the file that is being written.
+        file: what that says now.
+    """
+
+    def __init__(self, index: DefinitionIndex, path: str, file: File) -> None:
+        self._index, self._path, self._own = index, path, file
+        self._known: dict[tuple[Place, Chain], Sequence[Target]] = {}
+        self._types: dict[tuple[Place, str], Sequence[Target]] = {}
+        self._ancestors: dict[Target, Sequence[Target]] = {}
+
+    def file(self, path: str) -> File | None:
+        """Return what is known of a file: of the one that is being written, what it says now."""
+        return self._own if path == self._path else self._index.file(path)
+
+    def enclosing(self, place: Place) -> Target | None:
+        """Return the innermost class around a line."""
+        file = self.file(place.path)
+        if file is None:
+            return None
+        around = [
+            one
+            for one in file.facts.definitions
+            if one.kind == "class" and one.first_line <= place.line <= one.last_line
+        ]
+        if around:
+            return Target(place.path, max(around, key=lambda one: one.first_line))
+        for one in file.facts.definitions:  # methods that stand outside of what they belong to
+            if one.kind == "method" and one.first_line <= place.line <= one.last_line:
+                return next(self._classes(place.path, one.owner), None)
+        return None
+
+    def resolve(self, chain: Chain, place: Place) -> Sequence[Target]:
+        """Return what an expression may stand for, seen from a line; the likeliest first."""
+        key = (place, chain)
+        if key not in self._known:
+            if len(self._known) > 20_000:
+                return ()
+            self._known[key] = ()  # names that lead back to themselves lead nowhere
+            self._known[key] = self._resolved(chain, place)
+        return self._known[key]
+
+    def types_of(self, target: Target) -> Sequence[Target]:
+        """Return the classes that a value is of, or a call of it gives; a module is itself."""
+        one = target.definition
+        if one is None or one.kind == "class":
+            return (target,)
+        return self.named_types(one.type, Place(target.path, one.first_line))
+
+    def named_types(self, written: str, place: Place) -> Sequence[Target]:
+        """Return the classes that a type names, as it is written at a line."""
+        key = (place, written)
+        if key not in self._types:
+            self._types[key] = ()
+            self._types[key] = tuple(self._named_types(written, place))
+        return self._types[key]
+
+    def ancestors(self, target: Target) -> Sequence[Target]:
+        """Return a class and those that it extends, the nearest first."""
+        if target not in self._ancestors:
+            self._ancestors[target] = self._with_bases(target)
+        return self._ancestors[target]
+
+    def members(self, target: Target) -> Sequence[Definition]:
+        """Return what a class defines itself."""
+        file = self.file(target.path)
+        return () if file is None else file.members(target.full_name)
+
+    def heads(self, path: str) -> Sequence[Target]:
+        """Return what a module defines, and hands on by name."""
+        file = self.file(path)
+        if file is None:
+            return ()
+        own = [Target(path, one) for one in file.facts.definitions if not one.owner]
+        if own:
+            return own
+        handed = [one for one in file.facts.imports if one.is_public and one.name]
+        return [found for one in handed for found in self.imported(path, one)[:1]]
+
+    def imported(self, path: str, imported: Import) -> Sequence[Target]:
+        """Return what an import stands for: a definition, or a module."""
+        targets = self._index.targets(path, imported)
+        if not imported.name:
+            return [Target(one) for one in targets[:1]]
+        for one in targets:
+            found = self._index.definition(one, imported.name)
+            if found is not None:
+                return [Target(*found)]
+        return [Target(one) for one in targets if is_module(one, imported.name)][:1]
+
+    def member(self, target: Target, name: str) -> Sequence[Target]:
+        """Return the member of a name that a value has, or a module."""
+        if target.definition is None:
+            return self._of_module(target.path, name)
+        for one in self.types_of(target):
+            if one.definition is None:
+                return self._of_module(one.path, name)
+            for ancestor in self.ancestors(one):
+                for definition in self.members(ancestor):
+                    if definition.name == name:
+                        return (Target(ancestor.path, definition),)
+            if found := self._set_elsewhere(one, name):
+                return found
+        return ()
+
+    def _set_elsewhere(self, target: Target, name: str) -> Sequence[Target]:
+        """Return the types of an attribute that is no definition."""
+        file = self.file(target.path)
+        if file is None:
+            return ()
+        for own in ("self", "this"):
+            for bound in file.bound(f"{own}.{name}"):
+                if bound.owner == target.full_name:
+                    return self.named_types(bound.type, Place(target.path, bound.line))
+        return ()
+
+    def _of_module(self, path: str, name: str) -> Sequence[Target]:
+        if path == self._path and (own := self._own.named(name)):
+            return (Target(path, own[0]),)
+        found = self._index.definition(path, name)
+        if found is not None:
+            return (Target(*found),)
+        folder = path.rpartition("/")[0]
+        inner = self._index.within(f"{folder}/{name}" if folder else name)
+        near = (*self._index.within(folder)[:500], *inner[:100])
+        return [Target(one) for one in near if one != path and is_module(one, name)][:1]
+
+    def _resolved(self, chain: Chain, place: Place) -> Sequence[Target]:
+        found, n_taken = self._head(chain, place)
+        for name in chain[n_taken:]:
+            found = [member for one in found[:MAX_TYPES] for member in self.member(one, name)]
+        return found[:MAX_TYPES]
+
+    def _head(self, chain: Chain, place: Place) -> tuple[Sequence[Target], int]:
+        """Return what the first names of a chain stand for, and how many those are."""
+        file = self.file(place.path)
+        if file is None:
+            return (), 1
+        name = chain[0]
+        if name in OWN or name in ABOVE:
+            return self._self(name, place), 1
+        if (bound := self._bound(file, name, place)) is not None:
+            return bound, 1
+        if own := file.named(name):
+            return [Target(place.path, own[0])], 1
+        for n_taken in range(min(len(chain), 5), 0, -1):
+            if (found := self._by_import(file, ".".join(chain[:n_taken]), place)) is not None:
+                return found, n_taken
+        return self._elsewhere(file, name, place), 1
+
+    def _self(self, name: str, place: Place) -> Sequence[Target]:
+        around = self.enclosing(place)
+        if around is None:
+            return ()
+        return [around] if name in OWN else self.ancestors(around)[1:]
+
+    def _bound(self, file: File, name: str, place: Place) -> Sequence[Target] | None:
+        """Return what a variable is, by the assignment nearest before the line."""
+        seen = [one for one in file.bound(name) if one.first_line <= place.line <= one.last_line]
+        if not seen:
+            return None
+        seen.sort(key=lambda one: _nearness(one, place.line))
+        for one in seen[:MAX_BINDINGS]:
+            if found := self.named_types(one.type, Place(place.path, one.line)):
+                return found
+        return ()
+
+    def _by_import(self, file: File, alias: str, place: Place) -> Sequence[Target] | None:
+        for imported in file.aliases(alias):
+            if found := self.imported(place.path, imported):
+                return found
+        return None
+
+    def _elsewhere(self, file: File, name: str, place: Place) -> Sequence[Target]:
+        """Find a name that all of a module, or the files of the same package, may have."""
+        for imported in file.aliases(EVERYTHING):
+            for one in self._index.targets(place.path, imported):
+                if found := self._index.definition(one, name):
+                    return [Target(*found)]
+        if file.facts.package:
+            folder = place.path.rpartition("/")[0]
+            for path in self._index.defining(name)[:MAX_SIBLINGS]:
+                other = self._index.file(path)
+                if path.rpartition("/")[0] == folder and other and (own := other.named(name)):
+                    return [Target(path, own[0])]
+        around = self.enclosing(place)
+        if around is not None:
+            return self.member(around, name)
+        return ()
+
+    def _named_types(self, written: str, place: Place) -> Iterator[Target]:
+        seen = set[Target]()
+        for found in CHAIN.findall(written)[:MAX_CHAINS]:
+            for target in self.resolve(tuple(SEPARATOR.split(found)), place):
+                for one in self.types_of(target):
+                    if one not in seen and len(seen) < MAX_TYPES:
+                        seen.add(one)
+                        yield one
+
+    def _with_bases(self, target: Target) -> Sequence[Target]:
+        found = {target: None}
+        waiting = [target]
+        while waiting and len(found) < MAX_ANCESTORS:
+            one = waiting.pop(0)
+            if one.definition is None:
+                continue
+            place = Place(one.path, one.definition.first_line)
+            for base in one.definition.bases:
+                for above in self.named_types(base, place):
+                    if above not in found:
+                        found[above] = None
+                        waiting.append(above)
+        return tuple(found)[:MAX_ANCESTORS]
+
+    def _classes(self, path: str, owner: str) -> Iterator[Target]:
+        """Find the class of methods that stand outside of it: here, or beside."""
+        folder = path.rpartition("/")[0]
+        near = [
+            one
+            for one in self._index.defining(owner.rpartition(".")[2])[:MAX_SIBLINGS]
+            if one.rpartition("/")[0] == folder
+        ]
+        for one in (path, *near):
+            file = self.file(one)
+            for definition in () if file is None else file.named(owner):
+                if definition.kind == "class":
+                    yield Target(one, definition)
+
+
+def _nearness(bound: Binding, line: int) -> tuple[int, int, int]:
+    """Order variables of a name: of the innermost scope, then the last before the line."""
+    is_later = bound.line >= line and bound.line != bound.first_line
+    return -bound.first_line, int(is_later), bound.line if is_later else -bound.line
