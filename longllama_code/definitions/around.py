@@ -11,6 +11,7 @@ NAME = r"[^\W\d][\w$]*"
 NAMES = re.compile(NAME)
 CHAINS = re.compile(rf"{NAME}(?:(?:\?\.|\.|::|->){NAME})*")
 SEPARATORS = re.compile(r"\?\.|\.|::|->")
+BRACKETS = re.compile(r"[()\[\]{}]")
 TYPED = re.compile(r"[\w$]*\Z")
 IMPORTED_FROM = re.compile(
     r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\([^)]*|[^()\n]*)\Z", re.M
@@ -78,11 +79,6 @@ def around(prefix: str, suffix: str) -> Around:
         found[1] if found else "",
         (first, last),
     )
-
-
-def names_in(text: str) -> dict[str, int]:
-    """Return where each name of a text stands for the last time."""
-    return {found[0]: found.start() for found in NAMES.finditer(text)}
 
 
 def chains_in(text: str) -> list[tuple[str, ...]]:
@@ -167,16 +163,16 @@ def _calls(text: str) -> list[tuple[str, ...]]:
     """Return what is called by the brackets that are open at a text's end."""
     found = list[tuple[str, ...]]()
     depth = 0
-    for place in range(len(text) - 1, -1, -1):
-        if text[place] in ")]}":
+    for bracket in reversed(list(BRACKETS.finditer(text))):
+        if bracket[0] in ")]}":
             depth += 1
-        elif text[place] in "([{":
-            depth -= 1
-            if depth < 0:
-                depth = 0
-                called = _expression(text, place) if text[place] == "(" else ()
-                if called and called[-1] not in KEYWORDS:
-                    found.append(called)
-                if len(found) == MAX_CALLS:
-                    break
+            continue
+        depth -= 1
+        if depth < 0:
+            depth = 0
+            called = _expression(text, bracket.start()) if bracket[0] == "(" else ()
+            if called and called[-1] not in KEYWORDS:
+                found.append(called)
+            if len(found) == MAX_CALLS:
+                break
     return found

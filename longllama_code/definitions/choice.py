@@ -13,10 +13,11 @@ not count, and neither does what stands before it on its line as a statement.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from longllama_code.definitions.around import Around, around, chains_in, names_in
+from longllama_code.definitions.around import NAMES, Around, around, chains_in
 from longllama_code.definitions.facts import Definition, Import, Kind
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.resolving import Place, Resolver, Target
@@ -29,11 +30,11 @@ MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 30, 5, 40
 """How much less than its class a member is wanted."""
 NEAR_CHARS = 1200
 """Before a cursor: what is in use there is wanted most."""
-MAX_NAMES_CHARS = 20_000
 MAX_CHAINS = 80
 MAX_IMPORTS = 60
 MAX_MEMBERS = 200
 MAX_HEADS = 100
+MAX_CHOSEN = 400
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
 
 
@@ -91,9 +92,9 @@ class _Choice:
         self._file = index.live(path, at.rest)
         self._resolver = Resolver(index, path, self._file)
         self._place = Place(path, at.line)
-        self._found: dict[tuple[str, Definition], tuple[float, str]] = {}
-        self._before = names_in(at.prefix[-MAX_NAMES_CHARS:])
-        self._used = {*self._before, *names_in(at.suffix[:MAX_NAMES_CHARS])}
+        self._found: dict[Target, tuple[float, str]] = {}
+        self._on_line = set(NAMES.findall(at.prefix[at.prefix.rfind("\n") + 1 :]))
+        self._heads_of: dict[tuple[str, str], tuple[tuple[int, str], ...]] = {}
 
     def run(self) -> None:
         """Ask all sources."""
@@ -105,17 +106,25 @@ class _Choice:
 
     def ranked(self) -> list[Chosen]:
         """Return what was found, the most wanted first."""
-        ordered = sorted(
-            self._found.items(),
-            key=lambda found: (-found[1][0], found[0][0], found[0][1].first_line, found[0][1].name),
-        )
-        return [self._chosen(*one, *why) for one, why in ordered]
+        ordered = sorted(self._found.items(), key=_order)[:MAX_CHOSEN]
+        return [self._chosen(one, *why) for one, why in ordered]
 
-    def _chosen(self, path: str, one: Definition, wanted: float, reason: str) -> Chosen:
-        name = f"{one.owner}.{one.name}" if one.owner else one.name
-        heads = tuple(self._heads(path, one.owner)) if one.owner else ()
+    def _chosen(self, target: Target, wanted: float, reason: str) -> Chosen:
+        one, path = target.definition, target.path
+        assert one is not None  # modules are not wanted themselves
+        key = (path, one.owner)
+        if key not in self._heads_of:
+            self._heads_of[key] = tuple(self._heads(path, one.owner)) if one.owner else ()
+        lines = one.first_line, one.last_line
         return Chosen(
-            path, name, one.kind, one.shown, one.first_line, one.last_line, reason, wanted, heads
+            path,
+            target.full_name,
+            one.kind,
+            one.shown,
+            *lines,
+            reason,
+            wanted,
+            self._heads_of[key],
         )
 
     def _heads(self, path: str, owner: str) -> Iterable[tuple[int, str]]:
@@ -133,9 +142,9 @@ class _Choice:
         one = target.definition
         if one is None or not one.shown or self._is_visible(target.path, one):
             return
-        key = (target.path, one)
-        if key not in self._found or self._found[key][0] < wanted:
-            self._found[key] = (wanted, reason)
+        known = self._found.get(target)
+        if known is None or known[0] < wanted:
+            self._found[target] = (wanted, reason)
 
     def _is_visible(self, path: str, one: Definition) -> bool:
         first, last = self._at.visible
@@ -165,7 +174,7 @@ class _Choice:
         if one.name.startswith("__"):
             return SPECIAL
         if one.name.startswith("_"):
-            return PRIVATE if one.name not in self._used else less
+            return PRIVATE if not self._is_used(one.name) else less
         return less
 
     def _want_module(self, target: Target, wanted: float, reason: str) -> None:
@@ -209,26 +218,30 @@ class _Choice:
 
     def _add_imports(self) -> None:
         """Want what is imported: what is not used yet is about to be, then what was used last."""
-        ranks = self._ranks()
-        for imported in self._file.facts.imports[-MAX_IMPORTS:]:
-            alias = imported.alias
-            name = alias.split(".")[0]
-            recency = ranks.get(name, 0.0)
-            used = self._n_uses(name) > 1
-            wanted = (IMPORTED if used else UNUSED) + recency * RECENCY
+        imports = self._file.facts.imports[-MAX_IMPORTS:]
+        names = [one.alias.split(".")[0] for one in imports]
+        ranks = {at: rank for rank, at in enumerate(sorted({self._last_use(one) for one in names}))}
+        for imported, name in zip(imports, names, strict=True):
+            used = len(self._file.uses(name)) > 1 or name in self._on_line
+            recency = RECENCY * (ranks[self._last_use(name)] + 1) / len(ranks)
+            wanted = (IMPORTED if used else UNUSED) + recency
             why = "used last" if used else "not used yet"
             for target in self._resolver.imported(self._path, imported):
                 level = wanted if target.definition is not None else wanted - IMPORTED + MODULE
-                self._want_all(target, level, f"imported as {alias}, {why}")
+                self._want_all(target, level, f"imported as {imported.alias}, {why}")
 
-    def _n_uses(self, name: str) -> int:
-        text = self._at.rest
-        return text.count(name) if len(text) < 200_000 else 2
+    def _is_used(self, name: str) -> bool:
+        """Whether a name stands anywhere in the file, but where it is being typed."""
+        return name in self._on_line or bool(self._file.uses(name))
 
-    def _ranks(self) -> dict[str, float]:
-        """Return, of each name used before the cursor, how late: 1 for the last."""
-        ordered = sorted(self._before, key=self._before.__getitem__)
-        return {name: (rank + 1) / len(ordered) for rank, name in enumerate(ordered)}
+    def _last_use(self, name: str) -> int:
+        """Return where a name stands for the last time before the cursor; -1 for nowhere."""
+        end = self._at.prefix.rfind("\n") + 1
+        if name in self._on_line:
+            return end
+        uses = self._file.uses(name)
+        place = bisect_left(uses, end)
+        return uses[place - 1] if place else -1
 
     def _add_used(self) -> None:
         """Want the classes of values in use near the cursor, and what is said of them."""
@@ -257,3 +270,10 @@ class _Choice:
             return
         name = around_it.definition.name if around_it.definition else ""
         self._want_class(around_it, BASE, f"the class being written: {name}")
+
+
+def _order(found: tuple[Target, tuple[float, str]]) -> tuple[float, str, int, str]:
+    """Order what was found: the most wanted first, then by where it is."""
+    target, (wanted, _) = found
+    one = target.definition
+    return (-wanted, target.path, one.first_line if one else 0, target.full_name)

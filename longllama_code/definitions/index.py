@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from longllama_code.definitions.around import NAMES
 from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.layout import Paths
@@ -23,6 +24,8 @@ MAX_REEXPORTS = 4
 """How often a name may be handed on from file to file."""
 MAX_TARGETS = 4
 """Files that an import may mean."""
+MAX_NAMED_CHARS = 200_000
+"""What of a text is searched for the uses of names."""
 MAX_LIVE = 8
 """Texts being written whose facts are kept."""
 EVERYTHING = "*"
@@ -53,7 +56,16 @@ class FreshFacts:
 class File:
     """What is known of one file, by name."""
 
-    __slots__ = ("_aliases", "_members", "_names", "_uses", "digest", "facts", "text")
+    __slots__ = (
+        "_aliases",
+        "_members",
+        "_names",
+        "_places",
+        "_uses",
+        "digest",
+        "facts",
+        "text",
+    )
 
     def __init__(self, facts: FileFacts, digest: int, text: str) -> None:
         self.facts, self.digest, self.text = facts, digest, text
@@ -61,6 +73,7 @@ class File:
         self._members: dict[str, list[Definition]] | None = None
         self._uses: dict[str, list[Binding]] | None = None
         self._aliases: dict[str, list[Import]] | None = None
+        self._places: dict[str, list[int]] | None = None
 
     def named(self, name: str) -> Sequence[Definition]:
         """Return what the file itself defines by a name; classes within others with dots."""
@@ -97,6 +110,14 @@ class File:
             for one in self.facts.imports:
                 self._aliases.setdefault(one.alias, []).append(one)
         return self._aliases.get(name, ())
+
+    def uses(self, name: str) -> Sequence[int]:
+        """Return where a name stands in the text of a live file, in order."""
+        if self._places is None:
+            self._places = {}
+            for found in NAMES.finditer(self.text[:MAX_NAMED_CHARS]):
+                self._places.setdefault(found[0], []).append(found.start())
+        return self._places.get(name, ())
 
 
 class DefinitionIndex:
@@ -185,7 +206,7 @@ class DefinitionIndex:
         digest = _digest(path, text)
         file = self._live.pop(digest, None)
         if file is None:
-            file = File(FreshFacts().read(path, text), digest, "")
+            file = File(FreshFacts().read(path, text), digest, text)
         self._live[digest] = file  # the last ones stay
         if len(self._live) > MAX_LIVE:
             del self._live[next(iter(self._live))]

@@ -35,12 +35,23 @@ class Place:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What a name stands for: a definition, or without one a whole module."""
+    """What a name stands for: a definition, or without one a whole module.
+
+    Two are equal where the definition is the very same: a file has each once.
+    """
 
     path: str
     definition: Definition | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Target):
+            return NotImplemented
+        return self.path == other.path and self.definition is other.definition
+
+    def __hash__(self) -> int:
+        return hash((self.path, id(self.definition)))
 
     @property
     def full_name(self) -> str:
@@ -62,6 +73,7 @@ class Resolver:
         self._index, self._path, self._own = index, path, file
         self._known: dict[tuple[Place, Chain], Sequence[Target]] = {}
         self._types: dict[tuple[Place, str], Sequence[Target]] = {}
+        self._enclosing: dict[Place, Target | None] = {}
         self._ancestors: dict[Target, Sequence[Target]] = {}
 
     def file(self, path: str) -> File | None:
@@ -70,6 +82,11 @@ class Resolver:
 
     def enclosing(self, place: Place) -> Target | None:
         """Return the innermost class around a line."""
+        if place not in self._enclosing:
+            self._enclosing[place] = self._class_around(place)
+        return self._enclosing[place]
+
+    def _class_around(self, place: Place) -> Target | None:
         file = self.file(place.path)
         if file is None:
             return None
