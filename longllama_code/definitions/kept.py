@@ -1,0 +1,219 @@
+"""Facts of texts that were read before, kept on disk by what was read.
+
+    definitions.sqlite   sha256 of readers, language and text ──▶ facts as JSON, deflated
+
+It can be lost at any time: what is not found there, or cannot be understood, is read anew. Several
+processes may use one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sqlite3
+import zlib
+from contextlib import suppress
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import
+from longllama_code.definitions.languages import language_of
+
+logger = logging.getLogger(__name__)
+
+FILE = "definitions.sqlite"
+APPLICATION = 0x4C4C4446
+"""What SQLite's header says of whose file it is."""
+BUSY_S = 5.0
+MAX_KEPT = 100_000
+"""Texts; where there are more, those that were kept first go."""
+MAX_JSON_BYTES = 16 << 20
+"""Of one text's facts; what is larger was not written by us."""
+BATCH = 64
+"""Texts that are written together."""
+KINDS = frozenset(("function", "method", "class", "constant", "attribute"))
+
+Fact = TypeVar("Fact", Definition, Import, Binding)
+
+
+class KeptFacts:
+    """Reads texts, each once.
+
+    Args:
+        folder: where the file is, or is made. Where that cannot be, nothing is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._waiting: dict[bytes, bytes] = {}
+        self._connection: sqlite3.Connection | None = None
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._open()
+        except (sqlite3.OperationalError, OSError) as error:
+            self._give_up(error)
+        except sqlite3.DatabaseError as error:
+            self._build_again(error)
+
+    def read(self, path: str, text: str) -> FileFacts:
+        """Return what a text says, in the language of its path."""
+        language = language_of(path)
+        if language is None:
+            return FileFacts()
+        key = _key(language.name, path, text)
+        known = self._known(key)
+        if known is not None:
+            return known
+        facts = language.read(text)
+        self._waiting[key] = zlib.compress(to_json(facts), 1)
+        if len(self._waiting) >= BATCH:
+            self.flush()
+        return facts
+
+    def flush(self) -> None:
+        """Write what waits to be written."""
+        rows, self._waiting = list(self._waiting.items()), {}
+        if self._connection is None or not rows:
+            return
+        try:
+            with self._connection as writing:
+                writing.executemany("INSERT OR REPLACE INTO facts (key, said) VALUES (?, ?)", rows)
+                writing.execute(
+                    "DELETE FROM facts WHERE rowid <= (SELECT max(rowid) FROM facts) - ?",
+                    (MAX_KEPT,),
+                )
+        except sqlite3.OperationalError as error:  # another process has it for long; a full disk
+            logger.info("%s: %s; nothing was kept this time", self._path, error)
+        except sqlite3.DatabaseError as error:
+            self._build_again(error)
+
+    def close(self) -> None:
+        """Write what waits, and let go of the file."""
+        self.flush()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _known(self, key: bytes) -> FileFacts | None:
+        said = self._waiting.get(key)
+        if said is None and self._connection is not None:
+            try:
+                found = self._connection.execute("SELECT said FROM facts WHERE key = ?", (key,))
+                said = next((row[0] for row in found), None)
+            except sqlite3.OperationalError:
+                return None
+            except sqlite3.DatabaseError as error:
+                self._build_again(error)
+        return from_json(said) if isinstance(said, bytes) else None
+
+    def _open(self) -> None:
+        connection = sqlite3.connect(self._path, timeout=BUSY_S, check_same_thread=False)
+        self._connection = connection
+        ((n_tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
+        ((application,),) = connection.execute("PRAGMA application_id")
+        if n_tables and application != APPLICATION:
+            raise sqlite3.DatabaseError(f"another program's file ({application:#x})")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")  # what is lost is read anew
+        with connection:
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS facts "
+                "(rowid INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, said BLOB NOT NULL)"
+            )
+        connection.execute("SELECT key, said FROM facts LIMIT 1").fetchall()
+
+    def _build_again(self, error: sqlite3.DatabaseError) -> None:
+        logger.warning("%s cannot be used (%s): it is built again", self._path, error)
+        self._let_go()
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(FILE + suffix).unlink(missing_ok=True)
+            self._open()
+        except (sqlite3.Error, OSError) as second:
+            self._give_up(second)
+
+    def _give_up(self, error: Exception) -> None:
+        logger.warning("%s cannot be used (%s): definitions are not kept", self._path, error)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = None
+
+
+def to_json(facts: FileFacts) -> bytes:
+    """Return facts as JSON: rows of values, in the order of the fields."""
+    rows = [
+        [[getattr(one, field.name) for field in fields(one)] for one in group]
+        for group in (facts.definitions, facts.imports, facts.bindings)
+    ]
+    return json.dumps([*rows, facts.package], separators=(",", ":")).encode()
+
+
+def from_json(said: bytes) -> FileFacts | None:
+    """Return the facts of deflated JSON; None where it is anything else."""
+    try:
+        inflating = zlib.decompressobj()
+        text = inflating.decompress(said, MAX_JSON_BYTES)
+        definitions, imports, bindings, package = json.loads(text)
+        return FileFacts(
+            tuple(_fact(Definition, row) for row in definitions),
+            tuple(_fact(Import, row) for row in imports),
+            tuple(_fact(Binding, row) for row in bindings),
+            str(package),
+        )
+    except (zlib.error, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _fact(kind: type[Fact], row: Any) -> Fact:
+    """Make a fact of its values.
+
+    Raises:
+        ValueError: they are not of its fields' types.
+        TypeError: they are not rows.
+    """
+    values: dict[str, Any] = {}
+    for (name, kept), value in zip(_fields(kind), row, strict=True):
+        values[name] = _texts(value) if kept is tuple else value
+        if type(values[name]) is not kept:
+            raise ValueError(f"{name} is {value!r}")
+    if kind is Definition and values["kind"] not in KINDS:
+        raise ValueError(f"kind is {values['kind']!r}")
+    return kind(**values)
+
+
+def _texts(values: list[Any]) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)
+
+
+@cache
+def _fields(kind: type[Any]) -> tuple[tuple[str, type[Any]], ...]:
+    """Return the fields of a fact, and the type of Python that each value has."""
+    hints = get_type_hints(kind)
+    plain = {int: int, bool: bool, tuple[str, ...]: tuple}
+    return tuple((one.name, plain.get(hints[one.name], str)) for one in fields(kind))
+
+
+def _key(language: str, path: str, text: str) -> bytes:
+    found = hashlib.sha256(_readers())
+    suffix = path.rpartition(".")[2]  # a grammar may depend on it
+    found.update(f"{language}\0{suffix}\0".encode("utf-8", "replace"))
+    found.update(text.encode("utf-8", "surrogatepass"))
+    return found.digest()
+
+
+@cache
+def _readers() -> bytes:
+    """Return a hash of all readers: whatever they find differently is read anew."""
+    found = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.digest()
