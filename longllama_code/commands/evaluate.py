@@ -53,7 +53,6 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure and write the report; the exit code."""
     _check(options)
-    from longllama_code.evaluation.lines import require_readers
     from longllama_code.evaluation.metrics import require_rapidfuzz
     from longllama_code.evaluation.plots import require_matplotlib
     from longllama_code.evaluation.repo_completion import check, evaluate
@@ -62,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     require_matplotlib()
     if options.lines:
         require_rapidfuzz()
-    require_readers(suffixes_of(options))
+    suffixes_of(options)
     ablation = _ablation(options)
     trees = trees_of(options)
     asked = _eval_options(options, len(trees))

@@ -23,6 +23,11 @@ def parser(module: str, function: str = "language") -> Parser:
     return Parser(Language(pointer))
 
 
+def kinds(text: str) -> frozenset[str]:
+    """Return types of nodes, written one after the other."""
+    return frozenset(text.split())
+
+
 def parsed(source: bytes, module: str, function: str = "language") -> Tree | None:
     """Parse a source; None where it is too large, too deep, or takes too long."""
     if len(source) > MAX_SOURCE_BYTES or is_too_deep(source):

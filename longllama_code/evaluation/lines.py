@@ -83,24 +83,9 @@ class Project:
 
 
 def read_names(path: str, text: str) -> FileNames | None:
-    """The names of a file; None where its language is unknown or it cannot be parsed.
-
-    Raises:
-        ConfigError: the language's grammar is not installed.
-    """
+    """The names of a file; None where its language is unknown or it cannot be parsed."""
     classifier = CLASSIFIERS.get(PurePosixPath(path).suffix)
     return None if classifier is None else classifier.read(path, text)
-
-
-def require_readers(suffixes: Iterable[str]) -> None:
-    """Ask for the grammars of some languages before long work; suffixes of others need none.
-
-    Raises:
-        ConfigError: one is not installed.
-    """
-    for suffix in suffixes:
-        if suffix in SYNTAX_CLASSIFIERS:
-            SYNTAX_CLASSIFIERS[suffix].require()
 
 
 def project_of(texts: Mapping[str, str], many: frozenset[str] = frozenset()) -> Project:

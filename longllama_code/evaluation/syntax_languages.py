@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from longllama_code.definitions.grammars import kinds
+
 if TYPE_CHECKING:
     from tree_sitter import Node
 
@@ -25,11 +27,6 @@ def places(text: str) -> frozenset[Place]:
         kind, _, field_name = word.partition(".")
         found.add((kind, field_name or None))
     return frozenset(found)
-
-
-def kinds(text: str) -> frozenset[str]:
-    """Types of nodes, one after the other."""
-    return frozenset(text.split())
 
 
 def _always(_: Node) -> bool:

@@ -7,15 +7,15 @@ exported wherever it stands outside functions: whether its language lets others 
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from longllama_code.errors import ConfigError
+from longllama_code.definitions.grammars import parser
+from longllama_code.definitions.syntax import lines_of
 from longllama_code.evaluation.names import MIN_NAME_CHARS, Definition, FileNames, Use
 from longllama_code.evaluation.syntax_languages import (
     CPP,
@@ -30,7 +30,7 @@ from longllama_code.evaluation.syntax_languages import (
 )
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser, Tree, TreeCursor
+    from tree_sitter import Node, Tree, TreeCursor
 
 COMMON_NAMES = Path(__file__).parent.parent / "data" / "common_names"
 MAX_BROKEN_SHARE = 0.5
@@ -65,11 +65,7 @@ class SyntaxClassifier:
         self._grammars = grammars
 
     def read(self, path: str, text: str) -> FileNames | None:
-        """As ``Classifier.read``.
-
-        Raises:
-            ConfigError: the grammar is not installed.
-        """
+        """As ``Classifier.read``."""
         readers: list[_Reader] = []
         for grammar in self._grammars:
             readers.append(_Reader(path, text, grammar))
@@ -82,15 +78,6 @@ class SyntaxClassifier:
     def is_common(self, name: str) -> bool:
         """As ``Classifier.is_common``."""
         return name in _common(self.language)
-
-    def require(self) -> None:
-        """Ask before long work that needs the grammars.
-
-        Raises:
-            ConfigError: one is not installed.
-        """
-        for grammar in self._grammars:
-            _parser(grammar.module, grammar.grammar)
 
 
 def _classifiers() -> dict[str, SyntaxClassifier]:
@@ -143,7 +130,7 @@ class _Reader:
         self._imports: set[int] = set()
         self._comments: list[tuple[int, int]] = []
         self.broken = 0
-        tree = _parser(language.module, language.grammar).parse(self.data)
+        tree = parser(language.module, language.grammar).parse(self.data)
         for spot in _walk(tree, language):
             self._visit(spot)
 
@@ -286,11 +273,9 @@ def _definition(spot: _Spot) -> Node:
 
 
 def _lines(node: Node) -> range:
-    """The lines of a node, from 1; some grammars count the line break to it."""
-    first, last = node.start_point.row, node.end_point.row
-    if node.end_point.column == 0:
-        last = max(first, last - 1)
-    return range(first + 1, last + 2)
+    """The lines of a node, from 1."""
+    first, last = lines_of(node)
+    return range(first, last + 1)
 
 
 def _code_points(text: str) -> Sequence[int] | None:
@@ -318,33 +303,6 @@ def _comment_lines(text: str, comments: Sequence[tuple[int, int]]) -> frozenset[
     return frozenset(
         n for n, (line, rest) in enumerate(pairs, 1) if line.strip() and not rest.strip()
     )
-
-
-@cache
-def _parser(module: str, grammar: str) -> Parser:
-    """A parser of one grammar, by its package and the function in it.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    tree_sitter, package = _require("tree_sitter"), _require(module)
-    parser: Parser = tree_sitter.Parser(tree_sitter.Language(getattr(package, grammar)()))
-    return parser
-
-
-def _require(module: str) -> Any:
-    """A module of the extra ``eval``.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(
-            f"reading this language needs {module.replace('_', '-')}, which is not installed; run "
-            "pip install 'longllama-code-lsp[eval]'."
-        ) from error
 
 
 @cache

@@ -3,9 +3,6 @@
 import importlib
 import json
 import random
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +10,7 @@ import pytest
 import tree_sitter
 
 from longllama_code.__main__ import main
-from longllama_code.errors import ConfigError
-from longllama_code.evaluation import syntax_languages, syntax_names
+from longllama_code.evaluation import syntax_languages
 from longllama_code.evaluation.lines import (
     CLASSIFIERS,
     cursors,
@@ -236,39 +232,12 @@ def test_names_of_many_repositories_are_not_asked_for(planted: Planted) -> None:
     assert not any(cursor.kind.startswith("inproject") for cursor in found)
 
 
-@pytest.fixture
-def no_grammar(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if the grammar of Go were not installed."""
-    syntax_names._parser.cache_clear()
-    monkeypatch.setitem(sys.modules, "tree_sitter_go", None)
-    yield
-    syntax_names._parser.cache_clear()
-
-
-@pytest.mark.usefixtures("no_grammar")
-def test_a_missing_grammar_is_told_with_its_remedy() -> None:
-    with pytest.raises(ConfigError, match=r"tree-sitter-go, .* 'longllama-code-lsp\[eval\]'"):
-        read_names("a.go", "package a\n")
-    assert read_names("a.rs", "fn main() {}\n") is not None
-
-
-@pytest.mark.usefixtures("no_grammar")
-def test_a_missing_grammar_is_told_before_the_model_is_loaded(
+def test_a_suffix_without_its_dot_is_told_before_the_model_is_loaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["eval", "--model", "/nowhere", "--repo", str(tmp_path), "--suffix"]
-    assert main([*arguments, ".go"]) == 1
-    assert "tree-sitter-go" in capsys.readouterr().err
     assert main([*arguments, "go"]) == 1
     assert "--suffix is 'go'" in capsys.readouterr().err
-
-
-def test_python_is_evaluated_without_the_grammars() -> None:
-    code = (
-        "import sys; from longllama_code.evaluation.lines import read_names;"
-        "assert read_names('a.py', 'x = 1'); assert 'tree_sitter' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 BEFORE = {f"src/m{number}.ts": f"src/m{(number - 1) % 6}.ts" for number in range(6)}

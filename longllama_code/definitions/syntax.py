@@ -1,0 +1,275 @@
+"""Reads a syntax tree for what a file says: some nodes of it, in order, and the scopes around them.
+
+A language says what to do with which type of node; the tree is searched for those by a query, so
+no depth of it and no number of brackets matters. What it gives is a function of the text alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from tree_sitter import Node, Query, QueryCursor
+
+from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import, Kind
+from longllama_code.definitions.grammars import parsed, parser
+
+MAX_SHOWN_BYTES = 600
+"""What is shown of one definition; the longest signatures that people write are shorter."""
+MAX_TYPE_BYTES = 200
+MAX_OWNERS = 8
+"""Classes within each other whose names are told."""
+MAX_DOCUMENTATION_LINES = 60
+MAX_INDENT_BYTES = 40
+MAX_STEPS = 20
+"""Members of members of what a value is made by."""
+COMMENT_MARKS = "/*!# \t"
+
+Handler = Callable[["Reader", Node], None]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a node lies within."""
+
+    end: int
+    """The byte behind it."""
+    first_line: int
+    last_line: int
+    owner: str = ""
+    """The class around, as in ``Definition``."""
+    inner: bool = False
+    """Whether it is within a function, where nobody sees it from outside."""
+    n_modules: int = 0
+    """Modules around, in languages that have them within files."""
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """A grammar, and what to do with the nodes of its types."""
+
+    module: str
+    function: str
+    handlers: Mapping[str, Handler]
+    members: Mapping[str, tuple[str, str]]
+    """Expressions that ask something for its member: the fields of both."""
+    operands: Mapping[str, str]
+    """Expressions of the type of a part, or of what it gives: the field; empty, the first part."""
+    leaves: frozenset[str]
+    """Names and types, at which the search for what makes a value ends."""
+    passes: frozenset[str] = frozenset()
+    """Members that give what they are asked of, nearly, such as ``unwrap``."""
+
+    def read(self, text: str, other: "Grammar | None" = None) -> FileFacts:
+        """Return what a text says; by another grammar if that makes more sense of it."""
+        reader = Reader(text, self)
+        if other is not None and reader.n_errors:
+            second = Reader(text, other)
+            reader = second if second.n_errors < reader.n_errors else reader
+        return reader.facts()
+
+
+class Reader:
+    """Goes through a text once; handlers add what they see to its lists."""
+
+    def __init__(self, text: str, grammar: Grammar) -> None:
+        self.data = text.encode("utf-8", "replace")
+        self.done = 0
+        """Nodes that begin before this byte are read already."""
+        self.definitions: list[Definition] = []
+        self.imports: list[Import] = []
+        self.bindings: list[Binding] = []
+        self.imported: dict[str, Import] = {}
+        """By their names here; of equal ones the first."""
+        self.members: set[tuple[str, str]] = set()
+        """Owner and name of each definition so far."""
+        self.names: dict[int, str] = {}
+        """Names of what has none where it stands, by the byte that it begins at."""
+        self.hidden: set[int] = set()
+        """Where members begin that no other file can use."""
+        self.package = ""
+        self.lines = self.data.split(b"\n")
+        self.begins: dict[int, int] = {}
+        """Where what is shown of a node begins, by the byte that the node itself begins at: the
+        ``export`` before a class."""
+        self._scopes = [Scope(len(self.data) + 1, 1, len(self.lines))]
+        self._grammar = grammar
+        tree = parsed(self.data, grammar.module, grammar.function)
+        nodes, self.n_errors = ([], 0) if tree is None else _nodes_of(tree.root_node, grammar)
+        for node in nodes:
+            if node.start_byte < self.done:
+                continue
+            while self.scope.end <= node.start_byte and len(self._scopes) > 1:
+                self._scopes.pop()
+            grammar.handlers[node.type](self, node)
+
+    def facts(self) -> FileFacts:
+        """Return all that was found."""
+        return FileFacts(
+            tuple(self.definitions), tuple(self.imports), tuple(self.bindings), self.package
+        )
+
+    @property
+    def scope(self) -> Scope:
+        """The innermost one around the node at hand."""
+        return self._scopes[-1]
+
+    def enter(
+        self, node: Node, owner: str | None = None, *, inner: bool = True, is_module: bool = False
+    ) -> None:
+        """Say that the nodes within this one are in a scope of their own.
+
+        Args:
+            node: a function, a class, or whatever else has members or local variables.
+            owner: the class that it is; None, the one around it.
+            inner: whether it is a function.
+            is_module: whether it is a module within the file.
+        """
+        around = self.scope
+        first, last = lines_of(node)
+        owner = around.owner if owner is None else owner
+        inner, n_modules = inner or around.inner, around.n_modules + is_module
+        self._scopes.append(Scope(node.end_byte, first, last, owner, inner, n_modules))
+
+    def owner_of(self, name: str) -> str:
+        """Return the owner that members of a class of this name have here."""
+        around = self.scope.owner
+        return f"{around}.{name}" if around and around.count(".") < MAX_OWNERS else name
+
+    def text(self, node: Node | None, limit: int = MAX_TYPE_BYTES) -> str:
+        """Return what is written at a node, on one line; of a long one its beginning."""
+        if node is None:
+            return ""
+        end = min(node.end_byte, node.start_byte + limit)
+        return " ".join(self.data[node.start_byte : end].decode("utf-8", "replace").split())
+
+    def field(self, node: Node, name: str) -> str:
+        """Return what is written at a field of a node; empty where it has none."""
+        return self.text(node.child_by_field_name(name))
+
+    def made_by(self, value: Node | None) -> str:
+        """Return what a value is made by: names with dots between, calls left out."""
+        grammar, names = self._grammar, list[str]()
+        for _ in range(MAX_STEPS):
+            if value is None:
+                return ""
+            if value.type in grammar.leaves:
+                return ".".join((self.text(value), *reversed(names)))
+            if value.type in grammar.members:
+                of, member = grammar.members[value.type]
+                name, value = self.field(value, member), value.child_by_field_name(of)
+                names += [] if name in grammar.passes else [name]
+                if value is None:  # a method of the class around
+                    return ".".join(reversed(names))
+            elif value.type in grammar.operands:
+                field = grammar.operands[value.type]
+                first = value.named_child(0) if value.named_child_count else None
+                value = value.child_by_field_name(field) if field else first
+            else:
+                return ""
+        return ""
+
+    def shown(self, node: Node, body: Node | None = None, mark: str = "") -> str:
+        """Return a definition as it is written, up to its body, with a mark instead of that."""
+        return self.until(node, node.end_byte if body is None else body.start_byte) + mark
+
+    def until(self, node: Node, end: int) -> str:
+        """Return what is written from a node's beginning up to a byte, indented as in the file."""
+        start = self.begins.get(node.start_byte, node.start_byte)
+        indent = self.data[self.data.rfind(b"\n", 0, start) + 1 : start]
+        indent = b"" if indent.strip() else indent[:MAX_INDENT_BYTES]
+        written = self.data[start : min(end, start + MAX_SHOWN_BYTES)].decode("utf-8", "replace")
+        if end > start + MAX_SHOWN_BYTES:
+            written = written.rpartition("\n")[0] or written
+        return indent.decode() + written.rstrip()
+
+    def documentation(self, line: int) -> str:
+        """Return the first line of the comment that ends right above a line."""
+        first = ""
+        for row in range(line - 2, max(-1, line - 2 - MAX_DOCUMENTATION_LINES), -1):
+            written = self.lines[row][:MAX_TYPE_BYTES].decode("utf-8", "replace").strip()
+            if written.startswith(("@", "#[")):
+                continue
+            if not written.startswith(("//", "/*", "*")):
+                break
+            first = written.strip(COMMENT_MARKS) or first
+            if written.startswith("/*"):
+                break
+        return first
+
+    def add_import(self, one: Import) -> None:
+        """Add an import."""
+        self.imports.append(one)
+        self.imported.setdefault(one.alias, one)
+
+    def define(
+        self,
+        node: Node,
+        name: str,
+        kind: Kind,
+        shown: str,
+        *,
+        type: str = "",
+        bases: tuple[str, ...] = (),
+        owner: str | None = None,
+        seen: bool = False,
+    ) -> None:
+        """Add a definition, unless it is within a function or has no name.
+
+        Args:
+            node: all of it.
+            name: its name.
+            kind: what it is.
+            shown: how it is written.
+            type: as in ``Definition``.
+            bases: as in ``Definition``.
+            owner: the class that it is a member of; None, the one around it.
+            seen: whether others see it even from within a function, as with ``this.name = 1``.
+        """
+        if not name or (self.scope.inner and not seen):
+            return
+        first, last = lines_of(node)
+        owner = self.scope.owner if owner is None else owner
+        self.members.add((owner, name))
+        self.definitions.append(
+            Definition(
+                name,
+                kind,
+                shown,
+                first,
+                last,
+                owner=owner,
+                type=type,
+                bases=bases,
+                documentation=self.documentation(first),
+            )
+        )
+
+    def bind(self, node: Node, name: str, type: str) -> None:
+        """Add a variable of the scope at hand, if its type is known."""
+        if name and type:
+            at = self.scope
+            line = node.start_point.row + 1
+            self.bindings.append(Binding(name, type, line, at.first_line, at.last_line, at.owner))
+
+
+def _nodes_of(root: Node, grammar: Grammar) -> tuple[list[Node], int]:
+    """Return the nodes that there are handlers for, the outer first, and how many are broken."""
+    query = _query(grammar.module, grammar.function, tuple(grammar.handlers))
+    found = QueryCursor(query).captures(root)
+    nodes = sorted(found.get("node", []), key=lambda node: (node.start_byte, -node.end_byte))
+    return nodes, len(found.get("error", []))
+
+
+@cache
+def _query(module: str, function: str, types: tuple[str, ...]) -> Query:
+    language = parser(module, function).language
+    assert language is not None  # a parser is made of one
+    return Query(language, "[" + " ".join(f"({type})" for type in types) + "] @node (ERROR) @error")
+
+
+def lines_of(node: Node) -> tuple[int, int]:
+    """Return the first and the last line of a node; some grammars count the line break to it."""
+    first, last = node.start_point.row, node.end_point.row
+    if node.end_point.column == 0:
+        last = max(first, last - 1)
+    return first + 1, last + 1
