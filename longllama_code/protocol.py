@@ -51,6 +51,10 @@ class CompletionRequest:
     """Suggestions wanted, each with another first token."""
     repository: str = ""
     """The repository's name, for models that were taught to be told; empty, it is not."""
+    definition_tokens: int = 768
+    """Most tokens of definitions from other files that the model is shown; 0: none."""
+    is_ahead: bool = False
+    """Whether nobody waits for the answer, so that there is time to read other definitions."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,25 @@ class Source:
     last_line: int
     mass: float
     """Share of what was drawn from memory, by attention and by copying, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class ShownDefinition:
+    """A definition of another file that the model was shown before it wrote."""
+
+    path: str
+    name: str
+    """With the class that it is a member of, and a dot between them."""
+    first_line: int
+    """From 1."""
+    last_line: int
+    """Inclusive."""
+    reason: str
+    """Why it was chosen, in plain words."""
+    n_tokens: int
+    """Of what the model was shown of it."""
+    is_named: bool = False
+    """Whether the suggestion names it."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +120,11 @@ class CompletionResult:
     """Probability of the token that was least expected, 0 to 1."""
     alternatives: list[str] = field(default_factory=list[str])
     """Other suggestions, the likelier first tokens first."""
+    definitions: list[ShownDefinition] = field(default_factory=list[ShownDefinition])
+    """What of other files it was shown, in this order."""
+    first_line: int = 0
+    """Of the file's own lines that it was shown, from 1."""
+    last_line: int = 0
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("cursor", metavar="FILE:LINE:COL", help="both count from 1")
     complete.add_argument("--json", action="store_true", help="print one JSON object")
     complete.set_defaults(run=_complete)
+    explain = commands.add_parser("explain", help="print what the suggestion at a cursor is from")
+    explain.add_argument("cursor", metavar="FILE:LINE:COL", help="both count from 1")
+    explain.add_argument("--json", action="store_true", help="print one JSON object")
+    explain.set_defaults(run=_explain)
     demo = commands.add_parser("demo", help="complete from this repository's memory")
     demo.set_defaults(run=_demo)
     status = commands.add_parser("status", help="index a folder and print what is in memory")
@@ -77,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("file", type=Path, metavar="FILE")
     replay.set_defaults(run=_replay)
     _add_benchmarks(commands.add_parser("bench", help="ask the server what a benchmark asks"))
-    for command in (complete, demo, status, diagnose, replay):
+    for command in (complete, explain, demo, status, diagnose, replay):
         command.add_argument("--root", type=_folder, default=Path.cwd(), help="workspace folder")
         _add_model_options(command)
     _add_model_options(serve)
@@ -199,20 +203,44 @@ def _complete(options: argparse.Namespace) -> int:
     return asyncio.run(_complete_at(path, position, options))
 
 
-async def _complete_at(path: Path, position: Position, options: argparse.Namespace) -> int:
+def _explain(options: argparse.Namespace) -> int:
+    path, position = parse_cursor(options.cursor)
     terminal = Terminal(sys.stderr if options.json else sys.stdout)
+    suggestion, explained = asyncio.run(_suggestion_at(path, position, options, terminal))
+    if options.json:
+        print(json.dumps({"text": suggestion, **explained}))
+        return 0
+    if suggestion:
+        lines = path.read_text("utf-8").split("\n")
+        offset = sum(len(line) + 1 for line in lines[: position.line]) + position.character
+        terminal.ghost(path, "\n".join(lines), offset, suggestion)
+    else:
+        terminal.say(f"no suggestion: {explained.get('reason')}")
+    terminal.how(explained)
+    return 0
+
+
+async def _suggestion_at(
+    path: Path, position: Position, options: argparse.Namespace, terminal: Terminal
+) -> tuple[str, Json]:
+    """The suggestion at a cursor, empty if there is none, and where it came from."""
     settings = {**_settings(options), "completion": {"candidates": 1}}
     async with headless(options.root, settings, terminal.progress) as client:
         await client.wait_until_indexed()
         terminal.end_progress()
         suggestion = await client.complete(client.open(path), position)
-        explained = await client.explain()
+        return suggestion, await client.explain() or {}
+
+
+async def _complete_at(path: Path, position: Position, options: argparse.Namespace) -> int:
+    terminal = Terminal(sys.stderr if options.json else sys.stdout)
+    suggestion, explained = await _suggestion_at(path, position, options, terminal)
     if options.json:
-        print(json.dumps({"text": suggestion, **(explained or {})}))
+        print(json.dumps({"text": suggestion, **explained}))
     elif suggestion:
         print(suggestion)
     else:
-        terminal.say(f"no suggestion: {(explained or {}).get('reason')}")
+        terminal.say(f"no suggestion: {explained.get('reason')}")
     return 0 if suggestion else 2
 
 

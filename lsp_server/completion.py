@@ -85,8 +85,17 @@ def refuse(cursor: Cursor, name: str, settings: Settings) -> Refusal | None:
     return None
 
 
-def build_request(cursor: Cursor, path: str, settings: Settings) -> CompletionRequest:
-    """What the engine is asked; ``path`` is the file's name in memory."""
+def build_request(
+    cursor: Cursor, path: str, settings: Settings, *, is_ahead: bool = False
+) -> CompletionRequest:
+    """What the engine is asked.
+
+    Args:
+        cursor: where.
+        path: the file's name in memory.
+        settings: as they are now.
+        is_ahead: whether nobody waits for the answer.
+    """
     place = cursor.place
     return CompletionRequest(
         path=path,
@@ -98,6 +107,8 @@ def build_request(cursor: Cursor, path: str, settings: Settings) -> CompletionRe
         min_confidence=settings.trigger.min_confidence / 100 if cursor.automatic else 0.0,
         n_candidates=1 if cursor.automatic else settings.completion.candidates,
         repository=cursor.repository,
+        definition_tokens=settings.completion.definition_tokens,
+        is_ahead=is_ahead,
     )
 
 

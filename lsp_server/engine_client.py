@@ -24,7 +24,16 @@ from lsp_server.engine_connection import EngineConnection, EngineError, EngineGo
 from lsp_server.engine_options import EngineOptions
 from lsp_server.engine_place import CannotShare
 from lsp_server.rendezvous import DiedAtStart
-from lsp_server.rpc import CLEAR_STORE, COMPLETE, FORGET, REMEMBER, STATUS, from_plain, to_plain
+from lsp_server.rpc import (
+    CLEAR_STORE,
+    COMPLETE,
+    FORGET,
+    PREPARE,
+    REMEMBER,
+    STATUS,
+    from_plain,
+    to_plain,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -184,6 +193,18 @@ class EngineClient:
             return from_plain(await self._ask(COMPLETE, params), CompletionResult)
         finally:
             del self._told[number]
+
+    async def prepare(self, request: CompletionRequest) -> int:
+        """Have read, between other work, what prompts of a file begin with; how many tokens.
+
+        Args:
+            request: the file, its text before and after where the cursor may be, the repository.
+
+        Raises:
+            EngineGone: the engine died before it was done.
+            EngineError: it failed over this request.
+        """
+        return int((await self._ask(PREPARE, {"request": to_plain(request)}))["tokens"])
 
     async def status(self) -> EngineStatus:
         """What the engine holds."""

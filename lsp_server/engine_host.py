@@ -33,6 +33,7 @@ from lsp_server.rpc import (
     FAILED,
     FORGET,
     HELLO,
+    PREPARE,
     READY,
     REMEMBER,
     SO_FAR,
@@ -77,6 +78,10 @@ class HostedEngine(Protocol):
         tell: Tell,
     ) -> CompletionResult:
         """A suggestion; ``tell`` is told its text as it grows."""
+        ...
+
+    def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
+        """Read what the prompts of a file begin with; how many tokens that are."""
         ...
 
     def status(self) -> EngineStatus:
@@ -178,6 +183,7 @@ class User:
         self._answer(REMEMBER, Priority.BACKGROUND, self._remember)
         self._answer(FORGET, Priority.BACKGROUND, self._forget)
         self._answer(COMPLETE, Priority.TYPING, self._complete)
+        self._answer(PREPARE, Priority.BACKGROUND, self._prepare)
         self._answer(STATUS, Priority.CONTROL, self._status)
         self._answer(CLEAR_STORE, Priority.BACKGROUND, self._clear_store)
 
@@ -269,6 +275,10 @@ class User:
         except Cancelled:
             return None
         yield
+
+    def _prepare(self, params: Params, _: Job) -> Work:
+        request = from_plain(params["request"], CompletionRequest)
+        return {"tokens": (yield from self._opened.prepare(request))}
 
     def _tell_so_far(self, number: int, text: str) -> None:
         told = {"number": number, "text": text}

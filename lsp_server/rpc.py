@@ -19,13 +19,15 @@ from pygls.protocol.json_rpc import (
 
 from lsp_server import __version__
 
-VERSION = f"{__version__}/2"
+VERSION = f"{__version__}/3"
 """What both sides must have in common; its last part counts changes of these messages."""
 
 HELLO = "engine/hello"
 REMEMBER = "engine/remember"
 FORGET = "engine/forget"
 COMPLETE = "engine/complete"
+PREPARE = "engine/prepare"
+"""Read for a file what its prompts begin with, while nobody asks."""
 STATUS = "engine/status"
 CLEAR_STORE = "engine/clearStore"
 SO_FAR = "engine/soFar"

@@ -146,6 +146,11 @@ class ScriptedEngine:
         )
         return CompletionResult(text, "line", timings, self._sources(answer))
 
+    def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
+        """Read nothing: answers are ready."""
+        yield from ()
+        return 0
+
     def status(self) -> EngineStatus:
         """What is in memory."""
         return EngineStatus(

@@ -6,7 +6,7 @@ client goes through ``Client``, so that nothing here knows LSP.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -59,6 +59,8 @@ class Session:
         self._runs_on: Settings | None = None
         self._was_busy = False
         """Whether the indexer was, when it last changed."""
+        self._unasked: str | None = None
+        """The document opened last, as long as no suggestion was asked for in it."""
         self._life = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -229,19 +231,30 @@ class Session:
 
     # Files and suggestions.
 
+    def opened(self, uri: str, path: Path | None) -> None:
+        """A document was opened; ``documents`` has it."""
+        self._unasked = uri
+        self.open_files.opened(uri, path)
+
     def files_changed(self, paths: Sequence[Path]) -> None:
         """Files changed on disk, says the watcher or the client; both saying so costs nothing."""
         if self.indexer is not None:
             self.indexer.changed(paths)
         if any(path.name == FILE_NAME and path.parent in (self.roots or ()) for path in paths):
-            task = asyncio.ensure_future(self.apply_settings())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self.apply_settings())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done while everything else goes on."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def suggest(self, cursor: Cursor) -> Suggestion:
         """A suggestion, or the reason for none. It supersedes the automatic ones that run."""
         name = self._name_in_memory(cursor.snapshot.uri)
         cursor = replace(cursor, repository=self._repository_of(cursor.snapshot.uri))
+        if self._unasked == cursor.snapshot.uri:
+            self._unasked = None
         suggestion = await self.suggester.suggest(
             cursor, name, self.settings, self.engine, partial(self._typed_on, cursor)
         )
@@ -261,7 +274,21 @@ class Session:
         self.announcer.announce()
         was_busy, self._was_busy = self._was_busy, self.indexer is not None and self.indexer.busy
         if was_busy and not self._was_busy:
-            self.suggester.memory_changed()
+            if self._unasked is None:
+                self.suggester.memory_changed()
+            else:
+                self._begin(self._prepare(self._unasked))
+
+    async def _prepare(self, uri: str) -> None:
+        """Have read what prompts in a document begin with, which nobody has asked about so far."""
+        document = self.documents.get(uri)
+        if document is None:
+            return
+        snapshot = document.snapshot()
+        repository = self._repository_of(uri)
+        cursor = Cursor(snapshot, len(snapshot.text), automatic=False, repository=repository)
+        name = self._name_in_memory(uri)
+        await self.suggester.prepare(cursor, name, self.settings, self.engine)
 
     def _reread(self, path: Path) -> None:
         if self.indexer is not None:

@@ -96,6 +96,9 @@ class Completion:
     ahead: bool = tunable(
         True, "Whether what would follow a suggestion is prepared while it is shown."
     )
+    definition_tokens: int = tunable(
+        768, "Most tokens of other files' definitions that a code model is shown; 0: none."
+    )
     disable_in_comments: bool = tunable(False, "Whether nothing is suggested in comments.")
 
 

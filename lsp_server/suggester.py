@@ -51,6 +51,10 @@ class Completer(Protocol):
         """The answer to a request; ``tell`` is told what is written so far."""
         ...
 
+    async def prepare(self, request: CompletionRequest) -> int:
+        """Read what prompts of a file begin with."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class _Running:
@@ -144,6 +148,25 @@ class Suggester:
             self._known.clear()
             self._ask(cursor, asked, engine, AHEAD_AFTER_S, foreseen=True)
 
+    async def prepare(
+        self, cursor: Cursor, name: str, settings: Settings, engine: Completer | None
+    ) -> None:
+        """Have the engine read what the prompts of a file that was opened begin with.
+
+        Args:
+            cursor: the file, its end where nobody knows better; nobody asked.
+            name: the file's path in memory.
+            settings: as they are now.
+            engine: who is asked; None where it was stopped.
+        """
+        if engine is None or engine.state is not EngineState.READY or not settings.completion.ahead:
+            return
+        if refuse(cursor, name, settings) is None:
+            try:
+                await engine.prepare(build_request(cursor, name, settings, is_ahead=True))
+            except (EngineGone, EngineError) as error:
+                logger.info("%s was not read before it is asked about: %s", name, error)
+
     def explain(self, suggestion_id: str | None) -> dict[str, Any] | None:
         """Sources and timings of a suggestion (the last one by default), or why it was empty."""
         if suggestion_id is None and self._explained:
@@ -158,8 +181,11 @@ class Suggester:
             "known": suggestion.known,
             "stopReason": result.stop_reason if result else None,
             "confidence": result.confidence if result else None,
+            "meanProbability": result.mean_probability if result else None,
+            "ownLines": [result.first_line, result.last_line] if result else None,
             "timings": asdict(result.timings) if result else None,
             "sources": [asdict(source) for source in result.sources] if result else [],
+            "definitions": [asdict(each) for each in result.definitions] if result else [],
         }
 
     async def _suggest(self, running: _Running, asked: "_Asked") -> Suggestion:
@@ -236,7 +262,7 @@ class Suggester:
         """Begin to ask the engine, in place of everything that nobody waits for any more."""
         self._drop_unwanted()
         place, typed_on = cursor.place, asked.typed_on
-        request = build_request(cursor, asked.name, asked.settings)
+        request = build_request(cursor, asked.name, asked.settings, is_ahead=foreseen)
         is_timed = cursor.automatic and not foreseen
         noted = partial(self._noted, place, request, engine, foreseen, is_timed)
         work = EngineWork(place, noted, delay_s, typed_on)

@@ -173,6 +173,10 @@ class TeamEngine:
         """
         return await self._ask(lambda engine: engine.complete(request, tell))
 
+    async def prepare(self, request: CompletionRequest) -> int:
+        """Have read what prompts of a file begin with; by a local engine alone."""
+        return 0 if self._local is None else await self._local.prepare(request)
+
     async def status(self) -> EngineStatus:
         """What the engine holds."""
         return await self._ask(lambda engine: engine.status())

@@ -79,6 +79,26 @@ class Terminal:
             f"write: {timings['decode_ms']:.0f} ms), {timings['memory_tokens']:,} tokens in memory"
         )
 
+    def how(self, explained: Json) -> None:
+        """What the model was shown before it wrote, why, and how sure it was."""
+        self.why(explained)
+        if explained["timings"] is None:
+            return
+        first, last = explained["ownLines"]
+        self.say(f"      of the file itself, it was shown lines {first} to {last}")
+        definitions = explained["definitions"]
+        n_tokens = sum(each["n_tokens"] for each in definitions)
+        self.say(f"      of other files, {len(definitions)} definitions, {n_tokens} tokens:")
+        for each in definitions:
+            where = f"{each['path']}:{each['first_line']}"
+            named = ", named by the suggestion" if each["is_named"] else ""
+            self.say(f"        {each['name']}  {where}  ({each['reason']}{named})")
+        self.say(
+            f"      its first word had a probability of {explained['confidence']:.0%}, "
+            f"its tokens {explained['meanProbability']:.0%} in the mean; "
+            f"it ended with: {explained['stopReason']}"
+        )
+
     def _dim(self, text: str) -> str:
         return f"\x1b[2m{text}\x1b[0m" if self._is_tty else text
 

@@ -1,20 +1,23 @@
 """From a request to a suggestion: prompt, prefill, greedy decoding, stop rules."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 
 from longllama_code.errors import Cancelled
 from longllama_code.generation.copying import Copier
-from longllama_code.generation.decode import Decoder, ShouldStop
+from longllama_code.generation.decode import PREFILL_STEP_TOKENS, Decoder, ShouldStop
+from longllama_code.generation.definitions import RepositoryDefinitions
 from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks, end_ids, never_written
-from longllama_code.generation.prompt import Around, Prompt, build_prompt
+from longllama_code.generation.kept_openings import KeptOpenings
+from longllama_code.generation.prompt import Around, Excerpt, Prompt, build_prompt, opening
+from longllama_code.generation.reading import FileReading, Prepared, Wanted
 from longllama_code.generation.speculation import Drafter
 from longllama_code.generation.stopping import stop_rule
-from longllama_code.generation.warm_decoders import MAX_BYTES, WarmDecoders
+from longllama_code.generation.warm_readings import MAX_BYTES, WarmReadings
 from longllama_code.generation.writer import Writer
 from longllama_code.kernels.threads import ALONE
 from longllama_code.memory.repository import RepositoryMemory
@@ -44,11 +47,13 @@ class Completer:
         model: LongLlamaForCausalLM,
         tokenizer: Tokenizer,
         memory: RepositoryMemory,
+        definitions: RepositoryDefinitions,
+        openings: KeptOpenings,
         kernels: KernelModel | None = None,
         context_bytes: int = MAX_BYTES,
     ) -> None:
         self._tokenizer = tokenizer
-        self._memory = memory
+        self._memory, self._definitions, self._openings = memory, definitions, openings
         self._config = model.config
         self._healer = TokenHealer(tokenizer)
         self._window = model.config.window
@@ -57,17 +62,17 @@ class Completer:
         forbidden = never_written(tokenizer, self._marks, model.config.vocab_size)
         self._threads = ALONE if kernels is None else kernels.threads
         make = partial(Decoder, model, forbidden, kernels)
-        self._decoders = WarmDecoders(make, context_bytes)
+        self._readings = WarmReadings(partial(FileReading, make), context_bytes)
 
-    def beside(self, memory: RepositoryMemory) -> "Completer":
-        """The same for another memory; what local contexts may take is shared."""
+    def beside(self, memory: RepositoryMemory, definitions: RepositoryDefinitions) -> "Completer":
+        """The same for another repository; what local contexts may take is shared."""
         other = copy(self)
-        other._memory = memory
+        other._memory, other._definitions = memory, definitions
         return other
 
     def rest(self) -> None:
         """Let go of the keys and values of earlier requests."""
-        self._decoders.drop(self)
+        self._readings.drop(self)
 
     def complete(
         self,
@@ -88,9 +93,11 @@ class Completer:
         started = time.perf_counter()
         deadline = started + request.timeout_ms / 1000
         max_tokens = min(request.max_tokens, self._window // 2)
-        prompt = self._prompt(request, self._window - max_tokens - 1)
+        prepared = self._prepared(request)
+        decoder = prepared.decoder
+        prompt = self._prompt(request, prepared.excerpts)
         view = self._view(request, prompt)
-        decoder = self._decoders.of(self, request.path)
+        self._recall(request, prepared, view)
         try:
             reused = decoder.prefill(
                 prompt.ids, view, lambda: should_stop() or time.perf_counter() >= deadline
@@ -118,7 +125,48 @@ class Completer:
             memory_tokens=self._memory.n_seen_tokens if view is not None else 0,
         )
         result = _result(writer, timings, view)
-        return replace(result, alternatives=answer.others(writer, request.n_candidates))
+        before = request.prefix.count("\n", 0, prompt.start)
+        shown = (request.prefix + request.suffix).count("\n", prompt.start, prompt.end)
+        return replace(
+            result,
+            definitions=self._definitions.described(prepared.excerpts, result.text),
+            first_line=before + 1,
+            last_line=before + shown + 1,
+            alternatives=answer.others(writer, request.n_candidates),
+        )
+
+    def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
+        """Read the names and excerpts that a file's prompts begin with; yields after each step.
+
+        It ends where a request for the file came in between: that one read them.
+        """
+        prepared = self._prepared(replace(request, is_ahead=False))
+        around = self._around(request, prepared.excerpts)
+        ids = opening(around, self._tokenizer, self._most_tokens(request), self._marks)
+        view = self._view(request, self._prompt(request, prepared.excerpts))
+        self._recall(request, prepared, view)
+        decoder = prepared.decoder
+        n_read, length = decoder.n_common([*ids, 0], view), decoder.length
+        while n_read < len(ids):
+            yield
+            if decoder.length != length:
+                break
+            length = n_read = decoder.read(ids[: n_read + PREFILL_STEP_TOKENS], view)
+        if prepared.excerpts and decoder.length == len(ids) and not self._openings.has(ids):
+            self._openings.put(ids, decoder.snapshot())
+        return n_read
+
+    def _recall(
+        self, request: CompletionRequest, prepared: Prepared, view: MemoryView | None
+    ) -> None:
+        """Have a file that nothing was read of begin with what was read of it another time."""
+        if prepared.decoder.length or not prepared.excerpts:
+            return
+        around = self._around(request, prepared.excerpts)
+        ids = opening(around, self._tokenizer, self._most_tokens(request), self._marks)
+        kept = self._openings.get(ids)
+        if kept is not None:
+            prepared.decoder.restore(ids, kept, view)
 
     def _begin(
         self,
@@ -142,9 +190,42 @@ class Completer:
             opening,
         )
 
-    def _prompt(self, request: CompletionRequest, max_tokens: int) -> Prompt:
-        around = Around(request.path, request.prefix, request.suffix, request.repository)
-        return build_prompt(around, self._tokenizer, max_tokens, self._marks)
+    def _prepared(self, request: CompletionRequest) -> Prepared:
+        """Return the excerpts that the answer begins with, and what was read behind them.
+
+        Where somebody waits and little but the text at the cursor is to be read, it is not all
+        read anew for what the repository could show besides.
+        """
+        reading = self._readings.of(self, request.path)
+        reading.drop(self._definitions.still_hold)
+        wanted = self._wanted(request)
+        if request.is_ahead:
+            return reading.prepare(wanted)
+        return reading.renew(wanted, partial(self._costs_little, request))
+
+    def _costs_little(self, request: CompletionRequest, prepared: Prepared) -> bool:
+        """Whether at most a step's tokens are to be read."""
+        prompt = self._prompt(request, prepared.excerpts)
+        n_common = prepared.decoder.n_common(prompt.ids, self._view(request, prompt))
+        return 0 < n_common >= len(prompt.ids) - PREFILL_STEP_TOKENS
+
+    def _wanted(self, request: CompletionRequest) -> Wanted:
+        """Return what the model should be shown of other files, if it was taught to fill in."""
+        if not request.uses_memory or self._marks is None or not self._marks.always:
+            return Wanted()
+        n_tokens = min(request.definition_tokens, self._window // 4)
+        return self._definitions.wanted(request.path, request.prefix, request.suffix, n_tokens)
+
+    def _prompt(self, request: CompletionRequest, excerpts: tuple[Excerpt, ...]) -> Prompt:
+        around = self._around(request, excerpts)
+        return build_prompt(around, self._tokenizer, self._most_tokens(request), self._marks)
+
+    def _around(self, request: CompletionRequest, excerpts: tuple[Excerpt, ...]) -> Around:
+        return Around(request.path, request.prefix, request.suffix, request.repository, excerpts)
+
+    def _most_tokens(self, request: CompletionRequest) -> int:
+        """Return how many tokens a prompt may have."""
+        return self._window - min(request.max_tokens, self._window // 2) - 1
 
     def _view(self, request: CompletionRequest, prompt: Prompt) -> MemoryView | None:
         if not request.uses_memory:
@@ -185,11 +266,11 @@ class _Answer:
     def others(self, first: Writer, n_candidates: int) -> list[str]:
         """What else may follow, each with another first token, the likelier ones first."""
         texts = [first.text.rstrip()]
-        for opening, probability in first.openings[1:n_candidates]:
+        for first_token, probability in first.openings[1:n_candidates]:
             if probability < LEAST_PROBABILITY or time.perf_counter() >= self.deadline:
                 break
             self.decoder.prefill(self.prompt.ids, self.view, self.should_stop)
-            texts.append(self.write(opening).text.rstrip())
+            texts.append(self.write(first_token).text.rstrip())
         return [text for text in dict.fromkeys(texts[1:]) if text not in ("", texts[0])]
 
 

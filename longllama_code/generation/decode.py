@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import Cancelled
+from longllama_code.generation.kept_openings import Opening
 from longllama_code.generation.speculation import Drafter
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.cache import LongLlamaCache
@@ -50,6 +51,18 @@ class Decoder:
         """Bytes of the keys and values that are kept."""
         return self._cache.nbytes
 
+    @property
+    def length(self) -> int:
+        """Number of ids that were taken in."""
+        return len(self._ids)
+
+    def n_common(self, ids: list[int], view: MemoryView | None) -> int:
+        """How many ids of a prompt need not be read, but for the last."""
+        return _common_length(self._ids, ids[:-1]) if self._seen_of(view) == self._seen else 0
+
+    def _seen_of(self, view: MemoryView | None) -> object:
+        return view.fingerprint if view is not None and self._attends_to_memory else None
+
     @torch.inference_mode()
     def prefill(self, ids: list[int], view: MemoryView | None, should_stop: ShouldStop) -> int:
         """Take in the ids, save the last few; return how many an earlier request left behind.
@@ -61,10 +74,7 @@ class Decoder:
         Raises:
             Cancelled: the request is no longer wanted; what was taken in is kept.
         """
-        seen = view.fingerprint if view is not None and self._attends_to_memory else None
-        reused = _common_length(self._ids, ids[:-1]) if seen == self._seen else 0
-        self._cache.truncate(reused)
-        self._ids, self._seen, self.n_reused = ids[:reused], seen, reused
+        reused = self.n_reused = self._go_back(ids, view)
         most_left = 1 if self._kernels is None else PREFILL_STEP_TOKENS
         while (n_unread := len(ids) - len(self._ids)) > 1:
             if should_stop():
@@ -73,6 +83,33 @@ class Decoder:
                 break
             n_next = min(PREFILL_STEP_TOKENS, n_unread - 1)
             self._forward(ids[-n_unread : n_next - n_unread], view)
+        return reused
+
+    @torch.inference_mode()
+    def read(self, ids: list[int], view: MemoryView | None) -> int:
+        """Take in ids to the last, at once, as the beginning of a prompt; return how many."""
+        reused = self._go_back([*ids, -1], view)
+        if reused < len(ids):
+            self._forward(ids[reused:], view)
+        return len(ids)
+
+    @torch.inference_mode()
+    def restore(self, ids: list[int], opening: Opening, view: MemoryView | None) -> None:
+        """Go on from ids that were read before, perhaps by another process."""
+        device = self._model.device
+        self._cache.restore(opening.keys.to(device), opening.values.to(device))
+        self._ids, self._seen = list(ids), self._seen_of(view)
+
+    def snapshot(self) -> Opening:
+        """Return what every layer made of the ids taken in so far."""
+        keys, values = self._cache.snapshot()
+        return Opening(keys.cpu(), values.cpu())
+
+    def _go_back(self, ids: list[int], view: MemoryView | None) -> int:
+        """Forget what a prompt does not begin with; return how many ids are left."""
+        reused = self.n_common(ids, view)
+        self._cache.truncate(reused)
+        self._ids, self._seen = ids[:reused], self._seen_of(view)
         return reused
 
     @torch.inference_mode()

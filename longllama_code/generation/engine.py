@@ -15,9 +15,11 @@ from longllama_code.catalog import cache_root
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
+from longllama_code.generation.definitions import RepositoryDefinitions
+from longllama_code.generation.kept_openings import KeptOpenings
 from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.generation.segments import Counts, Segments
-from longllama_code.generation.warm_decoders import MAX_BYTES
+from longllama_code.generation.warm_readings import MAX_BYTES
 from longllama_code.memory.encoder import path_header
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.record_file import Records
@@ -35,6 +37,8 @@ from longllama_code.protocol import (
 
 LARGE_BYTES = 1 << 30
 """Weights of more make a pass longer than compiling."""
+OPENINGS_FOLDER = "openings"
+"""In the same place: what was read of files before somebody asked."""
 MODEL_NAME_FILE = "model"
 """In the folder of a store: whose it is, for people who look at their cache folder."""
 
@@ -54,15 +58,30 @@ class Engine:
     """A model, the repository in its memory, and the store behind it."""
 
     def __init__(
-        self, loaded: LoadedModel, store: SegmentStore | None, context_bytes: int = MAX_BYTES
+        self,
+        loaded: LoadedModel,
+        store: SegmentStore | None,
+        context_bytes: int = MAX_BYTES,
+        folder: Path | None = None,
     ) -> None:
+        """Begin with an empty memory.
+
+        Args:
+            loaded: the model.
+            store: where encoded segments are kept; None keeps them in RAM.
+            context_bytes: of what was read around cursors.
+            folder: where definitions and what was read of them are kept; None: nowhere.
+        """
         self._loaded = loaded
         self._segments = Segments(loaded, store)
         self._memory: RepositoryMemory = self._segments.open_memory()
+        self._definitions = RepositoryDefinitions(loaded.tokenizer)
         self._completer = Completer(
             loaded.compiled or loaded.model,
             loaded.tokenizer,
             self._memory,
+            self._definitions,
+            KeptOpenings(folder and folder / OPENINGS_FOLDER, loaded.model.config),
             loaded.kernels,
             context_bytes,
         )
@@ -78,7 +97,7 @@ class Engine:
 
         Both are for the one thread. ``leave`` takes it out again.
         """
-        return self._over(self._segments.open_memory())
+        return self._over(self._segments.open_memory(), self._definitions.beside())
 
     def overlaid(self) -> "Engine":
         """An engine for one user's own files over this repository, which is complete.
@@ -86,12 +105,13 @@ class Engine:
         What it remembers, forgets and completes concerns nobody else. ``leave`` takes it out again.
         """
         assert isinstance(self._memory, BaseMemory), "an overlay has none of its own"
-        return self._over(self._segments.open_overlay(self._memory))
+        memory = self._segments.open_overlay(self._memory)
+        return self._over(memory, self._definitions.overlaid())
 
-    def _over(self, memory: RepositoryMemory) -> "Engine":
+    def _over(self, memory: RepositoryMemory, definitions: RepositoryDefinitions) -> "Engine":
         other = copy(self)
-        other._memory = memory
-        other._completer = self._completer.beside(memory)
+        other._memory, other._definitions = memory, definitions
+        other._completer = self._completer.beside(memory, definitions)
         other._counts = Counts()
         return other
 
@@ -132,7 +152,7 @@ class Engine:
         try:
             folder = (cache_dir or cache_root()) / "memory" / loaded.fingerprint
             store = loaded.store(folder, max_store_bytes)
-            engine = cls(loaded, store, context_bytes)
+            engine = cls(loaded, store, context_bytes, folder)
             (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
             return engine
         except (StoreError, OSError) as error:
@@ -155,18 +175,21 @@ class Engine:
             yield
         ids = self._settle(header, parts, taken)
         self._memory.replace(path, text, list(zip(ids, pieces, strict=True)), taken.segments)
+        self._definitions.put(path, text)
         self._segments.make_room()
         n_tokens, counts = self._memory.n_tokens(path), taken.counts
         return RememberResult(path, n_tokens, len(ids), counts.encoded, counts.loaded, counts.kept)
 
     def forget(self, path: str) -> bool:
         """Take a file out of memory; False where it was not there. The store keeps its segments."""
+        self._definitions.forget(path)
         return self._memory.forget(path)
 
     def restore(self, path: str) -> None:
         """See the base's version of a file again: for an engine that is laid over another."""
         assert isinstance(self._memory, OverlaidMemory), "there is no base"
         self._memory.restore(path)
+        self._definitions.restore(path)
 
     def admit(self, segment_id: str, records: Tensor, page_offsets: Collection[int]) -> None:
         """Put a segment that was encoded elsewhere into the store: uint8 (n, bytes).
@@ -197,6 +220,17 @@ class Engine:
         """
         self._memory.rows.records.settle()
         return self._completer.complete(request, should_stop, tell)
+
+    def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
+        """Read what prompts of a file begin with before somebody asks; yields after each step.
+
+        Args:
+            request: the file and its text; where the cursor will be need not be known.
+
+        Returns:
+            how many tokens were read for it, now or before.
+        """
+        return self._completer.prepare(request)
 
     def status(self) -> EngineStatus:
         """What is in memory, and where it came from."""

@@ -1,12 +1,18 @@
-"""The local context of a cursor: where it begins and ends, and its tokens.
+"""The prompt of a cursor: excerpts of other files, and the text around it.
 
-It begins at an anchor that is a function of the text's length in steps, so it stays put while the
-user types, and the keys and values of one request serve the next. A model with infill marks is
-also shown the lines after the cursor, before those before it (``infill.py``).
+    [names, excerpts] text after the cursor · text before it
+
+The text before the cursor begins at an anchor that is a function of the text's length in steps, so
+it stays put while the user types, and the keys and values of one request serve the next. A model
+with infill marks is also shown the lines after the cursor, before those before it (``infill.py``),
+and excerpts of other files in the layout of repositories that it was taught.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
+from longllama_code.definitions.choice import Chosen
 from longllama_code.generation.infill import InfillMarks, first_lines
 from longllama_code.memory.encoder import path_header
 from longllama_code.tokenizer import Tokenizer
@@ -31,6 +37,17 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """Something of another file of the repository, as a model is shown it."""
+
+    path: str
+    text: str
+    """Whole lines, without the last one's end."""
+    chosen: tuple[Chosen, ...] = field(default=(), compare=False)
+    """The definitions that are in it."""
+
+
+@dataclass(frozen=True)
 class Around:
     """A cursor in a file of a repository."""
 
@@ -41,6 +58,9 @@ class Around:
     """The file's text after it."""
     repository: str = ""
     """The repository's name; empty, it is not told."""
+    excerpts: tuple[Excerpt, ...] = ()
+    """What of other files is shown, for models with infill marks; the last one stands nearest to
+    the file itself. Neighbours of one path are shown as one file."""
 
 
 def anchor(prefix: str, step: int = ANCHOR_STEP_CHARS) -> int:
@@ -91,6 +111,23 @@ def build_prompt(
     )
 
 
+def opening(
+    around: Around, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None = None
+) -> list[int]:
+    """Return what a prompt begins with wherever the cursor is: names, and excerpts.
+
+    Args:
+        around: the cursor and its file.
+        tokenizer: the model's.
+        max_tokens: the most ids of the prompt, of which these are half or less.
+        marks: of infill.
+    """
+    begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    if marks is None:
+        return begin
+    return begin + _names(around, tokenizer, marks)[-(max_tokens // 2) :]
+
+
 def _may_go_on(text: str) -> bool:
     """Whether the last token may be a part of a longer one: not so at the start of a line."""
     return bool(text) and (not text[-1].isspace() or text[-1] in " \t")
@@ -101,31 +138,43 @@ def _before(
 ) -> tuple[list[int], int]:
     """Return what stands before the local text, and how much of the suffix is in it.
 
-    At most half of the tokens are names and a quarter the suffix's, whatever the local text is, so
-    that typing on leaves them as they are. The second is in code points.
+    At most half of the tokens are names and excerpts and a quarter the suffix's, whatever the local
+    text is, so that typing on leaves them as they are. The second is in code points.
     """
-    begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    most_of_names = max_tokens // 2
-    header = tokenizer.encode_first(path_header(around.path))[-most_of_names:]
+    begin = opening(around, tokenizer, max_tokens, marks)
+    header = tokenizer.encode_first(path_header(around.path))[-(max_tokens // 2) :]
     if marks is None:
         return begin + header, 0
-    names = _names(around, tokenizer, marks)[-most_of_names:]
     room = max_tokens // 4 - marks.n_marks
     shown, n_after = first_lines(around.suffix, tokenizer, min(marks.suffix_tokens, room))
     if not shown and not (marks.always and room >= 0):
         return begin + header, 0
-    behind = [] if names else header
-    return marks.head([*begin, *names], shown, behind), n_after
+    behind = header if marks.file is None else []
+    return marks.head(begin, shown, behind), n_after
 
 
 def _names(around: Around, tokenizer: Tokenizer, marks: InfillMarks) -> list[int]:
-    """Return the names of repository and file, for models that have marks for them."""
+    """Return the repository's name, excerpts and the file's path; without marks, excerpts alone."""
     if marks.file is None:
-        return []
-    names = [marks.file, *tokenizer.encode(f"{around.path}\n")]
-    if marks.repository is None or not around.repository:
-        return names
-    return [marks.repository, *tokenizer.encode(f"{around.repository}\n"), *names]
+        return _excerpts_under_comments(around, tokenizer)
+    names: list[int] = []
+    if marks.repository is not None and around.repository:
+        names += [marks.repository, *tokenizer.encode(f"{around.repository}\n")]
+    for path, texts in groupby(around.excerpts, attrgetter("path")):
+        names += [marks.file, *tokenizer.encode(f"{path}\n")]
+        for excerpt in texts:
+            names += tokenizer.encode(f"{excerpt.text}\n")
+    return [*names, marks.file, *tokenizer.encode(f"{around.path}\n")]
+
+
+def _excerpts_under_comments(around: Around, tokenizer: Tokenizer) -> list[int]:
+    """Return the excerpts, each file's under a comment that names it: for models without marks."""
+    ids: list[int] = []
+    for path, texts in groupby(around.excerpts, attrgetter("path")):
+        ids += tokenizer.encode(path_header(path))
+        for excerpt in texts:
+            ids += tokenizer.encode(f"{excerpt.text}\n")
+    return ids
 
 
 def _last_word_token(text: str, spans: list[tuple[int, int]]) -> int:

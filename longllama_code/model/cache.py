@@ -90,6 +90,21 @@ class LongLlamaCache(Cache):
         layer = self._layer_cache(layer_idx)
         return layer.rotated.make_room(like), layer.stored_values.make_room(like)
 
+    def snapshot(self) -> tuple[Tensor, Tensor]:
+        """Return copies of the rotated keys and the values of one sequence, (layers, G, S, D)."""
+        layers = self._layer_caches()
+        keys = torch.stack([layer.rotated.view()[0] for layer in layers])
+        return keys, torch.stack([layer.stored_values.view()[0] for layer in layers])
+
+    def restore(self, keys: Tensor, values: Tensor) -> None:
+        """Begin anew with what ``snapshot`` returned, for a cache that does not spill."""
+        self.truncate(0)
+        n_tokens = keys.shape[2]
+        visible = torch.ones(1, n_tokens, dtype=torch.bool, device=keys.device)
+        self.begin(torch.arange(n_tokens, device=keys.device)[None], visible)
+        for layer_idx, (rotated, value) in enumerate(zip(keys, values, strict=True)):
+            self.append(layer_idx, rotated[None], rotated[None], value[None])
+
     def truncate(self, length: int) -> None:
         """Forget the local tokens from index ``length`` on; they must not have been spilled."""
         dropped = self.local_length - length

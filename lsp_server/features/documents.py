@@ -18,7 +18,7 @@ def register(server: "Server") -> None:
     def did_open(params: types.DidOpenTextDocumentParams) -> None:
         item = params.text_document
         session.documents.open(item.uri, item.language_id, item.version, item.text)
-        session.open_files.opened(item.uri, path_of(item.uri))
+        session.opened(item.uri, path_of(item.uri))
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     def did_change(params: types.DidChangeTextDocumentParams) -> None:

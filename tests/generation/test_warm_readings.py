@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from longllama_code.generation.warm_decoders import WarmDecoders
+from longllama_code.generation.warm_readings import WarmReadings
 from longllama_code.protocol import CompletionRequest
 
 OWNER = object()
 REQUEST = CompletionRequest("a.py", "def f(x):\n    return x * 12345\n" * 8, "", max_tokens=4)
 
 
-class FakeDecoder:
+class FakeReading:
     """Knows its size alone."""
 
     def __init__(self):
@@ -37,30 +37,30 @@ def test_an_engine_keeps_what_it_is_given_room_for(make_engine):
 
 
 def test_the_files_used_longest_ago_go():
-    decoders = WarmDecoders(FakeDecoder, max_bytes=250)
-    a, b = decoders.of(OWNER, "a"), decoders.of(OWNER, "b")
-    assert decoders.of(OWNER, "a") is a
-    decoders.of(OWNER, "c")
-    assert decoders.nbytes == 200
-    assert decoders.of(OWNER, "a") is a
-    assert decoders.of(OWNER, "b") is not b
+    readings = WarmReadings(FakeReading, max_bytes=250)
+    a, b = readings.of(OWNER, "a"), readings.of(OWNER, "b")
+    assert readings.of(OWNER, "a") is a
+    readings.of(OWNER, "c")
+    assert readings.nbytes == 200
+    assert readings.of(OWNER, "a") is a
+    assert readings.of(OWNER, "b") is not b
 
 
 def test_one_file_stays_however_large():
-    decoders = WarmDecoders(FakeDecoder, max_bytes=1)
-    first = decoders.of(OWNER, "a")
-    assert decoders.of(OWNER, "a") is first
+    readings = WarmReadings(FakeReading, max_bytes=1)
+    first = readings.of(OWNER, "a")
+    assert readings.of(OWNER, "a") is first
 
 
-def test_owners_have_decoders_of_their_own_within_the_same_bytes():
-    decoders, other = WarmDecoders(FakeDecoder, max_bytes=250), object()
-    mine, theirs = decoders.of(OWNER, "a"), decoders.of(other, "a")
+def test_owners_have_readings_of_their_own_within_the_same_bytes():
+    readings, other = WarmReadings(FakeReading, max_bytes=250), object()
+    mine, theirs = readings.of(OWNER, "a"), readings.of(other, "a")
     assert mine is not theirs
-    decoders.drop(OWNER)
-    assert decoders.of(other, "a") is theirs
-    assert decoders.of(OWNER, "a") is not mine
-    decoders.of(other, "b")
-    assert decoders.nbytes == 200
+    readings.drop(OWNER)
+    assert readings.of(other, "a") is theirs
+    assert readings.of(OWNER, "a") is not mine
+    readings.of(other, "b")
+    assert readings.nbytes == 200
 
 
 def test_typing_on_in_a_file_that_is_encoded_meanwhile_reads_nothing_again(make_engine, remember):
