@@ -31,6 +31,8 @@ class Definition:
     function returns, ``Store`` in ``store = Store(path)``."""
     documentation: str = ""
     """The first line of it."""
+    is_private: bool = False
+    """Whether only its class, its file or its package can use it, by what the language says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,8 @@ class Reader:
         """Owner and name of each definition so far."""
         self.names: dict[int, str] = {}
         """Names of what has none where it stands, by the byte that it begins at."""
-        self.hidden: set[int] = set()
-        """Where members begin that no other file can use."""
+        self.private: set[int] = set()
+        """Where definitions begin that not everyone can use."""
         self.package = ""
         self.lines = self.data.split(b"\n")
         self.begins: dict[int, int] = {}
@@ -212,6 +212,7 @@ class Reader:
         bases: tuple[str, ...] = (),
         owner: str | None = None,
         seen: bool = False,
+        is_private: bool = False,
     ) -> None:
         """Add a definition, unless it is within a function or has no name.
 
@@ -224,6 +225,7 @@ class Reader:
             bases: as in ``Definition``.
             owner: the class that it is a member of; None, the one around it.
             seen: whether others see it even from within a function, as with ``this.name = 1``.
+            is_private: as in ``Definition``; so it is, too, where ``private`` says so.
         """
         if not name or (self.scope.inner and not seen):
             return
@@ -241,6 +243,7 @@ class Reader:
                 type=type,
                 bases=bases,
                 documentation=self.documentation(first),
+                is_private=is_private or node.start_byte in self.private,
             )
         )
 

@@ -82,11 +82,11 @@ def _define_function(reader: Reader, node: Node, name: Node, declarator: Node) -
     """Define a function or a method, and return the class that it is of."""
     written, scope = _qualified(reader, name)
     owner = scope or reader.scope.owner
-    if node.start_byte not in reader.hidden:
-        shown = reader.until(node, declarator.end_byte) + END
-        type = _plain(reader.field(node, "type"))
-        kind = "method" if owner else "function"
-        reader.define(node, written, kind, shown, type=type, owner=owner)
+    shown = reader.until(node, declarator.end_byte) + END
+    type = _plain(reader.field(node, "type"))
+    kind = "method" if owner else "function"
+    is_private = kind == "function" and shown.startswith("static ")
+    reader.define(node, written, kind, shown, type=type, owner=owner, is_private=is_private)
     return owner
 
 
@@ -103,7 +103,7 @@ def _declaration(reader: Reader, node: Node) -> None:
         made_by = reader.made_by(one.child_by_field_name("value")) if type == "auto" else type
         written, scope = _qualified(reader, name)
         reader.bind(node, written, made_by.replace("::", "."))
-        if not scope and not reader.scope.inner and node.start_byte not in reader.hidden:
+        if not scope and not reader.scope.inner:
             owner = reader.scope.owner
             kind = "attribute" if owner else "constant"
             reader.define(node, written, kind, _first_line(reader, node), type=made_by)
@@ -133,15 +133,14 @@ def _type(reader: Reader, node: Node) -> None:
         return
     name = reader.field(node, "name").split("<")[0] or reader.names.get(node.start_byte, "")
     is_enum = node.type == "enum_specifier"
-    is_hidden = node.start_byte in reader.hidden
-    if name and not is_hidden:
+    if name:
         shown = reader.shown(node) + END if is_enum else reader.shown(node, body, " {")
         reader.define(node, name, "class", shown, bases=tuple(_bases(reader, node)))
     if is_enum:
         _enumerators(reader, node, name, body)
         return
-    reader.enter(node, reader.owner_of(name) if name else None, inner=is_hidden)
-    _hide_private(reader, node, body)
+    reader.enter(node, reader.owner_of(name) if name else None, inner=False)
+    _note_private(reader, node, body)
 
 
 def _bases(reader: Reader, node: Node) -> Iterator[str]:
@@ -152,13 +151,13 @@ def _bases(reader: Reader, node: Node) -> Iterator[str]:
                     yield _plain(reader.text(one))
 
 
-def _hide_private(reader: Reader, node: Node, body: Node) -> None:
+def _note_private(reader: Reader, node: Node, body: Node) -> None:
     is_private = node.type == "class_specifier"
     for one in body.named_children:
         if one.type == "access_specifier":
             is_private = reader.text(one) == "private"
         elif is_private:
-            reader.hidden.add(one.start_byte)
+            reader.private.add(one.start_byte)
 
 
 def _enumerators(reader: Reader, node: Node, enum: str, body: Node) -> None:
@@ -195,17 +194,16 @@ def _type_definition(reader: Reader, node: Node) -> None:
 
 
 def _alias(reader: Reader, node: Node) -> None:
-    if node.start_byte not in reader.hidden:
-        bases = (_plain(reader.field(node, "type")),)
-        reader.define(node, reader.field(node, "name"), "class", reader.shown(node), bases=bases)
+    bases = (_plain(reader.field(node, "type")),)
+    reader.define(node, reader.field(node, "name"), "class", reader.shown(node), bases=bases)
 
 
 def _template(reader: Reader, node: Node) -> None:
     inner = node.named_child(node.named_child_count - 1) if node.named_child_count else None
     if inner is not None:
         reader.begins[inner.start_byte] = reader.begins.get(node.start_byte, node.start_byte)
-        if node.start_byte in reader.hidden:
-            reader.hidden.add(inner.start_byte)
+        if node.start_byte in reader.private:
+            reader.private.add(inner.start_byte)
 
 
 def _namespace(reader: Reader, node: Node) -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from tree_sitter import Node
 
-from longllama_code.definitions.facts import FileFacts, Import
+from longllama_code.definitions.facts import FileFacts, Import, Kind
 from longllama_code.definitions.grammars import kinds
 from longllama_code.definitions.language import Language, Layout
 from longllama_code.definitions.syntax import Grammar, Handler, Reader
@@ -40,10 +40,36 @@ def _called(module: str) -> str:
     return name.replace("-", "")
 
 
+def _define(
+    reader: Reader,
+    node: Node,
+    name: str,
+    kind: Kind,
+    shown: str,
+    *,
+    type: str = "",
+    bases: tuple[str, ...] = (),
+    owner: str = "",
+) -> None:
+    """Define a name; other packages see those that begin with a capital."""
+    if name == "_":
+        return
+    reader.define(
+        node,
+        name,
+        kind,
+        shown,
+        type=type,
+        bases=bases,
+        owner=owner,
+        is_private=not name[:1].isupper(),
+    )
+
+
 def _function(reader: Reader, node: Node) -> None:
     body = node.child_by_field_name("body")
     name, type = reader.field(node, "name"), _result(reader, node)
-    reader.define(node, name, "function", reader.shown(node, body), type=type)
+    _define(reader, node, name, "function", reader.shown(node, body), type=type)
     reader.enter(node)
 
 
@@ -52,7 +78,7 @@ def _method(reader: Reader, node: Node) -> None:
     declared = [] if receiver is None else receiver.named_children
     owner = _bare(reader.field(declared[0], "type")) if declared else ""
     name, type = reader.field(node, "name"), _result(reader, node)
-    reader.define(node, name, "method", reader.shown(node, body), type=type, owner=owner)
+    _define(reader, node, name, "method", reader.shown(node, body), type=type, owner=owner)
     reader.enter(node, owner)
 
 
@@ -91,7 +117,7 @@ def _type(reader: Reader, node: Node) -> None:
     bases = [base for one in members if (base := _embedded(reader, one))]
     if body is None:
         bases.append(reader.text(type))
-    reader.define(node, name, "class", _type_head(reader, node, type, body), bases=tuple(bases))
+    _define(reader, node, name, "class", _type_head(reader, node, type, body), bases=tuple(bases))
     for one in members:
         _member(reader, one, name)
 
@@ -114,10 +140,10 @@ def _member(reader: Reader, node: Node, owner: str) -> None:
     if node.type == "field_declaration":
         type = reader.field(node, "type")
         for name in node.children_by_field_name("name"):
-            reader.define(node, reader.text(name), "attribute", shown, type=type, owner=owner)
+            _define(reader, node, reader.text(name), "attribute", shown, type=type, owner=owner)
     elif node.type == "method_elem":
         type = _result(reader, node)
-        reader.define(node, reader.field(node, "name"), "method", shown, type=type, owner=owner)
+        _define(reader, node, reader.field(node, "name"), "method", shown, type=type, owner=owner)
 
 
 def _constants(reader: Reader, node: Node) -> None:
@@ -128,7 +154,7 @@ def _constants(reader: Reader, node: Node) -> None:
             type = reader.field(one, "type") or type
             shown = "const " + _first_line(reader, one)
             for name in one.children_by_field_name("name"):
-                reader.define(one, reader.text(name), "constant", shown, type=type)
+                _define(reader, one, reader.text(name), "constant", shown, type=type)
 
 
 def _first_line(reader: Reader, node: Node) -> str:
@@ -144,7 +170,7 @@ def _variable(reader: Reader, node: Node) -> None:
         type = written or made_by
         reader.bind(node, reader.text(name), type)
         shown = "var " + _first_line(reader, node)
-        reader.define(node, reader.text(name), "constant", shown, type=type)
+        _define(reader, node, reader.text(name), "constant", shown, type=type)
 
 
 def _assigned(reader: Reader, node: Node) -> None:

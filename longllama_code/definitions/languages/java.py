@@ -43,9 +43,9 @@ def _import(reader: Reader, node: Node) -> None:
 
 def _type(reader: Reader, node: Node) -> None:
     name, body = reader.field(node, "name"), node.child_by_field_name("body")
-    if not _is_private(reader, node):
-        bases = tuple(_bases(reader, node))
-        reader.define(node, name, "class", reader.shown(node, body, " {"), bases=bases)
+    _read_modifiers(reader, node)
+    bases = tuple(_bases(reader, node))
+    reader.define(node, name, "class", reader.shown(node, body, " {"), bases=bases)
     reader.enter(node, reader.owner_of(name), inner=False)
     reader.bind(node, "this", name)
     parameters = node.child_by_field_name("parameters")  # of a record
@@ -61,16 +61,17 @@ def _bases(reader: Reader, node: Node) -> Iterator[str]:
                 yield from (reader.text(base) for base in of_list)
 
 
-def _is_private(reader: Reader, node: Node) -> bool:
-    """Whether only the class around sees it; what is shown begins behind its annotations."""
+def _read_modifiers(reader: Reader, node: Node) -> None:
+    """Read who sees a definition; what is shown of it begins behind its annotations."""
     modifiers = node.child(0) if node.child_count else None
     if modifiers is None or modifiers.type != "modifiers":
-        return False
+        return
     rest = [one for one in modifiers.children if one.type not in ANNOTATIONS]
     behind = rest[0] if rest else modifiers.next_sibling
     if behind is not None:
         reader.begins[node.start_byte] = behind.start_byte
-    return any(one.type == "private" for one in rest)
+    if any(one.type == "private" for one in rest):
+        reader.private.add(node.start_byte)
 
 
 # Members.
@@ -85,22 +86,21 @@ def _define(
 
 def _method(reader: Reader, node: Node) -> None:
     body = node.child_by_field_name("body")
-    if not _is_private(reader, node):
-        shown = reader.shown(node, body).rstrip(END) + END
-        _define(reader, node, reader.field(node, "name"), "method", shown)
+    _read_modifiers(reader, node)
+    shown = reader.shown(node, body).rstrip(END) + END
+    _define(reader, node, reader.field(node, "name"), "method", shown)
     reader.enter(node)
 
 
 def _field(reader: Reader, node: Node) -> None:
-    is_private = _is_private(reader, node)
+    _read_modifiers(reader, node)
     type = reader.field(node, "type")
     first, *rest = reader.shown(node).split("\n")
     for one in node.children_by_field_name("declarator"):
         name = reader.field(one, "name")
         reader.bind(node, name, type)
         reader.bind(node, f"this.{name}", type)
-        if not is_private:
-            _define(reader, node, name, "attribute", first + " ..." if rest else first, type)
+        _define(reader, node, name, "attribute", first + " ..." if rest else first, type)
 
 
 def _enum_constant(reader: Reader, node: Node) -> None:

@@ -119,7 +119,8 @@ def _struct(reader: Reader, node: Node) -> None:
     shown = reader.shown(node, body, "{") if members else reader.shown(node)
     shown = shown.removesuffix("{").rstrip() + " {" if members else shown
     bases = tuple(_bounds(reader, node.child_by_field_name("bounds")))
-    reader.define(node, name, "class", shown, bases=bases)
+    is_private = not _is_public(node)
+    reader.define(node, name, "class", shown, bases=bases, is_private=is_private)
     for one in members:
         if one.type in ("field_declaration", "enum_variant"):
             _member(reader, one, reader.owner_of(name))
@@ -133,8 +134,10 @@ def _bounds(reader: Reader, bounds: Node | None) -> Iterator[str]:
 
 def _member(reader: Reader, node: Node, owner: str) -> None:
     shown, name = reader.shown(node) + ",", reader.field(node, "name")
-    type = owner if node.type == "enum_variant" else _type(reader, node)
-    reader.define(node, name, "attribute", shown, owner=owner, type=type)
+    is_variant = node.type == "enum_variant"
+    type = owner if is_variant else _type(reader, node)
+    is_private = not is_variant and not _is_public(node)
+    reader.define(node, name, "attribute", shown, owner=owner, type=type, is_private=is_private)
 
 
 def _trait(reader: Reader, node: Node) -> None:
@@ -154,7 +157,7 @@ def _implementation(reader: Reader, node: Node) -> None:
     if node.child_by_field_name("trait") is None and body is not None:
         for one in body.named_children:
             if not _is_public(one):
-                reader.hidden.add(one.start_byte)
+                reader.private.add(one.start_byte)
 
 
 def _function(reader: Reader, node: Node) -> None:
@@ -162,8 +165,8 @@ def _function(reader: Reader, node: Node) -> None:
     type = _type(reader, node, "return_type")
     shown = reader.shown(node, body).rstrip(END) + END
     kind = "method" if reader.scope.owner else "function"
-    if node.start_byte not in reader.hidden:
-        reader.define(node, name, kind, shown, type=type)
+    is_private = not reader.scope.owner and not _is_public(node)
+    reader.define(node, name, kind, shown, type=type, is_private=is_private)
     reader.enter(node)
 
 
@@ -171,8 +174,9 @@ def _constant(reader: Reader, node: Node) -> None:
     first, *rest = reader.shown(node).split("\n")
     kind = "attribute" if reader.scope.owner else "constant"
     shown, type = first + " ..." if rest else first, _type(reader, node)
-    if node.start_byte not in reader.hidden:
-        reader.define(node, reader.field(node, "name"), kind, shown, type=type)
+    is_private = not reader.scope.owner and not _is_public(node)
+    name = reader.field(node, "name")
+    reader.define(node, name, kind, shown, type=type, is_private=is_private)
 
 
 def _alias(reader: Reader, node: Node) -> None:

@@ -27,7 +27,7 @@ from longllama_code.definitions.languages.typescript_values import (
 from longllama_code.definitions.syntax import Grammar, Handler, Reader
 
 TYPE_BODIES = kinds("object_type interface_body")
-HIDDEN = ("private ", "#")
+PRIVATE = (b"private ", b"#")
 """What a member begins with that no other class can use."""
 
 
@@ -99,12 +99,18 @@ def _members(reader: Reader, body: Node) -> None:
             MEMBERS[one.type](reader, one)
 
 
+def _read_privacy(reader: Reader, member: Node) -> None:
+    start = reader.begins.get(member.start_byte, member.start_byte)
+    if reader.data.startswith(PRIVATE, start):
+        reader.private.add(member.start_byte)
+
+
 def _method(reader: Reader, node: Node) -> None:
     name = reader.field(node, "name")
     if name == "constructor":
         _parameter_attributes(reader, node)
-    if not reader.text(node).startswith(HIDDEN):
-        define_function(reader, node, name, node)
+    _read_privacy(reader, node)
+    define_function(reader, node, name, node)
 
 
 def _parameter_attributes(reader: Reader, constructor: Node) -> None:
@@ -117,20 +123,19 @@ def _parameter_attributes(reader: Reader, constructor: Node) -> None:
         if pattern is not None and any(child.type in modifiers for child in one.children):
             name = reader.text(pattern)
             reader.bind(one, f"this.{name}", type)
-            if "private" not in reader.text(one).split(" ", 2)[:2]:
-                reader.define(one, name, "attribute", reader.shown(one) + END, type=type)
+            _read_privacy(reader, one)
+            reader.define(one, name, "attribute", reader.shown(one) + END, type=type)
 
 
 def _field(reader: Reader, node: Node) -> None:
     name, value = reader.field(node, "name"), node.child_by_field_name("value")
     reader.bind(node, f"this.{name}", type_of(reader, node))
-    if not reader.text(node).startswith(HIDDEN):
-        define_value(reader, node, name, value)
+    _read_privacy(reader, node)
+    define_value(reader, node, name, value)
 
 
 def _signature(reader: Reader, node: Node) -> None:
-    if not reader.text(node).startswith(HIDDEN):
-        define_function(reader, node, reader.field(node, "name"), node)
+    define_function(reader, node, reader.field(node, "name"), node)
 
 
 def _property(reader: Reader, node: Node) -> None:
