@@ -46,7 +46,7 @@ class CompletionRequest:
     uses_memory: bool = True
     """False leaves repository memory out: for comparisons."""
     min_confidence: float = 0.0
-    """Probability of the first token below which nothing is written, 0 to 1."""
+    """Probability of any token below which neither it nor its line is written, 0 to 1."""
     n_candidates: int = 1
     """Suggestions wanted, each with another first token."""
     repository: str = ""

@@ -70,7 +70,8 @@ class Trigger:
     debounce_ms: int = tunable(60, "Quiet time in milliseconds before an automatic suggestion.")
     min_confidence: int = tunable(
         0,
-        "Probability of the first token, in percent, below which typing is answered with nothing.",
+        "Probability, in percent, of the least expected token of a line, below which the line is "
+        "not suggested while typing.",
     )
     max_line_suffix: int = setting(
         8,

@@ -27,7 +27,8 @@ class Writer:
         healed: text that it begins with, which the cursor's file has already.
         ending: what completes it.
         max_tokens: most tokens of the suggestion.
-        min_confidence: probability of the first token below which nothing is written, 0 to 1.
+        min_confidence: probability of a token below which it is not written, nor what would
+            follow; of a line that is not complete, nothing is then. 0 to 1.
         opening: the first token that is not settled, where it is not to be the likeliest.
     """
 
@@ -102,7 +103,6 @@ class Writer:
             found = _likeliest(logits)
             if len(found) > 1 and self._says_something(found[0][0]):
                 self.openings = found
-                self._is_unsure = self.confidence < self._min_confidence
                 if self._opening is not None:
                     return self._noted(self._opening, logits)
         return self._noted(int(torch.argmax(logits)), logits)
@@ -111,6 +111,7 @@ class Writer:
         """Return a token that was chosen; from the first unsettled one on, how likely it was."""
         if self.openings:
             self._log_probs.append(float(logits[token].float() - logits.float().logsumexp(0)))
+            self._is_unsure = math.exp(self._log_probs[-1]) < self._min_confidence
         return token
 
     def _says_something(self, token: int) -> bool:
@@ -120,6 +121,7 @@ class Writer:
     def take(self, token: int) -> bool:
         """Append a token; True when the suggestion is complete."""
         if self._is_unsure:
+            self._say(self.text.rpartition("\n")[0])
             self.stop_reason = "unsure"
             return True
         self.n_tokens += 1

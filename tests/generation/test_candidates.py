@@ -47,12 +47,15 @@ def test_what_the_model_does_not_expect_is_no_candidate(make_engine, monkeypatch
 def test_confidence_is_a_probability_and_a_threshold_stops_early(make_engine):
     engine = make_engine()
     sure = engine.complete(REQUEST, never)
-    assert 0 < sure.confidence <= 1
-    at = replace(REQUEST, min_confidence=sure.confidence)
+    assert 0 < sure.least_probability <= sure.mean_probability <= 1
+    assert sure.least_probability <= sure.confidence
+    at = replace(REQUEST, min_confidence=sure.least_probability)
     assert engine.complete(at, never).text == sure.text
     above = engine.complete(replace(REQUEST, min_confidence=sure.confidence + 1e-6), never)
     assert (above.text, above.empty_reason, above.stop_reason) == ("", "unsure", "unsure")
     assert above.timings.generated_tokens < sure.timings.generated_tokens
+    later = engine.complete(replace(REQUEST, min_confidence=sure.least_probability + 1e-6), never)
+    assert (later.text, later.empty_reason) == ("", "unsure")
 
 
 def test_a_word_begun_is_completed_with_more_confidence(copying, make_engine, remember):

@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from longllama_code.generation.healing import TokenHealer
-from longllama_code.generation.stopping import LineEnd
+from longllama_code.generation.stopping import LineEnd, stop_rule
 from longllama_code.generation.writer import Writer
 from longllama_code.tokenizer import Span, Tokenizer
 
 PIECES = [b".", b".get", b"get", b"put", b""]
 END = 4
+
+
+LINES = [b"a", b"b", b"\n", b"c", b""]
 
 
 class FourPieces(Tokenizer):
@@ -22,11 +25,15 @@ class FourPieces(Tokenizer):
     vocab_size = len(PIECES)
     special_ids = frozenset((END,))
 
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
-        return [PIECES.index(text.encode())], [(0, len(text))]
+        found = [(self._pieces.index(text.encode()), (0, len(text)))] if text else []
+        return [token for token, _ in found], [span for _, span in found]
 
     def token_bytes(self, token_id: int) -> bytes:
-        return PIECES[token_id]
+        return self._pieces[token_id]
 
 
 def logits(*probabilities: float) -> torch.Tensor:
@@ -36,7 +43,7 @@ def logits(*probabilities: float) -> torch.Tensor:
 @pytest.fixture
 def writer() -> Writer:
     """Behind a dot that healing took back."""
-    tokenizer = FourPieces()
+    tokenizer = FourPieces(PIECES)
     tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
     return Writer(*tools, [], ".", LineEnd(), 8)
 
@@ -59,3 +66,18 @@ def test_an_end_that_is_likely_is_an_opening(writer: Writer) -> None:
     writer.take(0)
     writer.choose(logits(0, 0, 0.2, 0.1, 0.7))
     assert writer.confidence == pytest.approx(0.7)
+
+
+def test_of_a_block_the_lines_stay_that_were_complete_before_the_model_became_unsure() -> None:
+    tokenizer = FourPieces(LINES)
+    tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
+    block = stop_rule("", "", multiline=True)
+    writer = Writer(*tools, [], "", block, 8, min_confidence=0.5)
+    sure = [logits(0.8, 0.1, 0.1, 0, 0), logits(0.1, 0.1, 0.8, 0, 0), logits(0.8, 0.1, 0.1, 0, 0)]
+    for each in sure:
+        assert not writer.take(writer.choose(each))
+    assert writer.text == "a\na"
+    assert writer.take(writer.choose(logits(0.4, 0.3, 0.3, 0, 0)))
+    assert (writer.text, writer.stop_reason) == ("a", "unsure")
+    assert writer.least_probability == pytest.approx(0.4)
+    assert writer.mean_probability == pytest.approx((0.8**3 * 0.4) ** 0.25)
