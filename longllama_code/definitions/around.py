@@ -12,6 +12,7 @@ NAMES = re.compile(NAME)
 CHAINS = re.compile(rf"{NAME}(?:(?:\?\.|\.|::|->){NAME})*")
 SEPARATORS = re.compile(r"\?\.|\.|::|->")
 BRACKETS = re.compile(r"[()\[\]{}]")
+INDENT = re.compile(r"[ \t]+")
 TYPED = re.compile(r"[\w$]*\Z")
 IMPORTED_FROM = re.compile(
     r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\([^)]*|[^()\n]*)\Z", re.M
@@ -42,7 +43,7 @@ class Around:
         prefix: what stands before it, without the identifier that is being typed.
         suffix: what stands behind it.
         line: where it is, counted from 1.
-        rest: the file, but for the cursor's line, which is empty.
+        rest: the file, but for what stands on the cursor's line.
         receiver: the expression that what is typed is a member of, by its names: ``self.store``.
         calls: what is called with the arguments that are being written, the innermost first.
         imports_from: the module whose names are being imported.
@@ -59,12 +60,14 @@ class Around:
     visible: tuple[int, int]
 
 
-def around(prefix: str, suffix: str) -> Around:
-    """Look at the text around a cursor."""
+def around(prefix: str, suffix: str, filler: str = "") -> Around:
+    """Look at the text around a cursor; ``filler`` may stand for an indented line in ``rest``."""
     kept = prefix[: TYPED.search(prefix, max(0, len(prefix) - 200)).start()]  # type: ignore[union-attr]
     line = prefix.count("\n") + 1
     start, end = prefix.rfind("\n") + 1, suffix.find("\n")
-    rest = prefix[:start] + ("" if end < 0 else suffix[end:])
+    indent = INDENT.match(prefix, start)
+    line_read = indent[0] + filler if filler and indent else ""
+    rest = prefix[:start] + line_read + ("" if end < 0 else suffix[end:])
     near = kept[-MAX_EXPRESSION_CHARS:]
     found = IMPORTED_FROM.search(near)
     first = prefix.count("\n", 0, max(0, len(prefix) - LOCAL_CHARS_BEFORE)) + 1

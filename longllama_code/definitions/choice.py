@@ -16,24 +16,30 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log2
 
 from longllama_code.definitions.around import NAMES, Around, around, chains_in
 from longllama_code.definitions.facts import Definition, Import, Kind
 from longllama_code.definitions.index import DefinitionIndex
+from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.resolving import Place, Resolver, Target
 
 RECEIVER, CALLED, UNUSED, TYPED, IMPORTED, BASE, MODULE, STEP = 100, 90, 75, 66, 60, 50, 40, 30
 """How much a definition is wanted, by why it is."""
 RECENCY = 10
 """What the last name used is wanted more than the first one."""
-MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 30, 5, 40
+MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 5, 1, 40
 """How much less than its class a member is wanted."""
+LENGTH = 0.02
+"""How much less each character makes a definition wanted."""
+UNUSED_ELSEWHERE = 8
+"""How much less something is wanted that no other file uses."""
 NEAR_CHARS = 1200
 """Before a cursor: what is in use there is wanted most."""
 MAX_CHAINS = 80
-MAX_IMPORTS = 60
+MAX_IMPORTS = 200
 MAX_MEMBERS = 200
-MAX_HEADS = 100
+MAX_HEADS = 1000
 MAX_CHOSEN = 400
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
 
@@ -79,7 +85,9 @@ def choose(index: DefinitionIndex, path: str, prefix: str, suffix: str) -> list[
         prefix: all of its text before the cursor.
         suffix: all of its text behind it.
     """
-    choice = _Choice(index, path, around(prefix, suffix))
+    language = language_of(path)
+    filler = "" if language is None else language.filler
+    choice = _Choice(index, path, around(prefix, suffix, filler))
     choice.run()
     return choice.ranked()
 
@@ -163,28 +171,38 @@ class _Choice:
         for distance, ancestor in enumerate(self._resolver.ancestors(target)):
             level = wanted - min(distance, 4) * INHERITED
             self._want(ancestor, level, reason)
-            members = self._resolver.members(ancestor)[:MAX_MEMBERS]
-            for order, one in enumerate(members):
-                penalty = self._penalty(one, less) + order * 0.01
-                self._want(Target(ancestor.path, one), level - penalty, reason)
+            for one in self._resolver.members(ancestor)[:MAX_MEMBERS]:
+                if one.definition is not None:
+                    self._want(one, level - self._penalty(one.definition, less), reason)
 
     def _penalty(self, one: Definition, less: float) -> float:
-        if one.name in CONSTRUCTORS:
-            return 0.5
+        """How much less than what it belongs to a definition is wanted."""
+        length = LENGTH * len(one.shown)
+        if one.name in CONSTRUCTORS or one.name == one.owner:
+            return 0.5 + length
         if one.name.startswith("__"):
             return SPECIAL
-        if one.name.startswith("_"):
-            return PRIVATE if not self._is_used(one.name) else less
-        return less
+        is_private = one.name.startswith("_") or one.is_private
+        is_private = is_private and not self._is_used(one.name)
+        less = 0 if one.is_static else less
+        return less + length + self._rarity(one.name) + (PRIVATE if is_private else 0)
 
-    def _want_module(self, target: Target, wanted: float, reason: str) -> None:
-        for order, one in enumerate(self._resolver.heads(target.path)[:MAX_HEADS]):
-            if one.definition is None:
+    def _rarity(self, name: str) -> float:
+        """How unlikely it is that a name is used, by how many files use it."""
+        n_users = self._index.n_users(name)
+        return UNUSED_ELSEWHERE if n_users < 1 else max(0.0, 5 - 1.5 * log2(n_users))
+
+    def _want_module(
+        self, target: Target, wanted: float, reason: str, less: float = MEMBER
+    ) -> None:
+        is_own = self._path in self._resolver.package(target.path)
+        for one in self._resolver.heads(target.path)[:MAX_HEADS]:
+            if one.definition is None or (one.definition.is_private and not is_own):
                 continue
             private = PRIVATE if one.definition.name.startswith("_") else 0
-            self._want(one, wanted - private - order * 0.01, reason)
+            self._want(one, wanted - private - self._rarity(one.definition.name), reason)
             if one.definition.kind == "class":
-                self._want_class(one, wanted - MEMBER, reason)
+                self._want_class(one, wanted - less, reason)
 
     # Sources.
 
@@ -194,7 +212,7 @@ class _Choice:
             for one in self._resolver.types_of(target):
                 reason = f"what stands before the cursor: {'.'.join(chain)}"
                 if one.definition is None:
-                    self._want_module(one, RECEIVER - order, reason)
+                    self._want_module(one, RECEIVER - order, reason, RECEIVER - BASE)
                 else:
                     self._want_class(one, RECEIVER - order, reason, less=1)
         if self._at.imports_from:

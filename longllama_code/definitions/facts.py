@@ -33,6 +33,8 @@ class Definition:
     """The first line of it."""
     is_private: bool = False
     """Whether only its class, its file or its package can use it, by what the language says."""
+    is_static: bool = False
+    """Whether it is a member that is asked of the class itself, in languages that tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ own: one user's edits over what many share.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
+from sys import intern
 from typing import Protocol
 
 from longllama_code.definitions.around import NAMES
@@ -64,11 +65,12 @@ class File:
         "_uses",
         "digest",
         "facts",
+        "names",
         "text",
     )
 
-    def __init__(self, facts: FileFacts, digest: int, text: str) -> None:
-        self.facts, self.digest, self.text = facts, digest, text
+    def __init__(self, facts: FileFacts, digest: int, text: str, names: Sequence[str] = ()) -> None:
+        self.facts, self.digest, self.text, self.names = facts, digest, text, names
         self._names: dict[str, list[Definition]] | None = None
         self._members: dict[str, list[Definition]] | None = None
         self._uses: dict[str, list[Binding]] | None = None
@@ -135,6 +137,7 @@ class DefinitionIndex:
         self._paths = Paths()
         self._defined: defaultdict[str, set[str]] = defaultdict(set)
         self._mentioned: defaultdict[str, set[str]] = defaultdict(set)
+        self._files_with: Counter[str] = Counter()
         self._digest = 0
         self._targets: dict[tuple[str, str, str], tuple[str, ...]] = {}
         self._targets_of: object = None
@@ -159,7 +162,7 @@ class DefinitionIndex:
             return
         kept = text if _configures(path) else ""
         self._uncount(path)
-        file = File(self._facts.read(path, text), digest, kept)
+        file = File(self._facts.read(path, text), digest, kept, _names_of(text))
         self._own[path] = file
         was_hidden = path in self._hidden
         self._hidden.discard(path)
@@ -222,6 +225,10 @@ class DefinitionIndex:
         if file is None:
             return False
         self._digest ^= file.digest
+        for name in file.names:
+            self._files_with[name] -= 1
+            if not self._files_with[name]:
+                del self._files_with[name]
         for one in file.facts.definitions:
             self._defined[one.name].discard(path)
         for one in file.facts.imports:
@@ -230,6 +237,7 @@ class DefinitionIndex:
         return True
 
     def _count_in(self, path: str, file: File) -> None:
+        self._files_with.update(file.names)
         for one in file.facts.definitions:
             self._defined[one.name].add(path)
         for one in file.facts.imports:
@@ -271,6 +279,11 @@ class DefinitionIndex:
             return own
         seen = (path for path in self._base.defining(name) if path not in self._own)
         return self._with_base(own, tuple(seen))
+
+    def n_users(self, name: str) -> int:
+        """Return how many files have a name and do not define it, about."""
+        n_files = self._files_with.get(name, 0) - len(self._defined.get(name, ()))
+        return n_files if self._base is None else n_files + self._base.n_users(name)
 
     def targets(self, path: str, imported: Import) -> Sequence[str]:
         """Return the files that an import of a file may mean, the likeliest first."""
@@ -354,6 +367,12 @@ def _mentions(imported: Import) -> Iterator[str]:
         yield last
     if imported.name:
         yield imported.name
+
+
+def _names_of(text: str) -> tuple[str, ...]:
+    """Return the names that stand in a text, each once."""
+    found = dict.fromkeys(NAMES.findall(text[:MAX_NAMED_CHARS]))
+    return tuple(map(intern, found))
 
 
 def _digest(path: str, text: str) -> int:

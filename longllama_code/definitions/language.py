@@ -41,5 +41,12 @@ class Language:
     resolve: Callable[[Import, str, Layout], Iterable[str]]
     """The files that an import of the file at a path may mean, the likeliest first; a package is
     all of its files where the language has no file for a package."""
+    separator: str = ""
+    """What stands between the names of a path within code that begins at a module: ``crate::a``;
+    empty where all begin with a name that is imported."""
+    tests: str = ""
+    """How the names of files end, without their suffix, that only tests see."""
     configuration: frozenset[str] = frozenset()
     """Names of the files that ``resolve`` reads by ``Layout.text``, such as ``go.mod``."""
+    filler: str = ""
+    """What may stand for a line that is being typed, where blocks end with their last line."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from longllama_code.definitions.facts import Binding, Definition, Import
 from longllama_code.definitions.index import EVERYTHING, DefinitionIndex, File, is_module
+from longllama_code.definitions.languages import language_of
 
 MAX_DEPTH = 8
 MAX_TYPES = 3
@@ -19,6 +21,7 @@ MAX_ANCESTORS = 12
 MAX_SIBLINGS = 40
 MAX_BINDINGS = 3
 MAX_CHAINS = 6
+MAX_PATH = 6
 OWN = frozenset(("self", "cls", "this", "Self"))
 ABOVE = frozenset(("super",))
 CHAIN = re.compile(r"[^\W\d][\w$]*(?:(?:\.|::)[^\W\d][\w$]*)*")
@@ -75,6 +78,7 @@ class Resolver:
         self._types: dict[tuple[Place, str], Sequence[Target]] = {}
         self._enclosing: dict[Place, Target | None] = {}
         self._ancestors: dict[Target, Sequence[Target]] = {}
+        self._packages: dict[str, Sequence[str]] = {}
 
     def file(self, path: str) -> File | None:
         """Return what is known of a file: of the one that is being written, what it says now."""
@@ -133,17 +137,45 @@ class Resolver:
             self._ancestors[target] = self._with_bases(target)
         return self._ancestors[target]
 
-    def members(self, target: Target) -> Sequence[Definition]:
-        """Return what a class defines itself."""
-        file = self.file(target.path)
-        return () if file is None else file.members(target.full_name)
+    def members(self, target: Target) -> Sequence[Target]:
+        """Return what a class defines itself, in whichever file of its package that stands."""
+        return [
+            Target(path, one)
+            for path in self.package(target.path)
+            if (file := self.file(path)) is not None
+            for one in file.members(target.full_name)
+        ]
+
+    def package(self, path: str) -> Sequence[str]:
+        """Return the files that a module is made of: itself, then those of its package beside."""
+        if path not in self._packages:
+            file = self.file(path)
+            name = "" if file is None else file.facts.package
+            folder = path.rpartition("/")[0]
+            near = self._index.within(folder) if name else ()
+            beside = [one for one in near if one != path and self._is_of_package(one, path, name)]
+            self._packages[path] = (path, *beside)
+        return self._packages[path]
+
+    def _is_of_package(self, path: str, seen_from: str, package: str) -> bool:
+        file, language = self.file(path), language_of(seen_from)
+        if file is None or file.facts.package != package or language_of(path) != language:
+            return False
+        tests = "" if language is None else language.tests
+        return not tests or seen_from == self._path or not PurePosixPath(path).stem.endswith(tests)
 
     def heads(self, path: str) -> Sequence[Target]:
         """Return what a module defines, and hands on by name."""
         file = self.file(path)
         if file is None:
             return ()
-        own = [Target(path, one) for one in file.facts.definitions if not one.owner]
+        own = [
+            Target(part, one)
+            for part in self.package(path)
+            if (of_part := self.file(part)) is not None
+            for one in of_part.facts.definitions
+            if not one.owner
+        ]
         if own:
             return own
         handed = [one for one in file.facts.imports if one.is_public and one.name]
@@ -158,7 +190,15 @@ class Resolver:
             found = self._index.definition(one, imported.name)
             if found is not None:
                 return [Target(*found)]
-        return [Target(one) for one in targets if is_module(one, imported.name)][:1]
+        if modules := [Target(one) for one in targets if is_module(one, imported.name)]:
+            return modules[:1]
+        return self._only_one(imported.name) if targets else ()
+
+    def _only_one(self, name: str) -> Sequence[Target]:
+        """Return what a name stands for that a module has in ways that are not understood."""
+        paths = self._index.defining(name)
+        file = self._index.file(paths[0]) if len(paths) == 1 else None
+        return () if file is None else [Target(paths[0], one) for one in file.named(name)[:1]]
 
     def member(self, target: Target, name: str) -> Sequence[Target]:
         """Return the member of a name that a value has, or a module."""
@@ -168,9 +208,9 @@ class Resolver:
             if one.definition is None:
                 return self._of_module(one.path, name)
             for ancestor in self.ancestors(one):
-                for definition in self.members(ancestor):
-                    if definition.name == name:
-                        return (Target(ancestor.path, definition),)
+                for member in self.members(ancestor):
+                    if member.definition is not None and member.definition.name == name:
+                        return (member,)
             if found := self._set_elsewhere(one, name):
                 return found
         return ()
@@ -187,8 +227,10 @@ class Resolver:
         return ()
 
     def _of_module(self, path: str, name: str) -> Sequence[Target]:
-        if path == self._path and (own := self._own.named(name)):
-            return (Target(path, own[0]),)
+        for part in self.package(path):
+            file = self.file(part)
+            if file is not None and (own := file.named(name)):
+                return (Target(part, own[0]),)
         found = self._index.definition(path, name)
         if found is not None:
             return (Target(*found),)
@@ -209,8 +251,8 @@ class Resolver:
         if file is None:
             return (), 1
         name = chain[0]
-        if name in OWN or name in ABOVE:
-            return self._self(name, place), 1
+        if (name in OWN or name in ABOVE) and (found := self._self(name, place)):
+            return found, 1
         if (bound := self._bound(file, name, place)) is not None:
             return bound, 1
         if own := file.named(name):
@@ -218,7 +260,9 @@ class Resolver:
         for n_taken in range(min(len(chain), 5), 0, -1):
             if (found := self._by_import(file, ".".join(chain[:n_taken]), place)) is not None:
                 return found, n_taken
-        return self._elsewhere(file, name, place), 1
+        if found := self._elsewhere(file, name, place):
+            return found, 1
+        return self._by_path(chain, place)
 
     def _self(self, name: str, place: Place) -> Sequence[Target]:
         around = self.enclosing(place)
@@ -243,6 +287,16 @@ class Resolver:
                 return found
         return None
 
+    def _by_path(self, chain: Chain, place: Place) -> tuple[Sequence[Target], int]:
+        """Follow a path that begins at a module which is not imported: ``crate::store``."""
+        language = language_of(place.path)
+        separator = "" if language is None else language.separator
+        for n_taken in range(min(len(chain), MAX_PATH), 1 if separator else len(chain), -1):
+            module = separator.join(chain[: n_taken - 1])
+            if found := self.imported(place.path, Import("", module, chain[n_taken - 1])):
+                return found, n_taken
+        return (), 1
+
     def _elsewhere(self, file: File, name: str, place: Place) -> Sequence[Target]:
         """Find a name that all of a module, or the files of the same package, may have."""
         for imported in file.aliases(EVERYTHING):
@@ -251,9 +305,13 @@ class Resolver:
                     return [Target(*found)]
         if file.facts.package:
             folder = place.path.rpartition("/")[0]
-            for path in self._index.defining(name)[:MAX_SIBLINGS]:
+            package = file.facts.package
+            for path in self._index.defining(name):
                 other = self._index.file(path)
-                if path.rpartition("/")[0] == folder and other and (own := other.named(name)):
+                if other is None or other.facts.package != package:
+                    continue
+                is_same = "." in package or path.rpartition("/")[0] == folder
+                if is_same and (own := other.named(name)):
                     return [Target(path, own[0])]
         around = self.enclosing(place)
         if around is not None:

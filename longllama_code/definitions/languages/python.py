@@ -430,4 +430,4 @@ class _Reader:
         return Definition(name, kind, shown, line, self._last_line(line, column), owner=owner)
 
 
-PYTHON = Language("Python", frozenset((".py", ".pyi")), "#", read, files_of)
+PYTHON = Language("Python", frozenset((".py", ".pyi")), "#", read, files_of, filler="_")
