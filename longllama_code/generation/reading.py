@@ -6,7 +6,7 @@ are wanted by then are read while nobody waits, beside the ones that serve until
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from longllama_code.generation.decode import Decoder
 from longllama_code.generation.prompt import Excerpt
@@ -36,6 +36,15 @@ class Prepared:
         """Whether everything that is needed is among the excerpts."""
         shown = {each.key for excerpt in self.excerpts for each in excerpt.chosen}
         return wanted.needed <= shown
+
+    def explained_by(self, wanted: Wanted) -> Prepared:
+        """Take over why definitions are wanted now; return this."""
+        now = {each.key: each for excerpt in wanted.excerpts for each in excerpt.chosen}
+        self.excerpts = tuple(
+            replace(excerpt, chosen=tuple(now.get(each.key, each) for each in excerpt.chosen))
+            for excerpt in self.excerpts
+        )
+        return self
 
 
 class FileReading:
@@ -80,13 +89,13 @@ class FileReading:
             self.current = coming if coming is not None and coming.shows(wanted) else self.current
             self.current.excerpts = self._arranged(wanted.excerpts)
             self._coming = None
-        return self.current
+        return self.current.explained_by(wanted)
 
     def prepare(self, wanted: Wanted) -> Prepared:
         """Return what shows what is wanted: the current prompt, or one that is read beside it."""
         if self.current.shows(wanted):
             self._coming = None
-            return self.current
+            return self.current.explained_by(wanted)
         if self._coming is None or not self._coming.shows(wanted):
             self._coming = Prepared(self._arranged(wanted.excerpts), self._make())
         return self._coming

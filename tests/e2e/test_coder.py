@@ -23,6 +23,32 @@ FILES = {
     "pilots.py": "MAX_PILOTED_TONNES = 120_000\n\n\ndef pilots_for(tonnes):\n    return 2\n",
     "dues.py": 'DUES = 0.12\n\n\ndef dues(tonnes):\n    """Euros."""\n    return tonnes * DUES\n',
 }
+LEDGER = """\
+class Ledger:
+    def __init__(self, currency):
+        self.currency = currency
+
+    def post_harbour_dues(self, ship, euros):
+        return (ship, euros, self.currency)
+"""
+SECRET = 'GREENHOUSE_TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ456789"\n'
+HIDDEN = {"ignored.py": "def ignored_dues():\n    return 1\n", "keys.py": SECRET}
+"""Files that the model must never be shown."""
+BILLING = """\
+from ledger import Ledger
+from ignored import ignored_dues
+from keys import GREENHOUSE_TOKEN
+
+
+def bill(ship, euros):
+    ledger = Ledger("EUR")
+    return ledger."""
+AFTER_BILLING = """
+
+
+def is_paid(entry):
+    return entry is not None
+"""
 OFFICE = """\
 MAX_TONNES_BY_NIGHT = 4_000
 
@@ -68,6 +94,7 @@ class Asked:
     typed_on: Answer
     body: Answer
     body_on_its_line: Answer
+    member: Answer
 
 
 class Cursor:
@@ -113,8 +140,11 @@ async def ask_all(root: Path, cache: Path) -> Asked:
         body = await Cursor(client, root / "circles.py", CIRCLES, "\n").ask()
         indented = Cursor(client, root / "more_circles.py", f"{CIRCLES}\n    ", "\n")
         body_on_its_line = await indented.ask()
+        billing = Cursor(client, root / "billing.py", BILLING, AFTER_BILLING)
+        await client.wait_until_indexed()
+        member = await billing.ask()
         status = await client.status()
-    return Asked(status, name, inside_a_word, typed_on, body, body_on_its_line)
+    return Asked(status, name, inside_a_word, typed_on, body, body_on_its_line, member)
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +153,9 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
     folder = tmp_path_factory.mktemp("coder")
     root = folder / "harbour"
     root.mkdir()
-    for name, text in FILES.items():
+    for name, text in {**FILES, **HIDDEN, "ledger.py": LEDGER}.items():
         (root / name).write_text(text)
+    (root / ".longllamaignore").write_text("ignored.py\n")
     return asyncio.run(asyncio.wait_for(ask_all(root, folder / "cache"), DEADLINE_S))
 
 
@@ -142,6 +173,24 @@ def test_a_name_that_the_open_file_defines_is_written(asked: Asked) -> None:
 def test_a_word_is_gone_on_with_where_it_ends(asked: Asked) -> None:
     assert asked.inside_a_word.text.startswith("NES_BY_NIGHT")
     assert asked.typed_on.text.startswith("_NIGHT")
+
+
+def test_a_method_that_another_file_defines_is_written_and_its_definition_named(
+    asked: Asked,
+) -> None:
+    """Its class is known from what was called to make the value."""
+    assert asked.member.text.startswith("post_harbour_dues(ship, euros)")
+    shown = {each["name"]: each for each in asked.member.explained["definitions"]}
+    found = shown["Ledger.post_harbour_dues"]
+    assert (found["path"], found["first_line"], found["is_named"]) == ("ledger.py", 5, True)
+    assert found["reason"] == "what stands before the cursor: ledger"
+    assert found["n_tokens"] > 0
+
+
+def test_what_is_ignored_or_secret_is_not_shown(asked: Asked) -> None:
+    paths = {each["path"] for each in asked.member.explained["definitions"]}
+    assert "ledger.py" in paths
+    assert not paths & set(HIDDEN)
 
 
 def test_typing_on_reads_little_anew(asked: Asked) -> None:

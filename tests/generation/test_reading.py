@@ -1,5 +1,7 @@
 """What a file's prompts begin with: when other excerpts take the place of those that serve."""
 
+from dataclasses import replace
+
 from longllama_code.definitions.choice import Chosen
 from longllama_code.generation.decode import Decoder
 from longllama_code.generation.prompt import Excerpt
@@ -92,3 +94,12 @@ def test_what_is_wanted_least_is_no_reason_to_read_anew() -> None:
     assert reading.renew(wanted(ONE, THREE, needed=(ONE,)), costly) is before
     assert before.excerpts == (ONE, TWO)
     assert reading.prepare(wanted(ONE, THREE, needed=(ONE,))) is before
+
+
+def test_why_a_definition_is_wanted_is_told_as_it_is_now() -> None:
+    reading = begun()
+    reading.renew(wanted(ONE), costly)
+    (chosen,) = ONE.chosen
+    other = replace(ONE, chosen=(replace(chosen, reason="it stands before the dot"),))
+    current = reading.renew(wanted(other), cheap)
+    assert current.excerpts[0].chosen[0].reason == "it stands before the dot"
