@@ -5,6 +5,8 @@ a file therefore keeps those that it has, as long as they say what the repositor
 are wanted by then are read while nobody waits, beside the ones that serve until they are complete.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
