@@ -9,6 +9,7 @@ from functools import lru_cache
 from longllama_code.definitions.choice import choose
 from longllama_code.definitions.fitting import fit
 from longllama_code.definitions.index import DefinitionIndex
+from longllama_code.definitions.kept import KeptFacts
 from longllama_code.generation.prompt import Excerpt
 from longllama_code.generation.reading import Wanted
 from longllama_code.protocol import ShownDefinition
@@ -26,12 +27,18 @@ class RepositoryDefinitions:
 
     Args:
         tokenizer: the model's.
+        kept: what earlier texts said, on disk; None keeps nothing.
         index: the repository's files; None: none so far.
     """
 
-    def __init__(self, tokenizer: Tokenizer, index: DefinitionIndex | None = None) -> None:
-        self._tokenizer = tokenizer
-        self._index = DefinitionIndex() if index is None else index
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        kept: KeptFacts | None = None,
+        index: DefinitionIndex | None = None,
+    ) -> None:
+        self._tokenizer, self._kept = tokenizer, kept
+        self._index = DefinitionIndex(kept) if index is None else index
         self._count = lru_cache(MAX_COUNTED)(self._n_tokens)
 
     def _n_tokens(self, text: str) -> int:
@@ -39,11 +46,17 @@ class RepositoryDefinitions:
 
     def beside(self) -> RepositoryDefinitions:
         """Return those of another repository."""
-        return RepositoryDefinitions(self._tokenizer)
+        return RepositoryDefinitions(self._tokenizer, self._kept)
 
     def overlaid(self) -> RepositoryDefinitions:
         """Return these as somebody has them who puts files of their own in place of some."""
-        return RepositoryDefinitions(self._tokenizer, DefinitionIndex.over(self._index))
+        index = DefinitionIndex.over(self._index)
+        return RepositoryDefinitions(self._tokenizer, self._kept, index)
+
+    def close(self) -> None:
+        """Write what is to be kept, and let go of it."""
+        if self._kept is not None:
+            self._kept.close()
 
     def put(self, path: str, text: str) -> None:
         """Take in a file, or its new version."""

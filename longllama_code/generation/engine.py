@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from longllama_code.catalog import cache_root
+from longllama_code.definitions.kept import KeptFacts
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decode import ShouldStop
@@ -37,6 +38,8 @@ from longllama_code.protocol import (
 
 LARGE_BYTES = 1 << 30
 """Weights of more make a pass longer than compiling."""
+DEFINITIONS_FOLDER = "definitions"
+"""In the cache folder: what files were found to define, for every model."""
 OPENINGS_FOLDER = "openings"
 """In the same place: what was read of files before somebody asked."""
 MODEL_NAME_FILE = "model"
@@ -63,6 +66,7 @@ class Engine:
         store: SegmentStore | None,
         context_bytes: int = MAX_BYTES,
         folder: Path | None = None,
+        facts: KeptFacts | None = None,
     ) -> None:
         """Begin with an empty memory.
 
@@ -70,12 +74,13 @@ class Engine:
             loaded: the model.
             store: where encoded segments are kept; None keeps them in RAM.
             context_bytes: of what was read around cursors.
-            folder: where definitions and what was read of them are kept; None: nowhere.
+            folder: where what was read of definitions is kept; None: nowhere.
+            facts: what files were found to define; None finds it out anew.
         """
         self._loaded = loaded
         self._segments = Segments(loaded, store)
         self._memory: RepositoryMemory = self._segments.open_memory()
-        self._definitions = RepositoryDefinitions(loaded.tokenizer)
+        self._definitions = RepositoryDefinitions(loaded.tokenizer, facts)
         self._completer = Completer(
             loaded.compiled or loaded.model,
             loaded.tokenizer,
@@ -150,9 +155,11 @@ class Engine:
         if not persist:
             return cls(loaded, None, context_bytes)
         try:
-            folder = (cache_dir or cache_root()) / "memory" / loaded.fingerprint
+            cache = cache_dir or cache_root()
+            folder = cache / "memory" / loaded.fingerprint
             store = loaded.store(folder, max_store_bytes)
-            engine = cls(loaded, store, context_bytes, folder)
+            facts = KeptFacts(cache / DEFINITIONS_FOLDER)
+            engine = cls(loaded, store, context_bytes, folder, facts)
             (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
             return engine
         except (StoreError, OSError) as error:
@@ -264,6 +271,7 @@ class Engine:
     def close(self) -> None:
         """Let go of the store."""
         self._segments.close()
+        self._definitions.close()
 
     def _take(self, header: str, text: str, taken: "_Taken") -> str:
         """The id of a segment; it is encoded if neither memory nor the store has it."""
