@@ -37,10 +37,21 @@ export interface Source {
   mass: number;
 }
 
+/** A definition of another file that the model was shown. */
+export interface Definition {
+  path: string;
+  name: string;
+  first_line: number;
+  last_line: number;
+  reason: string;
+  is_named: boolean;
+}
+
 export interface Explanation {
   id: string;
   reason: string | null;
   sources: Source[];
+  definitions: Definition[];
 }
 
 export interface Diagnosis {

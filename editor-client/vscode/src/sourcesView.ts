@@ -2,58 +2,64 @@
 
 import * as vscode from "vscode";
 import type { Connection } from "./connection";
-import { byMass, heading, sourceItem } from "./explain";
-import { EXPLAIN, type Explanation, type Source } from "./protocol";
+import { definitionItem, heading, reasons, sourceItem } from "./explain";
+import { type Definition, EXPLAIN, type Explanation, type Source } from "./protocol";
 import { uriOf } from "./workspace";
 
 const LINE_END = 2 ** 31 - 1;
 const VIEW = "longllama-code.sources";
 
-export class SourcesView implements vscode.TreeDataProvider<Source>, vscode.Disposable {
+type Reason = Definition | Source;
+
+export class SourcesView implements vscode.TreeDataProvider<Reason>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<undefined>();
   readonly onDidChangeTreeData = this.changed.event;
-  private readonly view: vscode.TreeView<Source>;
-  private sources: Source[] = [];
+  private readonly view: vscode.TreeView<Reason>;
+  private reasons: Reason[] = [];
 
   constructor(private readonly connection: Connection) {
     this.view = vscode.window.createTreeView(VIEW, { treeDataProvider: this });
   }
 
-  /** Ask for the sources of the last suggestion, and show them. */
+  /** Ask what is behind the last suggestion, and show it. */
   async explain(): Promise<void> {
     const id = this.connection.lastSuggestion;
     const params = id === undefined ? {} : { id };
     const explanation = await this.connection.ask<Explanation | null>(EXPLAIN, params);
     if (explanation === undefined) return;
-    this.sources = byMass(explanation?.sources ?? []);
+    this.reasons = reasons(explanation);
     this.view.message = heading(explanation);
     this.changed.fire(undefined);
     await vscode.commands.executeCommand(`${VIEW}.focus`);
   }
 
-  /** Show the sources where the cursor is, in VS Code's own peek view. */
+  /** Show it where the cursor is, in VS Code's own peek view. */
   async peek(): Promise<void> {
     const editor = vscode.window.activeTextEditor;
-    if (this.sources.length === 0) await this.explain();
-    if (editor === undefined || this.sources.length === 0) return;
-    const places = this.sources.map((one) => new vscode.Location(uriOf(one.path), rangeOf(one)));
+    if (this.reasons.length === 0) await this.explain();
+    if (editor === undefined || this.reasons.length === 0) return;
+    const places = this.reasons.map((one) => new vscode.Location(uriOf(one.path), rangeOf(one)));
     const { uri } = editor.document;
     const command = "editor.action.peekLocations";
     await vscode.commands.executeCommand(command, uri, editor.selection.active, places, "peek");
   }
 
-  getChildren(source?: Source): Source[] {
-    return source === undefined ? this.sources : [];
+  getChildren(reason?: Reason): Reason[] {
+    return reason === undefined ? this.reasons : [];
   }
 
-  async getTreeItem(source: Source): Promise<vscode.TreeItem> {
-    const uri = uriOf(source.path);
-    const { label, description, text } = sourceItem(source, await textOf(uri));
+  async getTreeItem(reason: Reason): Promise<vscode.TreeItem> {
+    const uri = uriOf(reason.path);
+    const isDefinition = "reason" in reason;
+    const fileText = await textOf(uri);
+    const { label, description, text } = isDefinition
+      ? definitionItem(reason, fileText)
+      : sourceItem(reason, fileText);
     const item = new vscode.TreeItem(label);
     item.description = description;
     item.tooltip = new vscode.MarkdownString().appendCodeblock(text);
-    item.iconPath = new vscode.ThemeIcon("quote");
-    const options: vscode.TextDocumentShowOptions = { selection: rangeOf(source) };
+    item.iconPath = new vscode.ThemeIcon(isDefinition ? "symbol-method" : "quote");
+    const options: vscode.TextDocumentShowOptions = { selection: rangeOf(reason) };
     item.command = { command: "vscode.open", title: "Open", arguments: [uri, options] };
     return item;
   }
@@ -64,7 +70,7 @@ export class SourcesView implements vscode.TreeDataProvider<Source>, vscode.Disp
 }
 
 /** Whole lines; the server counts them from 1, VS Code from 0. */
-function rangeOf(source: Source): vscode.Range {
+function rangeOf(source: Reason): vscode.Range {
   return new vscode.Range(source.first_line - 1, 0, source.last_line - 1, LINE_END);
 }
 
