@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 NAME = r"[^\W\d][\w$]*"
 NAMES = re.compile(NAME)
+USES = re.compile(rf"\.?{NAME}")
 CHAINS = re.compile(rf"{NAME}(?:(?:\?\.|\.|::|->){NAME})*")
 SEPARATORS = re.compile(r"\?\.|\.|::|->")
 BRACKETS = re.compile(r"[()\[\]{}]")

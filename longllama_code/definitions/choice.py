@@ -20,9 +20,10 @@ from math import log2
 
 from longllama_code.definitions.around import NAMES, Around, around, chains_in
 from longllama_code.definitions.facts import Definition, Import, Kind
+from longllama_code.definitions.guessing import guessed
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
-from longllama_code.definitions.resolving import Place, Resolver, Target
+from longllama_code.definitions.resolving import OWN, Chain, Place, Resolver, Target
 
 RECEIVER, CALLED, UNUSED, TYPED, IMPORTED, BASE, MODULE, STEP = 100, 90, 75, 66, 60, 50, 40, 30
 """How much a definition is wanted, by why it is."""
@@ -30,6 +31,7 @@ RECENCY = 10
 """What the last name used is wanted more than the first one."""
 MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 5, 1, 40
 """How much less than its class a member is wanted."""
+GUESSED, STATIC = 80, 3
 LENGTH = 0.02
 """How much less each character makes a definition wanted."""
 UNUSED_ELSEWHERE = 8
@@ -39,7 +41,7 @@ NEAR_CHARS = 1200
 MAX_CHAINS = 80
 MAX_IMPORTS = 200
 MAX_MEMBERS = 200
-MAX_HEADS = 1000
+MAX_HEADS = 3000
 MAX_CHOSEN = 400
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
 
@@ -102,6 +104,7 @@ class _Choice:
         self._place = Place(path, at.line)
         self._found: dict[Target, tuple[float, str]] = {}
         self._on_line = set(NAMES.findall(at.prefix[at.prefix.rfind("\n") + 1 :]))
+        self._less_static = -STATIC
         self._heads_of: dict[tuple[str, str], tuple[tuple[int, str], ...]] = {}
 
     def run(self) -> None:
@@ -184,12 +187,12 @@ class _Choice:
             return SPECIAL
         is_private = one.name.startswith("_") or one.is_private
         is_private = is_private and not self._is_used(one.name)
-        less = 0 if one.is_static else less
-        return less + length + self._rarity(one.name) + (PRIVATE if is_private else 0)
+        less += self._less_static if one.is_static else 0
+        return less + length + self._rarity(one) + (PRIVATE if is_private else 0)
 
-    def _rarity(self, name: str) -> float:
-        """How unlikely it is that a name is used, by how many files use it."""
-        n_users = self._index.n_users(name)
+    def _rarity(self, one: Definition) -> float:
+        """How unlikely it is that something is used, by how many files use its name."""
+        n_users = self._index.n_users(one.name, of_member=bool(one.owner))
         return UNUSED_ELSEWHERE if n_users < 1 else max(0.0, 5 - 1.5 * log2(n_users))
 
     def _want_module(
@@ -200,7 +203,7 @@ class _Choice:
             if one.definition is None or (one.definition.is_private and not is_own):
                 continue
             private = PRIVATE if one.definition.name.startswith("_") else 0
-            self._want(one, wanted - private - self._rarity(one.definition.name), reason)
+            self._want(one, wanted - private - self._rarity(one.definition), reason)
             if one.definition.kind == "class":
                 self._want_class(one, wanted - less, reason)
 
@@ -208,18 +211,34 @@ class _Choice:
 
     def _add_receiver(self) -> None:
         chain = self._at.receiver
-        for order, target in enumerate(self._resolver.resolve(chain, self._place) if chain else ()):
-            for one in self._resolver.types_of(target):
-                reason = f"what stands before the cursor: {'.'.join(chain)}"
-                if one.definition is None:
-                    self._want_module(one, RECEIVER - order, reason, RECEIVER - BASE)
-                else:
-                    self._want_class(one, RECEIVER - order, reason, less=1)
+        targets = self._resolver.resolve(chain, self._place) if chain else ()
+        found = [(target, one) for target in targets for one in self._resolver.types_of(target)]
+        reason = f"what stands before the cursor: {'.'.join(chain)}"
+        for order, (target, one) in enumerate(found):
+            if one.definition is None:
+                self._want_module(one, RECEIVER - order, reason, RECEIVER - BASE)
+            else:
+                self._less_static = self._asked_static(target, chain)
+                self._want_class(one, RECEIVER - order, reason, less=5)
+                self._less_static = -STATIC
+        if chain and not found and chain[0] not in OWN:
+            self._add_guessed(chain)
         if self._at.imports_from:
             self._add_importable()
 
-    def _add_importable(self) -> None:
+    def _asked_static(self, target: Target, chain: Chain) -> float:
+        """How much less a member is wanted that is asked of the class: more where it is."""
+        one = target.definition
+        is_class = one is not None and one.kind == "class"
+        return -STATIC if is_class and chain[-1] in (one.name, "cls") else STATIC
 
+    def _add_guessed(self, chain: Chain) -> None:
+        guesses = guessed(self._index, self._path, chain, self._at.rest)
+        for order, target in enumerate(guesses):
+            reason = f"what stands before the cursor, by its name or use: {'.'.join(chain)}"
+            self._want_class(target, GUESSED - order, reason, less=5)
+
+    def _add_importable(self) -> None:
         imported = Import("*", self._at.imports_from)
         for path in self._index.targets(self._path, imported)[:1]:
             self._want_module(Target(path), RECEIVER, f"imported from {imported.module}")

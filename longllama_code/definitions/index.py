@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from sys import intern
 from typing import Protocol
 
-from longllama_code.definitions.around import NAMES
+from longllama_code.definitions.around import NAMES, USES
 from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.layout import Paths
@@ -137,6 +137,7 @@ class DefinitionIndex:
         self._paths = Paths()
         self._defined: defaultdict[str, set[str]] = defaultdict(set)
         self._mentioned: defaultdict[str, set[str]] = defaultdict(set)
+        self._classes: defaultdict[str, set[str]] = defaultdict(set)
         self._files_with: Counter[str] = Counter()
         self._digest = 0
         self._targets: dict[tuple[str, str, str], tuple[str, ...]] = {}
@@ -231,6 +232,8 @@ class DefinitionIndex:
                 del self._files_with[name]
         for one in file.facts.definitions:
             self._defined[one.name].discard(path)
+            if one.kind == "class":
+                self._classes[folded(one.name)].discard(path)
         for one in file.facts.imports:
             for name in _mentions(one):
                 self._mentioned[name].discard(path)
@@ -240,6 +243,8 @@ class DefinitionIndex:
         self._files_with.update(file.names)
         for one in file.facts.definitions:
             self._defined[one.name].add(path)
+            if one.kind == "class":
+                self._classes[folded(one.name)].add(path)
         for one in file.facts.imports:
             for name in _mentions(one):
                 self._mentioned[name].add(path)
@@ -280,10 +285,27 @@ class DefinitionIndex:
         seen = (path for path in self._base.defining(name) if path not in self._own)
         return self._with_base(own, tuple(seen))
 
-    def n_users(self, name: str) -> int:
-        """Return how many files have a name and do not define it, about."""
-        n_files = self._files_with.get(name, 0) - len(self._defined.get(name, ()))
-        return n_files if self._base is None else n_files + self._base.n_users(name)
+    def with_class(self, name: str) -> Sequence[str]:
+        """Return the files with a class whose ``folded`` name this is, sorted."""
+        own = sorted(self._classes.get(name, ()))
+        if self._base is None:
+            return own
+        seen = (path for path in self._base.with_class(name) if path not in self._own)
+        return self._with_base(own, tuple(seen))
+
+    def n_users(self, name: str, *, of_member: bool = False) -> int:
+        """Return how many files use a name and do not define it, about.
+
+        Args:
+            name: the name.
+            of_member: whether it counts only behind a dot.
+        """
+        n_files = self._files_with.get("." + name, 0) - len(self._defined.get(name, ()))
+        if not of_member:
+            n_files += self._files_with.get(name, 0)
+        if self._base is not None:
+            n_files += self._base.n_users(name, of_member=of_member)
+        return n_files
 
     def targets(self, path: str, imported: Import) -> Sequence[str]:
         """Return the files that an import of a file may mean, the likeliest first."""
@@ -353,6 +375,11 @@ class DefinitionIndex:
         return (self._n_changes, *base)
 
 
+def folded(name: str) -> str:
+    """Return a name as it is told from others whatever the style: ``GraphView``, ``graph_view``."""
+    return name.replace("_", "").lower()
+
+
 def is_module(path: str, name: str) -> bool:
     """Whether a file, by its name, is the module of a name."""
     pure = PurePosixPath(path)
@@ -370,8 +397,8 @@ def _mentions(imported: Import) -> Iterator[str]:
 
 
 def _names_of(text: str) -> tuple[str, ...]:
-    """Return the names that stand in a text, each once."""
-    found = dict.fromkeys(NAMES.findall(text[:MAX_NAMED_CHARS]))
+    """Return the names that stand in a text, each once, with the dot before it."""
+    found = dict.fromkeys(USES.findall(text[:MAX_NAMED_CHARS]))
     return tuple(map(intern, found))
 
 

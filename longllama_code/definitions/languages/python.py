@@ -29,10 +29,14 @@ from longllama_code.definitions.languages.python_values import (
 MAX_OWNERS = 4
 MAX_BROKEN_HEADS = 300
 DECORATORS = re.compile(
-    r"@(?:\w+\.)*(?:property|cached_property|staticmethod|classmethod|setter|contextmanager"
+    r"@(?:\w+\.)*(?:property|cached_property|staticmethod|classmethod|contextmanager"
     r"|asynccontextmanager|dataclass|define|frozen|fixture)\b"
 )
 """Those that change how what they decorate is used."""
+SETTER = re.compile(r"@[\w.]+\.(?:setter|deleter)\b")
+STATIC = re.compile(r"@(?:staticmethod|classmethod)\b")
+NARROWED = re.compile(rb"\bisinstance\(\s*([\w.]+)\s*,\s*\(?\s*([\w.]+)")
+MAX_CONDITION_BYTES = 300
 HEAD = re.compile(rb"^([ \t]*)(?:async[ \t]+)?(def|class)[ \t]+([^\W\d]\w*)([^\n]*)", re.MULTILINE)
 COMPOUND = frozenset(
     (
@@ -109,6 +113,7 @@ class _Reader:
             "return_statement": self._return,
         }
         self._decorators: dict[int, str] = {}
+        self._setters: set[int] = set()
         self._heads: set[int] = set()
         tree = parsed(source, "tree_sitter_python")
         if tree is not None:
@@ -145,11 +150,23 @@ class _Reader:
     def _children(self, node: Node) -> list[Node]:
         if node.type == "if_statement" and self._guards_main(node):
             self._enter(node, self._scopes[-1].owner, is_hidden=True)
+        elif node.type in ("if_statement", "elif_clause", "while_statement"):
+            self._narrow(node)
         return node.named_children
 
     def _guards_main(self, node: Node) -> bool:
         """Whether what stands within is of the program alone, not of the module."""
         return b"__name__" in self.source[node.start_byte : node.start_byte + 40]
+
+    def _narrow(self, node: Node) -> None:
+        """Within a condition on its class, a value is of that class."""
+        head = self.source[node.start_byte : node.start_byte + MAX_CONDITION_BYTES]
+        for found in NARROWED.finditer(head.partition(b":")[0]):
+            name, kind = (part.decode("utf-8", "replace") for part in found.groups())
+            scope = _Scope(
+                0, node.start_point.row + 1, node.end_point.row + 1, self._scopes[-1].owner
+            )
+            self._bind(name, kind, scope.first, scope)
 
     def _decorated(self, node: Node) -> Iterator[Node]:
         definition = node.child_by_field_name("definition")
@@ -157,6 +174,8 @@ class _Reader:
             return
         shown = [written(self.source, one) for one in node.named_children[:-1]]
         marks = [one for one in shown if len(one) <= MAX_LINE_CHARS and DECORATORS.match(one)]
+        if any(SETTER.match(one) for one in shown):
+            self._setters.add(definition.start_byte)
         if marks:
             indent = self._indent(definition)
             self._decorators[definition.start_byte] = "".join(f"{indent}{one}\n" for one in marks)
@@ -227,7 +246,8 @@ class _Reader:
         around = self._scopes[-1]
         self._heads.add(node.start_byte)
         kind: Kind = "method" if around.owner and not around.function else "function"
-        if not around.function and not (around.is_hidden and around.owner):
+        is_seen = not around.function and not (around.is_hidden and around.owner)
+        if is_seen and node.start_byte not in self._setters:
             returned = annotation(self.source, node.child_by_field_name("return_type"))
             self._define(node, name, kind, self._head(node) + BODY, type=returned)
         scope = self._enter(node, around.owner, name)
@@ -273,6 +293,7 @@ class _Reader:
                 bases=bases,
                 type=type,
                 documentation=documentation,
+                is_static=kind == "method" and STATIC.match(shown.lstrip()) is not None,
             )
         )
 

@@ -6,6 +6,9 @@ from tree_sitter import Node
 
 MAX_LINE_CHARS = 120
 MAX_HEAD_BYTES = 700
+LONG_HEAD_BYTES = 300
+"""Of longer heads the names alone are shown."""
+MAX_PARAMETERS = 50
 MAX_TYPE_CHARS = 200
 MAX_STEPS = 20
 _BREAKS = re.compile(r"\s*\n\s*")
@@ -62,6 +65,8 @@ def head_of(source: bytes, node: Node) -> str:
     """Return what stands before the body of a function or class, on one line where it can."""
     body = node.child_by_field_name("body")
     end = node.end_byte if body is None else body.start_byte
+    if end - node.start_byte > LONG_HEAD_BYTES and node.type == "function_definition":
+        return _short_head(source, node)
     head = source[node.start_byte : min(end, node.start_byte + MAX_HEAD_BYTES)]
     text = head.decode("utf-8", "replace").rstrip()
     if "\n" not in text:
@@ -72,6 +77,21 @@ def head_of(source: bytes, node: Node) -> str:
         return text
     joined = _BREAKS.sub(" ", text)
     return joined.replace("( ", "(").replace(", )", ")").replace(" )", ")")
+
+
+def _short_head(source: bytes, node: Node) -> str:
+    """Return a function's head without types and default values."""
+    name = written(source, node.child_by_field_name("name"))
+    parameters = node.child_by_field_name("parameters")
+    names = list[str]()
+    for one in [] if parameters is None else parameters.named_children[:MAX_PARAMETERS]:
+        if one.type == "comment":
+            continue
+        named = one.child_by_field_name("name")
+        names.append(written(source, named or next(iter(one.named_children), one)) or "*")
+    returned = written(source, node.child_by_field_name("return_type"))
+    start = "async def" if source.startswith(b"async", node.start_byte) else "def"
+    return f"{start} {name}({', '.join(names)}){' -> ' + returned if returned else ''}:"
 
 
 def line_of(source: bytes, node: Node) -> str:

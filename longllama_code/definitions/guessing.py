@@ -1,0 +1,95 @@
+"""Which class a value could be of whose type no text tells: by its name, or by what is asked of it.
+
+style.    ▶ class Style                      the name says it, or the last words of it do
+g.        ▶ the class that has add_edge      where g.add_edge stands elsewhere in the file
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from longllama_code.definitions.index import DefinitionIndex, folded
+from longllama_code.definitions.resolving import Chain, Target
+
+MIN_CHARS = 3
+MAX_CLASSES = 2
+MAX_ASKED = 40
+MAX_OWNERS = 30
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+
+
+def guessed(index: DefinitionIndex, path: str, chain: Chain, text: str) -> Sequence[Target]:
+    """Return the classes that a value may be of, the likeliest first.
+
+    Args:
+        index: the repository.
+        path: the file that is being written.
+        chain: the value, by its names.
+        text: the file.
+    """
+    found = dict.fromkeys((*by_use(index, path, chain, text), *by_name(index, path, chain[-1])))
+    return list(found)[:MAX_CLASSES]
+
+
+def by_name(index: DefinitionIndex, path: str, name: str) -> Sequence[Target]:
+    """Return the classes that have the name of a variable, or the last words of it."""
+    words = [word.lower() for word in WORDS.findall(name)]
+    for first in range(len(words)):
+        wanted = "".join(words[first:])
+        for one in (wanted, wanted.removesuffix("s")):
+            if len(one) >= MIN_CHARS and (found := list(_named(index, path, one))):
+                return found[:MAX_CLASSES]
+    return ()
+
+
+def by_use(index: DefinitionIndex, path: str, chain: Chain, text: str) -> Sequence[Target]:
+    """Return the classes that have most of the members that a value is asked for."""
+    value = r"\s*\.\s*".join(map(re.escape, chain))
+    asked = dict.fromkeys(re.findall(rf"(?<![\w.]){value}\.([^\W\d]\w*)", text)[:MAX_ASKED])
+    owners = Counter[Target]()
+    for name in asked:
+        files = index.defining(name)
+        if len(files) <= MAX_OWNERS:
+            owners.update(set(_owners(index, files, name)))
+    if not owners:
+        return ()
+    most = max(owners.values())
+    best = [target for target, count in owners.items() if count == most]
+    if most == 1 and len(best) > 1:
+        return ()
+    return sorted(best, key=lambda one: (_distance(path, one.path), one.full_name))
+
+
+def _named(index: DefinitionIndex, path: str, wanted: str) -> Iterator[Target]:
+    paths = sorted(index.with_class(wanted), key=lambda one: (_distance(path, one), one))
+    for one in paths[:MAX_OWNERS]:
+        file = index.file(one)
+        for definition in () if file is None else file.facts.definitions:
+            if definition.kind == "class" and folded(definition.name) == wanted:
+                yield Target(one, definition)
+
+
+def _owners(index: DefinitionIndex, files: Sequence[str], name: str) -> Iterator[Target]:
+    """Give the classes that have a member of a name."""
+    for path in files:
+        file = index.file(path)
+        if file is None:
+            continue
+        owners = {one.owner for one in file.facts.definitions if one.name == name and one.owner}
+        for owner in owners:
+            for definition in file.named(owner):
+                if definition.kind == "class":
+                    yield Target(path, definition)
+
+
+def _distance(path: str, other: str) -> int:
+    """How many folders are between two files."""
+    ours, theirs = path.split("/")[:-1], other.split("/")[:-1]
+    n_shared = 0
+    for one, two in zip(ours, theirs, strict=False):
+        if one != two:
+            break
+        n_shared += 1
+    return len(ours) + len(theirs) - 2 * n_shared
