@@ -213,6 +213,7 @@ class Reader:
         owner: str | None = None,
         seen: bool = False,
         is_private: bool = False,
+        is_static: bool = False,
     ) -> None:
         """Add a definition, unless it is within a function or has no name.
 
@@ -226,6 +227,7 @@ class Reader:
             owner: the class that it is a member of; None, the one around it.
             seen: whether others see it even from within a function, as with ``this.name = 1``.
             is_private: as in ``Definition``; so it is, too, where ``private`` says so.
+            is_static: as in ``Definition``.
         """
         if not name or (self.scope.inner and not seen):
             return
@@ -244,6 +246,7 @@ class Reader:
                 bases=bases,
                 documentation=self.documentation(first),
                 is_private=is_private or node.start_byte in self.private,
+                is_static=is_static,
             )
         )
 

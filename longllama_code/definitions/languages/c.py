@@ -86,7 +86,16 @@ def _define_function(reader: Reader, node: Node, name: Node, declarator: Node) -
     type = _plain(reader.field(node, "type"))
     kind = "method" if owner else "function"
     is_private = kind == "function" and shown.startswith("static ")
-    reader.define(node, written, kind, shown, type=type, owner=owner, is_private=is_private)
+    reader.define(
+        node,
+        written,
+        kind,
+        shown,
+        type=type,
+        owner=owner,
+        is_private=is_private,
+        is_static=kind == "method" and shown.lstrip().startswith("static "),
+    )
     return owner
 
 

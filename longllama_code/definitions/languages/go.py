@@ -13,6 +13,7 @@ from longllama_code.definitions.language import Language, Layout
 from longllama_code.definitions.syntax import Grammar, Handler, Reader
 
 OWN_PACKAGE = "."
+TESTS = "_test"
 MODULE_LINE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 VERSION = re.compile(r"v\d+")
 MAKERS = frozenset({"new", "make"})
@@ -245,9 +246,9 @@ def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
         if found is None:
             return
         folder = found
-    in_tests = imported.module == OWN_PACKAGE and path.endswith("_test.go")
+    in_tests = imported.module == OWN_PACKAGE and path.endswith(TESTS + ".go")
     for other in layout.within(folder):
-        is_seen = in_tests or not other.endswith("_test.go")
+        is_seen = in_tests or not other.endswith(TESTS + ".go")
         if other.endswith(".go") and is_seen and other != path:
             yield other
 
@@ -275,5 +276,6 @@ GO = Language(
     comment="//",
     read=_read,
     resolve=_files_of,
+    tests=TESTS,
     configuration=frozenset({"go.mod"}),
 )

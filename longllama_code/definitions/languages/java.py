@@ -1,6 +1,7 @@
 """What a text in Java says, and which files its imports mean: those of a class's name."""
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from tree_sitter import Node
@@ -11,6 +12,7 @@ from longllama_code.definitions.syntax import Grammar, Handler, Reader
 
 OWN_PACKAGE = "."
 END = ";"
+STATIC = re.compile(r"^[^(=]*\bstatic\b")
 ANNOTATIONS = frozenset({"annotation", "marker_annotation"})
 MAIN_OF_TESTS = (("src/test/java/", "src/main/java/"), ("/test/", "/main/"), ("/tests/", "/src/"))
 """Where the classes lie whose tests are elsewhere, in the same package."""
@@ -81,7 +83,8 @@ def _define(
     reader: Reader, node: Node, name: str, kind: Kind, shown: str, type: str | None = None
 ) -> None:
     type = reader.field(node, "type") if type is None else type
-    reader.define(node, name, kind, shown, type=type)
+    is_static = node.type == "enum_constant" or STATIC.search(shown) is not None
+    reader.define(node, name, kind, shown, type=type, is_static=is_static)
 
 
 def _method(reader: Reader, node: Node) -> None:

@@ -137,7 +137,16 @@ def _member(reader: Reader, node: Node, owner: str) -> None:
     is_variant = node.type == "enum_variant"
     type = owner if is_variant else _type(reader, node)
     is_private = not is_variant and not _is_public(node)
-    reader.define(node, name, "attribute", shown, owner=owner, type=type, is_private=is_private)
+    reader.define(
+        node,
+        name,
+        "attribute",
+        shown,
+        owner=owner,
+        type=type,
+        is_private=is_private,
+        is_static=is_variant,
+    )
 
 
 def _trait(reader: Reader, node: Node) -> None:
@@ -166,7 +175,12 @@ def _function(reader: Reader, node: Node) -> None:
     shown = reader.shown(node, body).rstrip(END) + END
     kind = "method" if reader.scope.owner else "function"
     is_private = not reader.scope.owner and not _is_public(node)
-    reader.define(node, name, kind, shown, type=type, is_private=is_private)
+    parameters = node.child_by_field_name("parameters")
+    takes_self = parameters is not None and any(
+        one.type == "self_parameter" for one in parameters.named_children[:1]
+    )
+    is_static = kind == "method" and not takes_self
+    reader.define(node, name, kind, shown, type=type, is_private=is_private, is_static=is_static)
     reader.enter(node)
 
 
@@ -176,7 +190,8 @@ def _constant(reader: Reader, node: Node) -> None:
     shown, type = first + " ..." if rest else first, _type(reader, node)
     is_private = not reader.scope.owner and not _is_public(node)
     name = reader.field(node, "name")
-    reader.define(node, name, kind, shown, type=type, is_private=is_private)
+    is_static = kind == "attribute"
+    reader.define(node, name, kind, shown, type=type, is_private=is_private, is_static=is_static)
 
 
 def _alias(reader: Reader, node: Node) -> None:
@@ -269,5 +284,6 @@ RUST = Language(
     comment="//",
     read=_read,
     resolve=files_of,
+    separator="::",
     configuration=frozenset({"Cargo.toml"}),
 )

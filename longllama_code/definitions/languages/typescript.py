@@ -145,7 +145,7 @@ def _property(reader: Reader, node: Node) -> None:
 
 def _variant(reader: Reader, node: Node) -> None:
     name = reader.field(node, "name") or quoted(reader, node)
-    reader.define(node, name, "attribute", reader.shown(node) + ",")
+    reader.define(node, name, "attribute", reader.shown(node) + ",", is_static=True)
 
 
 MEMBERS: dict[str, Handler] = {

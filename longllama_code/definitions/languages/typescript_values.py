@@ -50,7 +50,12 @@ def define_function(
         shown = shown.rstrip(END) + END
     type = annotation(reader, function, "return_type")
     kind = "method" if owner or reader.scope.owner else "function"
-    reader.define(node, name, kind, shown, type=type, owner=owner)
+    is_static = _is_static(shown)
+    reader.define(node, name, kind, shown, type=type, owner=owner, is_static=is_static)
+
+
+def _is_static(shown: str) -> bool:
+    return "static" in shown.partition("(")[0].split()
 
 
 def define_value(
@@ -62,7 +67,9 @@ def define_value(
         return
     kind = "attribute" if owner or reader.scope.owner else "constant"
     type = type_of(reader, node)
-    reader.define(node, name, kind, first_line(reader, node), type=type, owner=owner)
+    shown = first_line(reader, node)
+    is_static = _is_static(shown)
+    reader.define(node, name, kind, shown, type=type, owner=owner, is_static=is_static)
     if value is not None and value.type == TABLE and not reader.scope.inner:
         _table(reader, value, reader.owner_of(name))
 
