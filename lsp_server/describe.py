@@ -59,7 +59,9 @@ def explanation(explained: Mapping[str, Any] | None) -> str:
         return "There was no suggestion yet."
     if explained["reason"] is not None:
         return f"No suggestion: {reason(explained['reason'])}."
-    lines = sources(explained["sources"])
+    named = [each for each in explained.get("definitions", ()) if each["is_named"]]
+    lines = [f"{each['path']}:{each['first_line']} ({each['name']})" for each in named]
+    lines += sources(explained["sources"])
     where = f"from {', '.join(lines)}" if lines else "from the text before the cursor alone"
     timings = explained["timings"]
     total_ms = timings["prefill_ms"] + timings["decode_ms"]

@@ -66,6 +66,9 @@ class Terminal:
         """Where the suggestion came from, and how long it took."""
         if explained is None or explained["timings"] is None:
             return
+        named = [each for each in explained.get("definitions", ()) if each["is_named"]]
+        for each in named[:MAX_SOURCES]:
+            self.say(f"      shown {each['name']} of {each['path']}:{each['first_line']}")
         for source in explained["sources"][:MAX_SOURCES]:
             lines = f"{source['path']}:{source['first_line']}-{source['last_line']}"
             self.say(

@@ -68,6 +68,20 @@ def test_complete(scripted_options, root):
     assert answer["text"] in plain.stdout
 
 
+def test_explain(scripted_options, root):
+    cursor = f"{root / 'lib.py'}:2:12"
+    done = run("explain", cursor, *scripted_options)
+    assert done.returncode == 0, done.stderr
+    assert "── " in done.stdout
+    assert "of the file itself, it was shown lines" in done.stdout
+    assert "it ended with: line" in done.stdout
+    as_json = run("explain", cursor, "--json", *scripted_options)
+    answer = json.loads(as_json.stdout)
+    assert answer["text"]
+    assert (answer["reason"], answer["definitions"]) == (None, [])
+    assert answer["timings"]["generated_tokens"] > 0
+
+
 def test_a_model_that_is_not_there(options, root, tmp_path):
     broken = [option if option != "tiny" else "mini" for option in options]
     done = run("complete", f"{root / 'lib.py'}:1:1", *broken, LONGLLAMA_CACHE=str(tmp_path / "no"))

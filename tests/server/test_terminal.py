@@ -99,3 +99,45 @@ def test_nothing_is_said_of_a_suggestion_that_was_never_made(explained):
     stream = StringIO()
     Terminal(stream).why(explained)
     assert stream.getvalue() == ""
+
+
+def test_how_a_suggestion_came_about_is_told_whole():
+    definition = {
+        "path": "lib.py",
+        "name": "Ship.dues",
+        "first_line": 5,
+        "reason": "what stands before the cursor: ship",
+        "n_tokens": 12,
+    }
+    explained = {
+        "timings": dict.fromkeys(
+            ("prefill_ms", "decode_ms", "prompt_tokens", "generated_tokens", "memory_tokens"), 1
+        ),
+        "sources": [],
+        "definitions": [
+            {**definition, "is_named": True},
+            {**definition, "name": "moor", "is_named": False},
+        ],
+        "ownLines": [1, 40],
+        "confidence": 0.876,
+        "meanProbability": 0.5,
+        "stopReason": "line",
+    }
+    stream = StringIO()
+    Terminal(stream).how(explained)
+    assert stream.getvalue().splitlines() == [
+        "      shown Ship.dues of lib.py:5",
+        "      1 tokens in 2 ms (read 1 tokens: 1 ms, write: 1 ms), 1 tokens in memory",
+        "      of the file itself, it was shown lines 1 to 40",
+        "      of other files, 2 definitions, 24 tokens:",
+        "        Ship.dues  lib.py:5  (what stands before the cursor: ship, named by the suggestion)",
+        "        moor  lib.py:5  (what stands before the cursor: ship)",
+        "      its first word had a probability of 88%, its tokens 50% in the mean;"
+        " it ended with: line",
+    ]
+
+
+def test_how_nothing_came_about_is_nothing():
+    stream = StringIO()
+    Terminal(stream).how({"timings": None, "sources": [], "definitions": []})
+    assert stream.getvalue() == ""
