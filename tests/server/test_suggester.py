@@ -24,10 +24,19 @@ class SlowEngine:
         self.n_cancelled = 0
         self.error = None
         self.prefixes = []
+        self.aheads = []
+        self.prepared = []
+
+    async def prepare(self, request):
+        self.prepared.append(request)
+        if self.error is not None:
+            raise self.error
+        return 12
 
     async def complete(self, request, tell):
         self.asked.set()
         self.prefixes.append(request.prefix)
+        self.aheads.append(request.is_ahead)
         self.tell = tell
         try:
             await self.may_answer.wait()
@@ -308,3 +317,44 @@ async def test_an_answer_that_takes_long_is_not_waited_for(suggester, engine):
     assert engine.n_cancelled == 1
     engine.may_answer.set()
     assert (await then).text == "text"
+
+
+async def test_what_nobody_waits_for_has_time_to_read_other_definitions(
+    suggester, engine, monkeypatch
+):
+    monkeypatch.setattr("lsp_server.suggester.AHEAD_AFTER_S", 0.0)
+    engine.may_answer.set()
+    await suggest(suggester, engine, "x = ")
+    for _ in range(100):
+        if len(engine.aheads) == 2:
+            break
+        await asyncio.sleep(0.01)
+    assert engine.aheads == [False, True]
+
+
+async def test_a_file_that_was_opened_is_read_before_somebody_asks(suggester, engine):
+    await suggester.prepare(cursor("import ship\n", automatic=False), "a.py", SETTINGS, engine)
+    (request,) = engine.prepared
+    assert (request.path, request.prefix, request.is_ahead) == ("a.py", "import ship\n", True)
+    assert request.definition_tokens == SETTINGS.completion.definition_tokens
+    assert suggester.last_reason is None
+
+
+@pytest.mark.parametrize("error", [EngineGone("it died"), EngineError("it failed")])
+async def test_that_it_could_not_be_read_is_no_failure(suggester, engine, error):
+    engine.error = error
+    await suggester.prepare(cursor(automatic=False), "a.py", SETTINGS, engine)
+    assert len(engine.prepared) == 1
+
+
+async def test_files_that_are_refused_are_not_read(suggester, engine):
+    none, _ = resolve([{"completion": {"ahead": False}}])
+    off, _ = resolve([{"enableLanguages": {"python": False}}])
+    here = cursor(automatic=False)
+    await suggester.prepare(here, "a.py", none, engine)
+    await suggester.prepare(here, "a.py", off, engine)
+    await suggester.prepare(here, ".env", SETTINGS, engine)
+    await suggester.prepare(here, "a.py", SETTINGS, None)
+    engine.state = EngineState.LOADING
+    await suggester.prepare(here, "a.py", SETTINGS, engine)
+    assert engine.prepared == []
