@@ -33,6 +33,7 @@ BENCHMARKS = (
 LONG = (
     "rounding",
     "confidence",
+    "opening",
     "fidelity",
     "scale",
     "long_inputs",
