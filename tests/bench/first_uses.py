@@ -1,0 +1,137 @@
+"""Whole lines that use something of another file for the first time, asked of the engine.
+
+Some files of packages that training never saw are held out; the others are in memory. Asked for
+are lines of the class ``inproject-first`` (``longllama_code/evaluation/lines.py``), from their
+indentation on, with the text after the line there, as the server asks: with the repository, and
+with the open file alone. ``longllama eval`` compares memories with each other; this measures
+everything that the engine does, definitions in the prompt among it.
+
+Answers are appended to FILE, one JSON object a line, and are not asked for again.
+
+Usage: python tests/bench/first_uses.py [--model coder-0.5b] [--packages 20] [--lines 3]
+[--arms repository,file] [--output FILE.jsonl] [--threads 1]
+"""
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from longllama_code.evaluation.bootstrap import Share, interval
+from longllama_code.evaluation.lines import Cursor, cursors, names_of_many, project_of, sample
+from longllama_code.evaluation.metrics import score
+from longllama_code.generation.engine import Engine
+from longllama_code.generation.models import load_for_engine
+from longllama_code.protocol import CompletionRequest
+from longllama_code.training.packages import fetch, load_packages
+from longllama_code.training.sources import SourceTree, hold_out
+
+Row = dict[str, Any]
+ARMS = ("repository", "file")
+HELD_OUT, MEMORY_CHARS = 4, 400_000
+SEED = 0
+
+
+def rows(
+    engine: Engine, tree: SourceTree, many: frozenset[str], done: set[Any], n_lines: int, arms: Any
+) -> Iterator[Row]:
+    """Lines of some files of a package, asked for with the others in memory and without."""
+    rng = random.Random(f"{SEED} {tree.name}")
+    n_held = min(HELD_OUT, len(tree.texts) // 2)
+    held_out, rest = hold_out(tree, n_held / len(tree.texts), rng)
+    texts = dict[str, str]()
+    for path, text in sorted(rest.texts.items()):
+        if sum(map(len, texts.values())) + len(text) <= MEMORY_CHARS:
+            texts[path] = text
+    project = project_of(texts, many)
+    found = [
+        cursor
+        for path in sorted(held_out.texts)
+        for cursor in cursors(path, held_out.texts[path], project)
+        if cursor.kind == "inproject-first"
+    ]
+    wanted = sample(found, n_lines, random.Random(f"{SEED} {tree.name} lines"))
+    asked = [(each, arm) for each in wanted for arm in arms]
+    asked = [(each, arm) for each, arm in asked if (each.path, each.line, arm) not in done]
+    if not asked:
+        return
+    for path, text in texts.items():
+        for _ in engine.remember(path, text):
+            pass
+    for each, arm in asked:
+        yield row(engine, tree.name, each, held_out.texts[each.path], arm)
+
+
+def row(engine: Engine, package: str, cursor: Cursor, text: str, arm: str) -> Row:
+    """One line, completed."""
+    line_end = text.find("\n", cursor.offset)
+    request = CompletionRequest(
+        cursor.path,
+        text[: cursor.offset],
+        text[line_end:] if line_end >= 0 else "",
+        max_tokens=64,
+        multiline=False,
+        timeout_ms=600_000,
+        uses_memory=arm == "repository",
+        repository=package,
+    )
+    result = engine.complete(request, lambda: False)
+    return {
+        "package": package,
+        "path": cursor.path,
+        "line": cursor.line,
+        "arm": arm,
+        "wanted": cursor.wanted,
+        "found": result.text,
+        "confidence": result.confidence,
+        "least_probability": result.least_probability,
+        "definitions": len(result.definitions),
+        **score(result.text, cursor.wanted),
+    }
+
+
+def main() -> None:
+    """Measure and print; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="coder-0.5b")
+    parser.add_argument("--packages", type=int, default=20)
+    parser.add_argument("--lines", type=int, default=3, help="of a package")
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--output", type=Path, default=Path("first_uses.jsonl"))
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    arms = options.arms.split(",")
+    if unknown := set(arms) - set(ARMS):
+        parser.error(f"--arms {','.join(sorted(unknown))}: choose from {','.join(ARMS)}")
+    trees = [fetch(package) for package in load_packages("evaluation")[: options.packages]]
+    many = names_of_many(tree.texts for tree in trees)
+    text = options.output.read_text("utf-8") if options.output.exists() else ""
+    found = [json.loads(line) for line in text.splitlines()]
+    first = Engine(load_for_engine(options.model), None)
+    for tree in trees:
+        engine = first.beside()
+        done = {(r["path"], r["line"], r["arm"]) for r in found if r["package"] == tree.name}
+        for one in rows(engine, tree, many, done, options.lines, arms):
+            found.append(one)
+            with options.output.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(one) + "\n")
+        engine.leave()
+        print(f"{len(found)} answers, {tree.name}", file=sys.stderr, flush=True)
+    for arm in arms:
+        of_arm = [r for r in found if r["arm"] == arm]
+        groups = [
+            [r["exact_match"] for r in of_arm if r["package"] == name]
+            for name in sorted({r["package"] for r in of_arm})
+        ]
+        right = interval([Share(sum(group), len(group)) for group in groups], SEED)
+        print(json.dumps({"arm": arm, "lines": len(of_arm), "whole_line_right": vars(right)}))
+
+
+if __name__ == "__main__":
+    main()
