@@ -39,29 +39,88 @@ def attend(
         mixed: (S, H · D), written.
         totals: (S, H), written: logarithms of the sums of exponentials of scores.
     """
+    n_tiles = count_tiles(queries.shape[0], queries.shape[1], keys.shape[0])
+    attend_tiles(queries, keys, values, n_before, 0, n_tiles, mixed, totals)
+
+
+@kernel
+def count_tiles(n_heads: int, n_rows: int, n_groups: int) -> int:
+    """Tiles of the queries of so many tokens, for ``attend_tiles``."""
+    n_queries = n_heads // n_groups * n_rows
+    return n_groups * (n_queries // TILE + n_queries % TILE)
+
+
+@kernel
+def attend_tiles(
+    queries: Floats,
+    keys: Floats,
+    values: Floats,
+    n_before: int,
+    first: int,
+    end: int,
+    mixed: Floats,
+    totals: Floats,
+) -> None:
+    """``attend``, for the tiles of queries from ``first`` up to ``end``, of ``count_tiles``."""
     n_heads, n_rows, size = queries.shape
-    n_queries = n_heads // keys.shape[0] * n_rows  # of a key-value head, those of a head together
-    scale = f32(1 / np.sqrt(size))
-    n_tokens = n_before + n_rows
-    weights = np.empty((TILE, n_tokens), np.float32)
+    n_of_group = n_heads // keys.shape[0]
+    n_queries = n_of_group * n_rows  # of a key-value head, those of a head together
+    n_full = n_queries // TILE
+    weights = np.empty((TILE, n_before + n_rows), np.float32)
     sums = np.empty((TILE, size), np.float32)
-    for group in range(keys.shape[0]):
-        first_head = group * (n_heads // keys.shape[0])
-        asking = queries[first_head : first_head + n_heads // keys.shape[0]].reshape(-1, size)
-        first = 0
-        while first < n_queries:
-            n_asking = TILE if first + TILE <= n_queries else 1
-            score(asking, first, n_asking, keys[group], n_tokens, weights)
-            for number in range(n_asking):
-                head, row = first_head + (first + number) // n_rows, (first + number) % n_rows
-                n_seen = n_before + row + 1
-                totals[row, head] = _weigh(weights[number, :n_seen], scale)
-                weights[number, n_seen:] = 0
-            _mix(weights, n_asking, values[group], n_tokens, sums)
-            for number in range(n_asking):
-                head, row = first_head + (first + number) // n_rows, (first + number) % n_rows
-                mixed[row, head * size : (head + 1) * size] = sums[number]
-            first += n_asking
+    for number in range(first, end):
+        group, tile = divmod(number, n_full + n_queries % TILE)
+        n_asking = TILE if tile < n_full else 1
+        query = TILE * tile if tile < n_full else TILE * n_full + tile - n_full
+        head = group * n_of_group
+        asking = queries[head : head + n_of_group].reshape(-1, size)
+        places = query, n_asking, head
+        _attend_tile(
+            asking, places, keys[group], values[group], n_before, weights, sums, mixed, totals
+        )
+
+
+@kernel
+def _attend_tile(
+    asking: Floats,
+    places: tuple[int, int, int],
+    keys: Floats,
+    values: Floats,
+    n_before: int,
+    weights: Floats,
+    sums: Floats,
+    mixed: Floats,
+    totals: Floats,
+) -> None:
+    """Attention of one query or three.
+
+    Args:
+        asking: (R · S, D), of a key-value head.
+        places: the first query, how many, and the first head.
+        keys: (room, D).
+        values: (room, D).
+        n_before: tokens before the pass.
+        weights: (3, tokens), room.
+        sums: (3, D), room.
+        mixed: as for ``attend``.
+        totals: likewise.
+    """
+    first, n_asking, first_head = places
+    n_rows, size = mixed.shape[0], asking.shape[1]
+    n_tokens = 0  # that any of these queries sees
+    for query in range(first, first + n_asking):
+        n_tokens = max(n_tokens, n_before + query % n_rows + 1)
+    score(asking, first, n_asking, keys, n_tokens, weights)
+    scale = f32(1 / np.sqrt(size))
+    for number in range(n_asking):
+        head, row = first_head + (first + number) // n_rows, (first + number) % n_rows
+        n_seen = n_before + row + 1
+        totals[row, head] = _weigh(weights[number, :n_seen], scale)
+        weights[number, n_seen:n_tokens] = 0
+    _mix(weights, n_asking, values, n_tokens, sums)
+    for number in range(n_asking):
+        head, row = first_head + (first + number) // n_rows, (first + number) % n_rows
+        mixed[row, head * size : (head + 1) * size] = sums[number]
 
 
 @loose_kernel

@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from longllama_code.kernels.block_levels import CHUNK, KINDS
+from longllama_code.kernels.block_levels import KINDS
 from longllama_code.kernels.block_products import Bytes
-from longllama_code.kernels.block_sharing import SLEEPERS, Numbers, multiply_shared
 from longllama_code.kernels.products import Floats
 from longllama_code.kernels.quantized import Matrix
+from longllama_code.kernels.sharing import Numbers, multiply_shared
 from longllama_code.kernels.threads import ALONE, Threads
-from longllama_code.kernels.vectors import LANES
-
-LEAST_PRODUCTS, LEAST_OUTPUTS, SHARES = 1 << 17, 16, 4
-"""Of a share, products of numbers, and outputs; shares for each thread, that none waits long."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,8 @@ class BlockMatrix(Matrix):
     """Weights in blocks of one kind or several, their outputs behind each other."""
 
     parts: Sequence[BlockRows]
-    _table: Numbers = field(init=False)
+    table: Numbers = field(init=False)
+    """Where they are, for ``multiply_shared``."""
     _n_outputs: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +50,7 @@ class BlockMatrix(Matrix):
         rows = [
             (KINDS[part.kind], part.blocks.ctypes.data, *part.blocks.shape) for part in self.parts
         ]
-        object.__setattr__(self, "_table", np.array(rows, np.int64))
+        object.__setattr__(self, "table", np.array(rows, np.int64))
         object.__setattr__(self, "_n_outputs", sum(len(part.blocks) for part in self.parts))
 
     @property
@@ -68,20 +65,7 @@ class BlockMatrix(Matrix):
 
     def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
         """(S, K) inputs times the transpose: (S, N)."""
-        n_rows, n_outputs = len(inputs), self._n_outputs
-        steps, units = np.empty(inputs.shape, np.int16), np.empty(n_rows, np.float32)
-        n_chunks = -(-self.n_inputs // (CHUNK * LANES)) * LANES
-        sums = np.empty((n_rows, n_chunks), np.float32)
-        outputs = np.empty((n_rows, n_outputs), np.float32)
-        room = inputs, steps, units, sums, outputs
-        n_products = n_rows * self.n_inputs * n_outputs
-        if threads.n_threads == 1 or n_products < LEAST_PRODUCTS:
-            multiply_shared(np.zeros(SLEEPERS, np.int64), 1, self._table, *room)
-            return outputs
-        most = min(SHARES * threads.n_threads, n_products // LEAST_PRODUCTS)
+        outputs = np.empty((len(inputs), self._n_outputs), np.float32)
         with threads.helpers.board() as board:
-            if board is None:
-                board = np.zeros(SLEEPERS, np.int64)
-            n_shares = max(1, min(most, n_outputs // LEAST_OUTPUTS))
-            multiply_shared(board, n_shares, self._table, *room)
+            multiply_shared(board, self.table, inputs, outputs)
         return outputs

@@ -51,7 +51,7 @@ class Threads:
 
     @cached_property
     def helpers(self) -> Helpers:
-        """Those that share products too short for ``run``."""
+        """Those that share work too short for ``run``."""
         return Helpers(self.n_threads - 1)
 
     def run(self, work: Work, n_rows: int) -> None:

@@ -6,42 +6,28 @@ spill. A token comes out the same, bit for bit, alone or behind others in the pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longllama_code.config import LongLlamaConfig
-from longllama_code.kernels.attention import add_memory, attend, weigh_beside
 from longllama_code.kernels.attention_tiles import LANES
-from longllama_code.kernels.block_matrices import BlockMatrix
-from longllama_code.kernels.layer import (
-    Floats,
-    add,
-    gate,
-    normalize,
-    place_heads,
-    rotate,
-    split_heads,
-)
+from longllama_code.kernels.layer import Floats, normalize
 from longllama_code.kernels.quantized import Matrix, QuantizedMatrix
-from longllama_code.kernels.row_matrices import JoinedMatrix
 from longllama_code.kernels.threads import Threads
+from longllama_code.model.block_layers import BlockLayer, BlockLayers
 from longllama_code.model.blocks import BlockLinear
 from longllama_code.model.cache import LongLlamaCache
+from longllama_code.model.kernel_layer import KernelLayer, Tables, Turn, floats_of, matrix_of
 from longllama_code.model.layers import LongLlamaDecoderLayer
-from longllama_code.model.memory import MemoryOffer, MemorySource
+from longllama_code.model.memory import MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.quantized import Int4Linear, Int8Linear
 
 MEASURED_ROWS = 128
 """Tokens of the product by which the number of threads is chosen."""
-
-
 LINEAR = nn.Linear, Int8Linear, Int4Linear, BlockLinear
-EMPTY = np.empty((0, 0), np.float32)
 
 
 class KernelModel:
@@ -57,10 +43,12 @@ class KernelModel:
     def __init__(self, model: LongLlamaForCausalLM, n_threads: int = 1) -> None:
         self._model, self._config = model.model, model.config
         self._layers = [
-            _Layer.of(cast("LongLlamaDecoderLayer", layer)) for layer in model.model.layers
+            _layer(cast("LongLlamaDecoderLayer", layer)) for layer in model.model.layers
         ]
-        self._norm = _floats(model.model.norm.weight)
-        self._head = _matrix(model.lm_head)
+        in_blocks = [layer for layer in self._layers if isinstance(layer, BlockLayer)]
+        self._together = BlockLayers(in_blocks) if len(in_blocks) == len(self._layers) else None
+        self._norm = floats_of(model.model.norm.weight)
+        self._head = matrix_of(model.lm_head)
         self._kind = _kind(model)
         self._threads = _threads(n_threads, self._layers[0].gate_up)
 
@@ -102,14 +90,22 @@ class KernelModel:
         """Hidden states (S, E), after the last norm, of ids that follow those in the cache."""
         state = self._embedded(ids)
         tables = self._begin(len(ids), cache)
+        if self._together is not None and (memory is None or not self._config.mem_layers):
+            self._together.run(state, tables.own, cache, self._threads)
+        else:
+            self._run_one_by_one(state, tables, cache, memory)
+        normed = np.empty_like(state)
+        normalize(state, self._norm, self._config.rms_norm_eps, normed)
+        return torch.from_numpy(normed)
+
+    def _run_one_by_one(
+        self, state: Floats, tables: Tables, cache: LongLlamaCache, memory: MemorySource | None
+    ) -> None:
         for index, layer in enumerate(self._layers):
             offer = None
             if memory is not None and index in self._config.mem_layers:
                 offer = memory.offer(index, _own_keys)
             layer.run(state, tables, cache, offer, self._threads)
-        normed = np.empty_like(state)
-        normalize(state, self._norm, self._config.rms_norm_eps, normed)
-        return torch.from_numpy(normed)
 
     @torch.inference_mode()
     def encode_memory(self, ids: list[int]) -> dict[int, tuple[Tensor, Tensor]]:
@@ -133,18 +129,18 @@ class KernelModel:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(V,) after one token's hidden state (E,)."""
-        return torch.from_numpy(self._head.times(hidden[None].numpy())[0])
+        return torch.from_numpy(self._head.times(hidden[None].numpy(), self._threads)[0])
 
     def _embedded(self, ids: list[int]) -> Floats:
         return self._model.embed_tokens(torch.tensor(ids)).numpy().copy()
 
-    def _begin(self, n_tokens: int, cache: LongLlamaCache) -> _Tables:
+    def _begin(self, n_tokens: int, cache: LongLlamaCache) -> Tables:
         """Room for so many tokens in the cache, and their rotation."""
         start = cache.local_length
         positions = torch.arange(start, start + n_tokens)[None]
         visible = torch.ones(1, start + n_tokens, dtype=torch.bool)
         rotation = self._model.rotary(torch.empty(0), cache.begin(positions, visible))
-        return _Tables(_table(rotation.own, n_tokens), _table(rotation.asking, n_tokens))
+        return Tables(_table(rotation.own, n_tokens), _table(rotation.asking, n_tokens))
 
 
 def let_go(model: LongLlamaForCausalLM) -> None:
@@ -155,155 +151,14 @@ def let_go(model: LongLlamaForCausalLM) -> None:
             module.to("meta")
 
 
-class _Tables(NamedTuple):
-    """Cosines and sines for the tokens of a pass, each (S, D)."""
-
-    own: tuple[Floats, Floats]
-    """Of their positions."""
-    asking: tuple[Floats, Floats]
-    """Of the positions at which they ask memory."""
+def _layer(layer: LongLlamaDecoderLayer) -> KernelLayer:
+    mlp, attention = layer.mlp, layer.self_attn
+    linears = attention.q_proj, attention.o_proj, mlp.gate_proj, mlp.down_proj
+    in_blocks = all(isinstance(linear, BlockLinear) for linear in linears)
+    return (BlockLayer if in_blocks else KernelLayer).of(layer)
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """One decoder layer."""
-
-    index: int
-    config: LongLlamaConfig
-    rotates: bool
-    n_heads: int
-    n_kv_heads: int
-    head_dim: int
-    mem_heads: tuple[int, ...]
-    eps: float
-    input_norm: Floats
-    qkv: Matrix
-    qkv_bias: Floats
-    """Empty where there is none."""
-    out: Matrix
-    inner_norm: Floats
-    gate_up: Matrix
-    down: Matrix
-
-    @classmethod
-    def of(cls, layer: LongLlamaDecoderLayer) -> _Layer:
-        """A layer of the model."""
-        attention, mlp = layer.self_attn, layer.mlp
-        config = attention.config
-        projections = attention.q_proj, attention.k_proj, attention.v_proj
-        biases = [_floats(p.bias) for p in projections] if config.qkv_bias else []
-        return cls(
-            index=attention.layer_idx,
-            config=config,
-            rotates=attention.rotates,
-            n_heads=config.num_attention_heads,
-            n_kv_heads=config.n_kv_heads,
-            head_dim=attention.head_dim,
-            mem_heads=attention.mem_heads,
-            eps=config.rms_norm_eps,
-            input_norm=_floats(layer.input_layernorm.weight),
-            qkv=_matrix(*projections),
-            qkv_bias=np.concatenate(biases) if biases else np.empty(0, np.float32),
-            out=_matrix(attention.o_proj),
-            inner_norm=_floats(layer.post_attention_layernorm.weight),
-            gate_up=_matrix(mlp.gate_proj, mlp.up_proj),
-            down=_matrix(mlp.down_proj),
-        )
-
-    @property
-    def nbytes(self) -> int:
-        return sum(part.nbytes for part in (self.qkv, self.out, self.gate_up, self.down))
-
-    def run(
-        self,
-        state: Floats,
-        tables: _Tables,
-        cache: LongLlamaCache,
-        offer: MemoryOffer | None,
-        threads: Threads,
-    ) -> Floats:
-        """Let (S, E) pass through the layer, in place; its joined projections."""
-        joined = self.project(state, threads)
-        attended = self._attend(joined, tables, cache, offer, threads)
-        add(state, self.out.times(attended, threads))
-        normed = np.empty_like(state)
-        normalize(state, self.inner_norm, self.eps, normed)
-        both = self.gate_up.times(normed, threads)
-        gated = np.empty((len(both), both.shape[1] // 2), np.float32)
-        gate(both, gated)
-        add(state, self.down.times(gated, threads))
-        return joined
-
-    def project(self, state: Floats, threads: Threads) -> Floats:
-        """Queries, keys and values behind each other, (S, (H + 2 · G) · D)."""
-        normed = np.empty_like(state)
-        normalize(state, self.input_norm, self.eps, normed)
-        joined = self.qkv.times(normed, threads)
-        if self.qkv_bias.size:
-            joined += self.qkv_bias
-        return joined
-
-    def as_stored(self, joined: Floats) -> tuple[Floats, Floats]:
-        """The unrotated keys and the values in joined projections, each (G, S, D)."""
-        keys = self._heads(joined, self.n_heads, self.n_kv_heads)
-        return keys, self._heads(joined, self.n_heads + self.n_kv_heads, self.n_kv_heads)
-
-    def _attend(
-        self,
-        joined: Floats,
-        tables: _Tables,
-        cache: LongLlamaCache,
-        offer: MemoryOffer | None,
-        threads: Threads,
-    ) -> Floats:
-        """What the heads mix, (S, H · D)."""
-        n_rows = len(joined)
-        n_before = cache.local_length - n_rows
-        queries = np.empty((self.n_heads, n_rows, self.head_dim), np.float32)
-        room = cache.make_room(self.index, torch.empty(1, self.n_kv_heads, n_rows, self.head_dim))
-        keys, values = (part[0].numpy() for part in room)
-        cos, sin = tables.own if self.rotates else (EMPTY, EMPTY)
-        place_heads(joined, cos, sin, n_before, queries, keys, values)
-        mixed = np.empty((n_rows, self.n_heads * self.head_dim), np.float32)
-        totals = np.empty((n_rows, self.n_heads), np.float32)
-
-        def attend_rows(first: int, end: int) -> None:
-            rows, before = np.ascontiguousarray(queries[:, first:end]), n_before + first
-            attend(rows, keys, values, before, mixed[first:end], totals[first:end])
-
-        threads.run(attend_rows, n_rows)
-        if offer is not None:
-            asking = self._heads(joined, 0, self.n_heads)
-            if self.rotates:
-                unrotated, asking = asking, np.empty_like(asking)
-                rotate(unrotated, *tables.asking, asking)
-            self._add_memory(mixed, totals, asking, offer)
-        return mixed
-
-    def _add_memory(
-        self, mixed: Floats, totals: Floats, asking: Floats, offer: MemoryOffer
-    ) -> None:
-        """Let memory heads attend to memory, too, in the same softmax."""
-        of_groups = self.n_kv_heads, -1, len(mixed)
-        heads = np.array(self.mem_heads)
-        asked = asking.reshape(*of_groups, self.head_dim)[heads]
-        scores, indices = offer.score(torch.from_numpy(asked)[None], self.config.mem_top_k)
-        found = scores[0].float().contiguous().numpy()
-        local = totals.T.reshape(of_groups)[heads]
-        weights, kept = np.empty_like(found), np.empty_like(local)
-        weigh_beside(found, local, weights, kept)
-        shares = torch.from_numpy(weights)[None]
-        if offer.note is not None:
-            offer.note(0, shares, indices)
-        add_memory(mixed, heads, kept, offer.mix(shares, indices)[0].numpy())
-
-    def _heads(self, joined: Floats, first: int, n_heads: int) -> Floats:
-        heads = np.empty((n_heads, len(joined), self.head_dim), np.float32)
-        split_heads(joined, first * self.head_dim, heads)
-        return heads
-
-
-def _table(table: tuple[Tensor, Tensor], n_tokens: int) -> tuple[Floats, Floats]:
+def _table(table: tuple[Tensor, Tensor], n_tokens: int) -> Turn:
     """As kernels take it; the same for all tokens where there is one position."""
     cos, sin = (part[0, 0].expand(n_tokens, -1).contiguous().numpy() for part in table)
     return cos, sin
@@ -324,17 +179,6 @@ def _threads(most: int, matrix: Matrix) -> Threads:
     return Threads.measured(most, multiply_rows, MEASURED_ROWS)
 
 
-def _matrix(*linears: nn.Module) -> Matrix:
-    """Linear maps of one input, their outputs behind each other."""
-    if isinstance(linears[0], BlockLinear):
-        return BlockMatrix([cast("BlockLinear", linear).rows for linear in linears])
-    rounded = [linear.matrix() for linear in linears if isinstance(linear, Int8Linear | Int4Linear)]
-    if rounded:
-        return rounded[0] if len(rounded) == 1 else JoinedMatrix(rounded)
-    weights = [_floats(cast("nn.Linear", linear).weight) for linear in linears]
-    return QuantizedMatrix.of(np.concatenate(weights))
-
-
 def _kind(model: nn.Module) -> str:
     modules = [*model.modules()]
     if any(isinstance(module, BlockLinear) for module in modules):
@@ -348,7 +192,3 @@ def _has_kernel(linear: nn.Module) -> bool:
     if isinstance(linear, Int8Linear | Int4Linear):
         return linear.has_kernel
     return QuantizedMatrix.fits(cast("nn.Linear", linear).in_features)
-
-
-def _floats(weight: Tensor) -> Floats:
-    return weight.detach().numpy()

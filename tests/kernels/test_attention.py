@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from longllama_code.kernels.attention import LOWEST, add_memory, attend, weigh_beside
+from longllama_code.kernels.helpers import Helpers
+from longllama_code.kernels.sharing import attend_shared
 
 RNG = np.random.default_rng(7)
 HEADS = st.sampled_from([(1, 1), (4, 2), (9, 3), (6, 3)])
@@ -54,6 +56,22 @@ def test_a_token_is_the_same_alone_and_among_others(n_before, n_rows, heads, siz
     of_row, total = attended(alone, keys, values, n_before + row)
     np.testing.assert_array_equal(of_row[0], mixed[row])
     np.testing.assert_array_equal(total[0], totals[row])
+
+
+HELPERS = Helpers(2)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 1500), st.integers(1, 9), HEADS, st.sampled_from([20, 64, 128]))
+def test_threads_share_attention_and_change_no_bit(n_before, n_rows, heads, size):
+    (n_heads, n_groups), room = heads, n_before + n_rows + 2
+    queries, keys, values = normal(n_heads, n_rows, size), *normal(2, n_groups, room, size)
+    wanted, wanted_totals = attended(queries, keys, values, n_before)
+    mixed, totals = np.full_like(wanted, np.nan), np.full_like(wanted_totals, np.nan)
+    with HELPERS.board() as board:
+        attend_shared(board, queries, keys, values, n_before, mixed, totals)
+    np.testing.assert_array_equal(mixed, wanted)
+    np.testing.assert_array_equal(totals, wanted_totals)
 
 
 @settings(deadline=None, max_examples=40)

@@ -17,9 +17,9 @@ from longllama_code.kernels import block_scales, vectors
 from longllama_code.kernels.block_levels import BLOCK_BYTES, BLOCK_CHUNKS, CHUNK, KINDS
 from longllama_code.kernels.block_matrices import BlockMatrix, BlockRows
 from longllama_code.kernels.block_products import round_in_order
-from longllama_code.kernels.block_sharing import multiply_shared
 from longllama_code.kernels.block_tiles import make_row_product
 from longllama_code.kernels.helpers import Helpers
+from longllama_code.kernels.sharing import multiply_shared
 from longllama_code.kernels.threads import Threads
 
 RNG = np.random.default_rng(11)
@@ -124,9 +124,8 @@ def time_of_others() -> float:
 def test_a_product_does_not_wait_for_threads_that_do_not_come():
     """Helpers that never wake: the caller takes all shares."""
     helpers, matrix, inputs = Helpers(2), BlockMatrix([some_rows("Q5_0", 900, 32)]), normal(1, 1024)
-    steps, units = np.empty(inputs.shape, np.int16), np.empty(1, np.float32)
-    found, sums = np.empty((1, 900), np.float32), np.empty((1, 32), np.float32)
-    multiply_shared(helpers._board, 9, matrix._table, inputs, steps, units, sums, found)
+    found = np.empty((1, 900), np.float32)
+    multiply_shared(helpers._board, matrix.table, inputs, found)
     np.testing.assert_array_equal(found, matrix.times(inputs))
 
 

@@ -19,6 +19,7 @@ from longllama_code.gguf_file import GGUF_NAME, GgufFile
 from longllama_code.model.blocks import BlockEmbedding, BlockLinear, floats
 from longllama_code.model.cache import LongLlamaCache
 from longllama_code.model.kernel_model import KernelModel, let_go
+from longllama_code.model.memory import InContextMemory
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from tests.model.gguf_writing import LARGE, TOKENS, small_model, write_model
 
@@ -55,8 +56,11 @@ def by_modules(model: LongLlamaForCausalLM, ids: list[int]) -> torch.Tensor:
     return model(torch.tensor([ids]), use_cache=False, last_context_length=len(ids)).logits[0]
 
 
-def by_kernels(model: LongLlamaForCausalLM, parts: list[list[int]]) -> torch.Tensor:
-    kernels, cache = KernelModel(model), LongLlamaCache(model.config, spills=False)
+def by_kernels(
+    model: LongLlamaForCausalLM, parts: list[list[int]], n_threads: int = 1
+) -> torch.Tensor:
+    kernels, cache = KernelModel(model, n_threads), LongLlamaCache(model.config, spills=False)
+    assert kernels.threads.n_threads == n_threads
     states = torch.cat([kernels.run(part, cache, None) for part in parts])
     return torch.stack([kernels.logits(state) for state in states])
 
@@ -82,6 +86,47 @@ def test_a_token_is_the_same_alone_and_behind_others(folder: Path) -> None:
     alone = by_kernels(model, [[token] for token in IDS[:12]])
     assert torch.equal(by_kernels(model, [IDS[:12]]), alone)
     assert torch.equal(by_kernels(model, [IDS[:2], IDS[2:5], IDS[5:12]]), alone)
+
+
+@pytest.mark.parametrize("n_threads", [2, 4])
+def test_threads_change_no_bit(
+    folder: Path, n_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longllama_code.kernels.threads.LEAST_GAIN", 0)
+    model = load_blocks(folder, torch_attention=True)
+    parts = [IDS[:20], *([token] for token in IDS[20:40]), IDS[40:43], IDS[43:]]
+    wanted = by_kernels(model, parts)
+    for _ in range(5):
+        assert torch.equal(by_kernels(model, parts, n_threads), wanted)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("mem_positionals", [True, False])
+def test_layers_with_memory_are_run_one_by_one(folder: Path, mem_positionals: bool) -> None:
+    fields = {"torch_attention": True, "mem_layers": [1], "mem_positionals": mem_positionals}
+    model = load_blocks(folder, **fields)
+    keys, values = torch.randn(2, 1, 1, 9, 64)
+    memory, nothing = InContextMemory(model.config), InContextMemory(model.config)
+    memory.absorb(1, 100 * keys, 1e6 * values)  # much, as these random layers hardly attend
+    memory.absorb_visibility(torch.ones(1, 9, dtype=torch.bool))
+    found = states_by_kernels(model, memory)
+    wanted = model.model.window(*whole(model), memory)[0]
+    torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-3 * float(wanted.abs().max()))
+    without = states_by_kernels(model, None)
+    assert (found - without).abs().max() > 0.1
+    assert torch.equal(states_by_kernels(model, nothing), without)
+
+
+def states_by_kernels(model: LongLlamaForCausalLM, memory: InContextMemory | None) -> torch.Tensor:
+    kernels, cache = KernelModel(model), LongLlamaCache(model.config, spills=False)
+    return torch.cat([kernels.run(part, cache, memory) for part in (IDS[:30], [IDS[30]])])
+
+
+def whole(model: LongLlamaForCausalLM) -> tuple[torch.Tensor | LongLlamaCache, ...]:
+    """The first 31 tokens, their positions, which are no padding, and an empty cache."""
+    embeds = model.model.embed_tokens(torch.tensor([IDS[:31]]))
+    visible = torch.ones(1, 31, dtype=torch.bool)
+    return embeds, torch.arange(31)[None], visible, LongLlamaCache(model.config, spills=False)
 
 
 def test_nothing_is_copied_but_rows_in_another_order(folder: Path) -> None:

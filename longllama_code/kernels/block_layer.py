@@ -1,0 +1,149 @@
+"""Decoder layers whose weights are in blocks, in one call: for one token each call counts.
+
+Between two calls there is Python, which a layer's weights have driven out of the CPU's caches: 0.3
+ms a layer, while threads that help wait. So a row of numbers says where all of a layer is.
+"""
+
+import numpy as np
+from numba.np.numpy_support import carray
+
+from longllama_code.kernels.atomics import pointer
+from longllama_code.kernels.compiling import kernel
+from longllama_code.kernels.layer import Floats, add, gate, normalize, place_heads
+from longllama_code.kernels.sharing import Numbers, attend_shared, multiply_shared
+
+# Places in a row: addresses of floats; of tables for ``multiply_shared``, each with its parts in
+# the next place; and of the local context.
+(
+    INPUT_NORM, INNER_NORM, BIAS, QKV, OUT, GATE_UP, DOWN, KEYS, VALUES, ROOM, ROTATES, N_GROUPS,
+    N_HEADS, N_FIELDS,
+) = 0, 1, 2, 3, 5, 7, 9, 11, 12, 13, 14, 15, 16, 17  # fmt: skip
+"""``BIAS`` is 0 where there is none; ``ROTATES`` 0 where positions are not told."""
+
+
+@kernel
+def run_layers(
+    board: Numbers,
+    layers: Numbers,
+    eps: float,
+    state: Floats,
+    cos: Floats,
+    sin: Floats,
+    n_before: int,
+) -> None:
+    """Let (S, E) pass through layers, in place.
+
+    Args:
+        board: of the caller alone, for the time of the call.
+        layers: (layers, fields).
+        eps: of the norms.
+        state: (S, E), changed.
+        cos: (S, D), of the tokens' positions.
+        sin: likewise.
+        n_before: tokens of the local context before the pass.
+    """
+    n_rows, size = cos.shape
+    n_heads, n_groups = layers[0, N_HEADS], layers[0, N_GROUPS]
+    joined = np.empty((n_rows, (n_heads + 2 * n_groups) * size), np.float32)
+    mixed = np.empty((n_rows, n_heads * size), np.float32)
+    totals = np.empty((n_rows, n_heads), np.float32)
+    for number in range(layers.shape[0]):
+        layer = layers[number]
+        attend_anew(board, layer, eps, state, cos, sin, n_before, joined, mixed, totals)
+        finish(board, layer, eps, state, mixed)
+
+
+@kernel
+def project(board: Numbers, layer: Numbers, eps: float, state: Floats, joined: Floats) -> None:
+    """Queries, keys and values of (S, E), behind each other.
+
+    Args:
+        board: of the caller alone, for the time of the call.
+        layer: (fields,).
+        eps: of the norm.
+        state: (S, E).
+        joined: (S, (H + 2 · G) · D), written.
+    """
+    normed = np.empty_like(state)
+    normalize(state, _floats(layer, INPUT_NORM, state.shape[1]), eps, normed)
+    multiply_shared(board, _table(layer, QKV), normed, joined)
+    if layer[BIAS]:
+        bias = _floats(layer, BIAS, joined.shape[1])
+        for row in range(joined.shape[0]):
+            for column in range(joined.shape[1]):
+                joined[row, column] += bias[column]
+
+
+@kernel
+def attend_anew(
+    board: Numbers,
+    layer: Numbers,
+    eps: float,
+    state: Floats,
+    cos: Floats,
+    sin: Floats,
+    n_before: int,
+    joined: Floats,
+    mixed: Floats,
+    totals: Floats,
+) -> None:
+    """Project (S, E), and attend to the local context that these tokens are added to.
+
+    Args:
+        board: of the caller alone, for the time of the call.
+        layer: (fields,).
+        eps: of the norm.
+        state: (S, E).
+        cos: (S, D), of the tokens' positions.
+        sin: likewise.
+        n_before: tokens of the local context before the pass.
+        joined: as for ``project``, written.
+        mixed: as for ``attend``, written.
+        totals: likewise, written.
+    """
+    project(board, layer, eps, state, joined)
+    n_rows, size = cos.shape
+    of_keys = layer[N_GROUPS], layer[ROOM], size
+    queries = np.empty((layer[N_HEADS], n_rows, size), np.float32)
+    keys = carray(pointer(layer[KEYS]), of_keys, np.float32)
+    values = carray(pointer(layer[VALUES]), of_keys, np.float32)
+    known = n_rows if layer[ROTATES] else 0
+    place_heads(joined, cos[:known], sin[:known], n_before, queries, keys, values)
+    attend_shared(board, queries, keys, values, n_before, mixed, totals)
+
+
+@kernel
+def finish(board: Numbers, layer: Numbers, eps: float, state: Floats, mixed: Floats) -> None:
+    """The rest of a layer, from what its heads mixed.
+
+    Args:
+        board: of the caller alone, for the time of the call.
+        layer: (fields,).
+        eps: of the norm.
+        state: (S, E), changed.
+        mixed: (S, H · D).
+    """
+    n_rows, size = state.shape
+    more, normed, gate_up = np.empty_like(state), np.empty_like(state), _table(layer, GATE_UP)
+    n_outputs = 0
+    for part in range(gate_up.shape[0]):
+        n_outputs += gate_up[part, 2]
+    both = np.empty((n_rows, n_outputs), np.float32)
+    gated = np.empty((n_rows, n_outputs // 2), np.float32)
+    multiply_shared(board, _table(layer, OUT), mixed, more)
+    add(state, more)
+    normalize(state, _floats(layer, INNER_NORM, size), eps, normed)
+    multiply_shared(board, gate_up, normed, both)
+    gate(both, gated)
+    multiply_shared(board, _table(layer, DOWN), gated, more)
+    add(state, more)
+
+
+@kernel
+def _floats(layer: Numbers, place: int, size: int) -> Floats:
+    return carray(pointer(layer[place]), (size,), np.float32)
+
+
+@kernel
+def _table(layer: Numbers, place: int) -> Numbers:
+    return carray(pointer(layer[place]), (layer[place + 1], 4), np.int64)
