@@ -7,9 +7,9 @@ value, what functions return, base classes.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from longllama_code.definitions.facts import Binding, Definition, Import
 from longllama_code.definitions.index import EVERYTHING, DefinitionIndex, File, is_module
@@ -78,7 +78,8 @@ class Resolver:
         self._types: dict[tuple[Place, str], Sequence[Target]] = {}
         self._enclosing: dict[Place, Target | None] = {}
         self._ancestors: dict[Target, Sequence[Target]] = {}
-        self._packages: dict[str, Sequence[str]] = {}
+        self._packages: dict[tuple[str, str, str, bool], tuple[str, ...]] = {}
+        self._members: dict[tuple[str, ...], dict[str, list[Target]]] = {}
 
     def file(self, path: str) -> File | None:
         """Return what is known of a file: of the one that is being written, what it says now."""
@@ -139,30 +140,38 @@ class Resolver:
 
     def members(self, target: Target) -> Sequence[Target]:
         """Return what a class defines itself, in whichever file of its package that stands."""
-        return [
-            Target(path, one)
-            for path in self.package(target.path)
-            if (file := self.file(path)) is not None
-            for one in file.members(target.full_name)
-        ]
+        package = self.package(target.path)
+        if len(package) == 1:
+            file = self.file(target.path)
+            own = () if file is None else file.members(target.full_name)
+            return [Target(target.path, one) for one in own]
+        if package not in self._members:
+            self._members[package] = found = defaultdict[str, list[Target]](list)
+            for path in package:
+                file = self.file(path)
+                for one in () if file is None else file.facts.definitions:
+                    if one.owner:
+                        found[one.owner].append(Target(path, one))
+        return self._members[package].get(target.full_name, ())
 
-    def package(self, path: str) -> Sequence[str]:
-        """Return the files that a module is made of: itself, then those of its package beside."""
-        if path not in self._packages:
-            file = self.file(path)
-            name = "" if file is None else file.facts.package
-            folder = path.rpartition("/")[0]
-            near = self._index.within(folder) if name else ()
-            beside = [one for one in near if one != path and self._is_of_package(one, path, name)]
-            self._packages[path] = (path, *beside)
-        return self._packages[path]
-
-    def _is_of_package(self, path: str, seen_from: str, package: str) -> bool:
-        file, language = self.file(path), language_of(seen_from)
-        if file is None or file.facts.package != package or language_of(path) != language:
-            return False
+    def package(self, path: str) -> tuple[str, ...]:
+        """Return the files that a module is made of: itself, or those of its package beside it."""
+        file = self.file(path)
+        if file is None or not file.facts.package:
+            return (path,)
+        language, folder = language_of(path), path.rpartition("/")[0]
         tests = "" if language is None else language.tests
-        return not tests or seen_from == self._path or not PurePosixPath(path).stem.endswith(tests)
+        ending = path[path.rfind(".") :]
+        sees_tests = path == self._path or (tests != "" and path.endswith(tests + ending))
+        key = (folder, file.facts.package, ending, sees_tests)
+        if key not in self._packages:
+            near = [one for one in self._index.within(folder) if one.endswith(ending)]
+            if tests and not sees_tests:
+                near = [one for one in near if not one.endswith(tests + ending)]
+            name = file.facts.package
+            found = {one for one in near if (of := self.file(one)) and of.facts.package == name}
+            self._packages[key] = tuple(sorted(found | {path}))
+        return self._packages[key]
 
     def heads(self, path: str) -> Sequence[Target]:
         """Return what a module defines, and hands on by name."""

@@ -4,14 +4,15 @@ A language says what to do with which type of node; the tree is searched for tho
 no depth of it and no number of brackets matters. What it gives is a function of the text alone.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from tree_sitter import Node, Query, QueryCursor
 
 from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import, Kind
-from longllama_code.definitions.grammars import parsed, parser
+from longllama_code.definitions.grammars import MAX_SOURCE_BYTES, is_too_deep, parsed, parser
 
 MAX_SHOWN_BYTES = 600
 """What is shown of one definition; the longest signatures that people write are shorter."""
@@ -22,6 +23,18 @@ MAX_DOCUMENTATION_LINES = 60
 MAX_INDENT_BYTES = 40
 MAX_STEPS = 20
 """Members of members of what a value is made by."""
+CLOSING = {b"(": b")", b"[": b"]", b"{": b"}"}
+_STRING = rb'"(?:[^"\\\n]|\\.)*"'
+_COMMENT = rb"//[^\n]*|/\*.*?\*/"
+BRACKETS = re.compile(
+    _STRING + rb"|'(?:[^'\\\n]|\\[^'\n]{1,10}|\\')'|`[^`]*`|" + _COMMENT + rb"|[()\[\]{}]",
+    re.DOTALL,
+)
+"""Of languages that have single characters between apostrophes."""
+BRACKETS_AND_STRINGS = re.compile(
+    _STRING + rb"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|" + _COMMENT + rb"|[()\[\]{}]", re.DOTALL
+)
+"""Of languages that have strings between apostrophes."""
 COMMENT_MARKS = "/*!# \t"
 
 Handler = Callable[["Reader", Node], None]
@@ -58,21 +71,26 @@ class Grammar:
     """Names and types, at which the search for what makes a value ends."""
     passes: frozenset[str] = frozenset()
     """Members that give what they are asked of, nearly, such as ``unwrap``."""
+    brackets: re.Pattern[bytes] = BRACKETS
+    """What finds brackets, and whatever has some that are none: strings and comments."""
 
     def read(self, text: str, other: "Grammar | None" = None) -> FileFacts:
         """Return what a text says; by another grammar if that makes more sense of it."""
-        reader = Reader(text, self)
+        source = text.encode("utf-8", "replace")
+        reader = Reader(source, self)
         if other is not None and reader.n_errors:
-            second = Reader(text, other)
+            second = Reader(source, other)
             reader = second if second.n_errors < reader.n_errors else reader
+        if missing := _missing(source, self.brackets):
+            return _joined(reader.facts(), Reader(source + missing, reader.grammar).facts())
         return reader.facts()
 
 
 class Reader:
     """Goes through a text once; handlers add what they see to its lists."""
 
-    def __init__(self, text: str, grammar: Grammar) -> None:
-        self.data = text.encode("utf-8", "replace")
+    def __init__(self, source: bytes, grammar: Grammar) -> None:
+        self.data = source
         self.done = 0
         """Nodes that begin before this byte are read already."""
         self.definitions: list[Definition] = []
@@ -92,7 +110,7 @@ class Reader:
         """Where what is shown of a node begins, by the byte that the node itself begins at: the
         ``export`` before a class."""
         self._scopes = [Scope(len(self.data) + 1, 1, len(self.lines))]
-        self._grammar = grammar
+        self.grammar = grammar
         tree = parsed(self.data, grammar.module, grammar.function)
         nodes, self.n_errors = ([], 0) if tree is None else _nodes_of(tree.root_node, grammar)
         for node in nodes:
@@ -148,7 +166,7 @@ class Reader:
 
     def made_by(self, value: Node | None) -> str:
         """Return what a value is made by: names with dots between, calls left out."""
-        grammar, names = self._grammar, list[str]()
+        grammar, names = self.grammar, list[str]()
         for _ in range(MAX_STEPS):
             if value is None:
                 return ""
@@ -256,6 +274,29 @@ class Reader:
             at = self.scope
             line = node.start_point.row + 1
             self.bindings.append(Binding(name, type, line, at.first_line, at.last_line, at.owner))
+
+
+def _missing(source: bytes, brackets: re.Pattern[bytes]) -> bytes:
+    """Return what closes the brackets that are open at the end, as in code being written."""
+    if len(source) > MAX_SOURCE_BYTES or is_too_deep(source):
+        return b""
+    opened = bytearray()
+    for found in brackets.finditer(source):
+        mark = found[0]
+        if mark in CLOSING:
+            opened += CLOSING[mark]
+        elif len(mark) == 1 and (at := opened.rfind(mark)) >= 0:
+            del opened[at:]
+    return bytes(reversed(opened))
+
+
+def _joined(as_written: FileFacts, closed: FileFacts) -> FileFacts:
+    """Return what a text says whose last blocks are open; they go on to its end.
+
+    A block that is open further up has what follows within it, where nobody sees that.
+    """
+    fewer = len(closed.definitions) < len(as_written.definitions)
+    return replace(closed, definitions=as_written.definitions) if fewer else closed
 
 
 def _nodes_of(root: Node, grammar: Grammar) -> tuple[list[Node], int]:

@@ -2,7 +2,6 @@
 
 import importlib
 from functools import cache
-from pathlib import PurePosixPath
 
 from longllama_code.definitions.language import Language
 
@@ -23,7 +22,7 @@ MODULES = {
 
 def language_of(path: str) -> Language | None:
     """Return the language of a file; None where its definitions are not known."""
-    found = MODULES.get(PurePosixPath(path).suffix)
+    found = MODULES.get(path[path.rfind(".") :])
     return None if found is None else _loaded(*found)
 
 

@@ -218,8 +218,19 @@ def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
         tail = "/".join(names[: n_package + 1]) + ".java"
         yield from sorted(layout.ending(tail), key=lambda one: (-_shared(one, path), one))
     else:
-        for info in layout.ending("/".join(names) + "/package-info.java"):
-            yield from _java_in(posixpath.dirname(info), path, layout)
+        infos = layout.ending("/".join(names) + "/package-info.java")
+        folders = {*_folders_of(names, path), *map(posixpath.dirname, infos)}
+        for folder in sorted(folders, key=lambda one: (-_shared(one, path), one)):
+            yield from _java_in(folder, path, layout)
+
+
+def _folders_of(names: list[str], path: str) -> Iterator[str]:
+    """Give the folders that a package may be in below those around a file."""
+    for around in _own_folders(path):
+        while around:
+            yield posixpath.join(around, *names)
+            around = posixpath.dirname(around)
+    yield posixpath.join(*names)
 
 
 def _own_folders(path: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ from longllama_code.definitions.languages.typescript_values import (
     skip_decorators,
     type_of,
 )
-from longllama_code.definitions.syntax import Grammar, Handler, Reader
+from longllama_code.definitions.syntax import BRACKETS_AND_STRINGS, Grammar, Handler, Reader
 
 TYPE_BODIES = kinds("object_type interface_body")
 PRIVATE = (b"private ", b"#")
@@ -223,7 +223,15 @@ _LEAVES = frozenset({"identifier", "this"})
 
 
 def _grammar(function: str) -> Grammar:
-    return Grammar("tree_sitter_typescript", function, HANDLERS, _MEMBERS, _OPERANDS, _LEAVES)
+    return Grammar(
+        "tree_sitter_typescript",
+        function,
+        HANDLERS,
+        _MEMBERS,
+        _OPERANDS,
+        _LEAVES,
+        brackets=BRACKETS_AND_STRINGS,
+    )
 
 
 _TYPESCRIPT, _TSX = _grammar("language_typescript"), _grammar("language_tsx")

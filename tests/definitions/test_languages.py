@@ -1,0 +1,85 @@
+"""What holds for every language: nothing is raised, time is bounded, broken code is read."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from longllama_code.definitions.facts import FileFacts
+from longllama_code.definitions.languages import MODULES, language_of
+from tests.definitions.small_repository import named
+
+SUFFIXES = sorted(MODULES)
+WORDS = """
+class Foo { } ( ) [ ] < > fn impl trait struct enum mod use crate :: * , ; . = => -> import from
+"a" export default const let var function func type interface package return new this self static
+# define include typedef namespace template extends implements private pub @ /* */ // ` ' é 🛟 x y
+require module exports async await def 1
+"""
+PIECES = [*WORDS.split(), "\n"]
+MAX_S = 15.0
+"""A megabyte takes two seconds on a slow core; what is quadratic takes hours."""
+
+BROKEN = {
+    ".ts": "class A {\n  moor(x: number): string {\n    return this.\n\nexport function moor(a {\n",
+    ".js": "class A {\n  moor(x) {\n    return this.\n\nexport function moor(a {\n",
+    ".go": "package a\n\nfunc moor(a int) {\n\tif x. {\n\ntype A struct {\n\tmoor int\n",
+    ".rs": "pub fn moor(a: u32) -> u32 {\n    let x = foo.\n\npub struct A { moor: u32\n",
+    ".java": "class A {\n  int moor(int x) {\n    return this.\n  }\n  int moor;\n",
+    ".c": "int moor(int x) {\n  foo->\n}\n\nstruct moor {\n  int x;\n",
+    ".cc": "class A {\n public:\n  int moor(int x);\n  void f() { this-> }\n",
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_table_has_the_languages_of_all_suffixes(suffix: str) -> None:
+    language = language_of(f"folder/file{suffix}")
+    assert language is not None
+    assert suffix in language.suffixes
+
+
+def facts_of(suffix: str, text: str) -> FileFacts:
+    language = language_of(f"a{suffix}")
+    assert language is not None
+    return language.read(text)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@settings(max_examples=60, deadline=None)
+@given(text=st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=60).map(" ".join)))
+def test_any_text_is_read_and_lines_are_of_it(suffix: str, text: str) -> None:
+    facts = facts_of(suffix, text)
+    assert facts == facts_of(suffix, text)
+    n_lines = text.count("\n") + 1
+    for one in (*facts.definitions, *facts.bindings):
+        assert one.name
+        assert 1 <= one.first_line <= one.last_line <= n_lines
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("(", "[", "{", "<", "{}", "a.", "a::", "f(", "*", "/*", "`${", "!", "@a ", "a,", "'"),
+        *("class A {", "fn f() {", "impl A {", "namespace a {", "struct a { ", "if (a) "),
+        *("a ? b : ", "x => ", "#if A\n"),
+    ],
+)
+def test_hostile_texts_are_read_in_bounded_time(suffix: str, piece: str) -> None:
+    start = time.perf_counter()
+    facts_of(suffix, piece * 100_000)
+    assert time.perf_counter() - start < MAX_S
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("line", ["f(a, b);\n", "x = y.z(1);\n", "int f(int a) { return 1; }\n"])
+def test_a_megabyte_is_read_in_bounded_time(suffix: str, line: str) -> None:
+    start = time.perf_counter()
+    facts_of(suffix, line * (1_000_000 // len(line)))
+    assert time.perf_counter() - start < MAX_S
+
+
+@pytest.mark.parametrize(("suffix", "text"), BROKEN.items())
+def test_broken_code_gives_what_can_be_parsed(suffix: str, text: str) -> None:
+    assert any(name.split(".")[-1] == "moor" for name in named(f"a{suffix}", text))
