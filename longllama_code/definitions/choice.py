@@ -31,7 +31,7 @@ RECENCY = 10
 """What the last name used is wanted more than the first one."""
 MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 5, 1, 40
 """How much less than its class a member is wanted."""
-GUESSED, STATIC = 80, 3
+GUESSED = 80
 LENGTH = 0.02
 """How much less each character makes a definition wanted."""
 UNUSED_ELSEWHERE = 8
@@ -44,6 +44,21 @@ MAX_MEMBERS = 200
 MAX_HEADS = 3000
 MAX_CHOSEN = 400
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
+
+
+@dataclass(frozen=True, slots=True)
+class Less:
+    """How much less than a class its members are wanted, by why the class is."""
+
+    member: float
+    static: float
+    constructor: float
+
+
+OF_IMPORTED = Less(MEMBER, MEMBER - 3, 0.5)
+OF_CALLED = Less(3 * MEMBER, 3 * MEMBER, 0.5)
+OF_VALUE = Less(5, 8, 8)
+OF_CLASS = Less(5, 2, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,6 @@ class _Choice:
         self._place = Place(path, at.line)
         self._found: dict[Target, tuple[float, str]] = {}
         self._on_line = set(NAMES.findall(at.prefix[at.prefix.rfind("\n") + 1 :]))
-        self._less_static = -STATIC
         self._heads_of: dict[tuple[str, str], tuple[tuple[int, str], ...]] = {}
 
     def run(self) -> None:
@@ -170,25 +184,36 @@ class _Choice:
         else:
             self._want(target, wanted, reason)
 
-    def _want_class(self, target: Target, wanted: float, reason: str, less: float = MEMBER) -> None:
+    def _want_class(
+        self, target: Target, wanted: float, reason: str, less: Less = OF_IMPORTED
+    ) -> None:
+        is_constructed = False
         for distance, ancestor in enumerate(self._resolver.ancestors(target)):
             level = wanted - min(distance, 4) * INHERITED
             self._want(ancestor, level, reason)
             for one in self._resolver.members(ancestor)[:MAX_MEMBERS]:
-                if one.definition is not None:
-                    self._want(one, level - self._penalty(one.definition, less), reason)
+                if one.definition is None:
+                    continue
+                penalty = self._penalty(one.definition, less)
+                if _is_constructor(one.definition):
+                    penalty += SPECIAL if is_constructed else 0
+                self._want(one, level - penalty, reason)
+            is_constructed |= any(
+                one.definition is not None and _is_constructor(one.definition)
+                for one in self._resolver.members(ancestor)[:MAX_MEMBERS]
+            )
 
-    def _penalty(self, one: Definition, less: float) -> float:
+    def _penalty(self, one: Definition, less: Less) -> float:
         """How much less than what it belongs to a definition is wanted."""
         length = LENGTH * len(one.shown)
-        if one.name in CONSTRUCTORS or one.name == one.owner:
-            return 0.5 + length
+        if _is_constructor(one):
+            return less.constructor + length
         if one.name.startswith("__"):
             return SPECIAL
         is_private = one.name.startswith("_") or one.is_private
         is_private = is_private and not self._is_used(one.name)
-        less += self._less_static if one.is_static else 0
-        return less + length + self._rarity(one) + (PRIVATE if is_private else 0)
+        of_kind = less.static if one.is_static else less.member
+        return of_kind + length + self._rarity(one) + (PRIVATE if is_private else 0)
 
     def _rarity(self, one: Definition) -> float:
         """How unlikely it is that something is used, by how many files use its name."""
@@ -218,25 +243,18 @@ class _Choice:
             if one.definition is None:
                 self._want_module(one, RECEIVER - order, reason, RECEIVER - BASE)
             else:
-                self._less_static = self._asked_static(target, chain)
-                self._want_class(one, RECEIVER - order, reason, less=5)
-                self._less_static = -STATIC
+                less = OF_CLASS if _is_class(target, chain) else OF_VALUE
+                self._want_class(one, RECEIVER - order, reason, less)
         if chain and not found and chain[0] not in OWN:
             self._add_guessed(chain)
         if self._at.imports_from:
             self._add_importable()
 
-    def _asked_static(self, target: Target, chain: Chain) -> float:
-        """How much less a member is wanted that is asked of the class: more where it is."""
-        one = target.definition
-        is_class = one is not None and one.kind == "class"
-        return -STATIC if is_class and chain[-1] in (one.name, "cls") else STATIC
-
     def _add_guessed(self, chain: Chain) -> None:
         guesses = guessed(self._index, self._path, chain, self._at.rest)
         for order, target in enumerate(guesses):
             reason = f"what stands before the cursor, by its name or use: {'.'.join(chain)}"
-            self._want_class(target, GUESSED - order, reason, less=5)
+            self._want_class(target, GUESSED - order, reason, OF_VALUE)
 
     def _add_importable(self) -> None:
         imported = Import("*", self._at.imports_from)
@@ -251,7 +269,7 @@ class _Choice:
                 if one is None or one.kind != "class":
                     self._want(target, CALLED - level, reason)
                 else:
-                    self._want_class(target, CALLED - level, reason, less=MEMBER * 3)
+                    self._want_class(target, CALLED - level, reason, OF_CALLED)
 
     def _add_imports(self) -> None:
         """Want what is imported: what is not used yet is about to be, then what was used last."""
@@ -307,6 +325,16 @@ class _Choice:
             return
         name = around_it.definition.name if around_it.definition else ""
         self._want_class(around_it, BASE, f"the class being written: {name}")
+
+
+def _is_constructor(one: Definition) -> bool:
+    return one.name in CONSTRUCTORS or one.name == one.owner
+
+
+def _is_class(target: Target, chain: Chain) -> bool:
+    """Whether an expression stands for a class itself, not for a value of it."""
+    one = target.definition
+    return one is not None and one.kind == "class" and chain[-1] in (one.name, "cls")
 
 
 def _order(found: tuple[Target, tuple[float, str]]) -> tuple[float, str, int, str]:

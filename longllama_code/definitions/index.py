@@ -273,13 +273,13 @@ class DefinitionIndex:
         return "" if file is None else file.text
 
     def _with_base(self, own: Sequence[str], base: Sequence[str]) -> Sequence[str]:
-        return sorted({*own, *(path for path in base if path not in self._hidden)})
+        return tuple(sorted({*own, *(path for path in base if path not in self._hidden)}))
 
     # Names.
 
     def defining(self, name: str) -> Sequence[str]:
         """Return the files that define a name, a member's too, sorted."""
-        own = sorted(self._defined.get(name, ()))
+        own = tuple(sorted(self._defined.get(name, ())))
         if self._base is None:
             return own
         seen = (path for path in self._base.defining(name) if path not in self._own)
@@ -287,7 +287,7 @@ class DefinitionIndex:
 
     def with_class(self, name: str) -> Sequence[str]:
         """Return the files with a class whose ``folded`` name this is, sorted."""
-        own = sorted(self._classes.get(name, ()))
+        own = tuple(sorted(self._classes.get(name, ())))
         if self._base is None:
             return own
         seen = (path for path in self._base.with_class(name) if path not in self._own)
@@ -358,7 +358,7 @@ class DefinitionIndex:
         ]
 
     def _mentioning(self, name: str) -> Sequence[str]:
-        own = sorted(self._mentioned.get(name, ()))
+        own = tuple(sorted(self._mentioned.get(name, ())))
         if self._base is None:
             return own
         seen = (path for path in self._base._mentioning(name) if path not in self._own)

@@ -434,6 +434,7 @@ class _Reader:
             if one.kind == "class":
                 classes.append(one)
         if found:
+            self.definitions = [_owned(one, classes) for one in self.definitions]
             self.definitions.sort(key=lambda one: (one.first_line, one.owner, one.name))
 
     def _broken_head(self, match: re.Match[bytes], classes: list[Definition]) -> Definition | None:
@@ -449,6 +450,17 @@ class _Reader:
         if kind != "class" and not shown.endswith(BODY):
             shown += BODY
         return Definition(name, kind, shown, line, self._last_line(line, column), owner=owner)
+
+
+def _owned(one: Definition, classes: list[Definition]) -> Definition:
+    """Return a function as a method, where it stands within a class that could not be parsed."""
+    if one.kind != "function" or not one.shown[:1].isspace():
+        return one
+    around = [each for each in classes if each.first_line < one.first_line <= each.last_line]
+    if not around:
+        return one
+    owner = ".".join(each.name for each in around[-MAX_OWNERS:])
+    return replace(one, kind="method", owner=owner)
 
 
 PYTHON = Language("Python", frozenset((".py", ".pyi")), "#", read, files_of, filler="_")

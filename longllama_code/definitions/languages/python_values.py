@@ -5,9 +5,10 @@ import re
 from tree_sitter import Node
 
 MAX_LINE_CHARS = 120
-MAX_HEAD_BYTES = 700
-LONG_HEAD_BYTES = 300
+MAX_HEAD_BYTES = 4000
+LONG_HEAD_CHARS = 300
 """Of longer heads the names alone are shown."""
+LONG_CLASS_CHARS = 600
 MAX_PARAMETERS = 50
 MAX_TYPE_CHARS = 200
 MAX_STEPS = 20
@@ -65,10 +66,14 @@ def head_of(source: bytes, node: Node) -> str:
     """Return what stands before the body of a function or class, on one line where it can."""
     body = node.child_by_field_name("body")
     end = node.end_byte if body is None else body.start_byte
-    if end - node.start_byte > LONG_HEAD_BYTES and node.type == "function_definition":
-        return _short_head(source, node)
     head = source[node.start_byte : min(end, node.start_byte + MAX_HEAD_BYTES)]
-    text = head.decode("utf-8", "replace").rstrip()
+    text = _on_one_line(head.decode("utf-8", "replace").rstrip())
+    if len(text) > LONG_HEAD_CHARS and node.type == "function_definition":
+        return _short_head(source, node)
+    return text[:LONG_CLASS_CHARS]
+
+
+def _on_one_line(text: str) -> str:
     if "\n" not in text:
         return text
     if "#" in text:
