@@ -13,10 +13,12 @@ not count, and neither does what stands before it on its line as a statement.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import log2
+from pathlib import PurePosixPath
 
 from longllama_code.definitions.around import NAMES, Around, around, chains_in
 from longllama_code.definitions.facts import Definition, Import, Kind
@@ -31,7 +33,9 @@ RECENCY = 10
 """What the last name used is wanted more than the first one."""
 MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 5, 1, 40
 """How much less than its class a member is wanted."""
-GUESSED = 80
+GUESSED, TESTED = 80, 25
+TEST = re.compile(r"^tests?_|_tests?$|[.-](?:test|spec)$|Tests?$")
+"""What tells a test's file from the one that it tests."""
 LENGTH = 0.02
 """How much less each character makes a definition wanted."""
 UNUSED_ELSEWHERE = 8
@@ -43,6 +47,8 @@ MAX_IMPORTS = 200
 MAX_MEMBERS = 200
 MAX_HEADS = 3000
 MAX_CHOSEN = 400
+MAX_CLASSES = 20
+"""Of a module, whose members are shown."""
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
 
 
@@ -128,6 +134,7 @@ class _Choice:
         self._add_imports()
         self._add_used()
         self._add_bases()
+        self._add_tested()
 
     def ranked(self) -> list[Chosen]:
         """Return what was found, the most wanted first."""
@@ -223,13 +230,15 @@ class _Choice:
     def _want_module(
         self, target: Target, wanted: float, reason: str, less: float = MEMBER
     ) -> None:
+        n_classes = 0
         is_own = self._path in self._resolver.package(target.path)
         for one in self._resolver.heads(target.path)[:MAX_HEADS]:
             if one.definition is None or (one.definition.is_private and not is_own):
                 continue
             private = PRIVATE if one.definition.name.startswith("_") else 0
             self._want(one, wanted - private - self._rarity(one.definition), reason)
-            if one.definition.kind == "class":
+            if one.definition.kind == "class" and n_classes < MAX_CLASSES:
+                n_classes += 1
                 self._want_class(one, wanted - less, reason)
 
     # Sources.
@@ -325,6 +334,15 @@ class _Choice:
             return
         name = around_it.definition.name if around_it.definition else ""
         self._want_class(around_it, BASE, f"the class being written: {name}")
+
+    def _add_tested(self) -> None:
+        """Want what the file defines that a test is of, by their names."""
+        pure = PurePosixPath(self._path)
+        tested = TEST.sub("", pure.stem)
+        if tested == pure.stem or not tested:
+            return
+        for path in self._index.ending(tested + pure.suffix)[:1]:
+            self._want_module(Target(path), TESTED, f"what is tested: {path}")
 
 
 def _is_constructor(one: Definition) -> bool:

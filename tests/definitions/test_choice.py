@@ -148,6 +148,12 @@ def test_what_is_visible_anyhow_is_not_repeated(index: DefinitionIndex) -> None:
     assert "Near.here" in first_names(index, far)
 
 
+def test_what_a_test_is_of_is_wanted(index: DefinitionIndex) -> None:
+    found = chosen(index, "def test_far():\n    |", "tests/test_far.py")
+    assert "Far.away" in {one.name for one in found}
+    assert not chosen(index, "def test_far():\n    |", "tests/far_checks.py")
+
+
 def test_own_text_counts_before_what_the_index_has_of_the_file(index: DefinitionIndex) -> None:
     over = DefinitionIndex.over(index)
     over.put(PATH, "class Old:\n    def gone(self): ...\n")
