@@ -47,13 +47,25 @@ class Completer:
         model: LongLlamaForCausalLM,
         tokenizer: Tokenizer,
         memory: RepositoryMemory,
-        definitions: RepositoryDefinitions,
-        openings: KeptOpenings,
         kernels: KernelModel | None = None,
         context_bytes: int = MAX_BYTES,
+        definitions: RepositoryDefinitions | None = None,
+        openings: KeptOpenings | None = None,
     ) -> None:
-        self._tokenizer = tokenizer
-        self._memory, self._definitions, self._openings = memory, definitions, openings
+        """Begin with nothing read.
+
+        Args:
+            model: the model.
+            tokenizer: its tokenizer.
+            memory: the repository's.
+            kernels: the model by kernels, where there are any.
+            context_bytes: what was read around cursors may take.
+            definitions: the repository's; None: no file defines anything.
+            openings: what was read by earlier processes; None: nothing.
+        """
+        self._tokenizer, self._memory = tokenizer, memory
+        self._definitions = definitions or RepositoryDefinitions(tokenizer)
+        self._openings = openings or KeptOpenings(None, model.config)
         self._config = model.config
         self._healer = TokenHealer(tokenizer)
         self._window = model.config.window
@@ -197,11 +209,17 @@ class Completer:
         read anew for what the repository could show besides.
         """
         reading = self._readings.of(self, request.path)
+        if not self._shows_definitions(request):
+            return reading.show_nothing()
         reading.drop(self._definitions.still_hold)
-        wanted = self._wanted(request)
         if request.is_ahead:
-            return reading.prepare(wanted)
-        return reading.renew(wanted, partial(self._costs_little, request))
+            return reading.prepare(self._wanted(request))
+        return reading.renew(partial(self._wanted, request), partial(self._costs_little, request))
+
+    def _shows_definitions(self, request: CompletionRequest) -> bool:
+        """Whether the model is shown other files' definitions: if it was taught to fill in."""
+        is_taught = self._marks is not None and self._marks.always
+        return is_taught and request.uses_memory and request.definition_tokens > 0
 
     def _costs_little(self, request: CompletionRequest, prepared: Prepared) -> bool:
         """Whether at most a step's tokens are to be read."""
@@ -210,9 +228,7 @@ class Completer:
         return 0 < n_common >= len(prompt.ids) - PREFILL_STEP_TOKENS
 
     def _wanted(self, request: CompletionRequest) -> Wanted:
-        """Return what the model should be shown of other files, if it was taught to fill in."""
-        if not request.uses_memory or self._marks is None or not self._marks.always:
-            return Wanted()
+        """Return what the model should be shown of other files."""
         n_tokens = min(request.definition_tokens, self._window // 4)
         return self._definitions.wanted(request.path, request.prefix, request.suffix, n_tokens)
 

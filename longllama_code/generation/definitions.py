@@ -72,8 +72,6 @@ class RepositoryDefinitions:
 
     def wanted(self, path: str, prefix: str, suffix: str, n_tokens: int) -> Wanted:
         """Return what a cursor should be shown of other files, within so many tokens."""
-        if n_tokens <= 0:
-            return Wanted()
         chosen = choose(self._index, path, prefix, suffix)
         excerpts = tuple(
             Excerpt(block.path, block.text, block.chosen)

@@ -85,10 +85,10 @@ class Engine:
             loaded.compiled or loaded.model,
             loaded.tokenizer,
             self._memory,
-            self._definitions,
-            KeptOpenings(folder and folder / OPENINGS_FOLDER, loaded.model.config),
             loaded.kernels,
             context_bytes,
+            self._definitions,
+            KeptOpenings(folder and folder / OPENINGS_FOLDER, loaded.model.config),
         )
         self._counts = Counts()
 

@@ -33,6 +33,8 @@ class Prepared:
 
     excerpts: Excerpts
     decoder: Decoder
+    is_chosen: bool = False
+    """Whether the excerpts are what was wanted, and not left over, or none so far."""
 
     def shows(self, wanted: Wanted) -> bool:
         """Whether everything that is needed is among the excerpts."""
@@ -70,28 +72,41 @@ class FileReading:
 
     def drop(self, holds: Callable[[Excerpt], bool]) -> None:
         """Show no longer what the repository does not say any more."""
-        self.current.excerpts = tuple(filter(holds, self.current.excerpts))
+        held = tuple(filter(holds, self.current.excerpts))
+        if held != self.current.excerpts:
+            self.current.excerpts, self.current.is_chosen = held, False
         if self._coming is not None and not all(map(holds, self._coming.excerpts)):
             self._coming = None
 
-    def renew(self, wanted: Wanted, costs_little: Callable[[Prepared], bool]) -> Prepared:
+    def show_nothing(self) -> Prepared:
+        """Return the current prompt without any excerpt."""
+        self.current.excerpts, self.current.is_chosen = (), False
+        return self.current
+
+    def renew(
+        self, wanted: Callable[[], Wanted], costs_little: Callable[[Prepared], bool]
+    ) -> Prepared:
         """Return what an answer begins with that somebody waits for.
 
-        It shows what is wanted, unless that would have all of a prompt read anew and what the
-        current one shows costs little.
+        It shows what is wanted, unless little is to be read for what is there: to show something
+        else would have all of the prompt read anew.
 
         Args:
-            wanted: what the repository has to show.
+            wanted: finds out what the repository has to show.
             costs_little: whether little is to be read for something prepared.
         """
         coming = self._coming
-        if coming is not None and coming.shows(wanted) and costs_little(coming):
+        if coming is not None and costs_little(coming):
             self.current, self._coming = coming, None
-        elif not self.current.shows(wanted) and not costs_little(self.current):
-            self.current = coming if coming is not None and coming.shows(wanted) else self.current
-            self.current.excerpts = self._arranged(wanted.excerpts)
+        if self.current.is_chosen and costs_little(self.current):
+            return self.current
+        now = wanted()
+        if not self.current.shows(now):
+            self.current = coming if coming is not None and coming.shows(now) else self.current
+            self.current.excerpts = self._arranged(now.excerpts)
             self._coming = None
-        return self.current.explained_by(wanted)
+        self.current.is_chosen = True
+        return self.current.explained_by(now)
 
     def prepare(self, wanted: Wanted) -> Prepared:
         """Return what shows what is wanted: the current prompt, or one that is read beside it."""
@@ -99,7 +114,8 @@ class FileReading:
             self._coming = None
             return self.current.explained_by(wanted)
         if self._coming is None or not self._coming.shows(wanted):
-            self._coming = Prepared(self._arranged(wanted.excerpts), self._make())
+            excerpts = self._arranged(wanted.excerpts)
+            self._coming = Prepared(excerpts, self._make(), is_chosen=True)
         return self._coming
 
     def _arranged(self, wanted: Excerpts) -> Excerpts:

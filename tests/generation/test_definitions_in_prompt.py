@@ -122,7 +122,9 @@ def test_none_are_shown_where_none_are_wanted(
     remember(engine, "harbour/ship.py", SHIP)
     assert shown(complete(engine))
     for request in (replace(REQUEST, definition_tokens=0), replace(REQUEST, uses_memory=False)):
+        assert complete(engine, request).definitions == []
         assert complete(engine, replace(request, path="other.py")).definitions == []
+    assert shown(complete(engine))
 
 
 def test_a_definition_that_was_edited_counts_from_the_next_request_on(
