@@ -59,6 +59,9 @@ class LongLlamaConfig(LlamaConfig):
     """Tokens before the text after the cursor and before the text before it, if it was trained."""
     copy_gate: list[float] | tuple[float, ...] | None = None
     """Weights of the gate that copies what followed the same tokens in memory; absent, none is."""
+    min_confidence: float = 0.0
+    """Probability of a token below which its line is not suggested while somebody types, unless a
+    request says otherwise, 0 to 1."""
     last_context_length: int = 1024
     """Of a long input, the tokens that stay in the local context; those before go to memory."""
     torch_attention: bool = False
@@ -130,6 +133,10 @@ class LongLlamaConfig(LlamaConfig):
             raise ConfigError(
                 f"copy_gate has {len(self.copy_gate)} weights; give {N_COPY_FEATURES}, which "
                 "`longllama copying` fits, or leave it out."
+            )
+        if not 0 <= self.min_confidence <= 1:
+            raise ConfigError(
+                f"min_confidence is {self.min_confidence}; give a probability, from 0 to 1."
             )
         if self.infill_marks is not None and len(self.infill_marks) != 2:
             raise ConfigError(

@@ -45,8 +45,9 @@ class CompletionRequest:
     """After so long, what is there is answered."""
     uses_memory: bool = True
     """False leaves repository memory out: for comparisons."""
-    min_confidence: float = 0.0
-    """Probability of any token below which neither it nor its line is written, 0 to 1."""
+    min_confidence: float | None = 0.0
+    """Probability of any token below which neither it nor its line is written, 0 to 1; None: what
+    was found best for the model."""
     n_candidates: int = 1
     """Suggestions wanted, each with another first token."""
     repository: str = ""

@@ -104,12 +104,17 @@ def build_request(
         max_tokens=settings.completion.max_tokens,
         multiline=settings.completion.multiline,
         timeout_ms=settings.completion.timeout_ms,
-        min_confidence=settings.trigger.min_confidence / 100 if cursor.automatic else 0.0,
+        min_confidence=_min_confidence(settings) if cursor.automatic else 0.0,
         n_candidates=1 if cursor.automatic else settings.completion.candidates,
         repository=cursor.repository,
         definition_tokens=settings.completion.definition_tokens,
         is_ahead=is_ahead,
     )
+
+
+def _min_confidence(settings: Settings) -> float | None:
+    percent = settings.trigger.min_confidence
+    return None if percent < 0 else percent / 100
 
 
 def to_suggestion(result: CompletionResult, cursor: Cursor) -> Suggestion:

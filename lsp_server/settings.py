@@ -69,9 +69,9 @@ class Trigger:
     )
     debounce_ms: int = tunable(60, "Quiet time in milliseconds before an automatic suggestion.")
     min_confidence: int = tunable(
-        0,
+        -1,
         "Probability, in percent, of the least expected token of a line, below which the line is "
-        "not suggested while typing.",
+        "not suggested while typing; -1: what was measured for the model (`coder` 35, others 0).",
     )
     max_line_suffix: int = setting(
         8,

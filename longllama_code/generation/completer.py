@@ -198,9 +198,13 @@ class Completer:
             prompt.healed,
             stop_rule(request.prefix, request.suffix, request.multiline),
             max_tokens,
-            request.min_confidence,
+            self._min_confidence(request),
             opening,
         )
+
+    def _min_confidence(self, request: CompletionRequest) -> float:
+        asked = request.min_confidence
+        return self._config.min_confidence if asked is None else asked
 
     def _prepared(self, request: CompletionRequest) -> Prepared:
         """Return the excerpts that the answer begins with, and what was read behind them.

@@ -47,7 +47,14 @@ GPU_BYTES = 2 << 30
 COMPILED_FOLDER = "compiled"
 """In the cache folder: what torch's compiler keeps for the next start."""
 READING_FIELDS = frozenset(
-    ("mem_top_k", "mem_read_keys", "mem_query_position", "copy_gate", "infill_marks")
+    (
+        "mem_top_k",
+        "mem_read_keys",
+        "mem_query_position",
+        "copy_gate",
+        "infill_marks",
+        "min_confidence",
+    )
 )
 """Of a configuration: they decide how memory is read, not what is in it."""
 

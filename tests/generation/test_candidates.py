@@ -58,6 +58,15 @@ def test_confidence_is_a_probability_and_a_threshold_stops_early(make_engine):
     assert (later.text, later.empty_reason) == ("", "unsure")
 
 
+def test_a_request_may_leave_the_threshold_to_the_model(make_engine, monkeypatch):
+    engine = make_engine()
+    left_to_it = replace(REQUEST, min_confidence=None)
+    assert engine.complete(left_to_it, never).text
+    monkeypatch.setattr(engine._completer._config, "min_confidence", 1.0)
+    assert engine.complete(left_to_it, never).empty_reason == "unsure"
+    assert engine.complete(REQUEST, never).text
+
+
 def test_a_word_begun_is_completed_with_more_confidence(copying, make_engine, remember):
     engine = make_engine(loaded=copying)
     remember(engine, "a.py", KNOWN)
