@@ -17,6 +17,8 @@ from longllama_code.definitions.grammars import MAX_SOURCE_BYTES, is_too_deep, p
 MAX_SHOWN_BYTES = 600
 """What is shown of one definition; the longest signatures that people write are shorter."""
 MAX_TYPE_BYTES = 200
+MAX_BROKEN_BYTES = 20_000
+"""Larger sources with errors are walked through; a query is faster, but for hostile ones."""
 MAX_OWNERS = 8
 """Classes within each other whose names are told."""
 MAX_DOCUMENTATION_LINES = 60
@@ -301,10 +303,32 @@ def _joined(as_written: FileFacts, closed: FileFacts) -> FileFacts:
 
 def _nodes_of(root: Node, grammar: Grammar) -> tuple[list[Node], int]:
     """Return the nodes that there are handlers for, the outer first, and how many are broken."""
-    query = _query(grammar.module, grammar.function, tuple(grammar.handlers))
-    found = QueryCursor(query).captures(root)
+    if root.has_error and root.end_byte > MAX_BROKEN_BYTES:
+        found = _walked(root, grammar)
+    else:
+        query = _query(grammar.module, grammar.function, tuple(grammar.handlers))
+        found = QueryCursor(query).captures(root)
     nodes = sorted(found.get("node", []), key=lambda node: (node.start_byte, -node.end_byte))
     return nodes, len(found.get("error", []))
+
+
+def _walked(root: Node, grammar: Grammar) -> dict[str, list[Node]]:
+    """Find nodes as the query does, which takes quadratic time where an error has many parts."""
+    found: dict[str, list[Node]] = {"node": [], "error": []}
+    cursor = root.walk()
+    while True:
+        node = cursor.node
+        if node is not None and node.is_named and node.type in grammar.handlers:
+            found["node"].append(node)
+        elif node is not None and node.is_error:
+            found["error"].append(node)
+        if cursor.goto_first_child() or cursor.goto_next_sibling():
+            continue
+        while cursor.goto_parent():
+            if cursor.goto_next_sibling():
+                break
+        else:
+            return found
 
 
 @cache

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longllama_code.definitions import syntax
 from longllama_code.definitions.facts import FileFacts
 from longllama_code.definitions.languages import MODULES, language_of
 from tests.definitions.small_repository import named
 
-SUFFIXES = sorted(MODULES)
+READERS = sorted({place: suffix for suffix, place in MODULES.items()}.values())
+"""One suffix for each language."""
 WORDS = """
 class Foo { } ( ) [ ] < > fn impl trait struct enum mod use crate :: * , ; . = => -> import from
 "a" export default const let var function func type interface package return new this self static
@@ -32,7 +34,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", MODULES)
 def test_the_table_has_the_languages_of_all_suffixes(suffix: str) -> None:
     language = language_of(f"folder/file{suffix}")
     assert language is not None
@@ -45,7 +47,7 @@ def facts_of(suffix: str, text: str) -> FileFacts:
     return language.read(text)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", READERS)
 @settings(max_examples=60, deadline=None)
 @given(text=st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=60).map(" ".join)))
 def test_any_text_is_read_and_lines_are_of_it(suffix: str, text: str) -> None:
@@ -57,7 +59,7 @@ def test_any_text_is_read_and_lines_are_of_it(suffix: str, text: str) -> None:
         assert 1 <= one.first_line <= one.last_line <= n_lines
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", READERS)
 @pytest.mark.parametrize(
     "piece",
     [
@@ -72,14 +74,23 @@ def test_hostile_texts_are_read_in_bounded_time(suffix: str, piece: str) -> None
     assert time.perf_counter() - start < MAX_S
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("line", ["f(a, b);\n", "x = y.z(1);\n", "int f(int a) { return 1; }\n"])
-def test_a_megabyte_is_read_in_bounded_time(suffix: str, line: str) -> None:
+@pytest.mark.parametrize("suffix", READERS)
+def test_a_megabyte_is_read_in_bounded_time(suffix: str) -> None:
+    text = "f(a, b);\nx = y.z(1);\nint f(int a) { return 1; }\n"
     start = time.perf_counter()
-    facts_of(suffix, line * (1_000_000 // len(line)))
+    facts_of(suffix, text * (1_000_000 // len(text)))
     assert time.perf_counter() - start < MAX_S
 
 
 @pytest.mark.parametrize(("suffix", "text"), BROKEN.items())
 def test_broken_code_gives_what_can_be_parsed(suffix: str, text: str) -> None:
     assert any(name.split(".")[-1] == "moor" for name in named(f"a{suffix}", text))
+
+
+@pytest.mark.parametrize(("suffix", "text"), BROKEN.items())
+def test_large_broken_files_are_read_as_small_ones(
+    suffix: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = facts_of(suffix, text)
+    monkeypatch.setattr(syntax, "MAX_BROKEN_BYTES", 0)
+    assert facts_of(suffix, text) == small
