@@ -5,7 +5,7 @@ few lines: the text after them is there, and at cursors along the way, at the be
 within them, suggestions are asked for as typing asks. A suggestion is right where what follows in
 the file begins with it, and useful where at least its first word is right. For each threshold of
 ``trigger.minConfidence``: the share of suggestions that are still shown, of those the share that is
-right and useful, and the share of right ones that is lost.
+right and useful, and the shares of wrong ones that are gone and of right ones that are lost.
 
 Answers are appended to FILE, one JSON object a line, and are not asked for again.
 
@@ -33,7 +33,7 @@ from longllama_code.training.packages import fetch, load_packages
 from longllama_code.training.sources import SourceTree
 from lsp_server.form import fitted
 
-THRESHOLDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
 MEMORY_TOKENS = 10_000
 LEAST_CHARS, MOST_CHARS = 1_500, 12_000
 """Of a file that is asked about."""
@@ -157,13 +157,16 @@ def suggestion(
 
 def line(found: Sequence[Asked], threshold: float) -> dict[str, float]:
     """What a threshold leaves."""
-    kept = [one for one in found if one.confidence >= threshold]
+    kept = [one for one in found if one.least_probability >= threshold]
     n_right = sum(one.right for one in found)
+    n_wrong = len(found) - n_right
+    wrong_left = sum(not one.right for one in kept)
     return {
         "threshold": threshold,
         "shown": round(len(kept) / len(found), 3),
         "right": round(sum(one.right for one in kept) / max(len(kept), 1), 3),
         "useful": round(sum(one.useful for one in kept) / max(len(kept), 1), 3),
+        "wrong_removed": round(1 - wrong_left / max(n_wrong, 1), 3),
         "right_lost": round(1 - sum(one.right for one in kept) / max(n_right, 1), 3),
     }
 
