@@ -13,11 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
-from sys import intern
-from typing import Protocol
 
-from longllama_code.definitions.around import NAMES, USES
-from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import
+from longllama_code.definitions.facts import Definition, Import
+from longllama_code.definitions.files import Facts, File, FreshFacts, names_of
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.layout import Paths
 
@@ -25,8 +23,6 @@ MAX_REEXPORTS = 4
 """How often a name may be handed on from file to file."""
 MAX_TARGETS = 4
 """Files that an import may mean."""
-MAX_NAMED_CHARS = 200_000
-"""What of a text is searched for the uses of names."""
 MAX_LIVE = 8
 """Texts being written whose facts are kept."""
 EVERYTHING = "*"
@@ -35,91 +31,6 @@ FOLDER_FILES = frozenset(("__init__", "index", "mod", "lib"))
 
 Located = tuple[str, Definition]
 """A definition, and the path of its file."""
-
-
-class Facts(Protocol):
-    """Where what was read before is kept."""
-
-    def read(self, path: str, text: str) -> FileFacts:
-        """Return what a text says, in the language of its path."""
-        ...
-
-
-class FreshFacts:
-    """Reads each text anew."""
-
-    def read(self, path: str, text: str) -> FileFacts:
-        """Return what a text says, in the language of its path."""
-        language = language_of(path)
-        return FileFacts() if language is None else language.read(text)
-
-
-class File:
-    """What is known of one file, by name."""
-
-    __slots__ = (
-        "_aliases",
-        "_members",
-        "_names",
-        "_places",
-        "_uses",
-        "digest",
-        "facts",
-        "names",
-        "text",
-    )
-
-    def __init__(self, facts: FileFacts, digest: int, text: str, names: Sequence[str] = ()) -> None:
-        self.facts, self.digest, self.text, self.names = facts, digest, text, names
-        self._names: dict[str, list[Definition]] | None = None
-        self._members: dict[str, list[Definition]] | None = None
-        self._uses: dict[str, list[Binding]] | None = None
-        self._aliases: dict[str, list[Import]] | None = None
-        self._places: dict[str, list[int]] | None = None
-
-    def named(self, name: str) -> Sequence[Definition]:
-        """Return what the file itself defines by a name; classes within others with dots."""
-        if self._names is None:
-            self._names = {}
-            for one in self.facts.definitions:
-                if one.kind in ("method", "attribute"):
-                    continue
-                full = f"{one.owner}.{one.name}" if one.owner else one.name
-                self._names.setdefault(full, []).append(one)
-        return self._names.get(name, ())
-
-    def members(self, owner: str) -> Sequence[Definition]:
-        """Return the members of a class, by its name with those around it."""
-        if self._members is None:
-            self._members = {}
-            for one in self.facts.definitions:
-                if one.owner:
-                    self._members.setdefault(one.owner, []).append(one)
-        return self._members.get(owner, ())
-
-    def bound(self, name: str) -> Sequence[Binding]:
-        """Return the variables of a name."""
-        if self._uses is None:
-            self._uses = {}
-            for one in self.facts.bindings:
-                self._uses.setdefault(one.name, []).append(one)
-        return self._uses.get(name, ())
-
-    def aliases(self, name: str) -> Sequence[Import]:
-        """Return the imports that a name here stands for."""
-        if self._aliases is None:
-            self._aliases = {}
-            for one in self.facts.imports:
-                self._aliases.setdefault(one.alias, []).append(one)
-        return self._aliases.get(name, ())
-
-    def uses(self, name: str) -> Sequence[int]:
-        """Return where a name stands in the text of a live file, in order."""
-        if self._places is None:
-            self._places = {}
-            for found in NAMES.finditer(self.text[:MAX_NAMED_CHARS]):
-                self._places.setdefault(found[0], []).append(found.start())
-        return self._places.get(name, ())
 
 
 class DefinitionIndex:
@@ -163,7 +74,7 @@ class DefinitionIndex:
             return
         kept = text if _configures(path) else ""
         self._uncount(path)
-        file = File(self._facts.read(path, text), digest, kept, _names_of(text))
+        file = File(self._facts.read(path, text), digest, kept, names_of(text))
         self._own[path] = file
         was_hidden = path in self._hidden
         self._hidden.discard(path)
@@ -394,12 +305,6 @@ def _mentions(imported: Import) -> Iterator[str]:
         yield last
     if imported.name:
         yield imported.name
-
-
-def _names_of(text: str) -> tuple[str, ...]:
-    """Return the names that stand in a text, each once, with the dot before it."""
-    found = dict.fromkeys(USES.findall(text[:MAX_NAMED_CHARS]))
-    return tuple(map(intern, found))
 
 
 def _digest(path: str, text: str) -> int:

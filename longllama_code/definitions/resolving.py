@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from longllama_code.definitions.facts import Binding, Definition, Import
-from longllama_code.definitions.index import EVERYTHING, DefinitionIndex, File, is_module
+from longllama_code.definitions.files import File
+from longllama_code.definitions.index import EVERYTHING, DefinitionIndex, is_module
 from longllama_code.definitions.languages import language_of
 
 MAX_DEPTH = 8

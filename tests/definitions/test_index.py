@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.definitions.index import DefinitionIndex, FreshFacts
+from longllama_code.definitions.files import FreshFacts
+from longllama_code.definitions.index import DefinitionIndex
 
 FILES = {
     "src/shop/__init__.py": "from .store import Store as Shop\nfrom .prices import *\n",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from longllama_code.definitions.facts import FileFacts
-from longllama_code.definitions.index import FreshFacts
+from longllama_code.definitions.files import FreshFacts
 from longllama_code.definitions.kept import FILE, KeptFacts, from_json, to_json
 from longllama_code.definitions.languages.python import PYTHON
 

@@ -6,7 +6,6 @@ the indentation does.
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -15,6 +14,12 @@ from tree_sitter import Node
 from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import, Kind
 from longllama_code.definitions.grammars import MAX_SOURCE_BYTES, parsed
 from longllama_code.definitions.language import Language
+from longllama_code.definitions.languages.python_broken import (
+    BODY,
+    MAX_OWNERS,
+    Lines,
+    with_broken_heads,
+)
 from longllama_code.definitions.languages.python_files import files_of
 from longllama_code.definitions.languages.python_values import (
     MAX_LINE_CHARS,
@@ -26,8 +31,6 @@ from longllama_code.definitions.languages.python_values import (
     written,
 )
 
-MAX_OWNERS = 4
-MAX_BROKEN_HEADS = 300
 DECORATORS = re.compile(
     r"@(?:\w+\.)*(?:property|cached_property|staticmethod|classmethod|contextmanager"
     r"|asynccontextmanager|dataclass|define|frozen|fixture)\b"
@@ -37,7 +40,6 @@ SETTER = re.compile(r"@[\w.]+\.(?:setter|deleter)\b")
 STATIC = re.compile(r"@(?:staticmethod|classmethod)\b")
 NARROWED = re.compile(rb"\bisinstance\(\s*([\w.]+)\s*,\s*\(?\s*([\w.]+)")
 MAX_CONDITION_BYTES = 300
-HEAD = re.compile(rb"^([ \t]*)(?:async[ \t]+)?(def|class)[ \t]+([^\W\d]\w*)([^\n]*)", re.MULTILINE)
 COMPOUND = frozenset(
     (
         "module",
@@ -60,7 +62,6 @@ COMPOUND = frozenset(
     )
 )
 """Nodes that statements stand within."""
-BODY = " ..."
 
 
 class _Scope:
@@ -122,7 +123,8 @@ class _Reader:
         while len(self._scopes) > 1:
             self._leave()
         if self._broken:
-            self._add_broken()
+            lines = Lines(source, self._starts, self._last_line)
+            self.definitions = with_broken_heads(self.definitions, self._heads, lines)
 
     def facts(self) -> FileFacts:
         """Return all that was found."""
@@ -415,52 +417,6 @@ class _Reader:
             outside = not self._scopes[-1].function
             line = node.start_point.row + 1
             self.imports.append(Import(alias, module, name, line=line, is_public=outside))
-
-    # What cannot be parsed.
-
-    def _add_broken(self) -> None:
-        """Add functions and classes whose head is a line, where the tree has none."""
-        found = 0
-        classes = [one for one in self.definitions if one.kind == "class"]
-        for match in HEAD.finditer(self.source):
-            start = match.start() + len(match[1])
-            if start in self._heads or found >= MAX_BROKEN_HEADS:
-                continue
-            found += 1
-            one = self._broken_head(match, classes)
-            if one is None:
-                continue
-            self.definitions.append(one)
-            if one.kind == "class":
-                classes.append(one)
-        if found:
-            self.definitions = [_owned(one, classes) for one in self.definitions]
-            self.definitions.sort(key=lambda one: (one.first_line, one.owner, one.name))
-
-    def _broken_head(self, match: re.Match[bytes], classes: list[Definition]) -> Definition | None:
-        line = bisect_right(self._starts, match.start())
-        column = len(match[1])
-        around = [one for one in classes if one.first_line < line <= one.last_line]
-        if column and not around:
-            return None  # within a function
-        owner = ".".join(one.name for one in around[-MAX_OWNERS:])
-        name = match[3].decode("utf-8", "replace")
-        shown = match[0][:MAX_LINE_CHARS].decode("utf-8", "replace").rstrip()
-        kind: Kind = "class" if match[2] == b"class" else "method" if owner else "function"
-        if kind != "class" and not shown.endswith(BODY):
-            shown += BODY
-        return Definition(name, kind, shown, line, self._last_line(line, column), owner=owner)
-
-
-def _owned(one: Definition, classes: list[Definition]) -> Definition:
-    """Return a function as a method, where it stands within a class that could not be parsed."""
-    if one.kind != "function" or not one.shown[:1].isspace():
-        return one
-    around = [each for each in classes if each.first_line < one.first_line <= each.last_line]
-    if not around:
-        return one
-    owner = ".".join(each.name for each in around[-MAX_OWNERS:])
-    return replace(one, kind="method", owner=owner)
 
 
 PYTHON = Language("Python", frozenset((".py", ".pyi")), "#", read, files_of, filler="_")

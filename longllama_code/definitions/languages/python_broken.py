@@ -1,0 +1,81 @@
+"""Functions and classes of Python that cannot be parsed, found by their lines."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from longllama_code.definitions.facts import Definition, Kind
+from longllama_code.definitions.languages.python_values import MAX_LINE_CHARS
+
+MAX_OWNERS = 4
+"""Names of classes around a member that are told."""
+MAX_BROKEN_HEADS = 300
+HEAD = re.compile(rb"^([ \t]*)(?:async[ \t]+)?(def|class)[ \t]+([^\W\d]\w*)([^\n]*)", re.MULTILINE)
+BODY = " ..."
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A text by lines."""
+
+    source: bytes
+    starts: Sequence[int]
+    """Where each line begins."""
+    last_line: Callable[[int, int], int]
+    """The last line of a block whose head is on a line, from a column on."""
+
+
+def with_broken_heads(
+    definitions: list[Definition], heads: Collection[int], lines: Lines
+) -> list[Definition]:
+    """Return definitions with those whose head is a line, where the tree has none.
+
+    Args:
+        definitions: what the tree has.
+        heads: where their heads begin, in bytes.
+        lines: the text.
+    """
+    found = list(definitions)
+    classes = [one for one in definitions if one.kind == "class"]
+    n_broken = 0
+    for match in HEAD.finditer(lines.source):
+        if match.start() + len(match[1]) in heads or n_broken >= MAX_BROKEN_HEADS:
+            continue
+        n_broken += 1
+        one = _broken_head(match, classes, lines)
+        if one is not None:
+            found.append(one)
+            classes += [one] if one.kind == "class" else []
+    if not n_broken:
+        return found
+    owned = [_owned(one, classes) for one in found]
+    return sorted(owned, key=lambda one: (one.first_line, one.owner, one.name))
+
+
+def _broken_head(
+    match: re.Match[bytes], classes: list[Definition], lines: Lines
+) -> Definition | None:
+    line = bisect_right(lines.starts, match.start())
+    column = len(match[1])
+    around = [one for one in classes if one.first_line < line <= one.last_line]
+    if column and not around:
+        return None  # within a function
+    owner = ".".join(one.name for one in around[-MAX_OWNERS:])
+    name = match[3].decode("utf-8", "replace")
+    shown = match[0][:MAX_LINE_CHARS].decode("utf-8", "replace").rstrip()
+    kind: Kind = "class" if match[2] == b"class" else "method" if owner else "function"
+    if kind != "class" and not shown.endswith(BODY):
+        shown += BODY
+    return Definition(name, kind, shown, line, lines.last_line(line, column), owner=owner)
+
+
+def _owned(one: Definition, classes: list[Definition]) -> Definition:
+    """Return a function as a method, where it stands within a class that could not be parsed."""
+    if one.kind != "function" or not one.shown[:1].isspace():
+        return one
+    around = [each for each in classes if each.first_line < one.first_line <= each.last_line]
+    if not around:
+        return one
+    owner = ".".join(each.name for each in around[-MAX_OWNERS:])
+    return replace(one, kind="method", owner=owner)
