@@ -28,18 +28,18 @@ from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.resolving import OWN, Chain, Place, Resolver, Target
 
 RECEIVER, CALLED, UNUSED, TYPED, IMPORTED, BASE, MODULE, STEP = 100, 90, 75, 66, 60, 50, 40, 30
-"""How much a definition is wanted, by why it is."""
+"""Worth of a definition, by why it is wanted."""
 RECENCY = 10
 """What the last name used is wanted more than the first one."""
 MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 5, 1, 40
-"""How much less than its class a member is wanted."""
+"""Worth that a member has less than its class."""
 GUESSED, TESTED = 80, 25
 TEST = re.compile(r"^tests?_|_tests?$|[.-](?:test|spec)$|Tests?$")
 """What tells a test's file from the one that it tests."""
 LENGTH = 0.02
-"""How much less each character makes a definition wanted."""
+"""Worth that each character of a definition costs."""
 UNUSED_ELSEWHERE = 8
-"""How much less something is wanted that no other file uses."""
+"""Worth that something has less which no other file uses."""
 NEAR_CHARS = 1200
 """Before a cursor: what is in use there is wanted most."""
 MAX_CHAINS = 80
@@ -48,13 +48,13 @@ MAX_MEMBERS = 200
 MAX_HEADS = 3000
 MAX_CHOSEN = 400
 MAX_CLASSES = 20
-"""Of a module, whose members are shown."""
+"""Most members of a module that are shown."""
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
 
 
 @dataclass(frozen=True, slots=True)
 class Less:
-    """How much less than a class its members are wanted, by why the class is."""
+    """Worth that members have less than their class, by why that is wanted."""
 
     member: float
     static: float

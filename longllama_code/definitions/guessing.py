@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from longllama_code.definitions.index import DefinitionIndex, folded
+from longllama_code.definitions.layout import path_distance
 from longllama_code.definitions.resolving import Chain, Target
 
 MIN_CHARS = 3
@@ -59,11 +60,11 @@ def by_use(index: DefinitionIndex, path: str, chain: Chain, text: str) -> Sequen
     best = [target for target, count in owners.items() if count == most]
     if most == 1 and len(best) > 1:
         return ()
-    return sorted(best, key=lambda one: (_distance(path, one.path), one.full_name))
+    return sorted(best, key=lambda one: (path_distance(path, one.path), one.full_name))
 
 
 def _named(index: DefinitionIndex, path: str, wanted: str) -> Iterator[Target]:
-    paths = sorted(index.with_class(wanted), key=lambda one: (_distance(path, one), one))
+    paths = sorted(index.with_class(wanted), key=lambda one: (path_distance(path, one), one))
     for one in paths[:MAX_OWNERS]:
         file = index.file(one)
         for definition in () if file is None else file.facts.definitions:
@@ -82,14 +83,3 @@ def _owners(index: DefinitionIndex, files: Sequence[str], name: str) -> Iterator
             for definition in file.named(owner):
                 if definition.kind == "class":
                     yield Target(path, definition)
-
-
-def _distance(path: str, other: str) -> int:
-    """How many folders are between two files."""
-    ours, theirs = path.split("/")[:-1], other.split("/")[:-1]
-    n_shared = 0
-    for one, two in zip(ours, theirs, strict=False):
-        if one != two:
-            break
-        n_shared += 1
-    return len(ours) + len(theirs) - 2 * n_shared

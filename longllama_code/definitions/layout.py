@@ -51,3 +51,14 @@ class Paths:
         last_two = "/".join(path.rsplit("/", 2)[-2:])
         ends = (name,) if last_two == name else (name, last_two)
         return (self._folders[folder], *(self._ends[end] for end in ends))
+
+
+def path_distance(one: str, other: str) -> int:
+    """Return the steps up and down from the folder of one file to the folder of another."""
+    ours, theirs = one.split("/")[:-1], other.split("/")[:-1]
+    n_shared = 0
+    for mine, their in zip(ours, theirs, strict=False):
+        if mine != their:
+            break
+        n_shared += 1
+    return len(ours) + len(theirs) - 2 * n_shared

@@ -20,8 +20,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
+from longllama_code.definitions.layout import path_distance
 from longllama_code.evaluation.lines import Project
 from longllama_code.evaluation.names import Definition
 from longllama_code.generation.copying import Copier
@@ -217,17 +217,6 @@ def definitions(
     """
     shown = "".join(_document(one.path, _lines(texts[one.path], one)) for one in found)
     return _last(tokenizer.encode(shown), max_tokens)
-
-
-def path_distance(one: str, other: str) -> int:
-    """Steps up and down from the folder of one file to the folder of another."""
-    left, right = PurePosixPath(one).parent.parts, PurePosixPath(other).parent.parts
-    shared = 0
-    for mine, theirs in zip(left, right, strict=False):
-        if mine != theirs:
-            break
-        shared += 1
-    return len(left) + len(right) - 2 * shared
 
 
 def _definitions(project: Project, path: str, names: Sequence[str]) -> list[Definition]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longllama_code.evaluation import arms as arms_module
+from longllama_code.definitions.layout import path_distance
 from longllama_code.evaluation.arms import (
     AFTER_ARMS,
     ARMS,
@@ -16,7 +17,6 @@ from longllama_code.evaluation.arms import (
     LineCompleter,
     make_arms,
     nearest_files,
-    path_distance,
 )
 from longllama_code.evaluation.lines import project_of
 from longllama_code.evaluation.memories import encode_files, memory_of
