@@ -114,7 +114,7 @@ def build_request(
 
 def _min_confidence(settings: Settings) -> float | None:
     percent = settings.trigger.min_confidence
-    return None if percent < 0 else percent / 100
+    return percent / 100 if percent else None
 
 
 def to_suggestion(result: CompletionResult, cursor: Cursor) -> Suggestion:

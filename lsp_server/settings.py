@@ -69,9 +69,9 @@ class Trigger:
     )
     debounce_ms: int = tunable(60, "Quiet time in milliseconds before an automatic suggestion.")
     min_confidence: int = tunable(
-        -1,
+        0,
         "Probability, in percent, of the least expected token of a line, below which the line is "
-        "not suggested while typing; -1: what was measured for the model (`coder` 35, others 0).",
+        "not suggested while typing; 0: what was measured for the model (`coder` 35, others none).",
     )
     max_line_suffix: int = setting(
         8,

@@ -95,3 +95,14 @@ def test_in_comments_where_that_is_wanted():
     assert refuse(cursor("x = 1  # so|"), "a.py", off) == "in_comment"
     assert refuse(cursor("x = 1  |"), "a.py", off) is None
     assert refuse(cursor("x = 1  # so|"), "a.py", settings()) is None
+
+
+@pytest.mark.parametrize(
+    ("percent", "automatic", "asked"), [(0, True, None), (20, True, 0.2), (20, False, 0.0)]
+)
+def test_how_sure_the_model_must_be_is_its_own_business_where_nobody_says(
+    percent, automatic, asked
+):
+    found = settings(trigger={"minConfidence": percent})
+    request = build_request(cursor("x = |", automatic), "a.py", found)
+    assert request.min_confidence == asked
