@@ -320,6 +320,15 @@ def _configures(path: str) -> bool:
 
 
 CONFIGURATION = frozenset(
-    ("go.mod", "Cargo.toml", "tsconfig.json", "jsconfig.json", "package.json")
+    (
+        "go.mod",
+        "Cargo.toml",
+        "jsconfig.json",
+        "package.json",
+        "tsconfig.json",
+        "tsconfig.app.json",
+        "tsconfig.base.json",
+        "tsconfig.build.json",
+    )
 )
-"""Names of the files that ``Language.resolve`` reads."""
+"""Names of the files that ``Language.resolve`` reads, of all languages (``configuration``)."""

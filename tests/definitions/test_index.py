@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.definitions.files import FreshFacts
-from longllama_code.definitions.index import DefinitionIndex
+from longllama_code.definitions.index import CONFIGURATION, DefinitionIndex
+from longllama_code.definitions.languages import language_of
 
 FILES = {
     "src/shop/__init__.py": "from .store import Store as Shop\nfrom .prices import *\n",
@@ -211,3 +212,11 @@ def test_files_of_unknown_languages_are_there_and_say_nothing(tmp_path: Path) ->
     index = filled({"notes.txt": "def f(): ...\n"})
     assert index.has("notes.txt")
     assert index.defining("f") == ()
+
+
+def test_every_file_that_configures_a_language_is_kept() -> None:
+    paths = ("a.py", "a.ts", "a.js", "a.go", "a.rs", "A.java", "a.c", "a.cpp")
+    languages = [language_of(path) for path in paths]
+    assert None not in languages
+    named = {name for one in languages if one is not None for name in one.configuration}
+    assert named == CONFIGURATION
