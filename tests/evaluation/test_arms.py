@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longllama_code.evaluation import arms as arms_module
 from longllama_code.definitions.layout import path_distance
+from longllama_code.evaluation import arms as arms_module
 from longllama_code.evaluation.arms import (
     AFTER_ARMS,
     ARMS,

@@ -130,7 +130,8 @@ def test_how_a_suggestion_came_about_is_told_whole():
         "      1 tokens in 2 ms (read 1 tokens: 1 ms, write: 1 ms), 1 tokens in memory",
         "      of the file itself, it was shown lines 1 to 40",
         "      of other files, 2 definitions, 24 tokens:",
-        "        Ship.dues  lib.py:5  (what stands before the cursor: ship, named by the suggestion)",
+        "        Ship.dues  lib.py:5"
+        "  (what stands before the cursor: ship, named by the suggestion)",
         "        moor  lib.py:5  (what stands before the cursor: ship)",
         "      its first word had a probability of 88%, its tokens 50% in the mean;"
         " it ended with: line",
