@@ -211,7 +211,7 @@ class _Choice:
             )
 
     def _penalty(self, one: Definition, less: Less) -> float:
-        """How much less than what it belongs to a definition is wanted."""
+        """Return the worth that a definition has less than what it belongs to."""
         length = LENGTH * len(one.shown)
         if _is_constructor(one):
             return less.constructor + length
@@ -223,7 +223,7 @@ class _Choice:
         return of_kind + length + self._rarity(one) + (PRIVATE if is_private else 0)
 
     def _rarity(self, one: Definition) -> float:
-        """How unlikely it is that something is used, by how many files use its name."""
+        """Return the worth that something has less, the fewer files use its name."""
         n_users = self._index.n_users(one.name, of_member=bool(one.owner))
         return UNUSED_ELSEWHERE if n_users < 1 else max(0.0, 5 - 1.5 * log2(n_users))
 

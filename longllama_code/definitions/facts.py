@@ -17,7 +17,7 @@ class Definition:
     name: str
     kind: Kind
     shown: str
-    """How it is written for a model, in the language itself, without its body: a function's
+    """Text for a model, in the language itself, without the definition's body: a function's
     signature, a class's head, a constant's or an attribute's line. Indented as in the file."""
     first_line: int
     last_line: int
@@ -59,10 +59,10 @@ class Binding:
     name: str
     """``store``, or ``self.store``."""
     type: str
-    """As in ``Definition``."""
+    """Its type as it is written, or what is called to make it, as ``Definition`` has it."""
     line: int
     first_line: int
-    """Of the function or the class that it can be seen in; 1 for the whole file."""
+    """First line of the function or the class that it can be seen in; 1 for the whole file."""
     last_line: int
     owner: str = ""
     """The class around, with the names of those around that."""

@@ -20,7 +20,7 @@ from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.layout import Paths
 
 MAX_REEXPORTS = 4
-"""How often a name may be handed on from file to file."""
+"""Most files that hand a name on, one to the next."""
 MAX_TARGETS = 4
 """Files that an import may mean."""
 MAX_LIVE = 8

@@ -153,8 +153,7 @@ class Completer:
         It ends where a request for the file came in between: that one read them.
         """
         prepared = self._prepared(replace(request, is_ahead=False))
-        around = self._around(request, prepared.excerpts)
-        ids = opening(around, self._tokenizer, self._most_tokens(request), self._marks)
+        ids = self._opening(request, prepared)
         view = self._view(request, self._prompt(request, prepared.excerpts))
         self._recall(request, prepared, view)
         decoder = prepared.decoder
@@ -174,8 +173,7 @@ class Completer:
         """Have a file that nothing was read of begin with what was read of it another time."""
         if prepared.decoder.length or not prepared.excerpts:
             return
-        around = self._around(request, prepared.excerpts)
-        ids = opening(around, self._tokenizer, self._most_tokens(request), self._marks)
+        ids = self._opening(request, prepared)
         kept = self._openings.get(ids)
         if kept is not None:
             prepared.decoder.restore(ids, kept, view)
@@ -239,6 +237,11 @@ class Completer:
     def _prompt(self, request: CompletionRequest, excerpts: tuple[Excerpt, ...]) -> Prompt:
         around = self._around(request, excerpts)
         return build_prompt(around, self._tokenizer, self._most_tokens(request), self._marks)
+
+    def _opening(self, request: CompletionRequest, prepared: Prepared) -> list[int]:
+        """Return what the prompts of a file begin with."""
+        around = self._around(request, prepared.excerpts)
+        return opening(around, self._tokenizer, self._most_tokens(request), self._marks)
 
     def _around(self, request: CompletionRequest, excerpts: tuple[Excerpt, ...]) -> Around:
         return Around(request.path, request.prefix, request.suffix, request.repository, excerpts)
