@@ -31,6 +31,8 @@ KEYWORDS = frozenset(
 MAX_EXPRESSION_CHARS = 1500
 MAX_PARTS = 8
 MAX_CALLS = 3
+NEAR_CHARS = 1200
+"""Before a cursor: what is in use there is wanted most."""
 LOCAL_CHARS_BEFORE = 2048
 LOCAL_CHARS_AFTER = 2000
 """What of the file the model is sure to see."""
@@ -49,6 +51,7 @@ class Around:
         calls: what is called with the arguments that are being written, the innermost first.
         imports_from: the module whose names are being imported.
         visible: the first and the last line that the model sees anyhow.
+        near: the end of the prefix, as far back as what is in use counts.
     """
 
     prefix: str
@@ -59,6 +62,7 @@ class Around:
     calls: tuple[tuple[str, ...], ...]
     imports_from: str
     visible: tuple[int, int]
+    near: str
 
 
 def around(prefix: str, suffix: str, filler: str = "") -> Around:
@@ -82,7 +86,14 @@ def around(prefix: str, suffix: str, filler: str = "") -> Around:
         tuple(_calls(near)),
         found[1] if found else "",
         (first, last),
+        kept[-NEAR_CHARS:],
     )
+
+
+def everywhere(text: str) -> Around:
+    """Return what holds at every place of a file: all of it is near, and all of it visible."""
+    n_lines = text.count("\n") + 1
+    return Around(text, "", n_lines, text, (), (), "", (1, n_lines), text)
 
 
 def chains_in(text: str) -> list[tuple[str, ...]]:

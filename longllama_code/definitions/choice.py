@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import log2
 from pathlib import PurePosixPath
 
-from longllama_code.definitions.around import NAMES, Around, around, chains_in
+from longllama_code.definitions.around import NAMES, Around, around, chains_in, everywhere
 from longllama_code.definitions.facts import Definition, Import, Kind
 from longllama_code.definitions.guessing import guessed
 from longllama_code.definitions.index import DefinitionIndex
@@ -40,8 +40,6 @@ LENGTH = 0.02
 """Worth that each character of a definition costs."""
 UNUSED_ELSEWHERE = 8
 """Worth that something has less which no other file uses."""
-NEAR_CHARS = 1200
-"""Before a cursor: what is in use there is wanted most."""
 MAX_CHAINS = 80
 MAX_IMPORTS = 200
 MAX_MEMBERS = 200
@@ -111,6 +109,21 @@ def choose(index: DefinitionIndex, path: str, prefix: str, suffix: str) -> list[
     language = language_of(path)
     filler = "" if language is None else language.filler
     choice = _Choice(index, path, around(prefix, suffix, filler))
+    choice.run()
+    return choice.ranked()
+
+
+def choose_for_file(index: DefinitionIndex, path: str, text: str) -> list[Chosen]:
+    """Return the definitions of other files that a file uses, the most wanted first.
+
+    They are the same wherever its cursor is: what they are written as can be read once for all.
+
+    Args:
+        index: the repository; whether it has the file at ``path`` does not matter.
+        path: the file that is being written.
+        text: all of it.
+    """
+    choice = _Choice(index, path, everywhere(text))
     choice.run()
     return choice.ranked()
 
@@ -309,8 +322,7 @@ class _Choice:
 
     def _add_used(self) -> None:
         """Want the classes of values in use near the cursor, and what is said of them."""
-        near = self._at.prefix[-NEAR_CHARS:]
-        chains = chains_in(near)[:MAX_CHAINS]
+        chains = chains_in(self._at.near)[:MAX_CHAINS]
         for order, chain in enumerate(chains):
             late = RECENCY * (1 - order / len(chains))
             reason = f"in use: {'.'.join(chain)}"

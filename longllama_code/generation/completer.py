@@ -13,8 +13,8 @@ from longllama_code.generation.definitions import RepositoryDefinitions
 from longllama_code.generation.healing import TokenHealer
 from longllama_code.generation.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.kept_openings import KeptOpenings
-from longllama_code.generation.prompt import Around, Excerpt, Prompt, build_prompt, opening
-from longllama_code.generation.reading import FileReading, Prepared, Wanted
+from longllama_code.generation.prompt import Around, Prompt, build_prompt, opening
+from longllama_code.generation.reading import Choice, Excerpts, FileReading, Prepared
 from longllama_code.generation.speculation import Drafter
 from longllama_code.generation.stopping import stop_rule
 from longllama_code.generation.warm_readings import MAX_BYTES, WarmReadings
@@ -148,11 +148,16 @@ class Completer:
         )
 
     def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
-        """Read the names and excerpts that a file's prompts begin with; yields after each step.
+        """Read the names and excerpts that all prompts of a file begin with.
 
-        It ends where a request for the file came in between: that one read them.
+        Yields after each step. It ends where a request for the file came in between: that one read
+        them.
         """
-        prepared = self._prepared(replace(request, is_ahead=False))
+        reading = self._readings.of(self, request.path)
+        if not self._shows_definitions(request):
+            return 0
+        reading.drop(self._definitions.still_hold)
+        prepared = reading.open(self._choice(request))
         ids = self._opening(request, prepared)
         view = self._view(request, self._prompt(request, prepared.excerpts))
         self._recall(request, prepared, view)
@@ -163,7 +168,7 @@ class Completer:
             if decoder.length != length:
                 break
             length = n_read = decoder.read(ids[: n_read + PREFILL_STEP_TOKENS], view)
-        if prepared.excerpts and decoder.length == len(ids) and not self._openings.has(ids):
+        if prepared.of_file and decoder.length == len(ids) and not self._openings.has(ids):
             self._openings.put(ids, decoder.snapshot())
         return n_read
 
@@ -171,7 +176,7 @@ class Completer:
         self, request: CompletionRequest, prepared: Prepared, view: MemoryView | None
     ) -> None:
         """Have a file that nothing was read of begin with what was read of it another time."""
-        if prepared.decoder.length or not prepared.excerpts:
+        if prepared.decoder.length or not prepared.of_file:
             return
         ids = self._opening(request, prepared)
         kept = self._openings.get(ids)
@@ -214,36 +219,40 @@ class Completer:
         if not self._shows_definitions(request):
             return reading.show_nothing()
         reading.drop(self._definitions.still_hold)
+        choice = self._choice(request)
         if request.is_ahead:
-            return reading.prepare(self._wanted(request))
-        return reading.renew(partial(self._wanted, request), partial(self._costs_little, request))
+            return reading.prepare(choice)
+        return reading.renew(choice, partial(self._n_unread, request))
 
     def _shows_definitions(self, request: CompletionRequest) -> bool:
         """Whether the model is shown other files' definitions: if it was taught to fill in."""
         is_taught = self._marks is not None and self._marks.always
         return is_taught and request.uses_memory and request.definition_tokens > 0
 
-    def _costs_little(self, request: CompletionRequest, prepared: Prepared) -> bool:
-        """Whether at most a step's tokens are to be read."""
+    def _n_unread(self, request: CompletionRequest, prepared: Prepared) -> int:
+        """Return how many tokens are to be read for a request, with what is prepared."""
         prompt = self._prompt(request, prepared.excerpts)
-        n_common = prepared.decoder.n_common(prompt.ids, self._view(request, prompt))
-        return 0 < n_common >= len(prompt.ids) - PREFILL_STEP_TOKENS
+        return len(prompt.ids) - prepared.decoder.n_common(prompt.ids, self._view(request, prompt))
 
-    def _wanted(self, request: CompletionRequest) -> Wanted:
-        """Return what the model should be shown of other files."""
+    def _choice(self, request: CompletionRequest) -> Choice:
+        """Return what can be asked of the repository for a request."""
+        path, prefix, suffix = request.path, request.prefix, request.suffix
         n_tokens = min(request.definition_tokens, self._window // 4)
-        return self._definitions.wanted(request.path, request.prefix, request.suffix, n_tokens)
+        return Choice(
+            lambda: self._definitions.used_by(path, prefix + suffix, n_tokens),
+            lambda shown: self._definitions.wanted(path, prefix, suffix, n_tokens, shown),
+        )
 
-    def _prompt(self, request: CompletionRequest, excerpts: tuple[Excerpt, ...]) -> Prompt:
+    def _prompt(self, request: CompletionRequest, excerpts: Excerpts) -> Prompt:
         around = self._around(request, excerpts)
         return build_prompt(around, self._tokenizer, self._most_tokens(request), self._marks)
 
     def _opening(self, request: CompletionRequest, prepared: Prepared) -> list[int]:
-        """Return what the prompts of a file begin with."""
-        around = self._around(request, prepared.excerpts)
-        return opening(around, self._tokenizer, self._most_tokens(request), self._marks)
+        """Return what all prompts of a file begin with."""
+        around = self._around(request, prepared.of_file or ())
+        return opening(around, self._tokenizer, self._marks)
 
-    def _around(self, request: CompletionRequest, excerpts: tuple[Excerpt, ...]) -> Around:
+    def _around(self, request: CompletionRequest, excerpts: Excerpts) -> Around:
         return Around(request.path, request.prefix, request.suffix, request.repository, excerpts)
 
     def _most_tokens(self, request: CompletionRequest) -> int:

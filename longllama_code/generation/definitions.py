@@ -6,17 +6,19 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from longllama_code.definitions.choice import choose
+from longllama_code.definitions.choice import Chosen, choose, choose_for_file
 from longllama_code.definitions.fitting import fit
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.kept import KeptFacts
 from longllama_code.generation.prompt import Excerpt
-from longllama_code.generation.reading import Wanted
+from longllama_code.generation.reading import Excerpts, Wanted, keys_of
 from longllama_code.protocol import ShownDefinition
 from longllama_code.tokenizer import Tokenizer
 
 MAX_COUNTED = 100_000
 """Lines of definitions whose tokens are known."""
+FILE_SHARE = 0.5
+"""Of the tokens: what a file uses anywhere may take so much; the rest is left to its cursors."""
 NEEDED_SHARE = 0.5
 """Of the tokens: so much of what is wanted most must be shown. The rest changes with every name
 that is used; to read it anew each time would cost more than it is worth."""
@@ -70,15 +72,44 @@ class RepositoryDefinitions:
         """See again what a file of somebody's own stood in place of."""
         self._index.restore(path)
 
-    def wanted(self, path: str, prefix: str, suffix: str, n_tokens: int) -> Wanted:
-        """Return what a cursor should be shown of other files, within so many tokens."""
+    def used_by(self, path: str, text: str, n_tokens: int) -> Wanted:
+        """Return what all prompts of a file should show, within a share of so many tokens."""
+        chosen = choose_for_file(self._index, path, text)
+        n_file_tokens = int(FILE_SHARE * n_tokens)
+        excerpts = self._fitting(chosen, n_file_tokens)
+        most = self._fitting(chosen, int(NEEDED_SHARE * n_file_tokens))
+        return Wanted(excerpts, keys_of(most) & keys_of(excerpts))
+
+    def wanted(
+        self, path: str, prefix: str, suffix: str, n_tokens: int, shown: Excerpts = ()
+    ) -> Wanted:
+        """Return what a cursor should be shown of other files.
+
+        Args:
+            path: the cursor's file.
+            prefix: its text before the cursor.
+            suffix: its text after it.
+            n_tokens: of everything that is shown, paths included.
+            shown: what is shown in any case.
+        """
         chosen = choose(self._index, path, prefix, suffix)
-        excerpts = tuple(
-            Excerpt(block.path, block.text, block.chosen)
-            for block in fit(chosen, self._count, n_tokens)
-        )
-        most = fit(chosen, self._count, int(NEEDED_SHARE * n_tokens))
-        return Wanted(excerpts, frozenset(each.key for block in most for each in block.chosen))
+        known = keys_of(shown)
+        others = [each for each in chosen if each.key not in known]
+        n_left = n_tokens - sum(map(self._n_tokens_of, shown))
+        excerpts = self._fitting(others, n_left)
+        most = self._fitting(chosen, int(NEEDED_SHARE * n_tokens))
+        needed = keys_of(most) & (known | keys_of(excerpts))
+        return Wanted(excerpts, needed, {each.key: each for each in chosen})
+
+    def _fitting(self, chosen: Sequence[Chosen], n_tokens: int) -> Excerpts:
+        """Return as many definitions as fit, the most wanted file last."""
+        blocks = fit(chosen, self._count, n_tokens)
+        return tuple(Excerpt(block.path, block.text, block.chosen) for block in blocks)
+
+    def _n_tokens_of(self, excerpt: Excerpt) -> int:
+        """Return how many tokens an excerpt and its path have, counted by lines."""
+        lines = [excerpt.path, *excerpt.text.split("\n")]
+        return 1 + sum(self._count(f"{line}\n") for line in lines)
 
     def still_hold(self, excerpt: Excerpt) -> bool:
         """Whether its file says what an excerpt says."""

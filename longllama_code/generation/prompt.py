@@ -111,21 +111,26 @@ def build_prompt(
     )
 
 
-def opening(
-    around: Around, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None = None
-) -> list[int]:
-    """Return what a prompt begins with wherever the cursor is: names, and excerpts.
+def opening(around: Around, tokenizer: Tokenizer, marks: InfillMarks | None = None) -> list[int]:
+    """Return what a prompt begins with, to the end of the excerpts.
 
     Args:
-        around: the cursor and its file.
+        around: the file, and excerpts that stand first in its prompts, perhaps before others.
         tokenizer: the model's.
-        max_tokens: the most ids of the prompt, of which these are half or less.
-        marks: of infill.
+        marks: of infill; models without are shown no excerpts.
     """
     begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     if marks is None:
         return begin
-    return begin + _names(around, tokenizer, marks)[-(max_tokens // 2) :]
+    if marks.file is None:
+        return begin + _excerpts_under_comments(around, tokenizer)
+    if marks.repository is not None and around.repository:
+        begin += [marks.repository, *tokenizer.encode(f"{around.repository}\n")]
+    for path, texts in groupby(around.excerpts, attrgetter("path")):
+        begin += [marks.file, *tokenizer.encode(f"{path}\n")]
+        for excerpt in texts:
+            begin += tokenizer.encode(f"{excerpt.text}\n")
+    return begin
 
 
 def _may_go_on(text: str) -> bool:
@@ -141,7 +146,7 @@ def _before(
     At most half of the tokens are names and excerpts and a quarter the suffix's, whatever the local
     text is, so that typing on leaves them as they are. The second is in code points.
     """
-    begin = opening(around, tokenizer, max_tokens, marks)
+    begin = _names(around, tokenizer, marks)[-(max_tokens // 2) :]
     header = tokenizer.encode_first(path_header(around.path))[-(max_tokens // 2) :]
     if marks is None:
         return begin + header, 0
@@ -153,18 +158,12 @@ def _before(
     return marks.head(begin, shown, behind), n_after
 
 
-def _names(around: Around, tokenizer: Tokenizer, marks: InfillMarks) -> list[int]:
-    """Return the repository's name, excerpts and the file's path; without marks, excerpts alone."""
-    if marks.file is None:
-        return _excerpts_under_comments(around, tokenizer)
-    names: list[int] = []
-    if marks.repository is not None and around.repository:
-        names += [marks.repository, *tokenizer.encode(f"{around.repository}\n")]
-    for path, texts in groupby(around.excerpts, attrgetter("path")):
-        names += [marks.file, *tokenizer.encode(f"{path}\n")]
-        for excerpt in texts:
-            names += tokenizer.encode(f"{excerpt.text}\n")
-    return [*names, marks.file, *tokenizer.encode(f"{around.path}\n")]
+def _names(around: Around, tokenizer: Tokenizer, marks: InfillMarks | None) -> list[int]:
+    """Return a prompt's opening, and the file's own path where the model has a mark for it."""
+    begin = opening(around, tokenizer, marks)
+    if marks is None or marks.file is None:
+        return begin
+    return [*begin, marks.file, *tokenizer.encode(f"{around.path}\n")]
 
 
 def _excerpts_under_comments(around: Around, tokenizer: Tokenizer) -> list[int]:

@@ -90,11 +90,13 @@ def test_the_layout_is_the_repositorys() -> None:
     around = Around("c.py", "x", "\n", "port", excerpts)
     prefix, suffix, middle, repository, file = (TOKENIZER.id_of(name) for name in NAMES)
     encode = TOKENIZER.encode
-    head = [repository, *encode("port\n"), file, *encode("a.py\nx = 1\ny = 2\n")]
-    head += [file, *encode("b.py\nz = 3\n"), file, *encode("c.py\n")]
-    assert opening(around, TOKENIZER, 4000, marks) == head
+    first = [repository, *encode("port\n"), file, *encode("a.py\nx = 1\ny = 2\n")]
+    head = [*first, file, *encode("b.py\nz = 3\n")]
+    assert opening(replace(around, excerpts=excerpts[:2]), TOKENIZER, marks) == first
+    assert opening(around, TOKENIZER, marks) == head
     prompt = build_prompt(around, TOKENIZER, 4000, marks)
-    assert prompt.ids == [*head, prefix, suffix, *encode("\n"), middle]
+    own = [file, *encode("c.py\n")]
+    assert prompt.ids == [*head, *own, prefix, suffix, *encode("\n"), middle]
 
 
 def test_what_the_file_uses_is_shown_and_named(
