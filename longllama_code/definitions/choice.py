@@ -5,6 +5,7 @@
     imported      what the file imports and does not use yet, then what it used last
     typed         classes of the variables around
     base          what the class that is written inherits
+    overridden    what the function that is written overrides, and its namesakes in files nearby
     step          classes that those give or take
 
 What is chosen depends on the names in use, not on each key: the identifier that is being typed does
@@ -21,6 +22,7 @@ from math import log2
 from pathlib import PurePosixPath
 
 from longllama_code.definitions.around import NAMES, Around, around, chains_in, everywhere
+from longllama_code.definitions.counterparts import counterparts
 from longllama_code.definitions.facts import Definition, Import, Kind
 from longllama_code.definitions.guessing import guessed
 from longllama_code.definitions.index import DefinitionIndex
@@ -33,7 +35,7 @@ RECENCY = 10
 """What the last name used is wanted more than the first one."""
 MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 5, 1, 40
 """Worth that a member has less than its class."""
-GUESSED, TESTED = 80, 25
+GUESSED, OVERRIDDEN, NAMESAKE, TESTED = 80, 70, 45, 25
 TEST = re.compile(r"^tests?_|_tests?$|[.-](?:test|spec)$|Tests?$")
 """What tells a test's file from the one that it tests."""
 LENGTH = 0.02
@@ -108,9 +110,7 @@ def choose(index: DefinitionIndex, path: str, prefix: str, suffix: str) -> list[
     """
     language = language_of(path)
     filler = "" if language is None else language.filler
-    choice = _Choice(index, path, around(prefix, suffix, filler))
-    choice.run()
-    return choice.ranked()
+    return _Choice(index, path, around(prefix, suffix, filler)).for_cursor()
 
 
 def choose_for_file(index: DefinitionIndex, path: str, text: str) -> list[Chosen]:
@@ -123,9 +123,7 @@ def choose_for_file(index: DefinitionIndex, path: str, text: str) -> list[Chosen
         path: the file that is being written.
         text: all of it.
     """
-    choice = _Choice(index, path, everywhere(text))
-    choice.run()
-    return choice.ranked()
+    return _Choice(index, path, everywhere(text)).for_file()
 
 
 class _Choice:
@@ -140,16 +138,22 @@ class _Choice:
         self._on_line = set(NAMES.findall(at.prefix[at.prefix.rfind("\n") + 1 :]))
         self._heads_of: dict[tuple[str, str], tuple[tuple[int, str], ...]] = {}
 
-    def run(self) -> None:
+    def for_cursor(self) -> list[Chosen]:
         """Ask all sources."""
         self._add_receiver()
         self._add_called()
+        self._add_bases()
+        self._add_counterparts()
+        return self.for_file()
+
+    def for_file(self) -> list[Chosen]:
+        """Ask the sources for which it does not matter where in the file the cursor is."""
         self._add_imports()
         self._add_used()
-        self._add_bases()
         self._add_tested()
+        return self._ranked()
 
-    def ranked(self) -> list[Chosen]:
+    def _ranked(self) -> list[Chosen]:
         """Return what was found, the most wanted first."""
         ordered = sorted(self._found.items(), key=_order)[:MAX_CHOSEN]
         return [self._chosen(one, *why) for one, why in ordered]
@@ -346,6 +350,15 @@ class _Choice:
             return
         name = around_it.definition.name if around_it.definition else ""
         self._want_class(around_it, BASE, f"the class being written: {name}")
+
+    def _add_counterparts(self) -> None:
+        for one in counterparts(self._index, self._resolver, self._place):
+            wanted, why = (
+                (OVERRIDDEN, "what is overridden")
+                if one.is_overridden
+                else (NAMESAKE, "a namesake")
+            )
+            self._want(one.target, wanted, f"{why}: {one.target.full_name} of {one.target.path}")
 
     def _add_tested(self) -> None:
         """Want what the file defines that a test is of, by their names."""

@@ -1,9 +1,10 @@
-"""Are the names that an answer needs among the definitions that were chosen?
+"""Are the names that an answer needs among the definitions that a model is shown?
 
 Instances of CrossCodeEval: the answer's line is cut out of its file, the other files of the
 repository are in the index. Counted are the instances where a name of the answer is defined in
 another file and stands nowhere in the local text (512 tokens before the cursor, 512 behind it): all
-such names must be shown. What is defined is told by ``ast``, not by the reader that is measured.
+such names must be shown, by what all prompts of the file begin with or by what the cursor's does
+besides. What is defined is told by ``ast``, not by the reader that is measured.
 
 Usage: python tests/bench/definition_recall.py DATA GGUF [--missed] [--budgets 256 512 768 1536]
 """
@@ -15,14 +16,13 @@ import re
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
-from longllama_code.definitions.choice import Chosen, choose
-from longllama_code.definitions.fitting import fit
+from longllama_code.definitions.choice import choose
 from longllama_code.definitions.index import DefinitionIndex
+from longllama_code.generation.definitions import RepositoryDefinitions
 from longllama_code.gguf_header import read_header
 from longllama_code.gguf_tokenizer import byte_level_tokenizer
 from longllama_code.tokenizer import FastTokenizer, Tokenizer
@@ -120,20 +120,32 @@ def load_cases(
         yield case
 
 
-def chosen_for(case: Case, repository: Repository) -> tuple[list[Chosen], float]:
-    """What is chosen, and its processor seconds; the file itself is not in the index."""
-    repository.index.forget(case.path)
-    choose(repository.index, case.path, case.prefix, case.suffix)  # reads the text, once a line
+@dataclass
+class Shown:
+    """What a model is shown of other files, within a number of tokens."""
+
+    names: set[str]
+    n_of_file: int
+    """Lines of all prompts of the file."""
+    n_of_cursor: int
+
+
+def shown(case: Case, definitions: RepositoryDefinitions, budget: int) -> Shown:
+    """What is shown within a budget."""
+    text = case.prefix + case.suffix
+    of_file = definitions.used_by(case.path, text, budget).excerpts
+    of_cursor = definitions.wanted(case.path, case.prefix, case.suffix, budget, of_file).excerpts
+    names = set(NAME.findall("\n".join(one.text for one in (*of_file, *of_cursor))))
+    counts = (sum(one.text.count("\n") + 1 for one in part) for part in (of_file, of_cursor))
+    return Shown(names, *counts)
+
+
+def seconds_to_choose(case: Case, index: DefinitionIndex) -> float:
+    """Processor seconds of one choice, the text having been read already, as it is once a line."""
+    choose(index, case.path, case.prefix, case.suffix)
     start = time.process_time()
-    chosen = choose(repository.index, case.path, case.prefix, case.suffix)
-    seconds = time.process_time() - start
-    repository.index.put(case.path, repository.texts[case.path])
-    return chosen, seconds
-
-
-def shown_names(chosen: list[Chosen], count: Callable[[str], int], budget: int) -> set[str]:
-    """Names that are shown within a budget."""
-    return set(NAME.findall("\n".join(block.text for block in fit(chosen, count, budget))))
+    choose(index, case.path, case.prefix, case.suffix)
+    return time.process_time() - start
 
 
 def main() -> None:
@@ -145,28 +157,31 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=512, help="budget to print what is missed at")
     options = parser.parse_args()
     tokenizer = load_tokenizer(options.gguf)
-    count = lru_cache(maxsize=1 << 16)(lambda text: len(tokenizer.encode(text)))
     repositories = dict[str, Repository]()
     cases = list(load_cases(options.data, tokenizer, repositories))
     times, hits, n_wanted = list[float](), defaultdict[int, int](int), 0
-    used = defaultdict[int, list[int]](list)
+    of_cursor = defaultdict[int, list[float]](list)
     for case in cases:
-        chosen, seconds = chosen_for(case, repositories[case.repository])
-        times.append(seconds)
-        if not case.wanted:
-            continue
-        n_wanted += 1
-        for budget in options.budgets:
-            missing = case.wanted - shown_names(chosen, count, budget)
+        repository = repositories[case.repository]
+        repository.index.forget(case.path)  # the file itself is being written
+        definitions = RepositoryDefinitions(tokenizer, None, repository.index)
+        times.append(seconds_to_choose(case, repository.index))
+        n_wanted += bool(case.wanted)
+        for budget in options.budgets if case.wanted else ():
+            found = shown(case, definitions, budget)
+            missing = case.wanted - found.names
             hits[budget] += not missing
-            used[budget].append(sum(one.n_tokens for one in fit(chosen, count, budget)))
+            of_cursor[budget].append(
+                found.n_of_cursor / max(1, found.n_of_cursor + found.n_of_file)
+            )
             if missing and options.missed and budget == options.show:
                 print(f"{case.repository}/{case.path}: {case.answer!r} lacks {sorted(missing)}")
                 print("    behind", repr(case.prefix[-80:]))
+        repository.index.put(case.path, repository.texts[case.path])
     print(f"{len(cases)} instances, {n_wanted} need names of other files")
     for budget in options.budgets:
-        mean = statistics.mean(used[budget])
-        print(f"{budget} tokens: {hits[budget] / n_wanted:.3f} have all ({mean:.0f} used)")
+        share = statistics.mean(of_cursor[budget])
+        print(f"{budget} tokens: {hits[budget] / n_wanted:.3f} have all; {share:.2f} of the cursor")
     n_chars = sum(len(text) for one in repositories.values() for text in one.texts.values())
     seconds = sum(one.seconds for one in repositories.values())
     print(f"indexing: {seconds / n_chars * 4e6:.1f} s for four million characters")

@@ -1,4 +1,4 @@
-"""Are names that a file imports among what is chosen, where it uses them for the first time?
+"""Are names that a file imports among what is shown, where it uses them for the first time?
 
 Public repositories, each checked out at the commit below as ``FOLDER/LANGUAGE/OWNER+NAME``. A case
 is the first use of a name that is imported from another file of the repository: what stands from
@@ -17,21 +17,20 @@ import re
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from longllama_code.definitions.choice import Chosen, choose
 from longllama_code.definitions.facts import Import
-from longllama_code.definitions.fitting import fit
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
 from longllama_code.evaluation.lines import read_names
 from longllama_code.evaluation.names import FileNames
+from longllama_code.generation.definitions import RepositoryDefinitions
 from longllama_code.gguf_header import read_header
 from longllama_code.gguf_tokenizer import byte_level_tokenizer
-from longllama_code.tokenizer import FastTokenizer
+from longllama_code.tokenizer import FastTokenizer, Tokenizer
 
 REPOSITORIES = {
     "typescript": {
@@ -248,19 +247,17 @@ def member_of(name: str, behind: str, path: str, repository: Repository) -> str:
 
 def choose_for(case: Case, repository: Repository) -> tuple[list[Chosen], float]:
     """What is chosen, and the seconds that this took with reading the file anew."""
-    repository.index.forget(case.path)
     start = time.perf_counter()
     chosen = choose(repository.index, case.path, case.prefix, "")
-    seconds = time.perf_counter() - start
-    repository.index.put(case.path, repository.texts[case.path])
-    return chosen, seconds
+    return chosen, time.perf_counter() - start
 
 
 def measure(
-    repository: Repository, count: Callable[[str], int], budget: int, *, missed: bool
+    repository: Repository, tokenizer: Tokenizer, budget: int, *, missed: bool
 ) -> tuple[list[tuple[bool, bool | None]], list[float]]:
     """Of each case, whether the name's definition is shown, and the member's; and the times."""
     rng = random.Random(0)
+    definitions = RepositoryDefinitions(tokenizer, None, repository.index)
     paths = sorted(repository.names)
     rng.shuffle(paths)
     hits, times, n_files = list[tuple[bool, bool | None]](), list[float](), 0
@@ -268,10 +265,14 @@ def measure(
         cases = list(cases_of(path, repository))[:USES_EACH]
         n_files += bool(cases)
         for case in cases:
+            repository.index.forget(case.path)  # it is being written
             chosen, seconds = choose_for(case, repository)
             times.append(seconds)
-            blocks = fit(chosen, count, budget)
-            shown = {one.name.split(".")[-1] for block in blocks for one in block.chosen}
+            of_file = definitions.used_by(case.path, case.prefix, budget).excerpts
+            wanted = definitions.wanted(case.path, case.prefix, "", budget, of_file)
+            repository.index.put(case.path, repository.texts[case.path])
+            excerpts = (*of_file, *wanted.excerpts)
+            shown = {one.name.split(".")[-1] for each in excerpts for one in each.chosen}
             hits.append((case.name in shown, case.member in shown if case.member else None))
             if missed and not (hits[-1][0] and hits[-1][1] is not False):
                 among = {one.name.split(".")[-1] for one in chosen}
@@ -294,12 +295,11 @@ def main() -> None:
     options = parser.parse_args()
     metadata = read_header(options.gguf).metadata
     tokenizer = FastTokenizer(byte_level_tokenizer(metadata, options.gguf), None, 0)
-    count = lru_cache(maxsize=1 << 16)(lambda text: len(tokenizer.encode(text)))
     for language in options.languages:
         all_hits, all_times = list[tuple[bool, bool | None]](), list[float]()
         for name in options.repositories or sorted(REPOSITORIES[language]):
             repository = load(options.folder / language / name, SUFFIXES[language])
-            hits, times = measure(repository, count, options.budget, missed=options.missed)
+            hits, times = measure(repository, tokenizer, options.budget, missed=options.missed)
             say(f"{language} {name}", hits, times)
             all_hits += hits
             all_times += times
