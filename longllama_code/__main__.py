@@ -20,8 +20,8 @@ from longllama_code.commands import (
     table,
     train,
 )
-from longllama_code.default_model import AUTO, chosen_model
 from longllama_code.errors import LongLlamaError
+from longllama_code.model_sources.default_model import AUTO, chosen_model
 from longllama_code.protocol import CompletionRequest
 
 

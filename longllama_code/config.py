@@ -17,7 +17,7 @@ MEM_FORMATS = {"int8": (8, 8), "int8-int5": (8, 5), "int8-int4": (8, 4), "int4":
 STEADY_ROTATIONS = ("default", "linear", "llama3", "yarn")
 """Kinds of rotary scaling that are the same however long the text is."""
 N_COPY_FEATURES = 8
-"""What the gate weighs: a constant, and what ``generation/copying.py`` lists."""
+"""What the gate weighs: a constant, and what ``generation/decoding/copying.py`` lists."""
 
 
 @strict

@@ -6,7 +6,7 @@ from pathlib import Path
 from lsprotocol import types
 from pygls import uris
 
-from lsp_server.documents import Edit, Position, PositionEncoding
+from lsp_server.documents.document import Edit, Position, PositionEncoding
 
 ENCODINGS: dict[str, PositionEncoding] = {
     types.PositionEncodingKind.Utf8: "utf-8",

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from longllama_code.default_model import chosen_model
-from longllama_code.memory_room import available_bytes
-from lsp_server.engine_place import cache_folder
-from lsp_server.larger_model import HOW_BY_HAND, Measured, judge
-from lsp_server.processes import python_command
-from lsp_server.settings import Settings
+from longllama_code.checkpoints.ram import available_bytes
+from longllama_code.model_sources.default_model import chosen_model
+from lsp_server.engine.shared_endpoint import cache_folder
+from lsp_server.engine.stdio import python_command
+from lsp_server.models.larger_model import HOW_BY_HAND, Measured, judge
+from lsp_server.settings.declarations import Settings
 
 PROBE_TIMEOUT_S = 120
 LEAST_FREE_BYTES = 1 << 30
@@ -191,7 +191,7 @@ def _probe(model: str) -> dict[str, Any]:
     """What the child finds; its own failure is one of torch's."""
     try:
         done = subprocess.run(
-            [*python_command("lsp_server.engine_probe"), model],
+            [*python_command("lsp_server.engine.process.probe"), model],
             capture_output=True,
             text=True,
             timeout=PROBE_TIMEOUT_S,

@@ -1,77 +1,8 @@
-"""The engine process: JSON-RPC on stdin and stdout or behind a socket, the model on a thread.
+"""``python -m lsp_server.engine_process``: the engine's process, by the name that it always had."""
 
-On stdin it ends with its parent, whose end closes it; behind a socket, with the last who uses it.
-No other module of ``lsp_server`` may import torch but the probe, and this one does once the thread
-begins to load the model.
-"""
+from lsp_server.engine.process.main import main
 
-import asyncio
-import functools
-import logging
-import os
-import sys
-from pathlib import Path
-from typing import BinaryIO
-
-from pygls.io_ import StdinAsyncReader, StdoutWriter
-
-from lsp_server import scripted_engine
-from lsp_server.engine_host import EngineHost, HostedEngine
-from lsp_server.engine_options import EngineOptions, parse
-from lsp_server.processes import take_stdout
-
-
-def main() -> None:
-    """Parse the arguments of whoever starts it, and serve."""
-    options, socket_path = parse()
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="engine: %(message)s")
-    logging.getLogger("pygls").setLevel(logging.ERROR)  # it logs source code
-    if socket_path is None:
-        asyncio.run(_serve_parent(options, take_stdout()))
-    else:
-        asyncio.run(_serve_socket(options, socket_path))
-
-
-async def _serve_parent(options: EngineOptions, stdout: BinaryIO) -> None:
-    host = EngineHost(functools.partial(_open, options))
-    await host.serve(StdinAsyncReader(sys.stdin.buffer), StdoutWriter(stdout))
-    _end()
-
-
-async def _serve_socket(options: EngineOptions, path: Path) -> None:
-    from lsp_server.engine_socket import EngineSocket  # needs what Windows lacks
-
-    await EngineSocket(EngineHost(functools.partial(_open, options)), path).serve()
-    _end()
-
-
-def _open(options: EngineOptions) -> HostedEngine:
-    if options.model.startswith(scripted_engine.PREFIX):
-        return scripted_engine.ScriptedEngine.open(options.model)
-
-    import torch
-
-    from longllama_code.generation.engine import Engine
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    return Engine.open(
-        options.model,
-        options.cache_dir,
-        persist=options.persist,
-        max_store_bytes=options.max_store_bytes,
-        device=options.device,
-        dtype=options.dtype,
-        gpu_bytes=options.gpu_bytes,
-        compile=options.compile,
-    )
-
-
-def _end() -> None:
-    """At once: the worker may be inside a kernel; what it holds needs no orderly end."""
-    sys.stderr.flush()
-    os._exit(0)
-
+__all__ = ["main"]
 
 if __name__ == "__main__":
     main()

@@ -20,8 +20,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from lsp_server import __version__
-from lsp_server.completion import Suggestion
-from lsp_server.features import (
+from lsp_server.handlers import (
     commands,
     completion,
     diagnosis,
@@ -31,10 +30,11 @@ from lsp_server.features import (
     status,
     workspace,
 )
-from lsp_server.features.larger_model import LargerModelOffer
-from lsp_server.features.progress import IndexingProgress
+from lsp_server.handlers.larger_model import LargerModelOffer
+from lsp_server.handlers.progress import IndexingProgress
+from lsp_server.indexing.file_table import Status
 from lsp_server.session import Session
-from lsp_server.tracked import Status
+from lsp_server.suggestions.request import Suggestion
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,8 @@ class Protocol(LanguageServerProtocol):
     """pygls' protocol, without its own document store.
 
     pygls splits lines at form feeds and U+2028, where LSP does not, and rebuilds the text at every
-    keystroke; ``lsp_server.documents`` holds the text instead. The handlers of documents are no
-    generators, as pygls' are: it keeps a future of each of those for ever.
+    keystroke; ``lsp_server.documents.document`` holds the text instead. The handlers of documents
+    are no generators, as pygls' are: it keeps a future of each of those for ever.
     """
 
     is_begun = False

@@ -12,26 +12,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lsp_server.announcer import Announcer, Client
-from lsp_server.clean_texts import CleanTexts
-from lsp_server.completion import Cursor, Suggestion
-from lsp_server.configuration import FILE_NAME, Configuration, Layer, repository_settings
-from lsp_server.documents import Documents
-from lsp_server.engine_choice import engine_choice, make_engine
-from lsp_server.engine_client import EngineClient, EngineGone, EngineState
-from lsp_server.engine_place import cache_folder
-from lsp_server.ignore import IgnoreRules
-from lsp_server.indexer import Indexer
-from lsp_server.notebooks import Notebooks
-from lsp_server.open_files import OpenFiles
-from lsp_server.pace import Pace
-from lsp_server.power import on_battery
-from lsp_server.settings import Settings
-from lsp_server.suggester import Suggester
-from lsp_server.team_engine import TeamEngine
-from lsp_server.tracked import Kind, Phase, Status, Totals, Urgency
+from longllama_code.source_files.clean_texts import CleanTexts
+from longllama_code.source_files.ignore import IgnoreRules
+from longllama_code.source_files.workspace import Limits, Workspace
+from lsp_server.documents.document import Documents
+from lsp_server.documents.notebooks import Notebooks
+from lsp_server.documents.open_files import OpenFiles
+from lsp_server.engine.client import EngineClient, EngineGone, EngineState
+from lsp_server.engine.selection import engine_choice, make_engine
+from lsp_server.engine.shared_endpoint import cache_folder
+from lsp_server.engine.team.engine import TeamEngine
+from lsp_server.indexing.file_table import Kind, Phase, Status, Totals, Urgency
+from lsp_server.indexing.indexer import Indexer
+from lsp_server.indexing.power import on_battery
+from lsp_server.indexing.throughput import Pace
+from lsp_server.settings.configuration import FILE_NAME, Configuration, Layer, repository_settings
+from lsp_server.settings.declarations import Settings
+from lsp_server.status import Announcer, Client
+from lsp_server.suggestions.request import Cursor, Suggestion
+from lsp_server.suggestions.suggester import Suggester
 from lsp_server.watcher import Watcher
-from lsp_server.workspace import Limits, Workspace
 
 POWER_EVERY_S = 10.0
 """How often the machine is asked whether it has mains power."""

@@ -17,7 +17,7 @@ from pygls.io_ import StdinAsyncReader, StdoutWriter, run_async, run_websocket
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 
-from lsp_server.processes import READ_LIMIT_BYTES, take_stdout
+from lsp_server.engine.stdio import READ_LIMIT_BYTES, take_stdout
 from lsp_server.server import Server
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from longllama_code.config import N_COPY_FEATURES, LongLlamaConfig
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.store import SegmentStore
+from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import RememberResult
 

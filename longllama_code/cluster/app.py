@@ -16,8 +16,8 @@ from longllama_code.cluster.ray_workers import connect, stay_on_loopback
 from longllama_code.cluster.replica import Asked, Replica, ReplicaOptions
 from longllama_code.cluster.rights import Rights, read_rights
 from longllama_code.cluster.team import TeamMemory
-from longllama_code.default_model import USUAL
 from longllama_code.errors import ConfigError
+from longllama_code.model_sources.default_model import USUAL
 from longllama_code.team_protocol import VERSION
 
 DRAIN_S = 60.0

@@ -24,7 +24,7 @@ from longllama_code.cluster.encoding import (
 from longllama_code.cluster.shared_store import PackedSegment, SharedStore
 from longllama_code.cluster.snapshots import Snapshot, SnapshotFile
 from longllama_code.memory.encoder import path_header
-from longllama_code.memory.store import SegmentStore
+from longllama_code.memory.storage.store import SegmentStore
 
 BATCH_CHARS = 16_000
 """Text of the files that are cut together."""

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from longllama_code.default_model import USUAL
 from longllama_code.errors import CheckpointError
 from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.memory.encoder import SegmentEncoder, path_header
 from longllama_code.memory.segmenter import Slice
+from longllama_code.model_sources.default_model import USUAL
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longllama_code.default_model import USUAL
+from longllama_code.model_sources.default_model import USUAL
 from longllama_code.team_protocol import digest_of
 
 if TYPE_CHECKING:
@@ -137,8 +137,13 @@ def _dashboard(_: argparse.Namespace) -> int:
 
 def source_files(folder: Path) -> Iterator[tuple[str, str]]:
     """The files of a folder that an editor's server takes into memory: name and text."""
-    from lsp_server.completion import model_text
-    from lsp_server.workspace import SourceError, Workspace, read_source, refuse_secrets
+    from longllama_code.source_files.workspace import (
+        SourceError,
+        Workspace,
+        read_source,
+        refuse_secrets,
+    )
+    from lsp_server.suggestions.request import model_text
 
     workspace = Workspace([folder])
     for entry in workspace.scan():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from longllama_code.checkpoints.published import FAMILY
 from longllama_code.commands.evaluation_trees import say
-from longllama_code.published import FAMILY
 
 
 def add(
@@ -30,7 +30,7 @@ def add(
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    from longllama_code.random_checkpoint import write_random
+    from longllama_code.checkpoints.random_weights import write_random
 
     write_random(
         FAMILY[options.random],

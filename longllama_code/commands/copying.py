@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from longllama_code.catalog import model_dir
-from longllama_code.checkpoint import load_config, write_config
+from longllama_code.checkpoints.loading import load_config, write_config
 from longllama_code.commands.evaluation_trees import check_counts, say, training_trees
 from longllama_code.errors import ConfigError
+from longllama_code.model_sources.catalog import model_dir
 
 
 def add(commands: Any) -> None:
@@ -44,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
         load_config(model_dir(options.model))
     elif options.write:
         raise ConfigError("tiny has no config.json to write to; leave out --write.")
-    from longllama_code.evaluation.copy_fit import CopyFitOptions, fit_copying
     from longllama_code.generation.models import load
+    from longllama_code.research.evaluation.fitting.copy_fit import CopyFitOptions, fit_copying
 
     asked = CopyFitOptions(
         options.windows, options.window_tokens, options.memory_tokens, options.seed

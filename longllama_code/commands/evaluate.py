@@ -16,8 +16,8 @@ from longllama_code.commands.train import parse_heads
 from longllama_code.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longllama_code.evaluation.ablation import Ablation
-    from longllama_code.evaluation.repo_completion import EvalOptions
+    from longllama_code.research.evaluation.ablation import Ablation
+    from longllama_code.research.evaluation.completion.repository import EvalOptions
 
 SINGLE_ARMS = "local,own,composed,oracle"
 ALL_ARMS = "local,own,foreign,both,composed,oracle"
@@ -53,10 +53,10 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure and write the report; the exit code."""
     _check(options)
-    from longllama_code.evaluation.metrics import require_rapidfuzz
-    from longllama_code.evaluation.plots import require_matplotlib
-    from longllama_code.evaluation.repo_completion import check, evaluate
-    from longllama_code.evaluation.report import write
+    from longllama_code.research.evaluation.completion.metrics import require_rapidfuzz
+    from longllama_code.research.evaluation.completion.report import write
+    from longllama_code.research.evaluation.completion.repository import check, evaluate
+    from longllama_code.research.evaluation.plots import require_matplotlib
 
     require_matplotlib()
     if options.lines:
@@ -116,7 +116,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _ablation(options: argparse.Namespace) -> Ablation:
-    from longllama_code.evaluation.ablation import Ablation
+    from longllama_code.research.evaluation.ablation import Ablation
 
     return Ablation(
         min_segment_tokens=options.min_segment_tokens,
@@ -139,8 +139,8 @@ def _layers(text: str) -> tuple[int, ...]:
 
 
 def _eval_options(options: argparse.Namespace, n_trees: int) -> EvalOptions:
-    from longllama_code.evaluation.encodings import Encoding
-    from longllama_code.evaluation.repo_completion import EvalOptions
+    from longllama_code.research.evaluation.completion.repository import EvalOptions
+    from longllama_code.research.evaluation.encodings import Encoding
 
     arms: str = options.arms or (ALL_ARMS if n_trees > 1 else SINGLE_ARMS)
     return EvalOptions(

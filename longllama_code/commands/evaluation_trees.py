@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from longllama_code.errors import ConfigError
 
 if TYPE_CHECKING:
-    from longllama_code.evaluation.ablation import Ablation
     from longllama_code.generation.models import LoadedModel
-    from longllama_code.training.sources import SourceTree
+    from longllama_code.research.datasets.sources import SourceTree
+    from longllama_code.research.evaluation.ablation import Ablation
 
 
 def add_shared(command: argparse.ArgumentParser, output: str) -> None:
@@ -67,9 +67,9 @@ def model_of(options: argparse.Namespace, ablation: Ablation | None = None) -> L
         ConfigError: the variant contradicts itself.
         StoreError: nothing can be kept in the cache folder.
     """
-    from longllama_code.evaluation.ablation import Ablation, apply
-    from longllama_code.evaluation.memories import keeping
     from longllama_code.generation.models import load
+    from longllama_code.research.evaluation.ablation import Ablation, apply
+    from longllama_code.research.evaluation.memories import keeping
 
     ablation = Ablation(copies=not options.no_copying) if ablation is None else ablation
     loaded = apply(load(options.model), ablation)
@@ -86,7 +86,7 @@ def trees_of(options: argparse.Namespace) -> list[SourceTree]:
     suffixes = suffixes_of(options)
     trees = repositories_of(options, suffixes)
     if options.packages:
-        from longllama_code.training.packages import fetch, load_packages
+        from longllama_code.research.datasets.packages import fetch, load_packages
 
         packages = load_packages("evaluation")[: options.packages]
         trees += [fetch(package, suffixes) for package in packages]
@@ -101,7 +101,7 @@ def repositories_of(
     Raises:
         ConfigError: a path is no folder, or the number of packages is below 0.
     """
-    from longllama_code.training.sources import read_tree
+    from longllama_code.research.datasets.sources import read_tree
 
     if options.packages < 0:
         raise ConfigError(f"--packages is {options.packages}; give 0 or more.")
@@ -122,7 +122,7 @@ def training_trees(options: argparse.Namespace, *, last: bool = False) -> list[S
         ConfigError: a path is no folder, or the number of packages is below 0.
         DownloadError: a package could not be fetched.
     """
-    from longllama_code.training.packages import fetch, load_packages
+    from longllama_code.research.datasets.packages import fetch, load_packages
 
     trees, n = repositories_of(options), options.packages
     packages = load_packages("training")

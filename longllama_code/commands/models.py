@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from longllama_code.catalog import ALIASES, CATALOG, ModelSpec, WheelSource, folder_of
-from longllama_code.gguf_source import GgufSource
-from longllama_code.local_models import LocalModel, local_models
+from longllama_code.model_sources.catalog import ALIASES, CATALOG, ModelSpec, WheelSource, folder_of
+from longllama_code.model_sources.gguf_source import GgufSource
+from longllama_code.model_sources.local_models import LocalModel, local_models
 
 MB = 10**6
 

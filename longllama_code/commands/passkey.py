@@ -14,7 +14,7 @@ from longllama_code.commands.evaluation_trees import (
     trees_of,
 )
 from longllama_code.errors import ConfigError
-from longllama_code.evaluation.asked import PasskeyOptions
+from longllama_code.research.evaluation.lengths.options import PasskeyOptions
 
 USUAL = PasskeyOptions()
 
@@ -47,9 +47,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     _check(options)
     lengths = lengths_of(options)
-    from longllama_code.evaluation.passkey import passkey
-    from longllama_code.evaluation.passkey_report import as_markdown, write_report
-    from longllama_code.evaluation.plots import require_matplotlib
+    from longllama_code.research.evaluation.lengths.passkey import passkey
+    from longllama_code.research.evaluation.lengths.passkey_report import as_markdown, write_report
+    from longllama_code.research.evaluation.plots import require_matplotlib
 
     require_matplotlib()
     asked = PasskeyOptions(

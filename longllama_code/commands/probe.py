@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longllama_code.catalog import model_dir
-from longllama_code.checkpoint import load_config, write_config
+from longllama_code.checkpoints.loading import load_config, write_config
 from longllama_code.commands.evaluation_trees import say, training_trees
 from longllama_code.errors import ConfigError
+from longllama_code.model_sources.catalog import model_dir
 
 if TYPE_CHECKING:
-    from longllama_code.evaluation.probe import ProbeOptions
+    from longllama_code.research.evaluation.probe.search import ProbeOptions
 
 
 def add(
@@ -47,14 +47,14 @@ def add(
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     _check(options)
-    from longllama_code.evaluation.plots import require_matplotlib
-    from longllama_code.evaluation.probe import check, probe
-    from longllama_code.evaluation.probe_report import (
+    from longllama_code.generation.models import load
+    from longllama_code.research.evaluation.plots import require_matplotlib
+    from longllama_code.research.evaluation.probe.report import (
         as_text,
         memory_fields,
         write_report,
     )
-    from longllama_code.generation.models import load
+    from longllama_code.research.evaluation.probe.search import check, probe
 
     if options.output is not None:
         require_matplotlib()
@@ -86,9 +86,9 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _probe_options(options: argparse.Namespace) -> ProbeOptions:
-    from longllama_code.evaluation.head_choice import Rules
-    from longllama_code.evaluation.probe import ProbeOptions
-    from longllama_code.evaluation.probe_data import Sizes
+    from longllama_code.research.evaluation.probe.data import Sizes
+    from longllama_code.research.evaluation.probe.head_choice import Rules
+    from longllama_code.research.evaluation.probe.search import ProbeOptions
 
     sizes = Sizes(options.windows, options.window_tokens, options.memory_tokens, options.skip_first)
     rules = Rules(options.candidates, options.max_heads, options.min_gain, options.guard)

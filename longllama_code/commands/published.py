@@ -16,7 +16,11 @@ from longllama_code.commands.evaluation_trees import (
     trees_of,
 )
 from longllama_code.errors import ConfigError
-from longllama_code.evaluation.asked import ContextOptions, InOneInput, OriginalOptions
+from longllama_code.research.evaluation.lengths.options import (
+    ContextOptions,
+    InOneInput,
+    OriginalOptions,
+)
 
 USUAL_PASSKEY, USUAL_CONTEXT = OriginalOptions(), ContextOptions()
 
@@ -86,9 +90,9 @@ def _add_long_input(command: argparse.ArgumentParser, usual: InOneInput, what: s
 def _run_passkey(options: argparse.Namespace) -> int:
     check_counts(options, "trials")
     asked = OriginalOptions(**_long_input(options), trials=options.trials, seed=options.seed)
-    from longllama_code.evaluation.original_passkey import original_passkey
-    from longllama_code.evaluation.published_report import write_passkey
     from longllama_code.generation.models import load
+    from longllama_code.research.evaluation.lengths.original_passkey import original_passkey
+    from longllama_code.research.evaluation.published.report import write_passkey
 
     loaded = load(options.model)
     return _show(write_passkey(loaded, original_passkey(loaded, asked, say), options.output))
@@ -98,9 +102,9 @@ def _run_perplexity(options: argparse.Namespace) -> int:
     check_counts(options, "documents", "scored")
     counts = {"documents": options.documents, "scored": options.scored}
     asked = ContextOptions(**_long_input(options), **counts)
-    from longllama_code.evaluation.context_perplexity import context_perplexity
-    from longllama_code.evaluation.published_report import write_perplexity
     from longllama_code.generation.models import load
+    from longllama_code.research.evaluation.lengths.context_perplexity import context_perplexity
+    from longllama_code.research.evaluation.published.report import write_perplexity
 
     trees, loaded = trees_of(options), load(options.model)
     found = context_perplexity(loaded, trees, asked, say)
@@ -108,9 +112,13 @@ def _run_perplexity(options: argparse.Namespace) -> int:
 
 
 def _run_harness(options: argparse.Namespace) -> int:
-    from longllama_code.evaluation.harness import HarnessOptions, require_harness, run_harness
-    from longllama_code.evaluation.published_report import write_harness
     from longllama_code.generation.models import load
+    from longllama_code.research.evaluation.published.harness import (
+        HarnessOptions,
+        require_harness,
+        run_harness,
+    )
+    from longllama_code.research.evaluation.published.report import write_harness
 
     require_harness()
     asked = HarnessOptions(

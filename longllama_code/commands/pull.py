@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from longllama_code.catalog import ModelSpec, pull
-from longllama_code.default_model import AUTO, chosen_model
+from longllama_code.model_sources.catalog import ModelSpec, pull
+from longllama_code.model_sources.default_model import AUTO, chosen_model
 
 LITTLE_BYTES = 1 << 30
 """Weights that are loaded in passing."""

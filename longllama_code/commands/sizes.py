@@ -47,9 +47,12 @@ def add(
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     _check(options)
-    from longllama_code.evaluation.memory_size import SizeOptions, memory_sizes
-    from longllama_code.evaluation.memory_size_report import as_markdown, write_report
-    from longllama_code.evaluation.plots import require_matplotlib
+    from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, memory_sizes
+    from longllama_code.research.evaluation.lengths.memory_size_report import (
+        as_markdown,
+        write_report,
+    )
+    from longllama_code.research.evaluation.plots import require_matplotlib
 
     require_matplotlib()
     asked = SizeOptions(

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from longllama_code.catalog import model_dir
-from longllama_code.checkpoint import load_config
+from longllama_code.checkpoints.loading import load_config
 from longllama_code.commands.evaluation_trees import check_counts, say, training_trees
 from longllama_code.errors import ConfigError
+from longllama_code.model_sources.catalog import model_dir
 
 
 def add(commands: Any) -> None:
@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("tiny has no folder to put a table into; name an --output.")
     if options.model != "tiny":
         load_config(model_dir(options.model))
-    from longllama_code.evaluation.table_fit import TableFitOptions, fit_table
     from longllama_code.generation.models import load
+    from longllama_code.research.evaluation.fitting.table_fit import TableFitOptions, fit_table
 
     asked = TableFitOptions(options.tokens, options.queries, options.clusters, seed=options.seed)
     trees = training_trees(options)

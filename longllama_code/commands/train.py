@@ -12,9 +12,9 @@ from longllama_code.errors import ConfigError, LongLlamaError
 
 if TYPE_CHECKING:
     from longllama_code.generation.models import LoadedModel
-    from longllama_code.training.loop import Progress
-    from longllama_code.training.options import TrainOptions
-    from longllama_code.training.sources import SourceTree
+    from longllama_code.research.datasets.sources import SourceTree
+    from longllama_code.research.training.loop import Progress
+    from longllama_code.research.training.options import TrainOptions
 
 
 def add(commands: Any) -> None:
@@ -51,10 +51,10 @@ def run(options: argparse.Namespace) -> int:
     from accelerate.utils import parse_flag_from_env
     from tqdm import tqdm
 
-    from longllama_code.evaluation.plots import curves
-    from longllama_code.generation.infill import InfillMarks
-    from longllama_code.training.corpus import Corpus
-    from longllama_code.training.loop import read_metrics, train
+    from longllama_code.generation.prompting.infill import InfillMarks
+    from longllama_code.research.datasets.corpus import Corpus
+    from longllama_code.research.evaluation.plots import curves
+    from longllama_code.research.training.loop import read_metrics, train
 
     # Whoever asks first decides how the processes find each other: on CPUs only if told so.
     process = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
@@ -96,7 +96,7 @@ def choose_options(preset: str, changes: list[str]) -> TrainOptions:
     """
     import cattrs
 
-    from longllama_code.training.options import PRESETS, TrainOptions
+    from longllama_code.research.training.options import PRESETS, TrainOptions
 
     if preset not in PRESETS:
         raise ConfigError(f"preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
@@ -140,9 +140,9 @@ def _value(text: str) -> Any:
 
 
 def _load(model: str, device: str, heads: str | None) -> LoadedModel:
-    from longllama_code.catalog import model_dir
-    from longllama_code.checkpoint import load_model
+    from longllama_code.checkpoints.loading import load_model
     from longllama_code.generation.models import load
+    from longllama_code.model_sources.catalog import model_dir
 
     loaded = load(model, device)
     if heads is None:
@@ -159,8 +159,8 @@ def _load(model: str, device: str, heads: str | None) -> LoadedModel:
 
 
 def _trees(options: argparse.Namespace) -> list[SourceTree]:
-    from longllama_code.training import npm_packages, packages
-    from longllama_code.training.sources import read_tree
+    from longllama_code.research.datasets import npm_packages, packages
+    from longllama_code.research.datasets.sources import read_tree
 
     suffixes = options.suffix or [".py"]
     trees = [read_tree(path, suffixes) for path in options.repo]

@@ -7,22 +7,27 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from longllama_code.errors import Cancelled
-from longllama_code.generation.copying import Copier
-from longllama_code.generation.decode import PREFILL_STEP_TOKENS, Decoder, ShouldStop
-from longllama_code.generation.definitions import RepositoryDefinitions
-from longllama_code.generation.healing import TokenHealer
-from longllama_code.generation.infill import InfillMarks, end_ids, never_written
-from longllama_code.generation.kept_openings import KeptOpenings
-from longllama_code.generation.prompt import Around, Prompt, build_prompt, opening
-from longllama_code.generation.reading import Choice, Excerpts, FileReading, Prepared
-from longllama_code.generation.speculation import Drafter
-from longllama_code.generation.stopping import stop_rule
-from longllama_code.generation.warm_readings import MAX_BYTES, WarmReadings
-from longllama_code.generation.writer import Writer
-from longllama_code.kernels.threads import ALONE
+from longllama_code.generation.decoding.copying import Copier
+from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Decoder, ShouldStop
+from longllama_code.generation.decoding.healing import TokenHealer
+from longllama_code.generation.decoding.speculation import Drafter
+from longllama_code.generation.decoding.stopping import stop_rule
+from longllama_code.generation.decoding.writer import Writer
+from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
+from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
+from longllama_code.generation.prompting.prepared_prompt import (
+    Choice,
+    Excerpts,
+    FileReading,
+    Prepared,
+)
+from longllama_code.generation.prompting.prompt import Around, Prompt, build_prompt, opening
+from longllama_code.generation.prompting.stored_openings import KeptOpenings
+from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, WarmReadings
+from longllama_code.kernels.threading.threads import ALONE
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import LocalText, MemoryView
-from longllama_code.model.kernel_model import KernelModel
+from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import (
     CompletionRequest,
@@ -32,7 +37,7 @@ from longllama_code.protocol import (
     Timings,
     tell_nobody,
 )
-from longllama_code.tokenizer import Tokenizer
+from longllama_code.tokenizers.tokenizer import Tokenizer
 
 MAX_SOURCES = 8
 LEAST_PROBABILITY = 0.02

@@ -12,26 +12,31 @@ from typing import cast
 import torch
 from torch import nn
 
-from longllama_code.block_checkpoint import load_blocks
-from longllama_code.catalog import WEIGHT_KINDS, cache_root, model_dir, split_weights
-from longllama_code.checkpoint import load_model
+from longllama_code.checkpoints.blocks import load_blocks
+from longllama_code.checkpoints.loading import load_model
+from longllama_code.checkpoints.quantized import load_quantized
+from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
 from longllama_code.memory.encoder import SegmentEncoder
-from longllama_code.memory.records import RecordFormat
 from longllama_code.memory.resident import DeviceRoom
+from longllama_code.memory.retrieval.table import MemoryTable
 from longllama_code.memory.segmenter import Limits
-from longllama_code.memory.store import SegmentStore
-from longllama_code.memory.table import MemoryTable
-from longllama_code.model.blocks import BlockEmbedding, BlockLinear
+from longllama_code.memory.storage.records import RecordFormat
+from longllama_code.memory.storage.store import SegmentStore
+from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
 from longllama_code.model.compiled import compiled
-from longllama_code.model.kernel_model import KernelModel, let_go
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.quantized import Kind
-from longllama_code.quantized_checkpoint import load_quantized
-from longllama_code.sentencepieces import MODEL_FILE, SentencePieceTokenizer
-from longllama_code.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer, is_byte_level
-from longllama_code.weight_files import is_gguf_file, weight_files
+from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear
+from longllama_code.model.rounded.quantized import Kind
+from longllama_code.model_sources.catalog import WEIGHT_KINDS, cache_root, model_dir, split_weights
+from longllama_code.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer
+from longllama_code.tokenizers.tokenizer import (
+    ByteTokenizer,
+    FastTokenizer,
+    Tokenizer,
+    is_byte_level,
+)
 
 logger = logging.getLogger(__name__)
 

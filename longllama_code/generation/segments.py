@@ -13,12 +13,12 @@ from torch import Tensor
 
 from longllama_code.errors import StoreError
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.held import HeldSegments
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
-from longllama_code.memory.record_file import Records
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segmenter import Slice
-from longllama_code.memory.store import SegmentStore, StoredSegment
+from longllama_code.memory.shared_segments import HeldSegments
+from longllama_code.memory.storage.record_file import Records
+from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 
 logger = logging.getLogger(__name__)
 

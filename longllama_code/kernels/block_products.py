@@ -6,7 +6,7 @@ Inputs are rounded as in ``products.py``, and a row comes out the same alone or 
 import numpy as np
 from numpy.typing import NDArray
 
-from longllama_code.kernels.block_levels import (
+from longllama_code.kernels.codegen.block_levels import (
     CHUNK,
     CHUNK_SCALES,
     FACTORS,
@@ -19,7 +19,7 @@ from longllama_code.kernels.block_levels import (
     Q6_K,
     Q8_0,
 )
-from longllama_code.kernels.block_tiles import (
+from longllama_code.kernels.codegen.block_tiles import (
     PAIR,
     make_panel_product,
     make_row_product,

@@ -13,10 +13,10 @@ import torch
 
 from longllama_code.memory.segment import EncodedSegment, page_offsets
 from longllama_code.memory.segmenter import Limits, Slice, cut
-from longllama_code.model.kernel_model import KernelModel
-from longllama_code.model.memory import MemorySource
+from longllama_code.model.by_kernels.kernel_model import KernelModel
+from longllama_code.model.memory_source import MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.tokenizer import Tokenizer
+from longllama_code.tokenizers.tokenizer import Tokenizer
 
 ENCODER_VERSION = 2
 """Raised whenever the same text would be encoded differently; old segments are then left behind."""
@@ -35,7 +35,7 @@ class SegmentEncoder:
         kernels: the same model by kernels, where there are any.
 
     A model without memory layers remembers what a text says, and not what it made of it: its
-    segments have tokens alone, from which names are copied (``generation/copying.py``).
+    segments have tokens alone, from which names are copied (``generation/decoding/copying.py``).
     """
 
     def __init__(

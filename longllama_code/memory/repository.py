@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.memory.held import HeldSegments
 from longllama_code.memory.rows import MemoryRows
 from longllama_code.memory.segmenter import Slice
-from longllama_code.memory.store import SegmentStore, StoredSegment
+from longllama_code.memory.shared_segments import HeldSegments
+from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longllama_code.memory.record_file import Records
+from longllama_code.memory.storage.record_file import Records
 
 PAGE_ROWS = 16
 MIN_SLOTS = 64

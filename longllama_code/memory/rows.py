@@ -10,11 +10,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from longllama_code.memory.clusters import ClusterLists
-from longllama_code.memory.ngrams import NgramIndex
-from longllama_code.memory.record_file import Records
-from longllama_code.memory.records import RecordFormat
-from longllama_code.memory.store import StoredSegment
+from longllama_code.memory.retrieval.clusters import ClusterLists
+from longllama_code.memory.retrieval.ngrams import NgramIndex
+from longllama_code.memory.storage.record_file import Records
+from longllama_code.memory.storage.records import RecordFormat
+from longllama_code.memory.storage.store import StoredSegment
 from longllama_code.model.buffer import GrowingTensor
 
 MAX_GAP_SHARE = 0.1

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.caches import LongLlamaCache
+from longllama_code.model.memory_source import MemoryOffer
 from longllama_code.model.rope import Rotation, Turn, rotate, rotate_as_first
 from longllama_code.model.scoring import mix, scores_of
 

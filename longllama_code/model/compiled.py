@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from longllama_code.errors import ConfigError
 from longllama_code.model.attention import Projected
-from longllama_code.model.cache import LongLlamaCache
+from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
-from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.memory_source import MemoryOffer
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.quantized import Int4Linear, Int8Linear
 from longllama_code.model.rope import Rotation, Turn
+from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
 
 N_TRIED_TOKENS = 5
 

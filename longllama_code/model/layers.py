@@ -7,8 +7,8 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.attention import LongLlamaAttention
-from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import MemoryOffer
+from longllama_code.model.caches import LongLlamaCache
+from longllama_code.model.memory_source import MemoryOffer
 from longllama_code.model.rope import Rotation
 
 

@@ -14,9 +14,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.model.cache import LongLlamaCache
+from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
-from longllama_code.model.memory import InContextMemory, MemorySource
+from longllama_code.model.memory_source import InContextMemory, MemorySource
 from longllama_code.model.rope import Rotary
 
 

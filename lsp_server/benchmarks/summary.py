@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from longllama_code.evaluation.bootstrap import Interval, Share, interval
+from longllama_code.research.evaluation.bootstrap import Interval, Share, interval
 from lsp_server.benchmarks.instances import Instance
 from lsp_server.benchmarks.rows import Row
 from lsp_server.benchmarks.scores import MEASURES

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from lsprotocol import types
 
-from lsp_server.documents import Document, Position
-from lsp_server.headless import HeadlessClient, headless
+from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.documents.document import Document, Position
 from lsp_server.testing.editors import capabilities_of
 
 Json = dict[str, Any]

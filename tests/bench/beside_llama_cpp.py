@@ -25,13 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longllama_code.catalog import MINI, WheelSource, pip_download
 from longllama_code.generation.engine import Engine
+from longllama_code.model_sources.catalog import MINI, WheelSource, pip_download
 from longllama_code.protocol import CompletionRequest, CompletionResult
 
 SOURCES = Path(__file__).parents[2]
 HELD_OUT = "lsp_server/session.py"
-CHANGED = "lsp_server/completion.py"
+CHANGED = "lsp_server/suggestions/request.py"
 PACKAGES = ("lsp_server", "longllama_code/memory", "longllama_code/generation")
 CHUNK_LINES = 64
 CHUNK_TOKENS, LOCAL_TOKENS, MAX_TOKENS, LONG_TOKENS = 4096, 512, 8, 64

@@ -17,9 +17,9 @@ from typing import Any
 from choose_packages import LIMITS, copied_from, fair_order, long_lines, objection_to, write
 
 from longllama_code.errors import DownloadError
-from longllama_code.training.archives import sha256
-from longllama_code.training.npm_packages import NpmPackage, read_tarball
-from longllama_code.training.sources import SourceTree
+from longllama_code.research.datasets.archives import sha256
+from longllama_code.research.datasets.npm_packages import NpmPackage, read_tarball
+from longllama_code.research.datasets.sources import SourceTree
 
 
 def main() -> None:

@@ -28,11 +28,11 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from longllama_code.catalog import DATA
-from longllama_code.training.archives import sha256
-from longllama_code.training.npm_packages import NpmPackage
-from longllama_code.training.packages import Package, Which, load_packages, read_wheel
-from longllama_code.training.sources import SourceTree
+from longllama_code.model_sources.catalog import DATA
+from longllama_code.research.datasets.archives import sha256
+from longllama_code.research.datasets.npm_packages import NpmPackage
+from longllama_code.research.datasets.packages import Package, Which, load_packages, read_wheel
+from longllama_code.research.datasets.sources import SourceTree
 
 RELEASED_SINCE = "2025-03-01"
 PURE = re.compile(r"-(py2\.)?py3-none-any\.whl$")

@@ -32,7 +32,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lsp_server.team_client import TeamClient
+from lsp_server.engine.team.client import TeamClient
 from tests.bench.cluster_team import (
     LIMIT_S,
     SOURCES,

@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 
 from longllama_code.protocol import CompletionRequest
-from lsp_server.team_client import TeamClient
-from lsp_server.team_http import TeamAddress, TeamRefused, TeamUnreachable
+from lsp_server.engine.team.client import TeamClient
+from lsp_server.engine.team.http import TeamAddress, TeamRefused, TeamUnreachable
 
 SOURCES = Path(__file__).parents[2]
 PORT = 18_765
@@ -207,7 +207,7 @@ class Again(logging.Handler):
     @contextmanager
     def counted(cls) -> "Iterator[Again]":
         """From here on."""
-        log, again = logging.getLogger("lsp_server.team_client"), cls()
+        log, again = logging.getLogger("lsp_server.engine.team.client"), cls()
         log.setLevel(logging.INFO)
         log.addHandler(again)
         try:

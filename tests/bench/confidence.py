@@ -29,9 +29,9 @@ import torch
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import load_for_engine
 from longllama_code.protocol import CompletionRequest
-from longllama_code.training.packages import fetch, load_packages
-from longllama_code.training.sources import SourceTree
-from lsp_server.form import fitted
+from longllama_code.research.datasets.packages import fetch, load_packages
+from longllama_code.research.datasets.sources import SourceTree
+from lsp_server.suggestions.trimming import fitted
 
 THRESHOLDS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
 MEMORY_TOKENS = 10_000

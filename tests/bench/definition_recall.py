@@ -20,12 +20,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from longllama_code.checkpoints.gguf.header import read_header
 from longllama_code.definitions.choice import choose
 from longllama_code.definitions.index import DefinitionIndex
-from longllama_code.generation.definitions import RepositoryDefinitions
-from longllama_code.gguf_header import read_header
-from longllama_code.gguf_tokenizer import byte_level_tokenizer
-from longllama_code.tokenizer import FastTokenizer, Tokenizer
+from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
+from longllama_code.tokenizers.byte_bpe import byte_level_tokenizer
+from longllama_code.tokenizers.tokenizer import FastTokenizer, Tokenizer
 
 NAME = re.compile(r"[^\W\d]\w*")
 LOCAL_TOKENS = 512

@@ -21,16 +21,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from longllama_code.checkpoints.gguf.header import read_header
 from longllama_code.definitions.choice import Chosen, choose
 from longllama_code.definitions.facts import Import
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
-from longllama_code.evaluation.lines import read_names
-from longllama_code.evaluation.names import FileNames
-from longllama_code.generation.definitions import RepositoryDefinitions
-from longllama_code.gguf_header import read_header
-from longllama_code.gguf_tokenizer import byte_level_tokenizer
-from longllama_code.tokenizer import FastTokenizer, Tokenizer
+from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
+from longllama_code.research.evaluation.completion.lines import read_names
+from longllama_code.research.evaluation.names.reader import FileNames
+from longllama_code.tokenizers.byte_bpe import byte_level_tokenizer
+from longllama_code.tokenizers.tokenizer import FastTokenizer, Tokenizer
 
 REPOSITORIES = {
     "typescript": {

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 from longllama_code.generation.models import load
 from longllama_code.memory.encoder import SegmentEncoder
-from longllama_code.training.packages import fetch, load_packages
+from longllama_code.research.datasets.packages import fetch, load_packages
 
 LEAST_LINES = 1000
 FILES_EACH = 2

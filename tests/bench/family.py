@@ -61,7 +61,7 @@ def decode_rates(kernels: Any, config: Any, rounds: int = 5) -> dict[str, Any]:
     """Bytes a second that passes over one token read, and a sum over 1 GB, one after the other."""
     import torch
 
-    from longllama_code.model.cache import LongLlamaCache
+    from longllama_code.model.caches import LongLlamaCache
 
     values, cache = torch.ones(1 << 28), LongLlamaCache(config, spills=False)
     found: list[tuple[float, float]] = []
@@ -87,10 +87,10 @@ def child(folder: Path, kind: str, n_tokens: int, cache: Path) -> dict[str, Any]
     """Load, index, complete, edit, complete; all that is measured of one kind."""
     import torch
 
+    from longllama_code.checkpoints.quantized import memory_need
     from longllama_code.generation.engine import Engine
     from longllama_code.generation.models import load, with_kernels
     from longllama_code.protocol import CompletionRequest
-    from longllama_code.quantized_checkpoint import memory_need
 
     torch.set_num_threads(os.cpu_count() or 1)
     base = peak_bytes()
@@ -138,15 +138,15 @@ def run_child(folder: Path, kind: str, options: argparse.Namespace, cache: Path)
 
 def default_root() -> Path:
     """Where checkpoints are written."""
-    from longllama_code.catalog import cache_root
+    from longllama_code.model_sources.catalog import cache_root
 
     return cache_root() / "bench" / "family"
 
 
 def write(folder: Path, model: str, scale: str = "full") -> dict[str, float]:
     """Write a checkpoint with random weights, unless it is there, and what that took."""
-    from longllama_code.published import FAMILY
-    from longllama_code.random_checkpoint import write_random
+    from longllama_code.checkpoints.published import FAMILY
+    from longllama_code.checkpoints.random_weights import write_random
 
     if (folder / "config.json").is_file():
         return {}

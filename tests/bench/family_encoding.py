@@ -21,11 +21,11 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from longllama_code.checkpoint import config_of
+from longllama_code.checkpoints.loading import config_of
+from longllama_code.checkpoints.published import FAMILY
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.quantized import Int8Linear
 from longllama_code.model.rope import Rotary
-from longllama_code.published import FAMILY
+from longllama_code.model.rounded.quantized import Int8Linear
 
 
 def models(name: str) -> tuple[LongLlamaForCausalLM, LlamaForCausalLM]:

@@ -20,15 +20,15 @@ from typing import Any
 
 import torch
 
-from longllama_code.evaluation import passkey as harness
-from longllama_code.evaluation.asked import PasskeyOptions
-from longllama_code.evaluation.memories import encode_files
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.models import LoadedModel, load, with_kernels
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segment import EncodedSegment, page_offsets
 from longllama_code.memory.segmenter import Slice
 from longllama_code.protocol import CompletionRequest
+from longllama_code.research.evaluation.lengths import passkey as harness
+from longllama_code.research.evaluation.lengths.options import PasskeyOptions
+from longllama_code.research.evaluation.memories import encode_files
 from tests.bench.family import default_root, peak_bytes, write
 
 FILLER_TOKENS = 150

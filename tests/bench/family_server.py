@@ -21,8 +21,8 @@ from typing import Any
 
 import psutil
 
-from lsp_server.documents import Document
-from lsp_server.headless import HeadlessClient, headless
+from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.documents.document import Document
 from tests.bench.family import EDITED, TEXT, default_root, write
 
 OPEN_TEXT = "from app.settings import read_settings\n\nsettings = read_"

@@ -25,14 +25,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longllama_code.evaluation.memories import EncodedFile, encode_files, keeping, memory_of
-from longllama_code.evaluation.memory_size import SizeOptions, Window, divide
 from longllama_code.generation.models import LoadedModel, load
-from longllama_code.memory.offer import RowOffer
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.search import RowSearch, scaled
+from longllama_code.memory.retrieval.row_view import RowOffer
+from longllama_code.memory.retrieval.search import RowSearch, scaled
 from longllama_code.memory.view import MemoryView
-from longllama_code.training.packages import fetch, load_packages
+from longllama_code.research.datasets.packages import fetch, load_packages
+from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, Window, divide
+from longllama_code.research.evaluation.memories import (
+    EncodedFile,
+    encode_files,
+    keeping,
+    memory_of,
+)
 
 MEMORIES = (
     ("int8", None),

@@ -1,10 +1,10 @@
 """Whole lines that use something of another file for the first time, asked of the engine.
 
 Some files of packages that training never saw are held out; the others are in memory. Asked for
-are lines of the class ``inproject-first`` (``longllama_code/evaluation/lines.py``), from their
-indentation on, with the text after the line there, as the server asks: with the repository, and
-with the open file alone. ``longllama eval`` compares memories with each other; this measures
-everything that the engine does, definitions in the prompt among it.
+are lines of the class ``inproject-first`` (``longllama_code/research/evaluation/completion``:
+``lines.py``), from their indentation on, with the text after the line there, as the server asks:
+with the repository, and with the open file alone. ``longllama eval`` compares memories with each
+other; this measures everything that the engine does, definitions in the prompt among it.
 
 Answers are appended to FILE, one JSON object a line, and are not asked for again.
 
@@ -22,14 +22,20 @@ from typing import Any
 
 import torch
 
-from longllama_code.evaluation.bootstrap import Share, interval
-from longllama_code.evaluation.lines import Cursor, cursors, names_of_many, project_of, sample
-from longllama_code.evaluation.metrics import score
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import load_for_engine
 from longllama_code.protocol import CompletionRequest
-from longllama_code.training.packages import fetch, load_packages
-from longllama_code.training.sources import SourceTree, hold_out
+from longllama_code.research.datasets.packages import fetch, load_packages
+from longllama_code.research.datasets.sources import SourceTree, hold_out
+from longllama_code.research.evaluation.bootstrap import Share, interval
+from longllama_code.research.evaluation.completion.lines import (
+    Cursor,
+    cursors,
+    names_of_many,
+    project_of,
+    sample,
+)
+from longllama_code.research.evaluation.completion.metrics import score
 
 Row = dict[str, Any]
 ARMS = ("repository", "file")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest
-from lsp_server.workspace import Workspace, read_source
+from longllama_code.source_files.workspace import Workspace, read_source
 
 ROOT = Path(__file__).parents[2]
 MIN_NAME_CHARS = 8

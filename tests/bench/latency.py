@@ -20,8 +20,8 @@ from typing import Any
 
 from lsprotocol import types
 
-from lsp_server.documents import Document, Position
-from lsp_server.headless import HeadlessClient, headless
+from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.documents.document import Document, Position
 
 SOURCES = Path(__file__).parents[2]
 PARTS = ("memory", "generation", "model", "kernels", "training")

@@ -44,9 +44,9 @@ def build(name: str, n_layers: int, mem_layers: list[int], **overrides: Any) -> 
     """A model of the family with a few of its layers."""
     import torch
 
-    from longllama_code.checkpoint import config_of
+    from longllama_code.checkpoints.loading import config_of
+    from longllama_code.checkpoints.published import FAMILY
     from longllama_code.model.modeling import LongLlamaForCausalLM
-    from longllama_code.published import FAMILY
 
     fields = {**FAMILY[name].fields, "num_hidden_layers": n_layers, "mem_layers": mem_layers}
     torch.manual_seed(0)
@@ -79,7 +79,10 @@ def measured(model: Any, n_tokens: int, n_last: int | None) -> dict[str, Any]:
     """Peak and time of one input; without ``n_last``, all of it is local context."""
     import torch
 
-    from longllama_code.evaluation.long_input import last_losses, last_losses_locally
+    from longllama_code.research.evaluation.lengths.long_input import (
+        last_losses,
+        last_losses_locally,
+    )
 
     ids = torch.randint(3, 32_000, (n_tokens,)).tolist()
     report: dict[str, Any] = {"weights_gib": peak_bytes() / 2**30}
@@ -102,7 +105,7 @@ def behind_memory(model: Any, n_memory: int, passes: dict[str, int]) -> dict[str
     """Peak and times of passes of some tokens behind a memory of random keys in the last layer."""
     import torch
 
-    from longllama_code.model.cache import LongLlamaCache
+    from longllama_code.model.caches import LongLlamaCache
 
     config = model.config
     report: dict[str, Any] = {"weights_gib": peak_bytes() / 2**30}

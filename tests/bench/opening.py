@@ -18,8 +18,8 @@ from typing import Any
 
 from lsprotocol import types
 
-from lsp_server.documents import Document
-from lsp_server.headless import HeadlessClient, headless
+from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.documents.document import Document
 
 CHECKOUT = Path(__file__).parents[2]
 FILE = CHECKOUT / "lsp_server" / "suggester.py"

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import torch
 
-from longllama_code.generation.decode import Decoder
+from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.models import LoadedModel, load_for_engine
 
 SIZES = (1, 4, 8, 16)

@@ -20,15 +20,15 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from longllama_code.catalog import spec_of
-from longllama_code.fetching import MB
-from longllama_code.gguf_source import GgufSource
-from tests.model import index_server
-from tests.model.index_server import Index
+from longllama_code.model_sources.catalog import spec_of
+from longllama_code.model_sources.fetching import MB
+from longllama_code.model_sources.gguf_source import GgufSource
+from tests.model_sources import index_server
+from tests.model_sources.index_server import Index
 
 PULL = """
 import sys
-from longllama_code.catalog import pull
+from longllama_code.model_sources.catalog import pull
 pull(sys.argv[1], lambda step, share: print(f"{share:.4f} {step}", flush=True))
 """
 

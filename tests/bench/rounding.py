@@ -22,16 +22,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from longllama_code.evaluation.bootstrap import Share, interval
-from longllama_code.evaluation.memories import encode_files, memory_of
-from longllama_code.evaluation.memory_size import SizeOptions, Window, divide
 from longllama_code.generation.models import LoadedModel, load, load_for_engine
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import MemoryView
-from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.kernel_model import KernelModel
-from longllama_code.training.packages import fetch, load_packages
-from longllama_code.training.sources import SourceTree, read_tree
+from longllama_code.model.by_kernels.kernel_model import KernelModel
+from longllama_code.model.caches import LongLlamaCache
+from longllama_code.research.datasets.packages import fetch, load_packages
+from longllama_code.research.datasets.sources import SourceTree, read_tree
+from longllama_code.research.evaluation.bootstrap import Share, interval
+from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, Window, divide
+from longllama_code.research.evaluation.memories import encode_files, memory_of
 
 Read = Callable[[LoadedModel, Window, MemoryView | None], Tensor]
 

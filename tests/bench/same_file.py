@@ -37,7 +37,7 @@ def ours(gguf: str, threads: int) -> tuple[Callable[[], None], Take]:
     import torch
 
     from longllama_code.generation.models import load_for_engine
-    from longllama_code.model.cache import LongLlamaCache
+    from longllama_code.model.caches import LongLlamaCache
 
     torch.set_num_threads(threads)
     loaded = load_for_engine(gguf)

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longllama_code.catalog import cache_root
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import load_placed, with_kernels
-from longllama_code.memory.offer import RowOffer
+from longllama_code.memory.retrieval.row_view import RowOffer
+from longllama_code.model_sources.catalog import cache_root
 from longllama_code.protocol import CompletionRequest
 from tests.bench.scale import TYPED, opened, remember
 

@@ -10,8 +10,8 @@ import statistics
 import time
 from pathlib import Path
 
-from lsp_server.secret_scan import find_secret
-from lsp_server.workspace import Workspace, read_source
+from longllama_code.source_files.secret_scan import find_secret
+from longllama_code.source_files.workspace import Workspace, read_source
 
 TICK_S = 0.002
 LARGE_CHARS = 500_000

@@ -18,8 +18,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from lsp_server.documents import Document, Position
-from lsp_server.headless import HeadlessClient, headless
+from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.documents.document import Document, Position
 
 SOURCES = Path(__file__).parents[2]
 PACKAGES = ("lsp_server", "longllama_code/memory")

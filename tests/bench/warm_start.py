@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from longllama_code.catalog import cache_root
-from lsp_server.documents import Position
-from lsp_server.headless import headless
+from longllama_code.model_sources.catalog import cache_root
+from lsp_server.cli.headless import headless
+from lsp_server.documents.document import Position
 from tests.bench.scale import TYPED, files
 
 CHARS_A_TOKEN = 3.6

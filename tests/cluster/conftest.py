@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from lsp_server.team_client import TeamClient
-from lsp_server.team_http import TeamAddress
+from lsp_server.engine.team.client import TeamClient
+from lsp_server.engine.team.http import TeamAddress
+from tests.paths import ROOT
 
-REPOSITORY_ROOT = Path(__file__).parents[2]
+REPOSITORY_ROOT = ROOT
 N_CPUS = 4
 N_REPLICAS = 2
 

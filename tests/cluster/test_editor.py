@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from lsp_server.documents import Position
-from lsp_server.headless import HeadlessClient, headless
-from lsp_server.team_client import TeamClient
-from lsp_server.team_http import TeamAddress, TeamHttp, TeamUnreachable
+from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.documents.document import Position
+from lsp_server.engine.team.client import TeamClient
+from lsp_server.engine.team.http import TeamAddress, TeamHttp, TeamUnreachable
 
 from .conftest import APP, Team
 from .wires import Wire

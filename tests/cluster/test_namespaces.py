@@ -28,8 +28,8 @@ ASKS = """
 import asyncio, json, sys
 from pathlib import Path
 from longllama_code.protocol import CompletionRequest
-from lsp_server.team_client import TeamClient
-from lsp_server.team_http import TeamAddress
+from lsp_server.engine.team.client import TeamClient
+from lsp_server.engine.team.http import TeamAddress
 
 async def ask(address):
     client = TeamClient(TeamAddress(*address), Path("."), "team/app")

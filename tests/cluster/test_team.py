@@ -15,8 +15,8 @@ import pytest
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest, CompletionResult
 from longllama_code.team_protocol import COMPLETE, REMEMBER, memory_id
-from lsp_server.team_client import TeamClient
-from lsp_server.team_http import TeamAddress, TeamHttp, TeamRefused, TeamUnreachable
+from lsp_server.engine.team.client import TeamClient
+from lsp_server.engine.team.http import TeamAddress, TeamHttp, TeamRefused, TeamUnreachable
 
 from .conftest import APP, LIB, N_REPLICAS, Team, joined, kill, until
 from .processes import replica_pids

@@ -12,8 +12,9 @@ from longllama_code.definitions.facts import FileFacts
 from longllama_code.definitions.files import FreshFacts
 from longllama_code.definitions.kept import FILE, KeptFacts, from_json, to_json
 from longllama_code.definitions.languages.python import PYTHON
+from tests.paths import ROOT
 
-SOURCE = Path(__file__).parents[2] / "longllama_code" / "definitions" / "index.py"
+SOURCE = ROOT / "longllama_code" / "definitions" / "index.py"
 TEXT = SOURCE.read_text("utf-8")
 FRESH = FreshFacts().read("index.py", TEXT)
 

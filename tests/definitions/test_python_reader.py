@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from longllama_code.definitions.facts import Definition, FileFacts
 from longllama_code.definitions.languages.python import read
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "longllama_code").rglob("*.py"))[::6]
 CODE = '''
 """A module."""

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
-from lsp_server.headless import plain
-from lsp_server.processes import connect_stdio
+from lsp_server.cli.headless import plain
+from lsp_server.engine.stdio import connect_stdio
 
 DEADLINE_S = float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "30"))
 """How long anything may take; more on a machine that is busy with other work."""

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from lsprotocol import types
 
-from longllama_code import catalog
-from lsp_server.documents import Document, Position
-from lsp_server.headless import HeadlessClient, headless
+from longllama_code.model_sources import catalog
+from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.documents.document import Document, Position
 
 MODEL = "coder-0.5b"
 DEADLINE_S = 400

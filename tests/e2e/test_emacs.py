@@ -8,8 +8,9 @@ import pytest
 
 from tests.e2e.emacs import at_end, check_saved, emacs, save, suggesting
 from tests.e2e.terminal_screen import CONTROL_A, CONTROL_E, ENTER, ESCAPE, TAB
+from tests.paths import ROOT
 
-CLIENT = Path(__file__).parents[2] / "editor-client" / "emacs"
+CLIENT = ROOT / "editor-client" / "emacs"
 WORD, COMMAND = f"{ESCAPE}f", f"{ESCAPE}x"
 
 # Our README's lines, with the package system that has eglot before them.

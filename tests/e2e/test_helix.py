@@ -7,8 +7,9 @@ from pathlib import Path
 from tests.e2e.debian import command, unpacked
 from tests.e2e.recorded_server import RecordedServer
 from tests.e2e.terminal_screen import ENTER, ESCAPE, TAB, running
+from tests.paths import ROOT
 
-CONFIGURATION = Path(__file__).parents[2] / "editor-client" / "helix" / "languages.toml"
+CONFIGURATION = ROOT / "editor-client" / "helix" / "languages.toml"
 OUR_MODEL = 'model = { path = "auto" }'
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from tests.e2e.debian import unpacked
 from tests.e2e.emacs import at_end, check_saved, emacs, save, suggesting
 from tests.e2e.terminal_screen import TAB
+from tests.paths import ROOT
 
-README = Path(__file__).parents[2] / "editor-client" / "README.md"
+README = ROOT / "editor-client" / "README.md"
 
 # What Emacs' package system does for a user; and lsp-mode asks which folder is a project's, unless
 # it is told to guess.

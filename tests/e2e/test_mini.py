@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from longllama_code import catalog
-from lsp_server.documents import Position
-from lsp_server.headless import headless
+from longllama_code.model_sources import catalog
+from lsp_server.cli.headless import headless
+from lsp_server.documents.document import Position
+from tests.paths import DATA
 
-HARBOUR = Path(__file__).parents[1] / "data" / "harbour"
+HARBOUR = DATA / "harbour"
 TYPED = "from harbour.pilots import MAX_"
 
 pytestmark = pytest.mark.mini

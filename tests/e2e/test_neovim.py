@@ -19,8 +19,9 @@ from tests.e2e.terminal_screen import (
     TAB,
     running,
 )
+from tests.paths import ROOT
 
-CLIENT = Path(__file__).parents[2] / "editor-client" / "neovim"
+CLIENT = ROOT / "editor-client" / "neovim"
 ALT_S = f"{ESCAPE}s"
 
 INIT = """

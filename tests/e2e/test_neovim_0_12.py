@@ -10,8 +10,9 @@ from pathlib import Path
 from tests.e2e.debian import command, unpacked
 from tests.e2e.recorded_server import RecordedServer
 from tests.e2e.terminal_screen import ENTER, ESCAPE, TAB, TerminalScreen, running
+from tests.paths import ROOT
 
-README = Path(__file__).parents[2] / "editor-client" / "README.md"
+README = ROOT / "editor-client" / "README.md"
 
 
 def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:

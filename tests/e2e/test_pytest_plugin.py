@@ -4,13 +4,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from lsp_server.testing.editors import EDITORS, capabilities_of
+from tests.paths import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
+PAGE = ROOT / "docs" / "testing.md"
 
 
 def examples():

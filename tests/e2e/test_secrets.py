@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.server.planted import N_FILES, files
+from tests.source_files.planted import N_FILES, files
 
 CODE = "def frobnicate(left, right):\n    return left * 31 + right\n"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lsp_server.documents import Position
-from lsp_server.headless import headless
-from lsp_server.replay import replay
-from lsp_server.sessions import read_session
+from lsp_server.cli.headless import headless
+from lsp_server.cli.recording import read_session
+from lsp_server.cli.replay import replay
+from lsp_server.documents.document import Position
 from tests.e2e.editor import DEADLINE_S, scripted
 
 TEXT = "from lib import frobnicate\n\nfrob"

@@ -15,8 +15,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from lsp_server import transports
-from lsp_server.__main__ import main
-from lsp_server.headless import headless
+from lsp_server.cli.headless import headless
+from lsp_server.cli.main import main
+from tests.paths import ROOT
 
 DEADLINE_S = float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "30"))
 TOKEN = "a token for this test"
@@ -49,7 +50,7 @@ async def test_modules_of_the_workspace_are_not_run(tmp_path: Path, monkeypatch)
         (ws / f"{name}.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
     monkeypatch.chdir(ws)
     # Where the tests run from a checkout that is not installed, the path to it is relative.
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     settings = {"model": {"path": "tiny"}, "memory": {"cacheDir": str(tmp_path / "cache")}}
     async with headless(ws, settings) as client:
         status = await asyncio.wait_for(client.wait_until_indexed(), DEADLINE_S)
@@ -176,6 +177,6 @@ async def test_a_client_in_another_container_is_not_missed(tmp_path: Path) -> No
     """Its process id means nothing here; one that was never seen cannot be gone."""
     ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await ended.wait()
-    from lsp_server.features.lifecycle import _watch_parent
+    from lsp_server.handlers.lifecycle import _watch_parent
 
     await asyncio.wait_for(_watch_parent(ended.pid), 1)

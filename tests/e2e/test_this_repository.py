@@ -2,10 +2,11 @@
 
 import asyncio
 import shutil
-from pathlib import Path
 
-SOURCES = Path(__file__).parents[2]
-EDITED = "lsp_server/indexer.py"
+from tests.paths import ROOT
+
+SOURCES = ROOT
+EDITED = "lsp_server/indexing/indexer.py"
 INDEXING_DEADLINE_S = 180
 
 

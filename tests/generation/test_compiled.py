@@ -12,15 +12,15 @@ from torch._inductor import config as inductor
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.generation import models
-from longllama_code.generation.decode import Decoder
+from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel, with_compiled_layers
 from longllama_code.memory.view import LocalText, MemoryView
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.quantized import quantize
+from longllama_code.model.rounded.quantized import quantize
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
-from longllama_code.tokenizer import ByteTokenizer
-from tests.memory.tables import table_of
+from longllama_code.tokenizers.tokenizer import ByteTokenizer
+from tests.memory.retrieval.tables import table_of
 
 Remember = Callable[[Engine, str, str], RememberResult]
 
@@ -143,7 +143,9 @@ def test_an_answer_with_drafts_is_the_one_without(
     compiled = with_compiled_layers(tiny)
     drafted = answers(compiled, remember)
     assert any(each.timings.passes < each.timings.generated_tokens for each in drafted)
-    monkeypatch.setattr("longllama_code.generation.speculation.Drafter.guess", lambda self: [])
+    monkeypatch.setattr(
+        "longllama_code.generation.decoding.speculation.Drafter.guess", lambda self: []
+    )
     assert said(answers(compiled, remember)) == said(drafted)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from longllama_code.errors import Cancelled
-from longllama_code.generation.decode import PREFILL_STEP_TOKENS
+from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult

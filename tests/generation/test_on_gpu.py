@@ -12,11 +12,11 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory import offer
-from longllama_code.memory.search import RowSearch
+from longllama_code.memory.retrieval import row_view
+from longllama_code.memory.retrieval.search import RowSearch
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
-from tests.memory.tables import table_of
+from tests.memory.retrieval.tables import table_of
 from tests.pretend_device import GPU, OnGpu, PretendGpu
 
 Remember = Callable[[Engine, str, str], RememberResult]
@@ -84,7 +84,7 @@ def test_the_same_as_on_a_cpu(
     loaded: LoadedModel, remember: Remember, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Kernels round otherwise than tensors.
-    monkeypatch.setattr(offer, "search_of", lambda *given: RowSearch(*given[:4]))
+    monkeypatch.setattr(row_view, "search_of", lambda *given: RowSearch(*given[:4]))
     expected = said(answers(Engine(loaded, None), remember))
     assert any(text for text, *_ in expected)
     assert any(sources for *_, sources in expected)

@@ -10,7 +10,7 @@ import torch
 from longllama_code.config import LongLlamaConfig
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.records import RecordFormat
+from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import CompletionRequest, RememberResult
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.kernels import vectors
+from longllama_code.kernels.codegen import vectors
 from longllama_code.kernels.row_products import multiply_packed, multiply_rows
 
 RNG = np.random.default_rng(7)

@@ -4,8 +4,8 @@ import numba
 import numpy as np
 import pytest
 
-from longllama_code.kernels import vectors
-from longllama_code.kernels.search_tiles import make_code_tile
+from longllama_code.kernels.codegen import vectors
+from longllama_code.kernels.codegen.search_tiles import make_code_tile
 
 RNG = np.random.default_rng(7)
 

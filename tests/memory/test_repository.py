@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from torch import Tensor
 
-from longllama_code.evaluation.memories import SegmentMemory
 from longllama_code.generation import models
 from longllama_code.memory.encoder import SegmentEncoder, path_header
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segment import PAGE_TOKENS, EncodedSegment
 from longllama_code.memory.view import LocalText, MemoryView, _as_remembered
+from longllama_code.research.evaluation.memories import SegmentMemory
 
 TINY = models.load("tiny")
 CONFIG = TINY.model.config

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import longllama_code
 from longllama_code.memory.segmenter import Limits, Slice, cut, line_at
-from longllama_code.tokenizer import ByteTokenizer
+from longllama_code.tokenizers.tokenizer import ByteTokenizer
 
 SOURCES = sorted(Path(longllama_code.__file__).parent.rglob("*.py"))
 TOKENIZER = ByteTokenizer()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.model.memory import DenseOffer, MemoryOffer, OwnKeys
+from longllama_code.model.memory_source import DenseOffer, MemoryOffer, OwnKeys
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
 VOCAB, WINDOW = 50, 16

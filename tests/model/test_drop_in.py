@@ -17,13 +17,13 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from longllama_code.checkpoint import load_config, load_model, write_config
+from longllama_code.checkpoints.loading import load_config, load_model, write_config
+from longllama_code.checkpoints.published import FAMILY
+from longllama_code.checkpoints.random_weights import write_random
 from longllama_code.errors import CheckpointError
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.published import FAMILY
-from longllama_code.random_checkpoint import write_random
+from tests.paths import GOLDEN
 
-GOLDEN = Path(__file__).parent / "golden"
 IDS = torch.arange(40)[None] * 7 % 50
 SHAPE: dict[str, Any] = {
     "vocab_size": 50,

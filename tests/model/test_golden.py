@@ -4,7 +4,6 @@
 logits of the original ``LongLlamaForCausalLM`` (transformers 4.33) for each way of calling it.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from longllama_code.checkpoint import load_model
+from longllama_code.checkpoints.loading import load_model
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from tests.paths import GOLDEN
 
-GOLDEN = Path(__file__).parent / "golden"
 OVERRIDES: dict[str, dict[str, Any]] = {
     "long_bf16_memory": {"mem_dtype": "bfloat16"},
     "long_grouped": {"mem_attention_grouping": [2, 5]},

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from longllama_code.config import LongLlamaConfig
 from longllama_code.generation import models
 from longllama_code.generation.completer import Completer
-from longllama_code.generation.decode import Decoder
+from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.engine import Engine
 from longllama_code.kernels.quantized import QuantizedMatrix
 from longllama_code.memory.view import MemoryView
-from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.kernel_model import KernelModel, let_go
+from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
+from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import CompletionRequest, RememberResult
 
@@ -140,7 +140,7 @@ def test_logits_are_those_of_the_head():
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_threads_change_nothing(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longllama_code.kernels.threads.LEAST_GAIN", 0)
+    monkeypatch.setattr("longllama_code.kernels.threading.threads.LEAST_GAIN", 0)
     ids = [40 + 7 * index % 90 for index in range(100)]
     several = KernelModel(TINY.model, n_threads)
     assert several._threads.n_threads == n_threads
@@ -234,7 +234,9 @@ def test_drafts_change_nothing_of_an_answer(
         return completer.complete(request, lambda: False)
 
     drafted = answer()
-    monkeypatch.setattr("longllama_code.generation.speculation.Drafter.guess", lambda self: [])
+    monkeypatch.setattr(
+        "longllama_code.generation.decoding.speculation.Drafter.guess", lambda self: []
+    )
     plain = answer()
     assert (drafted.text, drafted.stop_reason) == (plain.text, plain.stop_reason)
     for one, other in zip(drafted.sources, plain.sources, strict=True):

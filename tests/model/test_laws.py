@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.memory import DenseOffer
+from longllama_code.model.caches import LongLlamaCache
+from longllama_code.model.memory_source import DenseOffer
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.scoring import mix, scores_of
 from tests.model.small import (
@@ -88,7 +88,7 @@ def test_scores_are_bounded_whatever_the_grouping(
     wanted = model(ids).logits
     model.config.mem_attention_grouping = [8, 100]
     monkeypatch.setattr("longllama_code.model.attention.MAX_SCORES", most)
-    monkeypatch.setattr("longllama_code.model.memory.scores_of", spying)
+    monkeypatch.setattr("longllama_code.model.memory_source.scores_of", spying)
     assert close(model(ids).logits, wanted)
     row = 2 * model.config.num_attention_heads // model.config.n_kv_heads * 40
     assert max(held) <= max(most, row)

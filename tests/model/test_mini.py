@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from longllama_code import catalog
-from longllama_code.tokenizer import FastTokenizer, IncrementalDecoder
+from longllama_code.model_sources import catalog
+from longllama_code.tokenizers.tokenizer import FastTokenizer, IncrementalDecoder
 
 pytestmark = pytest.mark.mini
 

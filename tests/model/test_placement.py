@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from longllama_code.checkpoint import load_model
+from longllama_code.checkpoints.loading import load_model
+from longllama_code.checkpoints.published import FAMILY
+from longllama_code.checkpoints.random_weights import write_random
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.published import FAMILY
-from longllama_code.random_checkpoint import write_random
 
 IDS = torch.arange(300)[None] * 7 % 600
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, LlamaTokenizer, pipeline
 
+from longllama_code.checkpoints.published import FAMILY
+from longllama_code.checkpoints.random_weights import write_random
 from longllama_code.generation.models import load_tokenizer
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.published import FAMILY
-from longllama_code.random_checkpoint import write_random
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch_dtype.*:FutureWarning")
 

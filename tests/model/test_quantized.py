@@ -13,15 +13,19 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import embedding, linear
 
-from longllama_code import memory_room
-from longllama_code.checkpoint import load_model
+from longllama_code.checkpoints import ram
+from longllama_code.checkpoints.loading import load_model
+from longllama_code.checkpoints.published import FAMILY
+from longllama_code.checkpoints.quantized import load_quantized, memory_need
+from longllama_code.checkpoints.random_weights import write_random
+from longllama_code.checkpoints.weight_files import tensors
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
-from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.threading.threads import Threads
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.quantized import (
+from longllama_code.model.rounded.quantized import (
     FEW_TOKENS,
     KINDS,
     Int8Embedding,
@@ -30,10 +34,6 @@ from longllama_code.model.quantized import (
     stored_bytes,
 )
 from longllama_code.protocol import CompletionRequest
-from longllama_code.published import FAMILY
-from longllama_code.quantized_checkpoint import load_quantized, memory_need
-from longllama_code.random_checkpoint import write_random
-from longllama_code.weight_files import tensors
 
 IDS = torch.arange(60)[None] * 11 % 600
 BOTH = pytest.mark.parametrize("kind", KINDS)
@@ -178,7 +178,7 @@ def test_the_model_is_that_of_the_rounded_weights(
     folder: Path, kind: Kind, few: int, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the plain form, and by kernels, which round inputs too."""
-    monkeypatch.setattr("longllama_code.model.quantized.FEW_TOKENS", few)
+    monkeypatch.setattr("longllama_code.model.rounded.quantized.FEW_TOKENS", few)
     logits = load_quantized(folder, kind)(IDS, last_context_length=8).logits
     plain = dequantized(folder, kind)(IDS, last_context_length=8).logits
     assert (logits - plain).abs().max() <= most * plain.abs().max()
@@ -250,13 +250,13 @@ def test_the_need_at_full_size(name: str, kind: Kind, most_gb: float, tmp_path: 
 def test_too_little_memory_is_refused(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_room, "available_bytes", lambda: 100_000)
+    monkeypatch.setattr(ram, "available_bytes", lambda: 100_000)
     with pytest.raises(CheckpointError, match=r"takes 0\.\d\d GB of memory, and 0\.00 GB are"):
         models.load(f"{folder}{name}")
 
 
 def test_what_is_available_is_known() -> None:
-    found = memory_room.available_bytes()
+    found = ram.available_bytes()
     assert found is None or 10**7 < found < 10**15
 
 

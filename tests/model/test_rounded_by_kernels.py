@@ -8,17 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longllama_code.checkpoints.published import FAMILY
+from longllama_code.checkpoints.quantized import load_quantized
+from longllama_code.checkpoints.random_weights import write_vocabulary
 from longllama_code.config import LongLlamaConfig
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
-from longllama_code.model.cache import LongLlamaCache
-from longllama_code.model.kernel_model import KernelModel, let_go
+from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
+from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.quantized import KINDS, Int4Linear, Int8Embedding, Kind, quantize
+from longllama_code.model.rounded.quantized import KINDS, Int4Linear, Int8Embedding, Kind, quantize
 from longllama_code.protocol import CompletionRequest
-from longllama_code.published import FAMILY
-from longllama_code.quantized_checkpoint import load_quantized
-from longllama_code.random_checkpoint import write_vocabulary
 
 BOTH = pytest.mark.parametrize("kind", KINDS)
 IDS = [5 + 7 * index % 600 for index in range(90)]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.model.attention import softmax_attention
-from longllama_code.model.memory import DenseOffer
+from longllama_code.model.memory_source import DenseOffer
 from longllama_code.model.selection import best_scores, pick
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from longllama_code import quantized_checkpoint
+from longllama_code.checkpoints import quantized as quantized_checkpoint
+from longllama_code.checkpoints.published import FAMILY
+from longllama_code.checkpoints.quantized import load_quantized
+from longllama_code.checkpoints.random_weights import write_random
 from longllama_code.errors import CheckpointError
-from longllama_code.model.quantized import quantize
-from longllama_code.model.torchao_weights import torchao_linear, uses_torchao
-from longllama_code.published import FAMILY
-from longllama_code.quantized_checkpoint import load_quantized
-from longllama_code.random_checkpoint import write_random
+from longllama_code.model.rounded.quantized import quantize
+from longllama_code.model.rounded.torchao_weights import torchao_linear, uses_torchao
 
 IDS = torch.arange(60)[None] * 11 % 600
 
@@ -55,7 +55,7 @@ def test_without_torchao_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     def absent(name: str) -> object:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr("longllama_code.model.torchao_weights.import_module", absent)
+    monkeypatch.setattr("longllama_code.model.rounded.torchao_weights.import_module", absent)
     with pytest.raises(CheckpointError, match=r"longllama-code-lsp\[gpu\]"):
         torchao_linear(torch.zeros(32, 32), "int8")
 

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 
 from longllama_code.protocol import RememberResult
-from lsp_server import pull_process
-from lsp_server.indexer import Indexer
-from lsp_server.setting_layers import resolve
+from longllama_code.source_files.workspace import Workspace
+from lsp_server.indexing.indexer import Indexer
+from lsp_server.models import pull_process
+from lsp_server.settings.layers import resolve
 from lsp_server.watcher import Watcher
-from lsp_server.workspace import Workspace
 from tests.server.watching import Recorder
 from tests.server.wire import Wire
 

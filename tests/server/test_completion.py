@@ -3,7 +3,9 @@
 import pytest
 
 from longllama_code.protocol import CompletionResult, Timings
-from lsp_server.completion import (
+from lsp_server.documents.document import Snapshot
+from lsp_server.settings.layers import resolve
+from lsp_server.suggestions.request import (
     Cursor,
     build_request,
     model_text,
@@ -11,8 +13,6 @@ from lsp_server.completion import (
     refuse,
     to_suggestion,
 )
-from lsp_server.documents import Snapshot
-from lsp_server.setting_layers import resolve
 
 
 def cursor(marked, automatic=False, language="python"):

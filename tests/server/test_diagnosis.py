@@ -18,7 +18,7 @@ from lsp_server.diagnosis import (
     check_watches,
     worst,
 )
-from lsp_server.setting_layers import resolve
+from lsp_server.settings.layers import resolve
 
 
 def test_the_interpreter(monkeypatch):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lsprotocol import types
 from pygls.io_ import run_async
 
-from lsp_server.documents import Documents, Edit, Position
+from lsp_server.documents.document import Documents, Edit, Position
 from tests.server.wire import Wire
 
 FACTOR = 20 if os.environ.get("LONGLLAMA_FUZZ") == "long" else 1

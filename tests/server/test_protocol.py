@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from lsprotocol import types
 
-from longllama_code.default_model import AUTO, chosen_model
-from lsp_server.notebooks import SEPARATOR
+from longllama_code.model_sources.default_model import AUTO, chosen_model
+from lsp_server.documents.notebooks import SEPARATOR
 from tests.server.wire import RpcError, Wire
 
 POPUP_ONLY = {"textDocument": {}}

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from lsp_server.engine_client import EngineClient
+from lsp_server.engine.client import EngineClient
 
 DEADLINE_S = 30
 COMPILED_S = 240  # a C++ compiler from an empty folder, beside other tests

@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from longllama_code.protocol import CompletionResult, EngineStatus, RememberResult, Source, Timings
-from lsp_server import engine_choice
-from lsp_server.engine_client import EngineState
+from lsp_server.engine import selection
+from lsp_server.engine.client import EngineState
 from lsp_server.server import Server
 
 DEADLINE_S = 20
@@ -86,7 +86,7 @@ class Wire:
     """Both ends of the connection: what the server writes is read here."""
 
     def __init__(self, monkeypatch, token=None, command_line=None):
-        monkeypatch.setattr(engine_choice, "EngineClient", StandInClient)
+        monkeypatch.setattr(selection, "EngineClient", StandInClient)
         self.server = Server(command_line, token)
         self.server.protocol.set_writer(self)
         self.heard: list[tuple[str, Any]] = []

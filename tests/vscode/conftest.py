@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from longllama_code import catalog
+from longllama_code.model_sources import catalog
 from tests.vscode.materials import OFFICE, REPOSITORY, build_extension, write_workspace
 from tests.vscode.tools import Tools, UnavailableError, chromium, install
 

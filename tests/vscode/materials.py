@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.paths import ROOT
 from tests.vscode.tools import UnavailableError
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = ROOT
 EXTENSION = REPOSITORY / "editor-client" / "vscode"
 HARBOUR = REPOSITORY / "tests" / "data" / "harbour"
 OFFICE = Path("harbour", "office.py")

@@ -1,0 +1,105 @@
+"""Loading a GGUF file whose matrices stay in its blocks: nothing is spread out, little is copied.
+
+    file, mapped ──▶ blocks ──▶ modules that read them where they lie
+
+Copied are norms and biases; rows of queries and keys that llama.cpp put into another order; and
+matrices in blocks that kernels do not read (Q2_K, F16, …), which are rounded to 8 bits, each 32
+weights with a scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from gguf import GGMLQuantizationType, quantize
+from torch import nn
+
+from longllama_code.checkpoints.gguf.file import GgufFile, GgufTensor
+from longllama_code.checkpoints.loading import (
+    EMBEDDING,
+    HEAD,
+    check_none_missing,
+    check_shape,
+    load_config,
+)
+from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
+from longllama_code.kernels.block_matrices import BlockRows
+from longllama_code.kernels.codegen.block_levels import CHUNK
+from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.rope import Rotary
+from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear
+
+
+def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | None:
+    """Load a model ready to run on a CPU, in float32 but for matrices in blocks.
+
+    Args:
+        folder: the checkpoint.
+        overrides: configuration fields to replace.
+
+    Returns:
+        The model; None where the weights are no GGUF file with blocks that kernels read.
+
+    Raises:
+        CheckpointError: weights are missing, damaged or not those the configuration asks for.
+    """
+    path = weight_files(folder)[0]
+    tensors = [*GgufFile.open(path).tensors()] if is_gguf_file(path) else []
+    if not _have_kernels(tensors):
+        return None
+    with torch.device("meta"):
+        model = LongLlamaForCausalLM(load_config(folder, **overrides))
+    missing = dict(model.named_parameters())
+    if model.config.tie_word_embeddings:
+        missing.pop(HEAD, None)
+    for tensor in tensors:
+        wanted = missing.pop(tensor.name, None)
+        if wanted is None:
+            continue
+        check_shape(folder, tensor.name, tensor.shape, wanted.shape)
+        _put(model, tensor)
+    check_none_missing(folder, missing)
+    _finish(model)
+    return model.eval()
+
+
+def _have_kernels(tensors: Sequence[GgufTensor]) -> bool:
+    """Whether some matrices are in blocks that kernels read, and no row ends within a chunk."""
+    matrices = [tensor for tensor in tensors if len(tensor.shape) == 2]
+    return all(tensor.shape[1] % CHUNK == 0 for tensor in matrices) and any(
+        BlockRows.has_kernel(tensor.kind.name) for tensor in matrices
+    )
+
+
+def _put(model: LongLlamaForCausalLM, tensor: GgufTensor) -> None:
+    """Give a tensor to its module."""
+    module_name, _, leaf = tensor.name.rpartition(".")
+    module = model.get_submodule(module_name)
+    if len(tensor.shape) == 2:
+        rows = _rows(tensor)
+        bias = cast("nn.Parameter | None", getattr(module, "bias", None))
+        is_embedding = tensor.name == EMBEDDING
+        filled = BlockEmbedding(rows) if is_embedding else BlockLinear(rows, bias)
+        model.set_submodule(module_name, filled)
+    else:
+        numbers = torch.from_numpy(tensor.floats().copy())
+        setattr(module, leaf, nn.Parameter(numbers, requires_grad=False))
+
+
+def _rows(tensor: GgufTensor) -> BlockRows:
+    """A matrix as the file has it, if kernels can read that."""
+    if BlockRows.has_kernel(tensor.kind.name):
+        return BlockRows(tensor.kind.name, tensor.blocks, tensor.shape[1])
+    kind = GGMLQuantizationType.Q8_0
+    return BlockRows(kind.name, quantize(tensor.floats(), kind), tensor.shape[1])
+
+
+def _finish(model: LongLlamaForCausalLM) -> None:
+    """What no file has: tables of rotation, and a head that shares the embeddings."""
+    model.model.rotary = Rotary(model.config)
+    if model.config.tie_word_embeddings:
+        shared = cast("BlockEmbedding", cast("nn.Module", model.model.embed_tokens))
+        model.set_submodule("lm_head", BlockLinear(shared.rows))

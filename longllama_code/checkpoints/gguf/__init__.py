@@ -1,0 +1,1 @@
+"""GGUF files: header, configuration, and weights where they lie."""

@@ -1,0 +1,138 @@
+"""The tensors of a checkpoint, one at a time: ``.safetensors``, ``.bin`` without its code, GGUF.
+
+Files are mapped, and each tensor's pages are given back once it was used: what is resident of a
+file is one tensor, however large the file is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+import zipfile
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, cast
+
+import safetensors
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from longllama_code.checkpoints.gguf.file import GGUF_NAME, GgufFile
+from longllama_code.errors import CheckpointError
+
+PATTERNS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.bin", GGUF_NAME)
+"""In the order of preference; files of the first that matches are the weights."""
+_TABLE = "memory_table.safetensors"
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint's weights.
+
+    Raises:
+        CheckpointError: there are none.
+    """
+    for pattern in PATTERNS:
+        found = sorted(path for path in folder.glob(pattern) if path.name != _TABLE)
+        if found:
+            return found
+    raise CheckpointError(f"{folder} has no weights (*.safetensors, *.bin or {GGUF_NAME}).")
+
+
+def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of a file; each is valid until the next one is asked for.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds more than tensors.
+    """
+    if is_gguf_file(path):
+        yield from _dequantized(path)
+        return
+    with _readable(path):
+        is_mapped = resident_bytes(path) == 0
+        ahead: tuple[str, Tensor] | None = None
+        for found in _read(path, is_mapped):
+            if is_mapped:  # the disk reads the next one while this one is used
+                _advise(_span(found[1]), "MADV_WILLNEED")
+            if ahead is not None:
+                yield from _once(*ahead, is_mapped)
+            ahead = found
+        if ahead is not None:
+            yield from _once(*ahead, is_mapped)
+
+
+def is_gguf_file(path: Path) -> bool:
+    """Whether a file of weights is a GGUF, which transformers does not read in our folders."""
+    return path.suffix == ".gguf"
+
+
+def _dequantized(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Tensors of a GGUF in float32, which is memory of their own; its pages are given back."""
+    for tensor in GgufFile.open(path).tensors():
+        span = tensor.rows.ctypes.data, tensor.rows.nbytes
+        _advise(span, "MADV_WILLNEED")
+        yield tensor.name, torch.from_numpy(tensor.floats())
+        _advise(span, "MADV_DONTNEED")
+
+
+def _once(name: str, tensor: Tensor, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
+    yield name, tensor
+    if is_mapped:  # pages of plain memory would come back as zeros
+        _advise(_span(tensor), "MADV_DONTNEED")
+
+
+def resident_bytes(path: Path) -> int:
+    """Bytes of a file that stay in memory beside one tensor: all, of a file that is not mapped."""
+    is_mapped = path.suffix in (".safetensors", ".gguf") or zipfile.is_zipfile(path)
+    return 0 if is_mapped else path.stat().st_size
+
+
+@contextmanager
+def _readable(path: Path) -> Generator[None]:
+    try:
+        yield
+    except UnpicklingError as error:  # its message proposes to run the code after all
+        raise CheckpointError(
+            f"{path} is damaged or holds more than tensors, and code of a checkpoint is never run."
+            " Fetch it again, or convert it to safetensors where you trust it."
+        ) from error
+    except (OSError, RuntimeError, ValueError, SafetensorError, EOFError) as error:
+        raise CheckpointError(f"{path} could not be read: {error}") from error
+
+
+def _read(path: Path, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
+    if path.suffix == ".safetensors":
+        with cast("Any", safetensors).safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                yield name, file.get_tensor(name)
+        return
+    read = cast("Callable[..., dict[str, Tensor]]", torch.load)
+    weights = read(path, map_location="cpu", weights_only=True, mmap=is_mapped)
+    for name in list(weights):
+        yield name, weights.pop(name)
+
+
+def _span(tensor: Tensor) -> tuple[int, int]:
+    return tensor.data_ptr(), tensor.numel() * tensor.element_size()
+
+
+def _advise(span: tuple[int, int], advice: str) -> None:
+    """Tell the system that pages of a mapped file are needed soon, or not again.
+
+    Args:
+        span: the address of the first byte, and the number of bytes.
+        advice: what ``madvise`` calls it.
+    """
+    if sys.platform != "linux":  # other systems have other numbers for it
+        return
+    page, (start, n_bytes) = mmap.PAGESIZE, span
+    first = -(-start // page) * page
+    last = (start + n_bytes) // page * page
+    if last > first:
+        _LIBC.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), getattr(mmap, advice))
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else cast("Any", None)

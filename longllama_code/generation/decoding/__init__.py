@@ -1,0 +1,1 @@
+"""How a model writes: token by token, to where the suggestion ends."""

@@ -1,0 +1,129 @@
+"""Copying: the model's prediction, mixed with what followed the same tokens in memory.
+
+    p(token) = (1 - g) · model(token) + g · share of the longest match's places that token follows
+
+The gate g is logistic in a few features of the match and of the model's prediction. A small model
+finds a name in memory by attention, and then misspells it; the gate learns when to trust the match.
+Sources: "On the Localness of Software" (Tu et al., 2014); the mixture of a pointer with a
+vocabulary, "Pointer Sentinel Mixture Models" (arXiv 1609.07843).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from longllama_code.config import N_COPY_FEATURES, LongLlamaConfig
+from longllama_code.memory.retrieval.ngrams import Match
+from longllama_code.memory.view import MemoryView
+
+MAX_GATE = 0.999
+"""No match is certain: what memory never showed stays possible."""
+LEAST_PROBABILITY = 1e-4
+"""Below it, how little the model expects the likeliest copy no longer counts."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What a gate made of a match and a prediction."""
+
+    match: Match
+    gate: float
+    """Weight of copying, 0 to 1."""
+    log_probs: Tensor
+    """float32 (V,), the mixture."""
+
+
+class Copier:
+    """Copies from what one completion sees of memory, for models that have a gate."""
+
+    def __init__(self, weights: Sequence[float], view: MemoryView, credit: float) -> None:
+        self._weights = torch.tensor(weights)
+        self._view, self._credit = view, credit
+        self._last: Copy | None = None
+
+    @classmethod
+    def of(cls, config: LongLlamaConfig, view: MemoryView | None) -> Copier | None:
+        """That of a model beside a memory; None where it has no gate, or sees no memory."""
+        if config.copy_gate is None or view is None:
+            return None
+        n_heads = sum(len(config.memory_heads(layer)) for layer in config.mem_layers)
+        # A token copied counts as much as what all memory heads attend to for it.
+        queries = max(n_heads, 1) * config.num_attention_heads / config.n_kv_heads
+        return cls(config.copy_gate, view, queries)
+
+    def mix(self, logits: Tensor, context: Sequence[int]) -> Tensor:
+        """Logits (V,), or log probabilities where something is copied.
+
+        Args:
+            logits: the model's, (V,).
+            context: ids before the token to be predicted.
+        """
+        match = self._view.match(context)
+        self._last = None if match is None else copied(logits, match, self._weights)
+        return logits if self._last is None else self._last.log_probs.to(logits.device)
+
+    @property
+    def candidates(self) -> list[int]:
+        """Tokens that the last mixture could copy."""
+        return [] if self._last is None else self._last.match.tokens.tolist()
+
+    def mix_window(self, logits: Tensor, ids: Sequence[int]) -> Tensor:
+        """What is predicted after each of the ids' last S tokens, (S, V), mixed."""
+        first = len(ids) - len(logits) + 1
+        return torch.stack(
+            [self.mix(row, ids[: first + number]).float() for number, row in enumerate(logits)]
+        )
+
+    def chose(self, token: int) -> None:
+        """Credit the rows that a token came from, as far as it was copied."""
+        if self._last is None:
+            return
+        rows = self._last.match.rows[self._last.match.followers == token]
+        if len(rows):
+            drawn = self._last.gate * len(rows) / len(self._last.match.rows)
+            share = drawn / float(self._last.log_probs[token].exp())
+            self._view.credit(rows, self._credit * share)
+
+
+def copied(logits: Tensor, match: Match, weights: Tensor) -> Copy:
+    """The mixture of a prediction (V,) and a match."""
+    log_probs = logits.float().cpu().log_softmax(dim=-1)
+    gate = openness(features(match, log_probs), weights)
+    mixed = log_probs + torch.log1p(-gate)
+    shares = gate * match.counts / match.counts.sum()
+    mixed[match.tokens] = torch.logaddexp(mixed[match.tokens], shares.log())
+    return Copy(match, float(gate), mixed)
+
+
+def openness(found: Tensor, weights: Tensor) -> Tensor:
+    """How far the gate is open, (…), for features (…, 8)."""
+    return torch.sigmoid(found @ weights).clamp(max=MAX_GATE)
+
+
+def features(match: Match, log_probs: Tensor) -> Tensor:
+    """What the gate weighs: float32 (8,).
+
+    Args:
+        match: the longest one.
+        log_probs: the model's, (V,).
+    """
+    likeliest = int(match.counts.argmax())
+    expected = float(log_probs[match.tokens[likeliest]].exp())
+    surprise = -log_probs.clamp(min=torch.finfo(log_probs.dtype).min)  # 0 · ∞ for what is forbidden
+    found = (
+        1.0,
+        math.log1p(match.length),
+        math.log1p(len(match.rows)),
+        math.log1p(len(match.tokens)),
+        expected,
+        math.log(expected + LEAST_PROBABILITY),
+        float(torch.dot(log_probs.exp(), surprise)),
+        float(log_probs.max().exp()),
+    )
+    assert len(found) == N_COPY_FEATURES
+    return torch.tensor(found)

@@ -1,0 +1,184 @@
+"""Prefill and greedy decoding over a local cache and a memory source."""
+
+from collections.abc import Callable, Collection, Iterator
+
+import torch
+from torch import Tensor
+
+from longllama_code.errors import Cancelled
+from longllama_code.generation.decoding.speculation import Drafter
+from longllama_code.generation.prompting.stored_openings import Opening
+from longllama_code.memory.view import MemoryView
+from longllama_code.model.by_kernels.kernel_model import KernelModel
+from longllama_code.model.caches import LongLlamaCache
+from longllama_code.model.modeling import LongLlamaForCausalLM
+
+PREFILL_STEP_TOKENS = 64
+"""Tokens between two looks at whether the request is still wanted."""
+
+ShouldStop = Callable[[], bool]
+
+
+class Decoder:
+    """Runs the model over one sequence, and keeps its keys and values for the next request.
+
+    Args:
+        model: the model.
+        forbidden: ids that are never generated.
+        kernels: the same model by kernels, where there are any; it makes all passes then.
+    """
+
+    def __init__(
+        self,
+        model: LongLlamaForCausalLM,
+        forbidden: Collection[int] = (),
+        kernels: KernelModel | None = None,
+    ) -> None:
+        self._model, self._kernels = model, kernels
+        self._forbidden = torch.tensor(sorted(forbidden), device=model.device, dtype=torch.int64)
+        self._window = model.config.window
+        self._attends_to_memory = bool(model.config.mem_layers)
+        self._cache = LongLlamaCache(model.config, spills=False)
+        self._ids: list[int] = []
+        self._seen: object = None
+        self.n_passes = 0
+        """Of all steps so far."""
+        self.n_reused = 0
+        """Ids of the last prompt that an earlier request left behind."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values that are kept."""
+        return self._cache.nbytes
+
+    @property
+    def length(self) -> int:
+        """Number of ids that were taken in."""
+        return len(self._ids)
+
+    def n_common(self, ids: list[int], view: MemoryView | None) -> int:
+        """How many ids of a prompt need not be read, but for the last."""
+        return _common_length(self._ids, ids[:-1]) if self._seen_of(view) == self._seen else 0
+
+    def _seen_of(self, view: MemoryView | None) -> object:
+        return view.fingerprint if view is not None and self._attends_to_memory else None
+
+    @torch.inference_mode()
+    def prefill(self, ids: list[int], view: MemoryView | None, should_stop: ShouldStop) -> int:
+        """Take in the ids, save the last few; return how many an earlier request left behind.
+
+        What is left behind is valid as long as the memory that layers attend to is the same. The
+        last ids, at most a step's, are taken in by the pass that writes the first token; one alone
+        where a token's logits may depend on the others of its pass.
+
+        Raises:
+            Cancelled: the request is no longer wanted; what was taken in is kept.
+        """
+        reused = self.n_reused = self._go_back(ids, view)
+        most_left = 1 if self._kernels is None else PREFILL_STEP_TOKENS
+        while (n_unread := len(ids) - len(self._ids)) > 1:
+            if should_stop():
+                raise Cancelled("the request was withdrawn while its text was read")
+            if n_unread <= most_left:
+                break
+            n_next = min(PREFILL_STEP_TOKENS, n_unread - 1)
+            self._forward(ids[-n_unread : n_next - n_unread], view)
+        return reused
+
+    @torch.inference_mode()
+    def read(self, ids: list[int], view: MemoryView | None) -> int:
+        """Take in ids to the last, at once, as the beginning of a prompt; return how many."""
+        reused = self._go_back([*ids, -1], view)
+        if reused < len(ids):
+            self._forward(ids[reused:], view)
+        return len(ids)
+
+    @torch.inference_mode()
+    def restore(self, ids: list[int], opening: Opening, view: MemoryView | None) -> None:
+        """Go on from ids that were read before, perhaps by another process."""
+        device = self._model.device
+        self._cache.restore(opening.keys.to(device), opening.values.to(device))
+        self._ids, self._seen = list(ids), self._seen_of(view)
+
+    def snapshot(self) -> Opening:
+        """Return what every layer made of the ids taken in so far."""
+        keys, values = self._cache.snapshot()
+        return Opening(keys.cpu(), values.cpu())
+
+    def _go_back(self, ids: list[int], view: MemoryView | None) -> int:
+        """Forget what a prompt does not begin with; return how many ids are left."""
+        reused = self.n_common(ids, view)
+        self._cache.truncate(reused)
+        self._ids, self._seen = ids[:reused], self._seen_of(view)
+        return reused
+
+    @torch.inference_mode()
+    def steps(
+        self,
+        ids: list[int],
+        view: MemoryView | None,
+        choose: Callable[[Tensor], int],
+        drafter: Drafter | None = None,
+    ) -> Iterator[int]:
+        """Go on from ids, as ``prefill`` has them, with what ``choose`` makes of logits (V,).
+
+        For ever. A drafter's guess is fed along, and serves as far as it is what was chosen: the
+        tokens are the same as without, from fewer passes.
+        """
+        if view is not None:
+            view.records_mass = True
+        unread = ids[len(self._ids) :]
+        while True:
+            n_read = len(self._ids) + len(unread)
+            guess = [] if drafter is None else drafter.guess()[: self._window - n_read]
+            hidden = self._forward(unread + guess, view)
+            self.n_passes += 1
+            n_right, last = 0, len(unread) - 1
+            while True:
+                token = self._choose(hidden[last + n_right], choose)
+                if view is not None:
+                    view.count(last + n_right)
+                if n_right == len(guess) or token != guess[n_right]:
+                    break
+                n_right += 1
+                yield token
+            self._keep(n_read + n_right)
+            if drafter is not None and guess:
+                drafter.learn(len(guess), n_right)
+            unread = [token]
+            yield token
+
+    def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:
+        logits = self._kernels.logits(hidden) if self._kernels else self._model.lm_head(hidden)
+        return choose(logits.index_fill(0, self._forbidden, float("-inf")))
+
+    def _keep(self, length: int) -> None:
+        """Forget the keys and values of a guess that was wrong."""
+        self._cache.truncate(length)
+        del self._ids[length:]
+
+    def _forward(self, ids: list[int], view: MemoryView | None) -> Tensor:
+        """Hidden states (S, E) of ids that follow those taken in so far."""
+        if view is not None:
+            view.begin_pass()
+        if self._kernels is not None:
+            hidden = self._kernels.run(ids, self._cache, view)
+        else:
+            hidden = self._run_model(ids, view)
+        self._ids += ids
+        return hidden
+
+    def _run_model(self, ids: list[int], view: MemoryView | None) -> Tensor:
+        model, device = self._model.model, self._model.device
+        start = self._cache.local_length
+        positions = torch.arange(start, start + len(ids), device=device)[None]
+        padding = torch.ones(1, start + len(ids), dtype=torch.bool, device=device)
+        embeds = model.embed_tokens(torch.tensor([ids], device=device))
+        return model.window(embeds, positions, padding, self._cache, view)[0]
+
+
+def _common_length(one: list[int], other: list[int]) -> int:
+    for length, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return length
+    return min(len(one), len(other))

@@ -1,0 +1,65 @@
+"""Token healing: generation continues the text before the cursor, not its last token.
+
+A cursor inside a word or an indentation splits what the tokenizer would keep together. The split
+token is taken back and generation may choose any token that begins with its text.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import islice, takewhile
+
+import torch
+from torch import Tensor
+
+from longllama_code.tokenizers.tokenizer import Tokenizer
+
+
+class TokenHealer:
+    """Finds the tokens that agree with a text; built once for a tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        pairs = [(tokenizer.token_bytes(token), token) for token in range(tokenizer.vocab_size)]
+        self._sorted = sorted(pair for pair in pairs if pair[0])
+        self._by_bytes = dict(self._sorted)
+
+    def allowed(self, remainder: bytes) -> list[int]:
+        """Tokens that may come first where a text must begin with ``remainder``.
+
+        Those that begin with all of it; a word is not spelt in smaller pieces, which the model
+        knows less well. Blanks may be split, as the last one belongs to the word behind them, and
+        so may what no token begins with.
+        """
+        begin = self._beginning_with(remainder)
+        if begin and not remainder.isspace():
+            return begin
+        heads = (remainder[:length] for length in range(1, len(remainder)))
+        return begin + [self._by_bytes[head] for head in heads if head in self._by_bytes]
+
+    def _begins(self, remainder: bytes, token: int) -> bool:
+        head = self._tokenizer.token_bytes(token)
+        return bool(head) and remainder.startswith(head)
+
+    def _beginning_with(self, remainder: bytes) -> list[int]:
+        first = bisect_left(self._sorted, (remainder, -1))
+        matching = takewhile(
+            lambda pair: pair[0].startswith(remainder), islice(self._sorted, first, None)
+        )
+        return [token for _, token in matching]
+
+    def constrain(self, logits: Tensor, remainder: bytes, spelt: Sequence[int] = ()) -> Tensor:
+        """Logits (V,) with every token that may not come next at minus infinity.
+
+        Args:
+            logits: the prediction.
+            remainder: what is owed.
+            spelt: tokens that memory spells a text like this one with; those of them that the
+                remainder begins with are allowed as well.
+        """
+        heads = [token for token in spelt if self._begins(remainder, token)]
+        allowed = self.allowed(remainder) + heads
+        if not allowed:
+            return logits
+        constrained = torch.full_like(logits, float("-inf"))
+        constrained[allowed] = logits[allowed]
+        return constrained

@@ -1,0 +1,69 @@
+"""Drafts: what will probably be written next, to be verified in one forward pass.
+
+What followed the longest match of the context's end, in memory or in the prompt itself, is guessed
+to follow again. A pass over a few tokens reads the same weights as a pass over one, though it takes
+longer by a fifth of that for each: so a guess begins short, and grows as it is right. The output is
+that of plain decoding. Sources: "REST:
+Retrieval-Based Speculative Decoding" (arXiv 2311.08252); prompt lookup decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from longllama_code.memory.retrieval.ngrams import Match, NgramIndex
+from longllama_code.memory.view import MemoryView
+
+MAX_DRAFT_TOKENS = 12
+FIRST_DRAFT_TOKENS = 2
+LEAST_DRAFT_TOKENS = 1
+FIRST_MATCH_TOKENS = 2
+"""A match must be as long to be followed; longer after guesses that were wrong from the start."""
+LEAST_MATCH_TOKENS, MOST_MATCH_TOKENS = 1, 12
+
+
+class Drafter:
+    """Guesses for one completion, and learns how far to guess.
+
+    Args:
+        view: what is seen of memory, if anything.
+        context: the ids so far; whoever owns it appends what is chosen.
+    """
+
+    def __init__(self, view: MemoryView | None, context: Sequence[int]) -> None:
+        self._view, self._context = view, context
+        self._prompt = NgramIndex()
+        self._prompt.add(torch.tensor(context))
+        self._n_tokens, self._least = FIRST_DRAFT_TOKENS, FIRST_MATCH_TOKENS
+
+    def guess(self) -> list[int]:
+        """Ids that may follow the context; none where no match is long enough."""
+        in_memory = None if self._view is None else self._view.match(self._context)
+        in_prompt = self._prompt.match(self._context)
+        if _length(in_prompt) >= max(self._least, _length(in_memory)):
+            return self._prompt.following(_likeliest(in_prompt), self._n_tokens)
+        if self._view is not None and _length(in_memory) >= self._least:
+            return self._view.following(_likeliest(in_memory), self._n_tokens)
+        return []
+
+    def learn(self, n_guessed: int, n_right: int) -> None:
+        """How many ids of the last guess were chosen indeed."""
+        if n_right == n_guessed:
+            self._n_tokens = min(2 * self._n_tokens, MAX_DRAFT_TOKENS)
+            self._least = max(self._least - 1, LEAST_MATCH_TOKENS)
+        elif not n_right:
+            self._n_tokens = max(self._n_tokens // 2, LEAST_DRAFT_TOKENS)
+            self._least = min(self._least + 1, MOST_MATCH_TOKENS)
+
+
+def _length(match: Match | None) -> int:
+    return 0 if match is None else match.length
+
+
+def _likeliest(match: Match | None) -> int:
+    """The last row of the token that followed most often."""
+    assert match is not None
+    token = match.tokens[match.counts.argmax()]
+    return int(match.rows[match.followers == token].max())

@@ -1,0 +1,163 @@
+"""The suggestion as it grows: which token comes next, and when it is complete."""
+
+import math
+import time
+
+import torch
+from torch import Tensor
+
+from longllama_code.generation.decoding.copying import Copier
+from longllama_code.generation.decoding.healing import TokenHealer
+from longllama_code.generation.decoding.stopping import Ending
+from longllama_code.protocol import StopReason
+from longllama_code.tokenizers.tokenizer import IncrementalDecoder, Tokenizer
+
+MAX_OPENINGS = 8
+
+
+class Writer:
+    """The suggestion as it grows.
+
+    Args:
+        tokenizer: the model's.
+        healer: knows the tokens that agree with what is owed.
+        ends: tokens that end every suggestion.
+        copier: copies from memory; absent, the model's prediction stands.
+        context: ids that it goes on from.
+        healed: text that it begins with, which the cursor's file has already.
+        ending: what completes it.
+        max_tokens: most tokens of the suggestion.
+        min_confidence: probability of a token below which it is not written, nor what would
+            follow; of a line that is not complete, nothing is then. 0 to 1.
+        opening: the first token that is not settled, where it is not to be the likeliest.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        healer: TokenHealer,
+        ends: frozenset[int],
+        copier: Copier | None,
+        context: list[int],
+        healed: str,
+        ending: Ending,
+        max_tokens: int,
+        min_confidence: float = 0.0,
+        opening: int | None = None,
+    ) -> None:
+        self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
+        self._ends = ends
+        self.context = context
+        self._decoder = IncrementalDecoder(tokenizer)
+        self._ending = ending
+        self._max_tokens, self._opening = max_tokens, opening
+        self._min_confidence, self._is_unsure = min_confidence, False
+        # As the tokenizer spells it: a character without bytes of its own has become U+FFFD, and
+        # a vocabulary that merges blanks has made one of them.
+        spelt = tokenizer.decode(tokenizer.encode(healed))
+        self._owed = spelt.encode()
+        self._skip = len(spelt)
+        self._text = ""
+        self.n_tokens = 0
+        self.began = 0.0
+        """When the prompt was read: the first token was to be chosen then."""
+        self.stop_reason: StopReason = "max_tokens"
+        self.openings: list[tuple[int, float]] = []
+        """Tokens that may be the first that is not settled, and their probabilities, best first."""
+        self._log_probs: list[float] = []
+
+    @property
+    def text(self) -> str:
+        """What is to be inserted at the cursor."""
+        return self._text[self._skip :]
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the likeliest first token that is not settled, 0 to 1."""
+        return self.openings[0][1] if self.openings else 0.0
+
+    @property
+    def mean_probability(self) -> float:
+        """Geometric mean of the tokens' probabilities, 0 to 1."""
+        count = len(self._log_probs)
+        return math.exp(sum(self._log_probs) / count) if count else 0.0
+
+    @property
+    def least_probability(self) -> float:
+        """Probability of the token that was least expected, 0 to 1."""
+        return math.exp(min(self._log_probs, default=-math.inf))
+
+    def choose(self, logits: Tensor) -> int:
+        """The most likely token; while healed text is owed, of those that agree with it.
+
+        Args:
+            logits: the model's, (V,).
+        """
+        self.began = self.began or time.perf_counter()
+        if self._copier is not None:
+            logits = self._copier.mix(logits, self.context)
+        if self._owed:
+            spelt = [] if self._copier is None else self._copier.candidates
+            logits = self._healer.constrain(logits, self._owed, spelt)
+        if not self.openings:
+            found = _likeliest(logits)
+            if len(found) > 1 and self._says_something(found[0][0]):
+                self.openings = found
+                if self._opening is not None:
+                    return self._noted(self._opening, logits)
+        return self._noted(int(torch.argmax(logits)), logits)
+
+    def _noted(self, token: int, logits: Tensor) -> int:
+        """Return a token that was chosen; from the first unsettled one on, how likely it was."""
+        if self.openings:
+            self._log_probs.append(float(logits[token].float() - logits.float().logsumexp(0)))
+            self._is_unsure = math.exp(self._log_probs[-1]) < self._min_confidence
+        return token
+
+    def _says_something(self, token: int) -> bool:
+        """Whether a token does more than spell what is owed, which is as good as certain."""
+        return not self._owed or len(self._tokenizer.token_bytes(token)) > len(self._owed)
+
+    def take(self, token: int) -> bool:
+        """Append a token; True when the suggestion is complete."""
+        if self._is_unsure:
+            self._say(self.text.rpartition("\n")[0])
+            self.stop_reason = "unsure"
+            return True
+        self.n_tokens += 1
+        self.context.append(token)
+        if self._copier is not None:
+            self._copier.chose(token)
+        if token in self._ends:
+            self.stop_reason = "end_of_text"
+            return True
+        self._owed = self._owed[len(self._tokenizer.token_bytes(token)) :]
+        self._text += self._decoder.push(token)
+        finished = self._ending.cut(self.text)
+        if finished is not None:
+            self._say(finished[0])
+            self.stop_reason = finished[1]
+            return True
+        if self.n_tokens < self._max_tokens:
+            return False
+        self._say(self._ending.unfinished(self.text))
+        return True
+
+    def expired(self, deadline: float) -> bool:
+        """Whether time is up."""
+        if time.perf_counter() < deadline:
+            return False
+        self._say(self._ending.unfinished(self.text))
+        self.stop_reason = "deadline"
+        return True
+
+    def _say(self, text: str) -> None:
+        """Put a text in place of what was written at the cursor."""
+        self._text = self._text[: self._skip] + text
+
+
+def _likeliest(logits: Tensor) -> list[tuple[int, float]]:
+    """The best tokens of those that are possible and their probabilities, best first."""
+    best = logits.float().softmax(-1).topk(min(MAX_OPENINGS, len(logits)))
+    found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [(token, probability) for token, probability in found if probability > 0]

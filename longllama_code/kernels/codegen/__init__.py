@@ -1,0 +1,1 @@
+"""Code generation: LLVM instructions of the innermost loops, which numba inlines."""

@@ -1,0 +1,111 @@
+"""A tile of a product: a few rows of inputs times a few outputs of rounded weights.
+
+Eight sums side by side for each output, which are added up once at the end. They and the order in
+which they are added do not depend on the tile, so a row comes out the same in any of them.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+from llvmlite import ir
+from numba.extending import intrinsic
+
+from longllama_code.kernels.codegen.vectors import (
+    FLOAT,
+    INT32,
+    LANES,
+    N_REGISTERS,
+    STEP,
+    STEPS,
+    SUMS,
+    Vectors,
+    code_of,
+)
+from longllama_code.kernels.codegen.weight_layouts import OUTPUTS, InTiles, Layout
+
+ROWS, PAIR = 4, 2
+"""Of a tile of several rows: its sums, and one row of inputs, fit into sixteen registers."""
+WIDTH = OUTPUTS if N_REGISTERS > 16 else PAIR
+"""Outputs of such a tile, on this CPU."""
+
+FLOATS = ir.VectorType(FLOAT, LANES)
+
+
+def make_product_tile(
+    n_rows: int, n_outputs: int, layout: type[Layout] = InTiles
+) -> Callable[..., None]:
+    """A function for kernels that computes a tile.
+
+    ``tile(steps, units, row, codes, scales, first, outputs)`` writes the outputs ``first`` and
+    after it of the rows ``row`` and after it.
+
+    * steps: int16 (S, K), of inputs that are so many ``units`` (S,).
+    * codes and scales: the weights (N, K), as the layout says.
+    * outputs: (S, N).
+
+    Args:
+        n_rows: rows of a tile.
+        n_outputs: outputs of a tile; where weights lie in tiles a divisor of four, of which
+            ``first`` is a multiple.
+        layout: where the weights lie.
+    """
+
+    @intrinsic
+    def tile(  # numba wants arguments spelt out
+        _: Any, steps: Any, units: Any, row: Any, codes: Any, scales: Any, first: Any, outputs: Any
+    ) -> Any:
+        write = partial(_write, layout=layout, n_rows=n_rows, n_outputs=n_outputs)
+        return code_of(write, steps, units, row, codes, scales, first, outputs)
+
+    return cast("Callable[..., None]", tile)
+
+
+def _write(
+    v: Vectors, arguments: list[Any], layout: type[Layout], n_rows: int, n_outputs: int
+) -> None:
+    steps, units, row, codes, scales, first, outputs = arguments
+    builder = v.builder
+    n_inputs = builder.extract_value(steps.shape, 1)
+    n_blocks = builder.udiv(n_inputs, v.number(layout.block))
+    weights = layout(v, codes, scales, first, n_blocks, n_outputs)
+    numbers = [builder.add(row, v.number(number)) for number in range(n_rows)]
+    rows = [v.at(steps.data, number, n_inputs) for number in numbers]
+
+    def add_block(block: Any, totals: list[Any]) -> list[Any]:
+        levels = [weights.levels(block, output) for output in range(n_outputs)]
+        scale = [weights.scale(block, output) for output in range(n_outputs)]
+        starts = [v.at(start, block, v.number(layout.block)) for start in rows]
+        sums = [ir.Constant(SUMS, None)] * len(totals)
+        for step in range(layout.block // STEP):  # of all sums: one waits for its own steps alone
+            inputs = [v.load(start, step * STEP, STEPS) for start in starts]
+            for place, total in enumerate(sums):
+                number, output = divmod(place, n_outputs)
+                products = v.multiply_add(levels[output][step], inputs[number])
+                sums[place] = builder.add(total, products)
+        new: list[Any] = []
+        for place, total in enumerate(totals):
+            products, factor = builder.sitofp(sums[place], FLOATS), scale[place % n_outputs]
+            if layout.fuses:
+                new.append(v.fma(products, factor, total))
+            else:
+                new.append(builder.fadd(total, builder.fmul(products, factor)))
+        return new
+
+    zeros = [ir.Constant(FLOATS, None)] * (n_rows * n_outputs)
+    totals = v.loop(n_blocks, zeros, add_block)
+    n_all = builder.extract_value(outputs.shape, 1)
+    for number, place in zip(numbers, range(0, len(totals), n_outputs), strict=True):
+        unit = v.load_spread(builder.gep(units.data, [number]), 0, n_outputs)
+        at = builder.gep(v.at(outputs.data, number, n_all), [first])
+        v.store(builder.fmul(_sums(v, totals[place : place + n_outputs]), unit), at, 0)
+
+
+def _sums(v: Vectors, totals: list[Any]) -> Any:
+    """What each of some vectors adds up to."""
+    if len(totals) == 4:
+        return v.sums_of_four(totals)
+    sums = ir.Constant(ir.VectorType(FLOAT, len(totals)), ir.Undefined)
+    for place, total in enumerate(totals):
+        sums = v.builder.insert_element(sums, v.sum(total), INT32(place))
+    return sums

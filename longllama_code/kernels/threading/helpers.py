@@ -1,0 +1,90 @@
+"""Threads that help with passes over few tokens, and look out for the next work for a while."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+import numpy as np
+
+from longllama_code.kernels.threading.sharing import COMING, OTHERS, SLEEPERS, Numbers, serve
+
+LOOKS = 1 << 15
+"""At the board, before a thread sleeps: 0.1 to 2 ms, by the CPU."""
+
+
+class Helpers:
+    """Some threads beside the caller's.
+
+    Args:
+        n_threads: how many.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self._board = np.zeros(SLEEPERS + n_threads, np.int64)
+        self._board[OTHERS], self._board[SLEEPERS:] = n_threads, 1
+        self._is_used, ended = threading.Lock(), threading.Event()
+        self._beds = [threading.Lock() for _ in range(n_threads)]
+        for number, bed in enumerate(self._beds):
+            bed.acquire()
+            known = self._board, number, bed, ended
+            threading.Thread(target=_help, args=known, name="kernels", daemon=True).start()
+        weakref.finalize(self, _end, self._board, self._beds, ended)
+
+    def board(self) -> Board:
+        """What the threads look at, awake or about to be, for a ``with`` statement.
+
+        While another caller has it: one at which nobody looks.
+        """
+        return Board(self._board, self._is_used, self._beds)
+
+
+class Board:
+    """A board, for the time of a ``with`` statement: entered for each part of a layer.
+
+    Args:
+        board: of the threads.
+        is_used: held by whom it belongs to for now.
+        beds: in which the threads sleep.
+    """
+
+    def __init__(self, board: Numbers, is_used: threading.Lock, beds: list[threading.Lock]) -> None:
+        self._board, self._is_used, self._beds = board, is_used, beds
+        self._is_mine = False
+
+    def __enter__(self) -> Numbers:
+        """Have the threads look, if they are free."""
+        self._is_mine = self._is_used.acquire(blocking=False)
+        if not self._is_mine:
+            return np.zeros(SLEEPERS, np.int64)
+        self._board[COMING] = 1
+        _wake(self._board, self._beds)
+        return self._board
+
+    def __exit__(self, *_: object) -> None:
+        """Let them go to sleep after a while."""
+        if self._is_mine:
+            self._board[COMING] = 0
+            self._is_used.release()
+
+
+def _wake(board: Numbers, beds: list[threading.Lock]) -> None:
+    for number, bed in enumerate(beds):
+        if board[SLEEPERS + number]:
+            board[SLEEPERS + number] = 0
+            bed.release()
+
+
+def _help(board: Numbers, number: int, bed: threading.Lock, ended: threading.Event) -> None:
+    while True:
+        bed.acquire()  # until somebody wakes this thread
+        if ended.is_set():
+            return
+        serve(board, number, LOOKS)
+
+
+def _end(board: Numbers, beds: list[threading.Lock], ended: threading.Event) -> None:
+    ended.set()
+    for bed in beds:
+        if bed.locked():
+            bed.release()

@@ -1,0 +1,218 @@
+"""A decoder layer by kernels, with weights in few bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from longllama_code.config import LongLlamaConfig
+from longllama_code.kernels.attention import add_memory, attend, weigh_beside
+from longllama_code.kernels.block_matrices import BlockMatrix
+from longllama_code.kernels.layer import (
+    Floats,
+    add,
+    gate,
+    normalize,
+    place_heads,
+    rotate,
+    split_heads,
+)
+from longllama_code.kernels.quantized import Matrix, QuantizedMatrix
+from longllama_code.kernels.row_matrices import JoinedMatrix
+from longllama_code.kernels.threading.threads import Threads
+from longllama_code.model.caches import LongLlamaCache
+from longllama_code.model.layers import LongLlamaDecoderLayer
+from longllama_code.model.memory_source import MemoryOffer
+from longllama_code.model.rounded.blocks import BlockLinear
+from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
+
+EMPTY = np.empty((0, 0), np.float32)
+
+
+Turn = tuple[Floats, Floats]
+"""Cosines and sines, each (S, D)."""
+
+
+class Tables(NamedTuple):
+    """Cosines and sines for the tokens of a pass, each (S, D)."""
+
+    own: Turn
+    """Of their positions."""
+    asking: Turn
+    """Of the positions at which they ask memory."""
+
+
+@dataclass(frozen=True)
+class KernelLayer:
+    """One decoder layer, matrices of any kind."""
+
+    index: int
+    config: LongLlamaConfig
+    rotates: bool
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    mem_heads: tuple[int, ...]
+    eps: float
+    input_norm: Floats
+    qkv: Matrix
+    qkv_bias: Floats
+    """Empty where there is none."""
+    out: Matrix
+    inner_norm: Floats
+    gate_up: Matrix
+    down: Matrix
+
+    @classmethod
+    def of(cls, layer: LongLlamaDecoderLayer) -> Self:
+        """A layer of the model."""
+        attention, mlp = layer.self_attn, layer.mlp
+        config = attention.config
+        projections = attention.q_proj, attention.k_proj, attention.v_proj
+        biases = [floats_of(p.bias) for p in projections] if config.qkv_bias else []
+        return cls(
+            index=attention.layer_idx,
+            config=config,
+            rotates=attention.rotates,
+            n_heads=config.num_attention_heads,
+            n_kv_heads=config.n_kv_heads,
+            head_dim=attention.head_dim,
+            mem_heads=attention.mem_heads,
+            eps=config.rms_norm_eps,
+            input_norm=floats_of(layer.input_layernorm.weight),
+            qkv=matrix_of(*projections),
+            qkv_bias=np.concatenate(biases) if biases else np.empty(0, np.float32),
+            out=matrix_of(attention.o_proj),
+            inner_norm=floats_of(layer.post_attention_layernorm.weight),
+            gate_up=matrix_of(mlp.gate_proj, mlp.up_proj),
+            down=matrix_of(mlp.down_proj),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the matrices."""
+        return sum(part.nbytes for part in (self.qkv, self.out, self.gate_up, self.down))
+
+    def run(
+        self,
+        state: Floats,
+        tables: Tables,
+        cache: LongLlamaCache,
+        offer: MemoryOffer | None,
+        threads: Threads,
+    ) -> Floats:
+        """Let (S, E) pass through the layer, in place; its joined projections."""
+        joined, mixed, totals = self._attend_anew(state, tables.own, cache, threads)
+        if offer is not None:
+            self._add_memory(mixed, totals, self._asking(joined, tables.asking), offer)
+        self._finish(state, mixed, threads)
+        return joined
+
+    def project(self, state: Floats, threads: Threads) -> Floats:
+        """Queries, keys and values behind each other, (S, (H + 2 · G) · D)."""
+        normed = np.empty_like(state)
+        normalize(state, self.input_norm, self.eps, normed)
+        joined = self.qkv.times(normed, threads)
+        if self.qkv_bias.size:
+            joined += self.qkv_bias
+        return joined
+
+    def as_stored(self, joined: Floats) -> tuple[Floats, Floats]:
+        """The unrotated keys and the values in joined projections, each (G, S, D)."""
+        keys = self._heads(joined, self.n_heads, self.n_kv_heads)
+        return keys, self._heads(joined, self.n_heads + self.n_kv_heads, self.n_kv_heads)
+
+    def _attend_anew(
+        self, state: Floats, turn: Turn, cache: LongLlamaCache, threads: Threads
+    ) -> tuple[Floats, Floats, Floats]:
+        """Joined projections, and what heads mix of the local context that these are added to.
+
+        Returns:
+            (S, (H + 2 · G) · D), (S, H · D), and the totals of ``attend``.
+        """
+        joined, n_rows = self.project(state, threads), len(state)
+        queries = np.empty((self.n_heads, n_rows, self.head_dim), np.float32)
+        keys, values = (part.numpy()[0] for part in self._cache_room(cache, n_rows))
+        n_before = cache.local_length - n_rows
+        place_heads(
+            joined, *(turn if self.rotates else (EMPTY, EMPTY)), n_before, queries, keys, values
+        )
+        mixed, totals = self._mixed_room(n_rows)
+
+        def attend_rows(first: int, end: int) -> None:
+            rows, before = np.ascontiguousarray(queries[:, first:end]), n_before + first
+            attend(rows, keys, values, before, mixed[first:end], totals[first:end])
+
+        threads.run(attend_rows, n_rows)
+        return joined, mixed, totals
+
+    def _finish(self, state: Floats, mixed: Floats, threads: Threads) -> None:
+        """The rest of the layer, from what its heads mixed; changes the state."""
+        add(state, self.out.times(mixed, threads))
+        normed = np.empty_like(state)
+        normalize(state, self.inner_norm, self.eps, normed)
+        both = self.gate_up.times(normed, threads)
+        gated = np.empty((len(both), both.shape[1] // 2), np.float32)
+        gate(both, gated)
+        add(state, self.down.times(gated, threads))
+
+    def _cache_room(self, cache: LongLlamaCache, n_rows: int) -> tuple[Tensor, Tensor]:
+        """The cache's keys and values, each (1, G, room, D), that so many are to be written to."""
+        return cache.make_room(self.index, torch.empty(1, self.n_kv_heads, n_rows, self.head_dim))
+
+    def _mixed_room(self, n_rows: int) -> tuple[Floats, Floats]:
+        """Room for what ``attend`` writes."""
+        mixed = np.empty((n_rows, self.n_heads * self.head_dim), np.float32)
+        return mixed, np.empty((n_rows, self.n_heads), np.float32)
+
+    def _asking(self, joined: Floats, turn: Turn) -> Floats:
+        """Queries as they ask memory, (H, S, D)."""
+        asking = self._heads(joined, 0, self.n_heads)
+        if not self.rotates:
+            return asking
+        rotated = np.empty_like(asking)
+        rotate(asking, *turn, rotated)
+        return rotated
+
+    def _add_memory(
+        self, mixed: Floats, totals: Floats, asking: Floats, offer: MemoryOffer
+    ) -> None:
+        """Let memory heads attend to memory, too, in the same softmax."""
+        of_groups = self.n_kv_heads, -1, len(mixed)
+        heads = np.array(self.mem_heads)
+        asked = asking.reshape(*of_groups, self.head_dim)[heads]
+        scores, indices = offer.score(torch.from_numpy(asked)[None], self.config.mem_top_k)
+        found = scores[0].float().contiguous().numpy()
+        local = totals.T.reshape(of_groups)[heads]
+        weights, kept = np.empty_like(found), np.empty_like(local)
+        weigh_beside(found, local, weights, kept)
+        shares = torch.from_numpy(weights)[None]
+        if offer.note is not None:
+            offer.note(0, shares, indices)
+        add_memory(mixed, heads, kept, offer.mix(shares, indices)[0].numpy())
+
+    def _heads(self, joined: Floats, first: int, n_heads: int) -> Floats:
+        heads = np.empty((n_heads, len(joined), self.head_dim), np.float32)
+        split_heads(joined, first * self.head_dim, heads)
+        return heads
+
+
+def matrix_of(*linears: nn.Module) -> Matrix:
+    """Linear maps of one input, their outputs behind each other."""
+    if isinstance(linears[0], BlockLinear):
+        return BlockMatrix([cast("BlockLinear", linear).rows for linear in linears])
+    rounded = [linear.matrix() for linear in linears if isinstance(linear, Int8Linear | Int4Linear)]
+    if rounded:
+        return rounded[0] if len(rounded) == 1 else JoinedMatrix(rounded)
+    weights = [floats_of(cast("nn.Linear", linear).weight) for linear in linears]
+    return QuantizedMatrix.of(np.concatenate(weights))
+
+
+def floats_of(weight: Tensor) -> Floats:
+    """A tensor's own memory."""
+    return weight.detach().numpy()

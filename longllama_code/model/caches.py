@@ -1,0 +1,181 @@
+"""The local cache: rotated keys and values of the tokens that all layers still see.
+
+When the next tokens would not fit in the window, the whole local context leaves it: memory layers
+absorb it, the other layers drop it (source: ``modeling_longllama.py:LongLlamaAttention.forward``).
+Rotation counts from the window's first token, so keys are rotated once and stay valid until then.
+"""
+
+import torch
+from torch import Tensor
+from transformers import Cache
+from transformers.cache_utils import DynamicLayer
+
+from longllama_code.config import LongLlamaConfig
+from longllama_code.model.buffer import GrowingTensor
+from longllama_code.model.memory_source import InContextMemory
+
+
+class LayerCache(DynamicLayer):
+    """One layer's share of the local context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rotated = GrowingTensor(dim=-2)
+        self.stored_values = GrowingTensor(dim=-2)
+        self.as_first = GrowingTensor(dim=-2)
+
+    def buffers(self) -> tuple[GrowingTensor, ...]:
+        """Every buffer of this layer."""
+        return self.rotated, self.stored_values, self.as_first
+
+
+class LongLlamaCache(Cache):
+    """Local caches of every layer, the memory that they spill into, and the positions of both."""
+
+    def __init__(self, config: LongLlamaConfig, *, spills: bool = True) -> None:
+        super().__init__(layers=[LayerCache() for _ in range(config.num_hidden_layers)])
+        self._config = config
+        self._spills = spills
+        self.memory = InContextMemory(config)
+        self.first_position: Tensor | None = None
+        self.next_position: Tensor | None = None
+        self.local_length = 0
+
+    @property
+    def seen_tokens(self) -> int:
+        """Tokens in the local context, and those that left it."""
+        return len(self.memory) + self.local_length
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the local keys and values."""
+        return sum(buffer.nbytes for layer in self._layer_caches() for buffer in layer.buffers())
+
+    def begin(self, position_ids: Tensor, visible: Tensor) -> Tensor:
+        """Make room for S tokens; return their positions relative to the window's first token.
+
+        Args:
+            position_ids: (B, S) absolute positions of the new tokens.
+            visible: bool (B, local + S), which of the cached and new tokens are no padding.
+        """
+        n_tokens = position_ids.shape[1]
+        if self.local_length and self.local_length + n_tokens > self._config.window:
+            self._spill(visible[:, : self.local_length])
+        if self.local_length == 0:
+            self.first_position = position_ids.min(dim=1, keepdim=True).values
+        self.next_position = position_ids.max(dim=1, keepdim=True).values + 1
+        self.local_length += n_tokens
+        assert self.first_position is not None
+        return position_ids - self.first_position
+
+    def append(
+        self, layer_idx: int, rotated: Tensor, as_first: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Append one layer's new keys and values, each (B, G, S, D); return all local ones."""
+        layer = self._layer_cache(layer_idx)
+        if self._spills and layer_idx in self._config.mem_layers:
+            layer.as_first.append(as_first)
+        return layer.rotated.append(rotated), layer.stored_values.append(values)
+
+    def make_room(self, layer_idx: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``append``, for a cache that does not spill and a caller who writes by itself.
+
+        Args:
+            layer_idx: the layer.
+            like: of the shape (B, G, S, D) of the new keys, which are not read.
+
+        Returns:
+            The buffers of keys and values, (B, G, room, D); the new rows are yet to be written.
+        """
+        layer = self._layer_cache(layer_idx)
+        return layer.rotated.make_room(like), layer.stored_values.make_room(like)
+
+    def snapshot(self) -> tuple[Tensor, Tensor]:
+        """Return copies of the rotated keys and the values of one sequence, (layers, G, S, D)."""
+        layers = self._layer_caches()
+        keys = torch.stack([layer.rotated.view()[0] for layer in layers])
+        return keys, torch.stack([layer.stored_values.view()[0] for layer in layers])
+
+    def restore(self, keys: Tensor, values: Tensor) -> None:
+        """Begin anew with what ``snapshot`` returned, for a cache that does not spill."""
+        self.truncate(0)
+        n_tokens = keys.shape[2]
+        visible = torch.ones(1, n_tokens, dtype=torch.bool, device=keys.device)
+        self.begin(torch.arange(n_tokens, device=keys.device)[None], visible)
+        for layer_idx, (rotated, value) in enumerate(zip(keys, values, strict=True)):
+            self.append(layer_idx, rotated[None], rotated[None], value[None])
+
+    def truncate(self, length: int) -> None:
+        """Forget the local tokens from index ``length`` on; they must not have been spilled."""
+        dropped = self.local_length - length
+        if dropped <= 0:
+            return
+        for layer in self._layer_caches():
+            for buffer in layer.buffers():
+                buffer.truncate(length)
+        self.local_length = length
+        if self.next_position is not None:
+            self.next_position = self.next_position - dropped
+
+    def _spill(self, visible: Tensor) -> None:
+        for layer_idx, layer in enumerate(self._layer_caches()):
+            if self._spills and layer_idx in self._config.mem_layers:
+                self.memory.absorb(layer_idx, layer.as_first.view(), layer.stored_values.view())
+            for buffer in layer.buffers():
+                buffer.truncate(0)
+        self.memory.absorb_visibility(visible)
+        self.local_length = 0
+
+    def _layer_cache(self, layer_idx: int) -> LayerCache:
+        layer = self.layers[layer_idx]
+        assert isinstance(layer, LayerCache)
+        return layer
+
+    def _layer_caches(self) -> list[LayerCache]:
+        return [self._layer_cache(layer_idx) for layer_idx in range(len(self.layers))]
+
+    # What transformers' generation asks of a cache.
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Tokens seen, in the local context or in memory."""
+        return self.seen_tokens
+
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        """Let the beams ``beam_idx`` go on."""
+        self.batch_select_indices(beam_idx)
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat every batch row."""
+        if self.next_position is not None:
+            rows = torch.arange(self.next_position.shape[0]).repeat_interleave(repeats)
+            self.batch_select_indices(rows)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some batch rows, in that order."""
+        for layer in self._layer_caches():
+            for buffer in layer.buffers():
+                buffer.select(indices)
+        self.memory.select(indices)
+        if self.first_position is not None and self.next_position is not None:
+            rows = indices.to(self.first_position.device)
+            self.first_position = self.first_position.index_select(0, rows)
+            self.next_position = self.next_position.index_select(0, rows)
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Take back the last ``-tokens_to_remove`` tokens, of a draft that was refused.
+
+        A positive number is, for earlier releases of transformers 5, the length to keep.
+        """
+        n_dropped = (
+            -tokens_to_remove if tokens_to_remove <= 0 else self.seen_tokens - tokens_to_remove
+        )
+        self.truncate(self.local_length - n_dropped)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.__init__(self._config, spills=self._spills)
+
+    @property
+    def is_compileable(self) -> bool:
+        """A cache that grows cannot be compiled as a static one."""
+        return False

@@ -1,0 +1,1 @@
+"""Linear layers whose weights are rounded to a few bits."""

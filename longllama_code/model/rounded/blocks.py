@@ -1,0 +1,79 @@
+"""Weights in the blocks of a GGUF file, which stay where they lie in the mapped file.
+
+On a CPU few tokens go through kernels that read the blocks, with no weight rounded again; for more,
+a few rows at a time are spread out and multiplied, as in ``quantized.py``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType, dequantize
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from longllama_code.kernels.block_matrices import BlockMatrix, BlockRows
+from longllama_code.model.rounded.quantized import BLOCK_WEIGHTS, biased, is_few, multiplied
+
+Bytes = NDArray[np.uint8]
+
+
+class BlockLinear(nn.Module):
+    """``nn.Linear`` with weights in blocks.
+
+    Args:
+        rows: the weights.
+        bias: (out,), if any.
+    """
+
+    def __init__(self, rows: BlockRows, bias: nn.Parameter | None = None) -> None:
+        super().__init__()
+        self.rows = rows
+        self.out_features, self.in_features = len(rows.blocks), rows.n_inputs
+        self.register_parameter("bias", bias)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the blocks."""
+        return self.rows.blocks.nbytes
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(…, in) → (…, out)."""
+        if is_few(hidden):
+            mixed = multiplied(BlockMatrix([self.rows]), hidden)
+        else:
+            step = max(1, BLOCK_WEIGHTS // self.in_features)
+            parts = range(0, self.out_features, step)
+            spread = (floats(self.rows, slice(start, start + step)) for start in parts)
+            mixed = torch.cat([linear(hidden, part.to(hidden)) for part in spread], dim=-1)
+        return biased(mixed, self)
+
+
+class BlockEmbedding(nn.Module):
+    """``nn.Embedding`` with rows in blocks; those that are asked for are spread out.
+
+    Args:
+        rows: (V, E).
+    """
+
+    def __init__(self, rows: BlockRows) -> None:
+        super().__init__()
+        self.rows = rows
+        self.num_embeddings, self.embedding_dim = len(rows.blocks), rows.n_inputs
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the blocks."""
+        return self.rows.blocks.nbytes
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """int64 (…) → float32 (…, E)."""
+        found = floats(self.rows, ids.reshape(-1).numpy())
+        return found.view(*ids.shape, self.embedding_dim)
+
+
+def floats(rows: BlockRows, chosen: slice | NDArray[np.int64]) -> Tensor:
+    """Some rows of weights in float32."""
+    kind = GGMLQuantizationType[rows.kind]
+    return torch.from_numpy(dequantize(rows.blocks[chosen], kind))

@@ -1,0 +1,1 @@
+"""Datasets, training and evaluation: what a user of the server never imports."""

@@ -1,0 +1,1 @@
+"""Source trees and published packages as rows of tokens."""

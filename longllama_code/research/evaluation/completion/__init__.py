@@ -1,0 +1,1 @@
+"""Lines of held-out files completed, and their loss, by what the model was shown."""

@@ -1,0 +1,242 @@
+"""The arms of a comparison: what a model is shown beside the text before the cursor.
+
+    local          nothing
+    own            memory of the repository
+    foreign        memory of other repositories
+    both           memory of all of these
+    composed       the repository's nearest files, in the prompt
+    oracle         the definitions of the names that the line will use, in the prompt
+    attended       memory of the repository, read by attention alone
+    copied         memory of the repository, read by copying alone
+    after-memory   memory of the repository, and of the text after the cursor's line
+    after-prompt   memory of the repository; that text's first lines in the prompt (infill marks)
+    after-only     that text's first lines in the prompt, and nothing else: the file alone
+
+Every arm sees the same local text before the cursor. The last five are asked for by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from longllama_code.definitions.layout import path_distance
+from longllama_code.generation.decoding.copying import Copier
+from longllama_code.generation.decoding.decoder import Decoder
+from longllama_code.generation.decoding.healing import TokenHealer
+from longllama_code.generation.decoding.stopping import LineEnd
+from longllama_code.generation.decoding.writer import Writer
+from longllama_code.generation.models import LoadedModel
+from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
+from longllama_code.generation.prompting.prompt import Around, build_prompt
+from longllama_code.memory.encoder import path_header
+from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.memory.view import MemoryView
+from longllama_code.research.evaluation.completion.lines import Project
+from longllama_code.research.evaluation.names.reader import Definition
+from longllama_code.tokenizers.tokenizer import Tokenizer
+
+DEFAULT_ARMS = ("local", "own", "foreign", "both", "composed", "oracle")
+MARKED_ARMS = ("after-prompt", "after-only")
+"""Arms whose prompt has the text after the cursor, between infill marks."""
+AFTER_ARMS = ("after-memory", *MARKED_ARMS)
+"""What the text after the cursor adds, by the one way and by the other."""
+PART_ARMS = ("attended", "copied")
+"""What each of the two ways of reading memory does of what ``own`` does."""
+ARMS = (*DEFAULT_ARMS, *PART_ARMS, *AFTER_ARMS)
+MAX_LINE_TOKENS = 64
+"""Tokens after which a line is given up."""
+MAX_DEFINITIONS = 3
+"""Definitions of one name that the oracle shows, the nearest ones."""
+MAX_DEFINITION_LINES = 40
+
+Context = Callable[[str, Sequence[str], int], list[int]]
+"""Token ids to put before a file's text: of its path, names to be used, and most tokens."""
+Remember = Callable[[str, str], RepositoryMemory]
+"""The memory of one cursor: of its file's path, and the text after it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A completed line, and what it cost."""
+
+    text: str
+    n_tokens: int
+    """Tokens that went through the model: of the prompt, and generated."""
+    seconds: float
+    """Of prompt and generation; what is in memory was encoded before."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What a model is shown beside the local text."""
+
+    memory: RepositoryMemory | None = None
+    context: Context | None = None
+    remember: Remember | None = None
+    """Makes the memory for each cursor, in place of one for all."""
+    marks: InfillMarks | None = None
+    """With them, the prompt begins with the text after the cursor."""
+    attends: bool = True
+    """Whether memory layers see the memory."""
+    copies: bool = True
+    """Whether what follows the same tokens in memory is copied, by models with a gate."""
+
+    def memory_for(self, path: str, after: str) -> RepositoryMemory | None:
+        """The memory beside a cursor, whose text after it may have to be encoded first."""
+        return self.memory if self.remember is None else self.remember(path, after)
+
+    def context_ids(self, path: str, names: Sequence[str], max_tokens: int) -> list[int]:
+        """The ids to put between the document's begin token and the file's header."""
+        return [] if self.context is None else self.context(path, names, max(0, max_tokens))
+
+
+class LineCompleter:
+    """Completes lines as the server's ``Completer`` does, and with a context before the header.
+
+    Nothing is carried from one completion to the next, so that times compare.
+    """
+
+    def __init__(self, loaded: LoadedModel, prompt_tokens: int) -> None:
+        self._model, self._tokenizer = loaded.model, loaded.tokenizer
+        self._healer = TokenHealer(loaded.tokenizer)
+        marks = InfillMarks.of(loaded.model.config, loaded.tokenizer)
+        self._ends = end_ids(loaded.tokenizer, marks)
+        self._forbidden = never_written(loaded.tokenizer, marks, loaded.model.config.vocab_size)
+        self._max_tokens = min(MAX_LINE_TOKENS, loaded.model.config.window // 4)
+        self._room = loaded.model.config.window - self._max_tokens - 1
+        self._prompt_tokens = prompt_tokens
+
+    def complete(
+        self, arm: Arm, path: str, prefix: str, names: Sequence[str], after: str = ""
+    ) -> Answer:
+        """Greedy, to the end of the line.
+
+        Args:
+            arm: what is shown beside the prefix.
+            path: the file.
+            prefix: its text before the cursor.
+            names: what the oracle is told: names of the line that other files define.
+            after: the file's text after the line, for the arms that show it.
+        """
+        memory = arm.memory_for(path, after)
+        started = time.perf_counter()
+        around = Around(path, prefix, after)
+        prompt = build_prompt(around, self._tokenizer, self._room, arm.marks)
+        room = min(self._prompt_tokens, self._room - len(prompt.ids))
+        shown = arm.context_ids(path, names, room)
+        ids = insert(self._tokenizer, shown, prompt.ids)
+        view = None if memory is None else MemoryView(memory, None)
+        copier = Copier.of(self._model.config, view) if arm.copies else None
+        writer = self._writer(list(ids), prompt.healed, copier)
+        self._write(ids, writer, view if arm.attends else None)
+        seconds = time.perf_counter() - started
+        return Answer(writer.text.rstrip(), len(ids) + writer.n_tokens, seconds)
+
+    def _writer(self, context: list[int], healed: str, copier: Copier | None) -> Writer:
+        tools = self._tokenizer, self._healer, self._ends, copier
+        return Writer(*tools, context, healed, LineEnd(), self._max_tokens)
+
+    def _write(self, ids: list[int], writer: Writer, view: MemoryView | None) -> None:
+        """Write the line."""
+        decoder = Decoder(self._model, self._forbidden)
+        decoder.prefill(ids, view, lambda: False)
+        for token in decoder.steps(ids, view, writer.choose):
+            if writer.take(token):
+                return
+
+
+def make_arms(
+    names: Iterable[str],
+    tokenizer: Tokenizer,
+    memories: Mapping[str, RepositoryMemory],
+    remembered: Mapping[str, str],
+    project: Project,
+    remember: Remember | None = None,
+    marks: InfillMarks | None = None,
+) -> dict[str, Arm]:
+    """The arms of one repository.
+
+    Args:
+        names: those wanted, of ``ARMS``.
+        tokenizer: the model's.
+        memories: of each arm that has one for all cursors.
+        remembered: the repository's files in memory, by path; held-out ones are not among them.
+        project: what these files define.
+        remember: the repository's memory with the text after a cursor, for ``after-memory``.
+        marks: the model's, for ``MARKED_ARMS``.
+    """
+    contexts: dict[str, Context] = {
+        "composed": lambda path, _, room: nearest_files(tokenizer, remembered, path, room),
+        "oracle": lambda path, used, room: definitions(
+            tokenizer, remembered, _definitions(project, path, used), room
+        ),
+    }
+    return {
+        name: Arm(
+            memories.get(name),
+            contexts.get(name),
+            remember if name == "after-memory" else None,
+            marks if name in MARKED_ARMS else None,
+            attends=name != "copied",
+            copies=name != "attended",
+        )
+        for name in names
+    }
+
+
+def insert(tokenizer: Tokenizer, context: list[int], ids: list[int]) -> list[int]:
+    """Ids with a context behind the document's begin token."""
+    n_begin = 0 if tokenizer.bos_id is None else 1
+    return ids[:n_begin] + context + ids[n_begin:]
+
+
+def nearest_files(
+    tokenizer: Tokenizer, texts: Mapping[str, str], path: str, max_tokens: int
+) -> list[int]:
+    """Ids of the files nearest to a path, the nearest last, cropped from the left."""
+    ids: list[int] = []
+    for other in sorted(texts, key=lambda other: (path_distance(path, other), other)):
+        if len(ids) >= max_tokens:
+            break
+        ids = tokenizer.encode(_document(other, texts[other])) + ids
+    return _last(ids, max_tokens)
+
+
+def definitions(
+    tokenizer: Tokenizer, texts: Mapping[str, str], found: Sequence[Definition], max_tokens: int
+) -> list[int]:
+    """Ids of the lines of some definitions, each behind its file's header, cropped from the left.
+
+    Args:
+        tokenizer: the model's.
+        texts: the files, by path.
+        found: the definitions, in the order in which they are to stand.
+        max_tokens: the most ids.
+    """
+    shown = "".join(_document(one.path, _lines(texts[one.path], one)) for one in found)
+    return _last(tokenizer.encode(shown), max_tokens)
+
+
+def _definitions(project: Project, path: str, names: Sequence[str]) -> list[Definition]:
+    """The nearest definitions of each name, the very nearest last."""
+    found: list[Definition] = []
+    for name in names:
+        of_name = project.definitions.get(name, ())
+        found += sorted(of_name, key=lambda one: path_distance(path, one.path))[:MAX_DEFINITIONS]
+    return sorted(found, key=lambda one: (-path_distance(path, one.path), one.path, one.first_line))
+
+
+def _lines(text: str, definition: Definition) -> str:
+    first = definition.first_line - 1
+    last = min(definition.last_line, first + MAX_DEFINITION_LINES)
+    return "\n".join(text.split("\n")[first:last])
+
+
+def _document(path: str, text: str) -> str:
+    return f"{path_header(path)}{text}" + ("" if text.endswith("\n") else "\n")
+
+
+def _last(ids: list[int], n: int) -> list[int]:
+    return ids[max(0, len(ids) - n) :]

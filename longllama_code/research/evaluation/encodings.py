@@ -1,0 +1,99 @@
+"""Other ways to encode a repository than the product's, to be compared with it.
+
+    header off   segments stand behind blank lines, not behind the path of their file
+    store head   what stands before a segment is stored with it: attention may sink there
+    load order   a segment sees the segments encoded before it, as LongLLaMA's windows do
+
+Which files are in memory does not depend on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.segment import EncodedSegment
+from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.view import MemoryView
+from longllama_code.research.evaluation.memories import (
+    EncodedFile,
+    Encoder,
+    SegmentMemory,
+    encode_files,
+)
+
+NO_HEADER = "\n"
+"""In place of a path: the encoder repeats it, so that the first tokens are still not stored."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How segments are encoded; by default as the product encodes them."""
+
+    header: bool = True
+    """Whether segments are encoded behind the path of their file."""
+    store_head: bool = False
+    """Whether begin token and header are stored too."""
+    load_order: bool = False
+    """Whether a segment sees all earlier ones of its repository, not itself alone."""
+
+
+def encode_repository(
+    loaded: LoadedModel,
+    texts: Mapping[str, str],
+    encoding: Encoding,
+    max_tokens: int | None = None,
+    before: Sequence[EncodedFile] = (),
+) -> list[EncodedFile]:
+    """Files in the order given, encoded in one of the ways, until their text has ``max_tokens``.
+
+    Args:
+        loaded: the model.
+        texts: the files.
+        encoding: the way.
+        max_tokens: when to stop.
+        before: files of the repository that were encoded earlier, in that way.
+    """
+    if encoding == Encoding():
+        return encode_files(loaded, texts, max_tokens)
+    return encode_files(loaded, texts, max_tokens, _VariantEncoder(loaded, encoding, before))
+
+
+class _VariantEncoder(Encoder):
+    """Segments of one repository, whose ids say how and after which others they were encoded."""
+
+    def __init__(
+        self, loaded: LoadedModel, encoding: Encoding, before: Sequence[EncodedFile]
+    ) -> None:
+        self._encoder, self._encoding = loaded.encoder(), encoding
+        self._earlier = SegmentMemory(loaded)
+        for segment in (segment for file in before for segment in file.segments):
+            self._load(segment)
+
+    def cut(self, text: str) -> list[Slice]:
+        return self._encoder.cut(text)
+
+    def encode(self, header: str, text: str) -> EncodedSegment:
+        header = header if self._encoding.header else NO_HEADER
+        # Before the first segment there is nothing to see, and nothing is offered.
+        memory = MemoryView(self._earlier, None) if self._encoding.load_order else None
+        stores_sink = self._encoding.store_head
+        segment = self._encoder.encode(header, text, memory, stores_sink=stores_sink)
+        segment = replace(segment, id=self._identity(segment.id))
+        self._load(segment)
+        return segment
+
+    def _identity(self, alone: str) -> str:
+        """Equal ids mean equal keys: in load order they depend on all that came before."""
+        if not (self._encoding.store_head or self._encoding.load_order):
+            return alone
+        place = f"{alone} {self._encoding} {self._earlier.state} {self._earlier.n_segments}"
+        return hashlib.blake2b(place.encode(), digest_size=16).hexdigest()
+
+    def _load(self, segment: EncodedSegment) -> None:
+        """Let later segments see one; nobody asks where in which file it stands."""
+        if self._encoding.load_order:
+            nowhere = Slice(0, 0, 0, 0)
+            self._earlier.take(segment.id, "", [nowhere], [segment])

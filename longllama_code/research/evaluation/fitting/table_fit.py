@@ -1,0 +1,156 @@
+"""Fits the table of a model's memory heads (``memory/retrieval/table.py``) to source trees.
+
+Keys are those that memory would hold of the trees; queries are those of windows of the same text,
+as its memory heads ask them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from longllama_code.errors import ConfigError
+from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.retrieval.table import MemoryTable, nearest, round_queries
+from longllama_code.model.memory_source import MemoryOffer, MemorySource, Note, OwnKeys
+from longllama_code.research.datasets.sources import SourceTree
+from longllama_code.research.evaluation.memories import encode_files
+
+MIN_KEYS_PER_CLUSTER = 8
+
+
+@dataclass(frozen=True)
+class TableFitOptions:
+    """How much to look at."""
+
+    tokens: int = 8_000
+    """In memory, of each tree."""
+    queries: int = 1_024
+    """Tokens of each tree that ask."""
+    clusters: int = 8_192
+    rounds: int = 12
+    """Of k-means."""
+    seed: int = 0
+
+
+def fit_table(
+    loaded: LoadedModel,
+    trees: Sequence[SourceTree],
+    options: TableFitOptions,
+    say: Callable[[str], None],
+) -> MemoryTable:
+    """Mean, turn, centroids and spread of every memory head.
+
+    Raises:
+        ConfigError: the trees have too few tokens for as many clusters.
+    """
+    keys, queries = _keys_and_queries(loaded, trees, options, say)
+    n_keys = keys.shape[1]
+    if n_keys < MIN_KEYS_PER_CLUSTER * options.clusters:
+        raise ConfigError(
+            f"{n_keys:,} tokens are too few for {options.clusters:,} clusters: name more source "
+            f"trees, take more --tokens of each, or fewer --clusters ({MIN_KEYS_PER_CLUSTER} "
+            "tokens each, at least)."
+        )
+    heads: list[tuple[Tensor, ...]] = []
+    for number, (mine, asked) in enumerate(zip(keys, queries, strict=True)):
+        heads.append(_fit_head(mine, asked, options))
+        say(f"memory head {number + 1} of {len(keys)}: {options.clusters:,} clusters")
+    return MemoryTable(*(torch.stack(part) for part in zip(*heads, strict=True)))
+
+
+def _fit_head(
+    keys: Tensor, queries: Tensor, options: TableFitOptions
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    mean, turn = keys.mean(0), round_queries(queries)
+    turned = (keys - mean) @ turn
+    generator = torch.Generator().manual_seed(options.seed)
+    # As it will be read: centroids are kept in float16.
+    centroids = k_means(turned, options.clusters, options.rounds, generator).half().float()
+    residuals = turned - centroids[nearest(turned, centroids)]
+    return mean, turn, centroids, residuals.std(0)
+
+
+def k_means(points: Tensor, n: int, rounds: int, generator: torch.Generator) -> Tensor:
+    """Centroids (n, D) of points (N, D): Lloyd's rounds from a sample of the points.
+
+    A cluster that loses all of its points begins anew at one of them.
+    """
+    centroids = points[torch.randperm(len(points), generator=generator)[:n]].clone()
+    for _ in range(rounds):
+        owner = nearest(points, centroids)
+        counts = torch.bincount(owner, minlength=n)
+        sums = torch.zeros_like(centroids).index_add_(0, owner, points)
+        anew = points[torch.randint(len(points), (n,), generator=generator)]
+        means = sums / counts.clamp(min=1)[:, None]
+        centroids = torch.where(counts[:, None] > 0, means, anew)
+    return centroids
+
+
+def _keys_and_queries(
+    loaded: LoadedModel,
+    trees: Sequence[SourceTree],
+    options: TableFitOptions,
+    say: Callable[[str], None],
+) -> tuple[Tensor, Tensor]:
+    """Of all memory heads, float32 (H, n, D) each."""
+    keys: list[Tensor] = []
+    queries: list[Tensor] = []
+    for tree in trees:
+        files = encode_files(loaded, tree.texts, options.tokens)
+        keys += [segment.keys.float() for file in files for segment in file.segments]
+        texts = [file.text for file in files]
+        queries.append(_queries(loaded, "".join(texts), options.queries))
+        say(f"{tree.name}: {sum(file.n_tokens for file in files):,} tokens")
+    return torch.cat(keys, dim=1), torch.cat(queries, dim=1)
+
+
+@torch.inference_mode()
+def _queries(loaded: LoadedModel, text: str, n_tokens: int) -> Tensor:
+    """What memory heads ask at the first tokens of a text: (H, queries, D)."""
+    heard = _Listener()
+    ids = loaded.tokenizer.encode(text)[:n_tokens]
+    batch = torch.tensor([ids], device=loaded.model.device)
+    loaded.model(batch, use_cache=False, last_context_length=len(ids), memory=heard)
+    heads = (torch.cat(heard.asked[key]) for key in sorted(heard.asked))
+    return torch.stack([*heads]).float().cpu()
+
+
+class _Listener(MemorySource):
+    """Offers nothing to see, and hears what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: defaultdict[tuple[int, int], list[Tensor]] = defaultdict(list)
+        """(layer, place among its memory heads) → queries, each (n, D)."""
+
+    def offer(self, layer_idx: int, own: OwnKeys) -> MemoryOffer | None:
+        return _Hearing(self, layer_idx)
+
+
+@dataclass(frozen=True)
+class _Hearing:
+    """One token that nobody may see, to whoever asks for it."""
+
+    listener: _Listener
+    layer: int
+    first_head: int = 0
+    note: Note | None = None
+
+    def __len__(self) -> int:
+        return 1
+
+    def part(self, heads: slice, queries: slice) -> MemoryOffer:
+        return replace(self, first_head=heads.start)
+
+    def score(self, asking: Tensor, top_k: int | None) -> tuple[Tensor, Tensor | None]:
+        for place, queries in enumerate(asking[0], self.first_head):
+            self.listener.asked[self.layer, place].append(queries.flatten(0, 1))
+        lowest = torch.finfo(asking.dtype).min
+        return asking.new_full((*asking.shape[:-1], 1), lowest), None
+
+    def mix(self, weights: Tensor, indices: Tensor | None) -> Tensor:
+        return weights.new_zeros((*weights.shape[:-1], 1))

@@ -1,0 +1,227 @@
+"""How loss changes with the size of memory: a repository's own files, then others' as distractors.
+
+    files of a repository ──┬── held out ──▶ windows
+                            └── the rest ──▶ own memory ──▶ + other repositories ──▶ ... N tokens
+
+Each window's loss is compared with its own loss without memory, so at 0 tokens the change is 0.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+
+from longllama_code.errors import ConfigError
+from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.memory.view import MemoryView
+from longllama_code.research.datasets.sources import SourceTree, hold_out
+from longllama_code.research.evaluation.lengths.growing import GrowingMemory
+from longllama_code.research.evaluation.losses import token_losses, window_ids
+from longllama_code.research.evaluation.memories import EncodedFile, encode_files
+from longllama_code.research.evaluation.probe.head_choice import Change
+
+HELD_OUT = 0.25
+OWN = "own/"
+"""Before the paths of a repository's own files, and ``other/…`` before those of the others."""
+
+
+@dataclass(frozen=True)
+class SizeOptions:
+    """What is measured."""
+
+    lengths: tuple[int, ...] = (0, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 256_000)
+    """Tokens of memory."""
+    own_tokens: int = 32_000
+    """Of each repository at most so many tokens are encoded, for itself and for the others."""
+    windows: int = 8
+    """Windows of each repository."""
+    window_tokens: int = 384
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Window:
+    """Tokens of a held-out file."""
+
+    path: str
+    start: int
+    """Of its tokens, the first."""
+    ids: list[int]
+    n_head: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One repository at one size of memory."""
+
+    repository: str
+    length: int
+    memory_tokens: int
+    """Tokens that were in memory: whole segments, at most ``length``."""
+    own_tokens: int
+    """Of them, the repository's own."""
+    changes: list[float]
+    """For each window, its loss less that without memory, in nats per token."""
+
+
+@dataclass(frozen=True)
+class SizeResult:
+    """All sizes that every repository reached, so that each mean is over the same windows."""
+
+    options: SizeOptions
+    measured: list[Measured]
+    local_loss: dict[str, list[float]]
+    """Repository → loss of each window without memory, in nats per token."""
+    unreached: list[int] = field(default_factory=list[int])
+
+    def lengths(self) -> list[int]:
+        """The sizes that were reached."""
+        return [n for n in sorted(self.options.lengths) if n not in self.unreached]
+
+    def change(self, length: int, repository: str | None = None) -> Change:
+        """Mean over the windows of one repository, or of all."""
+        return Change.of(
+            [
+                change
+                for one in self.measured
+                if one.length == length and repository in (None, one.repository)
+                for change in one.changes
+            ]
+        )
+
+    def own_share(self, length: int) -> float:
+        """Of the tokens in memory, the share that is the repositories' own, 0 to 1."""
+        at = [one for one in self.measured if one.length == length]
+        return sum(one.own_tokens for one in at) / max(1, sum(one.memory_tokens for one in at))
+
+
+def memory_sizes(
+    loaded: LoadedModel,
+    trees: Sequence[SourceTree],
+    options: SizeOptions,
+    say: Callable[[str], None] = lambda _: None,
+) -> SizeResult:
+    """Measure every repository at every size.
+
+    Raises:
+        ConfigError: no repository has two files and one long enough for a window, or two
+            repositories share a name.
+    """
+    names = [tree.name for tree in trees]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two repositories share a name ({', '.join(names)}); name each once.")
+    windows, encoded = _prepare(loaded, trees, options, say)
+    if not windows:
+        raise ConfigError(
+            f"none of {len(trees)} repositories has two files and one of {options.window_tokens} "
+            "tokens to ask about; name others with --repo or --packages, or give a smaller "
+            "--window-tokens."
+        )
+    measured: list[Measured] = []
+    local: dict[str, list[float]] = {}
+    for name, asked in windows.items():
+        local[name] = [_loss(loaded, window, None) for window in asked]
+        measured += _grow(loaded, name, asked, local[name], encoded, options)
+        say(f"{name}: {len(asked)} windows measured")
+    full = {n for n in options.lengths if sum(m.length == n for m in measured) == len(windows)}
+    kept = [one for one in measured if one.length in full]
+    return SizeResult(options, kept, local, sorted(set(options.lengths) - full))
+
+
+def divide(
+    loaded: LoadedModel, tree: SourceTree, options: SizeOptions, rng: random.Random
+) -> tuple[list[Window], dict[str, str]]:
+    """Windows of some files of a repository, and the other files, in random order."""
+    held, rest = hold_out(tree, HELD_OUT, rng)
+    asked = held_out_windows(loaded, held, options, rng)
+    paths = sorted(rest.texts)
+    rng.shuffle(paths)
+    return asked, {path: rest.texts[path] for path in paths}
+
+
+def held_out_windows(
+    loaded: LoadedModel, held: SourceTree, options: SizeOptions, rng: random.Random
+) -> list[Window]:
+    """Windows that do not overlap, drawn from all files that are held out."""
+    places = [
+        place for path in sorted(held.texts) for place in _places(loaded, held, path, options)
+    ]
+    return rng.sample(places, min(options.windows, len(places)))
+
+
+def _prepare(
+    loaded: LoadedModel,
+    trees: Sequence[SourceTree],
+    options: SizeOptions,
+    say: Callable[[str], None],
+) -> tuple[dict[str, list[Window]], dict[str, list[EncodedFile]]]:
+    """Windows of each repository that has some, and its encoded files, in random order."""
+    windows: dict[str, list[Window]] = {}
+    encoded: dict[str, list[EncodedFile]] = {}
+    for tree in trees:
+        rng = random.Random(f"sizes {options.seed} {tree.name}")
+        asked, texts = divide(loaded, tree, options, rng)
+        encoded[tree.name] = encode_files(loaded, texts, options.own_tokens)
+        if asked and texts:
+            windows[tree.name] = asked
+        say(f"{tree.name}: {sum(file.n_tokens for file in encoded[tree.name]):,} tokens encoded")
+    return windows, encoded
+
+
+def _places(
+    loaded: LoadedModel, tree: SourceTree, path: str, options: SizeOptions
+) -> Iterator[Window]:
+    head, n_head = window_ids(loaded, path, "")
+    ids = loaded.tokenizer.encode(tree.texts[path])
+    size = options.window_tokens
+    for start in range(0, len(ids) - size + 1, size):
+        yield Window(path, start, [*head, *ids[start : start + size]], n_head)
+
+
+def _grow(
+    loaded: LoadedModel,
+    name: str,
+    windows: Sequence[Window],
+    local: Sequence[float],
+    encoded: Mapping[str, list[EncodedFile]],
+    options: SizeOptions,
+) -> Iterator[Measured]:
+    """One repository at every size that its own and the others' files reach."""
+    growing = GrowingMemory(loaded, [*_own(encoded[name]), *_others(encoded, name)])
+    for length in sorted(options.lengths):
+        if not growing.grow(length):
+            return
+        changes = [
+            _loss(loaded, window, growing.memory) - before
+            for window, before in zip(windows, local, strict=True)
+        ]
+        yield Measured(name, length, growing.n_tokens, _own_tokens(growing.memory), changes)
+
+
+def _own(files: Sequence[EncodedFile]) -> Iterator[EncodedFile]:
+    for file in files:
+        yield replace(file, path=f"{OWN}{file.path}")
+
+
+def _others(encoded: Mapping[str, list[EncodedFile]], name: str) -> Iterator[EncodedFile]:
+    """The files of the other repositories, one of each in turn."""
+    columns = [
+        [replace(file, path=f"other/{other}/{file.path}") for file in files]
+        for other, files in encoded.items()
+        if other != name
+    ]
+    for turn in zip_longest(*columns):
+        yield from (file for file in turn if file is not None)
+
+
+def _own_tokens(memory: RepositoryMemory) -> int:
+    return sum(memory.n_tokens(path) for path in memory.files if path.startswith(OWN))
+
+
+def _loss(loaded: LoadedModel, window: Window, memory: RepositoryMemory | None) -> float:
+    """Mean loss over a window's tokens, in nats per token."""
+    view = None if memory is None else MemoryView(memory, None)
+    return float(token_losses(loaded, window.ids, window.n_head, view).mean())

@@ -1,0 +1,32 @@
+"""Loss of a model over a window of tokens, beside a memory or without one."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from longllama_code.generation.decoding.copying import Copier
+from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.encoder import path_header
+from longllama_code.memory.view import MemoryView
+
+
+def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], int]:
+    """Token ids of a window as a completion would see it, and how many stand before the text."""
+    tokenizer = loaded.tokenizer
+    head = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    head += tokenizer.encode_first(path_header(path))
+    return head + tokenizer.encode(text), len(head)
+
+
+@torch.inference_mode()
+def token_losses(
+    loaded: LoadedModel, ids: list[int], n_head: int, memory: MemoryView | None
+) -> Tensor:
+    """Loss of each token after the head, in nats: float32 (S - head,)."""
+    batch = torch.tensor([ids], device=loaded.model.device)
+    output = loaded.model(batch, use_cache=False, last_context_length=len(ids), memory=memory)
+    logits = output.logits[0, max(n_head - 1, 0) : -1].float()
+    copier = Copier.of(loaded.model.config, memory)
+    if copier is not None:
+        logits = copier.mix_window(logits, ids[:-1])
+    return cross_entropy(logits, batch[0, len(ids) - len(logits) :], reduction="none")

@@ -1,0 +1,1 @@
+"""The names that a file defines and uses, in each language."""

@@ -1,0 +1,1 @@
+"""The probe: which heads of a checkpoint are worth giving memory to."""

@@ -1,0 +1,129 @@
+"""What the probe asks about: windows of files held out, and memories of the files beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from longllama_code.errors import ConfigError
+from longllama_code.generation.models import LoadedModel
+from longllama_code.research.datasets.sources import SourceTree
+from longllama_code.research.evaluation.losses import window_ids
+from longllama_code.research.evaluation.probe.head_capture import AllHeads, Window, encode_all_heads
+
+HELD_OUT = 0.25
+"""The largest share of a repository's files that windows may come from; memory leaves them out."""
+MAX_FILE_CHARS = 6_000
+"""Of each file in memory, at most its first lines up to here, so that memory has many files."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is asked about, and remembered."""
+
+    windows: int = 8
+    """Windows of the first set, and of the second."""
+    window_tokens: int = 384
+    memory_tokens: int = 4096
+    skip_first: int = 0
+    """Tokens at the start of each segment that memory leaves out (beside its path header)."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A repository: windows of some of its files, and a memory of the others."""
+
+    name: str
+    digest: str
+    """Of its paths and texts: equal digests, equal repositories."""
+    windows: list[Window]
+    memory: AllHeads
+
+
+def split(trees: Sequence[SourceTree], rng: random.Random) -> tuple[list[SourceTree], ...]:
+    """Repositories that rank heads, and others that choose among them.
+
+    Raises:
+        ConfigError: there are fewer than two.
+    """
+    if len(trees) < 2:
+        raise ConfigError(
+            f"the probe got {len(trees)} usable repositories and needs two at least, one to rank "
+            "heads and another to choose; name more with --repo or --packages, or ask for smaller "
+            "windows with --window-tokens."
+        )
+    shuffled = sorted(trees, key=lambda tree: (tree.name, digest(tree)))
+    rng.shuffle(shuffled)
+    half = len(shuffled) // 2
+    return shuffled[:half], shuffled[half:]
+
+
+def usable(loaded: LoadedModel, trees: Sequence[SourceTree], n_tokens: int) -> list[SourceTree]:
+    """Repositories with two files or more, one of them long enough for a window."""
+    return [
+        tree
+        for tree in trees
+        if len(tree.texts) > 1
+        and any(_is_long(loaded, text, n_tokens) for text in tree.texts.values())
+    ]
+
+
+def subjects(
+    loaded: LoadedModel, trees: Sequence[SourceTree], sizes: Sizes, rng: random.Random
+) -> list[Subject]:
+    """Windows and memory of each repository; the windows are shared out evenly."""
+    made: list[Subject] = []
+    for number, tree in enumerate(trees):
+        n_windows = len(range(number, sizes.windows, len(trees)))
+        made.append(_subject(loaded, tree, max(1, n_windows), sizes, rng))
+    return made
+
+
+def digest(tree: SourceTree) -> str:
+    """A hash over the paths and texts of a repository."""
+    summed = hashlib.blake2b(digest_size=16)
+    for path in sorted(tree.texts):
+        for part in (path, tree.texts[path]):
+            summed.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    return summed.hexdigest()
+
+
+def _subject(
+    loaded: LoadedModel, tree: SourceTree, n_windows: int, sizes: Sizes, rng: random.Random
+) -> Subject:
+    paths = sorted(tree.texts)
+    rng.shuffle(paths)
+    n_held = max(1, min(n_windows, round(HELD_OUT * len(paths))))
+    long_enough = (p for p in paths if _is_long(loaded, tree.texts[p], sizes.window_tokens))
+    held = list(islice(long_enough, n_held))
+    places = [place for path in held for place in _places(loaded, tree, path, sizes.window_tokens)]
+    windows = rng.sample(places, min(n_windows, len(places)))
+    texts = {path: _beginning(tree.texts[path]) for path in paths if path not in held}
+    memory = encode_all_heads(loaded, texts, sizes.memory_tokens, sizes.skip_first)
+    return Subject(tree.name, digest(tree), windows, memory)
+
+
+def _places(loaded: LoadedModel, tree: SourceTree, path: str, n_tokens: int) -> Iterator[Window]:
+    """All windows of a file that do not overlap; each begins as a completion's would."""
+    head, n_head = window_ids(loaded, path, "")
+    ids = loaded.tokenizer.encode(tree.texts[path])
+    for start in range(0, len(ids) - n_tokens + 1, n_tokens):
+        yield Window(path, start, [*head, *ids[start : start + n_tokens]], n_head)
+
+
+def _is_long(loaded: LoadedModel, text: str, n_tokens: int) -> bool:
+    """Whether a text has as many tokens; no token is shorter than a byte."""
+    if 4 * len(text) < n_tokens:
+        return False
+    return len(loaded.tokenizer.encode(text)) >= n_tokens
+
+
+def _beginning(text: str) -> str:
+    """The first lines of a text."""
+    if len(text) <= MAX_FILE_CHARS:
+        return text
+    end = text.rfind("\n", 0, MAX_FILE_CHARS) + 1
+    return text[: end or MAX_FILE_CHARS]

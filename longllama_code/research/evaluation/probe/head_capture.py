@@ -1,0 +1,227 @@
+"""Memory for any set of heads of a model, and forwards that restart from stored hidden states.
+
+What one head with memory changes begins at its layer: everything below is the same and is run once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from longllama_code.config import LongLlamaConfig
+from longllama_code.errors import ConfigError
+from longllama_code.generation.models import LoadedModel
+from longllama_code.model.attention import LongLlamaAttention
+from longllama_code.model.memory_source import DenseOffer, MemoryOffer, MemorySource, OwnKeys
+from longllama_code.model.modeling import LongLlamaForCausalLM, causal_mask
+from longllama_code.research.evaluation.memories import EncodedFile, encode_files
+from longllama_code.research.evaluation.probe.head_choice import Head
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the model predicts: token ids, of which the first ``n_head`` are no part of the text."""
+
+    path: str
+    start: int
+    """Index of its first token in the file."""
+    ids: list[int]
+    n_head: int
+
+
+@dataclass(frozen=True)
+class AllHeads(MemorySource):
+    """Keys and values of every head of every layer; offers those of the memory heads."""
+
+    config: LongLlamaConfig
+    keys: Tensor
+    """(layers, G, M, D), rotated as if first; two bytes per number, to bound memory."""
+    values: Tensor
+    """(layers, G, M, D)."""
+    paths: list[str]
+    """The files that it comes from."""
+
+    def offer(self, layer_idx: int, own: OwnKeys) -> MemoryOffer | None:
+        """The memory heads of one layer; None where memory is empty."""
+        if not self.keys.shape[2]:
+            return None
+        heads = list(self.config.memory_heads(layer_idx))
+        return DenseOffer(self.keys[layer_idx, heads][None], self.values[layer_idx, heads][None])
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens in memory, M."""
+        return self.keys.shape[2]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One forward over a window."""
+
+    inputs: dict[int, Tensor]
+    """Layer → the hidden states (1, S, E) that entered it."""
+    losses: Tensor
+    """Loss of each token of the text, in nats: float32 (S - head,)."""
+
+
+def all_heads(config: LongLlamaConfig) -> list[Head]:
+    """Every key-value head of every layer."""
+    layers, heads = range(config.num_hidden_layers), range(config.n_kv_heads)
+    return [(layer, head) for layer in layers for head in heads]
+
+
+def by_layer(heads: Collection[Head]) -> dict[int, list[int]]:
+    """Layer → its heads, both ascending."""
+    layers = sorted({layer for layer, _ in heads})
+    return {layer: sorted(head for at, head in heads if at == layer) for layer in layers}
+
+
+@contextmanager
+def memory_heads(model: LongLlamaForCausalLM, heads: Collection[Head]) -> Generator[None]:
+    """Let these heads, and no others, see memory; afterwards all is as it was."""
+    chosen = by_layer(heads)
+    fields = {
+        "mem_layers": list(chosen),
+        "mem_heads": {str(layer): kept for layer, kept in chosen.items()},
+    }
+    attentions = list(_attentions(model))
+    before = [(attention.mem_heads, attention.local_heads) for attention in attentions]
+    with config_fields(model.config, fields):
+        try:
+            for attention in attentions:
+                mine = model.config.memory_heads(attention.layer_idx)
+                attention.mem_heads = mine
+                attention.local_heads = _others(model.config, mine)
+            yield
+        finally:
+            for attention, (mine, others) in zip(attentions, before, strict=True):
+                attention.mem_heads, attention.local_heads = mine, others
+
+
+@contextmanager
+def config_fields(config: LongLlamaConfig, fields: Mapping[str, object]) -> Generator[None]:
+    """Set fields of a configuration for a while."""
+    before = {name: getattr(config, name) for name in fields}
+    try:
+        for name, value in fields.items():
+            setattr(config, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(config, name, value)
+
+
+def encode_all_heads(
+    loaded: LoadedModel, texts: Mapping[str, str], max_tokens: int, skip_first: int = 0
+) -> AllHeads:
+    """Memory of some files as the engine would encode them, but for every head.
+
+    Args:
+        loaded: the model.
+        texts: path → text, in the order in which they are taken.
+        max_tokens: the most tokens to keep; the last segment may be cut short.
+        skip_first: tokens at the start of each segment that are left out.
+    """
+    config = loaded.model.config
+    # A segment is cut and encoded as ever; only the list of what is kept of it is longer.
+    fields = {"mem_dtype": "float16"} if config.mem_dtype == "float32" else {}
+    with config_fields(config, fields), memory_heads(loaded.model, all_heads(config)):
+        files = encode_files(loaded, texts, max_tokens)
+    keys = _join(config, files, "keys", skip_first)[:, :, :max_tokens]
+    values = _join(config, files, "values", skip_first)[:, :, :max_tokens]
+    device, paths = loaded.model.device, [file.path for file in files]
+    return AllHeads(config, keys.to(device), values.to(device), paths)
+
+
+@torch.inference_mode()
+def capture(
+    loaded: LoadedModel,
+    window: Window,
+    heads: Collection[Head],
+    memory: MemorySource | None,
+    layers: Collection[int],
+) -> Capture:
+    """Run a window with memory in some heads, and keep what entered some layers."""
+    embeds = loaded.model.model.embed_tokens(_batch(loaded, window))
+    inputs, hidden = {0: embeds} if 0 in layers else {}, embeds
+    with memory_heads(loaded.model, heads):
+        for layer_idx, output in _run(loaded.model, hidden, 0, memory):
+            hidden = output
+            if layer_idx + 1 in layers:
+                inputs[layer_idx + 1] = hidden
+    return Capture(inputs, _losses(loaded, window, hidden))
+
+
+@torch.inference_mode()
+def rerun(
+    loaded: LoadedModel,
+    window: Window,
+    heads: Collection[Head],
+    memory: MemorySource | None,
+    start: tuple[int, Tensor],
+) -> Tensor:
+    """Losses (S - head,) of a forward that starts at a layer, with what enters it.
+
+    Args:
+        loaded: the model.
+        window: the window behind the hidden states.
+        heads: the heads that see memory.
+        memory: what they see.
+        start: the layer, and the hidden states (1, S, E) that enter it; below it, nothing that
+            the capture did not have may be among ``heads``.
+    """
+    first, hidden = start
+    with memory_heads(loaded.model, heads):
+        for _, output in _run(loaded.model, hidden, first, memory):
+            hidden = output
+    return _losses(loaded, window, hidden)
+
+
+def _run(
+    model: LongLlamaForCausalLM, hidden: Tensor, first: int, memory: MemorySource | None
+) -> Iterator[tuple[int, Tensor]]:
+    """Each layer's index and output, from the first of them on."""
+    positions = torch.arange(hidden.shape[1], device=hidden.device)[None]
+    visible = causal_mask(torch.ones_like(positions, dtype=torch.bool), hidden.shape[1])
+    layers = range(first, model.config.num_hidden_layers)
+    run = model.model.run_layers(hidden, positions, visible, layers=layers, memory=memory)
+    for layer_idx, output, _, _ in run:
+        yield layer_idx, output
+
+
+def _losses(loaded: LoadedModel, window: Window, hidden: Tensor) -> Tensor:
+    first = max(window.n_head - 1, 0)
+    logits = loaded.model.lm_head(loaded.model.model.norm(hidden[:, first:-1]))[0]
+    targets = _batch(loaded, window)[0, first + 1 :]
+    return cross_entropy(logits.float(), targets, reduction="none")
+
+
+def _batch(loaded: LoadedModel, window: Window) -> Tensor:
+    return torch.tensor([window.ids], device=loaded.model.device)
+
+
+def _join(config: LongLlamaConfig, files: list[EncodedFile], name: str, skip: int) -> Tensor:
+    """Keys or values of all segments, (layers, G, M, D).
+
+    Raises:
+        ConfigError: there are none.
+    """
+    parts: list[Tensor] = [
+        getattr(segment, name)[:, skip:] for file in files for segment in file.segments
+    ]
+    if not parts:
+        raise ConfigError("a repository has nothing to remember beside its windows; leave it out.")
+    return torch.cat(parts, dim=1).unflatten(0, (config.num_hidden_layers, config.n_kv_heads))
+
+
+def _attentions(model: LongLlamaForCausalLM) -> Iterator[LongLlamaAttention]:
+    return (module for module in model.modules() if isinstance(module, LongLlamaAttention))
+
+
+def _others(config: LongLlamaConfig, heads: Collection[int]) -> tuple[int, ...]:
+    return tuple(head for head in range(config.n_kv_heads) if head not in heads)

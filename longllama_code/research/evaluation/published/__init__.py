@@ -1,0 +1,1 @@
+"""The original's evaluations, beside what was published of them."""

@@ -1,0 +1,322 @@
+"""The training loop: steps, metrics, checkpoints, and going on after a kill.
+
+Rows, plans and samples are functions of the seed and the step, so a run that was stopped goes on
+as if it had not been. Accelerate places, synchronises and saves; nothing here does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from safetensors.torch import load_file, save_file
+from transformers.optimization import get_scheduler
+
+from longllama_code.errors import ConfigError
+from longllama_code.generation.models import LoadedModel
+from longllama_code.research.datasets.corpus import Corpus
+from longllama_code.research.datasets.rows import Row
+from longllama_code.research.training.activations import ActivationStore, KeptActivations
+from longllama_code.research.training.batch import Batch, collate
+from longllama_code.research.training.cross_batch import NegativeBank, growing_negatives, plan_rows
+from longllama_code.research.training.objective import (
+    CrossBatchObjective,
+    StepLoss,
+    trained_tensors,
+)
+from longllama_code.research.training.options import TrainOptions
+from longllama_code.research.training.trainable import lowest_trained_layer, select_parameters
+
+METRICS = "metrics.jsonl"
+ACTIVATIONS = "activations"
+ADAPTER = "adapter.safetensors"
+RUN = "run.json"
+RESUMES_WITHOUT = ("total_tokens", "save_minutes")
+"""Options that may differ when a run goes on; a schedule that ends later is another schedule."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step, for a progress bar and for ``metrics.jsonl``."""
+
+    step: int
+    n_steps: int
+    tokens: int
+    """Trained on so far, in all processes."""
+    loss: float
+    with_memory: float | None
+    local_only: float | None
+    learning_rate: float
+    tokens_per_second: float
+
+
+def train(
+    loaded: LoadedModel,
+    corpus: Corpus,
+    options: TrainOptions,
+    folder: Path,
+    report: Callable[[Progress], None],
+    max_steps: int | None = None,
+) -> Path:
+    """Train, or go on with the run in ``folder``; return the file of the changed weights.
+
+    Args:
+        loaded: the model, which is changed in place.
+        corpus: the rows.
+        options: the run.
+        folder: takes metrics, checkpoints and the result.
+        report: told of every step.
+        max_steps: stop after so many more steps, with a checkpoint.
+
+    Raises:
+        ConfigError: the folder holds another run, or options contradict each other.
+    """
+    return _Run(loaded, corpus, options, folder).run(report, max_steps)
+
+
+class _Run:
+    def __init__(
+        self, loaded: LoadedModel, corpus: Corpus, options: TrainOptions, folder: Path
+    ) -> None:
+        self._corpus, self._options, self._folder = corpus, options, folder
+        self._accelerator = Accelerator(mixed_precision=options.mixed_precision)
+        model = loaded.model
+        parameters = select_parameters(model, options.scope, options.lora)
+        lowest = lowest_trained_layer(model)
+        self._check_keeping(lowest)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._check_folder()
+        self._store = self._open_store(loaded.fingerprint, lowest)
+        model.config.mem_top_k = options.mem_top_k
+        model.config.mem_query_position = options.mem_query_position
+        if options.gradient_checkpointing:
+            model.activation_checkpointing_enable()
+        self._bank = NegativeBank(options.bank_tokens)
+        objective = CrossBatchObjective(model, lowest, self._bank, chained=options.chained)
+        optimizer = torch.optim.AdamW(
+            list(parameters.values()),
+            lr=options.learning_rate,
+            betas=options.betas,
+            weight_decay=options.weight_decay,
+        )
+        per_step = options.tokens_per_pass * options.accumulate * self._accelerator.num_processes
+        self._tokens_per_step = per_step
+        self._n_steps = math.ceil(options.total_tokens / per_step)
+        self._schedule: Any = get_scheduler(
+            options.schedule, optimizer, options.warmup_steps, self._n_steps
+        )
+        prepared = self._accelerator.prepare(objective.train(), optimizer)
+        self._objective, self._optimizer = cast("tuple[Any, Any]", prepared)
+        self._accelerator.register_for_checkpointing(self._schedule)
+        self._step = 0
+
+    def run(self, report: Callable[[Progress], None], max_steps: int | None) -> Path:
+        self._resume()
+        stop = self._n_steps if max_steps is None else min(self._n_steps, self._step + max_steps)
+        saved, began, before = time.monotonic(), time.monotonic(), self._step
+        with (self._folder / METRICS).open("a") as metrics:
+            while self._step < stop:
+                losses = self._one_step()
+                self._step += 1
+                seconds = time.monotonic() - began
+                rate = (self._step - before) * self._tokens_per_step / seconds
+                progress = self._progress(losses, rate)
+                if self._accelerator.is_main_process:
+                    metrics.write(json.dumps(asdict(progress)) + "\n")
+                    metrics.flush()
+                    report(progress)
+                if time.monotonic() - saved > 60 * self._options.save_minutes:
+                    self._save()
+                    saved = time.monotonic()
+        self._save()
+        return self._export()
+
+    def _one_step(self) -> list[StepLoss]:
+        options, losses = self._options, list[StepLoss]()
+        for turn in range(options.accumulate):
+            batch, kept = self._pass(turn)
+            step_loss = self._objective(batch.to(self._accelerator.device), kept)
+            self._accelerator.backward(step_loss.loss / options.accumulate)
+            losses.append(step_loss)
+        trained = [p for p in self._objective.parameters() if p.requires_grad]
+        self._accelerator.clip_grad_norm_(trained, options.clip_norm)
+        self._optimizer.step()
+        self._schedule.step()
+        self._optimizer.zero_grad()
+        return losses
+
+    def _pass(self, turn: int) -> tuple[Batch, KeptActivations | None]:
+        """A batch, and the place of its activations: functions of seed, step, turn and process."""
+        options, accelerator = self._options, self._accelerator
+        per_step = options.accumulate * accelerator.num_processes
+        number = self._step * per_step + turn * accelerator.num_processes
+        number += accelerator.process_index
+        # The pass that had these rows first. Who sees whom is drawn anew each time.
+        distinct = options.distinct_steps
+        first = number if distinct is None else number % (distinct * per_step)
+        rows = self._corpus.rows(first, options.repositories_per_step, options.rows_per_repository)
+        rng = random.Random(f"{options.seed} plan {number}")
+        order = list(range(len(rows)))
+        rng.shuffle(order)
+        kept = None if self._store is None else self._store.kept(first, rows, order)
+        return self._collate([rows[index] for index in order], rng), kept
+
+    def _collate(self, rows: list[Row], rng: random.Random) -> Batch:
+        options = self._options
+        shares = growing_negatives(
+            options.shares, options.more_negatives, self._step / self._n_steps
+        )
+        plan = plan_rows(
+            [row.repository for row in rows],
+            shares,
+            rng,
+            chained=options.chained,
+            cross_batch_range=options.cross_batch_range,
+        )
+        return collate(
+            rows,
+            plan,
+            rng,
+            sampled_share=options.sampled_share,
+            recall_weight=options.recall_weight,
+        )
+
+    def _progress(self, losses: list[StepLoss], rate: float) -> Progress:
+        return Progress(
+            step=self._step,
+            n_steps=self._n_steps,
+            tokens=self._step * self._tokens_per_step,
+            loss=_mean([float(loss.loss.detach()) for loss in losses]) or 0.0,
+            with_memory=_mean([float(loss.with_memory) for loss in losses]),
+            local_only=_mean([float(loss.local_only) for loss in losses]),
+            learning_rate=float(self._schedule.get_last_lr()[0]),
+            tokens_per_second=rate,
+        )
+
+    def _save(self) -> None:
+        """A checkpoint appears whole: written beside, renamed, and only then the former goes."""
+        target = self._folder / f"checkpoint-{self._step}"
+        if target.exists():
+            return
+        partial = self._folder / "checkpoint.partial"
+        if self._accelerator.is_main_process:
+            shutil.rmtree(partial, ignore_errors=True)
+        self._accelerator.wait_for_everyone()
+        self._accelerator.save_state(str(partial))
+        save_file(self._bank.state_dict(), partial / self._bank_name)
+        self._accelerator.wait_for_everyone()
+        if self._accelerator.is_main_process:
+            partial.rename(target)
+            for former in _checkpoints(self._folder)[:-1]:
+                shutil.rmtree(former)
+
+    def _resume(self) -> None:
+        checkpoints = _checkpoints(self._folder)
+        if not checkpoints:
+            return
+        self._accelerator.load_state(str(checkpoints[-1]))
+        bank = checkpoints[-1] / self._bank_name
+        if bank.exists():  # not where there were fewer processes before
+            device, state = self._accelerator.device, load_file(bank)
+            self._bank.load_state_dict({name: part.to(device) for name, part in state.items()})
+        self._step = _step_of(checkpoints[-1])
+        _cut_metrics(self._folder / METRICS, self._step)
+
+    @property
+    def _bank_name(self) -> str:
+        """Each process has a bank of its own."""
+        return f"bank-{self._accelerator.process_index}.safetensors"
+
+    def _export(self) -> Path:
+        """The changed weights, as one file."""
+        path = self._folder / ADAPTER
+        objective = self._accelerator.unwrap_model(self._objective)
+        if self._accelerator.is_main_process:
+            save_file(dict(trained_tensors(objective.model)), path)
+        return path
+
+    def _check_keeping(self, lowest: int) -> None:
+        """Activations are kept only where they stay the same, and where each process can skip."""
+        if not self._options.keep_activations:
+            return
+        if lowest == 0:
+            raise ConfigError(
+                f"keep_activations is True with scope {self._options.scope!r}, which trains this "
+                "model from its first layer on, so that nothing stays the same; choose a scope "
+                "that freezes lower layers, such as memory-layers, or set keep_activations=false."
+            )
+        if self._accelerator.distributed_type == DistributedType.FSDP:
+            raise ConfigError(
+                "keep_activations is True under FSDP, whose processes run each layer together and "
+                "would wait for one that skips some; set keep_activations=false."
+            )
+
+    def _open_store(self, fingerprint: str, lowest: int) -> ActivationStore | None:
+        if not self._options.keep_activations:
+            return None
+        return ActivationStore(self._folder / ACTIVATIONS, f"{fingerprint} {lowest}")
+
+    def _check_folder(self) -> None:
+        """The folder is empty, or holds this very run."""
+        path = self._folder / RUN
+        wanted = _identity(asdict(self._options))
+        if not path.exists():
+            # Each process writes it, whole: another one may look in between.
+            mine = path.with_name(f"{RUN}.{os.getpid()}")
+            mine.write_text(json.dumps(asdict(self._options), indent=2) + "\n")
+            mine.replace(path)
+            return
+        # An option that a run does not name came later: the run was as without it.
+        found = _identity({**asdict(TrainOptions()), **json.loads(path.read_text())})
+        different = sorted(name for name in wanted if found.get(name) != wanted[name])
+        if different:
+            name = different[0]
+            raise ConfigError(
+                f"{self._folder} holds a run with {name} {found.get(name)!r}, and this one has "
+                f"{wanted[name]!r}. Name another folder, or the same options to go on."
+            )
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Every step of a run, as ``Progress`` has it."""
+    lines = (folder / METRICS).read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _identity(options: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in options.items() if name not in RESUMES_WITHOUT}
+    return json.loads(json.dumps(kept))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    found = [path for path in folder.glob("checkpoint-*") if path.is_dir()]
+    return sorted(found, key=_step_of)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def _cut_metrics(path: Path, step: int) -> None:
+    """Forget the steps after a checkpoint: they are about to be made again."""
+    if path.exists():
+        lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        path.write_text("".join(f"{line}\n" for line in kept))
+
+
+def _mean(values: list[float]) -> float | None:
+    """Mean of what is a number; None without any."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,129 @@
+"""The loss of one cross-batch step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from longllama_code.model.modeling import LongLlamaForCausalLM, causal_mask
+from longllama_code.research.training.activations import KeptActivations
+from longllama_code.research.training.batch import Batch
+from longllama_code.research.training.cross_batch import CrossBatchMemory, NegativeBank
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """What one step gave; all but ``loss`` are without gradients."""
+
+    loss: Tensor
+    """Scalar, nats/token, weighted: what is minimised."""
+    with_memory: Tensor
+    """Plain mean over rows that saw memory; NaN without such rows."""
+    local_only: Tensor
+    """Plain mean over rows that saw none; NaN without such rows."""
+
+
+class CrossBatchObjective(nn.Module):
+    """Model and negatives; calling it on a batch gives the loss.
+
+    Args:
+        model: the model to tune.
+        lowest_layer: the first layer that needs a gradient; those below run without.
+        chained: rows see each other as they attend, not as encoded alone.
+        bank: foreign keys of earlier batches.
+    """
+
+    def __init__(
+        self, model: LongLlamaForCausalLM, lowest_layer: int, bank: NegativeBank, *, chained: bool
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._lowest, self._chained, self._bank = lowest_layer, chained, bank
+        layers = sorted(model.config.mem_layers)
+        self._heads = {layer: model.config.memory_heads(layer) for layer in layers}
+
+    def forward(self, batch: Batch, kept: KeptActivations | None = None) -> StepLoss:
+        """The loss of a batch; its keys go to the bank.
+
+        Args:
+            batch: the rows.
+            kept: where the activations of frozen layers are kept, if they are.
+        """
+        model = self.model.model
+        n_layers = self.model.config.num_hidden_layers
+        positions = torch.arange(batch.ids.shape[1], device=batch.ids.device)[None]
+        visible = causal_mask(batch.padding, batch.ids.shape[1])
+        first, last = min(self._heads, default=n_layers), max(self._heads, default=n_layers)
+        hidden = self._frozen(batch, positions, visible, kept)
+        run = model.run_layers(hidden, positions, visible, layers=range(self._lowest, first))
+        hidden = _last_output(run, hidden)
+        alone = None
+        if not self._chained:
+            span = range(first, min(last + 1, n_layers))
+            run = model.run_layers(hidden, positions, visible, layers=span)
+            alone = {layer: (k, v) for layer, _, k, v in run if layer in self._heads}
+        memory = CrossBatchMemory(self._heads, batch.plan, batch.stored, alone, self._bank.offer())
+        rest = range(first, n_layers)
+        run = model.run_layers(hidden, positions, visible, layers=rest, memory=memory)
+        hidden = _last_output(run, hidden)
+        if alone is not None:
+            self._bank.add(alone, self._heads, batch.stored)
+        return self._loss(model.norm(hidden), batch)
+
+    def _frozen(
+        self, batch: Batch, positions: Tensor, visible: Tensor, kept: KeptActivations | None
+    ) -> Tensor:
+        """What enters the lowest trained layer, (B, S, E): as it was kept, or computed."""
+        model = self.model.model
+        shape = (*batch.ids.shape, self.model.config.hidden_size)
+        found = None if kept is None else kept.get(shape)
+        if found is None:
+            with torch.set_grad_enabled(self._lowest == 0):
+                hidden = model.embed_tokens(batch.ids)
+                run = model.run_layers(hidden, positions, visible, layers=range(self._lowest))
+                hidden = _last_output(run, hidden)
+            if kept is None:
+                return hidden
+            found = kept.put(hidden)
+        return found.to(batch.ids.device, self.model.dtype)
+
+    def _loss(self, hidden: Tensor, batch: Batch) -> StepLoss:
+        rows, targets = torch.nonzero(batch.weights, as_tuple=True)
+        logits = self.model.lm_head(hidden[rows, targets - 1])
+        losses = cross_entropy(logits.float(), batch.ids[rows, targets], reduction="none")
+        weights = batch.weights[rows, targets]
+        blind = batch.plan.rows_without_memory().to(rows.device)[rows]
+        plain = losses.detach()
+        return StepLoss(
+            loss=(losses * weights).sum() / weights.sum(),
+            with_memory=plain[~blind].mean(),
+            local_only=plain[blind].mean(),
+        )
+
+
+def _last_output(run: Iterator[tuple[int, Tensor, Tensor, Tensor]], hidden: Tensor) -> Tensor:
+    """What comes out of the last layer, or what went in where there is none."""
+    for _, output, _, _ in run:
+        hidden = output
+    return hidden
+
+
+def trained_tensors(model: nn.Module) -> Mapping[str, Tensor]:
+    """Every weight that training changed, on the CPU in float16, under the model's own names.
+
+    Low-rank updates are added to the weights that they update, so an adapter is whole tensors.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, module in model.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            weight = cast("Any", module).base_layer.weight
+            tensors[f"{name}.weight"] = weight + cast("Any", module).get_delta_weight("default")
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and "lora_" not in name:
+            tensors[name] = parameter
+    return {name: tensor.detach().cpu().half().contiguous() for name, tensor in tensors.items()}

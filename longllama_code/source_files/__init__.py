@@ -1,0 +1,1 @@
+"""Which files of a workspace are source that a model may see."""

@@ -1,0 +1,318 @@
+"""Which files of the workspace belong in the memory, and why the others do not.
+
+`Workspace.scan` goes through all files, `Workspace.entry` judges one; they agree. Judging reads
+the first kilobytes of a file at most. What only the whole text can show, `read_source` finds, and
+refuses with the same reasons.
+"""
+
+import codecs
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from longllama_code.source_files.ignore import IgnoreRules
+from longllama_code.source_files.languages import language_of
+from longllama_code.source_files.secret_names import is_secret
+from longllama_code.source_files.secret_scan import find_secret
+
+_HEAD_BYTES = 8192
+_TIME_STEP_NS = 50_000_000
+"""Two changes that are further apart have different times, on any file system of today."""
+
+
+class Exclusion(str, Enum):
+    """Why a file is not in the memory. The value is for machines, `text` for people."""
+
+    text: str
+
+    IGNORED = "ignored", "an ignore rule or the include and exclude settings leave it out"
+    SECRET = "secret", "its name says that it holds secrets"
+    SECRET_INSIDE = "secret_inside", "a key, token or password stands in it"
+    SYMLINK_OUTSIDE = "symlink_outside", "it is a link to a file outside the workspace folder"
+    UNREADABLE = "unreadable", "it cannot be read"
+    UNKNOWN_TYPE = "unknown_type", "it is of no known source or text type"
+    GENERATED = "generated", "it is generated: a lock file, minified, or with very long lines"
+    EMPTY = "empty", "it is empty"
+    TOO_LARGE = "too_large", "it is larger than the limit"
+    BINARY = "binary", "it is not text"
+    NOT_UTF8 = "not_utf8", "its path or its text is not encoded in UTF-8"
+
+    def __new__(cls, value: str, text: str) -> "Exclusion":
+        """Make a member that equals its value, with the text beside it."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+
+class SourceError(Exception):
+    """A file is no source for the memory. `exclusion` says why; the message is for people."""
+
+    def __init__(self, path: Path, exclusion: Exclusion) -> None:
+        super().__init__(f"{path} stays out of the memory: {exclusion.text}")
+        self.exclusion = exclusion
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a source file may be."""
+
+    max_file_bytes: int = 512 * 1024
+    max_line_chars: int = 5_000
+
+
+_DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file of the workspace, as of the last look at it.
+
+    `relative` is the path below its workspace folder with forward slashes, the one the model
+    sees. Size and time are those of a link's target, and 0 where they cannot be had.
+    `has_rested` says that its last change was long enough ago for the next one to have another
+    time: file systems count it in steps.
+    """
+
+    path: Path
+    relative: str
+    exclusion: Exclusion | None
+    size_bytes: int = 0
+    mtime_ns: int = 0
+    has_rested: bool = False
+
+
+_LOCK_FILES = """
+    package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock deno.lock
+    poetry.lock pdm.lock uv.lock pipfile.lock pixi.lock conda-lock.yml
+    cargo.lock gemfile.lock podfile.lock composer.lock go.sum go.work.sum mix.lock pubspec.lock
+    package.resolved packages.lock.json gradle.lockfile flake.lock .terraform.lock.hcl
+"""
+_GENERATED_NAMES = frozenset(_LOCK_FILES.split())
+_GENERATED_SUFFIXES = (".min.js", ".min.mjs", ".min.css", "-min.js", ".map")
+
+# What `stat` says of a file that is gone, was never there, or is a link to nowhere.
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+
+def classify(path: Path, limits: Limits = _DEFAULT_LIMITS) -> Exclusion | None:
+    """Why a file is no source, by its name, its size and its first kilobytes; None if it is."""
+    try:
+        return _by_name(path.name) or _by_status(path.stat(), limits) or _by_head(path, limits)
+    except OSError:
+        return Exclusion.UNREADABLE
+
+
+def read_source(path: Path, limits: Limits = _DEFAULT_LIMITS) -> str:
+    """The text of a source file, as it is: line ends are kept, a byte order mark is dropped.
+
+    Raises:
+        SourceError: `classify` excludes the file, or would if it saw more than the beginning.
+    """
+    if exclusion := classify(path, limits):
+        raise SourceError(path, exclusion)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(path, Exclusion.UNREADABLE) from error
+    if exclusion := _by_content(data, limits, is_whole=True):
+        raise SourceError(path, exclusion)
+    return data.decode("utf-8-sig")
+
+
+def refuse_secrets(path: Path, text: str) -> None:
+    """Look for secrets in a text, from the disk or from an editor. Takes a thread's time.
+
+    Raises:
+        SourceError: one is found.
+    """
+    if find_secret(path.name, text) is not None:
+        raise SourceError(path, Exclusion.SECRET_INSIDE)
+
+
+def _by_name(name: str) -> Exclusion | None:
+    name = name.lower()
+    if name in _GENERATED_NAMES or name.endswith(_GENERATED_SUFFIXES):
+        return Exclusion.GENERATED
+    # Without a suffix, the first line may yet tell.
+    return Exclusion.UNKNOWN_TYPE if Path(name).suffix and not language_of(name) else None
+
+
+def _by_status(status: os.stat_result, limits: Limits) -> Exclusion | None:
+    # Opening a pipe would wait for somebody to write into it.
+    if not stat.S_ISREG(status.st_mode):
+        return Exclusion.UNREADABLE
+    if status.st_size > limits.max_file_bytes:
+        return Exclusion.TOO_LARGE
+    return None if status.st_size else Exclusion.EMPTY
+
+
+def _by_head(path: Path, limits: Limits) -> Exclusion | None:
+    with path.open("rb", buffering=0) as file:
+        head = file.read(_HEAD_BYTES)
+    if not language_of(path.name) and not head.startswith(b"#!"):
+        return Exclusion.UNKNOWN_TYPE
+    return _by_content(head, limits, is_whole=len(head) < _HEAD_BYTES)
+
+
+def _by_content(data: bytes, limits: Limits, *, is_whole: bool) -> Exclusion | None:
+    if b"\0" in data:
+        return Exclusion.BINARY
+    try:
+        # Unlike `bytes.decode`, it bears with a character that the end of a part cuts in two.
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=is_whole)
+    except UnicodeDecodeError:
+        return Exclusion.NOT_UTF8
+    longest_chars = max(map(len, text.split("\n")))
+    return Exclusion.GENERATED if longest_chars > limits.max_line_chars else None
+
+
+class Workspace:
+    """The workspace folders (roots) and the files in them.
+
+    A file belongs to the deepest root above it. Links to files are followed where they stay
+    inside the root; links to folders are not, so that nothing is seen twice or without end.
+    """
+
+    def __init__(
+        self,
+        roots: Iterable[Path] = (),
+        *,
+        rules: Callable[[Path], IgnoreRules] = IgnoreRules,
+        limits: Limits = _DEFAULT_LIMITS,
+    ) -> None:
+        """Begin with `roots`; `rules` makes the ignore rules of each root, also of later ones."""
+        self._make_rules = rules
+        self._limits = limits
+        self._rules: dict[Path, IgnoreRules] = {}
+        for root in roots:
+            self.add(root)
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The workspace folders, sorted."""
+        return tuple(sorted(self._rules))
+
+    def add(self, root: Path) -> None:
+        """Add a workspace folder. It need not exist yet; it may lie inside another one.
+
+        Raises:
+            ValueError: a pattern to include or exclude is not in gitignore syntax.
+        """
+        root = root.absolute()
+        self._rules[root] = self._make_rules(root)
+
+    def remove(self, root: Path) -> None:
+        """Remove a workspace folder. What it takes from an outer one falls back to that one."""
+        self._rules.pop(root.absolute(), None)
+
+    def root_of(self, path: Path) -> Path | None:
+        """Return the innermost workspace folder that a file is in; None for one outside of all."""
+        # A folder inside another one sorts behind it.
+        return next((root for root in reversed(self.roots) if root in path.parents), None)
+
+    def name_of(self, path: Path) -> str:
+        """A file's path in memory: relative to its folder, which is named if there are several."""
+        roots, root = self.roots, self.root_of(path)
+        if root is None:
+            return path.as_posix()
+        relative = path.relative_to(root).as_posix()
+        if len(roots) == 1:
+            return relative
+        has_twin = [other.name for other in roots].count(root.name) > 1
+        return f"{root.as_posix() if has_twin else root.name}/{relative}"
+
+    def scan(self) -> Iterator[Entry]:
+        """Go through the files of all roots, sorted folder by folder, ignored folders left out.
+
+        A folder that cannot be listed gives one entry in place of its files.
+        """
+        for rules in sorted(self._rules.values(), key=lambda rules: rules.root):
+            yield from self._walk(rules, rules.root)
+
+    def entry(self, path: Path) -> Entry | None:
+        """Judge one file, as `scan` does; what is in an ignored folder is an ignored file.
+
+        None where a scan can never come by: outside every root, behind a link to a folder, or
+        where no file is.
+        """
+        rules = self._owner(path)
+        if rules is None or path == rules.root:
+            return None
+        entry = self._entry(rules, path, is_ignored=rules.ignores(path))
+        return None if entry is None or _is_behind_link(path, rules.root) else entry
+
+    def ignores_folder(self, path: Path) -> bool:
+        """Whether a scan passes over a folder and all that is in it. Safe from any thread."""
+        rules = self._owner(path)
+        return rules is None or rules.ignores(path, is_dir=True)
+
+    def _owner(self, path: Path) -> IgnoreRules | None:
+        """The rules of the deepest root that `path` is, or is in."""
+        return next(filter(None, map(self._rules.get, (path, *path.parents))), None)
+
+    def _walk(self, rules: IgnoreRules, folder: Path) -> Iterator[Entry]:
+        try:
+            with os.scandir(folder) as listing:
+                items = sorted(listing, key=lambda item: item.name)
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                relative = folder.relative_to(rules.root).as_posix()
+                yield Entry(folder, relative, Exclusion.UNREADABLE)
+            return
+        here = rules.folder(folder)
+        for item in items:
+            path = folder / item.name
+            is_dir = item.is_dir(follow_symlinks=False)
+            is_ignored = here.ignores(item.name, is_dir=is_dir)
+            if path in self._rules or (is_dir and is_ignored):
+                continue
+            if is_dir:
+                yield from self._walk(rules, path)
+            elif entry := self._entry(rules, path, is_ignored=is_ignored):
+                yield entry
+
+    def _entry(self, rules: IgnoreRules, path: Path, *, is_ignored: bool) -> Entry | None:
+        relative = path.relative_to(rules.root).as_posix()
+        try:
+            status = path.stat()
+        except OSError as error:
+            is_absent = error.errno in _ABSENT
+            return None if is_absent else Entry(path, relative, Exclusion.UNREADABLE)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        exclusion = Exclusion.IGNORED if is_ignored else self._exclusion(rules, path, relative)
+        has_rested = status.st_mtime_ns < time.time_ns() - _TIME_STEP_NS
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+        return Entry(path, relative, exclusion, size, mtime_ns, has_rested)
+
+    def _exclusion(self, rules: IgnoreRules, path: Path, relative: str) -> Exclusion | None:
+        # Somebody may well open `~/.aws` itself.
+        if is_secret(f"{rules.root.name}/{relative}"):
+            return Exclusion.SECRET
+        # Python keeps the stray bytes of a name as surrogates, which no message can carry.
+        if relative != relative.encode(errors="ignore").decode():
+            return Exclusion.NOT_UTF8
+        by_target = _by_link_target(rules, path) if path.is_symlink() else None
+        return by_target or classify(path, self._limits)
+
+
+def _by_link_target(rules: IgnoreRules, path: Path) -> Exclusion | None:
+    """Why the file that a link leads to stays out: another name makes no secret public."""
+    target, real_root = path.resolve(), rules.root.resolve()
+    if not target.is_relative_to(real_root):
+        return Exclusion.SYMLINK_OUTSIDE
+    inside = target.relative_to(real_root)
+    if is_secret(f"{real_root.name}/{inside.as_posix()}"):
+        return Exclusion.SECRET
+    return Exclusion.IGNORED if rules.ignores(rules.root / inside) else None
+
+
+def _is_behind_link(path: Path, root: Path) -> bool:
+    folder = path.parent
+    return folder.resolve() != root.resolve() / folder.relative_to(root)

@@ -1,0 +1,1 @@
+"""Open documents: their text as the editor sees it, notebooks, comments."""

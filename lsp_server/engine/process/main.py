@@ -1,0 +1,73 @@
+"""The engine process: JSON-RPC on stdin and stdout or behind a socket, the model on a thread.
+
+On stdin it ends with its parent, whose end closes it; behind a socket, with the last who uses it.
+No other module of ``lsp_server`` may import torch but the probe, and this one does once the thread
+begins to load the model.
+"""
+
+import asyncio
+import functools
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from pygls.io_ import StdinAsyncReader, StdoutWriter
+
+from lsp_server.engine.options import EngineOptions, parse
+from lsp_server.engine.process import scripted
+from lsp_server.engine.process.host import EngineHost, HostedEngine
+from lsp_server.engine.stdio import take_stdout
+
+
+def main() -> None:
+    """Parse the arguments of whoever starts it, and serve."""
+    options, socket_path = parse()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="engine: %(message)s")
+    logging.getLogger("pygls").setLevel(logging.ERROR)  # it logs source code
+    if socket_path is None:
+        asyncio.run(_serve_parent(options, take_stdout()))
+    else:
+        asyncio.run(_serve_socket(options, socket_path))
+
+
+async def _serve_parent(options: EngineOptions, stdout: BinaryIO) -> None:
+    host = EngineHost(functools.partial(_open, options))
+    await host.serve(StdinAsyncReader(sys.stdin.buffer), StdoutWriter(stdout))
+    _end()
+
+
+async def _serve_socket(options: EngineOptions, path: Path) -> None:
+    from lsp_server.engine.process.socket_server import EngineSocket  # needs what Windows lacks
+
+    await EngineSocket(EngineHost(functools.partial(_open, options)), path).serve()
+    _end()
+
+
+def _open(options: EngineOptions) -> HostedEngine:
+    if options.model.startswith(scripted.PREFIX):
+        return scripted.ScriptedEngine.open(options.model)
+
+    import torch
+
+    from longllama_code.generation.engine import Engine
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return Engine.open(
+        options.model,
+        options.cache_dir,
+        persist=options.persist,
+        max_store_bytes=options.max_store_bytes,
+        device=options.device,
+        dtype=options.dtype,
+        gpu_bytes=options.gpu_bytes,
+        compile=options.compile,
+    )
+
+
+def _end() -> None:
+    """At once: the worker may be inside a kernel; what it holds needs no orderly end."""
+    sys.stderr.flush()
+    os._exit(0)

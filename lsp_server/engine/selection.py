@@ -1,0 +1,79 @@
+"""Which engine the settings ask for: one of this machine, or a team's with that one behind it."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from longllama_code.model_sources.default_model import chosen_model
+from lsp_server.engine.client import EngineClient, EngineState
+from lsp_server.engine.options import EngineOptions
+from lsp_server.engine.process.scripted import PREFIX as SCRIPT
+from lsp_server.engine.team.engine import TeamEngine, TeamOptions
+from lsp_server.engine.team.http import TeamAddress
+from lsp_server.settings.declarations import Settings
+
+logger = logging.getLogger(__name__)
+
+TOKEN_VARIABLE = "LONGLLAMA_TEAM_TOKEN"
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """What engines are started with; a change of it needs new ones."""
+
+    local: EngineOptions
+    team: TeamOptions | None = None
+
+
+def engine_choice(settings: Settings, roots: Sequence[Path]) -> EngineChoice:
+    """The engine that the settings ask for, for these workspace folders."""
+    local, engine = _local_options(settings, roots), settings.engine
+    if not engine.url:
+        return EngineChoice(local)
+    address = TeamAddress(engine.url, _token(engine.token_file), engine.certificate)
+    return EngineChoice(local, TeamOptions(address, tuple(roots), engine.repository))
+
+
+def make_engine(
+    choice: EngineChoice, on_state: Callable[[EngineState, str], None]
+) -> EngineClient | TeamEngine:
+    """The engine of a choice, to be started."""
+    if choice.team is None:
+        return EngineClient(choice.local, on_state)
+    return TeamEngine(choice.team, choice.local, on_state)
+
+
+def _token(path: str) -> str:
+    """The token that a file holds, else the environment; none where the file cannot be read."""
+    if not path:
+        return os.environ.get(TOKEN_VARIABLE, "")
+    try:
+        return Path(path).expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        logger.warning("no token for the team's engine: %s", error)
+        return ""
+
+
+def _local_options(settings: Settings, roots: Sequence[Path]) -> EngineOptions:
+    """What the engine's process is started with; a change of it needs a new one."""
+    cache_dir = settings.memory.cache_dir
+    chosen = chosen_model(settings.model.path)
+    return EngineOptions(
+        model=chosen.name,
+        cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
+        persist=settings.memory.persist,
+        max_store_bytes=settings.memory.max_store_bytes,
+        threads=settings.model.threads,
+        device=settings.model.device,
+        dtype=settings.model.dtype,
+        gpu_bytes=settings.memory.gpu_bytes,
+        compile=settings.model.compile,
+        # A script may have changed since; reading it anew costs nothing.
+        is_shared=settings.engine.shared and not settings.model.path.startswith(SCRIPT),
+        idle_s=settings.engine.idle_ms / 1000,
+        hang_timeout_s=settings.model.hang_timeout_ms / 1000,
+        name=", ".join(root.name for root in roots) or "no folder",
+        note=chosen.reason,
+    )

@@ -1,0 +1,1 @@
+"""Models that are fetched on the user's word, and when a larger one is worth it."""

@@ -1,0 +1,103 @@
+"""The settings of one client, from all who have a say, as of now.
+
+Weakest first: the repository's ``pyproject.toml``, ``initializationOptions``,
+``workspace/configuration``, the command line, and what the user turned on or off by command. What
+was turned by command holds until the layers below it say something else than they did.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli
+
+from lsp_server.settings.declarations import SECTION, Settings
+from lsp_server.settings.layers import Problem, resolve
+
+FILE_NAME = "pyproject.toml"
+MAX_FILE_BYTES = 1 << 20
+
+Layer = Literal["options", "configuration"]
+
+
+@dataclass(frozen=True)
+class RepositorySettings:
+    """What a repository says of itself."""
+
+    values: Mapping[str, Any]
+    problem: str | None = None
+    """Why it could not be read."""
+
+
+def repository_settings(roots: Sequence[Path]) -> RepositorySettings:
+    """``[tool.longllama]`` of the first workspace folder that has a ``pyproject.toml``.
+
+    A file that leads out of its folder, or is larger than 1 MiB, is not read.
+    """
+    for root in roots:
+        path = root / FILE_NAME
+        try:
+            if not path.is_file():
+                continue
+            if path.resolve().parent != root.resolve():
+                return RepositorySettings({}, f"{path} leads out of its folder and is not read.")
+            if path.stat().st_size > MAX_FILE_BYTES:
+                return RepositorySettings({}, f"{path} is larger than 1 MiB and is not read.")
+            document = tomli.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+            return RepositorySettings({}, f"{path} is not read: {error}")
+        tool = document.get("tool")
+        return RepositorySettings(tool.get(SECTION, {}) if isinstance(tool, dict) else {})
+    return RepositorySettings({})
+
+
+class Configuration:
+    """Owner of the layers and of the settings that they make."""
+
+    def __init__(self, command_line: Mapping[str, Any] | None = None) -> None:
+        self.settings = self._below = Settings()
+        """What holds now."""
+        self.problems: list[Problem] = []
+        """What could not be used, of all layers."""
+        self._repository: Mapping[str, Any] = {}
+        self._layers: dict[Layer, Any] = {"options": None, "configuration": None}
+        self._command_line = command_line
+        self._toggles: dict[str, bool] = {}
+        self._is_toggled: bool | None = None
+        self._resolve()
+
+    def set_layer(self, layer: Layer, values: Any) -> None:
+        """Take in what the client says."""
+        self._layers[layer] = values
+        self._resolve()
+
+    def set_repository(self, values: Mapping[str, Any]) -> None:
+        """Take in what the repository says of itself."""
+        self._repository = values
+        self._resolve()
+
+    def toggle(self) -> None:
+        """Turn everything off, or on again."""
+        self._is_toggled = not self.settings.enable
+        self._apply_toggles()
+
+    def toggle_language(self, language: str) -> None:
+        """Turn suggestions off in a language, or on again; ``*`` is every language not named."""
+        self._toggles[language] = not self.settings.language_enabled(language)
+        self._apply_toggles()
+
+    def _resolve(self) -> None:
+        before = self._below
+        layers = [*self._layers.values(), self._command_line]
+        self._below, self.problems = resolve(layers, self._repository)
+        if self._below.enable != before.enable:
+            self._is_toggled = None
+        if self._below.enable_languages != before.enable_languages:
+            self._toggles.clear()
+        self._apply_toggles()
+
+    def _apply_toggles(self) -> None:
+        languages = {**self._below.enable_languages, **self._toggles}
+        enable = self._below.enable if self._is_toggled is None else self._is_toggled
+        self.settings = replace(self._below, enable=enable, enable_languages=languages)

@@ -1,0 +1,114 @@
+"""Settings from all who have a say, weakest first.
+
+Defaults, ``[tool.longllama]`` in the workspace's ``pyproject.toml``, ``initializationOptions``,
+``workspace/configuration`` (section ``longllama``), command line. A value that cannot be used is
+left out and reported by key, value and remedy; the server goes on without it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+from longllama_code.source_files.ignore import is_pattern
+from lsp_server.settings.declarations import OF_CLIENTS, SECTION, Rule, Settings, camel
+
+NOT_BY_REPOSITORY = "a repository's pyproject.toml may not set it; set it in your editor."
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A setting that could not be used."""
+
+    key: str
+    value: object
+    remedy: str
+
+    def __str__(self) -> str:
+        name = f"{SECTION}.{self.key}" if self.key else SECTION
+        return f"setting {name} is {self.value!r}: {self.remedy}"
+
+
+def resolve(
+    layers: Sequence[Mapping[str, Any] | None], repository: Mapping[str, Any] | None = None
+) -> tuple[Settings, list[Problem]]:
+    """Settings from layers, weakest first, each nested as a client sends it.
+
+    Keys may be spelt in camelCase, kebab-case or snake_case. The ``repository``'s layer is the
+    weakest, and its values count only where a repository may set them.
+    """
+    settings, problems = _merge(Settings(), repository or {}, "", by_repository=True)
+    for layer in layers:
+        settings, found = _merge(settings, {} if layer is None else layer, "")
+        problems += found
+    return settings, problems
+
+
+def _merge(
+    group: Any, layer: object, prefix: str, *, by_repository: bool = False
+) -> tuple[Any, list[Problem]]:
+    """A group with the layer's values in place of its own."""
+    if layer == []:  # an empty table of Lua, as Neovim writes it
+        layer = {}
+    if not isinstance(layer, Mapping):
+        return group, [Problem(prefix.rstrip("."), layer, "give an object of settings.")]
+    known = {item.name: item for item in fields(group)}
+    hints = get_type_hints(type(group))
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in cast("Mapping[str, Any]", layer).items():
+        item = known.get(_snake(key))
+        if not prefix and key in OF_CLIENTS:
+            continue
+        if item is None:
+            problems.append(Problem(prefix + key, value, _unknown(known)))
+        elif is_dataclass(current := getattr(group, item.name)):
+            values[item.name], found = _merge(
+                current, value, f"{prefix}{key}.", by_repository=by_repository
+            )
+            problems += found
+        elif by_repository and not item.metadata["by_repository"]:
+            problems.append(Problem(prefix + key, value, NOT_BY_REPOSITORY))
+        elif remedy := _remedy(hints[item.name], value, item.metadata["rule"]):
+            problems.append(Problem(prefix + key, value, remedy))
+        else:
+            values[item.name] = value
+    return replace(group, **values), problems
+
+
+def _unknown(known: Iterable[str]) -> str:
+    return f"there is no such setting; known: {', '.join(sorted(map(camel, known)))}."
+
+
+def _snake(key: str) -> str:
+    """A key as our fields are named."""
+    return re.sub("[A-Z]", lambda match: f"_{match[0].lower()}", key).replace("-", "_")
+
+
+def _remedy(kind: Any, value: object, rule: Rule | None = None) -> str | None:
+    """What to do about a value of the wrong type; None where it is right."""
+    if rule is not None:
+        is_right = isinstance(value, str) and re.fullmatch(rule.pattern, value)
+        return None if is_right else rule.remedy
+    if get_origin(kind) is Literal:
+        options = get_args(kind)
+        return None if value in options else f"choose one of {', '.join(map(repr, options))}."
+    if kind is int:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        return None if is_count else "give a whole number, 0 or more."
+    if kind is bool:
+        return None if isinstance(value, bool) else "give true or false."
+    if kind is str:
+        return None if isinstance(value, str) else "give a text."
+    if kind == list[str]:
+        return _patterns_remedy(value)
+    is_table = isinstance(value, dict) and all(isinstance(item, bool) for item in value.values())
+    return None if is_table else "give an object of true and false."
+
+
+def _patterns_remedy(value: object) -> str | None:
+    """What to do about a list of texts: all of ours are lists of patterns."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return "give a list of texts."
+    wrong = next((item for item in value if not is_pattern(item)), None)
+    return None if wrong is None else f"{wrong!r} is not a gitignore pattern; correct it."

@@ -1,0 +1,83 @@
+"""The suggestion as it grows: how sure the model is of its first word."""
+
+import math
+
+import pytest
+import torch
+
+from longllama_code.generation.decoding.healing import TokenHealer
+from longllama_code.generation.decoding.stopping import LineEnd, stop_rule
+from longllama_code.generation.decoding.writer import Writer
+from longllama_code.tokenizers.tokenizer import Span, Tokenizer
+
+PIECES = [b".", b".get", b"get", b"put", b""]
+END = 4
+
+
+LINES = [b"a", b"b", b"\n", b"c", b""]
+
+
+class FourPieces(Tokenizer):
+    """A vocabulary in which a dot stands alone, or before a word."""
+
+    bos_id = None
+    eos_id = END
+    vocab_size = len(PIECES)
+    special_ids = frozenset((END,))
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    def offsets(self, text: str) -> tuple[list[int], list[Span]]:
+        found = [(self._pieces.index(text.encode()), (0, len(text)))] if text else []
+        return [token for token, _ in found], [span for _, span in found]
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return self._pieces[token_id]
+
+
+def logits(*probabilities: float) -> torch.Tensor:
+    return torch.tensor([math.log(each) if each else -math.inf for each in probabilities])
+
+
+@pytest.fixture
+def writer() -> Writer:
+    """Behind a dot that healing took back."""
+    tokenizer = FourPieces(PIECES)
+    tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
+    return Writer(*tools, [], ".", LineEnd(), 8)
+
+
+def test_the_confidence_is_that_of_the_first_word_and_not_of_a_healed_dot(writer: Writer) -> None:
+    first = writer.choose(logits(0.9, 0.05, 0, 0.05, 0))
+    assert (first, writer.confidence) == (0, 0.0)
+    writer.take(first)
+    assert writer.choose(logits(0, 0, 0.6, 0.3, 0.1)) == 2
+    assert writer.confidence == pytest.approx(0.6)
+    assert [token for token, _ in writer.openings] == [2, 3, 4]
+
+
+def test_a_token_that_heals_and_goes_on_has_the_confidence(writer: Writer) -> None:
+    assert writer.choose(logits(0.2, 0.6, 0, 0.2, 0)) == 1
+    assert writer.confidence == pytest.approx(0.75)  # of those that begin with the dot
+
+
+def test_an_end_that_is_likely_is_an_opening(writer: Writer) -> None:
+    writer.take(0)
+    writer.choose(logits(0, 0, 0.2, 0.1, 0.7))
+    assert writer.confidence == pytest.approx(0.7)
+
+
+def test_of_a_block_the_lines_stay_that_were_complete_before_the_model_became_unsure() -> None:
+    tokenizer = FourPieces(LINES)
+    tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
+    block = stop_rule("", "", multiline=True)
+    writer = Writer(*tools, [], "", block, 8, min_confidence=0.5)
+    sure = [logits(0.8, 0.1, 0.1, 0, 0), logits(0.1, 0.1, 0.8, 0, 0), logits(0.8, 0.1, 0.1, 0, 0)]
+    for each in sure:
+        assert not writer.take(writer.choose(each))
+    assert writer.text == "a\na"
+    assert writer.take(writer.choose(logits(0.4, 0.3, 0.3, 0, 0)))
+    assert (writer.text, writer.stop_reason) == ("a", "unsure")
+    assert writer.least_probability == pytest.approx(0.4)
+    assert writer.mean_probability == pytest.approx((0.8**3 * 0.4) ** 0.25)

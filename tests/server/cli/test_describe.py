@@ -1,0 +1,34 @@
+"""What a status says in words."""
+
+from dataclasses import asdict, replace
+
+from longllama_code.protocol import EngineStatus
+from lsp_server.cli import describe
+
+HELD = EngineStatus("mini", "cuda:0", "bfloat16", 0, 0, 0, 0, 0, 0, 0, 0, 0, None)
+
+
+def said(engine: EngineStatus) -> str:
+    files = {"in_memory": 0, "tokens": 0, "waiting": 0, "left_out": 0}
+    rest = {"phase": "ready", "message": "", "last_reason": None}
+    return describe.status({**rest, "files": files, "engine": asdict(engine)})
+
+
+def test_whether_layers_are_compiled_and_why_not() -> None:
+    assert "model mini (bfloat16 on cuda:0)." in said(HELD)
+    assert "model mini (bfloat16 on cuda:0, compiled)." in said(replace(HELD, compiled=True))
+    failed = said(replace(HELD, not_compiled="TritonMissing: no Triton"))
+    assert "(bfloat16 on cuda:0); its layers are not compiled: TritonMissing: no Triton." in failed
+
+
+def test_a_definition_that_the_suggestion_names_is_told_first() -> None:
+    timings = {"prefill_ms": 1, "decode_ms": 2, "generated_tokens": 3}
+    source = {"path": "lib.py", "first_line": 3, "last_line": 9, "mass": 0.256}
+    dues = {"path": "ship.py", "name": "Ship.dues", "first_line": 5, "is_named": True}
+    moor = {**dues, "name": "moor", "is_named": False}
+    explained = {"reason": None, "timings": timings, "sources": [source]}
+    said = describe.explanation({**explained, "definitions": [moor, dues]})
+    assert said == (
+        "The suggestion came from ship.py:5 (Ship.dues), lib.py:3-9 (26%); 3 tokens in 3 ms."
+    )
+    assert "ship.py" not in describe.explanation({**explained, "definitions": [moor]})

@@ -1,0 +1,76 @@
+"""An engine without a model behind a real socket, in a process of its own: it lists its files."""
+
+import asyncio
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from longllama_code.errors import ModelNotFound
+from longllama_code.protocol import CompletionResult, EngineStatus, RememberResult, Timings
+from lsp_server.engine.options import EngineOptions, parse
+from lsp_server.engine.process.host import EngineHost
+from lsp_server.engine.process.socket_server import EngineSocket
+
+
+class LightEngine:
+    """Completes with the names of its files; a model of another name than ``light`` is missing."""
+
+    def __init__(self, shared=None):
+        self.texts = {}
+        self.shared = Counter() if shared is None else shared
+
+    def beside(self):
+        self.shared["users"] += 1
+        return LightEngine(self.shared)
+
+    def leave(self):
+        self.shared["users"] -= 1
+
+    def remember(self, path, text):
+        for _ in text.splitlines():
+            time.sleep(0.001)
+            yield
+        self.texts[path] = text
+        return RememberResult(path, len(text), 1, 1, 0, 0)
+
+    def forget(self, path):
+        return self.texts.pop(path, None) is not None
+
+    def complete(self, request, should_stop, tell):
+        return CompletionResult(" ".join(sorted(self.texts)), "line", Timings())
+
+    def status(self):
+        n_tokens = sum(map(len, self.texts.values()))
+        n_users = self.shared["users"]
+        return EngineStatus(
+            "light", "cpu", "none", len(self.texts), n_users, n_tokens, 0, 0, 0, 0, 0, 0, None
+        )
+
+    def clear_store(self):
+        return 0
+
+
+class LightOptions(EngineOptions):
+    """Options of an engine that is ready at once."""
+
+    def command(self, socket=None):
+        return [sys.executable, __file__, *self.arguments(), "--socket", str(socket)]
+
+
+def _load(options):
+    if options.model != "light":
+        raise ModelNotFound(f"no model {options.model}")
+    return LightEngine()
+
+
+async def _main() -> None:
+    options, path = parse()
+    assert isinstance(path, Path)
+    await EngineSocket(EngineHost(lambda: _load(options)), path).serve()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

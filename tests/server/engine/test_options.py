@@ -1,0 +1,45 @@
+"""What an engine is started with survives its command line."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lsp_server.engine.options import EngineOptions, parse
+from lsp_server.engine.selection import engine_choice
+from lsp_server.engine.shared_endpoint import Place
+from lsp_server.settings.declarations import Settings
+from lsp_server.settings.layers import resolve
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        EngineOptions("tiny"),
+        EngineOptions("tiny", dtype="float32", compile=True),
+        EngineOptions("mini", Path("/c"), persist=False, max_store_bytes=0, gpu_bytes=0),
+        EngineOptions("a b", None, threads=3, device="cuda:1", dtype="int4", gpu_bytes=1 << 33),
+    ],
+)
+def test_a_command_line_says_it_all(options: EngineOptions) -> None:
+    socket = Path("/s")
+    assert parse([*options.arguments(), "--socket", str(socket)]) == (options, socket)
+
+
+def test_settings_reach_the_engine() -> None:
+    found, problems = resolve([{"memory": {"gpuBytes": 7}, "model": {"device": "cuda"}}])
+    assert not problems
+    options = engine_choice(found, []).local
+    assert (options.gpu_bytes, options.device) == (7, "cuda")
+    more, _ = resolve([{"memory": {"gpuBytes": 8}, "model": {"device": "cuda"}}])
+    assert engine_choice(more, []).local == replace(options, gpu_bytes=8)
+
+
+def test_whether_to_compile_reaches_the_engine() -> None:
+    found, problems = resolve([{"model": {"compile": True}}])
+    assert not problems
+    options, usual = (engine_choice(each, []).local for each in (found, Settings()))
+    assert options == replace(usual, compile=True)
+    if sys.platform != "win32":
+        assert Place.of(options) != Place.of(usual)

@@ -1,0 +1,202 @@
+"""Clients of one shared engine: a memory for each, one crash, one restart, fair to all."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from longllama_code.protocol import CompletionRequest
+from lsp_server.engine import connection as engine_connection
+from lsp_server.engine import shared_endpoint
+from lsp_server.engine.client import EngineGone, EngineState
+from lsp_server.engine.shared_endpoint import Place
+from tests.paths import ROOT
+from tests.server.engine.light_engine import LightOptions
+from tests.server.waiting_client import WaitingClient, soon
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no local sockets there")
+
+REQUEST = CompletionRequest("a.py", "x = ", "")
+
+
+@pytest.fixture
+async def open_window(monkeypatch):
+    """Opens windows on an engine that ends with the last of them."""
+    windows = []
+
+    async def open_one(name="ws", **options):
+        options = {"is_shared": True, "hang_timeout_s": 20, "name": name, **options}
+        window = WaitingClient(LightOptions("light", **options))
+        windows.append(window)
+        await window.start()
+        await window.until(EngineState.READY)
+        return window
+
+    with tempfile.TemporaryDirectory(prefix="ll-") as base:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", base)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        yield open_one
+        for window in windows:
+            await soon(window.stop())
+        assert not list(Path(base).rglob("*.sock"))
+
+
+async def test_each_has_a_repository_of_its_own(open_window):
+    one, other = await open_window("one"), await open_window("other")
+    assert one.pid == other.pid != os.getpid()
+    await soon(one.remember("one.py", "x = 1\n"))
+    await soon(other.remember("other.py", "y = 2\nz = 3\n"))
+    assert (await soon(one.complete(REQUEST))).text == "one.py"
+    assert (await soon(other.complete(REQUEST))).text == "other.py"
+    users = (await soon(one.status())).users
+    assert [(u.name, u.n_files, u.n_tokens, u.is_asking) for u in users] == [
+        ("one", 1, 6, True),
+        ("other", 1, 12, False),
+    ]
+    await soon(other.stop())
+    assert [user.name for user in (await soon(one.status())).users] == ["one"]
+    assert (await soon(one.complete(REQUEST))).text == "one.py"
+
+
+async def test_a_completion_waits_for_no_file_of_another(open_window):
+    one, other = await open_window(), await open_window()
+    many = asyncio.create_task(one.remember("many.py", "x = 1\n" * 20_000))
+    await asyncio.sleep(0.05)
+    assert (await soon(other.complete(REQUEST))).text == ""
+    await soon(other.remember("few.py", "y = 2\n" * 10))
+    assert not many.done()
+    await soon(one.stop())
+    with pytest.raises(EngineGone):
+        await many
+    assert (await soon(other.status())).n_segments == 1  # whose files are no longer worked on
+
+
+@pytest.mark.parametrize("how", ["killed", "hangs"])
+async def test_all_notice_its_end_and_one_of_them_starts_it_again(open_window, how, caplog):
+    timeouts = {"hang_timeout_s": 2 if how == "hangs" else 20}
+    windows = [await open_window(**timeouts) for _ in range(3)]
+    former = windows[0].pid
+    if how == "killed":
+        os.kill(former, signal.SIGKILL)
+    else:
+        os.kill(former, signal.SIGSTOP)
+        with pytest.raises(EngineGone):
+            await soon(windows[0].complete(REQUEST))
+        assert windows[0].hung
+    for window in windows:
+        await window.until(EngineState.LOADING)
+    for window in windows:
+        await window.until(EngineState.READY)
+    assert {window.n_restarts for window in windows} == {1}
+    (pid,) = {window.pid for window in windows}
+    assert pid != former
+    assert (await soon(windows[2].status())).n_segments == 3
+    assert "did not answer for 2 s" in caplog.text if how == "hangs" else "signal 9" in caplog.text
+
+
+async def test_one_that_hangs_is_ended_by_who_comes(open_window):
+    window = await open_window(idle_s=60)
+    hanging = window.pid
+    os.kill(hanging, signal.SIGSTOP)
+    other = WaitingClient(LightOptions("light", is_shared=True, hang_timeout_s=1))
+    await other.start()
+    await other.until(EngineState.READY)
+    assert "did not answer for 1 s" in other.told[1][1]
+    await window.until(EngineState.READY)
+    assert window.pid == other.pid != hanging
+    await soon(window.stop())
+    await soon(other.stop())
+
+
+async def test_one_that_hangs_and_cannot_be_ended_is_left_alone(open_window, monkeypatch):
+    monkeypatch.setattr(
+        "lsp_server.engine.shared_launcher.peer_of", lambda _: shared_endpoint.Peer()
+    )
+    window = await open_window(hang_timeout_s=1)
+    assert window.pid is None
+    hanging = window._connection._meeting.process
+    hanging.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(EngineGone):
+            await soon(window.complete(REQUEST))
+        await window.until(EngineState.LOADING)
+        await window.until(EngineState.READY)
+        assert window._connection._meeting.process.pid != hanging.pid
+    finally:
+        hanging.kill()
+
+
+async def test_leaving_one_that_hangs(open_window, monkeypatch):
+    monkeypatch.setattr(engine_connection, "LEAVE_TIMEOUT_S", 0.1)
+    window = await open_window(idle_s=60)
+    hanging = window.pid
+    place = window._connection._meeting.place
+    os.kill(hanging, signal.SIGSTOP)
+    await soon(window.stop())
+    again = await open_window()
+    assert again.pid != hanging
+    assert again._connection._meeting.place == place
+
+
+async def test_one_that_ends_just_now_is_started_again_without_a_word(open_window):
+    window = await open_window(idle_s=0)
+    for _ in range(5):
+        first = window.pid
+        leaving = asyncio.create_task(window.stop())
+        other = await open_window(idle_s=0)
+        await soon(leaving)
+        assert [state for state, _ in other.told] == [EngineState.LOADING, EngineState.READY]
+        assert other.pid is not None
+        window = other
+    assert first is not None
+
+
+async def test_stopping_while_it_is_looked_for(open_window):
+    window = WaitingClient(LightOptions("light", is_shared=True))
+    await window.start()
+    assert (window.state, window.pid) == (EngineState.LOADING, None)
+    with pytest.raises(EngineGone):
+        await window.complete(REQUEST)
+    await soon(window.stop())
+    assert window.n_restarts == 0
+    await (await open_window()).stop()
+
+
+async def test_where_none_can_be_shared_there_is_one_of_our_own(open_window, monkeypatch, caplog):
+    monkeypatch.setattr(shared_endpoint, "MAX_SOCKET_PATH_BYTES", 10)
+
+    class Own(LightOptions):
+        def command(self, socket=None):
+            assert socket is None
+            return [sys.executable, "-c", "raise SystemExit(3)"]
+
+    window = WaitingClient(Own("light", is_shared=True))
+    await window.start()
+    await window.until(EngineState.LOADING)
+    for _ in range(500):
+        if window.n_restarts:
+            break
+        await asyncio.sleep(0.01)
+    assert "no engine is shared: the path of" in caplog.text
+    assert "exit code 3" in window.message
+    await soon(window.stop())
+
+
+async def test_a_model_that_is_not_there(open_window):
+    windows = [WaitingClient(LightOptions("none", is_shared=True)) for _ in range(2)]
+    for window in windows:
+        await window.start()
+    for window in windows:
+        await window.until(EngineState.FAILED)
+        assert window.message == "no model none"
+    place = Place.of(windows[0]._options)
+    with contextlib.suppress(asyncio.TimeoutError):
+        while place.socket.exists():
+            await asyncio.sleep(0.02)
+    for window in windows:
+        await soon(window.stop())

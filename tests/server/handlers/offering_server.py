@@ -1,0 +1,23 @@
+"""A real server on stdin and stdout that asks soon; its engine, called ``coder``, is a script.
+
+``python offering_server.py SCRIPT``
+"""
+
+import sys
+
+from longllama_code.model_sources.default_model import Chosen
+from lsp_server import __main__
+from lsp_server.engine import selection
+from lsp_server.handlers import larger_model
+
+
+def main() -> int:
+    script = f"script:{sys.argv[1]}"
+    selection.chosen_model = lambda _: Chosen(script)
+    larger_model.QUIET_S = 0.05
+    larger_model.available_bytes = lambda: None
+    return __main__.main(["serve"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Which files are near: imports in many languages, then folders."""
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from lsp_server.indexing.proximity import Nearness, imports
+
+ROOT = Path("/ws")
+
+
+@pytest.mark.parametrize(
+    ("line", "file", "other"),
+    [
+        ("import harbour.dues", "harbour/dues.py", "harbour/pilots.py"),
+        ("from harbour.dues import fee", "harbour/dues.py", "harbour/pilots.py"),
+        ("from harbour import dues, berths as b", "harbour/berths.py", "harbour/pilots.py"),
+        ("from harbour import dues", "harbour/__init__.py", "harbour/pilots.py"),
+        ("from .dues import fee", "harbour/dues.py", "harbour/pilots.py"),
+        ("    from .. import dues", "dues.py", "pilots.py"),
+        ("import { fee } from './dues'", "web/dues.ts", "web/pilots.ts"),
+        ("import fee from '../shared/dues.js'", "shared/dues.js", "web/dues.js"),
+        ("export * from './dues'", "web/dues/index.ts", "web/index.ts"),
+        ("const fee = require('./lib/dues')", "web/lib/dues.js", "web/lib/pilots.js"),
+        ("const fee = await import('./dues')", "web/dues.ts", "web/pilots.ts"),
+        ('#include "harbour/dues.h"', "include/harbour/dues.h", "include/harbour/pilots.h"),
+        ("#include <harbour/dues.hpp>", "include/harbour/dues.hpp", "include/pier/dues.hpp"),
+        ('import "example.com/harbour/dues"', "pier/harbour/dues/main.go", "pier/main.go"),
+        ('import (\n\t"example.com/dues"\n)', "example.com/dues/lib.go", "pilots/lib.go"),
+        ("use crate::harbour::dues;", "crate/harbour/dues.rs", "crate/harbour/pilots.rs"),
+        ("use harbour::dues::Fee;", "harbour/dues.rs", "harbour/pilots.rs"),
+        ("mod dues;", "src/dues.rs", "src/pilots.rs"),
+        ("import pier.harbour.Dues;", "src/pier/harbour/Dues.java", "src/pier/harbour/Tide.java"),
+        ("using Harbour.Dues;", "Harbour/Dues.cs", "Harbour/Pilots.cs"),
+        ("require_relative 'harbour/dues'", "lib/harbour/dues.rb", "lib/harbour/pilots.rb"),
+        ('local dues = require("harbour.dues")', "lua/harbour/dues.lua", "lua/harbour/tide.lua"),
+        ("@import 'dues';", "css/dues.scss", "css/pilots.scss"),
+    ],
+)
+def test_what_is_imported_is_nearest(line: str, file: str, other: str) -> None:
+    nearness = Nearness({ROOT / "open" / "here.x": f"# a comment\n{line}\nx = 1\n"})
+    assert nearness.rank(ROOT / file)[0] is False
+    assert nearness.rank(ROOT / other)[0] is True
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x = 1\n", "important = dues\n", "froms = 'dues'\n", "from\n"]
+)
+def test_what_is_no_import(text: str) -> None:
+    assert imports(text) == set()
+
+
+def test_then_folders_count_to_the_nearest_open_file() -> None:
+    nearness = Nearness({ROOT / "a/b/one.py": "", ROOT / "c/two.py": ""})
+    steps = {
+        "a/b/x.py": 0,
+        "c/x.py": 0,
+        "a/x.py": 1,
+        "a/b/c/x.py": 1,
+        "x.py": 1,
+        "a/d/x.py": 2,
+        "c/e/f/x.py": 2,
+    }
+    found = {name: nearness.rank(ROOT / PurePosixPath(name)) for name in steps}
+    assert found == {name: (True, n) for name, n in steps.items()}
+
+
+def test_nothing_is_open() -> None:
+    nearness = Nearness({})
+    assert nearness.open == frozenset()
+    assert nearness.rank(ROOT / "a.py") == nearness.rank(ROOT / "b/c/d.py") == (True, 0)
