@@ -19,9 +19,9 @@ from lsp_server.documents.document import Documents
 from lsp_server.documents.notebooks import Notebooks
 from lsp_server.documents.open_files import OpenFiles
 from lsp_server.engine.client import EngineClient, EngineGone, EngineState
-from lsp_server.engine.selection import engine_choice, make_engine
 from lsp_server.engine.shared_endpoint import cache_folder
 from lsp_server.engine.team.engine import TeamEngine
+from lsp_server.engine.team.selection import engine_choice, make_engine
 from lsp_server.indexing.file_table import Kind, Phase, Status, Totals, Urgency
 from lsp_server.indexing.indexer import Indexer
 from lsp_server.indexing.power import on_battery

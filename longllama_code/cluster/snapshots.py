@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longllama_code.errors import ConfigError
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.team_protocol import digest_of
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")

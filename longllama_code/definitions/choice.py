@@ -23,10 +23,10 @@ from pathlib import PurePosixPath
 
 from longllama_code.definitions.around import NAMES, Around, around, chains_in, everywhere
 from longllama_code.definitions.counterparts import counterparts
-from longllama_code.definitions.facts import Definition, Import, Kind
 from longllama_code.definitions.guessing import guessed
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
+from longllama_code.definitions.languages.facts import Definition, Import, Kind
 from longllama_code.definitions.resolving import OWN, Chain, Place, Resolver, Target
 
 RECEIVER, CALLED, UNUSED, TYPED, IMPORTED, BASE, MODULE, STEP = 100, 90, 75, 66, 60, 50, 40, 30

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from longllama_code.definitions.facts import Definition
 from longllama_code.definitions.index import DefinitionIndex
+from longllama_code.definitions.languages.facts import Definition
 from longllama_code.definitions.layout import path_distance
 from longllama_code.definitions.resolving import Place, Resolver, Target
 

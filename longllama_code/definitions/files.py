@@ -7,8 +7,8 @@ from sys import intern
 from typing import Protocol
 
 from longllama_code.definitions.around import NAMES, USES
-from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import
 from longllama_code.definitions.languages import language_of
+from longllama_code.definitions.languages.facts import Binding, Definition, FileFacts, Import
 
 MAX_NAMED_CHARS = 200_000
 """What of a text is searched for the uses of names."""

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
 
-from longllama_code.definitions.facts import Definition, Import
 from longllama_code.definitions.files import Facts, File, FreshFacts, names_of
 from longllama_code.definitions.languages import language_of
+from longllama_code.definitions.languages.facts import Definition, Import
 from longllama_code.definitions.layout import Paths
 
 MAX_REEXPORTS = 4

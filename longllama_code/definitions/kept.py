@@ -19,8 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import
 from longllama_code.definitions.languages import language_of
+from longllama_code.definitions.languages.facts import Binding, Definition, FileFacts, Import
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from longllama_code.definitions.facts import Binding, Definition, Import
 from longllama_code.definitions.files import File
 from longllama_code.definitions.index import EVERYTHING, DefinitionIndex, is_module
 from longllama_code.definitions.languages import language_of
+from longllama_code.definitions.languages.facts import Binding, Definition, Import
 
 MAX_DEPTH = 8
 MAX_TYPES = 3

@@ -12,6 +12,7 @@ from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Deco
 from longllama_code.generation.decoding.healing import TokenHealer
 from longllama_code.generation.decoding.speculation import Drafter
 from longllama_code.generation.decoding.stopping import stop_rule
+from longllama_code.generation.decoding.stored_openings import KeptOpenings
 from longllama_code.generation.decoding.writer import Writer
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
 from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
@@ -22,7 +23,6 @@ from longllama_code.generation.prompting.prepared_prompt import (
     Prepared,
 )
 from longllama_code.generation.prompting.prompt import Around, Prompt, build_prompt, opening
-from longllama_code.generation.prompting.stored_openings import KeptOpenings
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, WarmReadings
 from longllama_code.kernels.threading.threads import ALONE
 from longllama_code.memory.repository import RepositoryMemory

@@ -15,15 +15,15 @@ from longllama_code.definitions.kept import KeptFacts
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decoding.decoder import ShouldStop
+from longllama_code.generation.decoding.stored_openings import KeptOpenings
 from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
-from longllama_code.generation.prompting.stored_openings import KeptOpenings
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES
 from longllama_code.generation.segments import Counts, Segments
-from longllama_code.memory.encoder import path_header
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.storage.record_file import Records
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 from longllama_code.model_sources.catalog import cache_root

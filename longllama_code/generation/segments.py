@@ -15,7 +15,7 @@ from longllama_code.errors import StoreError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.shared_segments import HeldSegments
 from longllama_code.memory.storage.record_file import Records
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment

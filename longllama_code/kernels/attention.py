@@ -6,7 +6,7 @@ Shapes: ``S`` tokens, ``H`` query heads, ``G`` key-value heads, ``D`` head size.
 import numpy as np
 
 from longllama_code.kernels.codegen.attention_tiles import make_mix_tile, make_score_tile
-from longllama_code.kernels.compiling import kernel, loose_kernel
+from longllama_code.kernels.codegen.compiling import kernel, loose_kernel
 from longllama_code.kernels.layer import Floats, exponentials
 
 TILE = 3

@@ -11,7 +11,7 @@ from longllama_code.kernels.block_products import Bytes
 from longllama_code.kernels.codegen.block_levels import KINDS
 from longllama_code.kernels.products import Floats
 from longllama_code.kernels.quantized import Matrix
-from longllama_code.kernels.threading.sharing import Numbers, multiply_shared
+from longllama_code.kernels.sharing import Numbers, multiply_shared
 from longllama_code.kernels.threading.threads import ALONE, Threads
 
 

@@ -25,7 +25,7 @@ from longllama_code.kernels.codegen.block_tiles import (
     make_row_product,
     make_unpacking,
 )
-from longllama_code.kernels.compiling import kernel
+from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.products import Floats, Steps, round_inputs
 
 ROWS, FEW_ROWS = 4, 2

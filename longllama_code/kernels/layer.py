@@ -6,7 +6,7 @@ Shapes: ``S`` tokens, ``E`` hidden, ``H`` query heads, ``G`` key-value heads, ``
 import numpy as np
 from numpy.typing import NDArray
 
-from longllama_code.kernels.compiling import kernel, loose_kernel
+from longllama_code.kernels.codegen.compiling import kernel, loose_kernel
 
 Floats = NDArray[np.float32]
 

@@ -8,9 +8,9 @@ are in the pass. That is what makes verified drafts exact.
 import numpy as np
 from numpy.typing import NDArray
 
+from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.codegen.product_tiles import ROWS, WIDTH, make_product_tile
 from longllama_code.kernels.codegen.weight_layouts import OUTPUTS
-from longllama_code.kernels.compiling import kernel
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int8]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longllama_code.kernels.compiling import kernel
+from longllama_code.kernels.codegen.compiling import kernel
 
 Bits = NDArray[Any]
 """(N, K), uint16 or uint32."""

@@ -6,9 +6,9 @@ Inputs are rounded and sums are taken as in ``products.py``, by the same tiles.
 import numpy as np
 from numpy.typing import NDArray
 
+from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.codegen.product_tiles import PAIR, ROWS, make_product_tile
 from longllama_code.kernels.codegen.weight_layouts import GROUP, OUTPUTS, ByRow, Packed
-from longllama_code.kernels.compiling import kernel
 from longllama_code.kernels.products import Codes, Floats, Steps, round_inputs
 
 Bytes = NDArray[np.uint8]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longllama_code.kernels.attention import KEYS, LOWEST, TILE, score
+from longllama_code.kernels.codegen.compiling import kernel, loose_kernel
 from longllama_code.kernels.codegen.search_tiles import make_code_tile, make_loading
 from longllama_code.kernels.codegen.vectors import STEP
-from longllama_code.kernels.compiling import kernel, loose_kernel
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.memory.repository import RememberedFile, RepositoryMemory, ids_of
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.shared_segments import HeldSegments
 from longllama_code.memory.storage.store import StoredSegment
 

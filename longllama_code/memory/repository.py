@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.memory.rows import MemoryRows
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.retrieval.rows import MemoryRows
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.shared_segments import HeldSegments
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 

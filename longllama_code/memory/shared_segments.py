@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from longllama_code.memory.rows import MemoryRows
+from longllama_code.memory.retrieval.rows import MemoryRows
 from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 

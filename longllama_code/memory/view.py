@@ -14,8 +14,8 @@ from longllama_code.kernels.threading.threads import ALONE, Threads
 from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
 from longllama_code.memory.retrieval.ngrams import MAX_MATCH_TOKENS, Match
 from longllama_code.memory.retrieval.row_view import RowOffer
-from longllama_code.memory.segment import PAGE_TOKENS
-from longllama_code.memory.segmenter import line_at
+from longllama_code.memory.segments.segment import PAGE_TOKENS
+from longllama_code.memory.segments.segmenter import line_at
 from longllama_code.model.memory_source import MemoryOffer, OwnKeys
 from longllama_code.protocol import Source
 

@@ -22,10 +22,10 @@ import platformdirs
 from filelock import FileLock
 
 from longllama_code.checkpoints.adapter import merge_adapter
-from longllama_code.checkpoints.gguf.conversion import CONVERSION, convert_gguf
 from longllama_code.checkpoints.published import FAMILY, Published
 from longllama_code.errors import DownloadError, ModelNotFound
 from longllama_code.model_sources import local_models
+from longllama_code.model_sources.gguf_folders import CONVERSION, convert_gguf
 from longllama_code.model_sources.gguf_models import gguf_folder, names_gguf
 from longllama_code.model_sources.gguf_source import GgufSource
 from longllama_code.model_sources.hub import FolderSource, HubSource

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from longllama_code.checkpoints.gguf.conversion import link_gguf
 from longllama_code.checkpoints.gguf.file import GGUF_NAME, is_gguf, part_paths
 from longllama_code.errors import ModelNotFound
+from longllama_code.model_sources.gguf_folders import link_gguf
 
 LINKING = 1
 """Raised when the same GGUF gets another configuration or tokenizer, so that it is linked anew."""

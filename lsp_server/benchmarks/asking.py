@@ -24,7 +24,7 @@ from lsp_server.benchmarks.cutting import (
 from lsp_server.benchmarks.instances import Instance
 from lsp_server.benchmarks.rows import Row
 from lsp_server.benchmarks.scores import score
-from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.convert import uri_of
 from lsp_server.documents.document import Document
 from lsp_server.handlers.status import MEMORY

@@ -17,7 +17,7 @@ from lsp_server.benchmarks.asking import ARMS, Arm, ask
 from lsp_server.benchmarks.instances import Instance, load
 from lsp_server.benchmarks.machine import commit, machine, weights_digest
 from lsp_server.benchmarks.rows import Key, Row, RowFile
-from lsp_server.cli.headless import headless
+from lsp_server.clients.headless import headless
 
 Json = dict[str, Any]
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lsp_server.cli.headless import headless
 from lsp_server.cli.terminal import Terminal
+from lsp_server.clients.headless import headless
 from lsp_server.documents.document import Document
 
 CURSOR_FILE = "scratch.py"

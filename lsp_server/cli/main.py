@@ -16,8 +16,8 @@ from lsp_server.benchmarks.cross_code_eval import add_options as add_cross_code_
 from lsp_server.cli.cache_folder import as_lines as as_table
 from lsp_server.cli.cache_folder import clear, entries
 from lsp_server.cli.demo import run_demo
-from lsp_server.cli.headless import HeadlessClient, headless
 from lsp_server.cli.terminal import Terminal
+from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.diagnosis import Check, as_lines, diagnose, worst
 from lsp_server.documents.document import Position
 from lsp_server.engine.stdio import python_command
@@ -165,14 +165,14 @@ def _cache(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    from lsp_server.cli.record import record
+    from lsp_server.clients.record import record
 
     serve = [*python_command("lsp_server.__main__"), "serve", *_model_arguments(options)]
     return record(options.file, serve)
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from lsp_server.cli.replay import replay
+    from lsp_server.clients.replay import replay
 
     differences = replay(options.file, options.root, _model_arguments(options))
     for difference in differences:

@@ -6,7 +6,7 @@ returns. A program asks by the requests of ``features.status`` instead.
 
 from typing import TYPE_CHECKING, Any
 
-from lsp_server.cli import describe
+from lsp_server import describe
 from lsp_server.engine.client import EngineError, EngineGone
 from lsp_server.handlers.completion import DID_ACCEPT
 from lsp_server.handlers.diagnosis import diagnosis

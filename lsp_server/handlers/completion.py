@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
-from lsp_server.cli import describe
+from lsp_server import describe
 from lsp_server.convert import encoding_of, lsp_position, position_of
 from lsp_server.documents.document import Document, Snapshot
 from lsp_server.suggestions.request import Cursor, Suggestion

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from lsprotocol import types
 
-from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.documents.document import Document, Position
 from lsp_server.testing.editors import capabilities_of
 

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from longllama_code.generation.models import load
-from longllama_code.memory.encoder import SegmentEncoder
+from longllama_code.memory.segments.encoder import SegmentEncoder
 from longllama_code.research.datasets.packages import fetch, load_packages
 
 LEAST_LINES = 1000

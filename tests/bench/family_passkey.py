@@ -23,8 +23,8 @@ import torch
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.models import LoadedModel, load, with_kernels
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segment import EncodedSegment, page_offsets
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.segment import EncodedSegment, page_offsets
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.protocol import CompletionRequest
 from longllama_code.research.evaluation.lengths import passkey as harness
 from longllama_code.research.evaluation.lengths.options import PasskeyOptions

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.documents.document import Document
 from tests.bench.family import EDITED, TEXT, default_root, write
 

@@ -26,7 +26,7 @@ import torch
 from longllama_code.errors import CheckpointError
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel, load_placed, with_compiled_layers
-from longllama_code.memory.resident import DeviceRoom, ResidentRecords
+from longllama_code.memory.storage.resident import DeviceRoom, ResidentRecords
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.protocol import CompletionRequest, CompletionResult
 

@@ -20,12 +20,12 @@ from typing import Any
 
 from lsprotocol import types
 
-from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.documents.document import Document, Position
 
 SOURCES = Path(__file__).parents[2]
 PARTS = ("memory", "generation", "model", "kernels", "training")
-TYPED_FILE = "longllama_code/memory/encoder.py"
+TYPED_FILE = "longllama_code/memory/segments/encoder.py"
 MAX_TOKENS = 16
 
 

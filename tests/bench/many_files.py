@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from lsp_server.cli.headless import headless
+from lsp_server.clients.headless import headless
 from tests.bench.raw_client import scripted
 
 FILES_IN_FOLDER = 500

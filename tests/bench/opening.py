@@ -18,7 +18,7 @@ from typing import Any
 
 from lsprotocol import types
 
-from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.documents.document import Document
 
 CHECKOUT = Path(__file__).parents[2]

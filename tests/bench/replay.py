@@ -28,7 +28,7 @@ from pathlib import Path
 import psutil
 from lsprotocol import types
 
-from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.clients.headless import HeadlessClient, headless
 
 CHECKOUT = Path(__file__).parents[2]
 WORD_S, WORD_END_S, LINE_END_S = 0.1, 0.25, 0.8

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.documents.document import Document, Position
 
 SOURCES = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lsp_server.cli.headless import headless
+from lsp_server.clients.headless import headless
 
 
 async def one_run(root: Path) -> dict[str, float]:

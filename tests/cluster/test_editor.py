@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.documents.document import Position
 from lsp_server.engine.team.client import TeamClient
 from lsp_server.engine.team.http import TeamAddress, TeamHttp, TeamUnreachable

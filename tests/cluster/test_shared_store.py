@@ -14,7 +14,7 @@ from longllama_code.cluster.snapshots import (
     unpack_snapshot,
 )
 from longllama_code.errors import ConfigError, StoreError
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.segmenter import Slice
 
 pytest.importorskip("fsspec", reason="fsspec is not installed: pip install '.[cluster]'")
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from textwrap import dedent
 
-from longllama_code.definitions.facts import Definition, FileFacts
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
+from longllama_code.definitions.languages.facts import Definition, FileFacts
 from longllama_code.definitions.resolving import Place, Resolver
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from longllama_code.definitions.facts import FileFacts
 from longllama_code.definitions.files import FreshFacts
 from longllama_code.definitions.kept import FILE, KeptFacts, from_json, to_json
-from longllama_code.definitions.languages.python import PYTHON
+from longllama_code.definitions.languages.facts import FileFacts
+from longllama_code.definitions.languages.python.reader import PYTHON
 from tests.paths import ROOT
 
 SOURCE = ROOT / "longllama_code" / "definitions" / "index.py"

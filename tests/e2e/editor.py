@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
-from lsp_server.cli.headless import plain
+from lsp_server.clients.headless import plain
 from lsp_server.engine.stdio import connect_stdio
 
 DEADLINE_S = float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "30"))

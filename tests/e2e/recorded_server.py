@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lsp_server.cli.replay import replay
+from lsp_server.clients.replay import replay
 
 
 class RecordedServer:

@@ -13,7 +13,7 @@ import pytest
 from lsprotocol import types
 
 from longllama_code.model_sources import catalog
-from lsp_server.cli.headless import HeadlessClient, headless
+from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.documents.document import Document, Position
 
 MODEL = "coder-0.5b"

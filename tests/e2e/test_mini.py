@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from longllama_code.model_sources import catalog
-from lsp_server.cli.headless import headless
+from lsp_server.clients.headless import headless
 from lsp_server.documents.document import Position
 from tests.paths import DATA
 

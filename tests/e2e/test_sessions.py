@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lsp_server.cli.headless import headless
-from lsp_server.cli.recording import read_session
-from lsp_server.cli.replay import replay
+from lsp_server.clients.headless import headless
+from lsp_server.clients.recording import read_session
+from lsp_server.clients.replay import replay
 from lsp_server.documents.document import Position
 from tests.e2e.editor import DEADLINE_S, scripted
 

@@ -15,8 +15,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from lsp_server import transports
-from lsp_server.cli.headless import headless
 from lsp_server.cli.main import main
+from lsp_server.clients.headless import headless
 from tests.paths import ROOT
 
 DEADLINE_S = float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "30"))

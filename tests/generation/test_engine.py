@@ -8,7 +8,7 @@ import pytest
 
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.encoder import SegmentEncoder
+from longllama_code.memory.segments.encoder import SegmentEncoder
 from longllama_code.memory.storage.record_file import RecordFile
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.protocol import CompletionRequest, RememberResult

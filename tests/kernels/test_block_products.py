@@ -18,8 +18,8 @@ from longllama_code.kernels.block_products import round_in_order
 from longllama_code.kernels.codegen import block_scales, vectors
 from longllama_code.kernels.codegen.block_levels import BLOCK_BYTES, BLOCK_CHUNKS, CHUNK, KINDS
 from longllama_code.kernels.codegen.block_tiles import make_row_product
+from longllama_code.kernels.sharing import multiply_shared
 from longllama_code.kernels.threading.helpers import Helpers
-from longllama_code.kernels.threading.sharing import multiply_shared
 from longllama_code.kernels.threading.threads import Threads
 
 RNG = np.random.default_rng(11)

@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from torch import Tensor
 
 from longllama_code.generation import models
-from longllama_code.memory.encoder import SegmentEncoder, path_header
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segment import PAGE_TOKENS, EncodedSegment
+from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
+from longllama_code.memory.segments.segment import PAGE_TOKENS, EncodedSegment
 from longllama_code.memory.view import LocalText, MemoryView, _as_remembered
 from longllama_code.research.evaluation.memories import SegmentMemory
 

@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
-from longllama_code.checkpoints.gguf.conversion import convert_gguf
 from longllama_code.checkpoints.gguf.file import hf_name, unpermute
 from longllama_code.errors import CheckpointError, DownloadError, ModelNotFound
 from longllama_code.model_sources import catalog
 from longllama_code.model_sources.catalog import ModelSpec, WheelSource
+from longllama_code.model_sources.gguf_folders import convert_gguf
 from longllama_code.tokenizers.tokenizer import FastTokenizer
 from tests.checkpoints.gguf.small_gguf import (
     HEAD_SIZE,

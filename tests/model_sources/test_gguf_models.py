@@ -16,7 +16,6 @@ from gguf import GGMLQuantizationType as Kind
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from longllama_code.checkpoints.gguf.conversion import convert_gguf, link_gguf
 from longllama_code.checkpoints.gguf.file import GgufFile, GgufTensor
 from longllama_code.checkpoints.loading import load_model
 from longllama_code.checkpoints.quantized import load_quantized, memory_need
@@ -24,6 +23,7 @@ from longllama_code.checkpoints.weight_files import is_gguf_file, tensors, weigh
 from longllama_code.errors import CheckpointError, ModelNotFound
 from longllama_code.generation import models
 from longllama_code.model_sources import catalog
+from longllama_code.model_sources.gguf_folders import convert_gguf, link_gguf
 from longllama_code.model_sources.gguf_models import gguf_folder, names_gguf
 from tests.checkpoints.gguf.test_file import write_parts
 from tests.checkpoints.gguf.writing import LARGE, TOKENS, small_model, write_model

@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from longllama_code.protocol import CompletionResult, EngineStatus, RememberResult, Source, Timings
-from lsp_server.engine import selection
 from lsp_server.engine.client import EngineState
+from lsp_server.engine.team import selection
 from lsp_server.server import Server
 
 DEADLINE_S = 20

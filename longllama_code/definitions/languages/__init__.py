@@ -3,7 +3,7 @@
 import importlib
 from functools import cache
 
-from longllama_code.definitions.language import Language
+from longllama_code.definitions.languages.language import Language
 
 MODULES = {
     ".py": ("python", "PYTHON"),

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from longllama_code.definitions.facts import FileFacts, Import
-from longllama_code.definitions.grammars import kinds
-from longllama_code.definitions.language import Language, Layout
-from longllama_code.definitions.syntax import MAX_STEPS, Grammar, Handler, Reader
+from longllama_code.definitions.languages.facts import FileFacts, Import
+from longllama_code.definitions.languages.grammars import kinds
+from longllama_code.definitions.languages.language import Language, Layout
+from longllama_code.definitions.languages.syntax import MAX_STEPS, Grammar, Handler, Reader
 
 END = ";"
 DECLARATORS = kinds(

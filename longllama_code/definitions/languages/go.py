@@ -7,10 +7,10 @@ from functools import lru_cache
 
 from tree_sitter import Node
 
-from longllama_code.definitions.facts import FileFacts, Import, Kind
-from longllama_code.definitions.grammars import kinds
-from longllama_code.definitions.language import Language, Layout
-from longllama_code.definitions.syntax import Grammar, Handler, Reader
+from longllama_code.definitions.languages.facts import FileFacts, Import, Kind
+from longllama_code.definitions.languages.grammars import kinds
+from longllama_code.definitions.languages.language import Language, Layout
+from longllama_code.definitions.languages.syntax import Grammar, Handler, Reader
 
 OWN_PACKAGE = "."
 TESTS = "_test"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from longllama_code.definitions.facts import FileFacts, Import, Kind
-from longllama_code.definitions.language import Language, Layout
-from longllama_code.definitions.syntax import Grammar, Handler, Reader
+from longllama_code.definitions.languages.facts import FileFacts, Import, Kind
+from longllama_code.definitions.languages.language import Language, Layout
+from longllama_code.definitions.languages.syntax import Grammar, Handler, Reader
 
 OWN_PACKAGE = "."
 END = ";"

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from longllama_code.errors import Cancelled
 from longllama_code.generation.decoding.speculation import Drafter
-from longllama_code.generation.prompting.stored_openings import Opening
+from longllama_code.generation.decoding.stored_openings import Opening
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.caches import LongLlamaCache

@@ -14,7 +14,7 @@ from operator import attrgetter
 
 from longllama_code.definitions.choice import Chosen
 from longllama_code.generation.prompting.infill import InfillMarks, first_lines
-from longllama_code.memory.encoder import path_header
+from longllama_code.memory.segments.encoder import path_header
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 ANCHOR_STEP_CHARS = 1024

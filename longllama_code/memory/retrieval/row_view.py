@@ -10,8 +10,8 @@ from torch import Tensor
 
 from longllama_code.kernels.threading.threads import ALONE, Threads
 from longllama_code.memory.retrieval.kernel_search import search_of
+from longllama_code.memory.retrieval.rows import MemoryRows
 from longllama_code.memory.retrieval.search import RowSearch
-from longllama_code.memory.rows import MemoryRows
 from longllama_code.model.memory_source import Note, shifted
 
 

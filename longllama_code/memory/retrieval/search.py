@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from longllama_code.memory.rows import MemoryRows
+from longllama_code.memory.retrieval.rows import MemoryRows
 from longllama_code.model.scoring import mix_picked
 from longllama_code.model.selection import best_scores
 

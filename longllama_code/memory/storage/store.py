@@ -25,10 +25,10 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import StoreError
-from longllama_code.memory.resident import DeviceRoom, ResidentRecords
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.storage.manifest import Manifest
 from longllama_code.memory.storage.record_file import RecordBuffer, Records, open_records
+from longllama_code.memory.storage.resident import DeviceRoom, ResidentRecords
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from longllama_code.kernels.block_layer import (
 )
 from longllama_code.kernels.block_matrices import BlockMatrix
 from longllama_code.kernels.layer import Floats
-from longllama_code.kernels.threading.sharing import Numbers
+from longllama_code.kernels.sharing import Numbers
 from longllama_code.kernels.threading.threads import Threads
 from longllama_code.model.by_kernels.kernel_layer import KernelLayer, Turn
 from longllama_code.model.caches import LongLlamaCache

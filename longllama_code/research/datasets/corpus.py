@@ -19,7 +19,7 @@ from functools import cached_property
 
 from longllama_code.errors import ConfigError
 from longllama_code.generation.prompting.infill import InfillMarks
-from longllama_code.memory.encoder import path_header
+from longllama_code.memory.segments.encoder import path_header
 from longllama_code.research.datasets.packing import Packer
 from longllama_code.research.datasets.planted import plant
 from longllama_code.research.datasets.rows import CHARS_PER_TOKEN, Row, window

@@ -12,7 +12,7 @@ from torch import nn
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.segmenter import Limits
+from longllama_code.memory.segments.segmenter import Limits
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
 FLOATS = "floats"

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.segment import EncodedSegment
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.segment import EncodedSegment
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.view import MemoryView
 from longllama_code.research.evaluation.memories import (
     EncodedFile,

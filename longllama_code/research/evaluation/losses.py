@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from longllama_code.generation.decoding.copying import Copier
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.encoder import path_header
+from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.view import MemoryView
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.encoder import path_header
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segment import EncodedSegment
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.segment import EncodedSegment
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.shared_segments import HeldSegments
 from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.memory.storage.store import SegmentStore

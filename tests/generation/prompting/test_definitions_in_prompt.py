@@ -12,7 +12,7 @@ from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel, tiny_config
 from longllama_code.generation.prompting.infill import QWEN_CODER, InfillMarks
 from longllama_code.generation.prompting.prompt import Around, Excerpt, build_prompt, opening
-from longllama_code.memory.segmenter import Limits
+from longllama_code.memory.segments.segmenter import Limits
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
 from tests.generation.prompting.test_infill_families import byte_level

@@ -14,8 +14,8 @@ from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import TUNED_SUFFIX_TOKENS, InfillMarks, first_lines
 from longllama_code.generation.prompting.prompt import Around, Prompt, build_prompt
-from longllama_code.memory.encoder import path_header
-from longllama_code.memory.segment import PAGE_TOKENS
+from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.segment import PAGE_TOKENS
 from longllama_code.memory.view import LocalText
 from longllama_code.model_sources import catalog
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult

@@ -24,8 +24,8 @@ from longllama_code.generation.prompting.infill import (
     never_written,
 )
 from longllama_code.generation.prompting.prompt import MARKED_STEP_CHARS, Around, build_prompt
-from longllama_code.memory.encoder import path_header
-from longllama_code.memory.segmenter import Limits
+from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.segmenter import Limits
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
 from longllama_code.tokenizers.sentencepiece import MARKS, SentencePieceTokenizer

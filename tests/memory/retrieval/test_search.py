@@ -11,9 +11,9 @@ from longllama_code.memory.retrieval import clusters, search
 from longllama_code.memory.retrieval.clusters import ClusterLists
 from longllama_code.memory.retrieval.kernel_search import KernelSearch, search_of
 from longllama_code.memory.retrieval.row_view import RowOffer
+from longllama_code.memory.retrieval.rows import MemoryRows
 from longllama_code.memory.retrieval.search import RowSearch
-from longllama_code.memory.rows import MemoryRows
-from longllama_code.memory.segment import EncodedSegment
+from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 from longllama_code.model.attention import softmax_attention

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from longllama_code.errors import StoreError
-from longllama_code.memory.segmenter import Slice
+from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.storage import store as store_module
 from longllama_code.memory.storage.manifest import MIGRATIONS
 from longllama_code.memory.storage.record_file import GROWTH, MIN_BYTES

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from longllama_code.__main__ import main
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.encoder import path_header
-from longllama_code.memory.segment import PAGE_TOKENS, EncodedSegment
+from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.segment import PAGE_TOKENS, EncodedSegment
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.memory_source import InContextMemory
 from longllama_code.research.evaluation.encodings import Encoding, encode_repository

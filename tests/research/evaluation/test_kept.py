@@ -10,7 +10,7 @@ import torch
 from longllama_code.commands import evaluation_trees
 from longllama_code.generation import models
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.encoder import SegmentEncoder
+from longllama_code.memory.segments.encoder import SegmentEncoder
 from longllama_code.research.evaluation.memories import encode_files, keeping
 
 TEXTS = {name: f"def {name}_one():\n    return {name}\n" * 30 for name in ("a.py", "b.py")}

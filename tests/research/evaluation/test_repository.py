@@ -10,8 +10,8 @@ import torch
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import TUNED_SUFFIX_TOKENS, InfillMarks
-from longllama_code.memory.encoder import SegmentEncoder, path_header
 from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
 from longllama_code.memory.view import MemoryView
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation.ablation import Ablation, apply

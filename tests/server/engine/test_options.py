@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lsp_server.engine.options import EngineOptions, parse
-from lsp_server.engine.selection import engine_choice
 from lsp_server.engine.shared_endpoint import Place
+from lsp_server.engine.team.selection import engine_choice
 from lsp_server.settings.declarations import Settings
 from lsp_server.settings.layers import resolve
 

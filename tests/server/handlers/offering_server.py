@@ -7,7 +7,7 @@ import sys
 
 from longllama_code.model_sources.default_model import Chosen
 from lsp_server import __main__
-from lsp_server.engine import selection
+from lsp_server.engine.team import selection
 from lsp_server.handlers import larger_model
 
 

@@ -30,8 +30,8 @@ from longllama_code.generation.decoding.writer import Writer
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.prompting.prompt import Around, build_prompt
-from longllama_code.memory.encoder import path_header
 from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.view import MemoryView
 from longllama_code.research.evaluation.completion.lines import Project
 from longllama_code.research.evaluation.names.reader import Definition

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longllama_code.definitions.grammars import parser
-from longllama_code.definitions.syntax import lines_of
+from longllama_code.definitions.languages.grammars import parser
+from longllama_code.definitions.languages.syntax import lines_of
 from longllama_code.research.evaluation.names.reader import (
     MIN_NAME_CHARS,
     Definition,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from longllama_code.definitions.grammars import kinds
+from longllama_code.definitions.languages.grammars import kinds
 
 if TYPE_CHECKING:
     from tree_sitter import Node

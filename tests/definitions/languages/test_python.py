@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.definitions.facts import Definition, FileFacts
-from longllama_code.definitions.languages.python import read
+from longllama_code.definitions.languages.facts import Definition, FileFacts
+from longllama_code.definitions.languages.python.reader import read
 from tests.paths import ROOT
 
 SOURCES = sorted((ROOT / "longllama_code").rglob("*.py"))[::6]

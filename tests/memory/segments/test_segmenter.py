@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import longllama_code
-from longllama_code.memory.segmenter import Limits, Slice, cut, line_at
+from longllama_code.memory.segments.segmenter import Limits, Slice, cut, line_at
 from longllama_code.tokenizers.tokenizer import ByteTokenizer
 
 SOURCES = sorted(Path(longllama_code.__file__).parent.rglob("*.py"))

@@ -5,8 +5,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from longllama_code.definitions.facts import Definition, Kind
-from longllama_code.definitions.languages.python_values import MAX_LINE_CHARS
+from longllama_code.definitions.languages.facts import Definition, Kind
+from longllama_code.definitions.languages.python.values import MAX_LINE_CHARS
 
 MAX_OWNERS = 4
 """Names of classes around a member that are told."""

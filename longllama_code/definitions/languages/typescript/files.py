@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from longllama_code.definitions.facts import Import
-from longllama_code.definitions.language import Layout
+from longllama_code.definitions.languages.facts import Import
+from longllama_code.definitions.languages.language import Layout
 
 CONFIGURATION = frozenset(
     {

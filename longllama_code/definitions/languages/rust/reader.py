@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from longllama_code.definitions.facts import FileFacts, Import
-from longllama_code.definitions.grammars import kinds
-from longllama_code.definitions.language import Language
-from longllama_code.definitions.languages.rust_files import files_of
-from longllama_code.definitions.syntax import Grammar, Handler, Reader
+from longllama_code.definitions.languages.facts import FileFacts, Import
+from longllama_code.definitions.languages.grammars import kinds
+from longllama_code.definitions.languages.language import Language
+from longllama_code.definitions.languages.rust.files import files_of
+from longllama_code.definitions.languages.syntax import Grammar, Handler, Reader
 
 TESTS = frozenset({"tests", "test"})
 """Modules within files that nobody else uses."""

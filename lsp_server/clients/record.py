@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
-from lsp_server.cli.recording import (
+from lsp_server.clients.recording import (
     Json,
     Line,
     Sender,

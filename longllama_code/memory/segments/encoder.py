@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import torch
 
-from longllama_code.memory.segment import EncodedSegment, page_offsets
-from longllama_code.memory.segmenter import Limits, Slice, cut
+from longllama_code.memory.segments.segment import EncodedSegment, page_offsets
+from longllama_code.memory.segments.segmenter import Limits, Slice, cut
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.memory_source import MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM

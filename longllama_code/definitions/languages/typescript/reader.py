@@ -4,18 +4,24 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from longllama_code.definitions.facts import FileFacts
-from longllama_code.definitions.grammars import kinds
-from longllama_code.definitions.language import Language
-from longllama_code.definitions.languages.typescript_files import CONFIGURATION, files_of
-from longllama_code.definitions.languages.typescript_imports import (
+from longllama_code.definitions.languages.facts import FileFacts
+from longllama_code.definitions.languages.grammars import kinds
+from longllama_code.definitions.languages.language import Language
+from longllama_code.definitions.languages.syntax import (
+    BRACKETS_AND_STRINGS,
+    Grammar,
+    Handler,
+    Reader,
+)
+from longllama_code.definitions.languages.typescript.files import CONFIGURATION, files_of
+from longllama_code.definitions.languages.typescript.imports import (
     read_assignment,
     read_export,
     read_import,
     read_require,
     required,
 )
-from longllama_code.definitions.languages.typescript_values import (
+from longllama_code.definitions.languages.typescript.values import (
     END,
     annotation,
     define_function,
@@ -24,7 +30,6 @@ from longllama_code.definitions.languages.typescript_values import (
     skip_decorators,
     type_of,
 )
-from longllama_code.definitions.syntax import BRACKETS_AND_STRINGS, Grammar, Handler, Reader
 
 TYPE_BODIES = kinds("object_type interface_body")
 PRIVATE = (b"private ", b"#")

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from tree_sitter import Node
 
-from longllama_code.definitions.facts import Import
-from longllama_code.definitions.languages.typescript_values import (
+from longllama_code.definitions.languages.facts import Import
+from longllama_code.definitions.languages.syntax import Reader
+from longllama_code.definitions.languages.typescript.values import (
     FUNCTIONS,
     TABLE,
     define_function,
@@ -13,7 +14,6 @@ from longllama_code.definitions.languages.typescript_values import (
     first_line,
     quoted,
 )
-from longllama_code.definitions.syntax import Reader
 
 SELF = ""
 """The module of an import from the file itself, that gives one of its names another one."""

@@ -2,8 +2,8 @@
 
 from tree_sitter import Node
 
-from longllama_code.definitions.grammars import kinds
-from longllama_code.definitions.syntax import Reader
+from longllama_code.definitions.languages.grammars import kinds
+from longllama_code.definitions.languages.syntax import Reader
 
 FUNCTIONS = kinds("arrow_function function_expression generator_function function_declaration")
 TABLE = "object"

@@ -11,8 +11,13 @@ from functools import cache
 
 from tree_sitter import Node, Query, QueryCursor
 
-from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import, Kind
-from longllama_code.definitions.grammars import MAX_SOURCE_BYTES, is_too_deep, parsed, parser
+from longllama_code.definitions.languages.facts import Binding, Definition, FileFacts, Import, Kind
+from longllama_code.definitions.languages.grammars import (
+    MAX_SOURCE_BYTES,
+    is_too_deep,
+    parsed,
+    parser,
+)
 
 MAX_SHOWN_BYTES = 600
 """What is shown of one definition; the longest signatures that people write are shorter."""

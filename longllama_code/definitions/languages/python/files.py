@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Iterator
 
-from longllama_code.definitions.facts import Import
-from longllama_code.definitions.language import Layout
+from longllama_code.definitions.languages.facts import Import
+from longllama_code.definitions.languages.language import Layout
 
 MAX_FOUND = 8
 SUFFIXES = (".py", "/__init__.py", ".pyi", "/__init__.pyi")

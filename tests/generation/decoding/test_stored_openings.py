@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from longllama_code.config import LongLlamaConfig
+from longllama_code.generation.decoding.stored_openings import LEAST_TOKENS, KeptOpenings, Opening
 from longllama_code.generation.models import tiny_config
-from longllama_code.generation.prompting.stored_openings import LEAST_TOKENS, KeptOpenings, Opening
 
 IDS = list(range(LEAST_TOKENS))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from longllama_code.definitions.facts import FileFacts, Import
+from longllama_code.definitions.languages.facts import FileFacts, Import
 
 
 class Layout(Protocol):

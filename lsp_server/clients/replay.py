@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from lsp_server.cli.recording import (
+from lsp_server.clients.recording import (
     Json,
     Line,
     framed,

@@ -11,17 +11,17 @@ from dataclasses import replace
 
 from tree_sitter import Node
 
-from longllama_code.definitions.facts import Binding, Definition, FileFacts, Import, Kind
-from longllama_code.definitions.grammars import MAX_SOURCE_BYTES, parsed
-from longllama_code.definitions.language import Language
-from longllama_code.definitions.languages.python_broken import (
+from longllama_code.definitions.languages.facts import Binding, Definition, FileFacts, Import, Kind
+from longllama_code.definitions.languages.grammars import MAX_SOURCE_BYTES, parsed
+from longllama_code.definitions.languages.language import Language
+from longllama_code.definitions.languages.python.broken import (
     BODY,
     MAX_OWNERS,
     Lines,
     with_broken_heads,
 )
-from longllama_code.definitions.languages.python_files import files_of
-from longllama_code.definitions.languages.python_values import (
+from longllama_code.definitions.languages.python.files import files_of
+from longllama_code.definitions.languages.python.values import (
     MAX_LINE_CHARS,
     annotation,
     first_line,

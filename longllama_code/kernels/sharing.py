@@ -16,8 +16,8 @@ from longllama_code.kernels.attention import attend_tiles, count_tiles
 from longllama_code.kernels.block_products import multiply_row, multiply_rows, round_in_order
 from longllama_code.kernels.codegen.block_levels import CHUNK
 from longllama_code.kernels.codegen.block_tiles import PAIR
+from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.codegen.vectors import LANES
-from longllama_code.kernels.compiling import kernel
 from longllama_code.kernels.products import Floats, Steps
 from longllama_code.kernels.threading.atomics import add, pause, pointer, read, write
 

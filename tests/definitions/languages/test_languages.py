@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.definitions import syntax
-from longllama_code.definitions.facts import FileFacts
-from longllama_code.definitions.languages import MODULES, language_of
+from longllama_code.definitions.languages import MODULES, language_of, syntax
+from longllama_code.definitions.languages.facts import FileFacts
 from tests.definitions.small_repository import named
 
 READERS = sorted({place: suffix for suffix, place in MODULES.items()}.values())

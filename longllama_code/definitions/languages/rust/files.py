@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import tomli
 
-from longllama_code.definitions.facts import Import
-from longllama_code.definitions.language import Layout
+from longllama_code.definitions.languages.facts import Import
+from longllama_code.definitions.languages.language import Layout
 
 ROOTS = ("lib.rs", "main.rs")
 MODULE_FILES = frozenset({*ROOTS, "mod.rs"})

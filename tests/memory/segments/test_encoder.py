@@ -3,7 +3,7 @@
 import torch
 
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.encoder import MIN_SINK_TOKENS, SegmentEncoder, path_header
+from longllama_code.memory.segments.encoder import MIN_SINK_TOKENS, SegmentEncoder, path_header
 
 TEXT = "def f(x):\n    return 'é'\n"
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.memory.resident import PAGE_ROWS, DeviceRoom, ResidentRecords, most_read
 from longllama_code.memory.storage.record_file import RecordBuffer
+from longllama_code.memory.storage.resident import PAGE_ROWS, DeviceRoom, ResidentRecords, most_read
 
 N_BYTES, N_ROWS = 32, 200
 PAGE_BYTES = PAGE_ROWS * N_BYTES

@@ -1,0 +1,1 @@
+"""Rust: what a text says, and which files its paths mean."""

@@ -1,0 +1,1 @@
+"""Segments: a file cut at its definitions, and each piece encoded."""
