@@ -26,7 +26,7 @@ from longllama_code.checkpoints.loading import (
     load_config,
 )
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
-from longllama_code.kernels.block_matrices import BlockRows
+from longllama_code.kernels.blocks.matrices import BlockRows
 from longllama_code.kernels.codegen.block_levels import CHUNK
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rope import Rotary

@@ -18,12 +18,12 @@ from longllama_code.checkpoints.quantized import load_quantized
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
-from longllama_code.memory.retrieval.table import MemoryTable
 from longllama_code.memory.segments.encoder import SegmentEncoder
 from longllama_code.memory.segments.segmenter import Limits
 from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.memory.storage.resident import DeviceRoom
 from longllama_code.memory.storage.store import SegmentStore
+from longllama_code.memory.storage.table import MemoryTable
 from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
 from longllama_code.model.compiled import compiled
 from longllama_code.model.modeling import LongLlamaForCausalLM

@@ -89,7 +89,7 @@ class ModelSpec:
         source: where it comes from; None for a model that is built in memory.
         overrides: entries of ``config.json`` that its source does not know.
         adapter: the weights that our own tuning changed.
-        table: what is known of its memory heads (``memory/retrieval/table.py``).
+        table: what is known of its memory heads (``memory/storage/table.py``).
         licence: what its publisher allows.
         asks_consent: whether it may be fetched only by those who accept the licence.
     """

@@ -92,7 +92,7 @@ def test_a_token_is_the_same_alone_and_behind_others(folder: Path) -> None:
 def test_threads_change_no_bit(
     folder: Path, n_threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("longllama_code.kernels.threading.threads.LEAST_GAIN", 0)
+    monkeypatch.setattr("longllama_code.kernels.threads.LEAST_GAIN", 0)
     model = load_blocks(folder, torch_attention=True)
     parts = [IDS[:20], *([token] for token in IDS[20:40]), IDS[40:43], IDS[43:]]
     wanted = by_kernels(model, parts)

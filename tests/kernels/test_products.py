@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.kernels.quantized import QuantizedMatrix
-from longllama_code.kernels.threading.threads import LEAST_ROWS, Threads
+from longllama_code.kernels.threads import LEAST_ROWS, Threads
 
 RNG = np.random.default_rng(7)
 

@@ -140,7 +140,7 @@ def test_logits_are_those_of_the_head():
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_threads_change_nothing(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longllama_code.kernels.threading.threads.LEAST_GAIN", 0)
+    monkeypatch.setattr("longllama_code.kernels.threads.LEAST_GAIN", 0)
     ids = [40 + 7 * index % 90 for index in range(100)]
     several = KernelModel(TINY.model, n_threads)
     assert several._threads.n_threads == n_threads

@@ -6,12 +6,12 @@ from functools import cache
 from longllama_code.definitions.languages.language import Language
 
 MODULES = {
-    ".py": ("python", "PYTHON"),
-    ".pyi": ("python", "PYTHON"),
-    **dict.fromkeys((".ts", ".mts", ".cts"), ("typescript", "TYPESCRIPT")),
-    **dict.fromkeys((".tsx", ".js", ".jsx", ".mjs", ".cjs"), ("typescript", "JAVASCRIPT")),
+    ".py": ("python.reader", "PYTHON"),
+    ".pyi": ("python.reader", "PYTHON"),
+    **dict.fromkeys((".ts", ".mts", ".cts"), ("typescript.reader", "TYPESCRIPT")),
+    **dict.fromkeys((".tsx", ".js", ".jsx", ".mjs", ".cjs"), ("typescript.reader", "JAVASCRIPT")),
     ".go": ("go", "GO"),
-    ".rs": ("rust", "RUST"),
+    ".rs": ("rust.reader", "RUST"),
     ".java": ("java", "JAVA"),
     ".c": ("c", "C"),
     **dict.fromkeys((".h", ".hh", ".hpp", ".hxx", ".h++", ".inl", ".ipp"), ("c", "CPP")),

@@ -21,10 +21,10 @@ from longllama_code.config import MEM_FORMATS, LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.kernels.search import Records as RecordArrays
 from longllama_code.kernels.search import Space
-from longllama_code.memory.retrieval.table import MemoryTable
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.record_file import Records
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
+from longllama_code.memory.storage.table import MemoryTable
 from longllama_code.model_sources.catalog import TABLE_FILE
 
 LINE_BYTES = 64

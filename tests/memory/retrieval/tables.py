@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from longllama_code.memory.retrieval.table import MemoryTable, nearest, round_queries
+from longllama_code.memory.storage.table import MemoryTable, nearest, round_queries
 from longllama_code.research.evaluation.fitting.table_fit import k_means
 
 H, D = 3, 16

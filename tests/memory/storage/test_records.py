@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from longllama_code.config import MEM_FORMATS, LongLlamaConfig
 from longllama_code.errors import CheckpointError, ConfigError
 from longllama_code.generation.models import tiny_config
-from longllama_code.memory.retrieval.table import MemoryTable, nearest, round_queries
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.records import LINE_BYTES, RecordFormat
+from longllama_code.memory.storage.table import MemoryTable, nearest, round_queries
 from longllama_code.model_sources.catalog import TABLE_FILE
 from tests.memory.retrieval.tables import D, H, keys_like, table_of
 

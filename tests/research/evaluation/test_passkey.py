@@ -13,7 +13,7 @@ from longllama_code.commands import passkey as command
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.datasets.sources import SourceTree
-from longllama_code.research.evaluation.answer_loss import answer_loss
+from longllama_code.research.evaluation.lengths.answer_loss import answer_loss
 from longllama_code.research.evaluation.lengths.growing import GrowingMemory
 from longllama_code.research.evaluation.lengths.needles import (
     FILLER_LINE,

@@ -10,7 +10,7 @@ from longllama_code.__main__ import main
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.retrieval.table import MemoryTable, nearest
+from longllama_code.memory.storage.table import MemoryTable, nearest
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.research.datasets.sources import SourceTree

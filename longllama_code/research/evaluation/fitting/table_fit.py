@@ -1,4 +1,4 @@
-"""Fits the table of a model's memory heads (``memory/retrieval/table.py``) to source trees.
+"""Fits the table of a model's memory heads (``memory/storage/table.py``) to source trees.
 
 Keys are those that memory would hold of the trees; queries are those of windows of the same text,
 as its memory heads ask them.
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.retrieval.table import MemoryTable, nearest, round_queries
+from longllama_code.memory.storage.table import MemoryTable, nearest, round_queries
 from longllama_code.model.memory_source import MemoryOffer, MemorySource, Note, OwnKeys
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation.memories import encode_files

@@ -20,7 +20,7 @@ from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import CompletionRequest
 from longllama_code.research.datasets.sources import SourceTree
-from longllama_code.research.evaluation.answer_loss import answer_loss
+from longllama_code.research.evaluation.lengths.answer_loss import answer_loss
 from longllama_code.research.evaluation.lengths.growing import GrowingMemory, put
 from longllama_code.research.evaluation.lengths.needles import (
     FILLER_LINE,

@@ -1,1 +1,0 @@
-"""Threads that share a kernel's work."""
