@@ -188,7 +188,8 @@ def test_typing_on_reads_what_was_typed_alone(
 ) -> None:
     engine, fresh = make_engine(loaded=code_llama), make_engine(loaded=code_llama)
     for one in (engine, fresh) if remembers else ():
-        remember(one, "other.py", (PREFIX + SUFFIX).replace("line", "other"))
+        other = (PREFIX + SUFFIX).replace("line", "other").replace("f(", "g(")
+        remember(one, "other.py", other)  # no namesake, which would be shown in the function alone
     before = complete(engine).timings
     for typed in ("f", "foo", "foo(1)\n"):
         again = complete(engine, prefix=PREFIX + typed)
