@@ -17,7 +17,6 @@ import torch
 from gguf import GGMLQuantizationType, quantize
 from torch import nn
 
-from longllama_code.checkpoints.gguf.file import GgufFile, GgufTensor
 from longllama_code.checkpoints.loading import (
     EMBEDDING,
     HEAD,
@@ -26,8 +25,9 @@ from longllama_code.checkpoints.loading import (
     load_config,
 )
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
-from longllama_code.kernels.blocks.matrices import BlockRows
+from longllama_code.gguf.file import GgufFile, GgufTensor
 from longllama_code.kernels.codegen.block_levels import CHUNK
+from longllama_code.kernels.matrices.blocks import BlockRows
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rope import Rotary
 from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear

@@ -26,7 +26,7 @@ from longllama_code.checkpoints.loading import (
 )
 from longllama_code.checkpoints.ram import GB, require_room
 from longllama_code.checkpoints.weight_files import resident_bytes, tensors, weight_files
-from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rope import Rotary
 from longllama_code.model.rounded.quantized import Int8Embedding, Kind, quantize, stored_bytes

@@ -21,8 +21,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from longllama_code.checkpoints.gguf.file import GGUF_NAME, GgufFile
 from longllama_code.errors import CheckpointError
+from longllama_code.gguf.file import GGUF_NAME, GgufFile
 
 PATTERNS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.bin", GGUF_NAME)
 """In the order of preference; files of the first that matches are the weights."""

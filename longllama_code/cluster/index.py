@@ -11,8 +11,8 @@ from longllama_code.cluster.shared_store import SharedStore
 from longllama_code.cluster.snapshots import Snapshot, check_name
 from longllama_code.generation.engine import MODEL_NAME_FILE
 from longllama_code.memory.storage.store import SegmentStore
-from longllama_code.model_sources.catalog import cache_root
 from longllama_code.model_sources.default_model import USUAL
+from longllama_code.paths import cache_root
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from longllama_code.generation.prompting.prepared_prompt import (
 )
 from longllama_code.generation.prompting.prompt import Around, Prompt, build_prompt, opening
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, WarmReadings
-from longllama_code.kernels.threads import ALONE
+from longllama_code.kernels.sharing.threads import ALONE
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.view import LocalText, MemoryView
 from longllama_code.model.by_kernels.kernel_model import KernelModel

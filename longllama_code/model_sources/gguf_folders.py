@@ -21,8 +21,8 @@ from typing import Any, cast
 import numpy as np
 import safetensors.numpy
 
-from longllama_code.checkpoints.gguf.file import GGUF_NAME, GgufFile
 from longllama_code.errors import CheckpointError
+from longllama_code.gguf.file import GGUF_NAME, GgufFile
 from longllama_code.tokenizers.byte_bpe import byte_level_tokenizer, write_tokenizer
 
 CONVERSION = 1

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from longllama_code.checkpoints.gguf.file import GGUF_NAME, is_gguf, part_paths
 from longllama_code.errors import ModelNotFound
+from longllama_code.gguf.file import GGUF_NAME, is_gguf, part_paths
 from longllama_code.model_sources.gguf_folders import link_gguf
 
 LINKING = 1

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from longllama_code.checkpoints.gguf.file import GGUF_NAME
 from longllama_code.errors import DownloadError
+from longllama_code.gguf.file import GGUF_NAME
 from longllama_code.model_sources.fetching import Meter, Report, sha256_of
 from longllama_code.model_sources.gguf_folders import link_gguf
 from longllama_code.model_sources.gguf_models import LINKING

@@ -23,9 +23,9 @@ from typing import Any, cast
 
 from huggingface_hub import constants
 
-from longllama_code.checkpoints.gguf.file import GgufFile, part_paths
-from longllama_code.checkpoints.gguf.header import read_header
 from longllama_code.errors import CheckpointError, LongLlamaError, ModelNotFound
+from longllama_code.gguf.file import GgufFile, part_paths
+from longllama_code.gguf.header import read_header
 from longllama_code.tokenizers.byte_bpe import check_tokenizer
 
 MOST_FILES = 1000

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
+from longllama_code.paths import repository_root
+
 _ALWAYS_IGNORED = """
     .git .hg .svn .jj .bzr
     node_modules bower_components __pypackages__ site-packages .eggs .terraform
@@ -180,7 +182,7 @@ def is_pattern(text: str) -> bool:
 
 def _repository_top(root: Path) -> Path:
     """The folder of the repository that `root` is in, or `root` where it is in none."""
-    return next((place for place in (root, *root.parents) if _stamp(place / ".git")), root)
+    return repository_root(root) or root
 
 
 def _is_virtual_environment(folder: Path) -> bool:

@@ -27,8 +27,8 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence, Split
 
-from longllama_code.checkpoints.gguf.header import plain_entry
 from longllama_code.errors import CheckpointError
+from longllama_code.gguf.header import plain_entry
 from longllama_code.tokenizers.sentencepiece import MODEL_FILE
 from longllama_code.tokenizers.tokenizer import BYTE_NAMES, is_text
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from longllama_code.paths import cache_root
 from lsp_server import __version__
 from lsp_server.benchmarks.cross_code_eval import add_options as add_cross_code_eval
 from lsp_server.cli.cache_folder import as_lines as as_table
@@ -151,10 +152,6 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _cache(options: argparse.Namespace) -> int:
-    from longllama_code.model_sources.catalog import (
-        cache_root,  # it brings numpy, which no server needs
-    )
-
     root = options.cache_dir or cache_root()
     listed = clear(root, options.clear) if options.clear else entries(root)
     if options.json:

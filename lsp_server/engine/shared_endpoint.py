@@ -16,16 +16,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 import lsp_server
+from longllama_code.paths import CACHE_VARIABLE, cache_path
 from lsp_server.engine.options import EngineOptions
 from lsp_server.engine.protocol import VERSION
 from lsp_server.settings.declarations import Memory
 
 MAX_SOCKET_PATH_BYTES = 100
 """Systems have room for 104 or 108."""
-ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "LONGLLAMA_CACHE", "OMP_NUM_THREADS")
+ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", CACHE_VARIABLE, "OMP_NUM_THREADS")
 """Variables that decide what an engine does."""
 
 
@@ -98,15 +97,9 @@ def peer_of(connection: socket.socket) -> Peer:
     return Peer()
 
 
-def user_cache() -> Path:
-    """The user's folder of models and memories, where none is named."""
-    named = os.environ.get("LONGLLAMA_CACHE")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("longllama")
-
-
 def cache_folder(memory: Memory) -> Path:
     """Where encoded segments are kept."""
-    return Path(memory.cache_dir).expanduser() if memory.cache_dir else user_cache()
+    return Path(memory.cache_dir).expanduser() if memory.cache_dir else cache_path()
 
 
 def lock_of(socket_path: Path) -> Path:
@@ -143,7 +136,7 @@ def _name(options: EngineOptions) -> str:
         str(Path(lsp_server.__file__).parent),
         options.arguments(),
         [os.environ.get(variable) for variable in ENVIRONMENT],
-        str(user_cache()),
+        str(cache_path()),
         list(_stamps(options.model)),
     ]
     return hashlib.blake2b(json.dumps(decisive).encode(), digest_size=12).hexdigest()
@@ -158,5 +151,5 @@ def _stamps(model: str) -> Iterator[tuple[str, int, int]]:
             found = path.stat()
             yield str(path.absolute()), found.st_size, found.st_mtime_ns
     elif os.sep not in name:  # its folders are never written again
-        for path in sorted((user_cache() / "models").glob(f"{name}-*/")):
+        for path in sorted((cache_path() / "models").glob(f"{name}-*/")):
             yield path.name, 0, 0

@@ -14,7 +14,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 from longllama_code.checkpoints.ram import available_bytes
-from lsp_server.engine.shared_endpoint import user_cache
+from longllama_code.paths import cache_path
 from lsp_server.handlers.model_fetch import FetchStopped, fetch_model
 from lsp_server.models.larger_model import (
     ENOUGH_ANSWERS,
@@ -88,7 +88,7 @@ class LargerModelOffer:
         if not judge(session.settings, measured, free_bytes).is_worth_it:
             return
         self._is_over = True
-        if await asyncio.to_thread(claim_offer, user_cache()) and await self._asks(offer(measured)):
+        if await asyncio.to_thread(claim_offer, cache_path()) and await self._asks(offer(measured)):
             await self._fetch()
 
     async def _asks(self, question: str) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
-from lsp_server.engine.shared_endpoint import user_cache
+from longllama_code.paths import cache_path
 from lsp_server.handlers.progress import create_bar, shows_bars
 from lsp_server.models.pull_process import pull_model
 
@@ -30,7 +30,7 @@ async def fetch_model(server: "Server", model: str) -> None:
     """
     bar = _Bar(server, await _new_bar(server))
     bar.begin(f"Fetching {model}")
-    pulling = asyncio.create_task(pull_model(model, user_cache(), bar.report))
+    pulling = asyncio.create_task(pull_model(model, cache_path(), bar.report))
     bar.on_cancel(pulling)
     try:
         await asyncio.wait([pulling])

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from longllama_code.checkpoints.gguf.header import read_header
 from longllama_code.definitions.choice import choose
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
+from longllama_code.gguf.header import read_header
 from longllama_code.tokenizers.byte_bpe import byte_level_tokenizer
 from longllama_code.tokenizers.tokenizer import FastTokenizer, Tokenizer
 

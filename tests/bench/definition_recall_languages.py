@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from longllama_code.checkpoints.gguf.header import read_header
 from longllama_code.definitions.choice import Chosen, choose
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.languages.facts import Import
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
+from longllama_code.gguf.header import read_header
 from longllama_code.research.evaluation.completion.lines import read_names
 from longllama_code.research.evaluation.names.reader import FileNames
 from longllama_code.tokenizers.byte_bpe import byte_level_tokenizer

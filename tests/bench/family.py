@@ -138,7 +138,7 @@ def run_child(folder: Path, kind: str, options: argparse.Namespace, cache: Path)
 
 def default_root() -> Path:
     """Where checkpoints are written."""
-    from longllama_code.model_sources.catalog import cache_root
+    from longllama_code.paths import cache_root
 
     return cache_root() / "bench" / "family"
 

@@ -27,7 +27,7 @@ import torch
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel, load_placed, with_kernels
 from longllama_code.memory.retrieval.row_view import RowOffer
-from longllama_code.model_sources.catalog import cache_root
+from longllama_code.paths import cache_root
 from longllama_code.protocol import CompletionRequest
 from longllama_code.research.datasets.packages import fetch, load_packages
 

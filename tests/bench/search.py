@@ -22,7 +22,7 @@ from torch import Tensor
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import load_placed, with_kernels
 from longllama_code.memory.retrieval.row_view import RowOffer
-from longllama_code.model_sources.catalog import cache_root
+from longllama_code.paths import cache_root
 from longllama_code.protocol import CompletionRequest
 from tests.bench.scale import TYPED, opened, remember
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from longllama_code.model_sources.catalog import cache_root
+from longllama_code.paths import cache_root
 from lsp_server.clients.headless import headless
 from lsp_server.documents.document import Position
 from tests.bench.scale import TYPED, files

@@ -12,16 +12,16 @@ import torch
 from gguf import GGMLQuantizationType as Kind
 
 from longllama_code.checkpoints.blocks import load_blocks
-from longllama_code.checkpoints.gguf.file import GGUF_NAME, GgufFile
 from longllama_code.checkpoints.loading import load_model
 from longllama_code.errors import CheckpointError
 from longllama_code.generation import models
+from longllama_code.gguf.file import GGUF_NAME, GgufFile
 from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.memory_source import InContextMemory
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear, floats
-from tests.checkpoints.gguf.writing import LARGE, TOKENS, small_model, write_model
+from tests.gguf.writing import LARGE, TOKENS, small_model, write_model
 
 IDS = [1 + 7 * index % (len(TOKENS) - 1) for index in range(90)]
 SHAPE = {**LARGE, "num_attention_heads": 4, "max_position_embeddings": 128}
@@ -92,7 +92,7 @@ def test_a_token_is_the_same_alone_and_behind_others(folder: Path) -> None:
 def test_threads_change_no_bit(
     folder: Path, n_threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("longllama_code.kernels.threads.LEAST_GAIN", 0)
+    monkeypatch.setattr("longllama_code.kernels.sharing.threads.LEAST_GAIN", 0)
     model = load_blocks(folder, torch_attention=True)
     parts = [IDS[:20], *([token] for token in IDS[20:40]), IDS[40:43], IDS[43:]]
     wanted = by_kernels(model, parts)

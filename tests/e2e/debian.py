@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from longllama_code.model_sources.catalog import cache_root
+from longllama_code.paths import cache_root
 
 RELEASE = "forky"
 """The release of Debian that has Neovim 0.12, Helix 25.07 and lsp-mode 10."""

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from longllama_code.kernels.attention import LOWEST, add_memory, attend, weigh_beside
-from longllama_code.kernels.blocks.helpers import Helpers
-from longllama_code.kernels.blocks.sharing import attend_shared
+from longllama_code.kernels.sharing.helpers import Helpers
+from longllama_code.kernels.sharing.shared_work import attend_shared
 
 RNG = np.random.default_rng(7)
 HEADS = st.sampled_from([(1, 1), (4, 2), (9, 3), (6, 3)])

@@ -13,14 +13,14 @@ from gguf import GGMLQuantizationType as Kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.kernels.blocks.helpers import Helpers
-from longllama_code.kernels.blocks.matrices import BlockMatrix, BlockRows
-from longllama_code.kernels.blocks.products import round_in_order
-from longllama_code.kernels.blocks.sharing import multiply_shared
+from longllama_code.kernels.block_products import round_in_order
 from longllama_code.kernels.codegen import block_scales, vectors
 from longllama_code.kernels.codegen.block_levels import BLOCK_BYTES, BLOCK_CHUNKS, CHUNK, KINDS
 from longllama_code.kernels.codegen.block_tiles import make_row_product
-from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.matrices.blocks import BlockMatrix, BlockRows
+from longllama_code.kernels.sharing.helpers import Helpers
+from longllama_code.kernels.sharing.shared_work import multiply_shared
+from longllama_code.kernels.sharing.threads import Threads
 
 RNG = np.random.default_rng(11)
 HALVES = {

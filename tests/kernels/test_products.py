@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.kernels.quantized import QuantizedMatrix
-from longllama_code.kernels.threads import LEAST_ROWS, Threads
+from longllama_code.kernels.matrices.quantized import QuantizedMatrix
+from longllama_code.kernels.sharing.threads import LEAST_ROWS, Threads
 
 RNG = np.random.default_rng(7)
 

@@ -15,7 +15,7 @@ from longllama_code.generation import models
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.engine import Engine
-from longllama_code.kernels.quantized import QuantizedMatrix
+from longllama_code.kernels.matrices.quantized import QuantizedMatrix
 from longllama_code.memory.view import MemoryView
 from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
 from longllama_code.model.caches import LongLlamaCache
@@ -140,7 +140,7 @@ def test_logits_are_those_of_the_head():
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_threads_change_nothing(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longllama_code.kernels.threads.LEAST_GAIN", 0)
+    monkeypatch.setattr("longllama_code.kernels.sharing.threads.LEAST_GAIN", 0)
     ids = [40 + 7 * index % 90 for index in range(100)]
     several = KernelModel(TINY.model, n_threads)
     assert several._threads.n_threads == n_threads

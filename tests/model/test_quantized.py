@@ -23,7 +23,7 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
-from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rounded.quantized import (
     FEW_TOKENS,

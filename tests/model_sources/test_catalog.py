@@ -15,13 +15,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
-from longllama_code.checkpoints.gguf.file import hf_name, unpermute
+from longllama_code import paths
 from longllama_code.errors import CheckpointError, DownloadError, ModelNotFound
+from longllama_code.gguf.file import hf_name, unpermute
 from longllama_code.model_sources import catalog
 from longllama_code.model_sources.catalog import ModelSpec, WheelSource
 from longllama_code.model_sources.gguf_folders import convert_gguf
 from longllama_code.tokenizers.tokenizer import FastTokenizer
-from tests.checkpoints.gguf.small_gguf import (
+from tests.gguf.small_gguf import (
     HEAD_SIZE,
     HEADS,
     TOKENS,
@@ -156,7 +157,7 @@ def test_pull_is_idempotent(index: ModelSpec, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_pull_replaces_what_an_interrupted_one_left(index: ModelSpec) -> None:
-    partial = catalog.cache_root() / "models" / f"{index.folder_name}.partial"
+    partial = paths.cache_root() / "models" / f"{index.folder_name}.partial"
     partial.mkdir(parents=True)
     (partial / "model.safetensors").write_bytes(b"half")
     folder = catalog.pull("little")
@@ -171,7 +172,7 @@ def test_pull_given_up_by_its_progress_leaves_nothing(index: ModelSpec) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         catalog.pull("little", give_up)
-    left = (catalog.cache_root() / "models").iterdir()
+    left = (paths.cache_root() / "models").iterdir()
     assert [path.suffix for path in left] == [".lock"]
 
 
@@ -249,5 +250,5 @@ def test_a_workspace_folder_cannot_pose_as_a_model(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
 def test_the_cache_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LONGLLAMA_CACHE", str(tmp_path / "a" / "cache"))
-    assert catalog.cache_root() == tmp_path / "a" / "cache"
-    assert catalog.cache_root().stat().st_mode & 0o777 == 0o700
+    assert paths.cache_root() == tmp_path / "a" / "cache"
+    assert paths.cache_root().stat().st_mode & 0o777 == 0o700

@@ -16,17 +16,18 @@ from gguf import GGMLQuantizationType as Kind
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from longllama_code.checkpoints.gguf.file import GgufFile, GgufTensor
+from longllama_code import paths
 from longllama_code.checkpoints.loading import load_model
 from longllama_code.checkpoints.quantized import load_quantized, memory_need
 from longllama_code.checkpoints.weight_files import is_gguf_file, tensors, weight_files
 from longllama_code.errors import CheckpointError, ModelNotFound
 from longllama_code.generation import models
+from longllama_code.gguf.file import GgufFile, GgufTensor
 from longllama_code.model_sources import catalog
 from longllama_code.model_sources.gguf_folders import convert_gguf, link_gguf
 from longllama_code.model_sources.gguf_models import gguf_folder, names_gguf
-from tests.checkpoints.gguf.test_file import write_parts
-from tests.checkpoints.gguf.writing import LARGE, TOKENS, small_model, write_model
+from tests.gguf.test_file import write_parts
+from tests.gguf.writing import LARGE, TOKENS, small_model, write_model
 
 IDS = torch.arange(1, 41)[None] % len(TOKENS)
 
@@ -35,7 +36,7 @@ IDS = torch.arange(1, 41)[None] % len(TOKENS)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "cache"
     monkeypatch.setenv("LONGLLAMA_CACHE", str(root))
-    return catalog.cache_root()
+    return paths.cache_root()
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from huggingface_hub import constants
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longllama_code import paths
 from longllama_code.commands.pull import ProgressLine
 from longllama_code.errors import DownloadError, ModelNotFound
 from longllama_code.model_sources import catalog, hub
@@ -29,7 +30,7 @@ from longllama_code.model_sources.catalog import ModelSpec
 from longllama_code.model_sources.fetching import Meter
 from longllama_code.model_sources.gguf_source import GgufSource
 from longllama_code.model_sources.package_index import AT_ONCE, Part
-from tests.checkpoints.gguf.small_gguf import HIDDEN, small_llama, write_gguf
+from tests.gguf.small_gguf import HIDDEN, small_llama, write_gguf
 from tests.model_sources import hub_server, index_server
 from tests.model_sources.index_server import Index
 from tests.model_sources.test_hub import point_to
@@ -114,7 +115,7 @@ def pulled() -> tuple[Path, list[str]]:
 
 def parts_folder(spec: ModelSpec) -> Path:
     assert isinstance(spec.source, GgufSource)
-    return catalog.cache_root() / "models" / f"{spec.source.sha256[:16]}.parts"
+    return paths.cache_root() / "models" / f"{spec.source.sha256[:16]}.parts"
 
 
 def test_the_parts_are_joined(spec: ModelSpec, gguf: bytes) -> None:

@@ -17,7 +17,7 @@ from longllama_code.__main__ import main
 from longllama_code.errors import CheckpointError, ModelNotFound
 from longllama_code.model_sources import catalog, local_models
 from longllama_code.model_sources.local_models import LocalModel, find
-from tests.checkpoints.gguf.small_gguf import small_llama, write_gguf
+from tests.gguf.small_gguf import small_llama, write_gguf
 
 DIGEST = "0123456789abcdef" * 4
 MODEL = "application/vnd.ollama.image.model"

@@ -24,7 +24,7 @@ from longllama_code.tokenizers.byte_bpe import (
 )
 from longllama_code.tokenizers.sentencepiece import MARKS, SentencePieceTokenizer
 from longllama_code.tokenizers.tokenizer import FastTokenizer
-from tests.checkpoints.gguf.writing import small_model, write_model
+from tests.gguf.writing import small_model, write_model
 from tests.paths import ROOT
 from tests.tokenizers.pieces import vocabulary
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from longllama_code.model_sources.catalog import cache_root
+from longllama_code.paths import cache_root
 
 NODE = "24.21.0"
 CODE_SERVER = "4.139.1"

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from longllama_code.model_sources.catalog import cache_root
 from longllama_code.model_sources.default_model import AUTO
+from longllama_code.paths import cache_root
 from tests.vscode.tools import Tools
 
 START_TIMEOUT_S = 60

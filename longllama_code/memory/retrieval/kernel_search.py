@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.kernels.search import Lists, Records, best_keys, mix_values
-from longllama_code.kernels.threads import ALONE, Threads
+from longllama_code.kernels.sharing.threads import ALONE, Threads
 from longllama_code.memory.retrieval.clusters import ListPart
 from longllama_code.memory.retrieval.rows import MemoryRows
 from longllama_code.memory.retrieval.search import RowSearch

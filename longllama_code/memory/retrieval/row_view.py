@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from longllama_code.kernels.threads import ALONE, Threads
+from longllama_code.kernels.sharing.threads import ALONE, Threads
 from longllama_code.memory.retrieval.kernel_search import search_of
 from longllama_code.memory.retrieval.rows import MemoryRows
 from longllama_code.memory.retrieval.search import RowSearch

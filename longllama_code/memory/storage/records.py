@@ -25,7 +25,7 @@ from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.record_file import Records
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 from longllama_code.memory.storage.table import MemoryTable
-from longllama_code.model_sources.catalog import TABLE_FILE
+from longllama_code.paths import TABLE_FILE
 
 LINE_BYTES = 64
 STEPS = {8: 6 / 127, 4: 2.6 / 7}

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from longllama_code.errors import CheckpointError
-from longllama_code.model_sources.catalog import TABLE_FILE
+from longllama_code.paths import TABLE_FILE
 
 MAX_DISTANCES = 1 << 21
 """Held at once: 8 MB, which allocators keep; larger blocks go back to the system every time."""

@@ -8,7 +8,9 @@ from typing import cast
 
 import numpy as np
 
-from longllama_code.kernels.blocks.layer import (
+from longllama_code.kernels.layer import Floats
+from longllama_code.kernels.matrices.blocks import BlockMatrix
+from longllama_code.kernels.sharing.block_layer import (
     BIAS,
     DOWN,
     GATE_UP,
@@ -28,10 +30,8 @@ from longllama_code.kernels.blocks.layer import (
     project,
     run_layers,
 )
-from longllama_code.kernels.blocks.matrices import BlockMatrix
-from longllama_code.kernels.blocks.sharing import Numbers
-from longllama_code.kernels.layer import Floats
-from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.sharing.shared_work import Numbers
+from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.by_kernels.kernel_layer import KernelLayer, Turn
 from longllama_code.model.caches import LongLlamaCache
 

@@ -12,7 +12,6 @@ from typing_extensions import Self
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.kernels.attention import add_memory, attend, weigh_beside
-from longllama_code.kernels.blocks.matrices import BlockMatrix
 from longllama_code.kernels.layer import (
     Floats,
     add,
@@ -22,9 +21,10 @@ from longllama_code.kernels.layer import (
     rotate,
     split_heads,
 )
-from longllama_code.kernels.quantized import Matrix, QuantizedMatrix
-from longllama_code.kernels.row_matrices import JoinedMatrix
-from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.matrices.blocks import BlockMatrix
+from longllama_code.kernels.matrices.quantized import Matrix, QuantizedMatrix
+from longllama_code.kernels.matrices.rows import JoinedMatrix
+from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
 from longllama_code.model.memory_source import MemoryOffer

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from longllama_code.kernels.codegen.attention_tiles import LANES
 from longllama_code.kernels.layer import Floats, normalize
-from longllama_code.kernels.quantized import Matrix, QuantizedMatrix
-from longllama_code.kernels.threads import Threads
+from longllama_code.kernels.matrices.quantized import Matrix, QuantizedMatrix
+from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.by_kernels.block_layers import BlockLayer, BlockLayers
 from longllama_code.model.by_kernels.kernel_layer import (
     KernelLayer,

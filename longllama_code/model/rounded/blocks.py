@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from longllama_code.kernels.blocks.matrices import BlockMatrix, BlockRows
+from longllama_code.kernels.matrices.blocks import BlockMatrix, BlockRows
 from longllama_code.model.rounded.quantized import BLOCK_WEIGHTS, biased, is_few, multiplied
 
 Bytes = NDArray[np.uint8]

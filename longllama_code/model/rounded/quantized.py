@@ -22,10 +22,10 @@ from torch.nn.functional import linear
 
 from longllama_code.errors import CheckpointError
 from longllama_code.kernels.codegen.weight_layouts import GROUP
-from longllama_code.kernels.quantized import Matrix
+from longllama_code.kernels.matrices.quantized import Matrix
+from longllama_code.kernels.matrices.rows import PackedMatrix, RowMatrix
 from longllama_code.kernels.rounding import largest_of_groups, pack_levels, round_codes
-from longllama_code.kernels.row_matrices import PackedMatrix, RowMatrix
-from longllama_code.kernels.threads import ALONE, Threads
+from longllama_code.kernels.sharing.threads import ALONE, Threads
 
 Kind = Literal["int8", "int4"]
 KINDS: tuple[Kind, ...] = ("int8", "int4")

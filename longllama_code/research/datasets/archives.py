@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from longllama_code.errors import DownloadError
-from longllama_code.model_sources.catalog import cache_root
+from longllama_code.paths import cache_root
 from longllama_code.research.datasets.sources import MAX_FILE_CHARS
 
 VENDORED_FOLDERS = frozenset(

@@ -15,7 +15,7 @@ from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.shared_segments import HeldSegments
 from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.memory.storage.store import SegmentStore
-from longllama_code.model_sources.catalog import cache_root
+from longllama_code.paths import cache_root
 
 
 @dataclass(frozen=True)

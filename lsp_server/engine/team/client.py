@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from longllama_code import team_protocol as protocol
+from longllama_code.paths import repository_root
 from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
@@ -289,8 +290,8 @@ def _place_of(folder: Path) -> tuple[str, str]:
 
     Example: ``/src/app/lib`` of the repository ``/src/app`` → ``("app", "lib/")``.
     """
-    for parent in (folder, *folder.parents):
-        if (parent / ".git").exists():
-            below = folder.relative_to(parent).as_posix()
-            return parent.name, "" if below == "." else f"{below}/"
-    return folder.name, ""
+    root = repository_root(folder)
+    if root is None:
+        return folder.name, ""
+    below = folder.relative_to(root).as_posix()
+    return root.name, "" if below == "." else f"{below}/"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from longllama_code.kernels.threads import LEAST_ROWS, Threads
+from longllama_code.kernels.sharing.threads import LEAST_ROWS, Threads
 from longllama_code.memory.retrieval import clusters, search
 from longllama_code.memory.retrieval.clusters import ClusterLists
 from longllama_code.memory.retrieval.kernel_search import KernelSearch, search_of

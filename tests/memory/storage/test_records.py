@@ -11,7 +11,7 @@ from longllama_code.generation.models import tiny_config
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.records import LINE_BYTES, RecordFormat
 from longllama_code.memory.storage.table import MemoryTable, nearest, round_queries
-from longllama_code.model_sources.catalog import TABLE_FILE
+from longllama_code.paths import TABLE_FILE
 from tests.memory.retrieval.tables import D, H, keys_like, table_of
 
 FORMATS = ("int8", "int8-int5", "int8-int4", "int4")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 
-from longllama_code.kernels.blocks.helpers import Helpers
+from longllama_code.kernels.sharing.helpers import Helpers
 
 LEAST_ROWS = 16
 """Of a thread: what is less is done before another thread has begun."""

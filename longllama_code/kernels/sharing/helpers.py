@@ -7,7 +7,7 @@ import weakref
 
 import numpy as np
 
-from longllama_code.kernels.blocks.sharing import COMING, OTHERS, SLEEPERS, Numbers, serve
+from longllama_code.kernels.sharing.shared_work import COMING, OTHERS, SLEEPERS, Numbers, serve
 
 LOOKS = 1 << 15
 """At the board, before a thread sleeps: 0.1 to 2 ms, by the CPU."""

@@ -13,13 +13,13 @@ from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 from longllama_code.kernels.attention import attend_tiles, count_tiles
-from longllama_code.kernels.blocks.atomics import add, pause, pointer, read, write
-from longllama_code.kernels.blocks.products import multiply_row, multiply_rows, round_in_order
+from longllama_code.kernels.block_products import multiply_row, multiply_rows, round_in_order
 from longllama_code.kernels.codegen.block_levels import CHUNK
 from longllama_code.kernels.codegen.block_tiles import PAIR
 from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.codegen.vectors import LANES
 from longllama_code.kernels.products import Floats, Steps
+from longllama_code.kernels.sharing.atomics import add, pause, pointer, read, write
 
 Numbers = NDArray[np.int64]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from longllama_code.kernels.codegen.weight_layouts import BLOCK, OUTPUTS
 from longllama_code.kernels.products import Codes, Floats, multiply
-from longllama_code.kernels.threads import ALONE, Threads
+from longllama_code.kernels.sharing.threads import ALONE, Threads
 
 HIGHEST_CODE = 127
 

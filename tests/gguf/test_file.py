@@ -20,18 +20,18 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from longllama_code.checkpoints.gguf.fields import fields_of
-from longllama_code.checkpoints.gguf.file import (
+from longllama_code.checkpoints.loading import config_of
+from longllama_code.errors import CheckpointError
+from longllama_code.gguf.fields import fields_of
+from longllama_code.gguf.file import (
     GgufFile,
     can_dequantize,
     hf_name,
     is_gguf,
     unpermute,
 )
-from longllama_code.checkpoints.gguf.header import read_header
-from longllama_code.checkpoints.loading import config_of
-from longllama_code.errors import CheckpointError
-from tests.checkpoints.gguf.writing import (
+from longllama_code.gguf.header import read_header
+from tests.gguf.writing import (
     LARGE,
     MODELS,
     finish,
@@ -129,7 +129,7 @@ def test_a_large_file_is_opened_without_being_read(tmp_path: Path) -> None:
         file.truncate((path.stat().st_size + 31) // 32 * 32 + n_bytes)
     code = f"""
         from pathlib import Path
-        from longllama_code.checkpoints.gguf.header import read_header
+        from longllama_code.gguf.header import read_header
         header = read_header(Path({str(path)!r}))
         assert header.rows(header.tensors[0]).shape == ({rows}, 1024)
         peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from longllama_code.checkpoints.gguf.header import plain_entry
 from longllama_code.errors import CheckpointError
+from longllama_code.gguf.header import plain_entry
 
 ARCHITECTURES = ("llama", "mistral", "qwen2")
 """Architectures whose layers are Llama's; GGUF calls most Mistrals llama too."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from longllama_code.kernels.blocks.products import Bytes
-from longllama_code.kernels.blocks.sharing import Numbers, multiply_shared
+from longllama_code.kernels.block_products import Bytes
 from longllama_code.kernels.codegen.block_levels import KINDS
+from longllama_code.kernels.matrices.quantized import Matrix
 from longllama_code.kernels.products import Floats
-from longllama_code.kernels.quantized import Matrix
-from longllama_code.kernels.threads import ALONE, Threads
+from longllama_code.kernels.sharing.shared_work import Numbers, multiply_shared
+from longllama_code.kernels.sharing.threads import ALONE, Threads
 
 
 @dataclass(frozen=True)

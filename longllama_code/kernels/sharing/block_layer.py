@@ -7,10 +7,10 @@ ms a layer, while threads that help wait. So a row of numbers says where all of 
 import numpy as np
 from numba.np.numpy_support import carray
 
-from longllama_code.kernels.blocks.atomics import pointer
-from longllama_code.kernels.blocks.sharing import Numbers, attend_shared, multiply_shared
 from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.layer import Floats, add, gate, normalize, place_heads
+from longllama_code.kernels.sharing.atomics import pointer
+from longllama_code.kernels.sharing.shared_work import Numbers, attend_shared, multiply_shared
 
 # Places in a row: addresses of floats; of tables for ``multiply_shared``, each with its parts in
 # the next place; and of the local context.

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from longllama_code.kernels.codegen.weight_layouts import BLOCK, GROUP
+from longllama_code.kernels.matrices.quantized import Matrix, product
 from longllama_code.kernels.products import Codes, Floats
-from longllama_code.kernels.quantized import Matrix, product
 from longllama_code.kernels.row_products import Bytes, Halves, multiply_packed, multiply_rows
-from longllama_code.kernels.threads import ALONE, Threads
+from longllama_code.kernels.sharing.threads import ALONE, Threads
 
 
 @dataclass(frozen=True)

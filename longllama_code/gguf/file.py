@@ -22,15 +22,15 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 from numpy.typing import NDArray
 
-from longllama_code.checkpoints.gguf.fields import ARCHITECTURES, fields_of
-from longllama_code.checkpoints.gguf.header import (
+from longllama_code.errors import CheckpointError
+from longllama_code.gguf.fields import ARCHITECTURES, fields_of
+from longllama_code.gguf.header import (
     MAGIC,
     Header,
     TensorPlace,
     plain_entry,
     read_header,
 )
-from longllama_code.errors import CheckpointError
 
 GGUF_NAME = "model.gguf"
 """In a model's folder: the file, or a link to where it lies."""

@@ -20,7 +20,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from tests.checkpoints.gguf.small_gguf import permute
+from tests.gguf.small_gguf import permute
 
 TOKENS = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "in", "int"]
 SIZES: dict[str, Any] = {

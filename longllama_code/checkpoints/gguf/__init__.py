@@ -1,1 +1,0 @@
-"""GGUF files: header, configuration, and weights where they lie."""

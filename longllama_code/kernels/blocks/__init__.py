@@ -1,1 +1,0 @@
-"""Kernels over weights in the blocks of a GGUF file, shared between threads."""

@@ -1,0 +1,1 @@
+"""Work that is shared between threads: a decoder layer's products and attention."""
