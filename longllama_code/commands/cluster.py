@@ -137,13 +137,13 @@ def _dashboard(_: argparse.Namespace) -> int:
 
 def source_files(folder: Path) -> Iterator[tuple[str, str]]:
     """The files of a folder that an editor's server takes into memory: name and text."""
+    from longllama_code.source_files.model_text import model_text
     from longllama_code.source_files.workspace import (
         SourceError,
         Workspace,
         read_source,
         refuse_secrets,
     )
-    from lsp_server.suggestions.request import model_text
 
     workspace = Workspace([folder])
     for entry in workspace.scan():

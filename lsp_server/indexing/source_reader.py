@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from longllama_code.source_files.model_text import model_text
 from longllama_code.source_files.workspace import Limits, read_source, refuse_secrets
-from lsp_server.suggestions.request import model_text
 
 
 class SourceTexts:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from longllama_code.protocol import CompletionRequest, CompletionResult
+from longllama_code.source_files.model_text import model_text
 from lsp_server.documents.comments import ends_in_comment
 from lsp_server.documents.document import Snapshot
 from lsp_server.settings.declarations import Settings
@@ -132,13 +133,3 @@ def to_suggestion(result: CompletionResult, cursor: Cursor) -> Suggestion:
 def no_suggestion(reason: str) -> Suggestion:
     """An empty answer with its reason."""
     return Suggestion(f"s{next(_ids)}", "", reason, None)
-
-
-def model_text(text: str) -> str:
-    r"""A text as the model reads it.
-
-    ``\r\n`` becomes ``\n``, so that a repository has one memory however git checked it out. A lone
-    surrogate, which a client may send and no codec takes, becomes a replacement character.
-    """
-    well_formed = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return well_formed.replace("\r\n", "\n")

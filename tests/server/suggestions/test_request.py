@@ -3,12 +3,12 @@
 import pytest
 
 from longllama_code.protocol import CompletionResult, Timings
+from longllama_code.source_files.model_text import model_text
 from lsp_server.documents.document import Snapshot
 from lsp_server.settings.layers import resolve
 from lsp_server.suggestions.request import (
     Cursor,
     build_request,
-    model_text,
     no_suggestion,
     refuse,
     to_suggestion,

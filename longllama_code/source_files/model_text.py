@@ -1,0 +1,11 @@
+"""A text as a model reads it."""
+
+
+def model_text(text: str) -> str:
+    r"""Return a text as a model reads it.
+
+    ``\r\n`` becomes ``\n``, so that a repository has one memory however git checked it out. A lone
+    surrogate, which a client may send and no codec takes, becomes a replacement character.
+    """
+    well_formed = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return well_formed.replace("\r\n", "\n")
