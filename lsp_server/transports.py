@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 
 from lsp_server.engine.stdio import READ_LIMIT_BYTES, take_stdout
+from lsp_server.handlers.table import new_server
 from lsp_server.server import Server
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def serve(
     if transport != "stdio" and token is None and not is_loopback(host):
         token = secrets.token_urlsafe(24)
         _say(f"clients must send initializationOptions.token {token!r}")
-    server = Server(command_line, token)
+    server = new_server(command_line, token)
     ways = {
         "stdio": lambda: _over_stdio(server),
         "tcp": lambda: _over_tcp(server, host, port),
@@ -64,7 +65,7 @@ async def _serve(server: Server, way: Coroutine[Any, Any, None]) -> None:
     try:
         await way
     finally:
-        await server.end()
+        await server.close()
 
 
 async def _over_stdio(server: Server) -> None:
@@ -130,7 +131,7 @@ async def _over_websocket(server: Server, host: str, port: int) -> None:
         is_taken = True
         try:
             await run_websocket(
-                connection, server.ended, server.protocol, logger, server.report_server_error
+                connection, server.stop_event, server.protocol, logger, server.report_server_error
             )
         finally:
             gone.set()
@@ -146,7 +147,9 @@ async def _over_websocket(server: Server, host: str, port: int) -> None:
 
 async def _run(server: Server, reader: _Checked | StdinAsyncReader) -> None:
     try:
-        await run_async(server.ended, reader, server.protocol, logger, server.report_server_error)
+        await run_async(
+            server.stop_event, reader, server.protocol, logger, server.report_server_error
+        )
     except (asyncio.IncompleteReadError, ConnectionError):
         logger.info("the client went away in the middle of a message")
 

@@ -27,7 +27,7 @@ from lsp_server.benchmarks.scores import score
 from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.convert import uri_of
 from lsp_server.documents.document import Document
-from lsp_server.handlers.status import MEMORY
+from lsp_server.methods import MEMORY
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from lsp_server import __version__
 from lsp_server.convert import encoding_of, uri_of
 from lsp_server.documents.document import Position, PositionEncoding
 from lsp_server.engine.stdio import connect_stdio, python_command
-from lsp_server.handlers.status import EXPLAIN, STATUS, WAIT
+from lsp_server.methods import DID_CHANGE_STATUS, EXPLAIN, STATUS, WAIT_UNTIL_INDEXED
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ class HeadlessClient(LanguageClient):
         self.warnings: list[str] = []
         self._settings = settings
 
-        @self.feature("longllama/didChangeStatus")
+        @self.feature(DID_CHANGE_STATUS)
         def status_changed(params: Any) -> None:
             on_status(plain(params))
 
@@ -75,7 +75,7 @@ class HeadlessClient(LanguageClient):
         Raises:
             RuntimeError: the engine failed; the message says why.
         """
-        status: Json = await self.ask(WAIT)
+        status: Json = await self.ask(WAIT_UNTIL_INDEXED)
         if status["phase"] == "failed":
             raise RuntimeError(status["message"])
         return status

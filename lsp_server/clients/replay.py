@@ -28,7 +28,7 @@ from lsp_server.clients.recording import (
     without_root,
 )
 from lsp_server.engine.stdio import python_command
-from lsp_server.handlers.status import STATUS, WAIT
+from lsp_server.methods import DID_CHANGE_STATUS, STATUS, WAIT_UNTIL_INDEXED
 
 TIMEOUT_S = 60.0
 NEVER_THE_SAME = frozenset({"engine_pid", "tokens_per_second", "seconds_left", "serverInfo"})
@@ -102,7 +102,12 @@ class _Server:
             return self._compare(message)
         elif _says_ready(message):
             self._n_waits += 1
-            wait = {"jsonrpc": "2.0", "id": f"replay-{self._n_waits}", "method": WAIT, "params": {}}
+            wait: Json = {
+                "jsonrpc": "2.0",
+                "id": f"replay-{self._n_waits}",
+                "method": WAIT_UNTIL_INDEXED,
+                "params": {},
+            }
             self._send(wait)
             self._answer(wait["id"])
         return []
@@ -183,7 +188,7 @@ def _replies(lines: Sequence[Line]) -> defaultdict[str, deque[Json]]:
 
 
 def _says_ready(message: Json) -> bool:
-    is_status = message.get("method") == "longllama/didChangeStatus"
+    is_status = message.get("method") == DID_CHANGE_STATUS
     return is_status and message["params"]["phase"] == "ready"
 
 

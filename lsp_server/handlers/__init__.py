@@ -1,1 +1,4 @@
-"""What the server does for each family of LSP messages: decode, ask the session, encode."""
+"""Handlers of LSP messages, one module a family; ``table`` lists and registers them all.
+
+A handler decodes parameters, calls the session, and encodes the result.
+"""

@@ -1,109 +1,97 @@
-"""workspace/executeCommand: what the user asks for by name.
+"""``workspace/executeCommand``.
 
-Commands that answer in words show them as a message too, as many clients drop what a command
-returns. A program asks by the requests of ``features.status`` instead.
+Commands that answer in words also show them as a message, as many clients drop the result of a
+command. Programs use the requests in `status` and `diagnosis` instead.
+
+Every command takes any number of arguments: pygls does not support default values, and clients pass
+what they like.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsp_server import describe
 from lsp_server.engine.client import EngineError, EngineGone
-from lsp_server.handlers.completion import DID_ACCEPT
-from lsp_server.handlers.diagnosis import diagnosis
+from lsp_server.handlers import diagnosis
 from lsp_server.handlers.status import full_status
-
-if TYPE_CHECKING:
-    from lsp_server.server import Server
-
-
-def register(server: "Server") -> None:
-    """Register our commands. pygls honours no default argument, so all take what comes."""
-    _register_indexing(server)
-    _register_engine(server)
-    _register_switches(server)
-    _register_questions(server)
-
-    @server.command(DID_ACCEPT)
-    def did_accept(*_: Any) -> None:
-        """Nothing is counted; the command exists so that clients can say so."""
+from lsp_server.notices.messages import show_message
+from lsp_server.server import Server
 
 
-def _register_indexing(server: "Server") -> None:
-    session = server.session
-
-    @server.command("longllama.reindex")
-    def reindex(*_: Any) -> None:
-        if session.indexer is not None:
-            session.indexer.reindex()
-
-    @server.command("longllama.pauseIndexing")
-    def pause(*_: Any) -> None:
-        if session.indexer is not None:
-            session.indexer.pause()
-
-    @server.command("longllama.resumeIndexing")
-    def resume(*_: Any) -> None:
-        if session.indexer is not None:
-            session.indexer.resume()
-
-    @server.command("longllama.clearMemory")
-    def clear_memory(*_: Any) -> None:
-        if session.indexer is not None:
-            session.indexer.clear()
+def reindex(server: Server, *_: Any) -> None:
+    """Scan the workspace again."""
+    if server.session.indexer is not None:
+        server.session.indexer.reindex()
 
 
-def _register_engine(server: "Server") -> None:
-    session = server.session
-
-    @server.command("longllama.clearStore")
-    async def clear_store(*_: Any) -> int | None:
-        try:
-            n_removed = await session.clear_store()
-        except (EngineGone, EngineError) as error:
-            server.say(f"Nothing was removed: {error}", is_warning=True)
-            return None
-        server.say(f"{n_removed} encoded segments were removed; those in memory stay.")
-        return n_removed
-
-    @server.command("longllama.restart")
-    async def restart(*_: Any) -> None:
-        await session.restart()
+def pause_indexing(server: Server, *_: Any) -> None:
+    """Pause indexing."""
+    if server.session.indexer is not None:
+        server.session.indexer.pause()
 
 
-def _register_switches(server: "Server") -> None:
-    session = server.session
-
-    @server.command("longllama.toggle")
-    async def toggle(*_: Any) -> bool:
-        return await session.toggle()
-
-    @server.command("longllama.toggleLanguage")
-    def toggle_language(*arguments: Any) -> bool | None:
-        language = arguments[0] if arguments else None
-        if not isinstance(language, str) or not language:
-            server.say('longllama.toggleLanguage needs a language id, such as "python".')
-            return None
-        return session.toggle_language(language)
+def resume_indexing(server: Server, *_: Any) -> None:
+    """Resume indexing."""
+    if server.session.indexer is not None:
+        server.session.indexer.resume()
 
 
-def _register_questions(server: "Server") -> None:
-    session = server.session
+def clear_memory(server: Server, *_: Any) -> None:
+    """Remove every file from memory."""
+    if server.session.indexer is not None:
+        server.session.indexer.clear()
 
-    @server.command("longllama.showStatus")
-    async def show_status(*_: Any) -> dict[str, Any]:
-        status = await full_status(session)
-        server.say(describe.status(status))
-        return status
 
-    @server.command("longllama.explain")
-    def explain(*arguments: Any) -> dict[str, Any] | None:
-        suggestion_id = arguments[0] if arguments and isinstance(arguments[0], str) else None
-        explained = session.suggester.explain(suggestion_id)
-        server.say(describe.explanation(explained))
-        return explained
+async def clear_store(server: Server, *_: Any) -> int | None:
+    """Remove encoded segments from disk; returns how many."""
+    try:
+        n_removed = await server.session.clear_store()
+    except (EngineGone, EngineError) as error:
+        show_message(server, f"Nothing was removed: {error}", is_warning=True)
+        return None
+    show_message(server, f"{n_removed} encoded segments were removed; those in memory stay.")
+    return n_removed
 
-    @server.command("longllama.diagnose")
-    async def diagnose(*_: Any) -> dict[str, Any]:
-        found = await diagnosis(server)
-        server.say(found["text"], is_warning=not found["ok"])
-        return found
+
+async def restart(server: Server, *_: Any) -> None:
+    """Restart the engine."""
+    await server.session.restart()
+
+
+async def toggle(server: Server, *_: Any) -> bool:
+    """Turn the server off or on; returns whether it is on."""
+    return await server.session.toggle()
+
+
+def toggle_language(server: Server, *arguments: Any) -> bool | None:
+    """Turn suggestions in a language off or on; returns whether they are on."""
+    language = arguments[0] if arguments else None
+    if not isinstance(language, str) or not language:
+        show_message(server, 'longllama.toggleLanguage needs a language id, such as "python".')
+        return None
+    return server.session.toggle_language(language)
+
+
+async def show_status(server: Server, *_: Any) -> dict[str, Any]:
+    """Show the status and return it."""
+    status = await full_status(server.session)
+    show_message(server, describe.status(status))
+    return status
+
+
+def explain(server: Server, *arguments: Any) -> dict[str, Any] | None:
+    """Show and return where a suggestion came from; without an id, the last one."""
+    suggestion_id = arguments[0] if arguments and isinstance(arguments[0], str) else None
+    explained = server.session.suggester.explain(suggestion_id)
+    show_message(server, describe.explanation(explained))
+    return explained
+
+
+async def diagnose(server: Server, *_: Any) -> dict[str, Any]:
+    """Run all checks, and show and return what they found."""
+    found = await diagnosis.diagnose(server)
+    show_message(server, found["text"], is_warning=not found["ok"])
+    return found
+
+
+def did_accept(server: Server, *_: Any) -> None:
+    """Do nothing. The command exists as clients fail on a suggestion whose command is unknown."""

@@ -1,70 +1,69 @@
-"""longllama/diagnose: what may keep the server from working, the client's abilities included."""
+"""``longllama/diagnose``: checks of the machine, the engine and the client."""
 
 import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lsp_server import diagnosis
 from lsp_server.convert import encoding_of
-from lsp_server.diagnosis import Check, as_lines, diagnose, worst
-
-if TYPE_CHECKING:
-    from lsp_server.server import Server
-
-DIAGNOSE = "longllama/diagnose"
+from lsp_server.diagnosis import Check
+from lsp_server.server import Server
 
 
-def register(server: "Server") -> None:
-    """Register the messages of this family."""
-
-    @server.feature(DIAGNOSE)
-    async def on_diagnose(_: Any) -> dict[str, Any]:
-        return await diagnosis(server)
-
-
-async def diagnosis(server: "Server") -> dict[str, Any]:
-    """All checks as plain values, with the same as text."""
+async def diagnose(server: Server, _: Any = None) -> dict[str, Any]:
+    """Run all checks, and return them as values and as text."""
     session = server.session
     indexer = session.indexer
     n_folders = len({file.path.parent for file in indexer.files}) if indexer else None
     measured = session.suggester.times.measured
     checks = await asyncio.to_thread(
-        diagnose, session.settings, session.roots or [], n_folders, measured
+        diagnosis.diagnose, session.settings, session.roots or [], n_folders, measured
     )
-    checks += [_engine(server), *client_checks(server)]
+    checks += [_check_engine(server), *_check_client(server)]
     return {
-        "ok": worst(checks) != "error",
+        "ok": diagnosis.worst(checks) != "error",
         "checks": [asdict(check) for check in checks],
-        "text": "\n".join(as_lines(checks)),
+        "text": "\n".join(diagnosis.as_lines(checks)),
     }
 
 
-def _engine(server: "Server") -> Check:
+def _check_engine(server: Server) -> Check:
+    """Check whether the engine runs, and how often it was restarted."""
     status = server.session.status()
+    found = f"{status.phase}: {status.message}"
     if status.phase == "failed":
-        return Check("engine", "error", status.message, "mend it, then run longllama.restart.")
-    state = "warning" if status.engine_restarts else "ok"
-    restarts = f", started again {status.engine_restarts} times" if status.engine_restarts else ""
-    remedy = "its log on stderr says why it ended." if restarts else ""
-    return Check("engine", state, f"{status.phase}: {status.message}{restarts}", remedy)
+        remedy = "remove the cause, then run longllama.restart."
+        return Check("engine", "error", status.message, remedy)
+    if status.engine_restarts:
+        found = f"{found}, restarted {status.engine_restarts} times"
+        return Check("engine", "warning", found, "its log on stderr says why it ended.")
+    return Check("engine", "ok", found)
 
 
-def client_checks(server: "Server") -> list[Check]:
-    """What the client can do of what we can use."""
-    can = server.client_capabilities
-    text, workspace, window = can.text_document, can.workspace, can.window
+def _check_client(server: Server) -> list[Check]:
+    """Check which of the capabilities that the server uses the client has."""
+    has = _client_capabilities(server)
+    names = ", ".join(name for name, is_there in has.items() if is_there) or "nothing else"
+    encoding = encoding_of(server.server_capabilities)
+    checks = [Check("client", "ok", f"positions in {encoding}; it supports {names}")]
+    if not has["ghost text"]:
+        remedy = "suggestions are shown in its completion popup; a newer client may do better."
+        checks.append(Check("client", "warning", "it has no inline completion", remedy))
+    return checks
+
+
+def _client_capabilities(server: Server) -> dict[str, bool]:
+    capabilities = server.client_capabilities
+    text, workspace, window = (
+        capabilities.text_document,
+        capabilities.workspace,
+        capabilities.window,
+    )
     watched = workspace.did_change_watched_files if workspace else None
-    abilities = {
+    return {
         "ghost text": text is not None and text.inline_completion is not None,
         "progress bars": window is not None and bool(window.work_done_progress),
         "configuration": workspace is not None and bool(workspace.configuration),
         "watching files": watched is not None and bool(watched.dynamic_registration),
         "several folders": workspace is not None and bool(workspace.workspace_folders),
     }
-    missing = [name for name, is_there in abilities.items() if not is_there]
-    encoding = encoding_of(server.server_capabilities)
-    can_do = ", ".join(name for name, is_there in abilities.items() if is_there) or "none of ours"
-    checks = [Check("client", "ok", f"positions in {encoding}; it has {can_do}")]
-    if "ghost text" in missing:
-        remedy = "suggestions come as items of its completion popup; a newer client may do better."
-        checks.append(Check("client", "warning", "it has no inline completion", remedy))
-    return checks

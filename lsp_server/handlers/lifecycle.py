@@ -1,54 +1,55 @@
-"""initialize, initialized, shutdown, exit."""
+"""``initialize``, ``initialized``, ``shutdown``, ``exit``."""
 
 import asyncio
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsprotocol import types
 
 from lsp_server.convert import path_of
 from lsp_server.handlers.workspace import pull_configuration, register_for_changes
+from lsp_server.server import Server
 from lsp_server.settings.declarations import SECTION
-
-if TYPE_CHECKING:
-    from lsp_server.server import Server
 
 logger = logging.getLogger(__name__)
 
-PARENT_CHECK_S = 5.0
+PARENT_CHECK_INTERVAL_S = 5.0
 
 
-def register(server: "Server") -> None:
-    """Register the messages of this family."""
-    tasks: set[asyncio.Task[None]] = set()
+def initialize(server: Server, params: types.InitializeParams) -> None:
+    """Accept the client and read its settings; pygls answers with the capabilities."""
+    server.protocol.trace = params.trace or types.TraceValue.Off
+    options = server.accept_client(params.initialization_options)
+    server.session.configure("options", _without_section(options))
 
-    @server.feature(types.INITIALIZE)
-    def initialize(params: types.InitializeParams) -> None:
-        server.protocol.trace = params.trace or types.TraceValue.Off
-        options = server.admit(params.initialization_options)
-        server.session.configure("options", _without_section(options))
 
-    @server.feature(types.INITIALIZED)
-    async def initialized(_: types.InitializedParams) -> None:
-        if server.process_id is not None and sys.platform != "win32":
-            tasks.add(asyncio.create_task(_watch_parent(server.process_id)))
-        register_for_changes(server)
-        await pull_configuration(server)
-        await server.session.begin(_roots(server))
+async def initialized(server: Server, _: types.InitializedParams) -> None:
+    """Start to work on the client's workspace folders."""
+    if server.process_id is not None and sys.platform != "win32":
+        task = asyncio.create_task(_watch_parent(server.process_id))
+        server.background_tasks.add(task)
+    register_for_changes(server)
+    await pull_configuration(server)
+    await server.session.begin(_roots(server))
 
-    @server.feature(types.SHUTDOWN)
-    async def shutdown(_: Any) -> None:
-        await server.end()
+
+async def shutdown(server: Server, _: Any) -> None:
+    """Stop all work."""
+    await server.close()
+
+
+def exit_(server: Server, _: Any) -> None:
+    """Read no further message; the transport ends the process."""
+    server.stop_event.set()
 
 
 def _without_section(options: Any) -> Any:
-    """The settings in initializationOptions, by their keys alone.
+    """Return the settings in ``initializationOptions`` without the section's name around them.
 
-    A client that has one table for these and for ``workspace/configuration``, as Helix does, sends
-    them under the name of the section.
+    Helix has one table for these and for ``workspace/configuration``, so it sends the name as well.
     """
     section = options.get(SECTION) if isinstance(options, dict) else None
     if not isinstance(section, dict):
@@ -56,22 +57,22 @@ def _without_section(options: Any) -> Any:
     return {**{key: value for key, value in options.items() if key != SECTION}, **section}
 
 
-def _roots(server: "Server") -> list[Path]:
-    """The workspace folders, or the one that older clients name."""
+def _roots(server: Server) -> list[Path]:
+    """Return the workspace folders, or the single root that older clients name."""
     uris = list(server.workspace.folders) or [server.workspace.root_uri]
     return [path for uri in uris if uri and (path := path_of(uri)) is not None]
 
 
 async def _watch_parent(process_id: int) -> None:
-    """End with the editor, even if it died without a word and its end of the pipe lives on.
+    """End this process once the editor's process is gone, also if the pipe stays open.
 
-    A process that was never to be seen is in another container, or on another machine.
+    An id that is unknown from the start belongs to another container or machine, and is ignored.
     """
     if not _is_alive(process_id):
         return
     while _is_alive(process_id):
-        await asyncio.sleep(PARENT_CHECK_S)
-    logger.warning("the client's process %s is gone", process_id)
+        await asyncio.sleep(PARENT_CHECK_INTERVAL_S)
+    logger.warning("the client's process %s is gone; ending", process_id)
     os._exit(1)
 
 
@@ -81,5 +82,5 @@ def _is_alive(process_id: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # it is there, but not ours to ask for
+        return True  # it exists, but belongs to another user
     return True

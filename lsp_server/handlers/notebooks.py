@@ -1,62 +1,53 @@
-"""notebookDocument/*: the cells are documents, and know what stands in the cells before them."""
+"""``notebookDocument/*``. Each cell is a document, with the cells before it as context."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from lsprotocol import types
 
 from lsp_server.convert import edit_of, encoding_of, path_of
 from lsp_server.documents.document import Documents
-
-if TYPE_CHECKING:
-    from lsp_server.server import Server
-
-SYNC = types.NotebookDocumentSyncOptions(
-    notebook_selector=[
-        types.NotebookDocumentFilterWithNotebook(notebook="*"),
-    ],
-    save=True,
-)
+from lsp_server.server import Server
 
 
-def register(server: "Server") -> None:
-    """Register the messages of this family."""
-    session = server.session
-    documents, notebooks = session.documents, session.notebooks
-
-    @server.feature(types.NOTEBOOK_DOCUMENT_DID_OPEN)
-    def did_open(params: types.DidOpenNotebookDocumentParams) -> None:
-        _open_cells(documents, params.cell_text_documents)
-        notebook = params.notebook_document
-        notebooks.open(notebook.uri, [cell.document for cell in notebook.cells])
-
-    @server.feature(types.NOTEBOOK_DOCUMENT_DID_CHANGE)
-    def did_change(params: types.DidChangeNotebookDocumentParams) -> None:
-        cells = params.change.cells
-        if cells is not None and cells.structure is not None:
-            _restructure(server, params.notebook_document.uri, cells.structure)
-        encoding = encoding_of(server.server_capabilities)
-        for content in (cells.text_content or ()) if cells is not None else ():
-            edits = [edit_of(change) for change in content.changes]
-            documents.change(content.document.uri, edits, content.document.version, encoding)
-
-    @server.feature(types.NOTEBOOK_DOCUMENT_DID_SAVE)
-    def did_save(params: types.DidSaveNotebookDocumentParams) -> None:
-        path = path_of(params.notebook_document.uri)
-        if path is not None:
-            session.files_changed([path])
-
-    @server.feature(types.NOTEBOOK_DOCUMENT_DID_CLOSE)
-    def did_close(params: types.DidCloseNotebookDocumentParams) -> None:
-        notebooks.close(params.notebook_document.uri)
-        for cell in params.cell_text_documents:
-            documents.close(cell.uri)
+def did_open(server: Server, params: types.DidOpenNotebookDocumentParams) -> None:
+    """Open all cells."""
+    _open_cells(server.session.documents, params.cell_text_documents)
+    notebook = params.notebook_document
+    server.session.notebooks.open(notebook.uri, [cell.document for cell in notebook.cells])
 
 
-def _restructure(
-    server: "Server", uri: str, structure: types.NotebookDocumentCellChangeStructure
+def did_change(server: Server, params: types.DidChangeNotebookDocumentParams) -> None:
+    """Add, remove and edit cells."""
+    cells = params.change.cells
+    if cells is None:
+        return
+    if cells.structure is not None:
+        _change_structure(server, params.notebook_document.uri, cells.structure)
+    encoding = encoding_of(server.server_capabilities)
+    for content in cells.text_content or ():
+        edits = [edit_of(change) for change in content.changes]
+        document = content.document
+        server.session.documents.change(document.uri, edits, document.version, encoding)
+
+
+def did_save(server: Server, params: types.DidSaveNotebookDocumentParams) -> None:
+    """Report the notebook's file as changed on disk."""
+    path = path_of(params.notebook_document.uri)
+    if path is not None:
+        server.session.files_changed([path])
+
+
+def did_close(server: Server, params: types.DidCloseNotebookDocumentParams) -> None:
+    """Close all cells."""
+    server.session.notebooks.close(params.notebook_document.uri)
+    for cell in params.cell_text_documents:
+        server.session.documents.close(cell.uri)
+
+
+def _change_structure(
+    server: Server, uri: str, structure: types.NotebookDocumentCellChangeStructure
 ) -> None:
-    """Cells came, went, or moved."""
+    """Add, remove and move cells."""
     session, array = server.session, structure.array
     added = [cell.document for cell in array.cells or ()]
     session.notebooks.splice(uri, array.start, array.delete_count, added)

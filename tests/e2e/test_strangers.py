@@ -142,7 +142,7 @@ def test_beyond_this_machine_there_is_always_a_token(
         asked_for.append(token)
         raise RecordedError
 
-    monkeypatch.setattr(transports, "Server", server)
+    monkeypatch.setattr(transports, "new_server", server)
     with pytest.raises(RecordedError):
         transports.serve("tcp", host, 0, None, given)
     (token,) = asked_for

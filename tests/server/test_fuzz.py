@@ -152,9 +152,9 @@ def test_bytes_of_any_kind(monkeypatch, root, run, parts):
         status = b'{"jsonrpc":"2.0","id":"last","method":"longllama/status","params":{}}'
         stream = Bytes(b"".join(parts))
         report = server.report_server_error
-        await run_async(server.ended, stream, server.protocol, error_handler=report)
+        await run_async(server.stop_event, stream, server.protocol, error_handler=report)
         last = Bytes(b"Content-Length: %d\r\n\r\n%s" % (len(status), status))
-        await run_async(server.ended, last, server.protocol, error_handler=report)
+        await run_async(server.stop_event, last, server.protocol, error_handler=report)
         await wire.until(lambda: wire.n_answers.get("last") == 1)
         await wire.end()
 

@@ -99,7 +99,7 @@ async def test_a_client_without_the_token_is_refused(monkeypatch, options):
             capabilities={},
             initializationOptions=options,
         )
-    assert wire.server.ended.is_set()
+    assert wire.server.stop_event.is_set()
     with pytest.raises(RpcError) as caught:
         await wire.ask("longllama/status")
     assert caught.value.code == -32002

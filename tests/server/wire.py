@@ -12,7 +12,7 @@ from typing import Any
 from longllama_code.protocol import CompletionResult, EngineStatus, RememberResult, Source, Timings
 from lsp_server.engine.client import EngineState
 from lsp_server.engine.team import selection
-from lsp_server.server import Server
+from lsp_server.handlers.table import new_server
 
 DEADLINE_S = 20
 
@@ -87,7 +87,7 @@ class Wire:
 
     def __init__(self, monkeypatch, token=None, command_line=None):
         monkeypatch.setattr(selection, "EngineClient", StandInClient)
-        self.server = Server(command_line, token)
+        self.server = new_server(command_line, token)
         self.server.protocol.set_writer(self)
         self.heard: list[tuple[str, Any]] = []
         """What the server sent by itself: method and parameters, in order."""
@@ -211,4 +211,4 @@ class Wire:
         await asyncio.wait_for(wait(), DEADLINE_S)
 
     async def end(self):
-        await self.server.end()
+        await self.server.close()

@@ -11,9 +11,10 @@ from lsprotocol import types
 
 from lsp_server import diagnosis
 from lsp_server.engine.stdio import connect_stdio
-from lsp_server.handlers import larger_model as feature
+from lsp_server.methods import CHOOSE_MODEL
 from lsp_server.models import larger_model
 from lsp_server.models.larger_model import ENOUGH_ANSWERS, LARGER, claim_offer
+from lsp_server.notices import larger_model_offer as feature
 from tests.e2e.editor import ANSWERS, DEADLINE_S, Editor, capabilities, is_running
 from tests.paths import ROOT
 
@@ -55,8 +56,8 @@ async def type_on(wire, n_answers=ENOUGH_ANSWERS, kind=2):
 async def settle(wire):
     """Wait for whatever was begun after the last suggestion."""
     await asyncio.sleep(10 * feature.QUIET_S)
-    if wire.server.offer._work is not None:
-        await asyncio.wait([wire.server.offer._work])
+    if wire.server.larger_model_offer._task is not None:
+        await asyncio.wait([wire.server.larger_model_offer._task])
 
 
 async def test_it_is_offered_once_with_what_it_brings_and_costs(wire, root, cache):
@@ -145,7 +146,7 @@ print("  7 % download 1 of 2 MB", sys.argv[1:], flush=True)
 while not pathlib.Path({str(go_on)!r}).exists():
     time.sleep(0.01)
 """)
-    await begin(wire, root, **{QUESTION: {"title": feature.USE}, feature.CHOOSE: True})
+    await begin(wire, root, **{QUESTION: {"title": feature.USE}, CHOOSE_MODEL: True})
     await type_on(wire)
     await wire.until(lambda: any("7" in str(value) for value in values(wire)))
     uri = wire.open("untitled:b", "y = ")
@@ -160,7 +161,7 @@ while not pathlib.Path({str(go_on)!r}).exists():
     )
     assert report["message"] == "download 1 of 2 MB ['pull', 'coder-1.5b']"
     assert (report["percentage"], end["kind"]) == (7, "end")
-    assert wire.said(feature.CHOOSE) == [{"model": LARGER}]
+    assert wire.said(CHOOSE_MODEL) == [{"model": LARGER}]
     assert wire.messages == []
 
 
@@ -189,7 +190,7 @@ async def test_cancelling_the_bar_stops_the_pull_and_says_how_to_go_on(wire, roo
     (message,) = wire.messages
     assert "longllama pull coder-1.5b" in message
     assert values(wire)[-1]["kind"] == "end"
-    assert wire.said(feature.CHOOSE) == []
+    assert wire.said(CHOOSE_MODEL) == []
 
 
 async def test_the_end_of_the_server_ends_the_pull(wire, root, cache, pulls):
@@ -198,7 +199,7 @@ async def test_the_end_of_the_server_ends_the_pull(wire, root, cache, pulls):
     await type_on(wire)
     await wire.until(lambda: len(values(wire)) > 1)
     pid = int(values(wire)[1]["message"])
-    await wire.server.end()
+    await wire.server.close()
     assert not is_running(pid)
 
 

@@ -8,14 +8,14 @@ import sys
 from longllama_code.model_sources.default_model import Chosen
 from lsp_server import __main__
 from lsp_server.engine.team import selection
-from lsp_server.handlers import larger_model
+from lsp_server.notices import larger_model_offer
 
 
 def main() -> int:
     script = f"script:{sys.argv[1]}"
     selection.chosen_model = lambda _: Chosen(script)
-    larger_model.QUIET_S = 0.05
-    larger_model.available_bytes = lambda: None
+    larger_model_offer.QUIET_S = 0.05
+    larger_model_offer.available_bytes = lambda: None
     return __main__.main(["serve"])
 
 

@@ -1,0 +1,85 @@
+"""Every message and command that the server handles."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lsprotocol import types
+
+from lsp_server import methods
+from lsp_server.handlers import (
+    commands,
+    completion,
+    diagnosis,
+    documents,
+    lifecycle,
+    notebooks,
+    status,
+    workspace,
+)
+from lsp_server.server import Server
+
+FEATURES: Mapping[str, Callable[[Server, Any], Any]] = {
+    types.INITIALIZE: lifecycle.initialize,
+    types.INITIALIZED: lifecycle.initialized,
+    types.SHUTDOWN: lifecycle.shutdown,
+    types.EXIT: lifecycle.exit_,
+    types.TEXT_DOCUMENT_DID_OPEN: documents.did_open,
+    types.TEXT_DOCUMENT_DID_CHANGE: documents.did_change,
+    types.TEXT_DOCUMENT_DID_SAVE: documents.did_save,
+    types.TEXT_DOCUMENT_DID_CLOSE: documents.did_close,
+    types.NOTEBOOK_DOCUMENT_DID_OPEN: notebooks.did_open,
+    types.NOTEBOOK_DOCUMENT_DID_CHANGE: notebooks.did_change,
+    types.NOTEBOOK_DOCUMENT_DID_SAVE: notebooks.did_save,
+    types.NOTEBOOK_DOCUMENT_DID_CLOSE: notebooks.did_close,
+    types.TEXT_DOCUMENT_INLINE_COMPLETION: completion.inline_completion,
+    types.TEXT_DOCUMENT_COMPLETION: completion.completion,
+    types.COMPLETION_ITEM_RESOLVE: completion.resolve,
+    types.WORKSPACE_DID_CHANGE_CONFIGURATION: workspace.did_change_configuration,
+    types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: workspace.did_change_folders,
+    types.WORKSPACE_DID_CHANGE_WATCHED_FILES: workspace.did_change_files,
+    types.WORKSPACE_DID_CREATE_FILES: workspace.did_change_files_in_editor,
+    types.WORKSPACE_DID_DELETE_FILES: workspace.did_change_files_in_editor,
+    types.WORKSPACE_DID_RENAME_FILES: workspace.did_rename_files,
+    methods.STATUS: status.status,
+    methods.MEMORY: status.memory,
+    methods.EXPLAIN: status.explain,
+    methods.WAIT_UNTIL_INDEXED: status.wait_until_indexed,
+    methods.DIAGNOSE: diagnosis.diagnose,
+}
+
+OPTIONS: Mapping[str, Any] = {
+    # pygls advertises inline completion only if it has options.
+    types.TEXT_DOCUMENT_INLINE_COMPLETION: types.InlineCompletionOptions(),
+    types.TEXT_DOCUMENT_COMPLETION: types.CompletionOptions(resolve_provider=True),
+    types.WORKSPACE_DID_CREATE_FILES: workspace.ALL_FILES,
+    types.WORKSPACE_DID_DELETE_FILES: workspace.ALL_FILES,
+    types.WORKSPACE_DID_RENAME_FILES: workspace.ALL_FILES,
+}
+"""Registration options of features that have some."""
+
+COMMANDS: Mapping[str, Callable[..., Any]] = {
+    "longllama.reindex": commands.reindex,
+    "longllama.pauseIndexing": commands.pause_indexing,
+    "longllama.resumeIndexing": commands.resume_indexing,
+    "longllama.clearMemory": commands.clear_memory,
+    "longllama.clearStore": commands.clear_store,
+    "longllama.restart": commands.restart,
+    "longllama.toggle": commands.toggle,
+    "longllama.toggleLanguage": commands.toggle_language,
+    "longllama.showStatus": commands.show_status,
+    "longllama.explain": commands.explain,
+    "longllama.diagnose": commands.diagnose,
+    methods.DID_ACCEPT: commands.did_accept,
+}
+"""Commands of ``workspace/executeCommand``. pygls passes the server and the client's arguments."""
+
+
+def new_server(command_line: Mapping[str, Any] | None = None, token: str | None = None) -> Server:
+    """Return a server with all handlers registered; for the arguments see `Server`."""
+    server = Server(command_line, token)
+    for method, handler in FEATURES.items():
+        # pygls passes the server first as the handler annotates its first parameter with `Server`.
+        server.feature(method, OPTIONS.get(method))(handler)
+    for name, handler in COMMANDS.items():
+        server.command(name)(handler)
+    return server

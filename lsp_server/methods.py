@@ -1,0 +1,15 @@
+"""Names of the LSP methods and commands that are this server's own, for both ends."""
+
+STATUS = "longllama/status"
+MEMORY = "longllama/memory"
+EXPLAIN = "longllama/explain"
+WAIT_UNTIL_INDEXED = "longllama/waitUntilIndexed"
+DIAGNOSE = "longllama/diagnose"
+
+DID_CHANGE_STATUS = "longllama/didChangeStatus"
+"""Notification of the server."""
+CHOOSE_MODEL = "longllama/chooseModel"
+"""Request of the server: name another model in the user's settings. ``true`` if that was done."""
+
+DID_ACCEPT = "longllama.didAccept"
+"""Command that a client runs when the user accepts a suggestion."""

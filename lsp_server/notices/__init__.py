@@ -1,0 +1,1 @@
+"""What users see besides suggestions: messages, progress bars, and the offer of a larger model."""
