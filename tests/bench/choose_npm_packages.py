@@ -23,7 +23,7 @@ from longllama_code.research.datasets.sources import SourceTree
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
     tarballs = [path for f in parser.parse_args().folders for path in sorted(f.rglob("*.tgz"))]
     write("training_npm", sorted(choose(tarballs), key=fair_order))
@@ -67,8 +67,9 @@ def package_json(tarball: Path) -> dict[str, Any]:
     with tarfile.open(tarball) as archive:
         for member in archive:
             path = PurePosixPath(member.name)
-            if member.isreg() and path.name == "package.json" and len(path.parts) == 2:
-                return json.load(archive.extractfile(member) or [])
+            is_manifest = path.name == "package.json" and len(path.parts) == 2
+            if is_manifest and (file := archive.extractfile(member)):
+                return json.load(file)
     raise DownloadError(f"{tarball.name} has no package.json: it is no npm package")
 
 

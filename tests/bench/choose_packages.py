@@ -80,7 +80,7 @@ LIMITS: dict[Which, Limits] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", choices=sorted(LIMITS))
     parser.add_argument("folders", nargs="+", type=Path)
     arguments = parser.parse_args()

@@ -135,7 +135,8 @@ async def _editors(options: argparse.Namespace, team: Team) -> dict[str, Any]:
         for n, client in enumerate(clients)
     ]
     with Again.counted() as again:
-        killed_at, *_ = await asyncio.gather(_kill_now_and_then(60 * options.minutes / 3), *typing)
+        killing = asyncio.ensure_future(_kill_now_and_then(60 * options.minutes / 3))
+        await asyncio.gather(killing, *typing)
     said = await counts.said()
     await asyncio.gather(*(client.leave() for client in clients))
     return {
@@ -144,7 +145,7 @@ async def _editors(options: argparse.Namespace, team: Team) -> dict[str, Any]:
         **said,
         "asked again": again.n_times,
         **percentiles([ms for _, ms in counts.took_ms]),
-        "the slowest around each kill, ms": [counts.slowest_around(at) for at in killed_at],
+        "the slowest around each kill, ms": [counts.slowest_around(at) for at in killing.result()],
     }
 
 

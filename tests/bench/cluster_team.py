@@ -82,7 +82,7 @@ def deployed(
     options: argparse.Namespace, folder: Path, n_users: int, **more: Any
 ) -> Iterator[Team]:
     """A team's engine for so many users."""
-    from ray import serve
+    from ray import serve  # pyright: ignore[reportMissingImports]
 
     from longllama_code.cluster.app import ServeOptions, deploy
     from longllama_code.cluster.index import IndexOptions, index
@@ -104,7 +104,7 @@ def deployed(
 
 def n_running() -> int:
     """Replicas that Serve sends requests to."""
-    from ray import serve
+    from ray import serve  # pyright: ignore[reportMissingImports]
 
     deployments = [
         deployment
@@ -116,7 +116,7 @@ def n_running() -> int:
 
 def answering_logs() -> set[Path]:
     """The logs of replicas that completed something."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     logs = Path(ray.nodes()[0]["RayletSocketName"]).parents[1] / "logs/serve"
     return {path for path in logs.glob("replica_*") if "outcome" in path.read_text("utf-8")}

@@ -218,7 +218,7 @@ def cases_of(path: str, repository: Repository) -> Iterator[Case]:
     """The first uses in a file, in their order."""
     names, text = repository.names[path], repository.texts[path]
     imported = imported_names(path, repository)
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for use in names.uses:
         name = imported.get(use.name)
         if name is None or use.line in names.imports or use.name in names.bound:

@@ -14,7 +14,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -56,7 +56,8 @@ def _made(module: nn.Module) -> nn.Module | None:
     if isinstance(module, nn.Embedding):
         return nn.Embedding(module.num_embeddings, module.embedding_dim)
     if type(module).__name__ == "LlamaRMSNorm":
-        return type(module)(module.weight.shape[0], module.variance_epsilon)
+        size: Any = cast("torch.Tensor", module.weight).shape[0]
+        return type(module)(size, module.variance_epsilon)
     return None
 
 

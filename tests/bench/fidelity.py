@@ -26,10 +26,10 @@ import torch
 from torch import Tensor
 
 from longllama_code.generation.models import LoadedModel, load
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.retrieval.row_view import RowOffer
+from longllama_code.memory.retrieval.row_view import RowView
 from longllama_code.memory.retrieval.search import RowSearch, scaled
-from longllama_code.memory.view import MemoryView
 from longllama_code.research.datasets.packages import fetch, load_packages
 from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, Window, divide
 from longllama_code.research.evaluation.memories import (
@@ -90,7 +90,7 @@ def prepare(
 @torch.inference_mode()
 def log_probs(loaded: LoadedModel, window: Window, memory: RepositoryMemory) -> Tensor:
     """Of each token of a window but the head: (S, V)."""
-    view = MemoryView(memory, None)
+    view = CompletionMemory(memory, None)
     ids = torch.tensor([window.ids])
     out = loaded.model(ids, use_cache=False, last_context_length=len(window.ids), memory=view)
     return out.logits[0, window.n_head - 1 : -1].log_softmax(-1)
@@ -102,18 +102,18 @@ def listen(
 ) -> list[tuple[int, Tensor]]:
     """What each memory head asks in a window: its place, and (R, queries, D)."""
     heard: dict[int, Tensor] = {}
-    score = RowOffer.score
+    score = RowView.score
 
-    def hearing(self: RowOffer, asking: Tensor, top_k: int | None) -> Any:
-        for head, queries in zip(self.heads, asking[0], strict=True):
+    def hearing(self: RowView, memory_queries: Tensor, top_k: int | None) -> Any:
+        for head, queries in zip(self.heads, memory_queries[0], strict=True):
             heard[head] = queries[:, -QUERIES:].clone()  # block after block: the last one stays
-        return score(self, asking, top_k)
+        return score(self, memory_queries, top_k)
 
-    RowOffer.score = hearing
+    RowView.score = hearing
     try:
         log_probs(loaded, window, memory)
     finally:
-        RowOffer.score = score
+        RowView.score = score
     return [*heard.items()]
 
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest
 from longllama_code.source_files.workspace import Workspace, read_source
@@ -64,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini")
     options = parser.parse_args()
-    engine = Engine.open(options.model)
+    engine = Engine.open(EngineOptions(options.model))
     texts = repository()
     for path, text in texts.items():
         for _ in engine.remember(path, text):

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from longllama_code.generation.models import LoadedModel, load, load_for_engine
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.view import MemoryView
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.research.datasets.packages import fetch, load_packages
@@ -33,11 +33,11 @@ from longllama_code.research.evaluation.bootstrap import Share, interval
 from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, Window, divide
 from longllama_code.research.evaluation.memories import encode_files, memory_of
 
-Read = Callable[[LoadedModel, Window, MemoryView | None], Tensor]
+Read = Callable[[LoadedModel, Window, CompletionMemory | None], Tensor]
 
 
 @torch.inference_mode()
-def by_model(loaded: LoadedModel, window: Window, view: MemoryView | None) -> Tensor:
+def by_model(loaded: LoadedModel, window: Window, view: CompletionMemory | None) -> Tensor:
     """Log probabilities (S, V) of each token of a window but the head."""
     ids = torch.tensor([window.ids])
     out = loaded.model(ids, use_cache=False, last_context_length=len(window.ids), memory=view)
@@ -45,7 +45,7 @@ def by_model(loaded: LoadedModel, window: Window, view: MemoryView | None) -> Te
 
 
 @torch.inference_mode()
-def by_kernels(loaded: LoadedModel, window: Window, view: MemoryView | None) -> Tensor:
+def by_kernels(loaded: LoadedModel, window: Window, view: CompletionMemory | None) -> Tensor:
     """The same by kernels."""
     assert loaded.kernels is not None
     cache = LongLlamaCache(loaded.model.config, spills=False)
@@ -118,7 +118,7 @@ def read(
     chosen: dict[str | None, Tensor] = {}
     for name in losses:
         by, memory = ARMS[name]
-        view = None if memory is None else MemoryView(memories[memory], None)
+        view = None if memory is None else CompletionMemory(memories[memory], None)
         found = by(loaded["model" if by is by_model else "kernels"], window, view)
         losses[name].append((-found.gather(1, targets)[:, 0]).tolist())
         if by is by_model:

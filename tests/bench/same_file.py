@@ -56,7 +56,7 @@ def ours(gguf: str, threads: int) -> tuple[Callable[[], None], Take]:
 
 def llama_cpp(gguf: str, threads: int) -> tuple[Callable[[], None], Take]:
     """The same of llama.cpp."""
-    from llama_cpp import Llama
+    from llama_cpp import Llama  # pyright: ignore[reportMissingImports]
 
     both = {"n_threads": threads, "n_threads_batch": threads}
     llama: Any = Llama(gguf, n_ctx=1024, n_batch=PROMPT_TOKENS, verbose=False, **both)

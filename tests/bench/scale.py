@@ -26,7 +26,7 @@ import torch
 
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel, load_placed, with_kernels
-from longllama_code.memory.retrieval.row_view import RowOffer
+from longllama_code.memory.retrieval.row_view import RowView
 from longllama_code.paths import cache_root
 from longllama_code.protocol import CompletionRequest
 from longllama_code.research.datasets.packages import fetch, load_packages
@@ -57,7 +57,7 @@ class Timed:
     def __init__(self) -> None:
         self.seconds = 0.0
         for name in ("score", "mix"):
-            setattr(RowOffer, name, self._timed(getattr(RowOffer, name)))
+            setattr(RowView, name, self._timed(getattr(RowView, name)))
 
     def _timed(self, method: Any) -> Any:
         def timed(*arguments: Any) -> Any:

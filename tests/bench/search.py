@@ -21,43 +21,44 @@ from torch import Tensor
 
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import load_placed, with_kernels
-from longllama_code.memory.retrieval.row_view import RowOffer
+from longllama_code.memory.retrieval.row_view import RowView
 from longllama_code.paths import cache_root
 from longllama_code.protocol import CompletionRequest
 from tests.bench.scale import TYPED, opened, remember
 
-Heard = list[tuple[RowOffer, Tensor]]
+Heard = list[tuple[RowView, Tensor]]
 ROUNDS = 5
 
 
 def listen(engine: Engine, n_requests: int) -> Heard:
     """Every single query of some completions, with whom it was asked."""
     heard: Heard = []
-    score = RowOffer.score
+    score = RowView.score
 
-    def hearing(self: RowOffer, asking: Tensor, top_k: int | None) -> Any:
-        heard.extend((self, asking[..., [i], :].clone()) for i in range(asking.shape[-2]))
-        return score(self, asking, top_k)
+    def hearing(self: RowView, memory_queries: Tensor, top_k: int | None) -> Any:
+        n_queries = memory_queries.shape[-2]
+        heard.extend((self, memory_queries[..., [i], :].clone()) for i in range(n_queries))
+        return score(self, memory_queries, top_k)
 
-    RowOffer.score = hearing
+    RowView.score = hearing
     try:
         for number in range(n_requests):
             request = CompletionRequest("app/main.py", f"{TYPED}session_{number}:\n    ", "", 24)
             engine.complete(request, lambda: False)
     finally:
-        RowOffer.score = score
+        RowView.score = score
     return heard[-300:]
 
 
 def seconds(heard: Heard, read: int, top_k: int) -> float:
     """Of one token, all memory heads together."""
     layers: dict[range, list[float]] = {}
-    for offer, queries in heard:
-        offer = RowOffer(offer.rows, offer.heads, offer.visible, None, read)
+    for view, queries in heard:
+        view = RowView(view.rows, view.heads, view.visible, None, read)
         start = time.perf_counter()
-        scores, rows = offer.score(queries, top_k)
-        offer.mix(scores.softmax(-1), rows)
-        layers.setdefault(offer.heads, []).append(time.perf_counter() - start)
+        scores, rows = view.score(queries, top_k)
+        view.mix(scores.softmax(-1), rows)
+        layers.setdefault(view.heads, []).append(time.perf_counter() - start)
     return sum(statistics.median(times) for times in layers.values())
 
 

@@ -12,6 +12,7 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation import completer
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest, CompletionResult
@@ -68,7 +69,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--cache", type=Path, help="folder of encoded segments, kept")
     options = parser.parse_args()
-    engine = Engine.open(options.model, options.cache, persist=options.cache is not None)
+    engine = Engine.open(
+        EngineOptions(options.model, options.cache, persist=options.cache is not None)
+    )
     print(f"{options.model}, {remembered(engine):,} tokens in memory", flush=True)
     n_tokens = n_passes = 0
     ratios: list[float] = []
