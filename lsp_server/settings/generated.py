@@ -1,4 +1,4 @@
-"""What is generated from the settings: the README's table, a JSON schema, and VS Code's manifest.
+"""Generate the table of docs/settings.md, a JSON schema and VS Code's manifest from the settings.
 
 Usage: python -m lsp_server.settings.generated [--write]; without it, it only checks them.
 """
@@ -12,7 +12,7 @@ from lsp_server.settings.declarations import SECTION, Settings
 from lsp_server.settings.schemas import flat, json_schema, nested_schema, repository_settings
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "settings.md"
 SCHEMA = Path(__file__).parent / "settings.schema.json"
 MANIFEST = ROOT / "editor-client" / "vscode" / "package.json"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
@@ -44,7 +44,7 @@ def schema() -> str:
 
 
 def updated(text: str) -> str:
-    """The README with the table as it should be."""
+    """Return the page of settings with its table up to date."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
@@ -76,7 +76,7 @@ def with_properties(text: str) -> str:
 def generated() -> dict[Path, str]:
     """Every generated file, as it should be."""
     return {
-        README: updated(README.read_text("utf-8")),
+        PAGE: updated(PAGE.read_text("utf-8")),
         SCHEMA: schema(),
         MANIFEST: with_properties(MANIFEST.read_text("utf-8")),
     }
