@@ -1,4 +1,4 @@
-"""Between LSP's types and plain values. Nothing behind this module knows an LSP type."""
+"""Conversion between LSP types and plain values."""
 
 import os
 from pathlib import Path
@@ -16,35 +16,35 @@ ENCODINGS: dict[str, PositionEncoding] = {
 
 
 def encoding_of(capabilities: types.ServerCapabilities) -> PositionEncoding:
-    """The position encoding that server and client agreed on."""
+    """Return the position encoding that server and client agreed on."""
     return ENCODINGS[capabilities.position_encoding or types.PositionEncodingKind.Utf16]
 
 
 def path_of(uri: str) -> Path | None:
-    """The file behind a URI, without `..`; None for an untitled document or another scheme."""
+    """Return the path that a ``file:`` URI names, without ``..``; None for any other URI."""
     if not uri.startswith("file:"):
         return None
     path = uris.to_fs_path(uri)
-    return Path(os.path.abspath(path)) if path else None  # noqa: PTH100 - keeps links, drops `..`
+    return Path(os.path.abspath(path)) if path else None  # noqa: PTH100 - keeps symlinks
 
 
 def uri_of(path: Path) -> str:
-    """The URI of a file."""
+    """Return the URI of a file."""
     return path.absolute().as_uri()
 
 
 def position_of(position: types.Position) -> Position:
-    """An LSP position as a plain one."""
+    """Convert a position from LSP."""
     return Position(position.line, position.character)
 
 
 def lsp_position(position: Position) -> types.Position:
-    """A plain position as LSP's."""
+    """Convert a position to LSP."""
     return types.Position(line=position.line, character=position.character)
 
 
 def edit_of(change: types.TextDocumentContentChangeEvent) -> Edit:
-    """An incremental or full change of a document."""
+    """Convert a change of a document, of a range or of the whole text, from LSP."""
     if isinstance(change, types.TextDocumentContentChangeWholeDocument):
         return Edit(None, None, change.text)
     return Edit(position_of(change.range.start), position_of(change.range.end), change.text)

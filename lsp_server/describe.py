@@ -1,4 +1,4 @@
-"""Status, explanation and diagnosis in words, for clients that show no more than a message."""
+"""Status and explanations in words, for clients that can only show a message."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,30 +11,30 @@ REASONS: Mapping[str, str] = {
     "glob_disabled": "suggestions are turned off in this file (longllama.disabledGlobs)",
     "secret_file": "the file's name says that it holds secrets",
     "manual_mode": "longllama.trigger.mode is manual, and the request was automatic",
-    "inside_line": "the cursor stands before other text of its line; ask for it by hand",
-    "inside_word": "the cursor stands inside a word; see longllama.trigger.insideWord",
+    "inside_line": "there is text behind the cursor on its line; trigger it manually",
+    "inside_word": "the cursor is inside a word; see longllama.trigger.insideWord",
     "after_bracket": (
-        "the cursor stands behind a closing bracket; see longllama.trigger.afterClosingBracket"
+        "the cursor is behind a closing bracket; see longllama.trigger.afterClosingBracket"
     ),
-    "superseded": "a newer request took its place",
-    "shutting_down": "the server is about to end",
+    "superseded": "a newer request replaced this one",
+    "shutting_down": "the server is shutting down",
     "engine_stopped": "the engine is not running",
     "engine_loading": "the model is being loaded",
     "engine_failed": "the model cannot be loaded; the status says why",
-    "engine_restarting": "the engine ended unexpectedly and is started again",
-    "engine_error": "the engine failed over this request; its log says why",
-    "repeats_line": "the model only repeated what stands behind the cursor",
+    "engine_restarting": "the engine ended unexpectedly and is being restarted",
+    "engine_error": "the engine failed on this request; its log says why",
+    "repeats_line": "the model only repeated the text behind the cursor",
 }
-"""What the reason codes of the server itself mean; the engine's own speak for themselves."""
+"""Meaning of the server's reason codes. Codes of the engine are shown as they are."""
 
 
 def reason(code: str) -> str:
-    """A reason for no suggestion."""
+    """Describe a reason code."""
     return REASONS.get(code, code.replace("_", " "))
 
 
 def status(status: Mapping[str, Any]) -> str:
-    """A status, with what the engine holds."""
+    """Describe a status of server and engine."""
     files, engine = status["files"], status["engine"]
     parts = [f"longllama is {status['phase']}: {status['message']}"]
     parts.append(
@@ -54,7 +54,7 @@ def status(status: Mapping[str, Any]) -> str:
 
 
 def explanation(explained: Mapping[str, Any] | None) -> str:
-    """Where a suggestion came from, or why there was none."""
+    """Describe where a suggestion came from, or why there was none."""
     if explained is None:
         return "There was no suggestion yet."
     if explained["reason"] is not None:
@@ -71,10 +71,7 @@ def explanation(explained: Mapping[str, Any] | None) -> str:
 
 
 def sources(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The lines that a suggestion drew on most.
-
-    Example: ``lib.py:10-24 (61%)``.
-    """
+    """Return the lines that a suggestion drew on most, such as ``lib.py:10-24 (61%)``."""
     return [
         f"{source['path']}:{source['first_line']}-{source['last_line']} ({source['mass']:.0%})"
         for source in found[:MAX_SOURCES]

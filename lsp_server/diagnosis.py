@@ -1,7 +1,7 @@
-"""What may keep the server from working, found one by one, with what to do about it.
+"""Checks of what may keep the server from working, each with a remedy.
 
-Each check looks at one thing and gives one `Check`; none raises. Torch and the model's files are
-looked at in a child process (`engine_probe`).
+No check raises. Torch and the model's files are checked in a child process
+(``lsp_server.engine.process.probe``), as this one must not import torch.
 """
 
 import json
@@ -35,13 +35,13 @@ STATES: tuple[State, ...] = ("error", "warning", "ok")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     name: str
     state: State
     found: str
     remedy: str = ""
-    """What to do about it; empty where all is well."""
+    """What to do about it; empty if nothing is wrong."""
 
 
 def diagnose(
@@ -50,13 +50,13 @@ def diagnose(
     n_folders: int | None,
     measured: Measured | None = None,
 ) -> list[Check]:
-    """Look at everything that does not depend on a client. Takes seconds: torch is imported.
+    """Run all checks that need no client. Takes seconds, as the child process imports torch.
 
     Args:
-        settings: as they hold.
+        settings: the server's settings.
         roots: the workspace folders.
-        n_folders: how many folders are watched; None where that is not known.
-        measured: how long suggestions take; None where no server has answered so far.
+        n_folders: number of folders to be watched; None if unknown.
+        measured: times of suggestions; None outside of a running server.
     """
     chosen = chosen_model(settings.model.path)
     probed = _probe(chosen.name)
@@ -73,7 +73,7 @@ def diagnose(
 
 
 def worst(checks: Iterable[Check]) -> State:
-    """The worst state of all."""
+    """Return the worst state of all checks."""
     states = {check.state for check in checks}
     for state in STATES:
         if state in states:
@@ -82,7 +82,7 @@ def worst(checks: Iterable[Check]) -> State:
 
 
 def as_lines(checks: Iterable[Check]) -> Iterator[str]:
-    """For people: a line for each check, and one for what to do."""
+    """Yield a line for each check, and one for its remedy."""
     for check in checks:
         yield f"{check.state:8}{check.name:15}{check.found}"
         if check.remedy:
@@ -90,7 +90,7 @@ def as_lines(checks: Iterable[Check]) -> Iterator[str]:
 
 
 def check_python() -> Check:
-    """The interpreter that runs the server."""
+    """Check the version of Python."""
     found = f"{sys.version.split()[0]} at {sys.executable}"
     if sys.version_info < OLDEST_PYTHON:
         return Check("python", "error", found, "install Python 3.10 or newer.")
@@ -98,7 +98,7 @@ def check_python() -> Check:
 
 
 def check_torch(probed: Mapping[str, Any]) -> Check:
-    """Torch and the device that it computes on."""
+    """Check that torch can be imported; ``probed`` is the probe's result about it."""
     if "error" in probed:
         remedy = "install longllama-code-lsp again, in an environment of its own."
         return Check("torch", "error", str(probed["error"]), remedy)
@@ -107,7 +107,7 @@ def check_torch(probed: Mapping[str, Any]) -> Check:
 
 
 def check_model(probed: Mapping[str, Any], reason: str = "") -> Check:
-    """Look at the model's files; ``reason`` says why it is not the usual one."""
+    """Check the model's files; ``reason`` says why another model than the default is used."""
     if "error" in probed:
         return Check("model", "error", f"{probed['name']}: {probed['error']}", "see above.")
     where = probed["folder"] or "built in memory"
@@ -118,7 +118,7 @@ def check_model(probed: Mapping[str, Any], reason: str = "") -> Check:
 
 
 def check_larger_model(settings: Settings, measured: Measured) -> Check:
-    """Whether the larger code model would be fast enough, and has room: no trouble either way."""
+    """Report whether the larger code model would be fast enough and fit; never a problem."""
     verdict = judge(settings, measured, available_bytes())
     if not verdict.is_worth_it:
         return Check("larger model", "ok", verdict.words)
@@ -126,11 +126,11 @@ def check_larger_model(settings: Settings, measured: Measured) -> Check:
 
 
 def check_cache(folder: Path) -> Iterator[Check]:
-    """Whether segments can be kept, and by nobody else be read."""
-    place = next(path for path in (folder, *folder.parents) if path.exists())
+    """Check that the cache folder is writable, has space, and is not readable by other users."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=place):
-            free_bytes = shutil.disk_usage(place).free
+        with tempfile.TemporaryFile(dir=existing):
+            free_bytes = shutil.disk_usage(existing).free
     except OSError as error:
         remedy = "make it writable, or set longllama.memory.cacheDir to another folder."
         yield Check("cache", "error", f"{folder}: {error}", remedy)
@@ -141,11 +141,11 @@ def check_cache(folder: Path) -> Iterator[Check]:
         yield Check("cache", "warning", found, remedy)
     else:
         yield Check("cache", "ok", found)
-    yield from _open_stores(folder)
+    yield from _check_store_access(folder)
 
 
-def _open_stores(folder: Path) -> Iterator[Check]:
-    """Segments that others could read: from them the code could be guessed at."""
+def _check_store_access(folder: Path) -> Iterator[Check]:
+    """Check that no other user can read encoded segments: code could be guessed from them."""
     stores = (folder / "memory").glob("*/") if os.name == "posix" else ()
     for store in stores:
         if store.stat().st_mode & 0o077:
@@ -154,12 +154,12 @@ def _open_stores(folder: Path) -> Iterator[Check]:
 
 
 def check_watches(n_folders: int | None, limits: Path = INOTIFY) -> Check:
-    """Whether the system lets us watch every folder."""
+    """Check that the system allows enough file watches; ``limits`` is the kernel's folder."""
     try:
         watches = int((limits / "max_user_watches").read_text())
         instances = int((limits / "max_user_instances").read_text())
     except OSError:
-        return Check("file watches", "ok", "no limit that is known of")
+        return Check("file watches", "ok", "no known limit")
     found = f"{watches:,} watches and {instances:,} instances for each user"
     if n_folders is not None and n_folders > watches // 2:
         found += f", {n_folders:,} folders here"
@@ -169,7 +169,7 @@ def check_watches(n_folders: int | None, limits: Path = INOTIFY) -> Check:
 
 
 def check_port(host: str, port: int) -> Check:
-    """Whether an address can be listened on (port 0: any port)."""
+    """Check that an address can be listened on; port 0 is any free port."""
     try:
         with socket.create_server((host, port)):
             return Check("port", "ok", f"{host} can be listened on")
@@ -179,16 +179,16 @@ def check_port(host: str, port: int) -> Check:
 
 
 def check_root(root: Path) -> Check:
-    """A workspace folder."""
+    """Check that a workspace folder can be read."""
     if not root.is_dir():
-        return Check("folder", "error", f"{root} is not there", "open a folder that exists.")
+        return Check("folder", "error", f"{root} does not exist", "open a folder that exists.")
     if not os.access(root, os.R_OK | os.X_OK):
         return Check("folder", "error", f"{root} cannot be read", "make it readable.")
     return Check("folder", "ok", str(root))
 
 
 def _probe(model: str) -> dict[str, Any]:
-    """What the child finds; its own failure is one of torch's."""
+    """Run the probe in a child process. If it fails, so do the checks of torch and the model."""
     try:
         done = subprocess.run(
             [*python_command("lsp_server.engine.process.probe"), model],
@@ -199,5 +199,5 @@ def _probe(model: str) -> dict[str, Any]:
         )
         return json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        trouble = f"the engine's process cannot look at it: {error}"
-        return {"torch": {"error": trouble}, "model": {"name": model, "error": trouble}}
+        problem = f"the probe of the engine's process failed: {error}"
+        return {"torch": {"error": problem}, "model": {"name": model, "error": problem}}

@@ -1,7 +1,7 @@
-"""Serves one client over stdio, TCP or a websocket, until it says ``exit`` or goes away.
+"""Serving one client over stdio, TCP or a websocket, until it sends ``exit`` or disconnects.
 
-pygls has its own ways, which lose the exit code, leave no place to end the session, and let a
-second client take over the first one's connection.
+pygls' own functions for this lose the exit code, leave no place to close the session, and let a
+second client take over the connection of the first.
 """
 
 import asyncio
@@ -33,48 +33,54 @@ def serve(
     command_line: Mapping[str, Any] | None,
     token: str | None = None,
 ) -> int:
-    """Serve one client until it goes away; the exit code.
+    """Serve one client until it disconnects, and return the exit code.
 
-    Beyond this machine only clients with a token are served: the one given, or else one that is
-    made up and printed.
+    Args:
+        transport: how the client connects.
+        host: address to listen on; ignored for stdio.
+        port: port to listen on, 0 for any free one; ignored for stdio.
+        command_line: settings given on the command line.
+        token: what clients must send as ``initializationOptions.token``. If None, and the address
+            can be reached from other machines, a random one is used and printed.
     """
     if transport != "stdio" and token is None and not is_loopback(host):
         token = secrets.token_urlsafe(24)
-        _say(f"clients must send initializationOptions.token {token!r}")
+        _print(f"clients must send initializationOptions.token {token!r}")
     server = new_server(command_line, token)
-    ways = {
-        "stdio": lambda: _over_stdio(server),
-        "tcp": lambda: _over_tcp(server, host, port),
-        "ws": lambda: _over_websocket(server, host, port),
-    }
-    asyncio.run(_serve(server, ways[transport]()))
+    if transport == "stdio":
+        connection = _serve_stdio(server)
+    elif transport == "tcp":
+        connection = _serve_tcp(server, host, port)
+    else:
+        connection = _serve_websocket(server, host, port)
+    asyncio.run(_serve(server, connection))
     return 0 if server.was_shut_down else 1
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
+    """Whether only this machine can reach an address. Host names but ``localhost`` may be any."""
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False  # a name may be of any address
+        return False
 
 
-async def _serve(server: Server, way: Coroutine[Any, Any, None]) -> None:
+async def _serve(server: Server, connection: Coroutine[Any, Any, None]) -> None:
     try:
-        await way
+        await connection
     finally:
         await server.close()
 
 
-async def _over_stdio(server: Server) -> None:
+async def _serve_stdio(server: Server) -> None:
     """Serve the process that started this one."""
     server.protocol.set_writer(StdoutWriter(take_stdout()))
     await _run(server, StdinAsyncReader(sys.stdin.buffer))
 
 
-async def _over_tcp(server: Server, host: str, port: int) -> None:
+async def _serve_tcp(server: Server, host: str, port: int) -> None:
     """Serve the first client that connects."""
     first: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
     first = asyncio.get_running_loop().create_future()
@@ -86,43 +92,43 @@ async def _over_tcp(server: Server, host: str, port: int) -> None:
             first.set_result((reader, writer))
 
     listener = await asyncio.start_server(connected, host, port, limit=READ_LIMIT_BYTES)
-    _say_where("tcp", listener.sockets)
+    _print_addresses("tcp", listener.sockets)
     reader, writer = await first
     listener.close()
     server.protocol.set_writer(writer)
     try:
-        await _run(server, _Checked(reader))
+        await _run(server, _CheckedReader(reader))
     finally:
         writer.close()
 
 
-class _Checked:
-    """A connection that must begin as LSP does: a web page can send a form to any local port."""
+class _CheckedReader:
+    """Reader that accepts nothing but LSP: web pages can send HTTP requests to any local port."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
         self._is_checked = False
 
     async def readline(self) -> bytes:
-        """The next header line.
+        """Return the next header line.
 
         Raises:
-            ConnectionError: the first one is none of LSP's.
+            ConnectionError: the first line is not a header of LSP.
         """
         line = await self._reader.readline()
         if not self._is_checked and line and not line.lower().startswith(b"content-"):
-            raise ConnectionError("the client does not speak LSP")
+            raise ConnectionError("the client does not speak LSP: no Content- header")
         self._is_checked = True
         return line
 
     def readexactly(self, n: int) -> Awaitable[bytes]:
-        """The next ``n`` bytes."""
+        """Return the next ``n`` bytes."""
         return self._reader.readexactly(n)
 
 
-async def _over_websocket(server: Server, host: str, port: int) -> None:
+async def _serve_websocket(server: Server, host: str, port: int) -> None:
     """Serve the first client that connects."""
-    is_taken, gone = False, asyncio.Event()
+    is_taken, disconnected = False, asyncio.Event()
 
     async def connected(connection: ServerConnection) -> None:
         nonlocal is_taken
@@ -134,32 +140,32 @@ async def _over_websocket(server: Server, host: str, port: int) -> None:
                 connection, server.stop_event, server.protocol, logger, server.report_server_error
             )
         finally:
-            gone.set()
+            disconnected.set()
 
-    # Browsers let any page connect to this machine, and say which page it was.
+    # Web pages can connect to local ports. Browsers send their origin, which other clients do not.
     origins = [None]
     async with serve_websocket(
         connected, host, port, max_size=READ_LIMIT_BYTES, origins=origins
     ) as listener:
-        _say_where("ws", listener.sockets)
-        await gone.wait()
+        _print_addresses("ws", listener.sockets)
+        await disconnected.wait()
 
 
-async def _run(server: Server, reader: _Checked | StdinAsyncReader) -> None:
+async def _run(server: Server, reader: _CheckedReader | StdinAsyncReader) -> None:
     try:
         await run_async(
             server.stop_event, reader, server.protocol, logger, server.report_server_error
         )
     except (asyncio.IncompleteReadError, ConnectionError):
-        logger.info("the client went away in the middle of a message")
+        logger.info("the client disconnected in the middle of a message")
 
 
-def _say_where(scheme: str, sockets: Iterable[socket.socket]) -> None:
-    """Tell the port, which the system chose if it was 0."""
+def _print_addresses(scheme: str, sockets: Iterable[socket.socket]) -> None:
+    """Print addresses with their actual ports, as port 0 lets the system choose."""
     for listening in sockets:
         host, port = listening.getsockname()[:2]
-        _say(f"listening on {scheme}://{host}:{port}")
+        _print(f"listening on {scheme}://{host}:{port}")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"longllama-lsp: {text}", file=sys.stderr, flush=True)

@@ -95,7 +95,7 @@ def test_a_child_that_fails_is_an_error_of_torch_and_model(monkeypatch):
     settings, _ = resolve([])
     checks = {check.name: check for check in diagnosis.diagnose(settings, [], None)}
     assert checks["torch"].state == checks["model"].state == "error"
-    assert "cannot look at it" in checks["torch"].found
+    assert "probe of the engine's process failed" in checks["torch"].found
 
 
 def test_for_people():
