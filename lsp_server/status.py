@@ -1,86 +1,163 @@
-"""What the client is told without asking: a new status, and each warning once.
+"""The server's status, and its announcement to the client.
 
-A new phase is told at once, new counts before long, so that a storm of files is no storm of
-messages.
+A new phase is announced at once, new counts only every `STATUS_EVERY_S`: thousands of files must
+not become thousands of messages.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from lsp_server.indexing.file_table import Status
+from lsp_server.engine.client import EngineClient, EngineState
+from lsp_server.engine.team.engine import TeamEngine
+from lsp_server.indexing.file_table import Kind, Phase, Status, Totals
+from lsp_server.indexing.indexer import Indexer
+from lsp_server.indexing.throughput import Pace
+from lsp_server.settings.declarations import Settings
 
 STATUS_EVERY_S = 0.1
-"""Least time between two announcements that differ in their counts alone."""
+"""Least time between two announcements that differ only in their counts."""
+
+Engine = EngineClient | TeamEngine
+
+
+class StatusReport:
+    """Computes the status; remembers how fast files were indexed."""
+
+    def __init__(self) -> None:
+        self._throughput = Pace()
+
+    def status(
+        self,
+        settings: Settings,
+        engine: Engine | None,
+        indexer: Indexer | None,
+        last_reason: str | None,
+    ) -> Status:
+        """Return the status now.
+
+        Args:
+            settings: the settings now.
+            engine: the engine; None while it is stopped.
+            indexer: the indexer; None while it is stopped.
+            last_reason: reason code of the last request that had no suggestion.
+        """
+        kind, phase, message, is_busy = _phase(settings, engine, indexer)
+        if engine is not None and engine.note:
+            message = f"{message}; {engine.note}"
+            if kind == "Normal" and engine.is_limited:  # a local engine in place of a team's
+                kind = "Warning"
+        totals = indexer.files.totals() if indexer else Totals()
+        if phase == "indexing":
+            self._throughput.note(totals)
+        else:
+            self._throughput.rest()
+        return Status(
+            kind,
+            phase,
+            message,
+            is_busy,
+            totals,
+            engine_restarts=engine.n_restarts if engine else 0,
+            last_reason=last_reason,
+            tokens_per_second=self._throughput.tokens_per_second,
+            seconds_left=self._throughput.seconds_left,
+            languages=settings.enable_languages,
+        )
+
+
+def _phase(
+    settings: Settings, engine: Engine | None, indexer: Indexer | None
+) -> tuple[Kind, Phase, str, bool]:
+    """Return kind, phase and message of the status, and whether the server is busy."""
+    if not settings.enable:
+        return "Inactive", "off", "turned off", False
+    if engine is None or indexer is None:
+        return "Normal", "loading", "starting", True
+    if engine.state is EngineState.FAILED:
+        return "Error", "failed", engine.message, False
+    if not engine.ready:
+        return "Warning" if engine.n_restarts else "Normal", "loading", engine.message, True
+    if indexer.paused:
+        return "Inactive", "paused", "indexing is paused", False
+    if indexer.held:
+        on_battery = "on battery: only open and changed files are taken in"
+        return "Inactive", "paused", on_battery, False
+    if indexer.busy:
+        return "Normal", "indexing", "taking the repository into memory", True
+    return "Normal", "ready", "the repository is in memory", False
 
 
 class Client(Protocol):
-    """What a client can be told."""
+    """A client that can be told of status and problems."""
 
     def status_changed(self, status: Status) -> None:
-        """The status is another one now."""
+        """Show a new status."""
         ...
 
     def warn(self, message: str) -> None:
-        """Something that the user should know, once."""
+        """Show a problem to the user."""
         ...
 
 
 class Announcer:
-    """Owner of what the client was told last. Silent until ``begin`` and after ``end``."""
+    """Owner of the last announced status and the warnings shown.
+
+    Silent before `begin` and after `end`.
+    """
 
     def __init__(self, client: Client, status: Callable[[], Status]) -> None:
         self._client = client
         self._status = status
         self._is_silent = True
-        self._told: Status | None = None
+        self._announced: Status | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._warned: set[str] = set()
         self._settled = asyncio.Event()
 
     def begin(self) -> None:
-        """Speak from now on: before ``initialized`` a client must not be told of a status."""
+        """Announce from now on; the protocol forbids it before ``initialized``."""
         self._is_silent = False
 
     def end(self) -> None:
-        """Say nothing more."""
+        """Announce nothing more."""
         self._is_silent = True
         self._cancel_timer()
 
     def announce(self) -> None:
-        """The status may be another one."""
+        """Announce the status if it has changed."""
         if self._is_silent:
             return
         status = self._status()
         if not status.busy:
             self._settled.set()
-        if self._told is None or status.message != self._told.message:
-            self._tell()
-        elif self._timer is None and status != self._told:
-            self._timer = asyncio.get_running_loop().call_later(STATUS_EVERY_S, self._tell)
+        if self._announced is None or status.message != self._announced.message:
+            self._send()
+        elif self._timer is None and status != self._announced:
+            self._timer = asyncio.get_running_loop().call_later(STATUS_EVERY_S, self._send)
 
     async def wait_until_settled(self) -> Status:
-        """Wait until nothing is under way that would change the memory; the status then."""
+        """Wait until nothing is under way that changes the memory; return the status then."""
         while self._status().busy:
             self._settled.clear()
             await self._settled.wait()
         return self._status()
 
     def warn_once(self, message: str) -> None:
-        """Show a message, unless it was shown before."""
+        """Show a problem, unless it was shown before."""
         if message not in self._warned:
             self._warned.add(message)
             self._client.warn(message)
 
     def forget_warnings(self) -> None:
-        """The user mended something: what still is wrong may be said again."""
+        """Let problems that persist be shown again, after the user tried to solve them."""
         self._warned.clear()
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         self._cancel_timer()
         status = self._status()
-        if status != self._told and not self._is_silent:
-            self._told = status
+        if status != self._announced and not self._is_silent:
+            self._announced = status
             self._client.status_changed(status)
 
     def _cancel_timer(self) -> None:

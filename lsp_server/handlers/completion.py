@@ -9,7 +9,8 @@ from lsp_server.convert import encoding_of, lsp_position, position_of
 from lsp_server.documents.document import Document
 from lsp_server.methods import DID_ACCEPT
 from lsp_server.server import Server
-from lsp_server.suggestions.request import Cursor, Suggestion
+from lsp_server.suggestions.cursor_context import CursorContext
+from lsp_server.suggestions.suggestion import Suggestion
 
 MAX_LABEL_CHARS = 60
 
@@ -20,7 +21,7 @@ async def inline_completion(
     """Return the suggestion at a position as ghost text."""
     context = params.context
     is_automatic = context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
-    target = _target(server, params.text_document.uri, params.position, is_automatic)
+    target = _target(server, params.text_document.uri, params.position, is_automatic=is_automatic)
     if target is None:
         return types.InlineCompletionList([])
     if context.selected_completion_info is not None:
@@ -60,14 +61,14 @@ class _Target:
     """
 
     document: Document
-    cursor: Cursor
+    cursor: CursorContext
     range: types.Range
     selected: str = ""
     """Text of the popup's selected item, with which ghost text must begin."""
 
 
 def _target(
-    server: Server, uri: str, position: types.Position, is_automatic: bool
+    server: Server, uri: str, position: types.Position, *, is_automatic: bool
 ) -> _Target | None:
     """Return the target at a position, moved into the document; None if it is not open."""
     document = server.session.documents.get(uri)
@@ -76,7 +77,8 @@ def _target(
     encoding = encoding_of(server.server_capabilities)
     offset = document.offset(position_of(position), encoding)
     at = lsp_position(document.position(offset, encoding))
-    cursor = Cursor(document.snapshot(), offset, is_automatic)
+    before, after = document.text[:offset], document.text[offset:]
+    cursor = server.session.cursor(document, before, after, is_automatic=is_automatic)
     return _Target(document, cursor, types.Range(at, at))
 
 
@@ -84,34 +86,28 @@ def _with_selected_item(
     server: Server, target: _Target, selected: types.SelectedCompletionInfo
 ) -> _Target:
     """Return the target as if the selected item of the popup had been accepted."""
-    encoding = encoding_of(server.server_capabilities)
+    document, encoding = target.document, encoding_of(server.server_capabilities)
     start, end = (
-        target.document.offset(position_of(position), encoding)
+        document.offset(position_of(position), encoding)
         for position in (selected.range.start, selected.range.end)
     )
-    snapshot = target.cursor.snapshot
-    text = snapshot.text[:start] + selected.text + snapshot.text[end:]
-    cursor = replace(
-        target.cursor, snapshot=replace(snapshot, text=text), offset=start + len(selected.text)
+    cursor = server.session.cursor(
+        document,
+        document.text[:start] + selected.text,
+        document.text[end:],
+        is_automatic=target.cursor.is_automatic,
     )
     return replace(target, cursor=cursor, range=selected.range, selected=selected.text)
 
 
 async def _suggest(server: Server, target: _Target) -> Suggestion | None:
     """Return a suggestion; None if there is none, or if the user has typed on since."""
-    suggestion = await server.session.suggest(_with_cells_before(server, target.cursor))
+    cursor = target.cursor
+    suggestion = await server.session.suggest(cursor)
     _trace(server, suggestion)
     server.larger_model_offer.on_suggestion()
-    cursor = target.cursor
-    is_stale = cursor.automatic and target.document.version != cursor.snapshot.version
+    is_stale = cursor.is_automatic and target.document.version != cursor.version
     return suggestion if suggestion.text and not is_stale else None
-
-
-def _with_cells_before(server: Server, cursor: Cursor) -> Cursor:
-    """Return a cursor in a notebook's cell with the cells before it as part of its text."""
-    cells = server.session.notebooks.context(cursor.snapshot.uri)
-    snapshot = replace(cursor.snapshot, text=cells + cursor.snapshot.text)
-    return replace(cursor, snapshot=snapshot, offset=len(cells) + cursor.offset)
 
 
 def _inline_items(target: _Target, suggestion: Suggestion) -> list[types.InlineCompletionItem]:
@@ -128,9 +124,10 @@ def _inline_items(target: _Target, suggestion: Suggestion) -> list[types.InlineC
 
 def _popup_item(server: Server, target: _Target, suggestion: Suggestion) -> types.CompletionItem:
     """Return a suggestion as an item of a popup, which filters by the word before the cursor."""
-    word = target.cursor.word
+    document, word = target.document, target.cursor.word
     encoding = encoding_of(server.server_capabilities)
-    start = lsp_position(target.document.position(target.cursor.offset - len(word), encoding))
+    offset = document.offset(position_of(target.range.end), encoding)
+    start = lsp_position(document.position(offset - len(word), encoding))
     text = word + suggestion.text
     return types.CompletionItem(
         label=text.strip().partition("\n")[0][:MAX_LABEL_CHARS],

@@ -17,7 +17,7 @@ async def diagnose(server: Server, _: Any = None) -> dict[str, Any]:
     n_folders = len({file.path.parent for file in indexer.files}) if indexer else None
     measured = session.suggester.times.measured
     checks = await asyncio.to_thread(
-        diagnosis.diagnose, session.settings, session.roots or [], n_folders, measured
+        diagnosis.diagnose, session.settings, session.folders.roots or [], n_folders, measured
     )
     checks += [_check_engine(server), *_check_client(server)]
     return {

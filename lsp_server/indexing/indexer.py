@@ -178,10 +178,6 @@ class Indexer:
         """A file's path in memory: relative to its workspace folder, named if there are several."""
         return self._workspace.name_of(path)
 
-    def root_of(self, path: Path) -> Path | None:
-        """Return the workspace folder that a file is in; None for one outside of all."""
-        return self._workspace.root_of(path)
-
     def _heed(self, memory: Memory) -> None:
         self._texts.limits = Limits(max_file_bytes=memory.max_file_bytes)
         self._rules_names = (".gitignore", memory.ignore_file)

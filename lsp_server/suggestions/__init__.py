@@ -1,1 +1,1 @@
-"""Suggestions: from a cursor to a request of the engine, and from its answer to what is shown."""
+"""Suggestions: from the cursor to a request of the engine, and from its answer to shown text."""

@@ -1,69 +1,57 @@
-"""Answers that typing on, or accepting a suggestion, asks for again: known without the engine."""
+"""Recent answers of the engine, reused when the user types or accepts what they say."""
 
 from collections import deque
 from dataclasses import dataclass, replace
 
 from longllama_code.protocol import CompletionResult
+from lsp_server.suggestions.cursor_context import CursorContext
 
-MAX_KNOWN = 16
-
-
-@dataclass(frozen=True)
-class Place:
-    """A cursor in the text of a document."""
-
-    uri: str
-    before: str
-    after: str
-
-    def typed_since(self, earlier: "Place") -> str | None:
-        """What was typed at the cursor since; None where anything else has changed."""
-        if self.uri != earlier.uri or self.after != earlier.after:
-            return None
-        if not self.before.startswith(earlier.before):
-            return None
-        return self.before[len(earlier.before) :]
+MAX_ANSWERS = 16
 
 
 @dataclass(frozen=True)
-class _Known:
-    place: Place
+class _CachedAnswer:
+    cursor: CursorContext
     result: CompletionResult
-    foreseen: bool
+    is_ahead: bool
 
 
-class KnownAnswers:
-    """The engine's last answers, by where they were asked for."""
+class AnswerCache:
+    """The last answers, by the cursor that they were written for."""
 
     def __init__(self) -> None:
-        self._known: deque[_Known] = deque(maxlen=MAX_KNOWN)
+        self._answers: deque[_CachedAnswer] = deque(maxlen=MAX_ANSWERS)
 
-    def add(self, place: Place, result: CompletionResult, *, foreseen: bool) -> None:
-        """Keep an answer that has a text; ``foreseen`` where nobody has asked for it so far.
+    def add(self, cursor: CursorContext, result: CompletionResult, *, is_ahead: bool) -> None:
+        """Keep an answer that has a text and was not cut off by its deadline.
 
-        An answer that was given is not given again at its own place: who asks there a second time
-        may have changed something else, or wants another.
+        Args:
+            cursor: where the answer is to be inserted.
+            result: the answer.
+            is_ahead: whether no request was given this answer. Others are not found at their own
+                cursor: whoever requests there again may have changed another file, or wants
+                another answer.
         """
         if result.text and result.stop_reason != "deadline":
-            self._known.append(_Known(place, result, foreseen))
+            self._answers.append(_CachedAnswer(cursor, result, is_ahead))
 
-    def find(self, place: Place) -> CompletionResult | None:
-        """What is left of an answer whose beginning was typed since; None where there is none."""
-        for known in reversed(self._known):
-            typed = place.typed_since(known.place)
-            if typed or (typed == "" and known.foreseen):
-                left = rest_of(known.result, typed)
-                if left is not None:
-                    return left
+    def find(self, cursor: CursorContext) -> CompletionResult | None:
+        """Return the rest of the latest answer whose beginning was typed since, if any."""
+        for cached in reversed(self._answers):
+            typed = cursor.typed_since(cached.cursor)
+            if typed or (typed == "" and cached.is_ahead):
+                rest = remainder(cached.result, typed)
+                if rest is not None:
+                    return rest
         return None
 
     def clear(self) -> None:
-        """Forget all of them."""
-        self._known.clear()
+        """Forget all answers."""
+        self._answers.clear()
 
 
-def rest_of(result: CompletionResult, typed: str) -> CompletionResult | None:
-    """An answer without its beginning; None where that is not what was typed, or all of it."""
+def remainder(result: CompletionResult, typed: str) -> CompletionResult | None:
+    """Return what is left of an answer after its typed beginning; None if that leaves nothing."""
     if not result.text.startswith(typed) or len(result.text) <= len(typed):
         return None
     return replace(result, text=result.text[len(typed) :], alternatives=[])

@@ -1,40 +1,41 @@
-"""How long to wait after a key before the engine is asked, by how the user types and it answers."""
+"""How long to wait after a key: it depends on the speed of the user and of the engine."""
 
 from collections import deque
 from itertools import pairwise
 from statistics import median
 
-SAME_BURST_S = 1.0
+MAX_GAP_S = 1.0
 """Keys further apart belong to different bursts."""
 N_KEYS = 5
 SLOW_ANSWER_KEYS = 4
-"""An answer that takes as long as so many keys is not worth asking for before the burst is over."""
+"""An answer that takes longer than this many keys is requested only once the burst is over."""
 MARGIN = 1.25
+"""A burst counts as over after this many times the usual gap between two keys."""
 MAX_DELAY_S = 0.3
 
 
-class Rhythm:
-    """The times of the last automatic requests, which follow keys, and of the last answers."""
+class DebouncePolicy:
+    """Delay before an automatic request, from the times of the last keys and answers."""
 
     def __init__(self) -> None:
         self._keys: deque[float] = deque(maxlen=N_KEYS)
         self._answers: deque[float] = deque(maxlen=N_KEYS)
 
     def note_key(self, now: float) -> None:
-        """A key was struck; in seconds of any clock that goes on."""
-        if self._keys and not 0 <= now - self._keys[-1] <= SAME_BURST_S:
+        """Record the time of an automatic request, in seconds of a monotonic clock."""
+        if self._keys and not 0 <= now - self._keys[-1] <= MAX_GAP_S:
             self._keys.clear()
         self._keys.append(now)
 
     def note_answer(self, seconds: float) -> None:
-        """The engine took so long for an answer."""
+        """Record how long the engine took for an answer."""
         self._answers.append(seconds)
 
     def delay_s(self, usual_s: float) -> float:
-        """Quiet time before the engine is asked, in seconds.
+        """Return the quiet time before the engine is asked, in seconds.
 
-        None where the answer will be there before the next key. More than usual, until the burst is
-        over, where many keys will be struck before it is: the engine would be kept from other work.
+        Zero if the answer arrives before the next key. Longer than `usual_s` if the burst of keys
+        is likely to outlast many answers that the engine would compute in vain.
         """
         if not usual_s or len(self._keys) < N_KEYS or not self._answers:
             return usual_s

@@ -1,121 +1,126 @@
-"""One request to the engine, for whoever waits for its answer."""
+"""An answer that the engine is working on, shared by all requests that wait for it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from longllama_code.protocol import CompletionResult
-from lsp_server.suggestions.answer_cache import Place
+from longllama_code.protocol import CompletionResult, Tell
+from lsp_server.suggestions.pending_request import PendingRequest, RequestEnded
+from lsp_server.tasks import retrieve_exception
 
 GRACE_S = 0.25
-"""How long a request that its client has withdrawn goes on, where the user typed on: the next
-request may ask for the rest of its answer."""
+"""How long the engine goes on after the client withdrew a request because the user typed on: the
+next request may need the rest of the same answer."""
 
 
-class EngineWork:
-    """A request that runs as long as its answer may be of use.
+class PendingAnswer:
+    """A call of the engine, which goes on as long as its answer may be useful.
 
     Args:
-        place: where it was asked for.
-        work: asks the engine; what it is given is to be told the answer as it grows.
-        delay_s: quiet time before the engine is asked.
-        typed_on: whether text was added at the cursor since.
+        request: the request that the engine is asked to answer.
+        ask: calls the engine; its argument is to be called with the text of the answer as it grows.
+        delay_s: quiet time in seconds before the engine is asked.
     """
 
     def __init__(
         self,
-        place: Place,
-        work: Callable[[Callable[[str], None]], Awaitable[CompletionResult]],
+        request: PendingRequest,
+        ask: Callable[[Tell], Awaitable[CompletionResult]],
         delay_s: float,
-        typed_on: Callable[[], bool],
     ) -> None:
-        self.place = place
-        self.begun = False
-        """Whether the engine was asked."""
-        self._typed_on = typed_on
+        self.request = request
+        self._was_asked = False
         self._n_waiting = 0
-        self._so_far = ""
-        self._grown = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._run(work, delay_s))
-        self._task.add_done_callback(_look_at)
+        self._text = ""
+        """Beginning of the answer that is known so far."""
+        self._progress = asyncio.get_running_loop().create_future()
+        """Done once the text has grown; replaced each time."""
+        self._task = asyncio.create_task(self._run(ask, delay_s))
+        self._task.add_done_callback(retrieve_exception)
 
     @property
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         """Whether there may still be an answer."""
         return not self._task.done()
 
-    async def wait(
-        self, ended: "asyncio.Future[str]", typed: str = "", timeout_s: float | None = None
-    ) -> CompletionResult | str | None:
-        """The answer; if the end comes first, its reason; None where it will not be of use.
+    @property
+    def is_being_written(self) -> bool:
+        """Whether the engine was asked and has not answered."""
+        return self._was_asked and self.is_running
 
-        Args:
-            ended: gets the reason why nobody waits any more.
-            typed: what was typed since: an answer that does not begin so is of no use.
-            timeout_s: how long to wait for it to be seen whether it does; absent, for as long as
-                it takes.
+    async def wait(self, request: PendingRequest) -> CompletionResult:
+        """Return the answer, however long it takes.
 
         Raises:
+            RequestEnded: the request ended first.
             EngineGone: the engine died before it answered.
             EngineError: it failed over this request.
         """
-        loop, self._n_waiting = asyncio.get_running_loop(), self._n_waiting + 1
-        until = None if timeout_s is None else loop.time() + timeout_s
-        fits = self._fits(typed)
-        try:
-            while fits is not False:
-                left = None if fits or until is None else until - loop.time()
-                if left is not None and left <= 0:
-                    break
-                awaited = [ended, self._task, self._grown]
-                await asyncio.wait(awaited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-                if self._task.done():
-                    return self._task.result()
-                if ended.done():
-                    return ended.result()
-                fits = self._fits(typed)
-            return None
-        finally:
-            self._n_waiting -= 1
-            if fits is False:
-                self.end_if_unwanted()
-            elif self.runs:
-                self._leave(ended)
+        answer = await self._wait(request, "", 0.0)
+        assert answer is not None  # every text begins with an empty one
+        return answer
 
-    def end_if_unwanted(self) -> None:
-        """Have the engine stop, where nobody waits."""
+    async def join(
+        self, request: PendingRequest, typed: str, timeout_s: float
+    ) -> CompletionResult | None:
+        """Return the answer if it begins with what was typed since the engine was asked.
+
+        None if it begins otherwise, or if that is still unknown after `timeout_s` seconds. Raises
+        as `wait` does.
+        """
+        return await self._wait(request, typed, timeout_s)
+
+    def cancel_if_unwanted(self) -> None:
+        """Have the engine stop if no request waits for the answer."""
         if not self._n_waiting:
             self._task.cancel()
 
-    def _fits(self, typed: str) -> bool | None:
-        """Whether the answer begins with what was typed; None where that is not written yet."""
-        if self._so_far.startswith(typed):
+    async def _wait(
+        self, request: PendingRequest, typed: str, timeout_s: float
+    ) -> CompletionResult | None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        self._n_waiting += 1
+        try:
+            while (matches := self._matches(typed)) is not False:
+                left_s = None if matches else deadline - loop.time()
+                if left_s is not None and left_s <= 0:
+                    break
+                awaited = [request.ended, self._task, self._progress]
+                await asyncio.wait(awaited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                if self._task.done():
+                    return self._task.result()
+                if request.ended.done():
+                    raise RequestEnded(request.ended.result())
+            return None
+        finally:
+            self._n_waiting -= 1
+            self._leave(request, typed)
+
+    def _matches(self, typed: str) -> bool | None:
+        """Whether the answer begins with what was typed; None while too little is written."""
+        if self._text.startswith(typed):
             return True
-        return None if typed.startswith(self._so_far) else False
+        return None if typed.startswith(self._text) else False
 
-    def _tell(self, text: str) -> None:
-        self._so_far = text
-        self._grown.set_result(None)
-        self._grown = asyncio.get_running_loop().create_future()
-
-    def _leave(self, ended: "asyncio.Future[str]") -> None:
-        """Nobody may wait any more, though the answer is not there."""
-        if not ended.done() and self._typed_on():
-            asyncio.get_running_loop().call_later(GRACE_S, self.end_if_unwanted)
+    def _leave(self, request: PendingRequest, typed: str) -> None:
+        """Cancel an answer that is no longer waited for, at once or after `GRACE_S`."""
+        if not self.is_running:
+            return
+        was_withdrawn = not request.ended.done() and self._matches(typed) is not False
+        if was_withdrawn and self.request.was_typed_on():
+            asyncio.get_running_loop().call_later(GRACE_S, self.cancel_if_unwanted)
         else:
-            self.end_if_unwanted()
+            self.cancel_if_unwanted()
 
     async def _run(
-        self,
-        work: Callable[[Callable[[str], None]], Awaitable[CompletionResult]],
-        delay_s: float,
+        self, ask: Callable[[Tell], Awaitable[CompletionResult]], delay_s: float
     ) -> CompletionResult:
         if delay_s:
             await asyncio.sleep(delay_s)
-        self.begun = True
-        return await work(self._tell)
+        self._was_asked = True
+        return await ask(self._note_progress)
 
-
-def _look_at(task: "asyncio.Task[CompletionResult]") -> None:
-    """Take note of a failure that nobody waits for."""
-    if not task.cancelled():
-        task.exception()
+    def _note_progress(self, text: str) -> None:
+        self._text = text
+        self._progress.set_result(None)
+        self._progress = asyncio.get_running_loop().create_future()

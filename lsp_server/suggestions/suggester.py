@@ -1,312 +1,206 @@
-"""Asks the engine for suggestions: the newest request wins, and every one has an answer.
+"""Answers requests for suggestions: the newest request wins, and every request has an answer.
 
-An answer without a text has a reason. A request that runs can be ended with one, when a newer one
-comes or when the user turns suggestions off. What an answer, given, running or foreseen, says
-already is not asked for again.
+An answer is a text, or the reason code for none. A request takes the first of these steps that
+answers it:
+
+1. Nothing is suggested there (`refuse`), or the engine cannot be asked.
+2. The user typed what an earlier answer says: the rest of it is the answer (`AnswerCache`).
+3. The engine is writing an answer that begins with what the user typed: wait for it.
+4. Wait until the user pauses (`DebouncePolicy`), then ask the engine.
+
+While a suggestion is shown, the one that would follow it is computed ahead.
 """
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from longllama_code.protocol import CompletionRequest, CompletionResult, Tell
+from longllama_code.protocol import CompletionResult, Tell
 from lsp_server.engine.client import EngineError, EngineGone, EngineState
 from lsp_server.models.larger_model import AnswerTimes
 from lsp_server.settings.declarations import Completion, Settings
-from lsp_server.suggestions.answer_cache import KnownAnswers, Place, rest_of
-from lsp_server.suggestions.debounce import Rhythm
-from lsp_server.suggestions.pending_answer import EngineWork
-from lsp_server.suggestions.request import (
-    Cursor,
+from lsp_server.suggestions.answer_cache import AnswerCache, remainder
+from lsp_server.suggestions.cursor_context import CursorContext
+from lsp_server.suggestions.debounce import DebouncePolicy
+from lsp_server.suggestions.pending_answer import PendingAnswer
+from lsp_server.suggestions.pending_request import CompletionEngine, PendingRequest, RequestEnded
+from lsp_server.suggestions.request import build_request, refuse
+from lsp_server.suggestions.suggestion import (
     Suggestion,
-    build_request,
+    SuggestionHistory,
     no_suggestion,
-    refuse,
     to_suggestion,
 )
 
 logger = logging.getLogger(__name__)
 
-MAX_EXPLAINED = 50
 JOIN_S = 0.06
-"""How long to wait for an answer of which it cannot be seen yet whether the user types towards it:
-it may well be another one, and what is asked anew begins no later than after the quiet time."""
+"""Longest wait for a running answer to show whether it begins with what was typed. A request that
+gives up then is sent no later than its usual quiet time."""
 AHEAD_AFTER_S = 0.15
-"""Quiet time after a suggestion before the one that would follow it is asked for."""
-
-
-class Completer(Protocol):
-    """What is needed of the engine."""
-
-    @property
-    def state(self) -> EngineState:
-        """Whether it can be asked."""
-        ...
-
-    async def complete(self, request: CompletionRequest, tell: Tell) -> CompletionResult:
-        """The answer to a request; ``tell`` is told what is written so far."""
-        ...
-
-    async def prepare(self, request: CompletionRequest) -> int:
-        """Read what prompts of a file begin with."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class _Running:
-    """A request that has no answer yet."""
-
-    cursor: Cursor
-    ended: "asyncio.Future[str]"
-    """Gets the reason why nobody waits for the engine any more."""
-
-    def end(self, reason: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(reason)
+"""Quiet time after a suggestion before the one that would follow it is requested."""
 
 
 class Suggester:
-    """Owner of the requests that run, and of what the last ones were answered."""
+    """Owner of the pending requests, the answers being written, and recent answers."""
 
     def __init__(self) -> None:
         self.last_reason: str | None = None
-        """Why the last request had no suggestion; None where it had one."""
+        """Reason code of the last request; None if it had a text."""
         self.times = AnswerTimes()
-        """How long those that typing asked for took."""
-        self._running: set[_Running] = set()
-        self._last: tuple[Cursor, _Asked] | None = None
-        """The last automatic request."""
-        self._works: list[EngineWork] = []
-        self._known, self._known_with = KnownAnswers(), Completion()
-        self._rhythm = Rhythm()
-        self._explained: OrderedDict[str, Suggestion] = OrderedDict()
+        """How long the engine took while the user typed."""
+        self._history = SuggestionHistory()
+        self._pending: set[PendingRequest] = set()
+        self._last_typed: PendingRequest | None = None
+        """The last automatic request, unless it was refused."""
+        self._answers: list[PendingAnswer] = []
+        self._cache = AnswerCache()
+        self._cached_for = Completion()
+        """Settings that the cached answers were written with."""
+        self._debounce = DebouncePolicy()
 
     async def suggest(
         self,
-        cursor: Cursor,
-        name: str,
+        cursor: CursorContext,
         settings: Settings,
-        engine: Completer | None,
-        typed_on: Callable[[], bool] = lambda: False,
+        engine: CompletionEngine | None,
+        was_typed_on: Callable[[], bool] = lambda: False,
     ) -> Suggestion:
-        """A suggestion, or the reason for none. It supersedes the automatic requests that run.
+        """Return a suggestion, and end the automatic requests that are pending.
 
         Args:
-            cursor: where, and who asks.
-            name: the file's path in memory.
-            settings: as they are now.
-            engine: who is asked; None where it was stopped.
-            typed_on: whether text was added at the cursor since.
+            cursor: where to suggest, and whether typing caused the request.
+            settings: the settings now.
+            engine: the engine; None if it was stopped.
+            was_typed_on: whether text was added at the cursor since the request.
         """
-        if cursor.automatic:
-            self._rhythm.note_key(asyncio.get_running_loop().time())
-        if settings.completion != self._known_with:
-            self._known_with = settings.completion
-            self._known.clear()
-        self.end_running("superseded", lambda running: running.automatic)
-        running = _Running(cursor, asyncio.get_running_loop().create_future())
-        self._running.add(running)
-        asked = _Asked(name, settings, engine, typed_on)
-        if cursor.automatic:
-            self._last = cursor, asked
-        try:
-            suggestion = await self._suggest(running, asked)
-        finally:
-            self._running.discard(running)
+        self._begin(cursor, settings)
+        reason = refuse(cursor, settings)
+        if reason is None and engine is not None:
+            request = PendingRequest(cursor, settings, engine, was_typed_on)
+            suggestion = await self._suggest(request)
+        else:
+            suggestion = no_suggestion(reason or "engine_stopped")
         self.last_reason = suggestion.reason
-        self._explained[suggestion.id] = suggestion
-        while len(self._explained) > MAX_EXPLAINED:
-            self._explained.popitem(last=False)
+        self._history.add(suggestion)
         return suggestion
 
-    def end_running(self, reason: str, which: Callable[[Cursor], bool] = lambda _: True) -> None:
-        """Answer requests that run with a reason, and have the engine stop working for them."""
-        for running in self._running:
-            if which(running.cursor):
-                running.end(reason)
+    def explain(self, suggestion_id: str | None) -> dict[str, Any] | None:
+        """Return sources and timings of a suggestion, the last one by default, as plain values.
+
+        None if there is no such suggestion.
+        """
+        return self._history.explain(suggestion_id)
+
+    def end_requests(
+        self, reason: str, which: Callable[[CursorContext], bool] = lambda _: True
+    ) -> None:
+        """Answer pending requests with a reason code, and have the engine stop working for them."""
+        for request in self._pending:
+            if which(request.cursor):
+                request.end(reason)
         if reason != "superseded":
-            self._known.clear()
-            self._drop_unwanted()
+            self._cache.clear()
+            self._cancel_unwanted()
 
     def memory_changed(self) -> None:
-        """Have the last automatic request answered anew, if nothing else is asked for.
+        """Repeat the last automatic request ahead of the next key, unless one is pending.
 
-        What the engine took in of its text counts for the memory as it was; so the next key would
-        have to wait until all of it is read again.
+        The engine read its text together with the former memory; without this, the next request
+        would wait until all of the text is read again.
         """
-        if self._last is None or self._running:
+        last = self._last_typed
+        if last is None or self._pending or last.engine.state is not EngineState.READY:
             return
-        cursor, asked = self._last
-        engine = asked.engine
-        if engine is None or engine.state is not EngineState.READY:
-            return
-        if asked.settings.completion.ahead and refuse(cursor, asked.name, asked.settings) is None:
-            self._known.clear()
-            self._ask(cursor, asked, engine, AHEAD_AFTER_S, foreseen=True)
+        if last.settings.completion.ahead:
+            self._cache.clear()
+            self._ask(replace(last, is_ahead=True), AHEAD_AFTER_S)
 
-    async def prepare(
-        self, cursor: Cursor, name: str, settings: Settings, engine: Completer | None
-    ) -> None:
-        """Have the engine read what the prompts of a file that was opened begin with.
+    def _begin(self, cursor: CursorContext, settings: Settings) -> None:
+        """End what a new request supersedes, and forget answers written with other settings."""
+        if cursor.is_automatic:
+            self._debounce.note_key(asyncio.get_running_loop().time())
+            self._last_typed = None
+        if settings.completion != self._cached_for:
+            self._cached_for = settings.completion
+            self._cache.clear()
+        self.end_requests("superseded", lambda pending: pending.is_automatic)
 
-        Args:
-            cursor: the file, its end where nobody knows better; nobody asked.
-            name: the file's path in memory.
-            settings: as they are now.
-            engine: who is asked; None where it was stopped.
-        """
-        if engine is None or engine.state is not EngineState.READY or not settings.completion.ahead:
-            return
-        if refuse(cursor, name, settings) is None:
-            try:
-                await engine.prepare(build_request(cursor, name, settings, is_ahead=True))
-            except (EngineGone, EngineError) as error:
-                logger.info("%s was not read before it is asked about: %s", name, error)
-
-    def explain(self, suggestion_id: str | None) -> dict[str, Any] | None:
-        """Sources and timings of a suggestion (the last one by default), or why it was empty."""
-        if suggestion_id is None and self._explained:
-            suggestion_id = next(reversed(self._explained))
-        suggestion = self._explained.get(suggestion_id or "")
-        if suggestion is None:
-            return None
-        result = suggestion.result
-        return {
-            "id": suggestion.id,
-            "reason": suggestion.reason,
-            "known": suggestion.known,
-            "stopReason": result.stop_reason if result else None,
-            "confidence": result.confidence if result else None,
-            "meanProbability": result.mean_probability if result else None,
-            "ownLines": [result.first_line, result.last_line] if result else None,
-            "timings": asdict(result.timings) if result else None,
-            "sources": [asdict(source) for source in result.sources] if result else [],
-            "definitions": [asdict(each) for each in result.definitions] if result else [],
-        }
-
-    async def _suggest(self, running: _Running, asked: "_Asked") -> Suggestion:
-        cursor, engine = running.cursor, asked.engine
-        reason = refuse(cursor, asked.name, asked.settings)
-        if reason is not None:
-            return no_suggestion(reason)
-        if engine is None or engine.state is not EngineState.READY:
-            return no_suggestion(f"engine_{engine.state.value if engine else 'stopped'}")
+    async def _suggest(self, request: PendingRequest) -> Suggestion:
+        """Return the answer to a request that is not refused, as a suggestion."""
+        cursor = request.cursor
+        if cursor.is_automatic:
+            self._last_typed = request
+        if request.engine.state is not EngineState.READY:
+            return no_suggestion(f"engine_{request.engine.state.value}")
+        cached = self._cache.find(cursor) if cursor.is_automatic else None
+        self._pending.add(request)
         try:
-            known = self._known.find(cursor.place) if cursor.automatic else None
-            is_known = known is not None
-            answer = known or await self._answer(running, asked, engine)
+            answer = cached or await self._wait_for_answer(request)
+        except RequestEnded as ended:
+            return no_suggestion(ended.reason)
         except EngineGone:
             return no_suggestion("engine_restarting")
         except EngineError as error:
-            logger.error("no suggestion for %s: %s", asked.name, error)
+            logger.error("no suggestion in %s: %s", cursor.path, error)
             return no_suggestion("engine_error")
-        if isinstance(answer, str):
-            return no_suggestion(answer)
-        suggestion = replace(to_suggestion(answer, cursor), known=is_known)
-        if suggestion.text and asked.settings.completion.ahead:
-            self._look_ahead(cursor, suggestion.text, asked, engine)
+        finally:
+            self._pending.discard(request)
+        suggestion = to_suggestion(answer, cursor, is_cached=cached is not None)
+        if suggestion.text and request.settings.completion.ahead:
+            self._ask_ahead(request, suggestion.text)
         return suggestion
 
-    async def _answer(
-        self, running: _Running, asked: "_Asked", engine: Completer
-    ) -> CompletionResult | str:
-        """What is left of an answer that is being written, or a new one; or why there is none."""
-        cursor, place = running.cursor, running.cursor.place
-        if not cursor.automatic:
-            return await self._new_answer(running, asked, engine, 0.0)
-        delay_s = self._rhythm.delay_s(asked.settings.trigger.debounce_ms / 1000)
-        for work in self._works:
-            typed = place.typed_since(work.place)
-            if not (work.begun and work.runs) or typed is None:
+    async def _wait_for_answer(self, request: PendingRequest) -> CompletionResult:
+        """Return the rest of an answer that is being written, or a new answer."""
+        if not request.cursor.is_automatic:
+            return await self._ask(request).wait(request)
+        delay_s = self._debounce.delay_s(request.settings.trigger.debounce_ms / 1000)
+        for running in self._answers:
+            typed = request.cursor.typed_since(running.request.cursor)
+            if typed is None or not running.is_being_written:
                 continue
-            answer = await work.wait(running.ended, typed, max(delay_s, JOIN_S))
-            if isinstance(answer, str):
-                return answer
-            rest = None if answer is None else rest_of(answer, typed)
+            answer = await running.join(request, typed, max(delay_s, JOIN_S))
+            rest = None if answer is None else remainder(answer, typed)
             if rest is not None:
                 return rest
-            delay_s = 0.0
-        return await self._new_answer(running, asked, engine, delay_s)
+            delay_s = 0.0  # the wait was quiet time as well
+        return await self._ask(request, delay_s).wait(request)
 
-    async def _new_answer(
-        self, running: _Running, asked: "_Asked", engine: Completer, delay_s: float
-    ) -> CompletionResult | str:
-        work = self._ask(running.cursor, asked, engine, delay_s, foreseen=False)
-        answer = await work.wait(running.ended)
-        assert answer is not None  # there is no limit
+    def _ask_ahead(self, request: PendingRequest, accepted: str) -> None:
+        """Ask for what would follow a suggestion once the user accepts it."""
+        cursor = request.cursor.after_accepting(accepted)
+        if self._cache.find(cursor) is None and refuse(cursor, request.settings) is None:
+            self._ask(replace(request, cursor=cursor, is_ahead=True), AHEAD_AFTER_S)
+
+    def _ask(self, request: PendingRequest, delay_s: float = 0.0) -> PendingAnswer:
+        """Ask the engine after a quiet time, in place of answers that nobody waits for."""
+        self._cancel_unwanted()
+        answer = PendingAnswer(request, partial(self._complete, request), delay_s)
+        self._answers = [*(other for other in self._answers if other.is_running), answer]
         return answer
 
-    def _look_ahead(self, cursor: Cursor, text: str, asked: "_Asked", engine: Completer) -> None:
-        """Ask for what would follow once the text is accepted, if nothing else is asked for."""
-        snapshot, offset = cursor.snapshot, cursor.offset
-        accepted = snapshot.text[:offset] + text + snapshot.text[offset:]
-        then = replace(
-            cursor,
-            snapshot=replace(snapshot, text=accepted),
-            offset=offset + len(text),
-            automatic=True,
-        )
-        if (
-            self._known.find(then.place) is None
-            and refuse(then, asked.name, asked.settings) is None
-        ):
-            self._ask(then, asked, engine, AHEAD_AFTER_S, foreseen=True)
-
-    def _ask(
-        self, cursor: Cursor, asked: "_Asked", engine: Completer, delay_s: float, *, foreseen: bool
-    ) -> EngineWork:
-        """Begin to ask the engine, in place of everything that nobody waits for any more."""
-        self._drop_unwanted()
-        place, typed_on = cursor.place, asked.typed_on
-        request = build_request(cursor, asked.name, asked.settings, is_ahead=foreseen)
-        is_timed = cursor.automatic and not foreseen
-        noted = partial(self._noted, place, request, engine, foreseen, is_timed)
-        work = EngineWork(place, noted, delay_s, typed_on)
-        self._works = [*(other for other in self._works if other.runs), work]
-        return work
-
-    async def _noted(
-        self,
-        place: Place,
-        request: CompletionRequest,
-        engine: Completer,
-        foreseen: bool,
-        is_timed: bool,
-        tell: Tell,
-    ) -> CompletionResult:
-        """Return the engine's answer, which is known from then on.
-
-        Where ``is_timed``, somebody who types waits for it, and how long it takes counts.
-        """
+    async def _complete(self, request: PendingRequest, on_progress: Tell) -> CompletionResult:
+        """Call the engine; keep its answer, and how long it took."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        started = loop.time()
+        completion = build_request(request.cursor, request.settings, is_ahead=request.is_ahead)
         try:
-            result = await engine.complete(request, tell)
+            result = await request.engine.complete(completion, on_progress)
         except asyncio.CancelledError:
-            if is_timed:
-                self.times.note_given_up(loop.time() - began)
+            if request.is_typing:
+                self.times.note_given_up(loop.time() - started)
             raise
-        seconds = loop.time() - began
-        self._rhythm.note_answer(seconds)
-        if is_timed and result.text:
+        seconds = loop.time() - started
+        self._debounce.note_answer(seconds)
+        if request.is_typing and result.text:
             self.times.note(seconds)
-        self._known.add(place, result, foreseen=foreseen)
+        self._cache.add(request.cursor, result, is_ahead=request.is_ahead)
         return result
 
-    def _drop_unwanted(self) -> None:
-        for work in self._works:
-            work.end_if_unwanted()
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """With what a suggestion is asked for."""
-
-    name: str
-    settings: Settings
-    engine: Completer | None
-    typed_on: Callable[[], bool]
+    def _cancel_unwanted(self) -> None:
+        for answer in self._answers:
+            answer.cancel_if_unwanted()

@@ -140,7 +140,7 @@ async def test_files_renamed_and_deleted_in_the_editor(wire, root):
     await wire.begin(root, can=DYNAMIC)
     await wire.indexed()
     # As of a system that tells nothing of its files: the client alone does.
-    await asyncio.to_thread(wire.server.session._watcher.stop)
+    await asyncio.to_thread(wire.server.session.folders._watcher.stop)
     old, new = root / "lib.py", root / "other.py"
     old.rename(new)
     files = [{"oldUri": old.as_uri(), "newUri": new.as_uri()}]
@@ -152,7 +152,7 @@ async def test_files_renamed_and_deleted_in_the_editor(wire, root):
     old.write_text("x = 1\n")
     wire.notify("workspace/didCreateFiles", files=[{"uri": old.as_uri()}])
     await wire.until(lambda: set(wire.engine.texts) == {"lib.py"})
-    wire.server.session._watcher = None
+    wire.server.session.folders._watcher = None
 
 
 async def test_workspace_folders_come_and_go(wire, root, tmp_path):

@@ -14,6 +14,8 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 from zlib import MAX_WBITS, decompress
 
+from lsp_server.tasks import retrieve_exception
+
 N_THREADS = 8
 """Requests under way at once, of one window."""
 CONNECT_TIMEOUT_S = 5.0
@@ -108,7 +110,7 @@ class TeamHttp:
         try:
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
-            answer.add_done_callback(_note)
+            answer.add_done_callback(retrieve_exception)
             call.is_given_up = True
             _cut(call.connection)
             raise
@@ -223,9 +225,3 @@ def _cut(connection: http.client.HTTPConnection | None) -> None:
 def _close(connection: http.client.HTTPConnection | None) -> None:
     if connection is not None:
         connection.close()
-
-
-def _note(answer: "asyncio.Future[Any]") -> None:
-    """Take note of an answer nobody waits for."""
-    if not answer.cancelled():
-        answer.exception()

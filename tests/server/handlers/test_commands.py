@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from lsp_server import session as session_module
+from lsp_server.indexing import power as power_module
 
 _COMMANDS = """
     reindex pauseIndexing resumeIndexing clearMemory clearStore restart toggle toggleLanguage
@@ -171,8 +171,8 @@ async def test_diagnosis(wire, root, monkeypatch):
 
 async def test_on_battery_the_status_says_why_files_wait(monkeypatch, wire, root):
     power = iter([True, False])
-    monkeypatch.setattr(session_module, "on_battery", lambda: next(power, False))
-    monkeypatch.setattr(session_module, "POWER_EVERY_S", 0.2)
+    monkeypatch.setattr(power_module, "on_battery", lambda: next(power, False))
+    monkeypatch.setattr(power_module, "CHECK_EVERY_S", 0.2)
     await wire.begin(root)
     await wire.until(lambda: any(status["phase"] == "paused" for status in wire.statuses))
     paused = next(status for status in wire.statuses if status["phase"] == "paused")
@@ -183,6 +183,6 @@ async def test_on_battery_the_status_says_why_files_wait(monkeypatch, wire, root
 
 
 async def test_a_battery_does_not_matter_where_it_shall_not(monkeypatch, wire, root):
-    monkeypatch.setattr(session_module, "on_battery", lambda: True)
+    monkeypatch.setattr(power_module, "on_battery", lambda: True)
     await wire.begin(root, options={"indexing": {"pauseOnBattery": False}})
     assert (await wire.indexed())["phase"] == "ready"

@@ -2,19 +2,19 @@
 
 import pytest
 
-from lsp_server.suggestions.debounce import MAX_DELAY_S, Rhythm
+from lsp_server.suggestions.debounce import MAX_DELAY_S, DebouncePolicy
 
 FAST = [0.1 * n for n in range(8)]
 USUAL = 0.06
 
 
 def delay(keys: list[float], answer_s: float | None, usual_s: float = USUAL) -> float:
-    rhythm = Rhythm()
+    policy = DebouncePolicy()
     if answer_s is not None:
-        rhythm.note_answer(answer_s)
+        policy.note_answer(answer_s)
     for time in keys:
-        rhythm.note_key(time)
-    return rhythm.delay_s(usual_s)
+        policy.note_key(time)
+    return policy.delay_s(usual_s)
 
 
 def test_an_answer_that_comes_before_the_next_key_is_asked_for_at_once():

@@ -4,52 +4,18 @@ import asyncio
 
 import pytest
 
-from longllama_code.protocol import CompletionResult, Timings
-from lsp_server.documents.document import Snapshot
 from lsp_server.engine.client import EngineError, EngineGone, EngineState
 from lsp_server.settings.layers import resolve
-from lsp_server.suggestions.request import Cursor
-from lsp_server.suggestions.suggester import JOIN_S, MAX_EXPLAINED, Suggester
+from lsp_server.suggestions.suggester import JOIN_S, Suggester
+from lsp_server.suggestions.suggestion import MAX_EXPLAINED
+from tests.server.suggestions.cursors import cursor as cursor_at
+from tests.server.suggestions.slow_engine import SlowEngine
 
 SETTINGS, _ = resolve([{"trigger": {"debounceMs": 0}}])
 
 
-class SlowEngine:
-    """Answers once it may; notes what was asked and what was cancelled."""
-
-    def __init__(self):
-        self.state = EngineState.READY
-        self.may_answer = asyncio.Event()
-        self.asked = asyncio.Event()
-        self.n_cancelled = 0
-        self.error = None
-        self.prefixes = []
-        self.aheads = []
-        self.prepared = []
-
-    async def prepare(self, request):
-        self.prepared.append(request)
-        if self.error is not None:
-            raise self.error
-        return 12
-
-    async def complete(self, request, tell):
-        self.asked.set()
-        self.prefixes.append(request.prefix)
-        self.aheads.append(request.is_ahead)
-        self.tell = tell
-        try:
-            await self.may_answer.wait()
-        except asyncio.CancelledError:
-            self.n_cancelled += 1
-            raise
-        if self.error is not None:
-            raise self.error
-        return CompletionResult("text", "line", Timings())
-
-
-def cursor(before="x = ", *, automatic=True, language="python"):
-    return Cursor(Snapshot("untitled:a", language, 1, before), len(before), automatic)
+def cursor(before="x = ", *, automatic=True, **options):
+    return cursor_at(before, automatic=automatic, **options)
 
 
 @pytest.fixture
@@ -66,7 +32,7 @@ async def begin(suggester, engine, before="x = ", **options):
     """A request that the engine works on."""
     engine.asked.clear()
     place = cursor(before, **options)
-    task = asyncio.create_task(suggester.suggest(place, "a.py", SETTINGS, engine))
+    task = asyncio.create_task(suggester.suggest(place, SETTINGS, engine))
     await asyncio.wait_for(engine.asked.wait(), 5)
     return task
 
@@ -84,11 +50,11 @@ async def test_a_newer_request_supersedes_an_automatic_one_alone(suggester, engi
 async def test_ending_what_runs(suggester, engine):
     python = await begin(suggester, engine, automatic=False)
     go = await begin(suggester, engine, automatic=False, language="go")
-    suggester.end_running("language_disabled", lambda cursor: cursor.snapshot.language == "go")
+    suggester.end_requests("language_disabled", lambda cursor: cursor.language == "go")
     ended = await go
     assert (ended.text, ended.reason) == ("", "language_disabled")
-    suggester.end_running("disabled")
-    suggester.end_running("too late")
+    suggester.end_requests("disabled")
+    suggester.end_requests("too late")
     assert (await python).reason == suggester.last_reason == "disabled"
     assert engine.n_cancelled == 2
 
@@ -109,14 +75,14 @@ async def test_a_cancelled_request_is_cancelled_in_the_engine(suggester, engine)
 async def test_failures_have_reasons(suggester, engine, error, reason):
     engine.error = error
     engine.may_answer.set()
-    suggestion = await suggester.suggest(cursor(), "a.py", SETTINGS, engine)
+    suggestion = await suggester.suggest(cursor(), SETTINGS, engine)
     assert suggestion.reason == suggester.last_reason == reason
 
 
 async def test_an_engine_that_is_not_there(suggester, engine):
-    assert (await suggester.suggest(cursor(), "a", SETTINGS, None)).reason == "engine_stopped"
+    assert (await suggester.suggest(cursor(), SETTINGS, None)).reason == "engine_stopped"
     engine.state = EngineState.LOADING
-    assert (await suggester.suggest(cursor(), "a", SETTINGS, engine)).reason == "engine_loading"
+    assert (await suggester.suggest(cursor(), SETTINGS, engine)).reason == "engine_loading"
 
 
 async def test_secret_and_disabled_files_reach_no_engine(suggester, engine):
@@ -127,21 +93,21 @@ async def test_secret_and_disabled_files_reach_no_engine(suggester, engine):
         ("gen/a.py", "glob_disabled"),
         ("a.sql", "glob_disabled"),
     ]:
-        assert (await suggester.suggest(cursor(), name, settings, engine)).reason == reason
+        assert (await suggester.suggest(cursor(path=name), settings, engine)).reason == reason
     assert not engine.asked.is_set()
 
 
 async def test_explaining(suggester, engine):
     assert suggester.explain(None) is None
     engine.may_answer.set()
-    first = await suggester.suggest(cursor(), "a.py", SETTINGS, engine)
-    empty = await suggester.suggest(cursor(), "a.py", SETTINGS, None)
+    first = await suggester.suggest(cursor(), SETTINGS, engine)
+    empty = await suggester.suggest(cursor(), SETTINGS, None)
     assert suggester.explain(None)["reason"] == "engine_stopped"
     assert suggester.explain(empty.id)["timings"] is None
     explained = suggester.explain(first.id)
     assert (explained["reason"], explained["stopReason"]) == (None, "line")
     for _ in range(MAX_EXPLAINED):
-        await suggester.suggest(cursor(), "a.py", SETTINGS, None)
+        await suggester.suggest(cursor(), SETTINGS, None)
     assert suggester.explain(first.id) is None
 
 
@@ -149,7 +115,7 @@ async def suggest(suggester, engine, before, **options):
     """A finished request."""
     engine.may_answer.set()
     place = cursor(before, **options)
-    return await asyncio.wait_for(suggester.suggest(place, "a.py", SETTINGS, engine), 5)
+    return await asyncio.wait_for(suggester.suggest(place, SETTINGS, engine), 5)
 
 
 async def test_typing_through_a_suggestion_asks_nothing_again(suggester, engine):
@@ -157,7 +123,7 @@ async def test_typing_through_a_suggestion_asks_nothing_again(suggester, engine)
     engine.may_answer.clear()
     for typed, left in [("t", "ext"), ("te", "xt"), ("tex", "t")]:
         typed_through = await asyncio.wait_for(
-            suggester.suggest(cursor("x = " + typed), "a.py", SETTINGS, engine), 5
+            suggester.suggest(cursor("x = " + typed), SETTINGS, engine), 5
         )
         assert typed_through.text == left
         assert suggester.explain(typed_through.id)["stopReason"] == "line"
@@ -179,7 +145,7 @@ async def test_who_asks_explicitly_gets_a_new_answer(suggester, engine):
 
 async def test_a_running_request_serves_what_is_typed_meanwhile(suggester, engine):
     first = await begin(suggester, engine, "x = ")
-    then = asyncio.create_task(suggester.suggest(cursor("x = te"), "a.py", SETTINGS, engine))
+    then = asyncio.create_task(suggester.suggest(cursor("x = te"), SETTINGS, engine))
     assert (await first).reason == "superseded"
     engine.may_answer.set()
     assert (await then).text == "xt"
@@ -188,7 +154,7 @@ async def test_a_running_request_serves_what_is_typed_meanwhile(suggester, engin
 
 async def test_a_running_request_that_says_otherwise_is_followed_by_a_new_one(suggester, engine):
     await begin(suggester, engine, "x = ")
-    then = asyncio.create_task(suggester.suggest(cursor("x = no"), "a.py", SETTINGS, engine))
+    then = asyncio.create_task(suggester.suggest(cursor("x = no"), SETTINGS, engine))
     await asyncio.sleep(0)
     engine.may_answer.set()
     assert (await then).text == "text"
@@ -200,7 +166,7 @@ async def test_an_answer_that_contradicts_what_is_typed_ends_at_once(suggester, 
     await begin(suggester, engine, "x = ")
     engine.tell("te")
     engine.asked.clear()
-    then = asyncio.create_task(suggester.suggest(cursor("x = no"), "a.py", SETTINGS, engine))
+    then = asyncio.create_task(suggester.suggest(cursor("x = no"), SETTINGS, engine))
     await asyncio.wait_for(engine.asked.wait(), JOIN_S / 2)
     assert (engine.prefixes, engine.n_cancelled) == (["x = ", "x = no"], 1)
     engine.may_answer.set()
@@ -212,7 +178,7 @@ async def test_an_answer_is_waited_for_once_it_is_seen_to_begin_as_typed(
 ):
     monkeypatch.setattr("lsp_server.suggestions.suggester.JOIN_S", 0.05)
     await begin(suggester, engine, "x = ")
-    then = asyncio.create_task(suggester.suggest(cursor("x = te"), "a.py", SETTINGS, engine))
+    then = asyncio.create_task(suggester.suggest(cursor("x = te"), SETTINGS, engine))
     await asyncio.sleep(0)
     engine.tell("t")
     engine.tell("tex")
@@ -229,7 +195,7 @@ async def test_an_answer_of_which_nothing_is_seen_is_not_waited_for_long(
     await begin(suggester, engine, "x = ")
     engine.tell("t")
     engine.asked.clear()
-    then = asyncio.create_task(suggester.suggest(cursor("x = te"), "a.py", SETTINGS, engine))
+    then = asyncio.create_task(suggester.suggest(cursor("x = te"), SETTINGS, engine))
     await asyncio.wait_for(engine.asked.wait(), 5)
     engine.may_answer.set()
     assert (await then).text == "text"
@@ -241,7 +207,7 @@ async def test_a_withdrawn_request_goes_on_for_a_moment_where_the_user_typed_on(
 ):
     monkeypatch.setattr("lsp_server.suggestions.pending_answer.GRACE_S", 0.02)
     task = asyncio.create_task(
-        suggester.suggest(cursor("x = "), "a.py", SETTINGS, engine, lambda: typed_on)
+        suggester.suggest(cursor("x = "), SETTINGS, engine, lambda: typed_on)
     )
     await engine.asked.wait()
     task.cancel()
@@ -272,7 +238,7 @@ async def test_nothing_is_prepared_where_that_is_off(suggester, engine, monkeypa
     monkeypatch.setattr("lsp_server.suggestions.suggester.AHEAD_AFTER_S", 0)
     settings, _ = resolve([{"trigger": {"debounceMs": 0}, "completion": {"ahead": False}}])
     engine.may_answer.set()
-    await suggester.suggest(cursor("x = "), "a.py", settings, engine)
+    await suggester.suggest(cursor("x = "), settings, engine)
     await asyncio.sleep(0.05)
     assert engine.prefixes == ["x = "]
 
@@ -283,7 +249,7 @@ async def test_turning_off_ends_what_nobody_waits_for(suggester, engine, monkeyp
     engine.may_answer.clear()
     while len(engine.prefixes) < 2:
         await asyncio.sleep(0.01)
-    suggester.end_running("disabled")
+    suggester.end_requests("disabled")
     await asyncio.sleep(0.01)
     assert engine.n_cancelled == 1
 
@@ -294,7 +260,7 @@ async def test_the_text_is_read_again_after_memory_has_changed(suggester, engine
     await suggest(suggester, engine, "x = ", automatic=False)
     suggester.memory_changed()  # nobody types
     settings, _ = resolve([{"trigger": {"debounceMs": 0}, "completion": {"ahead": False}}])
-    await suggester.suggest(cursor("x = "), "a.py", settings, engine)
+    await suggester.suggest(cursor("x = "), settings, engine)
     suggester.memory_changed()
     await asyncio.sleep(0.01)
     assert engine.prefixes.count("x = ") == 2
@@ -303,7 +269,7 @@ async def test_the_text_is_read_again_after_memory_has_changed(suggester, engine
     while engine.prefixes.count("y = ") < 2:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0)
-    assert (await suggest(suggester, engine, "y = ")).known
+    assert (await suggest(suggester, engine, "y = ")).is_cached
     assert (await suggest(suggester, engine, "y = te")).text == "xt"
     assert engine.prefixes.count("y = ") == 2
 
@@ -311,7 +277,7 @@ async def test_the_text_is_read_again_after_memory_has_changed(suggester, engine
 async def test_an_answer_that_takes_long_is_not_waited_for(suggester, engine):
     await begin(suggester, engine, "x = ")
     engine.asked.clear()
-    then = asyncio.create_task(suggester.suggest(cursor("x = t"), "a.py", SETTINGS, engine))
+    then = asyncio.create_task(suggester.suggest(cursor("x = t"), SETTINGS, engine))
     await asyncio.wait_for(engine.asked.wait(), 5)
     assert engine.prefixes == ["x = ", "x = t"]
     assert engine.n_cancelled == 1
@@ -330,31 +296,3 @@ async def test_what_nobody_waits_for_has_time_to_read_other_definitions(
             break
         await asyncio.sleep(0.01)
     assert engine.aheads == [False, True]
-
-
-async def test_a_file_that_was_opened_is_read_before_somebody_asks(suggester, engine):
-    await suggester.prepare(cursor("import ship\n", automatic=False), "a.py", SETTINGS, engine)
-    (request,) = engine.prepared
-    assert (request.path, request.prefix, request.is_ahead) == ("a.py", "import ship\n", True)
-    assert request.definition_tokens == SETTINGS.completion.definition_tokens
-    assert suggester.last_reason is None
-
-
-@pytest.mark.parametrize("error", [EngineGone("it died"), EngineError("it failed")])
-async def test_that_it_could_not_be_read_is_no_failure(suggester, engine, error):
-    engine.error = error
-    await suggester.prepare(cursor(automatic=False), "a.py", SETTINGS, engine)
-    assert len(engine.prepared) == 1
-
-
-async def test_files_that_are_refused_are_not_read(suggester, engine):
-    none, _ = resolve([{"completion": {"ahead": False}}])
-    off, _ = resolve([{"enableLanguages": {"python": False}}])
-    here = cursor(automatic=False)
-    await suggester.prepare(here, "a.py", none, engine)
-    await suggester.prepare(here, "a.py", off, engine)
-    await suggester.prepare(here, ".env", SETTINGS, engine)
-    await suggester.prepare(here, "a.py", SETTINGS, None)
-    engine.state = EngineState.LOADING
-    await suggester.prepare(here, "a.py", SETTINGS, engine)
-    assert engine.prepared == []

@@ -1,0 +1,49 @@
+"""The text around a cursor, and how two cursors of a document differ."""
+
+import pytest
+
+from tests.server.suggestions.cursors import cursor
+
+
+@pytest.mark.parametrize(
+    ("marked", "word", "line_suffix"),
+    [
+        ("|", "", ""),
+        ("x = foo_b|ar(1)\ny", "foo_b", "ar(1)"),
+        ("foo.|", "", ""),
+        ("a\r\nbé2|\r\nc", "bé2", ""),
+        ("a\rb|c\rd", "b", "c"),
+        ("x\ny|\n", "y", ""),
+    ],
+)
+def test_what_stands_around_the_cursor(marked, word, line_suffix):
+    assert (cursor(marked).word, cursor(marked).line_suffix) == (word, line_suffix)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "typed"),
+    [
+        ("x = |", "x = |", ""),
+        ("x = |\ny", "x = te|\ny", "te"),
+        ("a\r\nx = |\r\ny", "a\nx = t|\ny", "t"),
+        ("x = |", "x =|", None),
+        ("x = |", "y = t|", None),
+        ("x = |", "x = t|)", None),
+    ],
+)
+def test_what_was_typed_between_two_cursors(earlier, later, typed):
+    assert cursor(later).typed_since(cursor(earlier)) == typed
+    assert cursor(later, uri="untitled:b").typed_since(cursor(earlier)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "was_typed_on"),
+    [("f(x)", True), ("f()", False), ("f(", False), ("g(x)", False), ("f(x", False)],
+)
+def test_whether_more_text_stands_at_the_cursor(text, was_typed_on):
+    assert cursor("f(|)").was_typed_on(text) is was_typed_on
+
+
+def test_the_cursor_behind_a_suggestion_is_where_typing_goes_on():
+    accepted = cursor("f(|)").after_accepting("x")
+    assert (accepted.before, accepted.after, accepted.is_automatic) == ("f(x", ")", True)
