@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from longllama_code.config import LongLlamaConfig
+    from longllama_code.engine_options import EngineOptions
     from longllama_code.errors import LongLlamaError
     from longllama_code.generation.engine import Engine
     from longllama_code.model.modeling import LongLlamaForCausalLM, LongLlamaModel
@@ -26,6 +27,7 @@ __all__ = [
     "CompletionRequest",
     "CompletionResult",
     "Engine",
+    "EngineOptions",
     "LongLlamaConfig",
     "LongLlamaError",
     "LongLlamaForCausalLM",
@@ -37,6 +39,7 @@ _MODULES = {
     "CompletionRequest": "protocol",
     "CompletionResult": "protocol",
     "Engine": "generation.engine",
+    "EngineOptions": "engine_options",
     "LongLlamaConfig": "config",
     "LongLlamaError": "errors",
     "LongLlamaForCausalLM": "model.modeling",

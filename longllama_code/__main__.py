@@ -69,9 +69,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _complete(options: argparse.Namespace) -> int:
+    from longllama_code.engine_options import EngineOptions
     from longllama_code.generation.engine import Engine
 
-    engine = Engine.open(chosen_model(options.model).name)
+    engine = Engine.open(EngineOptions(chosen_model(options.model).name))
     for path in options.remember:
         for _ in engine.remember(path.as_posix(), path.read_text("utf-8")):
             pass

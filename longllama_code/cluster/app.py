@@ -16,6 +16,7 @@ from longllama_code.cluster.ray_workers import connect, stay_on_loopback
 from longllama_code.cluster.replica import Asked, Replica, ReplicaOptions
 from longllama_code.cluster.rights import Rights, read_rights
 from longllama_code.cluster.team import TeamMemory
+from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import ConfigError
 from longllama_code.model_sources.default_model import USUAL
 from longllama_code.team_protocol import VERSION
@@ -27,6 +28,8 @@ HEALTH_EVERY_S, HEALTH_TIMEOUT_S = 1.0, 40.0
 """The former is also how long a replica that died may go unnoticed before another is started."""
 REQUEST_TIMEOUT_S = 600.0
 """Of anything, remembering included; a completion's own is in the request."""
+CONTEXT_BYTES = 1 << 30
+"""Cached text around cursors of many windows' files; an engine of one user's keeps less."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class ServeOptions:
     compile: bool = False
     cache_dir: Path | None = None
     max_store_bytes: int | None = None
-    max_context_bytes: int = ReplicaOptions.context_bytes
+    max_context_bytes: int = CONTEXT_BYTES
     name: str = "longllama"
     """Of the application, and the first part of its URLs."""
     host: str = "127.0.0.1"
@@ -180,17 +183,17 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
 
 def replica_options(options: ServeOptions) -> ReplicaOptions:
     """What each replica is started with."""
-    return ReplicaOptions(
+    engine = EngineOptions(
         model=options.model,
-        store=options.store,
-        device=options.device,
-        dtype=options.dtype,
         cache_dir=options.cache_dir,
         max_store_bytes=options.max_store_bytes,
         threads=int(options.cpus),
+        device=options.device,
+        dtype=options.dtype,
         context_bytes=options.max_context_bytes,
         compile=options.compile,
     )
+    return ReplicaOptions(engine, options.store)
 
 
 class _Held:

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from longllama_code import team_protocol as protocol
@@ -26,6 +25,7 @@ from longllama_code.cluster.rights import Rights, User
 from longllama_code.cluster.shared_store import SharedStore
 from longllama_code.cluster.snapshots import check_name
 from longllama_code.cluster.team import Completed, MemoryGone, TeamMemory
+from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import ConfigError, LongLlamaError
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest
@@ -48,18 +48,9 @@ MemoryOf = Callable[[str], Awaitable[TeamMemory]]
 class ReplicaOptions:
     """What a replica is started with."""
 
-    model: str
+    engine: EngineOptions
     store: str
     """URL of the shared store."""
-    device: str = "auto"
-    dtype: str = "auto"
-    cache_dir: Path | None = None
-    """Of this machine's own store; None for the user's."""
-    max_store_bytes: int | None = None
-    threads: int = 0
-    context_bytes: int = 1 << 30
-    """Of what was read around cursors: many windows' files, not one user's few."""
-    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -347,20 +338,8 @@ def _check(user: User, repository: str) -> None:
 
 def _load(options: ReplicaOptions) -> Any:
     """On the worker's thread."""
-    import torch
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
     yield
-    return Engine.open(
-        options.model,
-        options.cache_dir,
-        max_store_bytes=options.max_store_bytes,
-        device=options.device,
-        dtype=options.dtype,
-        context_bytes=options.context_bytes,
-        compile=options.compile,
-    )
+    return Engine.open(options.engine)
 
 
 def _nothing(_: Job) -> Any:

@@ -51,10 +51,11 @@ def _run(options: argparse.Namespace) -> int:
     folder = pull(chosen.name, ProgressLine(sys.stdout), consents, options.folder)
     print(f"{chosen.name} is in {folder}", flush=True)
     if _weights_bytes(folder) < LITTLE_BYTES:
+        from longllama_code.engine_options import EngineOptions
         from longllama_code.generation.engine import Engine
 
         print("a first completion, for which this machine compiles what it needs", flush=True)
-        Engine.open(chosen.name, persist=False).close()
+        Engine.open(EngineOptions(chosen.name, persist=False)).close()
     return 0
 
 

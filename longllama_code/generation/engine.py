@@ -9,9 +9,11 @@ from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from longllama_code.definitions.kept import KeptFacts
+from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decoding.decoder import ShouldStop
@@ -126,38 +128,33 @@ class Engine:
         self._segments.close_memory(self._memory)
 
     @classmethod
-    def open(
-        cls,
-        model: str,
-        cache_dir: Path | None = None,
-        *,
-        persist: bool = True,
-        max_store_bytes: int | None = None,
-        device: str = "auto",
-        dtype: str = "auto",
-        gpu_bytes: int | None = None,
-        context_bytes: int = MAX_BYTES,
-        compile: bool = False,
-    ) -> "Engine":
+    def open(cls, options: EngineOptions) -> "Engine":
         """Load a model by name or folder, with its store in the cache folder.
 
-        Of memory, up to ``gpu_bytes`` are kept where the model is, if that is no CPU; of what was
-        read around cursors, in all files and for all users, ``context_bytes``. A store that
-        cannot be used is a problem that status reports, not a reason to refuse; so are layers that
-        were to ``compile`` and cannot be.
+        An unusable store, and layers that cannot be compiled, are reported by ``status``; the
+        engine opens without them. ``options.threads`` sets torch's threads in this process.
 
         Raises:
             ModelNotFound: there is no such model here.
             CheckpointError: the model cannot be read, or not onto this device or in this type.
         """
-        loaded = load_for_engine(model, device, dtype, gpu_bytes, compile=compile)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        loaded = load_for_engine(
+            options.model,
+            options.device,
+            options.dtype,
+            options.gpu_bytes,
+            compile=options.compile,
+        )
         warm_up(loaded)
-        if not persist:
+        context_bytes = MAX_BYTES if options.context_bytes is None else options.context_bytes
+        if not options.persist:
             return cls(loaded, None, context_bytes)
         try:
-            cache = cache_dir or cache_root()
+            cache = options.cache_dir or cache_root()
             folder = cache / "memory" / loaded.fingerprint
-            store = loaded.store(folder, max_store_bytes)
+            store = loaded.store(folder, options.max_store_bytes)
             facts = KeptFacts(cache / DEFINITIONS_FOLDER)
             engine = cls(loaded, store, context_bytes, folder, facts)
             (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")

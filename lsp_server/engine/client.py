@@ -21,7 +21,7 @@ from longllama_code.protocol import (
     tell_nobody,
 )
 from lsp_server.engine.connection import EngineConnection, EngineError, EngineGone, Listener
-from lsp_server.engine.options import EngineOptions
+from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.protocol import (
     CLEAR_STORE,
     COMPLETE,
@@ -59,7 +59,7 @@ class EngineClient:
     """Whether this machine's budget counts."""
 
     def __init__(
-        self, options: EngineOptions, on_state: Callable[[EngineState, str], None]
+        self, options: ClientOptions, on_state: Callable[[EngineState, str], None]
     ) -> None:
         self._options = options
         self._on_state = on_state
@@ -101,7 +101,7 @@ class EngineClient:
 
     async def start(self) -> None:
         """Start the process, or join the one that is shared; the model loads while this returns."""
-        self._enter(EngineState.LOADING, f"loading the model {self._options.model}")
+        self._enter(EngineState.LOADING, f"loading the model {self._options.engine.model}")
         self._ready_at = None
         self.hung = False
         if self._options.is_shared and sys.platform != "win32":

@@ -16,7 +16,7 @@ from lsprotocol import types
 from pygls.client import JsonRPCClient
 from pygls.exceptions import JsonRpcException
 
-from lsp_server.engine.options import EngineOptions
+from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.protocol import (
     FAILED,
     HELLO,
@@ -31,6 +31,7 @@ from lsp_server.engine.protocol import (
 from lsp_server.engine.shared_endpoint import CannotShare
 from lsp_server.engine.shared_launcher import Meeting, meet
 from lsp_server.engine.stdio import READ_LIMIT_BYTES, SafeWriter, connect_stdio, read_messages
+from lsp_server.tasks import retrieve_exception
 
 LEAVE_TIMEOUT_S = 5.0
 """How long an engine that is left may take to notice, before it counts as one that hangs."""
@@ -93,7 +94,7 @@ class EngineConnection(JsonRPCClient):
 
     # Beginning.
 
-    async def start(self, options: EngineOptions) -> None:
+    async def start(self, options: ClientOptions) -> None:
         """Start an engine of our own.
 
         Raises:
@@ -102,9 +103,9 @@ class EngineConnection(JsonRPCClient):
         self._is_admitted = True
         await connect_stdio(self, *options.command())
         hello = to_plain(Hello(VERSION, options.name))
-        self.protocol.send_request(HELLO, hello).add_done_callback(_note)
+        self.protocol.send_request(HELLO, hello).add_done_callback(retrieve_exception)
 
-    async def join(self, options: EngineOptions) -> bool:
+    async def join(self, options: ClientOptions) -> bool:
         """Connect to the shared engine, started where there is none; False where it just ended.
 
         Raises:
@@ -150,7 +151,7 @@ class EngineConnection(JsonRPCClient):
             # Shielded: a late answer to a future that was cancelled is an error to pygls.
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
-            answer.add_done_callback(_note)
+            answer.add_done_callback(retrieve_exception)
             if not self.stopped:
                 self.protocol.notify(types.CANCEL_REQUEST, types.CancelParams(id=request_id))
             raise
@@ -221,7 +222,7 @@ class EngineConnection(JsonRPCClient):
             return None
 
 
-async def _met(options: EngineOptions) -> Meeting:
+async def _met(options: ClientOptions) -> Meeting:
     """A connection to the shared engine; where nobody waits for it any more, it is closed."""
     given_up = threading.Event()
     meeting = asyncio.ensure_future(asyncio.to_thread(meet, options, given_up))
@@ -236,9 +237,3 @@ async def _met(options: EngineOptions) -> Meeting:
 def _close(meeting: "asyncio.Future[Meeting]") -> None:
     if not meeting.cancelled() and meeting.exception() is None:
         meeting.result().socket.close()
-
-
-def _note(answer: "asyncio.Future[Any] | Any") -> None:
-    """Take note of an answer nobody waits for."""
-    if not answer.cancelled():
-        answer.exception()

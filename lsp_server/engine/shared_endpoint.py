@@ -18,7 +18,8 @@ from pathlib import Path
 
 import lsp_server
 from longllama_code.paths import CACHE_VARIABLE, cache_path
-from lsp_server.engine.options import EngineOptions
+from longllama_code.weight_kinds import split_weights
+from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.protocol import VERSION
 from lsp_server.settings.declarations import Memory
 
@@ -55,7 +56,7 @@ class Place:
         return self.folder / f"{self.name}.log"
 
     @classmethod
-    def of(cls, options: EngineOptions) -> "Place":
+    def of(cls, options: ClientOptions) -> "Place":
         """The place of engines that are started so.
 
         Raises:
@@ -129,7 +130,7 @@ def private_folder() -> Path:
     return folder
 
 
-def _name(options: EngineOptions) -> str:
+def _name(options: ClientOptions) -> str:
     decisive = [
         VERSION,
         sys.executable,
@@ -137,14 +138,14 @@ def _name(options: EngineOptions) -> str:
         options.arguments(),
         [os.environ.get(variable) for variable in ENVIRONMENT],
         str(cache_path()),
-        list(_stamps(options.model)),
+        list(_stamps(options.engine.model)),
     ]
     return hashlib.blake2b(json.dumps(decisive).encode(), digest_size=12).hexdigest()
 
 
 def _stamps(model: str) -> Iterator[tuple[str, int, int]]:
     """What tells the files of a model from those that were there before."""
-    name = model.rpartition(":")[0] if model.endswith((":int8", ":int4")) else model
+    name, _ = split_weights(model)
     folder = Path(name).expanduser()
     if folder.is_dir():
         for path in sorted(folder.iterdir()):

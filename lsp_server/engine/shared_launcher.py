@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lsp_server.engine.options import EngineOptions
+from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.shared_endpoint import CannotShare, Place, peer_of
 
 POLL_S = 0.02
@@ -46,7 +46,7 @@ class Meeting:
     """The same, where this process started it."""
 
 
-def meet(options: EngineOptions, given_up: threading.Event) -> Meeting:
+def meet(options: ClientOptions, given_up: threading.Event) -> Meeting:
     """A connection to the engine of these options. Blocks; for a thread.
 
     Args:
@@ -89,7 +89,7 @@ def _connect(place: Place) -> Meeting | None:
     return Meeting(connection, peer.pid, place)
 
 
-def _start(options: EngineOptions, place: Place, given_up: threading.Event) -> Meeting:
+def _start(options: ClientOptions, place: Place, given_up: threading.Event) -> Meeting:
     place.socket.unlink(missing_ok=True)
     _sweep(place)
     process = _spawn(options, place)
@@ -110,9 +110,9 @@ def _start(options: EngineOptions, place: Place, given_up: threading.Event) -> M
     return Meeting(meeting.socket, meeting.pid, place, process)
 
 
-def _spawn(options: EngineOptions, place: Place) -> "subprocess.Popen[bytes]":
+def _spawn(options: ClientOptions, place: Place) -> "subprocess.Popen[bytes]":
     """An engine of nobody's: no end of a window, terminal or pipe is its own end."""
-    is_relative = Path(options.model).is_dir()  # as it may be, where the server was started
+    is_relative = Path(options.engine.model).is_dir()  # as it may be, where the server was started
     with place.log.open("wb") as log:
         place.log.chmod(0o600)
         return subprocess.Popen(

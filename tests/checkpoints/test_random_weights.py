@@ -13,6 +13,7 @@ from longllama_code.__main__ import main
 from longllama_code.checkpoints.loading import load_model
 from longllama_code.checkpoints.published import FAMILY, GB
 from longllama_code.checkpoints.random_weights import weight_shapes, write_random
+from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import CheckpointError
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest
@@ -99,7 +100,7 @@ def test_the_command_and_the_product(tmp_path: Path, capsys: pytest.CaptureFixtu
     folder = tmp_path / "3b"
     assert main(["convert", "--random", "3b", "--scale", "small", "--output", str(folder)]) == 0
     assert "100 % pytorch_model.bin" in capsys.readouterr().err
-    engine = Engine.open(str(folder), persist=False)
+    engine = Engine.open(EngineOptions(str(folder), persist=False))
     for _ in engine.remember("a.py", "def f():\n    return 1\n" * 20):
         pass
     result = engine.complete(CompletionRequest("b.py", "x = f", "\n"), lambda: False)

@@ -4,12 +4,13 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation.engine import Engine
 
 
 def one_machine(model: str, cache: Path, files: dict[str, str]) -> int:
     """What an engine writes that remembers the files in their order; how many tokens."""
-    engine = Engine.open(model, cache)
+    engine = Engine.open(EngineOptions(model, cache))
     for path, text in files.items():
         for _ in engine.remember(path, text):
             pass

@@ -7,6 +7,7 @@ import pytest
 from longllama_code.__main__ import main
 from longllama_code.cluster import app
 from longllama_code.cluster.replica import ReplicaOptions
+from longllama_code.engine_options import EngineOptions
 
 
 def served(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> app.ServeOptions:
@@ -31,7 +32,17 @@ def test_what_is_said_reaches_the_replicas(monkeypatch: pytest.MonkeyPatch) -> N
     ]
     options = served(monkeypatch, *said)
     assert app.replica_options(options) == ReplicaOptions(
-        "tiny", "memory://s", "cuda", "float16", Path("c"), 5, 3, 6, compile=True
+        EngineOptions(
+            "tiny",
+            Path("c"),
+            max_store_bytes=5,
+            threads=3,
+            device="cuda",
+            dtype="float16",
+            context_bytes=6,
+            compile=True,
+        ),
+        "memory://s",
     )
 
 

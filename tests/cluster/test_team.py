@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest, CompletionResult
 from longllama_code.team_protocol import COMPLETE, REMEMBER, memory_id
@@ -34,7 +35,7 @@ EDIT = "def edited(value):\n" + f"    value = {MARK!r}\n" * 8
 
 def expected(files: dict[str, str], request: CompletionRequest = REQUEST) -> CompletionResult:
     """The answer of an engine of one's own that has these files."""
-    engine = Engine.open("tiny", persist=False)
+    engine = Engine.open(EngineOptions("tiny", persist=False))
     for path, text in files.items():
         for _ in engine.remember(path, text):
             pass

@@ -11,11 +11,12 @@ import torch
 from torch._inductor import config as inductor
 
 from longllama_code.config import LongLlamaConfig
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation import models
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel, with_compiled_layers
-from longllama_code.memory.view import LocalText, MemoryView
+from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rounded.quantized import quantize
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
@@ -120,7 +121,7 @@ def test_the_same_states_in_passes_of_any_length(tiny: LoadedModel, remember: Re
     assert compiled is not None
     engine = Engine(tiny, None)
     remember(engine, "harbour.py", LIBRARY)
-    view = MemoryView(engine._memory, LocalText("b.py", "", 0, 0))
+    view = CompletionMemory(engine._memory, LocalText("b.py", "", 0, 0))
     ids = ByteTokenizer().encode(LIBRARY)
     for seen in (None, view):
         decoders = [Decoder(model) for model in (tiny.model, compiled)]
@@ -161,7 +162,7 @@ def test_segments_are_those_of_the_model_itself(
 ) -> None:
     counts: list[tuple[int, int]] = []
     for compile in (False, True):
-        engine = Engine.open("tiny", tmp_path, compile=compile)
+        engine = Engine.open(EngineOptions("tiny", tmp_path, compile=compile))
         remember(engine, "harbour.py", LIBRARY)
         status = engine.status()
         assert (status.compiled, status.not_compiled) == (compile, None)
@@ -176,7 +177,7 @@ def test_without_a_compiler_it_goes_on_and_says_so(
 ) -> None:
     monkeypatch.setenv("LONGLLAMA_CACHE", str(tmp_path))
     monkeypatch.setattr(inductor.cpp, "cxx", (None, "no-such-compiler"))
-    engine = Engine.open("tiny", persist=False, compile=True)
+    engine = Engine.open(EngineOptions("tiny", persist=False, compile=True))
     status = engine.status()
     assert not status.compiled
     assert "compiler" in str(status.not_compiled)
@@ -214,5 +215,5 @@ def test_rounded_weights_and_kernels_are_not_for_it(
     found = with_compiled_layers(replace(tiny, model=model))
     assert "rounded weights" in str(found.not_compiled)
     monkeypatch.setattr(models, "CPU_CACHE_BYTES", 0)
-    engine = Engine.open("tiny", persist=False, compile=True)
+    engine = Engine.open(EngineOptions("tiny", persist=False, compile=True))
     assert "kernels run this model" in str(engine.status().not_compiled)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.segments.encoder import SegmentEncoder
@@ -184,10 +185,10 @@ def test_a_manifest_that_fails_costs_no_status(make_engine: MakeEngine, tmp_path
 
 
 def test_open(tmp_path: Path, remember: Remember) -> None:
-    engine = Engine.open("tiny", tmp_path)
+    engine = Engine.open(EngineOptions("tiny", tmp_path))
     remember(engine, "a.py", TEXT)
     engine.close()
-    again = Engine.open("tiny", tmp_path)
+    again = Engine.open(EngineOptions("tiny", tmp_path))
     assert counts(remember(again, "a.py", TEXT)) == (0, N, 0)
     again.close()
 
@@ -198,7 +199,7 @@ def test_open_without_a_store(tmp_path: Path, remember: Remember) -> None:
         (tmp_path / "file", True, "cannot hold the memory store"),
         (tmp_path, False, "persistence is off"),
     ]:
-        engine = Engine.open("tiny", cache, persist=persist)
+        engine = Engine.open(EngineOptions("tiny", cache, persist=persist))
         assert problem in str(engine.status().store_problem)
         assert counts(remember(engine, "a.py", TEXT)) == (N, 0, 0)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

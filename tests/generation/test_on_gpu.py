@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from longllama_code.config import LongLlamaConfig
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
@@ -123,7 +124,7 @@ def test_what_is_on_disk_comes_back(
     monkeypatch.setattr(models, "_has_bfloat16", lambda: True)
     found: list[list[CompletionResult]] = []
     for _ in range(2):
-        engine = Engine.open("tiny", tmp_path, device="cuda:0", gpu_bytes=SOME)
+        engine = Engine.open(EngineOptions("tiny", tmp_path, device="cuda:0", gpu_bytes=SOME))
         found.append(answers(engine, remember))
         status = engine.status()
         assert (status.device, status.dtype, status.store_problem) == ("cuda:0", "bfloat16", None)

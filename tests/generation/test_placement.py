@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import CheckpointError, ModelNotFound
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
@@ -60,6 +61,6 @@ def test_what_contradicts_itself_or_is_not_there() -> None:
 
 
 def test_an_engine_takes_both() -> None:
-    engine = Engine.open("tiny", persist=False, device="cpu", dtype="auto")
+    engine = Engine.open(EngineOptions("tiny", persist=False, device="cpu", dtype="auto"))
     assert (engine.status().device, engine.status().dtype) == ("cpu", "float32")
     engine.close()

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.config import LongLlamaConfig
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation import models
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.engine import Engine
 from longllama_code.kernels.matrices.quantized import QuantizedMatrix
-from longllama_code.memory.view import MemoryView
-from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
+from longllama_code.memory.completion_memory import CompletionMemory
+from longllama_code.model.by_kernels.kernel_model import KernelModel, drop_weights
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import CompletionRequest, RememberResult
@@ -45,7 +46,9 @@ def with_config(**fields: object) -> LongLlamaForCausalLM:
 
 
 @torch.inference_mode()
-def by_model(model: LongLlamaForCausalLM, parts: list[list[int]], view: MemoryView | None = None):
+def by_model(
+    model: LongLlamaForCausalLM, parts: list[list[int]], view: CompletionMemory | None = None
+):
     cache, outputs = LongLlamaCache(model.config, spills=False), []
     for part in parts:
         start = cache.local_length
@@ -56,7 +59,9 @@ def by_model(model: LongLlamaForCausalLM, parts: list[list[int]], view: MemoryVi
     return torch.cat(outputs)
 
 
-def by_kernels(small: KernelModel, model, parts: list[list[int]], view: MemoryView | None = None):
+def by_kernels(
+    small: KernelModel, model, parts: list[list[int]], view: CompletionMemory | None = None
+):
     cache = LongLlamaCache(model.config, spills=False)
     return torch.cat([small.run(part, cache, view) for part in parts])
 
@@ -103,7 +108,7 @@ def test_memory_is_seen_in_the_same_softmax(
     model = with_config(mem_top_k=top_k, mem_query_position=query_position)
     engine = make_engine(loaded=replace(TINY, model=model))
     remember(engine, "a.py", KNOWN)
-    views = [MemoryView(engine._memory, None) for _ in range(2)]
+    views = [CompletionMemory(engine._memory, None) for _ in range(2)]
     for view in views:
         view.records_mass = True
     parts = [IDS[:7], IDS[7:8]]
@@ -161,7 +166,7 @@ def test_what_is_encoded_is_what_the_model_encodes(fields):
 def test_decoding_goes_through_them(monkeypatch: pytest.MonkeyPatch) -> None:
     model = copy.deepcopy(TINY.model)
     kernels = KernelModel(model)
-    let_go(model)
+    drop_weights(model)
     decoder = Decoder(model, kernels=kernels)
     decoder.prefill(IDS * 9, None, lambda: False)
     steps = decoder.steps(IDS * 9, None, lambda logits: int(logits.argmax()))
@@ -208,7 +213,7 @@ def test_an_engine_encodes_and_completes_by_kernels(
     counts: list[tuple[int, int]] = []
     for cache_bytes in (1 << 30, 0, 0):
         monkeypatch.setattr(models, "CPU_CACHE_BYTES", cache_bytes)
-        engine = Engine.open("tiny", tmp_path)
+        engine = Engine.open(EngineOptions("tiny", tmp_path))
         for _ in engine.remember("a.py", KNOWN):
             pass
         request = CompletionRequest("b.py", KNOWN[:20], "", 20, multiline=False)
@@ -257,8 +262,11 @@ def test_kernels_have_run_once_an_engine_is_open(
         return run(self, ids, cache, memory)
 
     monkeypatch.setattr(KernelModel, "run", spy)
-    engine = Engine.open("tiny", persist=False)
+    engine = Engine.open(EngineOptions("tiny", persist=False))
     assert any(ran) == (cache_bytes == 0)
     assert engine.status().n_files == 0
     assert engine.status().dtype == ("float32" if cache_bytes else "int8")
-    assert Engine.open("tiny", persist=False, dtype="float32").status().dtype == "float32"
+    assert (
+        Engine.open(EngineOptions("tiny", persist=False, dtype="float32")).status().dtype
+        == "float32"
+    )

@@ -20,6 +20,7 @@ from longllama_code.checkpoints.quantized import load_quantized, memory_need
 from longllama_code.checkpoints.random_weights import write_random
 from longllama_code.checkpoints.weight_files import tensors
 from longllama_code.config import LongLlamaConfig
+from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import CheckpointError
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
@@ -27,16 +28,15 @@ from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rounded.quantized import (
     FEW_TOKENS,
-    KINDS,
     Int8Embedding,
-    Kind,
     quantize,
     stored_bytes,
 )
 from longllama_code.protocol import CompletionRequest
+from longllama_code.weight_kinds import WEIGHT_KINDS, WeightKind
 
 IDS = torch.arange(60)[None] * 11 % 600
-BOTH = pytest.mark.parametrize("kind", KINDS)
+BOTH = pytest.mark.parametrize("kind", WEIGHT_KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
 )
 def test_rounding_is_bounded(
-    kind: Kind, seed: int, shape: tuple[int, int], dtype: torch.dtype
+    kind: WeightKind, seed: int, shape: tuple[int, int], dtype: torch.dtype
 ) -> None:
     """By half a step of each weight: the largest of its row or group, by 127 or by 7."""
     torch.manual_seed(seed)
@@ -99,7 +99,7 @@ def test_rounding_is_that_of_torch(seed: int, shape: tuple[int, int], dtype: tor
 
 @BOTH
 @pytest.mark.parametrize("n_rows", [1, 33, 300])
-def test_threads_share_the_rounding(kind: Kind, n_rows: int) -> None:
+def test_threads_share_the_rounding(kind: WeightKind, n_rows: int) -> None:
     weight = torch.randn(n_rows, 8192, generator=torch.Generator().manual_seed(0))
     alone, shared = quantize(weight, kind), quantize(weight, kind, None, Threads(3))
     for one, other in zip(alone.buffers(), shared.buffers(), strict=True):
@@ -107,7 +107,7 @@ def test_threads_share_the_rounding(kind: Kind, n_rows: int) -> None:
 
 
 @BOTH
-def test_a_result_depends_on_its_own_row_alone(kind: Kind) -> None:
+def test_a_result_depends_on_its_own_row_alone(kind: WeightKind) -> None:
     torch.manual_seed(0)
     bias = nn.Parameter(torch.randn(300))
     module = quantize(torch.randn(300, 64), kind, bias)
@@ -121,7 +121,7 @@ def test_a_result_depends_on_its_own_row_alone(kind: Kind) -> None:
 
 
 @BOTH
-def test_few_tokens_are_the_same_alone(kind: Kind) -> None:
+def test_few_tokens_are_the_same_alone(kind: WeightKind) -> None:
     """Bit for bit, as verified drafts need it; and beside many, but for the rounding of inputs."""
     torch.manual_seed(0)
     module = quantize(torch.randn(300, 128), kind, nn.Parameter(torch.randn(300)))
@@ -136,7 +136,7 @@ def test_few_tokens_are_the_same_alone(kind: Kind) -> None:
 
 @BOTH
 @pytest.mark.parametrize("weight", [torch.zeros(3, 8), torch.full((3, 8), 1e-30)])
-def test_weights_of_nothing(kind: Kind, weight: torch.Tensor) -> None:
+def test_weights_of_nothing(kind: WeightKind, weight: torch.Tensor) -> None:
     assert quantize(weight, kind)(torch.ones(1, 8)).abs().max() <= 1e-3
 
 
@@ -156,7 +156,7 @@ def test_embeddings_and_the_head_that_shares_them() -> None:
     assert head.rows is module.rows
 
 
-def dequantized(folder: Path, kind: Kind, **overrides: Any) -> LongLlamaForCausalLM:
+def dequantized(folder: Path, kind: WeightKind, **overrides: Any) -> LongLlamaForCausalLM:
     """The same model, with the rounded weights as plain ones."""
     model = load_model(folder, **overrides)
     for name, module in list(model.named_modules()):
@@ -175,7 +175,7 @@ def dequantized(folder: Path, kind: Kind, **overrides: Any) -> LongLlamaForCausa
 @pytest.mark.parametrize(("few", "most"), [(0, 1e-4), (FEW_TOKENS, 1e-3)])
 @torch.no_grad()
 def test_the_model_is_that_of_the_rounded_weights(
-    folder: Path, kind: Kind, few: int, most: float, monkeypatch: pytest.MonkeyPatch
+    folder: Path, kind: WeightKind, few: int, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the plain form, and by kernels, which round inputs too."""
     monkeypatch.setattr("longllama_code.model.rounded.quantized.FEW_TOKENS", few)
@@ -186,7 +186,7 @@ def test_the_model_is_that_of_the_rounded_weights(
 
 @BOTH
 @torch.no_grad()
-def test_biases_and_shared_embeddings(kind: Kind, tmp_path: Path) -> None:
+def test_biases_and_shared_embeddings(kind: WeightKind, tmp_path: Path) -> None:
     shape = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4}
     torch.manual_seed(0)
     config = LongLlamaConfig(
@@ -228,7 +228,7 @@ def test_files_of_any_kind(folder: Path, tmp_path: Path) -> None:
 
 
 @BOTH
-def test_the_need_is_what_the_model_has(folder: Path, kind: Kind) -> None:
+def test_the_need_is_what_the_model_has(folder: Path, kind: WeightKind) -> None:
     model = load_quantized(folder, kind)
     rotary = sum(b.numel() * b.element_size() for b in model.model.rotary.buffers())
     kept = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
@@ -239,7 +239,7 @@ def test_the_need_is_what_the_model_has(folder: Path, kind: Kind) -> None:
     ("name", "kind", "most_gb"),
     [("code-7b", "int8", 8.0), ("code-7b", "int4", 5.0), ("3b", "int4", 2.8)],
 )
-def test_the_need_at_full_size(name: str, kind: Kind, most_gb: float, tmp_path: Path) -> None:
+def test_the_need_at_full_size(name: str, kind: WeightKind, most_gb: float, tmp_path: Path) -> None:
     """From the configuration alone: no weight is read."""
     (tmp_path / "config.json").write_text(json.dumps(FAMILY[name].scaled("full")))
     torch.save({}, tmp_path / "pytorch_model.bin")
@@ -286,7 +286,7 @@ def test_damage_is_refused(
 
 def test_the_product(folder: Path) -> None:
     """Behind a model's name, kept apart from the float model's memory."""
-    engine = Engine.open(f"{folder}:int4", persist=False)
+    engine = Engine.open(EngineOptions(f"{folder}:int4", persist=False))
     for _ in engine.remember("a.py", "def f():\n    return 1\n" * 20):
         pass
     result = engine.complete(CompletionRequest("b.py", "x = f", "\n"), lambda: False)

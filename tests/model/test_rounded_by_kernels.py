@@ -12,15 +12,17 @@ from longllama_code.checkpoints.published import FAMILY
 from longllama_code.checkpoints.quantized import load_quantized
 from longllama_code.checkpoints.random_weights import write_vocabulary
 from longllama_code.config import LongLlamaConfig
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
-from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
+from longllama_code.model.by_kernels.kernel_model import KernelModel, drop_weights
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
-from longllama_code.model.rounded.quantized import KINDS, Int4Linear, Int8Embedding, Kind, quantize
+from longllama_code.model.rounded.quantized import Int4Linear, Int8Embedding, quantize
 from longllama_code.protocol import CompletionRequest
+from longllama_code.weight_kinds import WEIGHT_KINDS, WeightKind
 
-BOTH = pytest.mark.parametrize("kind", KINDS)
+BOTH = pytest.mark.parametrize("kind", WEIGHT_KINDS)
 IDS = [5 + 7 * index % 600 for index in range(90)]
 FORMS = {
     "as code-7b": {},
@@ -53,7 +55,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return path
 
 
-def loaded(folder: Path, kind: Kind) -> LongLlamaForCausalLM:
+def loaded(folder: Path, kind: WeightKind) -> LongLlamaForCausalLM:
     return load_quantized(folder, kind, torch_attention=True)
 
 
@@ -80,7 +82,7 @@ def assert_near(found: torch.Tensor, wanted: torch.Tensor) -> None:
 
 
 @BOTH
-def test_states_logits_and_memory_are_those_of_the_modules(folder: Path, kind: Kind) -> None:
+def test_states_logits_and_memory_are_those_of_the_modules(folder: Path, kind: WeightKind) -> None:
     model = loaded(folder, kind)
     assert KernelModel.fits(model)
     kernels = KernelModel(model)
@@ -98,7 +100,7 @@ def test_states_logits_and_memory_are_those_of_the_modules(folder: Path, kind: K
 @BOTH
 @settings(deadline=None, max_examples=8)
 @given(sizes=st.lists(st.integers(1, 30), min_size=1, max_size=3))
-def test_a_token_is_the_same_alone_and_behind_others(kind: Kind, sizes: list[int]) -> None:
+def test_a_token_is_the_same_alone_and_behind_others(kind: WeightKind, sizes: list[int]) -> None:
     model = made(kind)
     kernels, ids = KernelModel(model), IDS[: sum(sizes)]
     parts = [ids[sum(sizes[:n]) : sum(sizes[: n + 1])] for n in range(len(sizes))]
@@ -106,7 +108,7 @@ def test_a_token_is_the_same_alone_and_behind_others(kind: Kind, sizes: list[int
     assert torch.equal(together, by_kernels(kernels, model, [[token] for token in ids]))
 
 
-def made(kind: Kind) -> LongLlamaForCausalLM:
+def made(kind: WeightKind) -> LongLlamaForCausalLM:
     """A rounded model without a file."""
     model = small_model()
     for name, module in list(model.named_modules()):
@@ -118,10 +120,10 @@ def made(kind: Kind) -> LongLlamaForCausalLM:
 
 
 @BOTH
-def test_weights_are_read_where_they_are(folder: Path, kind: Kind) -> None:
+def test_weights_are_read_where_they_are(folder: Path, kind: WeightKind) -> None:
     model = loaded(folder, kind)
     kernels = KernelModel(model)
-    let_go(model)
+    drop_weights(model)
     down = model.model.layers[0].mlp.down_proj
     ours = kernels._layers[0].down
     mine, theirs = (
@@ -134,13 +136,13 @@ def test_weights_are_read_where_they_are(folder: Path, kind: Kind) -> None:
 
 @BOTH
 def test_an_engine_runs_by_them(
-    folder: Path, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, kind: WeightKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By ``model.dtype`` or behind the name, and finds what it encoded."""
     monkeypatch.setattr(models, "CPU_CACHE_BYTES", 0)
     encoded: list[int] = []
     for name, dtype in ((str(folder), kind), (f"{folder}:{kind}", "auto")):
-        engine = Engine.open(name, tmp_path, dtype=dtype)
+        engine = Engine.open(EngineOptions(name, tmp_path, dtype=dtype))
         for _ in engine.remember("a.py", "def f():\n    return 1\n" * 20):
             pass
         request = CompletionRequest("b.py", "x = f", "\n", max_tokens=6)

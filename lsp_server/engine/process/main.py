@@ -15,7 +15,8 @@ from typing import BinaryIO
 
 from pygls.io_ import StdinAsyncReader, StdoutWriter
 
-from lsp_server.engine.options import EngineOptions, parse
+from longllama_code.engine_options import EngineOptions
+from lsp_server.engine.options import parse
 from lsp_server.engine.process import scripted
 from lsp_server.engine.process.host import EngineHost, HostedEngine
 from lsp_server.engine.stdio import take_stdout
@@ -49,22 +50,9 @@ def _open(options: EngineOptions) -> HostedEngine:
     if options.model.startswith(scripted.PREFIX):
         return scripted.ScriptedEngine.open(options.model)
 
-    import torch
-
     from longllama_code.generation.engine import Engine
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    return Engine.open(
-        options.model,
-        options.cache_dir,
-        persist=options.persist,
-        max_store_bytes=options.max_store_bytes,
-        device=options.device,
-        dtype=options.dtype,
-        gpu_bytes=options.gpu_bytes,
-        compile=options.compile,
-    )
+    return Engine.open(options)
 
 
 def _end() -> None:

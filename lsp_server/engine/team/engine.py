@@ -20,7 +20,7 @@ from longllama_code.protocol import (
 )
 from lsp_server.engine.client import EngineClient, EngineState
 from lsp_server.engine.connection import EngineAway, EngineError
-from lsp_server.engine.options import EngineOptions
+from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.team.client import TeamClient
 from lsp_server.engine.team.http import TeamAddress, TeamRefused, TeamUnreachable
 
@@ -60,7 +60,7 @@ class TeamEngine:
     def __init__(
         self,
         team: TeamOptions,
-        options: EngineOptions,
+        options: ClientOptions,
         on_state: Callable[[EngineState, str], None],
     ) -> None:
         self._team, self._options, self._on_state = team, options, on_state

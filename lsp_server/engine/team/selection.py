@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.model_sources.default_model import chosen_model
 from lsp_server.engine.client import EngineClient, EngineState
-from lsp_server.engine.options import EngineOptions
+from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.process.scripted import PREFIX as SCRIPT
 from lsp_server.engine.team.engine import TeamEngine, TeamOptions
 from lsp_server.engine.team.http import TeamAddress
@@ -23,7 +24,7 @@ TOKEN_VARIABLE = "LONGLLAMA_TEAM_TOKEN"
 class EngineChoice:
     """What engines are started with; a change of it needs new ones."""
 
-    local: EngineOptions
+    local: ClientOptions
     team: TeamOptions | None = None
 
 
@@ -56,20 +57,21 @@ def _token(path: str) -> str:
         return ""
 
 
-def _local_options(settings: Settings, roots: Sequence[Path]) -> EngineOptions:
-    """What the engine's process is started with; a change of it needs a new one."""
-    cache_dir = settings.memory.cache_dir
-    chosen = chosen_model(settings.model.path)
-    return EngineOptions(
+def _local_options(settings: Settings, roots: Sequence[Path]) -> ClientOptions:
+    chosen, memory = chosen_model(settings.model.path), settings.memory
+    engine = EngineOptions(
         model=chosen.name,
-        cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
-        persist=settings.memory.persist,
-        max_store_bytes=settings.memory.max_store_bytes,
+        cache_dir=Path(memory.cache_dir).expanduser() if memory.cache_dir else None,
+        persist=memory.persist,
+        max_store_bytes=memory.max_store_bytes,
         threads=settings.model.threads,
         device=settings.model.device,
         dtype=settings.model.dtype,
-        gpu_bytes=settings.memory.gpu_bytes,
+        gpu_bytes=memory.gpu_bytes,
         compile=settings.model.compile,
+    )
+    return ClientOptions(
+        engine,
         # A script may have changed since; reading it anew costs nothing.
         is_shared=settings.engine.shared and not settings.model.path.startswith(SCRIPT),
         idle_s=settings.engine.idle_ms / 1000,

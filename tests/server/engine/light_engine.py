@@ -7,9 +7,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import ModelNotFound
 from longllama_code.protocol import CompletionResult, EngineStatus, RememberResult, Timings
-from lsp_server.engine.options import EngineOptions, parse
+from lsp_server.engine.options import ClientOptions, parse
 from lsp_server.engine.process.host import EngineHost
 from lsp_server.engine.process.socket_server import EngineSocket
 
@@ -52,11 +53,16 @@ class LightEngine:
         return 0
 
 
-class LightOptions(EngineOptions):
+class LightOptions(ClientOptions):
     """Options of an engine that is ready at once."""
 
     def command(self, socket=None):
         return [sys.executable, __file__, *self.arguments(), "--socket", str(socket)]
+
+
+def light(model, kind=LightOptions, threads=0, **of_client):
+    """Options of an engine that this file runs."""
+    return kind(EngineOptions(model, threads=threads), **of_client)
 
 
 def _load(options):

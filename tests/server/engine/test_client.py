@@ -11,15 +11,12 @@ from itertools import pairwise
 import pytest
 import pytest_asyncio
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.protocol import CompletionRequest
 from lsp_server.engine import client as engine_client
 from lsp_server.engine import stdio
-from lsp_server.engine.client import (
-    EngineError,
-    EngineGone,
-    EngineOptions,
-    EngineState,
-)
+from lsp_server.engine.client import EngineError, EngineGone, EngineState
+from lsp_server.engine.options import ClientOptions
 from tests.server.waiting_client import COMPILED_S, WaitingClient, soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,14 +27,14 @@ REQUEST = CompletionRequest("a.py", "x = ", "")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(tmp_path_factory):
     options = EngineOptions("tiny", tmp_path_factory.mktemp("cache"), threads=1)
-    engine = WaitingClient(options)
+    engine = WaitingClient(ClientOptions(options))
     await engine.start()
     await engine.until(EngineState.READY)
     yield engine
     await soon(engine.stop())
 
 
-class DyingOptions(EngineOptions):
+class DyingOptions(ClientOptions):
     """An engine that ends as soon as it is started."""
 
     def command(self):
@@ -60,7 +57,7 @@ async def test_layers_are_compiled_before_the_engine_is_ready(engine, monkeypatc
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     monkeypatch.setenv("LONGLLAMA_CACHE", str(tmp_path))
     options = EngineOptions("tiny", persist=False, threads=1, dtype="float32", compile=True)
-    compiled = WaitingClient(options)
+    compiled = WaitingClient(ClientOptions(options))
     await compiled.start()
     await compiled.until(EngineState.READY, COMPILED_S)
     assert any((tmp_path / "compiled").rglob("*.so"))
@@ -143,7 +140,7 @@ async def test_a_crash_is_followed_by_a_new_start(engine, caplog):
 
 async def test_an_engine_that_dies_again_and_again_is_given_up(monkeypatch, caplog):
     monkeypatch.setattr(engine_client, "BACK_OFF_S", (0.0, 0.0))
-    engine = WaitingClient(DyingOptions())
+    engine = WaitingClient(DyingOptions(EngineOptions("tiny")))
     with caplog.at_level(logging.ERROR):
         await engine.start()
         await engine.until(EngineState.FAILED)
@@ -159,7 +156,7 @@ async def test_only_an_engine_that_was_ready_for_a_while_has_recovered(monkeypat
     """However long one that dies while it loads may take: that is no success."""
     monkeypatch.setattr(engine_client, "BACK_OFF_S", (0.0, 0.0))
     monkeypatch.setattr(engine_client, "STABLE_AFTER_S", 0.0)
-    engine = WaitingClient(DyingOptions())
+    engine = WaitingClient(DyingOptions(EngineOptions("tiny")))
     await engine.start()
     await engine.until(EngineState.FAILED)
     assert engine.n_restarts == 2
@@ -172,7 +169,7 @@ async def test_one_that_was_ready_for_a_while_is_started_again_each_time(monkeyp
     script.write_text("{}")
     monkeypatch.setattr(engine_client, "BACK_OFF_S", (0.0,))
     monkeypatch.setattr(engine_client, "STABLE_AFTER_S", 0.0)
-    engine = WaitingClient(EngineOptions(f"script:{script}"))
+    engine = WaitingClient(ClientOptions(EngineOptions(f"script:{script}")))
     await engine.start()
     for n_restarts in range(3):
         await engine.until(EngineState.READY)
@@ -184,7 +181,7 @@ async def test_one_that_was_ready_for_a_while_is_started_again_each_time(monkeyp
 
 async def test_stopping_while_it_waits_to_start_again(monkeypatch, caplog):
     monkeypatch.setattr(engine_client, "BACK_OFF_S", (3600.0,))
-    engine = WaitingClient(DyingOptions())
+    engine = WaitingClient(DyingOptions(EngineOptions("tiny")))
     await engine.start()
     await engine.until(EngineState.LOADING)
 
@@ -201,7 +198,7 @@ async def test_stopping_while_it_waits_to_start_again(monkeypatch, caplog):
 
 
 async def test_stopping_while_the_model_loads_is_no_crash():
-    engine = WaitingClient(EngineOptions("tiny", persist=False))
+    engine = WaitingClient(ClientOptions(EngineOptions("tiny", persist=False)))
     await engine.start()
     pid = engine.pid
     request = asyncio.create_task(engine.status())
@@ -216,7 +213,7 @@ async def test_stopping_while_the_model_loads_is_no_crash():
 
 
 async def test_a_model_that_is_not_there():
-    engine = WaitingClient(EngineOptions("/nowhere", persist=False))
+    engine = WaitingClient(ClientOptions(EngineOptions("/nowhere", persist=False)))
     await engine.start()
     await engine.until(EngineState.FAILED)
     assert "/nowhere" in engine.message
@@ -227,7 +224,7 @@ async def test_a_model_that_is_not_there():
 
 async def test_an_engine_that_cannot_even_be_started(monkeypatch):
     monkeypatch.setattr(stdio.sys, "executable", "/nowhere/python")
-    engine = WaitingClient(EngineOptions())
+    engine = WaitingClient(ClientOptions(EngineOptions("tiny")))
     await engine.start()
     assert engine.state is EngineState.FAILED
     assert "/nowhere/python" in engine.message
@@ -236,7 +233,8 @@ async def test_an_engine_that_cannot_even_be_started(monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
 async def test_an_engine_that_hangs_is_ended_and_started_again(caplog):
-    engine = WaitingClient(EngineOptions(model="tiny", persist=False, threads=1, hang_timeout_s=2))
+    options = EngineOptions(model="tiny", persist=False, threads=1)
+    engine = WaitingClient(ClientOptions(options, hang_timeout_s=2))
     try:
         await soon(engine.start())
         await engine.until(EngineState.READY)

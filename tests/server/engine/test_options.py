@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lsp_server.engine.options import EngineOptions, parse
+from longllama_code.engine_options import EngineOptions
+from lsp_server.engine.options import ClientOptions, parse
 from lsp_server.engine.shared_endpoint import Place
 from lsp_server.engine.team.selection import engine_choice
 from lsp_server.settings.declarations import Settings
@@ -24,22 +25,25 @@ from lsp_server.settings.layers import resolve
 )
 def test_a_command_line_says_it_all(options: EngineOptions) -> None:
     socket = Path("/s")
-    assert parse([*options.arguments(), "--socket", str(socket)]) == (options, socket)
+    assert parse([*ClientOptions(options).arguments(), "--socket", str(socket)]) == (
+        options,
+        socket,
+    )
 
 
 def test_settings_reach_the_engine() -> None:
     found, problems = resolve([{"memory": {"gpuBytes": 7}, "model": {"device": "cuda"}}])
     assert not problems
-    options = engine_choice(found, []).local
+    options = engine_choice(found, []).local.engine
     assert (options.gpu_bytes, options.device) == (7, "cuda")
     more, _ = resolve([{"memory": {"gpuBytes": 8}, "model": {"device": "cuda"}}])
-    assert engine_choice(more, []).local == replace(options, gpu_bytes=8)
+    assert engine_choice(more, []).local.engine == replace(options, gpu_bytes=8)
 
 
 def test_whether_to_compile_reaches_the_engine() -> None:
     found, problems = resolve([{"model": {"compile": True}}])
     assert not problems
     options, usual = (engine_choice(each, []).local for each in (found, Settings()))
-    assert options == replace(usual, compile=True)
+    assert options.engine == replace(usual.engine, compile=True)
     if sys.platform != "win32":
         assert Place.of(options) != Place.of(usual)

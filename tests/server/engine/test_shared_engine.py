@@ -16,7 +16,7 @@ from lsp_server.engine import shared_endpoint
 from lsp_server.engine.client import EngineGone, EngineState
 from lsp_server.engine.shared_endpoint import Place
 from tests.paths import ROOT
-from tests.server.engine.light_engine import LightOptions
+from tests.server.engine.light_engine import LightOptions, light
 from tests.server.waiting_client import WaitingClient, soon
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no local sockets there")
@@ -31,7 +31,7 @@ async def open_window(monkeypatch):
 
     async def open_one(name="ws", **options):
         options = {"is_shared": True, "hang_timeout_s": 20, "name": name, **options}
-        window = WaitingClient(LightOptions("light", **options))
+        window = WaitingClient(light("light", **options))
         windows.append(window)
         await window.start()
         await window.until(EngineState.READY)
@@ -103,7 +103,7 @@ async def test_one_that_hangs_is_ended_by_who_comes(open_window):
     window = await open_window(idle_s=60)
     hanging = window.pid
     os.kill(hanging, signal.SIGSTOP)
-    other = WaitingClient(LightOptions("light", is_shared=True, hang_timeout_s=1))
+    other = WaitingClient(light("light", is_shared=True, hang_timeout_s=1))
     await other.start()
     await other.until(EngineState.READY)
     assert "did not answer for 1 s" in other.told[1][1]
@@ -157,7 +157,7 @@ async def test_one_that_ends_just_now_is_started_again_without_a_word(open_windo
 
 
 async def test_stopping_while_it_is_looked_for(open_window):
-    window = WaitingClient(LightOptions("light", is_shared=True))
+    window = WaitingClient(light("light", is_shared=True))
     await window.start()
     assert (window.state, window.pid) == (EngineState.LOADING, None)
     with pytest.raises(EngineGone):
@@ -175,7 +175,7 @@ async def test_where_none_can_be_shared_there_is_one_of_our_own(open_window, mon
             assert socket is None
             return [sys.executable, "-c", "raise SystemExit(3)"]
 
-    window = WaitingClient(Own("light", is_shared=True))
+    window = WaitingClient(light("light", Own, is_shared=True))
     await window.start()
     await window.until(EngineState.LOADING)
     for _ in range(500):
@@ -188,7 +188,7 @@ async def test_where_none_can_be_shared_there_is_one_of_our_own(open_window, mon
 
 
 async def test_a_model_that_is_not_there(open_window):
-    windows = [WaitingClient(LightOptions("none", is_shared=True)) for _ in range(2)]
+    windows = [WaitingClient(light("none", is_shared=True)) for _ in range(2)]
     for window in windows:
         await window.start()
     for window in windows:

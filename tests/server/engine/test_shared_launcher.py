@@ -19,19 +19,19 @@ from lsp_server.engine.protocol import VERSION
 from lsp_server.engine.shared_endpoint import CannotShare, Place, private_folder
 from lsp_server.engine.shared_launcher import DiedAtStart, GivenUp, meet
 from tests.paths import ROOT
-from tests.server.engine.light_engine import LightOptions
+from tests.server.engine.light_engine import LightOptions, light
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no local sockets there")
 
 DEADLINE_S = 30
-OPTIONS = LightOptions("light")
+OPTIONS = light("light")
 MEET = """
 import sys, threading
 from lsp_server.engine.shared_launcher import meet
-from tests.server.engine.light_engine import LightOptions
+from tests.server.engine.light_engine import light
 print("here", flush=True)
 sys.stdin.readline()
-meeting = meet(LightOptions("light"), threading.Event())
+meeting = meet(light("light"), threading.Event())
 print(meeting.pid, meeting.process is not None, flush=True)
 sys.stdin.readline()
 """
@@ -184,17 +184,17 @@ def test_another_version_other_options_and_other_files_get_another_engine(
     met, monkeypatch, tmp_path
 ):
     (tmp_path / "config.json").write_text("{}")
-    places = [Place.of(OPTIONS), Place.of(LightOptions("light", threads=2))]
-    places += [Place.of(LightOptions(str(tmp_path)))]
+    places = [Place.of(OPTIONS), Place.of(light("light", threads=2))]
+    places += [Place.of(light(str(tmp_path)))]
     (tmp_path / "config.json").write_text('{"other": 1}')
-    places += [Place.of(LightOptions(str(tmp_path)))]
+    places += [Place.of(light(str(tmp_path)))]
     first = met()
     monkeypatch.setattr(shared_endpoint, "VERSION", "0.0.1/1")
     places += [Place.of(OPTIONS)]
     assert len(set(places)) == len(places)
     second = met()
     assert second.pid != first.pid
-    for same in (LightOptions("light", idle_s=5), LightOptions("light", name="other")):
+    for same in (light("light", idle_s=5), light("light", name="other")):
         assert Place.of(same) == Place.of(OPTIONS)
 
 
@@ -204,7 +204,7 @@ def test_an_engine_that_cannot_even_begin(folder):
             return [sys.executable, "-c", "raise SystemExit(3)"]
 
     with pytest.raises(DiedAtStart, match=r"\.log") as caught:
-        meet(Broken("light"), threading.Event())
+        meet(light("light", Broken), threading.Event())
     assert caught.value.returncode == 3
 
 
@@ -217,7 +217,7 @@ def test_nobody_waits_for_it_any_more(folder):
 
     def look():
         with pytest.raises(GivenUp):
-            meet(Slow("light"), given_up)
+            meet(light("light", Slow), given_up)
         outcome.append("given up")
 
     looking = threading.Thread(target=look)
@@ -226,12 +226,12 @@ def test_nobody_waits_for_it_any_more(folder):
     given_up.set()
     looking.join(DEADLINE_S)
     assert outcome == ["given up"]
-    with FileLock(Place.of(Slow("light")).lock, timeout=0):
+    with FileLock(Place.of(light("light", Slow)).lock, timeout=0):
         pass  # nobody holds it any more
 
 
 def test_what_was_left_behind_long_ago_is_removed(met, folder):
-    served = met(LightOptions("light", threads=2)).place
+    served = met(light("light", threads=2)).place
     left, lately = Place(folder, "left"), Place(folder, "lately")
     for place in (left, lately):
         with socket.socket(socket.AF_UNIX) as listening:
@@ -351,7 +351,7 @@ def test_it_ends_where_nobody_can_find_it(met):
 
 
 def test_it_makes_room_for_another_try_where_there_is_no_model(met):
-    first = met(LightOptions("none"))
+    first = met(light("none"))
     raw = Raw(first).hello(idle_s=60)
     assert raw._read() == {
         "jsonrpc": "2.0",

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import pytest
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.protocol import CompletionRequest
 from lsp_server.engine.client import EngineState
 from lsp_server.engine.connection import EngineAway, EngineError
-from lsp_server.engine.options import EngineOptions
+from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.team import client as team_client
 from lsp_server.engine.team import engine as team_engine
 from lsp_server.engine.team.client import TeamClient
@@ -171,7 +172,8 @@ async def engine(server, tmp_path, monkeypatch, states):
     monkeypatch.setattr(team_engine, "REJOIN_S", 0.05)
     monkeypatch.setattr(team_engine, "LOOK_S", 0.05)
     team = TeamOptions(TeamAddress(server.url), (tmp_path,), "team/app")
-    engine = TeamEngine(team, EngineOptions(), lambda state, _: states.append(state))
+    options = ClientOptions(EngineOptions("tiny"))
+    engine = TeamEngine(team, options, lambda state, _: states.append(state))
     yield engine
     await engine.stop()
 
