@@ -1,8 +1,7 @@
-"""Notices changes below the workspace folders and reports them in batches.
+"""Watching workspace folders for changes, which are reported in batches.
 
-A thread of watchdog's gathers paths; a thread of ours hands them over once it has been quiet for
-a moment. Where the system refuses to watch (the inotify limits of Linux), the folders are listed
-once a second instead.
+A thread of watchdog collects paths. A second thread delivers them once no more have come for a
+moment. If the system refuses to watch (inotify's limits on Linux), the folders are polled instead.
 """
 
 import errno
@@ -38,12 +37,12 @@ _log = logging.getLogger(__name__)
 _MAX_DELAY_S = 1.0
 _POLL_INTERVAL_S = 1.0
 _POLLING = (
-    f"The system has no file watches left, so changes are looked for every {_POLL_INTERVAL_S:g} s;"
+    f"The system has no file watches left, so folders are polled every {_POLL_INTERVAL_S:g} s;"
     " on Linux, raise fs.inotify.max_user_watches and max_user_instances."
 )
 _OUT_OF_WATCHES = frozenset({errno.ENOSPC, errno.EMFILE})
 
-# Asking for no more than these keeps the kernel from telling us about each file that we read.
+# Other events, such as opening a file, would be sent for every file that the server reads.
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileModifiedEvent,
@@ -57,12 +56,12 @@ _EVENTS: list[type[FileSystemEvent]] = [
 
 
 class Watcher:
-    """Watches folders, with all that is below them, until it is stopped.
+    """Watches folders and everything below them until it is stopped.
 
-    A batch holds the paths that were created, written, deleted or moved (both ends). A folder in
-    it means that anything below it may have changed. Nothing below `.git` is reported.
+    A batch holds the paths that were created, written, deleted or moved (source and target). If it
+    holds a folder, anything below that may have changed. Changes below `.git` are not reported.
 
-    `add`, `remove` and `stop` may be called from any thread but the one that delivers batches.
+    `add`, `remove` and `stop` may be called from any thread except the one that delivers batches.
     """
 
     def __init__(
@@ -76,23 +75,23 @@ class Watcher:
         """Start to watch.
 
         Args:
-            roots: the folders to watch.
-            on_change: gets each batch, on a thread of the watcher's.
-            debounce_ms: how long it must be quiet before a batch is delivered. Under changes
-                without end, a path waits a second at most.
-            is_ignored_dir: whether the contents of a folder need no report. It must answer for
-                all that is above the folder as well, and from any thread.
-            on_polling: gets a message for people once the system cannot watch any more and the
-                folders are listed instead; on any thread.
+            roots: folders to watch.
+            on_change: called with each batch, on a thread of the watcher.
+            debounce_ms: milliseconds without a change before a batch is delivered. While changes
+                do not stop, a path waits one second at most.
+            is_ignored_dir: returns whether changes in a folder are not to be reported, because of
+                the folder itself or of one above it. Called from any thread.
+            on_polling: called with a message for the user, on any thread, when the watcher changes
+                to polling.
 
         Raises:
-            OSError: a root cannot be watched; most often it does not exist.
+            OSError: a root cannot be watched; usually it does not exist.
         """
         self.polling = False
-        """Whether the folders are listed once a second, because the system cannot watch them."""
+        """Whether folders are polled, because the system cannot watch them."""
         self._on_change = on_change
         self._on_polling = on_polling
-        # A storm in `node_modules` asks about the same folders again and again.
+        # Thousands of changes in `node_modules` concern few folders.
         self._is_ignored_dir = lru_cache(maxsize=4096)(is_ignored_dir)
         self._pending = _Pending(debounce_ms / 1000)
         self._lock = threading.Lock()
@@ -108,23 +107,23 @@ class Watcher:
             raise
 
     def add(self, root: Path) -> None:
-        """Watch one more folder; nothing happens if it is watched already.
+        """Watch another folder, unless it is watched already.
 
         Raises:
-            OSError: the folder cannot be watched; most often it does not exist.
+            OSError: the folder cannot be watched; usually it does not exist.
         """
         with self._lock:
             if root not in self._watches:
-                self._cover(root)
+                self._ensure_watched(root)
 
     def remove(self, root: Path) -> None:
-        """Watch a folder no more; nothing happens if it is not watched."""
+        """Stop watching a folder, if it is watched."""
         with self._lock:
             if watch := self._watches.pop(root, None):
                 self._observer.unschedule(watch)
 
     def stop(self) -> None:
-        """End all threads. Changes that were not delivered yet are dropped."""
+        """End all threads. Changes that are not delivered yet are dropped."""
         self._pending.close()
         self._thread.join()
         with self._lock:
@@ -132,30 +131,30 @@ class Watcher:
 
     def _deliver(self) -> None:
         while batch := self._pending.next_batch():
-            # Rules may be among what changed.
+            # A file of ignore rules may have changed.
             self._is_ignored_dir.cache_clear()
-            # First, or else what appears in a new folder between the two would go unseen.
+            # Before delivery, or a file that appears in a new folder in between would be missed.
             try:
-                self._cover_new_folders(batch)
+                self._check_new_folders(batch)
             except Exception:  # the batch must be delivered all the same
                 _log.exception("could not find out whether new folders are watched")
             try:
                 self._on_change(batch)
-            except Exception:  # whatever goes wrong with one batch, the next must not go unseen
+            except Exception:  # the next batch must be delivered all the same
                 _log.exception("could not deliver %d changed paths", len(batch))
 
-    def _cover_new_folders(self, batch: frozenset[Path]) -> None:
-        # `Path.is_dir` raises errors before Python 3.14.
+    def _check_new_folders(self, batch: frozenset[Path]) -> None:
+        # `Path.is_dir` may raise before Python 3.14.
         if any(os.path.isdir(path) for path in batch):  # noqa: PTH112
             with self._lock:
-                self._cover()
+                self._ensure_watched()
 
-    def _cover(self, *new_roots: Path) -> None:
-        """Watch new roots, or else poll all; without one, see whether there is need to poll."""
+    def _ensure_watched(self, *new_roots: Path) -> None:
+        """Watch new roots, and change to polling if the system has no watches left for all."""
         try:
             for root in new_roots:
                 self._watch(root)
-            self._try_a_watch()
+            self._check_watches_left()
         except OSError as error:
             if self.polling or error.errno not in _OUT_OF_WATCHES:
                 raise
@@ -166,34 +165,36 @@ class Watcher:
         self._observer = self._start_polling()
         known_roots, self._watches = set(self._watches), {}
         for root in known_roots.difference(new_roots):
-            with suppress(OSError):  # a root that is gone has nothing more to tell
+            with suppress(OSError):  # the root was deleted
                 self._watch(root)
         for root in new_roots:
             self._watch(root)
 
     def _watch(self, root: Path) -> None:
-        # Of a link inotify would watch the link, and the system may report where it leads to.
-        seen_as = root if self.polling else root.resolve()
-        handler = _Handler(seen_as, partial(self._note, root))
+        # inotify would watch a symlink itself, and other systems report the target's path.
+        watched = root if self.polling else root.resolve()
+        handler = _Handler(watched, partial(self._add_change, root))
         self._watches[root] = self._observer.schedule(
-            handler, str(seen_as), recursive=True, event_filter=_EVENTS
+            handler, str(watched), recursive=True, event_filter=_EVENTS
         )
 
-    def _try_a_watch(self) -> None:
-        """Find out whether watchdog ran out of watches: of folders below a root it does not tell.
+    def _check_watches_left(self) -> None:
+        """Check that there are watches left, by watching a new folder.
+
+        watchdog does not report that it could not watch a folder below a root.
 
         Raises:
-            OSError: it did, so that there is none for a fresh folder either.
+            OSError: there are none.
         """
         if sys.platform == "linux" and not self.polling:
             with tempfile.TemporaryDirectory() as folder:
                 self._observer.unschedule(self._observer.schedule(FileSystemEventHandler(), folder))
 
-    def _note(self, root: Path, relative: Path, is_dir: bool) -> None:
+    def _add_change(self, root: Path, relative: Path, is_dir: bool) -> None:
         path = root / relative
         folder = path if is_dir else path.parent
         if ".git" not in relative.parts and not self._is_ignored_dir(folder):
-            self._pending.put(path)
+            self._pending.add(path)
 
     def _start_observer(self) -> BaseObserver:
         try:
@@ -208,13 +209,13 @@ class Watcher:
     def _start_polling(self) -> BaseObserver:
         self._on_polling(_POLLING)
         self.polling = True
-        # `lstat` does not follow links, which could lead around in circles.
-        observer = PollingObserverVFS(os.lstat, self._listed, polling_interval=_POLL_INTERVAL_S)
+        # `lstat` does not follow symlinks, which may form a cycle.
+        observer = PollingObserverVFS(os.lstat, self._scan, polling_interval=_POLL_INTERVAL_S)
         observer.start()
         return observer
 
-    def _listed(self, folder: str | None) -> Iterator[os.DirEntry[str]]:
-        """What a poll of `folder` sees: all but the folders that need no report."""
+    def _scan(self, folder: str | None) -> Iterator[os.DirEntry[str]]:
+        """Yield the entries of a folder that is polled, without ignored folders."""
         with os.scandir(folder) as items:
             for item in items:
                 is_dir = item.is_dir(follow_symlinks=False)
@@ -223,22 +224,22 @@ class Watcher:
 
 
 class _Handler(FileSystemEventHandler):
-    """Turns the events below one root into paths relative to it."""
+    """Converts events below one root to paths relative to it."""
 
-    def __init__(self, seen_as: Path, note: Callable[[Path, bool], None]) -> None:
-        self._seen_as = seen_as
-        self._note = note
+    def __init__(self, watched: Path, on_path: Callable[[Path, bool], None]) -> None:
+        self._watched = watched
+        self._on_path = on_path
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        for end in (event.src_path, event.dest_path):
-            path = Path(os.fsdecode(end))
-            # A move may begin or end outside; `dest_path` is empty where nothing moved.
-            if path.is_relative_to(self._seen_as):
-                self._note(path.relative_to(self._seen_as), event.is_directory)
+        for raw_path in (event.src_path, event.dest_path):
+            path = Path(os.fsdecode(raw_path))
+            # A move may begin or end outside of the root; without a move, `dest_path` is empty.
+            if path.is_relative_to(self._watched):
+                self._on_path(path.relative_to(self._watched), event.is_directory)
 
 
 class _Pending:
-    """Changed paths that wait for a quiet moment, between the two threads."""
+    """Changed paths that wait for delivery, shared by the two threads."""
 
     def __init__(self, quiet_s: float) -> None:
         self._quiet_s = quiet_s
@@ -247,7 +248,7 @@ class _Pending:
         self._first_s = self._last_s = 0.0
         self._is_closed = False
 
-    def put(self, path: Path) -> None:
+    def add(self, path: Path) -> None:
         with self._changed:
             self._last_s = monotonic()
             if not self._paths:
@@ -261,7 +262,7 @@ class _Pending:
             self._changed.notify()
 
     def next_batch(self) -> frozenset[Path]:
-        """Wait for paths, then for quiet, and take them; nothing once it is closed."""
+        """Wait until no more paths come, then return them; empty once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._paths or self._is_closed)
             while not self._is_closed and (left_s := self._due_s() - monotonic()) > 0:

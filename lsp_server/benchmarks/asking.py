@@ -177,7 +177,7 @@ class _Asked:
         events = [types.FileEvent(uri_of(each), kind) for each, kind in changes]
         self._client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams(events))
         await self.wait_until_indexed()
-        memory: Json = await self._sure(self._client.ask(MEMORY), ANSWER_TIMEOUT_S)
+        memory: Json = await self._sure(self._client.request(MEMORY), ANSWER_TIMEOUT_S)
         in_memory = {file["path"] for file in memory["files"] if file["state"] == "in_memory"}
         if more := in_memory - {instance.file}:
             raise RuntimeError(f"{sorted(more)} are in memory, beside {instance.file!r} alone.")

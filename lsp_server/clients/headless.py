@@ -1,6 +1,6 @@
-"""A client without an editor: starts the real server as an editor would, and asks it.
+"""LSP client without an editor, which starts the server as an editor would.
 
-Used by ``complete``, ``demo`` and ``status``, by the benchmarks, and by whoever tests a client.
+Used by the commands of ``longllama-lsp``, by benchmarks, and by the pytest plugin.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from lsp_server.methods import DID_CHANGE_STATUS, EXPLAIN, STATUS, WAIT_UNTIL_IN
 
 Json = dict[str, Any]
 
-LEAVE_TIMEOUT_S = 10.0
+EXIT_TIMEOUT_S = 10.0
 
 
 class HeadlessClient(LanguageClient):
-    """An LSP client of one server process."""
+    """LSP client of one server process."""
 
     def __init__(
         self,
@@ -38,8 +38,10 @@ class HeadlessClient(LanguageClient):
         self.root = root
         self.capabilities = capabilities or _capabilities()
         self.encoding: PositionEncoding = "utf-16"
-        """What positions count, as agreed in the handshake."""
+        """Unit of positions, as agreed in the handshake."""
         self.warnings: list[str] = []
+        """Messages that the server showed to the user."""
+        self.process: asyncio.subprocess.Process | None = None
         self._settings = settings
 
         @self.feature(DID_CHANGE_STATUS)
@@ -50,8 +52,9 @@ class HeadlessClient(LanguageClient):
         def show_message(params: types.ShowMessageParams) -> None:
             self.warnings.append(params.message)
 
-    async def begin(self) -> types.InitializeResult:
-        """The handshake."""
+    async def start(self, *command: str) -> types.InitializeResult:
+        """Start the server and complete the handshake."""
+        self.process = await connect_stdio(self, *command)
         folder = types.WorkspaceFolder(uri_of(self.root), self.root.name)
         result = await self.initialize_async(
             types.InitializeParams(
@@ -65,31 +68,31 @@ class HeadlessClient(LanguageClient):
         self.initialized(types.InitializedParams())
         return result
 
-    async def ask(self, method: str, **params: Any) -> Any:
-        """One of our own requests, its answer as plain values."""
+    async def request(self, method: str, **params: Any) -> Any:
+        """Send a request of `lsp_server.methods`, and return its result as plain values."""
         return plain(await self.protocol.send_request_async(method, params))
 
     async def wait_until_indexed(self) -> Json:
-        """Wait for the repository to be in memory; the status then.
+        """Wait until the repository is in memory, and return the status.
 
         Raises:
             RuntimeError: the engine failed; the message says why.
         """
-        status: Json = await self.ask(WAIT_UNTIL_INDEXED)
+        status: Json = await self.request(WAIT_UNTIL_INDEXED)
         if status["phase"] == "failed":
             raise RuntimeError(status["message"])
         return status
 
     async def status(self) -> Json:
-        """The server's status."""
-        return await self.ask(STATUS)
+        """Return the status of server and engine."""
+        return await self.request(STATUS)
 
     async def explain(self) -> Json | None:
-        """Where the last suggestion came from."""
-        return await self.ask(EXPLAIN)
+        """Return where the last suggestion came from."""
+        return await self.request(EXPLAIN)
 
     def open(self, path: Path, text: str | None = None) -> str:
-        """Open a document, with its text on disk unless another is given; its URI."""
+        """Open a document, with its text on disk unless another is given, and return its URI."""
         uri = uri_of(path)
         text = path.read_text("utf-8") if text is None else text
         language = language_of(path.name) or "plaintext"
@@ -98,7 +101,7 @@ class HeadlessClient(LanguageClient):
         return uri
 
     async def complete(self, uri: str, position: Position) -> str:
-        """The suggestion at a position, as if the user had asked for it; empty if none."""
+        """Return the suggestion that the user gets when invoking it; empty if there is none."""
         answer = await self.text_document_inline_completion_async(
             types.InlineCompletionParams(
                 context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Invoked),
@@ -111,9 +114,9 @@ class HeadlessClient(LanguageClient):
         return str(texts[0]) if texts else ""
 
     async def complete_in_popup(self, uri: str, position: Position) -> str:
-        """The suggestion at a position as a client without ghost text gets it; empty if none.
+        """Return the suggestion that a client without ghost text gets; empty if there is none.
 
-        It is what accepting the item inserts behind the word before the cursor.
+        Only the part that follows the word before the cursor is returned.
         """
         answer = await self.text_document_completion_async(
             types.CompletionParams(
@@ -137,37 +140,43 @@ async def headless(
     command: list[str] | None = None,
     capabilities: types.ClientCapabilities | None = None,
 ) -> AsyncGenerator[HeadlessClient, None]:
-    """A client connected to a server of its own over stdio, from handshake to shutdown.
+    """Yield a client of a new server over stdio, from handshake to shutdown.
 
-    Unless the settings say otherwise, an engine that it was the last to use ends with it.
+    Args:
+        root: workspace folder.
+        settings: ``initializationOptions``. By default, an engine that no other server uses ends
+            with this one.
+        on_status: called with every status that the server sends.
+        command: command that starts the server.
+        capabilities: what the client supports; by default, ghost text and UTF-32 positions.
     """
     settings = {"engine": {"idleMs": 0}, **(settings or {})}
     client = HeadlessClient(root.absolute(), settings, on_status, capabilities)
-    await connect_stdio(client, *(command or python_command("lsp_server.__main__")))
     try:
-        await client.begin()
+        await client.start(*(command or python_command("lsp_server.__main__")))
         yield client
     finally:
-        await _leave(client)
+        await _stop(client)
 
 
-async def _leave(client: HeadlessClient) -> None:
-    """End the server in good order, or after a while in whatever order."""
+async def _stop(client: HeadlessClient) -> None:
+    """End the server with ``shutdown`` and ``exit``, or kill it if it does not respond."""
+    process = client.process
+    if process is None:
+        return
     if not client.stopped:
-        with suppress(asyncio.TimeoutError, RuntimeError):  # the latter if it dies over this
-            await asyncio.wait_for(client.shutdown_async(None), LEAVE_TIMEOUT_S)
+        with suppress(asyncio.TimeoutError, RuntimeError):  # the latter if it dies meanwhile
+            await asyncio.wait_for(client.shutdown_async(None), EXIT_TIMEOUT_S)
         client.exit(None)
-    process = client._server  # pyright: ignore[reportPrivateUsage]
-    assert process is not None
     try:
-        await asyncio.wait_for(process.wait(), LEAVE_TIMEOUT_S)
+        await asyncio.wait_for(process.wait(), EXIT_TIMEOUT_S)
     except asyncio.TimeoutError:
         process.kill()
     await client.stop()
 
 
 def plain(value: Any) -> Any:
-    """What pygls makes of messages that it does not know, as dictionaries and lists."""
+    """Convert what pygls makes of unknown messages, named tuples, to dictionaries and lists."""
     if hasattr(value, "_asdict"):
         return {key: plain(item) for key, item in value._asdict().items()}
     if isinstance(value, list):

@@ -30,8 +30,10 @@ def python_command(module: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-async def connect_stdio(client: JsonRPCClient, *command: str, **options: Any) -> None:
-    """Start ``command`` and connect the client to it.
+async def connect_stdio(
+    client: JsonRPCClient, *command: str, **options: Any
+) -> asyncio.subprocess.Process:
+    """Start ``command``, connect the client to it, and return the process.
 
     pygls' own ``start_io`` pipes stderr without reading it, so a child that writes much there
     stops; here the child inherits it unless ``options`` say otherwise.
@@ -48,6 +50,7 @@ async def connect_stdio(client: JsonRPCClient, *command: str, **options: Any) ->
         asyncio.create_task(read_messages(client, process.stdout)),
         asyncio.create_task(client._server_exit()),
     ]
+    return process
 
 
 def take_stdout() -> BinaryIO:

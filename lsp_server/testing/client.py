@@ -112,7 +112,7 @@ class Editor:
 
     def request(self, method: str, **params: Any) -> Any:
         """A request of the server's own kind; its answer as plain values."""
-        return self._wait(self._connected.ask(method, **params))
+        return self._wait(self._connected.request(method, **params))
 
     async def _ask_for_text(self, uri: str, position: Position) -> str:
         text_document = self._capabilities.text_document

@@ -44,7 +44,7 @@ async def measure(n_files: int, folder: Path) -> dict[str, Any]:
     start = time.perf_counter()
     async with headless(root, settings) as client:
         initialized = time.perf_counter()
-        process = client._server  # pyright: ignore[reportPrivateUsage]
+        process = client.process
         assert process is not None
         server = psutil.Process(process.pid)
         status = await client.wait_until_indexed()

@@ -43,8 +43,8 @@ async def opened(client: HeadlessClient) -> tuple[int, int]:
     end = Document(uri, "python", 1, text).position(len(text), "utf-32")
     await client.complete(uri, Position(end.line, end.character))
     status = await client.status()
-    assert client._server is not None
-    return client._server.pid, status["engine_pid"]
+    assert client.process is not None
+    return client.process.pid, status["engine_pid"]
 
 
 def used(pids: set[int]) -> Bytes:

@@ -115,8 +115,7 @@ class Editor(LanguageClient):
         command = [sys.executable, "-m", "lsp_server", "serve"]
         env = {**os.environ, **(env or {})}
         if transport == "stdio":
-            await connect_stdio(self, *command, stderr=self._log, env=env)
-            self.process = self._server
+            self.process = await connect_stdio(self, *command, stderr=self._log, env=env)
         else:
             command += [f"--{transport}", "0"]
             pipe = asyncio.subprocess.PIPE

@@ -221,7 +221,7 @@ def test_a_batch_is_delivered_though_new_folders_cannot_be_covered(
     def fail() -> None:
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setattr(watch(root), "_try_a_watch", fail)
+    monkeypatch.setattr(watch(root), "_check_watches_left", fail)
     (root / "new").mkdir()
     recorder.wait_for(root / "new")
     assert "whether new folders are watched" in caplog.text

@@ -474,7 +474,7 @@ def test_a_server_that_dies_costs_one_answer(data, tmp_path, monkeypatch):
     async def die_once(client):
         n_asked[0] += 1
         if n_asked[0] == 1:
-            os.kill(client._server.pid, signal.SIGKILL)
+            os.kill(client.process.pid, signal.SIGKILL)
         return await explain(client)
 
     monkeypatch.setattr(asking.HeadlessClient, "explain", die_once)

@@ -249,13 +249,12 @@ class AskedEditor(Editor):
         program = Path(__file__).with_name("offering_server.py")
         env = {"LONGLLAMA_CACHE": str(cache), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
         path = {"PYTHONPATH": str(ROOT)}
-        await connect_stdio(
+        self.process = await connect_stdio(
             self,
             *(sys.executable, str(program), str(script)),
             stderr=self._log,
             env={**os.environ, **env, **path},
         )
-        self.process = self._server
         can = capabilities(progress=True)
         can.window.show_message = types.ShowMessageRequestClientCapabilities()
         chosen = {
