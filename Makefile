@@ -2,7 +2,7 @@
 # The extension for VS Code needs npm as well; without it, it is skipped.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
 CLIENT := editor-client/vscode
@@ -55,14 +55,14 @@ eval: $(VENV)/.installed-dev
 clean:
 	rm -rf $(VENV) build dist $(CLIENT)/node_modules $(CLIENT)/dist $(CLIENT)/dist-test $(CLIENT)/server .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-$(VENV)/bin/python:
+$(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade -c constraints.txt pip
 
-$(VENV)/.installed: $(INPUTS) | $(VENV)/bin/python
+$(VENV)/.installed: $(INPUTS) | $(VENV)/pyvenv.cfg
 	$(PIP) install -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.installed-dev: $(INPUTS) | $(VENV)/bin/python
+$(VENV)/.installed-dev: $(INPUTS) | $(VENV)/pyvenv.cfg
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.installed
