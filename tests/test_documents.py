@@ -19,47 +19,11 @@ DOCUMENTS = [
 MAX_README_LINES = 150
 MAX_ARCHITECTURE_BYTES = 15_000
 FOLDERS = ("longllama_code", "lsp_server", "tests", "docs", "editor-client", ".github", ".ci")
-OWN_SUFFIXES = tuple(
-    [
-        ".el",
-        ".js",
-        ".json",
-        ".jsonl",
-        ".lua",
-        ".md",
-        ".py",
-        ".safetensors",
-        ".sh",
-        ".svg",
-        ".toml",
-        ".ts",
-        ".txt",
-        ".yaml",
-        ".yml",
-    ]
-)
-EXAMPLES = frozenset(
-    [
-        "a.py",
-        "b.py",
-        "c.py",
-        "app.py",
-        "lib.py",
-        "src/app.py",
-        "answers.json",
-        "cert.pem",
-        "dashboard.json",
-        "key.pem",
-        "session.jsonl",
-        "tokens.json",
-        "FILE.json",
-        "FILE.jsonl",
-        "config.json",
-        "instances.jsonl",
-        "line_completion.jsonl",
-        "pyproject.toml",
-        "tokenizer.json",
-    ]
+FILE = re.compile(r".+\.(?:el|js|jsonl?|lua|md|py|safetensors|sh|svg|toml|ts|txt|ya?ml)")
+EXAMPLE = re.compile(
+    r"(?:[abc]|app|lib|src/app)\.py|(?:cert|key)\.pem|FILE\.jsonl?|pyproject\.toml"
+    r"|(?:answers|config|dashboard|tokenizer|tokens)\.json"
+    r"|(?:instances|line_completion|session)\.jsonl"
 )
 """Names that stand for a user's own files, or for files inside a model or a data set."""
 
@@ -86,9 +50,9 @@ def quoted_paths(text: str) -> Iterator[tuple[str, str]]:
 
 
 def is_ours(path: str) -> bool:
-    if path in EXAMPLES or not PATH.fullmatch(path):
+    if EXAMPLE.fullmatch(path) or not PATH.fullmatch(path):
         return False
-    return path.endswith(OWN_SUFFIXES) or (path.split("/")[0] in FOLDERS and "/" in path)
+    return FILE.fullmatch(path) is not None or path.startswith(tuple(f"{x}/" for x in FOLDERS))
 
 
 def found(path: str, document: Path) -> list[Path]:
