@@ -1,1 +1,1 @@
-"""Clients without an editor: one asks the real server; recordings of editors are played again."""
+"""LSP clients without an editor: a headless client, and recording and replaying of sessions."""

@@ -1,7 +1,7 @@
-"""``longllama-lsp record``: stands between an editor and the server, and writes down both.
+"""Recording what an editor and the server send each other (``longllama-lsp record``).
 
-Every message goes through as it came. The editor's process id is left out of the file, as a server
-that replays it would look for that process.
+Messages are passed on unchanged. The editor's process id is not recorded: a server in a replay
+would end if that process does not exist.
 """
 
 import json
@@ -25,15 +25,15 @@ from lsp_server.engine.stdio import take_stdout
 
 
 class Recorder:
-    """Owner of the file; both directions write to it."""
+    """Writes the messages of both directions to a file."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8")
         self._lock = threading.Lock()
         self._root: str | None = None
 
-    def note(self, sender: Sender, body: bytes) -> None:
-        """Write a message down; what is no JSON object is passed over."""
+    def add(self, sender: Sender, body: bytes) -> None:
+        """Record a message, unless it is not JSON."""
         try:
             message: Json = json.loads(body)
         except ValueError:
@@ -48,13 +48,13 @@ class Recorder:
             self._file.flush()
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         with self._lock:
             self._file.close()
 
 
 def record(path: Path, command: list[str]) -> int:
-    """Serve the editor on stdin and stdout by a server of its own; that one's exit code."""
+    """Serve the editor on stdin and stdout, and return the server's exit code."""
     recorder, stdout = Recorder(path), take_stdout()
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert server.stdin is not None
@@ -62,21 +62,21 @@ def record(path: Path, command: list[str]) -> int:
     stdin = server.stdin
 
     def from_editor() -> None:
-        _pass_on(sys.stdin.buffer, stdin, recorder, "editor")
-        stdin.close()  # its end is how the server learns that the editor has gone
+        _forward(sys.stdin.buffer, stdin, recorder, "editor")
+        stdin.close()  # tells the server that the editor has disconnected
 
     threading.Thread(target=from_editor, daemon=True).start()
-    _pass_on(server.stdout, stdout, recorder, "server")
+    _forward(server.stdout, stdout, recorder, "server")
     returncode = server.wait()
     recorder.close()
     return returncode
 
 
-def _pass_on(source: IO[bytes], target: IO[bytes], recorder: Recorder, sender: Sender) -> None:
+def _forward(source: IO[bytes], target: IO[bytes], recorder: Recorder, sender: Sender) -> None:
     for body in frames(source):
-        recorder.note(sender, body)
+        recorder.add(sender, body)
         try:
             target.write(framed(body))
             target.flush()
-        except OSError:  # who should read it is gone
+        except OSError:  # the receiver has ended
             return

@@ -1,8 +1,8 @@
-"""A conversation of an editor and a server, as a file of JSON lines.
+"""Recorded sessions: the messages between an editor and a server, as a file of JSON lines.
 
-Each line is a message and who sent it. The workspace folder is written ``${root}``, in URIs and in
-plain paths, so that a session can be replayed on another machine. It holds the source text that the
-editor sent.
+Each line is a message with its sender. The workspace folder is replaced by ``${root}``, in URIs and
+in paths, so that a session can be replayed on another machine. Source text that the editor sent is
+part of the file.
 """
 
 import json
@@ -20,17 +20,17 @@ ROOT = "${root}"
 
 @dataclass(frozen=True)
 class Line:
-    """One message."""
+    """A message and its sender."""
 
     sender: Sender
     message: Json
 
 
 def read_session(path: Path) -> list[Line]:
-    """The messages of a session, in order.
+    """Return the messages of a session, in order.
 
     Raises:
-        ValueError: the file holds something else; the message says in which line.
+        ValueError: a line is not a message; the error names file and line.
     """
     lines: list[Line] = []
     for number, text in enumerate(path.read_text("utf-8").splitlines(), start=1):
@@ -43,13 +43,13 @@ def read_session(path: Path) -> list[Line]:
 
 
 def as_text(line: Line) -> str:
-    """A message as its line of the file."""
+    """Return the file's line for a message."""
     fields = {"from": line.sender, "message": line.message}
     return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
 def root_of(initialize: Json) -> str | None:
-    """The path of the first workspace folder that ``initialize`` names."""
+    """Return the path of the first workspace folder in ``initialize``; None if there is none."""
     params = initialize.get("params") or {}
     folders = params.get("workspaceFolders") or []
     uri = folders[0]["uri"] if folders else params.get("rootUri")
@@ -57,22 +57,22 @@ def root_of(initialize: Json) -> str | None:
 
 
 def without_root(message: Json, root: str) -> Json:
-    """The message with the placeholder where the workspace folder stood."""
-    return _each_text(message, lambda text: text.replace(quote(root), ROOT).replace(root, ROOT))
+    """Replace the path of the workspace folder in a message by the placeholder."""
+    return _map_strings(message, lambda text: text.replace(quote(root), ROOT).replace(root, ROOT))
 
 
 def with_root(message: Json, root: Path) -> Json:
-    """The message with a workspace folder where the placeholder stands."""
+    """Replace the placeholder in a message by the path of a workspace folder."""
 
     def fill(text: str) -> str:
         path = root.as_posix()
         return text.replace(f"file://{ROOT}", f"file://{quote(path)}").replace(ROOT, path)
 
-    return _each_text(message, fill)
+    return _map_strings(message, fill)
 
 
 def frames(stream: IO[bytes]) -> Iterator[bytes]:
-    """The bodies of the messages that come in on a stream, until it ends."""
+    """Yield the bodies of the messages on a stream, until it ends."""
     while (length := _content_length(stream)) is not None:
         body = stream.read(length)
         if len(body) < length:
@@ -81,12 +81,12 @@ def frames(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def framed(body: bytes) -> bytes:
-    """A body with the header that goes before it."""
+    """Return a body with its header."""
     return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 def _content_length(stream: IO[bytes]) -> int | None:
-    """What the next header says; None where the stream ends."""
+    """Return the length in the next header; None at the end of the stream."""
     length: int | None = None
     while line := stream.readline():
         name, _, value = line.partition(b":")
@@ -97,12 +97,12 @@ def _content_length(stream: IO[bytes]) -> int | None:
     return None
 
 
-def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
-        return [_each_text(item, change) for item in cast("list[Any]", value)]
+        return [_map_strings(item, change) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
-        return {key: _each_text(item, change) for key, item in items}
+        return {key: _map_strings(item, change) for key, item in items}
     return value

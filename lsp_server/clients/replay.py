@@ -1,9 +1,10 @@
-"""``longllama-lsp replay``: a recorded editor speaks to a server once more; answers are compared.
+"""Replaying a recorded session against a new server (``longllama-lsp replay``).
 
-Messages are sent in their order. Where an answer stood, it is waited for, and where the server said
-that the repository is in memory, that is waited for; so the same things are known at the same
-moments. What the server asks is answered as the editor did. Notifications of the server are not
-compared, nor what is never twice the same: its status, times, process ids.
+The editor's messages are sent in order. The replay waits for a response wherever the recording has
+one, and for indexing wherever the recorded server reported that the repository is in memory, so
+that the server has the same state at each step. Requests of the server get the responses that the
+editor gave. Responses are compared except for what differs in every run: the status, times and
+process ids. Notifications of the server are not compared.
 """
 
 import json
@@ -31,20 +32,19 @@ from lsp_server.engine.stdio import python_command
 from lsp_server.methods import DID_CHANGE_STATUS, STATUS, WAIT_UNTIL_INDEXED
 
 TIMEOUT_S = 60.0
-NEVER_THE_SAME = frozenset({"engine_pid", "tokens_per_second", "seconds_left", "serverInfo"})
+VOLATILE_KEYS = frozenset({"engine_pid", "tokens_per_second", "seconds_left", "serverInfo"})
 
 
 @dataclass(frozen=True)
 class Difference:
-    """An answer that is not the recorded one."""
+    """A response that differs from the recorded one."""
 
     method: str
-    """What was asked."""
     request: Json
     recorded: Any
-    """What the server answered then: the result, or the error."""
+    """Result or error in the recording."""
     replayed: Any
-    """What it answers now."""
+    """Result or error in the replay."""
 
     def __str__(self) -> str:
         lines = (self.method, f"  recorded: {_short(self.recorded)}")
@@ -54,17 +54,17 @@ class Difference:
 def replay(
     session: Path, root: Path, arguments: Sequence[str] = (), timeout_s: float = TIMEOUT_S
 ) -> list[Difference]:
-    """Replay a session on a workspace folder; the answers that differ.
+    """Replay a session on a workspace folder, and return the responses that differ.
 
     Args:
-        session: the file that ``record`` wrote.
-        root: a folder with the files that the session was recorded on.
-        arguments: of ``longllama-lsp serve``, such as ``("--model", "tiny")``.
-        timeout_s: how long a single answer may take.
+        session: file written by ``record``.
+        root: folder with the files that the session was recorded on.
+        arguments: arguments of ``longllama-lsp serve``, such as ``("--model", "tiny")``.
+        timeout_s: seconds to wait for one response.
 
     Raises:
-        TimeoutError: an answer did not come.
-        ValueError: the file is no session.
+        TimeoutError: a response did not come.
+        ValueError: the file is not a session.
     """
     lines = read_session(session)
     server = _Server(root.absolute(), lines, arguments, timeout_s)
@@ -75,14 +75,14 @@ def replay(
 
 
 class _Server:
-    """A server process, and what it has answered."""
+    """A server process and its responses."""
 
     def __init__(
         self, root: Path, lines: Sequence[Line], arguments: Sequence[str], timeout_s: float
     ) -> None:
         self._root, self._timeout_s = root, timeout_s
-        self._asked: dict[Any, Json] = {}
-        self._answers: dict[Any, Json] = {}
+        self._requests: dict[Any, Json] = {}
+        self._responses: dict[Any, Json] = {}
         self._n_waits = 0
         self._replies = _replies(lines)
         self._inbox: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
@@ -93,14 +93,14 @@ class _Server:
         threading.Thread(target=self._read, daemon=True).start()
 
     def play(self, line: Line) -> list[Difference]:
-        """Do what a line says: send it, or wait for it."""
+        """Send the editor's message, or wait for the server's."""
         message = line.message
         if line.sender == "editor":
             if "method" in message:
                 self._send(message)
-        elif message.get("id") in self._asked and "method" not in message:
+        elif message.get("id") in self._requests and "method" not in message:
             return self._compare(message)
-        elif _says_ready(message):
+        elif _reports_ready(message):
             self._n_waits += 1
             wait: Json = {
                 "jsonrpc": "2.0",
@@ -109,13 +109,13 @@ class _Server:
                 "params": {},
             }
             self._send(wait)
-            self._answer(wait["id"])
+            self._response(wait["id"])
         return []
 
     def end(self) -> None:
-        """Close its stdin, which ends it."""
+        """End the server by closing its stdin."""
         assert self._process.stdin is not None
-        with suppress(OSError):  # it has ended by itself, with something unread
+        with suppress(OSError):  # the server has ended already, with unread data
             self._process.stdin.close()
         try:
             self._process.wait(self._timeout_s)
@@ -126,39 +126,41 @@ class _Server:
         self._process.stdout.close()
 
     def _compare(self, recorded: Json) -> list[Difference]:
-        request = self._asked[recorded["id"]]
+        request = self._requests[recorded["id"]]
         then = _comparable(recorded)
-        now = _comparable(without_root(self._answer(recorded["id"]), self._root.as_posix()))
-        is_alike = then == now or request["method"] == STATUS
-        return [] if is_alike else [Difference(request["method"], request, then, now)]
+        now = _comparable(without_root(self._response(recorded["id"]), self._root.as_posix()))
+        is_same = then == now or request["method"] == STATUS
+        return [] if is_same else [Difference(request["method"], request, then, now)]
 
     def _send(self, message: Json) -> None:
         if "id" in message and "method" in message:
-            self._asked[message["id"]] = message
+            self._requests[message["id"]] = message
         assert self._process.stdin is not None
-        with suppress(OSError):  # it has ended; whoever waits for an answer will be told
+        with suppress(OSError):  # the server has ended, which waiting for a response reports
             self._process.stdin.write(framed(json.dumps(with_root(message, self._root)).encode()))
             self._process.stdin.flush()
 
-    def _answer(self, request_id: Any) -> Json:
-        """The answer to a request; until it comes, the server's own requests are answered."""
+    def _response(self, request_id: Any) -> Json:
+        """Wait for the response to a request; meanwhile, respond to requests of the server."""
         deadline = time.monotonic() + self._timeout_s
-        while request_id not in self._answers:
-            method = self._asked[request_id]["method"]
+        while request_id not in self._responses:
+            method = self._requests[request_id]["method"]
             try:
                 message = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise TimeoutError(f"{method} has no answer after {self._timeout_s:g} s") from None
+                raise TimeoutError(
+                    f"{method} has no response after {self._timeout_s:g} s"
+                ) from None
             if message is None:
-                raise TimeoutError(f"{method} has no answer: the server has ended")
-            self._take(message)
-        return self._answers[request_id]
+                raise TimeoutError(f"{method} has no response: the server has ended")
+            self._handle(message)
+        return self._responses[request_id]
 
-    def _take(self, message: Json) -> None:
+    def _handle(self, message: Json) -> None:
         if "id" not in message:
             return
         if "method" not in message:
-            self._answers[message["id"]] = message
+            self._responses[message["id"]] = message
             return
         replies = self._replies[message["method"]]
         reply = replies.popleft() if replies else {"result": None}
@@ -172,8 +174,8 @@ class _Server:
 
 
 def _replies(lines: Sequence[Line]) -> defaultdict[str, deque[Json]]:
-    """What the editor answered to each method that the server asked of it, in order."""
-    asked = {
+    """Return the editor's responses to requests of the server, by method and in order."""
+    methods = {
         line.message["id"]: line.message["method"]
         for line in lines
         if line.sender == "server" and "id" in line.message and "method" in line.message
@@ -182,20 +184,20 @@ def _replies(lines: Sequence[Line]) -> defaultdict[str, deque[Json]]:
     for line in lines:
         message = line.message
         is_reply = line.sender == "editor" and "method" not in message
-        if is_reply and message.get("id") in asked:
-            replies[asked[message["id"]]].append(message)
+        if is_reply and message.get("id") in methods:
+            replies[methods[message["id"]]].append(message)
     return replies
 
 
-def _says_ready(message: Json) -> bool:
+def _reports_ready(message: Json) -> bool:
     is_status = message.get("method") == DID_CHANGE_STATUS
     return is_status and message["params"]["phase"] == "ready"
 
 
-def _comparable(answer: Json) -> Any:
-    """The result or error of an answer, without what is never twice the same."""
-    error = answer.get("error")
-    return {"error": error["code"]} if error else _stable(answer.get("result"))
+def _comparable(response: Json) -> Any:
+    """Return the result or error of a response, without what differs in every run."""
+    error = response.get("error")
+    return {"error": error["code"]} if error else _stable(response.get("result"))
 
 
 def _stable(value: Any) -> Any:
@@ -205,7 +207,7 @@ def _stable(value: Any) -> Any:
         return {
             key: _stable(item)
             for key, item in cast("dict[str, Any]", value).items()
-            if key not in NEVER_THE_SAME and not key.endswith("_ms")
+            if key not in VOLATILE_KEYS and not key.endswith("_ms")
         }
     return value
 

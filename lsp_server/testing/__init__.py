@@ -1,4 +1,4 @@
-"""The server in other people's tests: a pytest plugin that speaks LSP as a chosen editor.
+"""A pytest plugin for other projects: fixtures that talk to the server as a chosen editor does.
 
-`docs/testing.md` shows it at work. Needs the extra ``testing``.
+Described in `docs/testing.md`. Needs the extra ``testing``.
 """

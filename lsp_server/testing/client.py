@@ -1,4 +1,4 @@
-"""An editor without a screen, for tests that know no asyncio: every call waits for its answer."""
+"""Blocking LSP client for tests without asyncio."""
 
 import asyncio
 import json
@@ -25,11 +25,11 @@ SETTINGS: Json = {
     "trigger": {"debounceMs": 0},
     "engine": {"shared": False},
 }
-"""The seeded random model, which needs no download and always writes the same; nothing is kept."""
+"""Defaults: a random model with a fixed seed, which needs no download, and nothing on disk."""
 
 
 def script_settings(folder: Path, answers: Sequence[Json]) -> Json:
-    """The settings of an engine that gives these answers; they are written into the folder."""
+    """Return settings of an engine that gives these answers, which are written to the folder."""
     handle, path = tempfile.mkstemp(".json", "answers-", folder)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump({"answers": list(answers)}, file)
@@ -38,83 +38,83 @@ def script_settings(folder: Path, answers: Sequence[Json]) -> Json:
 
 @dataclass(frozen=True)
 class Suggested:
-    """An answer of the server."""
+    """A suggestion of the server."""
 
     text: str
-    """What would be inserted at the cursor; empty if nothing is."""
+    """Text to insert at the cursor; empty if nothing is suggested."""
     reason: str | None
-    """Why the text is empty."""
+    """Code of the reason why the text is empty; None if it is not."""
     sources: tuple[str, ...]
-    """Files that it drew on, by their path in the workspace; most first."""
+    """Paths in the workspace of the files that it drew on, most important first."""
 
 
 class Editor:
-    """One editor with a server of its own, between ``start`` and ``close``.
+    """An editor with its own server, from ``start`` to ``close``.
 
-    Raises `TimeoutError` where the server does not answer in time.
+    All methods raise `TimeoutError` if the server does not respond in time.
     """
 
     def __init__(self, name: str, root: Path, settings: Json, timeout_s: float) -> None:
         self.name = name
         self.root = root
         self.statuses: list[Json] = []
-        """Every ``longllama/didChangeStatus`` so far."""
+        """Parameters of every ``longllama/didChangeStatus`` so far."""
         self._timeout_s = timeout_s
         self._loop = asyncio.new_event_loop()
         self._capabilities = capabilities_of(name)
-        self._life: AbstractAsyncContextManager[HeadlessClient] = headless(
+        self._connection: AbstractAsyncContextManager[HeadlessClient] = headless(
             root, settings, self.statuses.append, capabilities=self._capabilities
         )
         self._client: HeadlessClient | None = None
 
     def start(self) -> "Editor":
-        """Start the server and shake hands."""
-        self._client = self._wait(self._life.__aenter__())
+        """Start the server and complete the handshake."""
+        self._client = self._wait(self._connection.__aenter__())
         return self
 
     def close(self) -> None:
-        """Leave in good order."""
+        """Shut the server down."""
         if self._client is not None:
-            self._wait(self._life.__aexit__(None, None, None))
+            self._wait(self._connection.__aexit__(None, None, None))
         self._loop.close()
 
     @property
     def warnings(self) -> list[str]:
-        """What the server showed to the user."""
+        """Messages that the server showed to the user."""
         return self._connected.warnings
 
     def wait_until_indexed(self) -> Json:
-        """Wait for the workspace to be in memory; the status then."""
+        """Wait until the workspace is in memory, and return the status."""
         return self._wait(self._connected.wait_until_indexed())
 
     def suggest(self, path: str, text: str) -> Suggested:
-        """Open a file with a text, on disk or not, and ask at its end."""
+        """Open a document with a text, whether it is on disk or not, and complete at its end."""
         return self.suggest_at(path, text, len(text))
 
     def suggest_at(self, path: str, text: str, offset: int) -> Suggested:
-        """The same, with the cursor before the character at ``offset`` (code points from 0)."""
+        """Open a document and complete at an offset in code points."""
         client = self._connected
         uri = client.open(self.root / path, text)
         position = Document(uri, "", 1, text).position(offset, client.encoding)
-        inserted = self._wait(self._ask_for_text(uri, position))
+        inserted = self._wait(self._complete(uri, position))
         explained: Json = self.request("longllama/explain") or {}
         sources = dict.fromkeys(source["path"] for source in explained.get("sources", ()))
         return Suggested(inserted, explained.get("reason"), tuple(sources))
 
     def memory(self) -> dict[str, Json]:
-        """Every file that the server knows, by its path: its state, and why it is left out."""
+        """Return the state of every known file by its path, as ``longllama/memory`` reports it."""
         return {file["path"]: file for file in self.request("longllama/memory")["files"]}
 
     def command(self, name: str, *arguments: Any) -> Any:
-        """Run a command, such as ``longllama.toggle``."""
+        """Run a command, such as ``longllama.toggle``, and return its result."""
         params = types.ExecuteCommandParams(name, arguments=list(arguments))
         return self._wait(self._connected.workspace_execute_command_async(params))
 
     def request(self, method: str, **params: Any) -> Any:
-        """A request of the server's own kind; its answer as plain values."""
+        """Send a request such as ``longllama/status``, and return its result as plain values."""
         return self._wait(self._connected.request(method, **params))
 
-    async def _ask_for_text(self, uri: str, position: Position) -> str:
+    async def _complete(self, uri: str, position: Position) -> str:
         text_document = self._capabilities.text_document
         if text_document is not None and text_document.inline_completion is not None:
             return await self._connected.complete(uri, position)
@@ -131,4 +131,4 @@ class Editor:
 
 
 StartEditor = Callable[..., Editor]
-"""``start(name="vscode", *, settings=None, answers=None)``: what ``longllama_editor`` is."""
+"""Type of the fixture ``longllama_editor``: ``(name="vscode", *, settings=None, answers=None)``."""

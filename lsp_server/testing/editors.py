@@ -1,8 +1,8 @@
-"""What editors say of themselves in ``initialize``, so that a test can be any of them.
+"""Capabilities that editors send in ``initialize``.
 
-VS Code, Neovim and Emacs are those that pytest-lsp recorded. Its VS Code is older than ghost text
-in LSP, which vscode-languageclient 11 registers; that is added here. Helix is written down from its
-source (``helix-lsp/src/client.rs``), as far as a server of completions can tell.
+Those of VS Code, Neovim and Emacs were recorded by pytest-lsp. Its VS Code is older than inline
+completion, which vscode-languageclient 11 registers; it is added here. Those of Helix are from its
+source (``helix-lsp/src/client.rs``), as far as they matter to a completion server.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,16 +12,16 @@ from pygls import protocol
 
 
 def capabilities_of(editor: str) -> types.ClientCapabilities:
-    """The capabilities of an editor by its name.
+    """Return the capabilities of an editor.
 
     Raises:
-        ValueError: no editor of that name is known; the message lists those that are.
+        ValueError: the editor is unknown; the message lists those that are known.
     """
     try:
         return EDITORS[editor]()
     except KeyError:
         known = ", ".join(sorted(EDITORS))
-        raise ValueError(f"{editor!r} is no editor that is known; choose one of {known}.") from None
+        raise ValueError(f"unknown editor {editor!r}; choose one of {known}.") from None
 
 
 def _recorded(name: str) -> types.ClientCapabilities:
@@ -40,7 +40,7 @@ def _vscode() -> types.ClientCapabilities:
 
 
 def _helix() -> types.ClientCapabilities:
-    said = {
+    capabilities = {
         "general": {"positionEncodings": ["utf-8", "utf-32", "utf-16"]},
         "window": {"workDoneProgress": True},
         "workspace": {
@@ -66,7 +66,7 @@ def _helix() -> types.ClientCapabilities:
             },
         },
     }
-    return protocol.default_converter().structure(said, types.ClientCapabilities)
+    return protocol.default_converter().structure(capabilities, types.ClientCapabilities)
 
 
 EDITORS: Mapping[str, Callable[[], types.ClientCapabilities]] = {
@@ -75,4 +75,4 @@ EDITORS: Mapping[str, Callable[[], types.ClientCapabilities]] = {
     "emacs": lambda: _recorded("emacs"),
     "helix": _helix,
 }
-"""Every editor that a test can be."""
+"""Capabilities by the editor's name."""

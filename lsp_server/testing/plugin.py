@@ -1,7 +1,7 @@
-"""The fixtures that pytest finds by the entry point ``pytest11``.
+"""Fixtures that pytest finds through the entry point ``pytest11``.
 
-Every pytest session of the environment imports this module, so it imports nothing of ours until a
-fixture is asked for.
+Every pytest run in the environment imports this module, so the rest of the package is imported only
+when a fixture is used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,11 @@ TIMEOUT_S = 60.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add our one option."""
+    """Add the option ``longllama_timeout_s``."""
     parser.addini(
-        "longllama_timeout_s", "seconds that a server may take to answer", default=str(TIMEOUT_S)
+        "longllama_timeout_s",
+        "seconds to wait for a response of the server",
+        default=str(TIMEOUT_S),
     )
 
 
@@ -31,7 +33,7 @@ class Workspace:
         self.root = root
 
     def write(self, path: str, text: str) -> Path:
-        """Write a file, and the folders above it."""
+        """Write a file, create its parent folders, and return its path."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
@@ -40,7 +42,7 @@ class Workspace:
 
 @pytest.fixture
 def longllama_workspace(tmp_path: Path) -> Workspace:
-    """An empty workspace."""
+    """Return an empty workspace folder."""
     root = tmp_path / "workspace"
     root.mkdir()
     return Workspace(root)
@@ -50,7 +52,7 @@ def longllama_workspace(tmp_path: Path) -> Workspace:
 def longllama_editor(
     longllama_workspace: Workspace, request: pytest.FixtureRequest
 ) -> "Iterator[StartEditor]":
-    """Starts editors on the workspace, each with a server; they are closed after the test."""
+    """Return a function that starts an editor on the workspace; all are closed after the test."""
     from lsp_server.testing.client import SETTINGS, Editor, script_settings
 
     timeout_s = float(request.config.getini("longllama_timeout_s"))
