@@ -25,8 +25,8 @@ from longllama_code.generation.prompting.prepared_prompt import (
 from longllama_code.generation.prompting.prompt import Around, Prompt, build_prompt, opening
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, WarmReadings
 from longllama_code.kernels.sharing.threads import ALONE
+from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.view import LocalText, MemoryView
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import (
@@ -178,7 +178,7 @@ class Completer:
         return n_read
 
     def _recall(
-        self, request: CompletionRequest, prepared: Prepared, view: MemoryView | None
+        self, request: CompletionRequest, prepared: Prepared, view: CompletionMemory | None
     ) -> None:
         """Have a file that nothing was read of begin with what was read of it another time."""
         if prepared.decoder.length or not prepared.of_file:
@@ -191,7 +191,7 @@ class Completer:
     def _begin(
         self,
         prompt: Prompt,
-        view: MemoryView | None,
+        view: CompletionMemory | None,
         request: CompletionRequest,
         max_tokens: int,
         opening: int | None,
@@ -264,12 +264,12 @@ class Completer:
         """Return how many tokens a prompt may have."""
         return self._window - min(request.max_tokens, self._window // 2) - 1
 
-    def _view(self, request: CompletionRequest, prompt: Prompt) -> MemoryView | None:
+    def _view(self, request: CompletionRequest, prompt: Prompt) -> CompletionMemory | None:
         if not request.uses_memory:
             return None
         text = request.prefix + request.suffix
         local = LocalText(request.path, text, prompt.start, prompt.end)
-        return MemoryView(self._memory, local, self._threads)
+        return CompletionMemory(self._memory, local, self._threads)
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ class _Answer:
 
     decoder: Decoder
     prompt: Prompt
-    view: MemoryView | None
+    view: CompletionMemory | None
     should_stop: ShouldStop
     deadline: float
     begin: Callable[[int | None], Writer]
@@ -311,7 +311,7 @@ class _Answer:
         return [text for text in dict.fromkeys(texts[1:]) if text not in ("", texts[0])]
 
 
-def _result(writer: Writer, timings: Timings, view: MemoryView | None) -> CompletionResult:
+def _result(writer: Writer, timings: Timings, view: CompletionMemory | None) -> CompletionResult:
     text = writer.text.rstrip()
     return CompletionResult(
         text=text,

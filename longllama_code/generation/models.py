@@ -24,12 +24,11 @@ from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.memory.storage.resident import DeviceRoom
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.memory.storage.table import MemoryTable
-from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
+from longllama_code.model.by_kernels.kernel_model import KernelModel, drop_weights
 from longllama_code.model.compiled import compiled
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear
-from longllama_code.model.rounded.quantized import Kind
-from longllama_code.model_sources.catalog import WEIGHT_KINDS, model_dir, split_weights
+from longllama_code.model_sources.catalog import model_dir
 from longllama_code.paths import cache_root
 from longllama_code.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer
 from longllama_code.tokenizers.tokenizer import (
@@ -38,6 +37,7 @@ from longllama_code.tokenizers.tokenizer import (
     Tokenizer,
     is_byte_level,
 )
+from longllama_code.weight_kinds import WEIGHT_KINDS, split_weights
 
 logger = logging.getLogger(__name__)
 
@@ -142,15 +142,14 @@ def load(
     folder = model_dir(name)
     kind = split_weights(name)[1]
     model = _in_blocks(folder) if blocks and kind is None else None
-    if model is not None:
-        kind = "blocks"
-    elif kind is None:
+    stored_as = kind if model is None else "blocks"
+    if model is None and kind is None:
         model = load_model(folder, dtype, device, torch_attention=True)
-    else:
-        model = load_quantized(folder, cast("Kind", kind), dtype, device, torch_attention=True)
+    elif model is None and kind is not None:
+        model = load_quantized(folder, kind, dtype, device, torch_attention=True)
     tokenizer = load_tokenizer(folder)
     place = torch.device(device).type
-    fingerprint = _fingerprint(folder, f"{dtype} {place}" + (f" {kind}" if kind else ""))
+    fingerprint = _fingerprint(folder, f"{dtype} {place}" + (f" {stored_as}" if stored_as else ""))
     table = MemoryTable.load(folder)
     table = None if table is None else table.to(model.device)
     return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config), table)
@@ -245,7 +244,7 @@ def with_kernels(loaded: LoadedModel) -> LoadedModel:
     if n_bytes <= CPU_CACHE_BYTES or not KernelModel.fits(loaded.model):
         return loaded
     kernels = KernelModel(loaded.model, torch.get_num_threads())
-    let_go(loaded.model)
+    drop_weights(loaded.model)
     _return_memory()
     salted = f"{loaded.fingerprint} {KERNELS_VERSION}".encode()
     fingerprint = hashlib.blake2b(salted, digest_size=8).hexdigest()

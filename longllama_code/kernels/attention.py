@@ -124,7 +124,7 @@ def _attend_tile(
 
 
 @loose_kernel
-def weigh_beside(scores: Floats, local: Floats, weights: Floats, kept: Floats) -> None:
+def weigh_memory(scores: Floats, local: Floats, weights: Floats, kept: Floats) -> None:
     """One softmax over keys of memory and a local context that is mixed already.
 
     Args:

@@ -1,7 +1,7 @@
 """Repository memory: which segments of which files the memory layers see.
 
 It is a set: the order in which files came does not matter. Who encodes is the engine's business,
-and the records are the store's; what one completion sees of it is a ``MemoryView``.
+and the records are the store's; what one completion sees of it is a ``CompletionMemory``.
 """
 
 from collections import Counter

@@ -1,11 +1,12 @@
-"""Attention with one softmax over the local context and whatever memory is offered.
+"""Attention with one softmax over the local context and memory.
 
-Source: FoT paper, section 3.1; ``modeling_longllama.py:LongLlamaAttention`` (softmax runs in
-float32). The scores of memory are computed apart from the local ones and
-normalised together, so the keys and values of a large memory are never copied.
+Scores of memory are computed apart from the local ones and normalised together with them, so the
+keys and values of a large memory are never copied. Source: FoT paper, section 3.1;
+``modeling_longllama.py:LongLlamaAttention`` (softmax runs in float32).
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,27 +15,43 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.caches import LongLlamaCache
-from longllama_code.model.memory_source import MemoryOffer
-from longllama_code.model.rope import Rotation, Turn, rotate, rotate_as_first
+from longllama_code.model.memory_source import MemoryView
+from longllama_code.model.rope import CosSin, Rotation, rotate, rotate_to_position_zero
 from longllama_code.model.scoring import mix, scores_of
 
 MAX_SCORES = 1 << 24
-"""Scores held at once, whatever ``mem_attention_grouping`` allows: 64 MB in float32."""
+"""Most scores in memory at once, whatever ``mem_attention_grouping`` allows: 64 MB in float32."""
+
+
+@dataclass(frozen=True)
+class LayerInputs:
+    """What a decoder layer needs besides its hidden states (B, S, E)."""
+
+    rotation: Rotation
+    """Of the S tokens."""
+    position_zero_scale: float
+    """``Rotary.position_zero_scale``."""
+    visible: Tensor
+    """Local keys that each query may see, bool (B, 1, S, L)."""
+    cache: LongLlamaCache | None = None
+    """Local context before this input, which is appended to it."""
+    memory: MemoryView | None = None
+    """What the memory heads see beyond the local context."""
 
 
 class Projected(NamedTuple):
-    """What attention needs of its input."""
+    """Projections of a layer's input."""
 
     queries: Tensor
-    """(B, H, S, D)."""
-    asking: Tensor
-    """The queries that memory is asked with, likewise."""
+    """Queries for the local context, (B, H, S, D)."""
+    memory_queries: Tensor
+    """Queries for memory, (B, H, S, D)."""
     keys: Tensor
-    """Of the local context, (B, G, S, D)."""
-    as_first: Tensor
-    """What memory stores of them, likewise."""
+    """Keys of the local context, (B, G, S, D)."""
+    position_zero_keys: Tensor
+    """Keys that memory stores, (B, G, S, D)."""
     values: Tensor
-    """Likewise."""
+    """(B, G, S, D)."""
 
 
 class LongLlamaAttention(nn.Module):
@@ -56,108 +73,89 @@ class LongLlamaAttention(nn.Module):
         self.v_proj = nn.Linear(config.hidden_size, key_size, bias=qkv_bias)
         self.o_proj = nn.Linear(query_size, config.hidden_size, bias=config.attention_bias)
 
-    def forward(
-        self,
-        hidden: Tensor,
-        rotation: Rotation,
-        first_scale: float,
-        visible: Tensor,
-        cache: LongLlamaCache | None,
-        offer: MemoryOffer | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attend; also return this input's keys as first and values, each (B, G, S, D).
+    def forward(self, hidden: Tensor, inputs: LayerInputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Attend to the local context and to memory.
 
-        Args:
-            hidden: (B, S, E).
-            rotation: of the S tokens.
-            first_scale: what rotating a key as if first multiplies it by.
-            visible: bool (B, 1, S, L), which local keys a query may see.
-            cache: the local context that came before, if any; this input is appended to it.
-            offer: what the memory heads see beyond it, if anything.
+        Returns:
+            The output (B, S, E), and this input's position-zero keys and values, each (B, G, S, D).
         """
-        asking = None if offer is None else rotation.asking
-        projected = self.project(hidden, rotation.own, asking, first_scale)
-        mixed = self.attend(projected, visible, cache, offer)
-        return self.o_proj(mixed), projected.as_first, projected.values
+        rotation = inputs.rotation
+        for_memory = None if inputs.memory is None else rotation.memory
+        projected = self.project(hidden, rotation.local, for_memory, inputs.position_zero_scale)
+        mixed = self.attend(projected, inputs)
+        return self.o_proj(mixed), projected.position_zero_keys, projected.values
 
     def project(
-        self, hidden: Tensor, own: Turn, asking: Turn | None, first_scale: float
+        self, hidden: Tensor, local: CosSin, memory: CosSin | None, scale: float
     ) -> Projected:
-        """What attention needs of (B, S, E).
+        """Return queries, keys and values of (B, S, E).
 
         Args:
             hidden: (B, S, E).
-            own: turns each token to its position.
-            asking: turns each query to where it asks memory; None where there is no memory.
-            first_scale: what rotating a key as if first multiplies it by.
+            local: rotates each token to its position in the window.
+            memory: rotates each query to the position from which it looks at memory; None without
+                memory.
+            scale: ``Rotary.position_zero_scale``.
         """
         unrotated = self._heads(self.q_proj(hidden))
-        as_first, values = self.keys_and_values(hidden, first_scale)
+        position_zero_keys, values = self.keys_and_values(hidden, scale)
         if not self.rotates:
-            return Projected(unrotated, unrotated, as_first, as_first, values)
+            return Projected(unrotated, unrotated, position_zero_keys, position_zero_keys, values)
         return Projected(
-            queries=rotate(unrotated, *own),
-            asking=unrotated if asking is None else rotate(unrotated, *asking),
-            keys=rotate(self._unscaled(as_first, first_scale), *own),
-            as_first=as_first,
+            queries=rotate(unrotated, *local),
+            memory_queries=unrotated if memory is None else rotate(unrotated, *memory),
+            keys=rotate(self._unscaled(position_zero_keys, scale), *local),
+            position_zero_keys=position_zero_keys,
             values=values,
         )
 
-    def attend(
-        self,
-        projected: Projected,
-        visible: Tensor,
-        cache: LongLlamaCache | None,
-        offer: MemoryOffer | None,
-    ) -> Tensor:
-        """Values mixed over local context and memory, (B, S, H * D); arguments as ``forward``'s."""
-        queries, asking, keys, as_first, values = projected
-        if cache is not None:
-            keys, values = cache.append(self.layer_idx, keys, as_first, values)
-        mixed = self._attend(queries, asking, keys, values, visible, offer)
+    def attend(self, projected: Projected, inputs: LayerInputs) -> Tensor:
+        """Return values mixed over the local context and memory, (B, S, H * D)."""
+        queries, memory_queries, keys, position_zero_keys, values = projected
+        if inputs.cache is not None:
+            keys, values = inputs.cache.append(self.layer_idx, keys, position_zero_keys, values)
+        mixed = self._attend(queries, memory_queries, keys, values, inputs.visible, inputs.memory)
         return mixed.transpose(1, 2).flatten(2)
 
-    def keys_and_values(self, hidden: Tensor, first_scale: float) -> tuple[Tensor, Tensor]:
-        """The keys as first and the values of (B, S, E), each (B, G, S, D): what memory stores."""
+    def keys_and_values(self, hidden: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """Return what memory stores of (B, S, E): position-zero keys and values, (B, G, S, D)."""
         keys = self._heads(self.k_proj(hidden))
-        as_first = rotate_as_first(keys, first_scale) if self.rotates else keys
-        return as_first, self._heads(self.v_proj(hidden))
+        position_zero_keys = rotate_to_position_zero(keys, scale) if self.rotates else keys
+        return position_zero_keys, self._heads(self.v_proj(hidden))
 
     def _heads(self, projected: Tensor) -> Tensor:
         return projected.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
     @staticmethod
-    def _unscaled(as_first: Tensor, first_scale: float) -> Tensor:
-        return as_first if first_scale == 1.0 else as_first / first_scale
+    def _unscaled(position_zero_keys: Tensor, scale: float) -> Tensor:
+        return position_zero_keys if scale == 1.0 else position_zero_keys / scale
 
     def _attend(
         self,
         queries: Tensor,
-        asking: Tensor,
+        memory_queries: Tensor,
         keys: Tensor,
         values: Tensor,
         visible: Tensor,
-        offer: MemoryOffer | None,
+        memory: MemoryView | None,
     ) -> Tensor:
-        """Mix values for (B, H, S, D) queries; heads with and without memory part ways here.
-
-        ``asking`` are the queries that memory is asked with.
-        """
+        """Mix values for queries (B, H, S, D), apart for heads with and without memory."""
         grouped = queries.unflatten(1, (keys.shape[1], -1))
-        if offer is None:
+        if memory is None:
             return self._attend_local(grouped, keys, values, visible).flatten(1, 2)
-        asking = asking.unflatten(1, (keys.shape[1], -1))
+        memory_queries = memory_queries.unflatten(1, (keys.shape[1], -1))
         if not self.local_heads:
-            return self._attend_memory(grouped, asking, keys, values, visible, offer).flatten(1, 2)
+            mixed = self._attend_memory(grouped, memory_queries, keys, values, visible, memory)
+            return mixed.flatten(1, 2)
         mixed = torch.empty_like(grouped)
         with_memory, local = list(self.mem_heads), list(self.local_heads)
         mixed[:, with_memory] = self._attend_memory(
             grouped[:, with_memory],
-            asking[:, with_memory],
+            memory_queries[:, with_memory],
             keys[:, with_memory],
             values[:, with_memory],
             visible,
-            offer,
+            memory,
         )
         mixed[:, local] = self._attend_local(
             grouped[:, local], keys[:, local], values[:, local], visible
@@ -167,7 +165,7 @@ class LongLlamaAttention(nn.Module):
     def _attend_local(
         self, queries: Tensor, keys: Tensor, values: Tensor, visible: Tensor
     ) -> Tensor:
-        """Attention of (B, G, R, S, D) queries to the local context alone."""
+        """Mix values of the local context alone for queries (B, G, R, S, D)."""
         if not self.config.torch_attention:
             return softmax_attention(queries, keys, values, visible, None)
         n_groups, repeats = queries.shape[1:3]
@@ -182,28 +180,28 @@ class LongLlamaAttention(nn.Module):
     def _attend_memory(
         self,
         queries: Tensor,
-        asking: Tensor,
+        memory_queries: Tensor,
         keys: Tensor,
         values: Tensor,
         visible: Tensor,
-        offer: MemoryOffer,
+        memory: MemoryView,
     ) -> Tensor:
-        """Attention to local context and memory, a block of heads and queries at a time."""
+        """Mix values of local context and memory, a block of heads and queries at a time."""
         mixed = torch.empty_like(queries)
-        for heads, rows in self._blocks(queries, keys.shape[-2] + len(offer)):
+        for heads, rows in self._blocks(queries, keys.shape[-2] + len(memory)):
             mixed[:, heads, :, rows] = softmax_attention(
                 queries[:, heads, :, rows],
                 keys[:, heads],
                 values[:, heads],
                 visible[:, :, rows],
-                offer.part(heads, rows),
+                memory.part(heads, rows),
                 self.config.mem_top_k,
-                asking[:, heads, :, rows],
+                memory_queries[:, heads, :, rows],
             )
         return mixed
 
     def _blocks(self, queries: Tensor, n_keys: int) -> Iterator[tuple[slice, slice]]:
-        """Slices of key-value heads and queries that respect ``mem_attention_grouping``."""
+        """Yield slices of key-value heads and queries within ``mem_attention_grouping``."""
         batch, n_groups, repeats, n_queries, _ = queries.shape
         heads, query_step = self.config.mem_attention_grouping or (1, n_queries)
         per_query = batch * repeats * n_keys
@@ -219,34 +217,35 @@ def softmax_attention(
     keys: Tensor,
     values: Tensor,
     visible: Tensor,
-    offer: MemoryOffer | None,
+    memory: MemoryView | None,
     top_k: int | None = None,
-    asking: Tensor | None = None,
+    memory_queries: Tensor | None = None,
 ) -> Tensor:
-    """One softmax over local and memory scores.
+    """Mix values by one softmax over local and memory scores.
 
     Args:
         queries: (B, G, R, S, D), R query heads for each key-value head.
         keys: (B, G, L, D).
         values: (B, G, L, D).
         visible: bool (B, 1, S, L).
-        offer: memory of the same heads, or None.
+        memory: view of memory for the same heads, if there is one.
         top_k: how many keys of memory each query sees; None for all.
-        asking: the queries that memory is asked with, (B, G, R, S, D); None for the same.
+        memory_queries: queries for memory, (B, G, R, S, D), where they differ from ``queries``.
 
     Returns:
         (B, G, R, S, D).
     """
     scores = scores_of(queries, keys, visible)
-    if offer is None:
+    if memory is None:
         return mix(_softmax(scores).to(queries.dtype), values)
     n_local = keys.shape[-2]
-    memory_scores, indices = offer.score(queries if asking is None else asking, top_k)
+    memory_queries = queries if memory_queries is None else memory_queries
+    memory_scores, indices = memory.score(memory_queries, top_k)
     weights = _softmax(torch.cat((scores, memory_scores), dim=-1))
-    if offer.note is not None:
-        offer.note(0, weights[..., n_local:], indices)
+    if memory.observe is not None:
+        memory.observe(0, weights[..., n_local:], indices)
     local, remote = weights.to(queries.dtype).split((n_local, memory_scores.shape[-1]), dim=-1)
-    return mix(local, values) + offer.mix(remote, indices)
+    return mix(local, values) + memory.mix(remote, indices)
 
 
 def _softmax(scores: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A tensor that grows along one dimension without copying itself at every step."""
+"""A tensor that grows along one dimension, with few copies."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ MIN_CAPACITY = 64
 
 
 class GrowingTensor:
-    """Rows are appended into spare capacity that doubles, so n appends copy O(n), not O(n²).
+    """Tensor with spare capacity that grows by half, so n appends copy O(n) rows, not O(n²).
 
-    While autograd records, appending concatenates instead: even where these rows need no gradient,
-    a product with them may have been saved, and must not change.
+    While autograd records, appending concatenates instead: autograd may have saved the tensor for a
+    product, and what it saved must not change.
     """
 
     def __init__(self, dim: int) -> None:
@@ -23,11 +23,11 @@ class GrowingTensor:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held, spare capacity included."""
+        """Bytes, including spare capacity."""
         return 0 if self._storage is None else self._storage.nbytes
 
     def append(self, new: Tensor) -> Tensor:
-        """Append and return a view of everything."""
+        """Append rows; return a view of all of them."""
         length = self._length + new.shape[self._dim]
         if torch.is_grad_enabled():
             self._storage = torch.cat((self.view(), new), self._dim) if self._length else new
@@ -38,16 +38,16 @@ class GrowingTensor:
         return self.view()
 
     def view(self) -> Tensor:
-        """Everything appended so far; valid until the next append."""
+        """Return all rows; the view is valid until the next append."""
         if self._storage is None:
-            raise IndexError("nothing was appended yet")
+            raise IndexError("the tensor is empty; append to it before calling view()")
         return self._storage.narrow(self._dim, 0, self._length)
 
     def make_room(self, like: Tensor) -> Tensor:
-        """Append rows that are yet to be written, as many as ``like`` has.
+        """Append as many uninitialized rows as ``like`` has.
 
         Returns:
-            What ``view`` shows the beginning of: the tensor with its spare capacity.
+            The tensor with its spare capacity, whose beginning ``view`` returns.
         """
         length = self._length + like.shape[self._dim]
         storage = self._reserve(like, length)
@@ -55,7 +55,7 @@ class GrowingTensor:
         return storage
 
     def truncate(self, length: int) -> None:
-        """Forget all but the first ``length`` rows; the capacity stays."""
+        """Drop all but the first ``length`` rows; the capacity stays."""
         self._length = min(self._length, length)
 
     def select(self, rows: Tensor) -> None:

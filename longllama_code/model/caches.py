@@ -1,8 +1,8 @@
-"""The local cache: rotated keys and values of the tokens that all layers still see.
+"""Cache of the local context: rotated keys and values of the tokens that all layers still see.
 
-When the next tokens would not fit in the window, the whole local context leaves it: memory layers
-absorb it, the other layers drop it (source: ``modeling_longllama.py:LongLlamaAttention.forward``).
-Rotation counts from the window's first token, so keys are rotated once and stay valid until then.
+When the next tokens do not fit in the window, the whole local context leaves it: memory layers
+absorb it, other layers drop it (source: ``modeling_longllama.py:LongLlamaAttention.forward``).
+Rotation counts from the window's first token, so a key is rotated once and stays valid until then.
 """
 
 import torch
@@ -16,34 +16,42 @@ from longllama_code.model.memory_source import InContextMemory
 
 
 class LayerCache(DynamicLayer):
-    """One layer's share of the local context."""
+    """Local context of one layer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rotated = GrowingTensor(dim=-2)
         self.stored_values = GrowingTensor(dim=-2)
-        self.as_first = GrowingTensor(dim=-2)
+        self.position_zero_keys = GrowingTensor(dim=-2)
 
     def buffers(self) -> tuple[GrowingTensor, ...]:
-        """Every buffer of this layer."""
-        return self.rotated, self.stored_values, self.as_first
+        """Return every buffer of this layer."""
+        return self.rotated, self.stored_values, self.position_zero_keys
 
 
 class LongLlamaCache(Cache):
-    """Local caches of every layer, the memory that they spill into, and the positions of both."""
+    """Local context of every layer, the memory that it spills into, and the positions of both.
+
+    Args:
+        config: the model's.
+        spills: whether tokens that leave the window go to memory; otherwise they are dropped.
+    """
 
     def __init__(self, config: LongLlamaConfig, *, spills: bool = True) -> None:
         super().__init__(layers=[LayerCache() for _ in range(config.num_hidden_layers)])
         self._config = config
         self._spills = spills
-        self.memory = InContextMemory(config)
+        self._clear()
+
+    def _clear(self) -> None:
+        self.memory = InContextMemory(self._config)
         self.first_position: Tensor | None = None
         self.next_position: Tensor | None = None
         self.local_length = 0
 
     @property
     def seen_tokens(self) -> int:
-        """Tokens in the local context, and those that left it."""
+        """Number of tokens in the local context and in memory."""
         return len(self.memory) + self.local_length
 
     @property
@@ -56,7 +64,7 @@ class LongLlamaCache(Cache):
 
         Args:
             position_ids: (B, S) absolute positions of the new tokens.
-            visible: bool (B, local + S), which of the cached and new tokens are no padding.
+            visible: bool (B, local + S), False for cached and new tokens that are padding.
         """
         n_tokens = position_ids.shape[1]
         if self.local_length and self.local_length + n_tokens > self._config.window:
@@ -69,23 +77,27 @@ class LongLlamaCache(Cache):
         return position_ids - self.first_position
 
     def append(
-        self, layer_idx: int, rotated: Tensor, as_first: Tensor, values: Tensor
+        self, layer_idx: int, rotated: Tensor, position_zero_keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Append one layer's new keys and values, each (B, G, S, D); return all local ones."""
+        """Append one layer's new keys and values, each (B, G, S, D).
+
+        Returns:
+            All local keys and values, each (B, G, L, D).
+        """
         layer = self._layer_cache(layer_idx)
         if self._spills and layer_idx in self._config.mem_layers:
-            layer.as_first.append(as_first)
+            layer.position_zero_keys.append(position_zero_keys)
         return layer.rotated.append(rotated), layer.stored_values.append(values)
 
     def make_room(self, layer_idx: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``append``, for a cache that does not spill and a caller who writes by itself.
+        """Make room for new keys and values that the caller writes; the cache must not spill.
 
         Args:
             layer_idx: the layer.
-            like: of the shape (B, G, S, D) of the new keys, which are not read.
+            like: tensor with the shape (B, G, S, D) of the new keys; its numbers are not read.
 
         Returns:
-            The buffers of keys and values, (B, G, room, D); the new rows are yet to be written.
+            Buffers of keys and values, each (B, G, room, D); the new rows are uninitialized.
         """
         layer = self._layer_cache(layer_idx)
         return layer.rotated.make_room(like), layer.stored_values.make_room(like)
@@ -97,7 +109,7 @@ class LongLlamaCache(Cache):
         return keys, torch.stack([layer.stored_values.view()[0] for layer in layers])
 
     def restore(self, keys: Tensor, values: Tensor) -> None:
-        """Begin anew with what ``snapshot`` returned, for a cache that does not spill."""
+        """Replace the content by what ``snapshot`` returned; the cache must not spill."""
         self.truncate(0)
         n_tokens = keys.shape[2]
         visible = torch.ones(1, n_tokens, dtype=torch.bool, device=keys.device)
@@ -106,7 +118,7 @@ class LongLlamaCache(Cache):
             self.append(layer_idx, rotated[None], rotated[None], value[None])
 
     def truncate(self, length: int) -> None:
-        """Forget the local tokens from index ``length`` on; they must not have been spilled."""
+        """Drop the local tokens from index ``length`` on."""
         dropped = self.local_length - length
         if dropped <= 0:
             return
@@ -120,7 +132,8 @@ class LongLlamaCache(Cache):
     def _spill(self, visible: Tensor) -> None:
         for layer_idx, layer in enumerate(self._layer_caches()):
             if self._spills and layer_idx in self._config.mem_layers:
-                self.memory.absorb(layer_idx, layer.as_first.view(), layer.stored_values.view())
+                keys = layer.position_zero_keys.view()
+                self.memory.absorb(layer_idx, keys, layer.stored_values.view())
             for buffer in layer.buffers():
                 buffer.truncate(0)
         self.memory.absorb_visibility(visible)
@@ -134,14 +147,14 @@ class LongLlamaCache(Cache):
     def _layer_caches(self) -> list[LayerCache]:
         return [self._layer_cache(layer_idx) for layer_idx in range(len(self.layers))]
 
-    # What transformers' generation asks of a cache.
+    # The methods below are called by transformers' ``generate``.
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Tokens seen, in the local context or in memory."""
+        """Return the number of tokens in the local context and in memory."""
         return self.seen_tokens
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
-        """Let the beams ``beam_idx`` go on."""
+        """Keep the beams ``beam_idx``."""
         self.batch_select_indices(beam_idx)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
@@ -151,7 +164,7 @@ class LongLlamaCache(Cache):
             self.batch_select_indices(rows)
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep some batch rows, in that order."""
+        """Keep the batch rows ``indices``, in that order."""
         for layer in self._layer_caches():
             for buffer in layer.buffers():
                 buffer.select(indices)
@@ -162,9 +175,9 @@ class LongLlamaCache(Cache):
             self.next_position = self.next_position.index_select(0, rows)
 
     def crop(self, tokens_to_remove: int) -> None:
-        """Take back the last ``-tokens_to_remove`` tokens, of a draft that was refused.
+        """Drop the last ``-tokens_to_remove`` tokens, those of a rejected draft.
 
-        A positive number is, for earlier releases of transformers 5, the length to keep.
+        Earlier releases of transformers 5 pass the length to keep, as a positive number.
         """
         n_dropped = (
             -tokens_to_remove if tokens_to_remove <= 0 else self.seen_tokens - tokens_to_remove
@@ -172,10 +185,11 @@ class LongLlamaCache(Cache):
         self.truncate(self.local_length - n_dropped)
 
     def reset(self) -> None:
-        """Forget everything."""
-        self.__init__(self._config, spills=self._spills)
+        """Drop everything."""
+        self.layers[:] = [LayerCache() for _ in self.layers]
+        self._clear()
 
     @property
     def is_compileable(self) -> bool:
-        """A cache that grows cannot be compiled as a static one."""
+        """False: a cache that grows is no static cache."""
         return False

@@ -1,7 +1,7 @@
-"""What a memory layer may attend to beyond its local context.
+"""What memory layers may attend to beyond the local context.
 
-One seam: the attention asks a ``MemorySource`` what it offers to one layer. The memory of a long
-input, the memory of a repository and the other rows of a training batch are all such sources.
+Attention asks a ``MemorySource`` for a ``MemoryView`` of each memory layer. Sources are the earlier
+windows of a long input, the memory of a repository, and the other rows of a training batch.
 """
 
 from collections.abc import Callable
@@ -16,110 +16,118 @@ from longllama_code.model.buffer import GrowingTensor
 from longllama_code.model.scoring import mix, mix_picked, scores_of
 from longllama_code.model.selection import best_scores, pick
 
-OwnKeys = Callable[[], tuple[Tensor, Tensor]]
-"""Keys as first and values of the very input that attends, each (B, G, S, D), with gradients."""
+InputKeys = Callable[[], tuple[Tensor, Tensor]]
+"""Computes position-zero keys and values of a layer's input, each (B, G, S, D), with gradients."""
 
-Note = Callable[[int, Tensor, Tensor | None], None]
-"""Takes the index of the first query, weights (B, G, R, S, k), and the tokens' indices likewise.
+AttentionObserver = Callable[[int, Tensor, Tensor | None], None]
+"""Receives the first query's index, weights (B, G, R, S, k), and the tokens' indices (same shape).
 
-Without indices, the weights are those of all M tokens.
+Indices are None if the weights cover all M tokens.
 """
 
 
-class MemoryOffer(Protocol):
-    """What the memory heads of one layer may attend to, ``M`` tokens, in the order of the heads."""
+class MemoryView(Protocol):
+    """``M`` tokens that the memory heads of one layer may attend to, in the order of the heads."""
 
     @property
-    def note(self) -> Note | None:
-        """Is told what each query attended to; absent, nobody wants to know."""
+    def observe(self) -> AttentionObserver | None:
+        """Callback that receives the attention weights of each query, if anyone needs them."""
         ...
 
     def __len__(self) -> int:
-        """M."""
+        """Return M."""
         ...
 
-    def part(self, heads: slice, queries: slice) -> "MemoryOffer":
-        """What some of the heads offer to some of the queries."""
+    def part(self, heads: slice, queries: slice) -> "MemoryView":
+        """Return the view that some of the queries have through some of the heads."""
         ...
 
-    def score(self, asking: Tensor, top_k: int | None) -> tuple[Tensor, Tensor | None]:
-        """Scores of memory for the queries (B, G, R, S, D), scaled.
+    def score(self, memory_queries: Tensor, top_k: int | None) -> tuple[Tensor, Tensor | None]:
+        """Return scaled scores of memory for queries (B, G, R, S, D).
 
         Returns:
-            (B, G, R, S, M) and None, or those of the best ``top_k`` tokens and the tokens' indices,
-            each (B, G, R, S, k); what may not be seen scores lowest.
+            (B, G, R, S, M) and None, or the scores and indices of the best ``top_k`` tokens, each
+            (B, G, R, S, k). Tokens that are not visible have the lowest finite score.
         """
         ...
 
     def mix(self, weights: Tensor, indices: Tensor | None) -> Tensor:
-        """Values mixed by the weights of what ``score`` returned: (B, G, R, S, D)."""
+        """Return the weighted sum of values, (B, G, R, S, D).
+
+        Args:
+            weights: softmax of the scores that ``score`` returned.
+            indices: the indices that it returned.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class DenseOffer:
-    """Tensors, all of which are scored."""
+class DenseView:
+    """Memory view over plain tensors, all of which are scored."""
 
     keys: Tensor
-    """(B or 1, memory heads, M, D), rotated as if first."""
+    """(B or 1, memory heads, M, D), position-zero keys."""
     values: Tensor
     """(B or 1, memory heads, M, D)."""
     visible: Tensor | None = None
-    """Which tokens may be seen, bool, broadcastable to (B, 1, S, M); absent, all."""
-    note: Note | None = None
+    """Visible tokens, bool, broadcastable to (B, 1, S, M); None if all are."""
+    observe: AttentionObserver | None = None
 
     def __len__(self) -> int:
         return self.keys.shape[-2]
 
-    def part(self, heads: slice, queries: slice) -> "DenseOffer":
-        """What some of the heads offer to some of the queries."""
+    def part(self, heads: slice, queries: slice) -> "DenseView":
+        """Return the view that some of the queries have through some of the heads."""
         visible = self.visible
         if visible is not None and visible.shape[-2] > 1:
             visible = visible[:, :, queries]
-        note = None if self.note is None else shifted(self.note, queries.start)
-        return DenseOffer(self.keys[:, heads], self.values[:, heads], visible, note)
+        observe = self.observe and with_query_offset(self.observe, queries.start)
+        return DenseView(self.keys[:, heads], self.values[:, heads], visible, observe)
 
-    def score(self, asking: Tensor, top_k: int | None) -> tuple[Tensor, Tensor | None]:
-        """Scores of all tokens, or of the best and their indices."""
+    def score(self, memory_queries: Tensor, top_k: int | None) -> tuple[Tensor, Tensor | None]:
+        """Return scores of all tokens, or of the best tokens and their indices."""
         if top_k is None or top_k >= len(self):
-            return scores_of(asking, self.keys, self.visible), None
+            return scores_of(memory_queries, self.keys, self.visible), None
         with torch.no_grad():
-            best, indices = best_scores(scores_of(asking, self.keys, self.visible), top_k)
+            best, indices = best_scores(scores_of(memory_queries, self.keys, self.visible), top_k)
         if not torch.is_grad_enabled():
             return best, indices
-        # Once more with gradients, which then reach the k best keys alone instead of all of them.
-        picked = pick(self.keys, indices).to(asking.dtype)
-        scores = (picked @ asking[..., None]).squeeze(-1) * asking.shape[-1] ** -0.5
+        # Scored again with gradients, which then reach only the k best keys.
+        picked = pick(self.keys, indices).to(memory_queries.dtype)
+        scores = (picked @ memory_queries[..., None]).squeeze(-1) * memory_queries.shape[-1] ** -0.5
         lowest = torch.finfo(best.dtype).min
         return scores.masked_fill(best == lowest, lowest), indices
 
     def mix(self, weights: Tensor, indices: Tensor | None) -> Tensor:
-        """The tokens' values, mixed."""
+        """Return the weighted sum of values, (B, G, R, S, D)."""
         if indices is None:
             return mix(weights, self.values)
         return mix_picked(weights, pick(self.values, indices))
 
 
-def shifted(note: Note, start: int) -> Note:
-    """Tells of queries by their index in the whole input."""
-    return lambda first, weights, indices: note(start + first, weights, indices)
+def with_query_offset(observe: AttentionObserver, start: int) -> AttentionObserver:
+    """Return an observer for a part of the queries that reports indices in the whole input."""
+    return lambda first, weights, indices: observe(start + first, weights, indices)
 
 
 class MemorySource(Protocol):
-    """Whatever offers memory to the memory layers during a forward pass."""
+    """Provider of memory for the memory layers during a forward pass."""
 
-    def offer(self, layer_idx: int, own: OwnKeys) -> MemoryOffer | None:
-        """What layer ``layer_idx`` may attend to; None where there is nothing.
+    def layer_view(self, layer_idx: int, input_keys: InputKeys) -> MemoryView | None:
+        """Return what a layer may attend to, or None if memory is empty.
 
-        ``own`` is for sources that let the rows of a batch see each other; others do not call it.
+        Args:
+            layer_idx: index of the layer.
+            input_keys: computes the keys and values of the layer's input, for sources that let the
+                rows of a batch see each other.
         """
         ...
 
 
 class InContextMemory:
-    """The memory of one long input: what left its local context, kept in ``mem_dtype``.
+    """Memory of one long input: the tokens that left its local context, kept in ``mem_dtype``.
 
-    Keys of every layer share one visibility mask, as padding is a matter of tokens, not layers.
+    All layers share one visibility mask, because padding concerns tokens and not layers.
     """
 
     def __init__(self, config: LongLlamaConfig) -> None:
@@ -134,38 +142,38 @@ class InContextMemory:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of keys and values held, spare capacity included."""
+        """Bytes of keys and values, including spare capacity."""
         return sum(buffer.nbytes for buffer in (*self._keys.values(), *self._values.values()))
 
-    def absorb(self, layer_idx: int, keys: Tensor, values: Tensor) -> None:
-        """Append one layer's keys as first and values, each (B, G, n, D)."""
+    def absorb(self, layer_idx: int, position_zero_keys: Tensor, values: Tensor) -> None:
+        """Append the position-zero keys and the values of one layer, each (B, G, n, D)."""
         heads = self._config.memory_heads(layer_idx)
-        self._buffer(self._keys, layer_idx).append(keys[:, heads].to(self._dtype))
+        self._buffer(self._keys, layer_idx).append(position_zero_keys[:, heads].to(self._dtype))
         self._buffer(self._values, layer_idx).append(values[:, heads].to(self._dtype))
 
     def absorb_visibility(self, visible: Tensor) -> None:
-        """Append which of the n tokens just absorbed are no padding, bool (B, n)."""
+        """Append the mask of the tokens just absorbed, bool (B, n), False for padding."""
         self._visible.append(visible)
 
-    def offer(self, layer_idx: int, own: OwnKeys | None = None) -> MemoryOffer | None:
-        """All that this layer has absorbed."""
+    def layer_view(self, layer_idx: int, input_keys: InputKeys | None = None) -> MemoryView | None:
+        """Return all tokens that a layer has absorbed, or None if there are none."""
         if layer_idx not in self._keys or not len(self):
             return None
         n_tokens = len(self)
         visible = self._visible.view()[:, None, None, :]
-        return DenseOffer(
+        return DenseView(
             keys=self._keys[layer_idx].view()[:, :, :n_tokens],
             values=self._values[layer_idx].view()[:, :, :n_tokens],
             visible=None if bool(visible.all()) else visible,
         )
 
     def select(self, rows: Tensor) -> None:
-        """Keep the batch rows ``rows`` (int64), in that order: beams move."""
+        """Keep the batch rows ``rows`` (int64), in that order, for beam search."""
         for buffer in (*self._keys.values(), *self._values.values(), self._visible):
             buffer.select(rows)
 
     def keys_and_values(self, layer_idx: int) -> tuple[Tensor, Tensor]:
-        """The stored keys and values of one layer, each (B, memory heads, M, D)."""
+        """Return the stored keys and values of one layer, each (B, memory heads, M, D)."""
         return self._keys[layer_idx].view(), self._values[layer_idx].view()
 
     @staticmethod

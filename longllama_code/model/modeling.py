@@ -1,9 +1,10 @@
-"""LongLLaMA for transformers: windows of a long input go to memory, the last stays local.
+"""LongLLaMA for transformers: early windows of a long input go to memory, the last stays local.
 
 Source: ``modeling_longllama.py`` (``_handle_long_input`` for the windows), FoT paper section 4.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from longllama_code.config import LongLlamaConfig
+from longllama_code.model.attention import LayerInputs
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
 from longllama_code.model.memory_source import InContextMemory, MemorySource
@@ -21,7 +23,7 @@ from longllama_code.model.rope import Rotary
 
 
 class LongLlamaPreTrainedModel(PreTrainedModel):
-    """What transformers needs to load, save, place and tune a LongLLaMA."""
+    """Class attributes by which transformers loads, saves, places and tunes a LongLLaMA."""
 
     config: LongLlamaConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     config_class = LongLlamaConfig
@@ -37,7 +39,7 @@ class LongLlamaPreTrainedModel(PreTrainedModel):
 
 
 class LongLlamaModel(LongLlamaPreTrainedModel):
-    """The transformer without its head."""
+    """The transformer without the language model head."""
 
     def __init__(self, config: LongLlamaConfig) -> None:
         super().__init__(config)
@@ -64,26 +66,33 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         hidden_to_keep: int = 0,
         **_: Any,
     ) -> BaseModelOutputWithPast:
-        """Hidden states (B, S, E) of an input of any length, and the cache to go on from.
+        """Return hidden states (B, S, E) of an input of any length, and the cache to continue from.
 
-        All but the last ``last_context_length`` tokens go window by window into memory.
+        All but the last ``last_context_length`` tokens go into memory, window by window.
 
         Args:
             input_ids: int64 (B, S).
             attention_mask: (B, T), zero for padding; T covers the local cache and the input.
-            position_ids: int64 (B, S); by default they go on from the cache.
-            past_key_values: the cache of the tokens before.
-            inputs_embeds: (B, S, E) instead of ``input_ids``.
+            position_ids: int64 (B, S); by default they continue those of the cache.
+            past_key_values: cache of the preceding tokens.
+            inputs_embeds: (B, S, E), instead of ``input_ids``.
             use_cache: whether to return a cache.
             last_context_length: overrides the configuration's.
             memory: what memory layers see instead of this input's own earlier windows.
-            hidden_to_keep: returns the states of so many tokens at the end (0: of all), so that
-                what a long input takes is its memory and one window.
+            hidden_to_keep: number of tokens at the end whose states are returned, 0 for all; it
+                bounds what a long input takes to its memory and one window.
+
+        Raises:
+            ValueError: ``past_key_values`` was given with ``use_cache=False``, or
+                ``attention_mask`` does not cover the cache and the input.
         """
         source = cast("Tensor", input_ids if inputs_embeds is None else inputs_embeds)
         use_cache = self._uses_cache(use_cache)
         if past_key_values is not None and not use_cache:
-            raise ValueError("past_key_values was given with use_cache=False; it could not grow.")
+            raise ValueError(
+                "past_key_values was given with use_cache=False, but it has to grow; leave out one "
+                "of the two."
+            )
         cache = past_key_values or LongLlamaCache(self.config, spills=memory is None)
         n_tokens, n_cached = source.shape[1], cache.local_length
         n_dropped = n_tokens - hidden_to_keep if hidden_to_keep else 0
@@ -120,23 +129,23 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         memory: MemorySource | None,
         absorb_into: InContextMemory | None = None,
     ) -> Tensor:
-        """Hidden states (B, S, E), after the last norm, of S tokens that fit in the window.
+        """Return hidden states (B, S, E), after the last norm, of S tokens that fit in the window.
 
         Args:
             embeds: (B, S, E).
             position_ids: (B, S).
             padding: bool (B, local + S), False for padding.
-            cache: the local context before, to be extended; None where the window stands alone.
+            cache: preceding local context, which these tokens extend; None if there is none.
             memory: what memory layers see.
-            absorb_into: the memory that takes these tokens in afterwards.
+            absorb_into: memory to which these tokens are added afterwards.
         """
         relative, visible = self._plan(position_ids, padding, cache)
         run = self.run_layers(embeds, relative, visible, cache=cache, memory=memory)
         hidden = embeds
-        for layer_idx, output, as_first, values in run:
+        for layer_idx, output, position_zero_keys, values in run:
             hidden = output
             if absorb_into is not None and layer_idx in self.config.mem_layers:
-                absorb_into.absorb(layer_idx, as_first, values)
+                absorb_into.absorb(layer_idx, position_zero_keys, values)
         if absorb_into is not None:
             absorb_into.absorb_visibility(padding)
         return self.norm(hidden)
@@ -151,53 +160,57 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
         cache: LongLlamaCache | None = None,
         memory: MemorySource | None = None,
     ) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
-        """Run some layers, and yield each one's index, output, keys as first and values.
+        """Run some layers; yield each one's index, output, position-zero keys and values.
 
         Args:
-            hidden: (B, S, E), what enters the first of the layers.
+            hidden: (B, S, E), input of the first of the layers.
             positions: (B, S), counted from the window's first token.
-            visible: bool (B, 1, S, L), which local keys a query may see.
-            layers: which layers; absent, all of them.
-            cache: the local context before, to be extended.
+            visible: bool (B, 1, S, L), local keys that each query may see.
+            layers: which layers; None for all.
+            cache: preceding local context, which these tokens extend.
             memory: what memory layers see.
         """
-        rotation, first_scale = self.rotary(hidden, positions), self.rotary.first_scale
+        scale = self.rotary.position_zero_scale
+        inputs = LayerInputs(self.rotary(hidden, positions), scale, visible, cache)
         for layer_idx in range(len(self.layers)) if layers is None else layers:
             layer = cast("LongLlamaDecoderLayer", self.layers[layer_idx])
-            # Asked for out here: a layer recomputed for its gradient must see the same again.
-            offer = None
+            # Chosen outside of the layer, which gradient checkpointing runs a second time.
+            view = None
             if memory is not None and layer_idx in self.config.mem_layers:
-                own = partial(layer.keys_and_values, hidden, first_scale)
-                offer = memory.offer(layer_idx, own)
-            hidden, as_first, values = layer(hidden, rotation, first_scale, visible, cache, offer)
-            yield layer_idx, hidden, as_first, values
+                input_keys = partial(layer.keys_and_values, hidden, scale)
+                view = memory.layer_view(layer_idx, input_keys)
+            hidden, position_zero_keys, values = layer(hidden, replace(inputs, memory=view))
+            yield layer_idx, hidden, position_zero_keys, values
 
     @torch.no_grad()
     def encode_memory(
         self, input_ids: Tensor, memory: MemorySource | None = None
     ) -> dict[int, tuple[Tensor, Tensor]]:
-        """Keys as first and values of each memory layer, each (B, G, S, D), for ids (B, S).
+        """Return position-zero keys and values of each memory layer for ids (B, S).
 
-        The tokens see each other, and ``memory`` if there is one; nothing above the last memory
-        layer's projections runs.
+        The tokens see each other, and ``memory`` if it is given. Nothing above the projections of
+        the last memory layer runs.
+
+        Returns:
+            Layer index → keys and values, each (B, G, S, D).
         """
         hidden = self.embed_tokens(input_ids)
         positions = torch.arange(input_ids.shape[1], device=hidden.device)[None]
         visible = causal_mask(torch.ones_like(positions, dtype=torch.bool), positions.shape[1])
         encoded: dict[int, tuple[Tensor, Tensor]] = {}
         last = max(self.config.mem_layers)
-        for layer_idx, output, as_first, values in self.run_layers(
+        for layer_idx, output, position_zero_keys, values in self.run_layers(
             hidden, positions, visible, layers=range(last), memory=memory
         ):
             hidden = output
             if layer_idx in self.config.mem_layers:
-                encoded[layer_idx] = as_first, values
+                encoded[layer_idx] = position_zero_keys, values
         layer = cast("LongLlamaDecoderLayer", self.layers[last])
-        encoded[last] = layer.keys_and_values(hidden, self.rotary.first_scale)
+        encoded[last] = layer.keys_and_values(hidden, self.rotary.position_zero_scale)
         return encoded
 
     def get_input_embeddings(self) -> nn.Module:
-        """The token embeddings."""
+        """Return the token embeddings."""
         return self.embed_tokens
 
     def set_input_embeddings(self, value: nn.Module) -> None:
@@ -207,7 +220,7 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
     def _plan(
         self, position_ids: Tensor, padding: Tensor, cache: LongLlamaCache | None
     ) -> tuple[Tensor, Tensor]:
-        """Positions relative to the window's first token, and who sees whom."""
+        """Return positions relative to the window's first token, and the causal mask."""
         n_tokens = position_ids.shape[1]
         if cache is None:
             return position_ids - position_ids.min(1, keepdim=True).values, causal_mask(
@@ -246,10 +259,10 @@ class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
         logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Logits (B, S, V), and the loss where ``labels`` (B, S) are given.
+        """Return logits (B, S, V), and the loss if ``labels`` (B, S) are given.
 
-        Args are those of ``LongLlamaModel.forward``; ``logits_to_keep`` limits the logits to the
-        last tokens (0: all of them).
+        Other arguments are those of ``LongLlamaModel.forward``; ``logits_to_keep`` limits the
+        logits to so many tokens at the end, 0 for all.
         """
         outputs = self.model(
             input_ids=input_ids,
@@ -272,7 +285,7 @@ class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
         )
 
     def get_input_embeddings(self) -> nn.Module:
-        """The token embeddings."""
+        """Return the token embeddings."""
         return self.model.embed_tokens
 
     def set_input_embeddings(self, value: nn.Module) -> None:
@@ -282,14 +295,14 @@ class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
     def _prepare_cache_for_generation(
         self, generation_config: Any, model_kwargs: dict[str, Any], *_: Any, **__: Any
     ) -> Any:
-        """Give ``generate`` a cache that spills into memory, unless the caller brought one."""
+        """Give ``generate`` a cache that spills into memory, unless the caller passed one."""
         if generation_config.use_cache is not False and model_kwargs.get("past_key_values") is None:
             memory = model_kwargs.get("memory")
             model_kwargs["past_key_values"] = LongLlamaCache(self.config, spills=memory is None)
 
 
 def windows(n_tokens: int, n_last: int, window: int) -> Iterator[tuple[int, int]]:
-    """Start and end index of each forward pass over a long input.
+    """Yield the start and end index of each forward pass over a long input.
 
     Example: 103 tokens, the last 12 local, windows of 32: (0, 32), (32, 64), (64, 91), (91, 103).
     """
@@ -300,27 +313,27 @@ def windows(n_tokens: int, n_last: int, window: int) -> Iterator[tuple[int, int]
 
 
 def causal_mask(padding: Tensor, n_queries: int) -> Tensor:
-    """Which of K local keys the last S tokens may see: bool (B, 1, S, K) for padding (B, K)."""
+    """Return which of K local keys the last S tokens may see: bool (B, 1, S, K)."""
     n_keys = padding.shape[1]
     causal = torch.ones(n_queries, n_keys, dtype=torch.bool, device=padding.device)
     return causal.tril(n_keys - n_queries) & padding[:, None, None, :]
 
 
 def _padding(attention_mask: Tensor | None, source: Tensor, n_cached: int) -> Tensor:
-    """Bool (B, cached + S), False for padding."""
+    """Return the mask of cached and new tokens, bool (B, cached + S), False for padding."""
     batch, n_tokens = source.shape[0], n_cached + source.shape[1]
     if attention_mask is None:
         return torch.ones(batch, n_tokens, dtype=torch.bool, device=source.device)
     if attention_mask.shape[0] != batch or attention_mask.shape[1] < n_tokens:
         raise ValueError(
-            f"attention_mask has shape {tuple(attention_mask.shape)}; it must cover the local "
-            f"cache ({n_cached} tokens) and the input, ({batch}, {n_tokens})."
+            f"attention_mask has shape {tuple(attention_mask.shape)}; give at least "
+            f"({batch}, {n_tokens}), for the local cache ({n_cached} tokens) and the input."
         )
     return attention_mask[:, -n_tokens:].bool()
 
 
 def _positions(position_ids: Tensor | None, source: Tensor, cache: LongLlamaCache) -> Tensor:
-    """Int64 (B, S); without explicit ones they go on from the cache."""
+    """Return positions, int64 (B, S); by default they continue those of the cache."""
     batch, n_tokens = source.shape[:2]
     if position_ids is not None:
         return position_ids.expand(batch, n_tokens)

@@ -1,6 +1,6 @@
-"""Rotary positions, for local keys and queries and for keys that go to memory.
+"""Rotary position embeddings for local keys and queries, and for keys that go to memory.
 
-Source: RoFormer (arXiv 2104.09864); frequencies and scalings follow transformers' Llama.
+Source: RoFormer (arXiv 2104.09864); frequencies and scalings are those of transformers' Llama.
 """
 
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from longllama_code.config import LongLlamaConfig
 
-Turn = tuple[Tensor, Tensor]
-"""Cosines and sines."""
+CosSin = tuple[Tensor, Tensor]
+"""Cosines and sines that rotate heads."""
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """What turns the S tokens of a forward pass."""
+    """Cosines and sines for the S tokens of a forward pass."""
 
-    own: Turn
-    """Of each token's position, each (B, 1, S, D)."""
-    asking: Turn
-    """Of the position at which its query asks memory, each broadcastable to (B, 1, S, D)."""
+    local: CosSin
+    """For each token's position in the window, each (B, 1, S, D)."""
+    memory: CosSin
+    """For the position from which each query looks at memory, broadcastable to (B, 1, S, D)."""
 
 
 class Rotary(nn.Module):
-    """Tables of cosines and sines for positions counted from the first token of the window."""
+    """Cosines and sines of positions counted from the first token of the window."""
 
     def __init__(self, config: LongLlamaConfig) -> None:
         super().__init__()
@@ -35,20 +35,20 @@ class Rotary(nn.Module):
         self.frequencies = LlamaRotaryEmbedding(config)
 
     def forward(self, like: Tensor, positions: Tensor) -> Rotation:
-        """The rotation of tokens at positions (B, S), in the type of ``like``."""
-        own = self._table(like, positions)
+        """Return the rotation of tokens at positions (B, S), in the dtype of ``like``."""
+        local = self._cos_sin(like, positions)
         if self.config.mem_query_position is None:
-            return Rotation(own, own)
+            return Rotation(local, local)
         fixed = positions.new_full((1, 1), self.config.mem_query_position)
-        return Rotation(own, self._table(like, fixed))
+        return Rotation(local, self._cos_sin(like, fixed))
 
-    def _table(self, like: Tensor, positions: Tensor) -> Turn:
+    def _cos_sin(self, like: Tensor, positions: Tensor) -> CosSin:
         cos, sin = self.frequencies(like, positions)
         return cos[:, None], sin[:, None]
 
     @property
-    def first_scale(self) -> float:
-        """What the rotation of position 0 multiplies by: 1, save under YaRN-like scalings."""
+    def position_zero_scale(self) -> float:
+        """Factor that the rotation to position 0 applies: 1, except under scalings like YaRN."""
         return cast("float", self.frequencies.attention_scaling)
 
 
@@ -58,15 +58,15 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def rotate_half(x: Tensor) -> Tensor:
-    """Turn the pairs (i, i + D/2) of the last dimension by a quarter."""
+    """Rotate the pairs (i, i + D/2) of the last dimension by 90 degrees."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat((-second, first), dim=-1)
 
 
-def rotate_as_first(x: Tensor, scale: float) -> Tensor:
-    """The key of a token as if it stood first: position 0 turns nothing, so only scales.
+def rotate_to_position_zero(x: Tensor, scale: float) -> Tensor:
+    """Rotate keys to position 0, where the angle is 0 and only the scaling is left.
 
-    This is what makes memory a set: a stored key says nothing about where it stood.
+    This makes memory a set: a stored key does not tell where in its text the token stood.
     Source: ``modeling_longllama.py:rotate_as_if_first``.
     """
     return x if scale == 1.0 else x * scale

@@ -1,7 +1,8 @@
-"""The best keys of memory for each query: the retrieval of the FoT paper (section 3.1), exact.
+"""Exact search for the best keys of each query, the retrieval of the FoT paper (section 3.1).
 
-Keys that nothing points to add up: what a model that was not trained against distraction gives to
-tens of thousands of them is more than what it gives to the one that it wants.
+Attending to all of memory instead would drown the right key: an irrelevant key gets little weight,
+but tens of thousands of them together get more than the one that matters, unless the model was
+trained against distraction.
 """
 
 import torch
@@ -9,14 +10,15 @@ from torch import Tensor
 
 PAGE_KEYS = 16
 MIN_PAGES_PER_KEY = 4
-"""Below as many pages for each key wanted, looking at pages first saves nothing."""
+"""With fewer pages for each key wanted, looking at pages first saves nothing."""
 
 
 def best_scores(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k highest of (…, M) scores and their indices, each (…, k).
+    """Return the k highest of (…, M) scores and their indices, each (…, k).
 
-    A page that holds one of the k highest scores has one of the k highest maxima, so only the
-    k best pages (and the keys behind the last whole page) need to be looked into.
+    A page that contains one of the k highest scores has one of the k highest maxima. So the k best
+    pages are found by their maxima, and only they (and the keys behind the last whole page) are
+    sorted.
     """
     n_keys = scores.shape[-1]
     n_pages = n_keys // PAGE_KEYS
@@ -33,7 +35,7 @@ def best_scores(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def pick(values: Tensor, indices: Tensor) -> Tensor:
-    """Rows of (B or 1, G, M, D) at indices (B, G, R, S, k): (B, G, R, S, k, D)."""
+    """Return rows of (B or 1, G, M, D) at indices (B, G, R, S, k): (B, G, R, S, k, D)."""
     batch, n_groups = values.shape[:2]
     rows = torch.arange(batch, device=values.device).view(-1, 1, 1, 1, 1)
     groups = torch.arange(n_groups, device=values.device).view(1, -1, 1, 1, 1)

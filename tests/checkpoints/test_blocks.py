@@ -16,7 +16,7 @@ from longllama_code.checkpoints.loading import load_model
 from longllama_code.errors import CheckpointError
 from longllama_code.generation import models
 from longllama_code.gguf.file import GGUF_NAME, GgufFile
-from longllama_code.model.by_kernels.kernel_model import KernelModel, let_go
+from longllama_code.model.by_kernels.kernel_model import KernelModel, drop_weights
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.memory_source import InContextMemory
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -137,7 +137,7 @@ def test_nothing_is_copied_but_rows_in_another_order(folder: Path) -> None:
             tensor = tensors.get(f"{name}.weight", tensors["model.embed_tokens.weight"])
             assert is_mapped(module.rows.blocks) == tensor.is_mapped
             np.testing.assert_array_equal(module.rows.blocks, tensor.blocks)
-    let_go(model)
+    drop_weights(model)
     assert by_kernels(model, [IDS]).isfinite().all()
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
-from longllama_code.kernels.attention import LOWEST, add_memory, attend, weigh_beside
+from longllama_code.kernels.attention import LOWEST, add_memory, attend, weigh_memory
 from longllama_code.kernels.sharing.helpers import Helpers
 from longllama_code.kernels.sharing.shared_work import attend_shared
 
@@ -83,7 +83,7 @@ def test_memory_and_local_context_share_one_softmax(n_groups, n_heads, n_rows, n
     scores, local = 5 * normal(*shape, n_keys), 5 * normal(*shape)
     scores[..., n_keys - min(n_missing, n_keys) :] = LOWEST
     weights, kept = np.full_like(scores, np.nan), np.full_like(local, np.nan)
-    weigh_beside(scores, local, weights, kept)
+    weigh_memory(scores, local, weights, kept)
     both = torch.from_numpy(np.concatenate((scores, local[..., None]), axis=-1)).softmax(-1)
     np.testing.assert_allclose(weights, both[..., :-1], rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(kept, both[..., -1], rtol=1e-4, atol=1e-7)

@@ -10,10 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from torch import Tensor
 
 from longllama_code.generation import models
+from longllama_code.memory.completion_memory import CompletionMemory, LocalText, _as_remembered
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
 from longllama_code.memory.segments.segment import PAGE_TOKENS, EncodedSegment
-from longllama_code.memory.view import LocalText, MemoryView, _as_remembered
 from longllama_code.research.evaluation.memories import SegmentMemory
 
 TINY = models.load("tiny")
@@ -47,7 +47,7 @@ def filled(*files: tuple[str, str]) -> SegmentMemory:
 
 @torch.no_grad()
 def logits(memory: RepositoryMemory, local: LocalText | None = None) -> Tensor:
-    return TINY.model(QUERY, memory=MemoryView(memory, local)).logits
+    return TINY.model(QUERY, memory=CompletionMemory(memory, local)).logits
 
 
 def close(one: Tensor, other: Tensor) -> bool:
@@ -83,7 +83,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def what_is_held_is_found_by_its_tokens(self) -> None:
         union = {number for numbers in self.held.values() for number in numbers}
-        view = MemoryView(self.memory, None)
+        view = CompletionMemory(self.memory, None)
         for number in range(2, 13):
             match = view.match([number])
             assert (match is not None) == (number in union)
@@ -173,14 +173,14 @@ EDITS: dict[str, Callable[[str], str]] = {
 }
 
 
-def hidden_characters(memory: RepositoryMemory, path: str, view: MemoryView) -> set[int]:
+def hidden_characters(memory: RepositoryMemory, path: str, view: CompletionMemory) -> set[int]:
     """Characters of a file none of whose rows the view shows (one character, one token)."""
-    offer = view.offer(2)
+    of_layer = view.layer_view(2)
     file = memory.files[path]
     hidden: set[int] = set()
     for segment in file.segments:
         first, last = memory.rows.span(segment.id)
-        shown = offer.visible[first:last] if offer.visible is not None else []
+        shown = of_layer.visible[first:last] if of_layer.visible is not None else []
         hidden |= {segment.piece.start + at for at, seen in enumerate(shown) if not seen}
     return hidden
 
@@ -192,22 +192,22 @@ def test_a_view_hides_the_pages_that_are_local(edit: str, first: int, last: int)
     live = EDITS[edit](TEXT)
     local = LocalText("a.py", live, min(first, len(live)), min(last, len(live)))
     memory = filled(("a.py", TEXT), ("b.py", TEXT))
-    view = MemoryView(memory, local)
+    view = CompletionMemory(memory, local)
     hidden = hidden_characters(memory, "a.py", view)
     start, end = _as_remembered(local, TEXT)
     wanted = set(range(start, end))
     assert wanted <= hidden
     assert all({*range(at - PAGE_TOKENS + 1, at + PAGE_TOKENS)} & wanted for at in hidden)
     assert not hidden_characters(memory, "b.py", view)
-    assert view.fingerprint != MemoryView(memory, None).fingerprint
+    assert view.fingerprint != CompletionMemory(memory, None).fingerprint
 
 
 @pytest.mark.parametrize("path", ["b.py", "unknown.py"])
 def test_a_view_hides_nothing_of_other_files(path: str) -> None:
     memory = filled(("a.py", TEXT))
     local = LocalText(path, TEXT, 0, len(TEXT))
-    assert MemoryView(memory, local).offer(2).visible is None
-    assert MemoryView(memory, local).fingerprint == MemoryView(memory, None).fingerprint
+    assert CompletionMemory(memory, local).layer_view(2).visible is None
+    assert CompletionMemory(memory, local).fingerprint == CompletionMemory(memory, None).fingerprint
 
 
 short = st.text(alphabet="ab\n", max_size=12)
@@ -249,7 +249,7 @@ def test_sources_name_the_lines(line_end: str) -> None:
     for segment in memory.files["a.py"].segments:
         first, last = memory.rows.span(segment.id)
         for row in range(first, last, 7):
-            view = MemoryView(memory, None)
+            view = CompletionMemory(memory, None)
             view._mass[row] = 0.5
             (source,) = view.sources(8)
             assert (source.path, source.mass) == ("a.py", 1.0)
@@ -271,7 +271,7 @@ def test_attention_finds_what_it_looks_for() -> None:
     memory = filled(("a.py", BLOCKS[0]), ("b.py", BLOCKS[1]))
     planted = next(iter(memory.files["b.py"].segments))
     first, last = memory.rows.span(planted.id)
-    view = MemoryView(memory, None)
+    view = CompletionMemory(memory, None)
     view.records_mass = True
     position = int(memory.rows.positions()[last - 1])
     n_bytes = N_HEADS * CONFIG.head_dim * 4

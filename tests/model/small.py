@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.model.memory_source import DenseOffer, MemoryOffer, OwnKeys
+from longllama_code.model.memory_source import DenseView, InputKeys, MemoryView
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
 VOCAB, WINDOW = 50, 16
@@ -81,9 +81,9 @@ class FixedMemory:
         self._encoded = model.model.encode_memory(ids)
         self._heads, self._order, self._visible = model.config.memory_heads, order, visible
 
-    def offer(self, layer_idx: int, own: OwnKeys | None = None) -> MemoryOffer:
+    def layer_view(self, layer_idx: int, input_keys: InputKeys | None = None) -> MemoryView:
         keys, values = (part[:, self._heads(layer_idx)] for part in self._encoded[layer_idx])
-        return DenseOffer(keys[:, :, self._order], values[:, :, self._order], self._visible)
+        return DenseView(keys[:, :, self._order], values[:, :, self._order], self._visible)
 
 
 def padded(*lengths: int) -> dict[str, Tensor]:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from longllama_code.model.attention import LayerInputs
 from longllama_code.model.caches import LongLlamaCache
-from longllama_code.model.memory_source import DenseOffer
+from longllama_code.model.memory_source import DenseView
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.scoring import mix, scores_of
 from tests.model.small import (
@@ -231,8 +232,9 @@ def test_with_a_fixed_position_memory_answers_alike_anywhere_in_the_window() -> 
         rotary = model.model.rotary
         rotation = rotary(hidden, torch.tensor([[position]]))
         visible = torch.ones(1, 1, 1, 1, dtype=torch.bool)
-        offer = DenseOffer(keys, values)
-        return attention(hidden, rotation, rotary.first_scale, visible, None, offer)[0]
+        memory = DenseView(keys, values)
+        scale = rotary.position_zero_scale
+        return attention(hidden, LayerInputs(rotation, scale, visible, memory=memory))[0]
 
     assert close(alone_at(2, mem_query_position=5), alone_at(11, mem_query_position=5))
     assert close(alone_at(5, mem_query_position=5), alone_at(5))

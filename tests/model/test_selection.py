@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.model.attention import softmax_attention
-from longllama_code.model.memory_source import DenseOffer
+from longllama_code.model.memory_source import DenseView
 from longllama_code.model.selection import best_scores, pick
 
 
@@ -23,7 +23,7 @@ def test_best_scores_are_those_of_a_full_sort(n_keys: int, k: int, seed: int) ->
     assert all(len(set(row.tolist())) == len(row) for row in indices.flatten(0, 1))
 
 
-def offer_and_queries(n_keys: int, batch: int) -> tuple[torch.Tensor, ...]:
+def memory_and_queries(n_keys: int, batch: int) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(n_keys)
     shapes = [(2, 3, 2, 5, 8), (2, 3, 4, 8), (2, 3, 4, 8), (batch, 3, n_keys, 8)]
     return tuple(torch.randn(*shape, generator=generator) for shape in (*shapes, shapes[-1]))
@@ -35,11 +35,11 @@ def test_attention_to_the_best_keys_is_attention_with_the_others_masked(
     n_keys: int, batch: int
 ) -> None:
     k = 4
-    queries, keys, values, memory_keys, memory_values = offer_and_queries(n_keys, batch)
+    queries, keys, values, memory_keys, memory_values = memory_and_queries(n_keys, batch)
     visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
     noted = []
-    offer = DenseOffer(memory_keys, memory_values, note=lambda *seen: noted.append(seen))
-    ours = softmax_attention(queries, keys, values, visible, offer, k)
+    memory = DenseView(memory_keys, memory_values, observe=lambda *seen: noted.append(seen))
+    ours = softmax_attention(queries, keys, values, visible, memory, k)
     scale = queries.shape[-1] ** -0.5
     local = torch.einsum("bgrsd,bgld->bgrsl", queries, keys) * scale
     expanded = memory_keys.expand(2, -1, -1, -1)
@@ -58,12 +58,15 @@ def test_attention_to_the_best_keys_is_attention_with_the_others_masked(
 
 def test_gradients_reach_the_best_keys_as_if_the_others_were_masked() -> None:
     k, n_keys = 4, 640
-    queries, keys, values, memory_keys, memory_values = offer_and_queries(n_keys, 1)
+    queries, keys, values, memory_keys, memory_values = memory_and_queries(n_keys, 1)
     visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
-    asking = queries.roll(1, dims=-1)
+    memory_queries = queries.roll(1, dims=-1)
 
     def gradients(masks: bool) -> list[torch.Tensor]:
-        learnt = [t.clone().requires_grad_() for t in (queries, asking, memory_keys, memory_values)]
+        learnt = [
+            t.clone().requires_grad_()
+            for t in (queries, memory_queries, memory_keys, memory_values)
+        ]
         scores = torch.einsum("bgrsd,bgmd->bgrsm", learnt[1], learnt[2].expand(2, -1, -1, -1))
         if masks:
             scores = scores * queries.shape[-1] ** -0.5
@@ -74,8 +77,8 @@ def test_gradients_reach_the_best_keys_as_if_the_others_were_masked() -> None:
             everything = torch.cat((values, learnt[3].expand(2, -1, -1, -1)), dim=2)
             mixed = torch.einsum("bgrsk,bgkd->bgrsd", weights, everything)
         else:
-            offer = DenseOffer(learnt[2], learnt[3])
-            mixed = softmax_attention(learnt[0], keys, values, visible, offer, k, learnt[1])
+            memory = DenseView(learnt[2], learnt[3])
+            mixed = softmax_attention(learnt[0], keys, values, visible, memory, k, learnt[1])
         return list(torch.autograd.grad(mixed.square().sum(), learnt))
 
     for ours, expected in zip(gradients(masks=False), gradients(masks=True), strict=True):
@@ -84,29 +87,29 @@ def test_gradients_reach_the_best_keys_as_if_the_others_were_masked() -> None:
 
 
 def test_what_is_not_visible_is_not_seen_however_few_there_are() -> None:
-    queries, keys, values, memory_keys, memory_values = offer_and_queries(640, 1)
+    queries, keys, values, memory_keys, memory_values = memory_and_queries(640, 1)
     visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
     seen = torch.zeros(1, 1, 1, 640, dtype=torch.bool)
     seen[..., 7:9] = True
-    few = DenseOffer(memory_keys[:, :, 7:9], memory_values[:, :, 7:9])
+    few = DenseView(memory_keys[:, :, 7:9], memory_values[:, :, 7:9])
     expected = softmax_attention(queries, keys, values, visible, few)
-    offer = DenseOffer(memory_keys, memory_values, seen)
+    memory = DenseView(memory_keys, memory_values, seen)
     learnt = queries.clone().requires_grad_()
-    ours = softmax_attention(learnt, keys, values, visible, offer, 4)
+    ours = softmax_attention(learnt, keys, values, visible, memory, 4)
     assert torch.allclose(ours, expected, atol=1e-5)
     with torch.no_grad():
-        best = softmax_attention(queries, keys, values, visible, offer, 4)
+        best = softmax_attention(queries, keys, values, visible, memory, 4)
     assert torch.allclose(best, expected, atol=1e-5)
 
 
 def test_more_keys_than_there_are_is_all_of_them() -> None:
-    queries, keys, values, memory_keys, memory_values = offer_and_queries(6, 2)
+    queries, keys, values, memory_keys, memory_values = memory_and_queries(6, 2)
     visible = torch.ones(2, 1, 5, 4, dtype=torch.bool)
-    offer = DenseOffer(memory_keys, memory_values)
-    everything = softmax_attention(queries, keys, values, visible, offer)
-    assert torch.equal(softmax_attention(queries, keys, values, visible, offer, 6), everything)
+    memory = DenseView(memory_keys, memory_values)
+    everything = softmax_attention(queries, keys, values, visible, memory)
+    assert torch.equal(softmax_attention(queries, keys, values, visible, memory, 6), everything)
     assert not torch.allclose(
-        softmax_attention(queries, keys, values, visible, offer, 1), everything
+        softmax_attention(queries, keys, values, visible, memory, 1), everything
     )
 
 

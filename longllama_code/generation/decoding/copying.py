@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from longllama_code.config import N_COPY_FEATURES, LongLlamaConfig
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.retrieval.ngrams import Match
-from longllama_code.memory.view import MemoryView
 
 MAX_GATE = 0.999
 """No match is certain: what memory never showed stays possible."""
@@ -41,13 +41,13 @@ class Copy:
 class Copier:
     """Copies from what one completion sees of memory, for models that have a gate."""
 
-    def __init__(self, weights: Sequence[float], view: MemoryView, credit: float) -> None:
+    def __init__(self, weights: Sequence[float], view: CompletionMemory, credit: float) -> None:
         self._weights = torch.tensor(weights)
         self._view, self._credit = view, credit
         self._last: Copy | None = None
 
     @classmethod
-    def of(cls, config: LongLlamaConfig, view: MemoryView | None) -> Copier | None:
+    def of(cls, config: LongLlamaConfig, view: CompletionMemory | None) -> Copier | None:
         """That of a model beside a memory; None where it has no gate, or sees no memory."""
         if config.copy_gate is None or view is None:
             return None

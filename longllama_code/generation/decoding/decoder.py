@@ -8,7 +8,7 @@ from torch import Tensor
 from longllama_code.errors import Cancelled
 from longllama_code.generation.decoding.speculation import Drafter
 from longllama_code.generation.decoding.stored_openings import Opening
-from longllama_code.memory.view import MemoryView
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -56,15 +56,17 @@ class Decoder:
         """Number of ids that were taken in."""
         return len(self._ids)
 
-    def n_common(self, ids: list[int], view: MemoryView | None) -> int:
+    def n_common(self, ids: list[int], view: CompletionMemory | None) -> int:
         """How many ids of a prompt need not be read, but for the last."""
         return _common_length(self._ids, ids[:-1]) if self._seen_of(view) == self._seen else 0
 
-    def _seen_of(self, view: MemoryView | None) -> object:
+    def _seen_of(self, view: CompletionMemory | None) -> object:
         return view.fingerprint if view is not None and self._attends_to_memory else None
 
     @torch.inference_mode()
-    def prefill(self, ids: list[int], view: MemoryView | None, should_stop: ShouldStop) -> int:
+    def prefill(
+        self, ids: list[int], view: CompletionMemory | None, should_stop: ShouldStop
+    ) -> int:
         """Take in the ids, save the last few; return how many an earlier request left behind.
 
         What is left behind is valid as long as the memory that layers attend to is the same. The
@@ -86,7 +88,7 @@ class Decoder:
         return reused
 
     @torch.inference_mode()
-    def read(self, ids: list[int], view: MemoryView | None) -> int:
+    def read(self, ids: list[int], view: CompletionMemory | None) -> int:
         """Take in ids to the last, at once, as the beginning of a prompt; return how many."""
         reused = self._go_back([*ids, -1], view)
         if reused < len(ids):
@@ -94,7 +96,7 @@ class Decoder:
         return len(ids)
 
     @torch.inference_mode()
-    def restore(self, ids: list[int], opening: Opening, view: MemoryView | None) -> None:
+    def restore(self, ids: list[int], opening: Opening, view: CompletionMemory | None) -> None:
         """Go on from ids that were read before, perhaps by another process."""
         device = self._model.device
         self._cache.restore(opening.keys.to(device), opening.values.to(device))
@@ -105,7 +107,7 @@ class Decoder:
         keys, values = self._cache.snapshot()
         return Opening(keys.cpu(), values.cpu())
 
-    def _go_back(self, ids: list[int], view: MemoryView | None) -> int:
+    def _go_back(self, ids: list[int], view: CompletionMemory | None) -> int:
         """Forget what a prompt does not begin with; return how many ids are left."""
         reused = self.n_common(ids, view)
         self._cache.truncate(reused)
@@ -116,7 +118,7 @@ class Decoder:
     def steps(
         self,
         ids: list[int],
-        view: MemoryView | None,
+        view: CompletionMemory | None,
         choose: Callable[[Tensor], int],
         drafter: Drafter | None = None,
     ) -> Iterator[int]:
@@ -157,7 +159,7 @@ class Decoder:
         self._cache.truncate(length)
         del self._ids[length:]
 
-    def _forward(self, ids: list[int], view: MemoryView | None) -> Tensor:
+    def _forward(self, ids: list[int], view: CompletionMemory | None) -> Tensor:
         """Hidden states (S, E) of ids that follow those taken in so far."""
         if view is not None:
             view.begin_pass()
@@ -168,7 +170,7 @@ class Decoder:
         self._ids += ids
         return hidden
 
-    def _run_model(self, ids: list[int], view: MemoryView | None) -> Tensor:
+    def _run_model(self, ids: list[int], view: CompletionMemory | None) -> Tensor:
         model, device = self._model.model, self._model.device
         start = self._cache.local_length
         positions = torch.arange(start, start + len(ids), device=device)[None]

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import torch
 
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.retrieval.ngrams import Match, NgramIndex
-from longllama_code.memory.view import MemoryView
 
 MAX_DRAFT_TOKENS = 12
 FIRST_DRAFT_TOKENS = 2
@@ -32,7 +32,7 @@ class Drafter:
         context: the ids so far; whoever owns it appends what is chosen.
     """
 
-    def __init__(self, view: MemoryView | None, context: Sequence[int]) -> None:
+    def __init__(self, view: CompletionMemory | None, context: Sequence[int]) -> None:
         self._view, self._context = view, context
         self._prompt = NgramIndex()
         self._prompt.add(torch.tensor(context))

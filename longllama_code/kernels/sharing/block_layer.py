@@ -49,7 +49,7 @@ def run_layers(
     totals = np.empty((n_rows, n_heads), np.float32)
     for number in range(layers.shape[0]):
         layer = layers[number]
-        attend_anew(board, layer, eps, state, cos, sin, n_before, joined, mixed, totals)
+        attend_local(board, layer, eps, state, cos, sin, n_before, joined, mixed, totals)
         finish(board, layer, eps, state, mixed)
 
 
@@ -75,7 +75,7 @@ def project(board: Numbers, layer: Numbers, eps: float, state: Floats, joined: F
 
 
 @kernel
-def attend_anew(
+def attend_local(
     board: Numbers,
     layer: Numbers,
     eps: float,

@@ -1,4 +1,4 @@
-"""Decoder layers whose weights are in blocks of a GGUF file: few calls, in which threads share."""
+"""Decoder layers whose weights are in blocks of a GGUF file, run in few calls of kernels."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from longllama_code.kernels.sharing.block_layer import (
     ROOM,
     ROTATES,
     VALUES,
-    attend_anew,
+    attend_local,
     finish,
     project,
     run_layers,
 )
 from longllama_code.kernels.sharing.shared_work import Numbers
 from longllama_code.kernels.sharing.threads import Threads
-from longllama_code.model.by_kernels.kernel_layer import KernelLayer, Turn
+from longllama_code.model.by_kernels.kernel_layer import CosSin, KernelLayer
 from longllama_code.model.caches import LongLlamaCache
 
 
@@ -41,10 +41,10 @@ class BlockLayer(KernelLayer):
     """One decoder layer, all matrices of which are ``BlockMatrix``."""
 
     row: Numbers = field(init=False)
-    """Where all of it is, for kernels."""
+    """Addresses and sizes of the layer's weights, for ``kernels/sharing/block_layer.py``."""
 
     def __post_init__(self) -> None:
-        """Write down where all of it is."""
+        """Fill in ``row``."""
         row = np.zeros(N_FIELDS, np.int64)
         row[INPUT_NORM], row[INNER_NORM] = map(_address, (self.input_norm, self.inner_norm))
         row[BIAS] = _address(self.qkv_bias) if self.qkv_bias.size else 0
@@ -53,31 +53,31 @@ class BlockLayer(KernelLayer):
             table = cast("BlockMatrix", matrix).table
             row[place : place + 2] = _address(table), len(table)
         row[ROTATES], row[N_GROUPS], row[N_HEADS] = self.rotates, self.n_kv_heads, self.n_heads
-        object.__setattr__(self, "row", row)
+        object.__setattr__(self, "row", row)  # a frozen dataclass sets derived fields so
 
     def project(self, state: Floats, threads: Threads) -> Floats:
-        """Queries, keys and values behind each other, (S, (H + 2 · G) · D)."""
+        """Return queries, keys and values of (S, E) side by side, (S, (H + 2 · G) · D)."""
         joined = self._joined_room(len(state))
         with threads.helpers.board() as board:
             project(board, self.row, self.eps, state, joined)
         return joined
 
     def place(self, cache: LongLlamaCache, n_rows: int, row: Numbers) -> None:
-        """Make room for so many tokens in the cache, and write down where it is."""
+        """Make room in the cache for ``n_rows`` tokens; write its addresses into ``row``."""
         keys, values = self._cache_room(cache, n_rows)
         assert keys.is_contiguous()
         assert values.is_contiguous()
         row[KEYS], row[VALUES], row[ROOM] = keys.data_ptr(), values.data_ptr(), keys.shape[2]
 
-    def _attend_anew(
-        self, state: Floats, turn: Turn, cache: LongLlamaCache, threads: Threads
+    def _attend_local(
+        self, state: Floats, cos_sin: CosSin, cache: LongLlamaCache, threads: Threads
     ) -> tuple[Floats, Floats, Floats]:
         n_rows, row = len(state), self.row.copy()
         joined, (mixed, totals) = self._joined_room(n_rows), self._mixed_room(n_rows)
         self.place(cache, n_rows, row)
-        known = state, *turn, cache.local_length - n_rows
+        arguments = state, *cos_sin, cache.local_length - n_rows
         with threads.helpers.board() as board:
-            attend_anew(board, row, self.eps, *known, joined, mixed, totals)
+            attend_local(board, row, self.eps, *arguments, joined, mixed, totals)
         return joined, mixed, totals
 
     def _finish(self, state: Floats, mixed: Floats, threads: Threads) -> None:
@@ -90,24 +90,24 @@ class BlockLayer(KernelLayer):
 
 
 class BlockLayers:
-    """All layers of a model, as one.
+    """All layers of a model, run in one call.
 
     Args:
-        layers: of a model.
+        layers: the model's layers.
     """
 
     def __init__(self, layers: Sequence[BlockLayer]) -> None:
         self._layers = layers
         self._rows = np.stack([layer.row for layer in layers])
 
-    def run(self, state: Floats, turn: Turn, cache: LongLlamaCache, threads: Threads) -> None:
-        """Let (S, E) pass through, in place; none of them has memory."""
+    def run(self, state: Floats, cos_sin: CosSin, cache: LongLlamaCache, threads: Threads) -> None:
+        """Run all layers over (S, E), in place, without memory."""
         n_rows, rows = len(state), self._rows.copy()
         for layer, row in zip(self._layers, rows, strict=True):
             layer.place(cache, n_rows, row)
-        known = state, *turn, cache.local_length - n_rows
+        arguments = state, *cos_sin, cache.local_length - n_rows
         with threads.helpers.board() as board:
-            run_layers(board, rows, self._layers[0].eps, *known)
+            run_layers(board, rows, self._layers[0].eps, *arguments)
 
 
 def _address(numbers: Floats | Numbers) -> int:

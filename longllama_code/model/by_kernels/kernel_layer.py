@@ -1,4 +1,4 @@
-"""A decoder layer by kernels, with weights in few bits."""
+"""One decoder layer run by compiled kernels on a CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.kernels.attention import add_memory, attend, weigh_beside
+from longllama_code.kernels.attention import add_memory, attend, weigh_memory
 from longllama_code.kernels.layer import (
     Floats,
     add,
@@ -27,29 +27,28 @@ from longllama_code.kernels.matrices.rows import JoinedMatrix
 from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
-from longllama_code.model.memory_source import MemoryOffer
+from longllama_code.model.memory_source import MemoryView
 from longllama_code.model.rounded.blocks import BlockLinear
 from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
 
 EMPTY = np.empty((0, 0), np.float32)
 
+CosSin = tuple[Floats, Floats]
+"""Cosines and sines that rotate heads, each (S, D)."""
 
-Turn = tuple[Floats, Floats]
-"""Cosines and sines, each (S, D)."""
 
+class Rotation(NamedTuple):
+    """Cosines and sines for the tokens of a pass."""
 
-class Tables(NamedTuple):
-    """Cosines and sines for the tokens of a pass, each (S, D)."""
-
-    own: Turn
-    """Of their positions."""
-    asking: Turn
-    """Of the positions at which they ask memory."""
+    local: CosSin
+    """For each token's position."""
+    memory: CosSin
+    """For the position from which each query looks at memory."""
 
 
 @dataclass(frozen=True)
 class KernelLayer:
-    """One decoder layer, matrices of any kind."""
+    """One decoder layer, with matrices of any kind."""
 
     index: int
     config: LongLlamaConfig
@@ -62,7 +61,7 @@ class KernelLayer:
     input_norm: Floats
     qkv: Matrix
     qkv_bias: Floats
-    """Empty where there is none."""
+    """Empty if there is none."""
     out: Matrix
     inner_norm: Floats
     gate_up: Matrix
@@ -70,7 +69,7 @@ class KernelLayer:
 
     @classmethod
     def of(cls, layer: LongLlamaDecoderLayer) -> Self:
-        """A layer of the model."""
+        """Return the kernel layer of a model's layer."""
         attention, mlp = layer.self_attn, layer.mlp
         config = attention.config
         projections = attention.q_proj, attention.k_proj, attention.v_proj
@@ -101,20 +100,32 @@ class KernelLayer:
     def run(
         self,
         state: Floats,
-        tables: Tables,
+        rotation: Rotation,
         cache: LongLlamaCache,
-        offer: MemoryOffer | None,
+        memory: MemoryView | None,
         threads: Threads,
     ) -> Floats:
-        """Let (S, E) pass through the layer, in place; its joined projections."""
-        joined, mixed, totals = self._attend_anew(state, tables.own, cache, threads)
-        if offer is not None:
-            self._add_memory(mixed, totals, self._asking(joined, tables.asking), offer)
+        """Run the layer over (S, E), in place.
+
+        Args:
+            state: hidden states (S, E), changed.
+            rotation: of the S tokens.
+            cache: preceding local context, which these tokens extend.
+            memory: what the memory heads see beyond it.
+            threads: threads that share the work.
+
+        Returns:
+            The joined projections, as ``project`` returns them.
+        """
+        joined, mixed, totals = self._attend_local(state, rotation.local, cache, threads)
+        if memory is not None:
+            memory_queries = self._memory_queries(joined, rotation.memory)
+            self._add_memory(mixed, totals, memory_queries, memory)
         self._finish(state, mixed, threads)
         return joined
 
     def project(self, state: Floats, threads: Threads) -> Floats:
-        """Queries, keys and values behind each other, (S, (H + 2 · G) · D)."""
+        """Return queries, keys and values of (S, E) side by side, (S, (H + 2 · G) · D)."""
         normed = np.empty_like(state)
         normalize(state, self.input_norm, self.eps, normed)
         joined = self.qkv.times(normed, threads)
@@ -123,24 +134,25 @@ class KernelLayer:
         return joined
 
     def as_stored(self, joined: Floats) -> tuple[Floats, Floats]:
-        """The unrotated keys and the values in joined projections, each (G, S, D)."""
+        """Return the unrotated keys and the values of joined projections, each (G, S, D)."""
         keys = self._heads(joined, self.n_heads, self.n_kv_heads)
         return keys, self._heads(joined, self.n_heads + self.n_kv_heads, self.n_kv_heads)
 
-    def _attend_anew(
-        self, state: Floats, turn: Turn, cache: LongLlamaCache, threads: Threads
+    def _attend_local(
+        self, state: Floats, cos_sin: CosSin, cache: LongLlamaCache, threads: Threads
     ) -> tuple[Floats, Floats, Floats]:
-        """Joined projections, and what heads mix of the local context that these are added to.
+        """Append (S, E) to the local context, and attend to it.
 
         Returns:
-            (S, (H + 2 · G) · D), (S, H · D), and the totals of ``attend``.
+            Joined projections (S, (H + 2 · G) · D), the heads' mixed values (S, H · D), and their
+            softmax totals (S, H), see ``kernels.attention.attend``.
         """
         joined, n_rows = self.project(state, threads), len(state)
         queries = np.empty((self.n_heads, n_rows, self.head_dim), np.float32)
         keys, values = (part.numpy()[0] for part in self._cache_room(cache, n_rows))
         n_before = cache.local_length - n_rows
         place_heads(
-            joined, *(turn if self.rotates else (EMPTY, EMPTY)), n_before, queries, keys, values
+            joined, *(cos_sin if self.rotates else (EMPTY, EMPTY)), n_before, queries, keys, values
         )
         mixed, totals = self._mixed_room(n_rows)
 
@@ -152,7 +164,7 @@ class KernelLayer:
         return joined, mixed, totals
 
     def _finish(self, state: Floats, mixed: Floats, threads: Threads) -> None:
-        """The rest of the layer, from what its heads mixed; changes the state."""
+        """Run the rest of the layer on what its heads mixed, in place."""
         add(state, self.out.times(mixed, threads))
         normed = np.empty_like(state)
         normalize(state, self.inner_norm, self.eps, normed)
@@ -162,39 +174,42 @@ class KernelLayer:
         add(state, self.down.times(gated, threads))
 
     def _cache_room(self, cache: LongLlamaCache, n_rows: int) -> tuple[Tensor, Tensor]:
-        """The cache's keys and values, each (1, G, room, D), that so many are to be written to."""
+        """Make room in the cache for ``n_rows`` tokens; return its buffers (1, G, room, D)."""
         return cache.make_room(self.index, torch.empty(1, self.n_kv_heads, n_rows, self.head_dim))
 
     def _mixed_room(self, n_rows: int) -> tuple[Floats, Floats]:
-        """Room for what ``attend`` writes."""
+        """Return buffers for what ``attend`` writes: mixed values and totals."""
         mixed = np.empty((n_rows, self.n_heads * self.head_dim), np.float32)
         return mixed, np.empty((n_rows, self.n_heads), np.float32)
 
-    def _asking(self, joined: Floats, turn: Turn) -> Floats:
-        """Queries as they ask memory, (H, S, D)."""
-        asking = self._heads(joined, 0, self.n_heads)
+    def _memory_queries(self, joined: Floats, cos_sin: CosSin) -> Floats:
+        """Return the queries for memory, (H, S, D)."""
+        queries = self._heads(joined, 0, self.n_heads)
         if not self.rotates:
-            return asking
-        rotated = np.empty_like(asking)
-        rotate(asking, *turn, rotated)
+            return queries
+        rotated = np.empty_like(queries)
+        rotate(queries, *cos_sin, rotated)
         return rotated
 
     def _add_memory(
-        self, mixed: Floats, totals: Floats, asking: Floats, offer: MemoryOffer
+        self, mixed: Floats, totals: Floats, memory_queries: Floats, memory: MemoryView
     ) -> None:
-        """Let memory heads attend to memory, too, in the same softmax."""
-        of_groups = self.n_kv_heads, -1, len(mixed)
+        """Add memory to what memory heads mixed of the local context, under one softmax.
+
+        The local softmax is finished by then; its totals tell how much weight it keeps.
+        """
+        shape = self.n_kv_heads, -1, len(mixed)
         heads = np.array(self.mem_heads)
-        asked = asking.reshape(*of_groups, self.head_dim)[heads]
-        scores, indices = offer.score(torch.from_numpy(asked)[None], self.config.mem_top_k)
-        found = scores[0].float().contiguous().numpy()
-        local = totals.T.reshape(of_groups)[heads]
-        weights, kept = np.empty_like(found), np.empty_like(local)
-        weigh_beside(found, local, weights, kept)
+        queries = memory_queries.reshape(*shape, self.head_dim)[heads]
+        scores, indices = memory.score(torch.from_numpy(queries)[None], self.config.mem_top_k)
+        memory_scores = scores[0].float().contiguous().numpy()
+        local = totals.T.reshape(shape)[heads]
+        weights, local_share = np.empty_like(memory_scores), np.empty_like(local)
+        weigh_memory(memory_scores, local, weights, local_share)
         shares = torch.from_numpy(weights)[None]
-        if offer.note is not None:
-            offer.note(0, shares, indices)
-        add_memory(mixed, heads, kept, offer.mix(shares, indices)[0].numpy())
+        if memory.observe is not None:
+            memory.observe(0, shares, indices)
+        add_memory(mixed, heads, local_share, memory.mix(shares, indices)[0].numpy())
 
     def _heads(self, joined: Floats, first: int, n_heads: int) -> Floats:
         heads = np.empty((n_heads, len(joined), self.head_dim), np.float32)
@@ -203,7 +218,7 @@ class KernelLayer:
 
 
 def matrix_of(*linears: nn.Module) -> Matrix:
-    """Linear maps of one input, their outputs behind each other."""
+    """Return one matrix for linear maps of the same input, with their outputs side by side."""
     if isinstance(linears[0], BlockLinear):
         return BlockMatrix([cast("BlockLinear", linear).rows for linear in linears])
     rounded = [linear.matrix() for linear in linears if isinstance(linear, Int8Linear | Int4Linear)]
@@ -214,5 +229,5 @@ def matrix_of(*linears: nn.Module) -> Matrix:
 
 
 def floats_of(weight: Tensor) -> Floats:
-    """A tensor's own memory."""
+    """Return a numpy view of a tensor."""
     return weight.detach().numpy()

@@ -1,7 +1,7 @@
-"""A model on a CPU, by kernels, with weights in few bits: what suggestions are written with.
+"""A model run by compiled kernels on a CPU, with weights in few bits; it writes suggestions.
 
-The same as ``LongLlamaModel`` for one sequence whose local context has no padding and does not
-spill. A token comes out the same, bit for bit, alone or behind others in the pass.
+It computes what ``LongLlamaModel`` does, for one sequence whose local context has no padding and
+does not spill. A token's result does not depend, to the bit, on the other tokens of the pass.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from longllama_code.kernels.matrices.quantized import Matrix, QuantizedMatrix
 from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.by_kernels.block_layers import BlockLayer, BlockLayers
 from longllama_code.model.by_kernels.kernel_layer import (
+    CosSin,
     KernelLayer,
-    Tables,
-    Turn,
+    Rotation,
     floats_of,
     matrix_of,
 )
@@ -32,18 +32,18 @@ from longllama_code.model.rounded.blocks import BlockLinear
 from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
 
 MEASURED_ROWS = 128
-"""Tokens of the product by which the number of threads is chosen."""
+"""Tokens of the product whose speed decides the number of threads."""
 LINEAR = nn.Linear, Int8Linear, Int4Linear, BlockLinear
 
 
 class KernelModel:
-    """A model's weights in 8 or 4 bits or a file's blocks, and passes with them.
+    """A model's weights in 8 bits, 4 bits or the blocks of a GGUF file, and forward passes.
 
-    Weights that are rounded already are read where they are; others are rounded to 8 bits.
+    Weights that are quantized already are shared with the model; others are rounded to 8 bits.
 
     Args:
-        model: one that ``fits``.
-        n_threads: most threads to use; fewer, where more are no faster.
+        model: a model for which ``fits`` is true.
+        n_threads: most threads to use; fewer are used if more are no faster.
     """
 
     def __init__(self, model: LongLlamaForCausalLM, n_threads: int = 1) -> None:
@@ -60,7 +60,7 @@ class KernelModel:
 
     @staticmethod
     def fits(model: LongLlamaForCausalLM) -> bool:
-        """Whether there are kernels for this model, where it is."""
+        """Whether there are kernels for this model on its device."""
         config = model.config
         linears = [module for module in model.modules() if isinstance(module, LINEAR)]
         n_linears = 1 + 7 * config.num_hidden_layers
@@ -78,54 +78,57 @@ class KernelModel:
 
     @property
     def threads(self) -> Threads:
-        """Those that are used."""
+        """Threads that share the work."""
         return self._threads
 
     @property
     def kind(self) -> str:
-        """How the layers' weights are kept: ``int8``, ``int4``, or ``gguf``, in a file's blocks."""
+        """Format of the layers' weights: ``int8``, ``int4``, or ``gguf`` for blocks of a file."""
         return self._kind
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rounded weights."""
+        """Bytes of the quantized weights."""
         return self._head.nbytes + sum(layer.nbytes for layer in self._layers)
 
     @torch.inference_mode()
     def run(self, ids: list[int], cache: LongLlamaCache, memory: MemorySource | None) -> Tensor:
-        """Hidden states (S, E), after the last norm, of ids that follow those in the cache."""
+        """Return hidden states (S, E), after the last norm, of ids that follow the cache."""
         state = self._embedded(ids)
-        tables = self._begin(len(ids), cache)
+        rotation = self._begin(len(ids), cache)
         if self._together is not None and (memory is None or not self._config.mem_layers):
-            self._together.run(state, tables.own, cache, self._threads)
+            self._together.run(state, rotation.local, cache, self._threads)
         else:
-            self._run_one_by_one(state, tables, cache, memory)
+            self._run_one_by_one(state, rotation, cache, memory)
         normed = np.empty_like(state)
         normalize(state, self._norm, self._config.rms_norm_eps, normed)
         return torch.from_numpy(normed)
 
     def _run_one_by_one(
-        self, state: Floats, tables: Tables, cache: LongLlamaCache, memory: MemorySource | None
+        self, state: Floats, rotation: Rotation, cache: LongLlamaCache, memory: MemorySource | None
     ) -> None:
         for index, layer in enumerate(self._layers):
-            offer = None
+            view = None
             if memory is not None and index in self._config.mem_layers:
-                offer = memory.offer(index, _own_keys)
-            layer.run(state, tables, cache, offer, self._threads)
+                view = memory.layer_view(index, _input_keys)
+            layer.run(state, rotation, cache, view, self._threads)
 
     @torch.inference_mode()
     def encode_memory(self, ids: list[int]) -> dict[int, tuple[Tensor, Tensor]]:
-        """Keys as first and values of each memory layer, each (1, G, S, D).
+        """Return position-zero keys and values of each memory layer for S ids.
 
-        As ``LongLlamaModel.encode_memory``, for S ids that see nothing but each other.
+        The ids see nothing but each other; compare ``LongLlamaModel.encode_memory``.
+
+        Returns:
+            Layer index → keys and values, each (1, G, S, D).
         """
         state, cache = self._embedded(ids), LongLlamaCache(self._config, spills=False)
-        tables, scale = self._begin(len(ids), cache), self._model.rotary.first_scale
+        rotation, scale = self._begin(len(ids), cache), self._model.rotary.position_zero_scale
         encoded: dict[int, tuple[Tensor, Tensor]] = {}
         last = max(self._config.mem_layers)
         for index, layer in enumerate(self._layers[: last + 1]):
             if index < last:
-                joined = layer.run(state, tables, cache, None, self._threads)
+                joined = layer.run(state, rotation, cache, None, self._threads)
             else:
                 joined = layer.project(state, self._threads)
             if index in self._config.mem_layers:
@@ -134,23 +137,23 @@ class KernelModel:
         return encoded
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(V,) after one token's hidden state (E,)."""
+        """Return logits (V,) for one token's hidden state (E,)."""
         return torch.from_numpy(self._head.times(hidden[None].numpy(), self._threads)[0])
 
     def _embedded(self, ids: list[int]) -> Floats:
         return self._model.embed_tokens(torch.tensor(ids)).numpy().copy()
 
-    def _begin(self, n_tokens: int, cache: LongLlamaCache) -> Tables:
-        """Room for so many tokens in the cache, and their rotation."""
+    def _begin(self, n_tokens: int, cache: LongLlamaCache) -> Rotation:
+        """Make room in the cache for ``n_tokens`` tokens; return their rotation."""
         start = cache.local_length
         positions = torch.arange(start, start + n_tokens)[None]
         visible = torch.ones(1, start + n_tokens, dtype=torch.bool)
         rotation = self._model.rotary(torch.empty(0), cache.begin(positions, visible))
-        return Tables(_table(rotation.own, n_tokens), _table(rotation.asking, n_tokens))
+        return Rotation(_arrays(rotation.local, n_tokens), _arrays(rotation.memory, n_tokens))
 
 
-def let_go(model: LongLlamaForCausalLM) -> None:
-    """Drop the weights that a ``KernelModel`` has taken; what is left cannot run by itself."""
+def drop_weights(model: LongLlamaForCausalLM) -> None:
+    """Free the weights that a ``KernelModel`` has copied; the model cannot run afterwards."""
     kept = getattr(model.model.embed_tokens, "weight", None)
     for module in model.modules():
         if isinstance(module, nn.Linear) and module.weight is not kept:
@@ -164,18 +167,20 @@ def _layer(layer: LongLlamaDecoderLayer) -> KernelLayer:
     return (BlockLayer if in_blocks else KernelLayer).of(layer)
 
 
-def _table(table: tuple[Tensor, Tensor], n_tokens: int) -> Turn:
-    """As kernels take it; the same for all tokens where there is one position."""
-    cos, sin = (part[0, 0].expand(n_tokens, -1).contiguous().numpy() for part in table)
+def _arrays(cos_sin: tuple[Tensor, Tensor], n_tokens: int) -> CosSin:
+    """Return cosines and sines as arrays (S, D); a single position is repeated for all tokens."""
+    cos, sin = (part[0, 0].expand(n_tokens, -1).contiguous().numpy() for part in cos_sin)
     return cos, sin
 
 
-def _own_keys() -> tuple[Tensor, Tensor]:
-    raise NotImplementedError("rows of a batch see each other in training alone")
+def _input_keys() -> tuple[Tensor, Tensor]:
+    raise NotImplementedError(
+        "kernels run one sequence; rows of a batch see each other in LongLlamaModel alone"
+    )
 
 
 def _threads(most: int, matrix: Matrix) -> Threads:
-    """As many threads as make a product faster, at most ``most``."""
+    """Return as many threads as make a product faster, at most ``most``."""
     inputs = np.ones((MEASURED_ROWS, matrix.n_inputs), np.float32)
     outputs = matrix.times(inputs)
 

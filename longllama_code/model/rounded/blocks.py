@@ -1,7 +1,7 @@
-"""Weights in the blocks of a GGUF file, which stay where they lie in the mapped file.
+"""Linear layers and embeddings whose weights are blocks of a GGUF file, mapped into memory.
 
-On a CPU few tokens go through kernels that read the blocks, with no weight rounded again; for more,
-a few rows at a time are spread out and multiplied, as in ``quantized.py``.
+On a CPU, few tokens go through kernels that read the blocks directly. For more tokens, a few rows
+at a time are dequantized and multiplied, as in ``quantized.py``.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ class BlockLinear(nn.Module):
         return self.rows.blocks.nbytes
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(…, in) → (…, out)."""
+        """Map (…, in) → (…, out)."""
         if is_few(hidden):
             mixed = multiplied(BlockMatrix([self.rows]), hidden)
         else:
             step = max(1, BLOCK_WEIGHTS // self.in_features)
             parts = range(0, self.out_features, step)
-            spread = (floats(self.rows, slice(start, start + step)) for start in parts)
-            mixed = torch.cat([linear(hidden, part.to(hidden)) for part in spread], dim=-1)
+            rows = (floats(self.rows, slice(start, start + step)) for start in parts)
+            mixed = torch.cat([linear(hidden, part.to(hidden)) for part in rows], dim=-1)
         return biased(mixed, self)
 
 
 class BlockEmbedding(nn.Module):
-    """``nn.Embedding`` with rows in blocks; those that are asked for are spread out.
+    """``nn.Embedding`` with rows in blocks; looked-up rows are dequantized.
 
     Args:
         rows: (V, E).
@@ -68,12 +68,12 @@ class BlockEmbedding(nn.Module):
         return self.rows.blocks.nbytes
 
     def forward(self, ids: Tensor) -> Tensor:
-        """int64 (…) → float32 (…, E)."""
+        """Map ids int64 (…) → float32 (…, E)."""
         found = floats(self.rows, ids.reshape(-1).numpy())
         return found.view(*ids.shape, self.embedding_dim)
 
 
 def floats(rows: BlockRows, chosen: slice | NDArray[np.int64]) -> Tensor:
-    """Some rows of weights in float32."""
+    """Return some rows of weights in float32."""
     kind = GGMLQuantizationType[rows.kind]
     return torch.from_numpy(dequantize(rows.blocks[chosen], kind))

@@ -1,18 +1,18 @@
-"""Weights in 8 or 4 bits, computed with in the type of what comes in.
+"""Linear layers with weights in 8 or 4 bits, which compute in the dtype of their input.
 
     int8   one scale for each row (output); 1 byte a weight
-    int4   one scale for each 32 weights of a row, or fewer where it has no multiple of them;
+    int4   one scale for each 32 weights of a row, or fewer if its length is no multiple of 32;
            0.5625 bytes a weight
 
-Weights alone are rounded, so a token's result does not depend on what else is in the batch. Long
-inputs take the plain form: a block of rows is spread out in the same small buffer, and multiplied.
-On a CPU, up to ``FEW_TOKENS`` go through kernels that read the weights as they are kept; they round
-inputs to 15 bits of each token's largest value, and give a token the same bits in any company.
+Only weights are rounded, so a token's result does not depend on the rest of the batch. For long
+inputs, a block of rows at a time is dequantized into the same small buffer and multiplied. On a
+CPU, up to ``FEW_TOKENS`` tokens go through kernels that read the quantized weights; these round
+inputs to 15 bits of each token's largest value, which does not depend on other tokens either.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,15 +26,14 @@ from longllama_code.kernels.matrices.quantized import Matrix
 from longllama_code.kernels.matrices.rows import PackedMatrix, RowMatrix
 from longllama_code.kernels.rounding import largest_of_groups, pack_levels, round_codes
 from longllama_code.kernels.sharing.threads import ALONE, Threads
+from longllama_code.weight_kinds import WeightKind
 
-Kind = Literal["int8", "int4"]
-KINDS: tuple[Kind, ...] = ("int8", "int4")
 FEW_TOKENS = 64
-"""More are faster in the plain form: their products take longer than reading the weights."""
+"""More tokens are faster by dequantizing: their products take longer than reading the weights."""
 BLOCK_WEIGHTS = 1 << 18
-"""Weights that are spread out at once: 1 MB in float32, which a core's cache holds."""
+"""Weights dequantized at once: 1 MB in float32, which fits in a core's cache."""
 GPU_BLOCK_WEIGHTS = 1 << 25
-"""The same on a GPU, whose kernels wait to be started: 64 MB in 16 bits."""
+"""The same on a GPU, where fewer kernel launches are faster: 64 MB in 16 bits."""
 
 
 class Int8Linear(nn.Module):
@@ -42,7 +41,7 @@ class Int8Linear(nn.Module):
 
     Args:
         rows: int8 (out, in).
-        scales: float32 (out,), what each row is multiplied by.
+        scales: float32 (out,), factor of each row.
         bias: (out,), if any.
     """
 
@@ -59,12 +58,12 @@ class Int8Linear(nn.Module):
         return RowMatrix.fits(self.in_features)
 
     def matrix(self) -> RowMatrix:
-        """The weights for kernels, on a CPU."""
+        """Return the weights for kernels, on a CPU."""
         rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
         return RowMatrix(rows.numpy(), scales.numpy())
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(…, in) → (…, out)."""
+        """Map (…, in) → (…, out)."""
         if is_few(hidden) and self.has_kernel:
             return biased(multiplied(self.matrix(), hidden), self)
         rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
@@ -78,9 +77,9 @@ class Int4Linear(nn.Module):
     """``nn.Linear`` with weights in 4 bits, two in a byte.
 
     Args:
-        weight: (out, in), to be rounded.
+        weight: (out, in), to be quantized.
         bias: (out,), if any.
-        threads: who rounds it.
+        threads: threads that share the quantization.
     """
 
     def __init__(
@@ -100,12 +99,12 @@ class Int4Linear(nn.Module):
         return self.group == GROUP
 
     def matrix(self) -> PackedMatrix:
-        """The weights for kernels, on a CPU."""
+        """Return the weights for kernels, on a CPU."""
         packed, scales = cast("Tensor", self.packed), cast("Tensor", self.scales)
         return PackedMatrix(packed.numpy(), scales.numpy().view(np.uint16))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(…, in) → (…, out)."""
+        """Map (…, in) → (…, out)."""
         if is_few(hidden) and self.has_kernel:
             return biased(multiplied(self.matrix(), hidden), self)
         packed, scales = cast("Tensor", self.packed), cast("Tensor", self.scales)
@@ -130,8 +129,8 @@ class Int8Embedding(nn.Module):
 
     Args:
         weight: (V, E).
-        dtype: of what it gives.
-        threads: who rounds it.
+        dtype: dtype of the output.
+        threads: threads that share the quantization.
     """
 
     def __init__(self, weight: Tensor, dtype: torch.dtype, threads: Threads = ALONE) -> None:
@@ -143,30 +142,30 @@ class Int8Embedding(nn.Module):
         self.register_buffer("scales", scales)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """int64 (…) → (…, E)."""
+        """Map ids int64 (…) → (…, E)."""
         rows, scales = cast("Tensor", self.rows), cast("Tensor", self.scales)
         return rows[ids].to(self.dtype) * scales[ids].to(self.dtype)[..., None]
 
     def as_linear(self) -> Int8Linear:
-        """The head that shares these rows."""
+        """Return a language model head that shares these rows."""
         return Int8Linear(cast("Tensor", self.rows), cast("Tensor", self.scales))
 
 
 def quantize(
-    weight: Tensor, kind: Kind, bias: nn.Parameter | None = None, threads: Threads = ALONE
+    weight: Tensor, kind: WeightKind, bias: nn.Parameter | None = None, threads: Threads = ALONE
 ) -> nn.Module:
-    """A module that does what ``nn.Linear`` with this weight (out, in) would, but for rounding.
+    """Return a quantized ``nn.Linear`` with this weight (out, in).
 
     Raises:
-        CheckpointError: rows of an odd length cannot be kept in 4 bits.
+        CheckpointError: the rows' length is odd, and the weights should have 4 bits.
     """
     if kind == "int8":
         return Int8Linear(*_int8(weight, threads), bias)
     return Int4Linear(weight, bias, threads)
 
 
-def stored_bytes(shape: torch.Size, kind: Kind) -> int:
-    """Bytes of a weight (out, in), with its scales."""
+def stored_bytes(shape: torch.Size, kind: WeightKind) -> int:
+    """Return the bytes of a quantized weight (out, in), scales included."""
     n_out, n_in = shape
     if kind == "int8":
         return n_out * (n_in + 4)
@@ -174,15 +173,17 @@ def stored_bytes(shape: torch.Size, kind: Kind) -> int:
 
 
 def group_size(n_in: int) -> int:
-    """How many weights of a row share a scale in 4 bits."""
+    """Return how many weights of a row share a scale in 4 bits."""
     for size in (GROUP, 16, 8, 4, 2):
         if n_in % size == 0:
             return size
-    raise CheckpointError(f"rows of {n_in} weights cannot be kept in 4 bits; take int8.")
+    raise CheckpointError(
+        f"rows of {n_in} weights cannot be kept in 4 bits, two in a byte; set model.dtype to int8."
+    )
 
 
 def _int8(weight: Tensor, threads: Threads) -> tuple[Tensor, Tensor]:
-    """Rows in 8 bits, and the float32 scale of each."""
+    """Return rows in 8 bits, and the float32 scale of each."""
     bits, shift = _bits(weight)
     rows, scales = torch.empty(weight.shape, dtype=torch.int8), torch.empty(len(weight))
 
@@ -194,7 +195,7 @@ def _int8(weight: Tensor, threads: Threads) -> tuple[Tensor, Tensor]:
 
 
 def _int4(weight: Tensor, group: int, threads: Threads) -> tuple[Tensor, Tensor]:
-    """Two levels in a byte, and the float16 scale of each group."""
+    """Return weights with two levels in a byte, and the float16 scale of each group."""
     bits, shift = _bits(weight)
     n_rows, n_in = weight.shape
     packed = torch.empty(n_rows, n_in // 2, dtype=torch.uint8)
@@ -215,7 +216,7 @@ def _int4(weight: Tensor, group: int, threads: Threads) -> tuple[Tensor, Tensor]
 
 
 def _bits(weight: Tensor) -> tuple[NDArray[Any], int]:
-    """The bits of weights, where they are if they can be, and the shift to those of float32."""
+    """Return the bits of weights, without a copy if possible, and their shift to float32's."""
     weight = weight.detach().cpu()
     if weight.dtype == torch.bfloat16:
         return weight.contiguous().view(torch.uint16).numpy(), 16
@@ -223,7 +224,7 @@ def _bits(weight: Tensor) -> tuple[NDArray[Any], int]:
 
 
 def is_few(hidden: Tensor) -> bool:
-    """Whether these inputs go through kernels."""
+    """Whether these inputs are few enough for kernels, and on a CPU."""
     return (
         hidden.device.type == "cpu"
         and hidden.dtype == torch.float32
@@ -233,13 +234,13 @@ def is_few(hidden: Tensor) -> bool:
 
 
 def multiplied(matrix: Matrix, hidden: Tensor) -> Tensor:
-    """(…, in) → (…, out), by kernels."""
+    """Multiply (…, in) → (…, out) by kernels."""
     inputs = hidden.reshape(-1, hidden.shape[-1]).contiguous().numpy()
     return torch.from_numpy(matrix.times(inputs)).view(*hidden.shape[:-1], -1)
 
 
 def _step(n_in: int, device: torch.device) -> int:
-    """How many rows of so many weights are spread out at once."""
+    """Return how many rows of ``n_in`` weights are dequantized at once."""
     n_weights = BLOCK_WEIGHTS if device.type == "cpu" else GPU_BLOCK_WEIGHTS
     return max(1, n_weights // n_in)
 

@@ -1,9 +1,9 @@
-"""Weights in 8 or 4 bits on a CUDA device, by torchao: its kernels read them as they are kept.
+"""Linear layers with weights in 8 or 4 bits on a CUDA device, by torchao and its kernels.
 
     int8   one scale for each row (output)
     int4   a scale and an offset for each 32 weights, in the order of the tensor cores' tiles
 
-torchao comes with the extra ``gpu`` and is imported when it is needed.
+torchao is installed by the extra ``gpu`` and imported on first use.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from torch import Tensor, nn
 
 from longllama_code.errors import CheckpointError
 from longllama_code.kernels.codegen.weight_layouts import GROUP
-from longllama_code.model.rounded.quantized import Kind
+from longllama_code.weight_kinds import WeightKind
 
 
 def uses_torchao(device: torch.device) -> bool:
-    """Whether weights are rounded by torchao there."""
+    """Whether weights on a device are quantized by torchao."""
     return device.type == "cuda"
 
 
-def torchao_linear(weight: Tensor, kind: Kind, bias: nn.Parameter | None = None) -> nn.Linear:
-    """A linear map whose weight (out, in), where it is, is rounded by torchao.
+def torchao_linear(weight: Tensor, kind: WeightKind, bias: nn.Parameter | None = None) -> nn.Linear:
+    """Return a linear layer with a weight (out, in) quantized by torchao, on the weight's device.
 
     Args:
-        weight: in the type that is computed in; in 4 bits bfloat16.
+        weight: in the dtype of the computation; bfloat16 for 4 bits.
         kind: ``int8`` or ``int4``, which needs CUDA.
         bias: (out,), if any.
 
@@ -44,7 +44,7 @@ def torchao_linear(weight: Tensor, kind: Kind, bias: nn.Parameter | None = None)
     return linear
 
 
-def _config(quantization: Any, kind: Kind) -> Any:
+def _config(quantization: Any, kind: WeightKind) -> Any:
     if kind == "int8":
         return quantization.Int8WeightOnlyConfig(set_inductor_config=False)
     return quantization.Int4WeightOnlyConfig(
@@ -58,5 +58,5 @@ def _quantization() -> Any:
     except ImportError as error:
         raise CheckpointError(
             "weights in 8 or 4 bits on a CUDA device need torchao; install it with "
-            "`pip install 'longllama-code-lsp[gpu]'`, or take model.dtype bfloat16."
+            "`pip install 'longllama-code-lsp[gpu]'`, or set model.dtype to bfloat16."
         ) from error

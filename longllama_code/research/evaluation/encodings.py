@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.segments.segmenter import Slice
-from longllama_code.memory.view import MemoryView
 from longllama_code.research.evaluation.memories import (
     EncodedFile,
     Encoder,
@@ -78,7 +78,7 @@ class _VariantEncoder(Encoder):
     def encode(self, header: str, text: str) -> EncodedSegment:
         header = header if self._encoding.header else NO_HEADER
         # Before the first segment there is nothing to see, and nothing is offered.
-        memory = MemoryView(self._earlier, None) if self._encoding.load_order else None
+        memory = CompletionMemory(self._earlier, None) if self._encoding.load_order else None
         stores_sink = self._encoding.store_head
         segment = self._encoder.encode(header, text, memory, stores_sink=stores_sink)
         segment = replace(segment, id=self._identity(segment.id))

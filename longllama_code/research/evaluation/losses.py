@@ -6,8 +6,8 @@ from torch.nn.functional import cross_entropy
 
 from longllama_code.generation.decoding.copying import Copier
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.segments.encoder import path_header
-from longllama_code.memory.view import MemoryView
 
 
 def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], int]:
@@ -20,7 +20,7 @@ def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], in
 
 @torch.inference_mode()
 def token_losses(
-    loaded: LoadedModel, ids: list[int], n_head: int, memory: MemoryView | None
+    loaded: LoadedModel, ids: list[int], n_head: int, memory: CompletionMemory | None
 ) -> Tensor:
     """Loss of each token after the head, in nats: float32 (S - head,)."""
     batch = torch.tensor([ids], device=loaded.model.device)

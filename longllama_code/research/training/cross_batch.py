@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import ConfigError
-from longllama_code.model.memory_source import DenseOffer, MemoryOffer, OwnKeys
+from longllama_code.model.memory_source import DenseView, InputKeys, MemoryView
 
 Share = tuple[int, int]
 """Rows of its own repository, and of others, that a row sees."""
@@ -106,10 +106,10 @@ class CrossBatchMemory:
         self._heads, self._alone, self._bank = heads, alone, bank or {}
         self._visible = self._visibility(plan.sees, stored)
 
-    def offer(self, layer_idx: int, own: OwnKeys | None = None) -> MemoryOffer | None:
+    def layer_view(self, layer_idx: int, input_keys: InputKeys | None = None) -> MemoryView | None:
         """Keys and values of all rows, each (1, memory heads, B·S, D), and who sees which."""
-        assert own is not None
-        encoded = own() if self._alone is None else self._alone[layer_idx]
+        assert input_keys is not None
+        encoded = input_keys() if self._alone is None else self._alone[layer_idx]
         heads = list(self._heads[layer_idx])
         keys, values = (part[:, heads].transpose(0, 1).flatten(1, 2)[None] for part in encoded)
         visible = self._visible
@@ -119,7 +119,7 @@ class CrossBatchMemory:
             values = torch.cat((values, more_values[None]), dim=-2)
             seen = visible.any(dim=-1, keepdim=True)  # a row that sees no row sees no bank
             visible = torch.cat((visible, seen.expand(*seen.shape[:-1], more_keys.shape[1])), -1)
-        return DenseOffer(keys, values, visible)
+        return DenseView(keys, values, visible)
 
     @staticmethod
     def _visibility(sees: Tensor, stored: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ class NegativeBank:
             keys, values = (part[:, -self._n_tokens :].contiguous() for part in fresh)
             self._rings[layer_idx] = keys, values
 
-    def offer(self) -> Mapping[int, tuple[Tensor, Tensor]]:
+    def entries(self) -> Mapping[int, tuple[Tensor, Tensor]]:
         """Keys and values of each layer, each (memory heads, n, D)."""
         return self._rings
 

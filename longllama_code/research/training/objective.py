@@ -67,7 +67,9 @@ class CrossBatchObjective(nn.Module):
             span = range(first, min(last + 1, n_layers))
             run = model.run_layers(hidden, positions, visible, layers=span)
             alone = {layer: (k, v) for layer, _, k, v in run if layer in self._heads}
-        memory = CrossBatchMemory(self._heads, batch.plan, batch.stored, alone, self._bank.offer())
+        memory = CrossBatchMemory(
+            self._heads, batch.plan, batch.stored, alone, self._bank.entries()
+        )
         rest = range(first, n_layers)
         run = model.run_layers(hidden, positions, visible, layers=rest, memory=memory)
         hidden = _last_output(run, hidden)

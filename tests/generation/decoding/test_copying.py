@@ -12,8 +12,8 @@ from longllama_code.errors import ConfigError
 from longllama_code.generation.decoding.copying import MAX_GATE, Copier, copied, features
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.retrieval.ngrams import NgramIndex
-from longllama_code.memory.view import LocalText, MemoryView
 from longllama_code.protocol import CompletionRequest, RememberResult
 from longllama_code.research.evaluation.memories import encode_files, memory_of
 
@@ -88,7 +88,7 @@ def test_nothing_is_copied_without_memory(
 def test_a_model_without_a_gate_or_memory_copies_nothing(
     tiny: LoadedModel, copying: LoadedModel
 ) -> None:
-    view = MemoryView(memory_of(tiny, encode_files(tiny, {"a.py": DEFINED})), None)
+    view = CompletionMemory(memory_of(tiny, encode_files(tiny, {"a.py": DEFINED})), None)
     assert Copier.of(tiny.model.config, view) is None
     assert Copier.of(copying.model.config, None) is None
     assert Copier.of(copying.model.config, view) is not None
@@ -98,13 +98,13 @@ def test_what_the_local_context_repeats_is_not_copied(copying: LoadedModel) -> N
     """The remembered version of the text around the cursor is old, and would be copied first."""
     memory = memory_of(copying, encode_files(copying, {"a.py": DEFINED}))
     context = [*b"LANTERN"]
-    assert MemoryView(memory, None).match(context) is not None
+    assert CompletionMemory(memory, None).match(context) is not None
     local = LocalText("a.py", DEFINED, 0, len(DEFINED))
-    assert MemoryView(memory, local).match(context) is None
+    assert CompletionMemory(memory, local).match(context) is None
 
 
 def test_a_window_is_mixed_as_each_of_its_tokens(copying: LoadedModel) -> None:
-    view = MemoryView(memory_of(copying, encode_files(copying, {"a.py": DEFINED})), None)
+    view = CompletionMemory(memory_of(copying, encode_files(copying, {"a.py": DEFINED})), None)
     copier = Copier.of(copying.model.config, view)
     ids = [256, *b"zz LANTERN"]
     logits = torch.randn(4, 260, generator=torch.Generator().manual_seed(0))

@@ -14,9 +14,9 @@ from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import TUNED_SUFFIX_TOKENS, InfillMarks, first_lines
 from longllama_code.generation.prompting.prompt import Around, Prompt, build_prompt
+from longllama_code.memory.completion_memory import LocalText
 from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.segments.segment import PAGE_TOKENS
-from longllama_code.memory.view import LocalText
 from longllama_code.model_sources import catalog
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
 from longllama_code.tokenizers.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer
@@ -233,10 +233,10 @@ def hidden(
         patch.setattr(Completer, "_view", note)
         complete(engine, suffix=suffix)
     ((prompt, view),) = views
-    offer, memory, unseen = view.offer(2), engine._memory, set[int]()
+    shown_rows, memory, unseen = view.layer_view(2), engine._memory, set[int]()
     for segment in memory.files["cursor.py"].segments:
         first, last = memory.rows.span(segment.id)
-        seen = offer.visible[first:last].tolist()
+        seen = shown_rows.visible[first:last].tolist()
         unseen |= {segment.piece.start + at for at, shown in enumerate(seen) if not shown}
     return LocalText("cursor.py", PREFIX + suffix, prompt.start, prompt.end), unseen
 

@@ -10,14 +10,14 @@ from longllama_code.kernels.sharing.threads import LEAST_ROWS, Threads
 from longllama_code.memory.retrieval import clusters, search
 from longllama_code.memory.retrieval.clusters import ClusterLists
 from longllama_code.memory.retrieval.kernel_search import KernelSearch, search_of
-from longllama_code.memory.retrieval.row_view import RowOffer
+from longllama_code.memory.retrieval.row_view import RowView
 from longllama_code.memory.retrieval.rows import MemoryRows
 from longllama_code.memory.retrieval.search import RowSearch
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 from longllama_code.model.attention import softmax_attention
-from longllama_code.model.memory_source import DenseOffer
+from longllama_code.model.memory_source import DenseView
 from tests.memory.retrieval.tables import N_CLUSTERS, D, H, keys_like, queries_like, table_of
 
 TABLE = table_of()
@@ -214,25 +214,25 @@ def test_attention_is_that_of_the_tensors(top_k: int | None, hides: bool) -> Non
     visible = torch.arange(len(rows)) % 3 > 0 if hides else None
     keys = torch.stack([kept_keys(rows, head) for head in heads])[None]
     values = torch.stack([FLOATS.values(rows.records.rows, rows.positions(), h) for h in heads])
-    dense = DenseOffer(keys, values[None], None if visible is None else visible[None, None, None])
+    dense = DenseView(keys, values[None], None if visible is None else visible[None, None, None])
     queries = queries_like(2 * R * S).view(1, 2, R, S, D)
     local = torch.randn(2, 1, 2, 7, D)
     sees = torch.ones(1, 1, S, 7, dtype=torch.bool)
     with torch.no_grad():
         one, other = (
-            softmax_attention(queries, *local, sees, offer, top_k)
-            for offer in (RowOffer(rows, heads, visible), dense)
+            softmax_attention(queries, *local, sees, view, top_k)
+            for view in (RowView(rows, heads, visible), dense)
         )
     assert torch.allclose(one, other, atol=1e-4)
 
 
-def test_a_part_of_an_offer() -> None:
+def test_a_part_of_a_view() -> None:
     heard: list[int] = []
-    offer = RowOffer(rows_of([0]), range(3), None, lambda first, *_: heard.append(first))
-    part = offer.part(slice(1, 3), slice(40, 50))
+    view = RowView(rows_of([0]), range(3), None, lambda first, *_: heard.append(first))
+    part = view.part(slice(1, 3), slice(40, 50))
     assert part.heads == range(1, 3)
-    assert part.note is not None
-    part.note(2, torch.zeros(1), None)
+    assert part.observe is not None
+    part.observe(2, torch.zeros(1), None)
     assert heard == [42]
 
 

@@ -11,7 +11,7 @@ from longllama_code.__main__ import main
 from longllama_code.config import N_COPY_FEATURES
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.view import MemoryView
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.research.datasets.sources import SourceTree, hold_out
 from longllama_code.research.evaluation.fitting.copy_fit import (
     CopyFitOptions,
@@ -71,7 +71,7 @@ def test_the_change_is_that_of_the_loss(copying: LoadedModel, tiny: LoadedModel)
     paths = sorted(rest.texts)
     rng.shuffle(paths)
     files = encode_files(copying, {path: rest.texts[path] for path in paths}, 600)
-    view = MemoryView(memory_of(copying, files), None)
+    view = CompletionMemory(memory_of(copying, files), None)
     changes = [
         token_losses(copying, window.ids, window.n_head, view)
         - token_losses(tiny, window.ids, window.n_head, view)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from longllama_code.__main__ import main
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.segments.segment import PAGE_TOKENS, EncodedSegment
-from longllama_code.memory.view import MemoryView
 from longllama_code.model.memory_source import InContextMemory
 from longllama_code.research.evaluation.encodings import Encoding, encode_repository
 from longllama_code.research.evaluation.memories import EncodedFile, encode_files, memory_of
@@ -106,7 +106,7 @@ def _check_pages(more: EncodedSegment, less: EncodedSegment, n_head: int) -> Non
 
 def test_provenance_finds_the_lines_of_segments_with_a_head(tiny: LoadedModel) -> None:
     memory = memory_of(tiny, encode_repository(tiny, TEXTS, STORE_HEAD))
-    view = MemoryView(memory, None)
+    view = CompletionMemory(memory, None)
     view.records_mass = True
     with torch.inference_mode():
         tiny.model(torch.tensor([[256, *b"return b_1"]]), use_cache=False, memory=view)

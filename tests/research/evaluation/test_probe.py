@@ -16,7 +16,7 @@ from longllama_code.checkpoints.loading import load_config, write_config
 from longllama_code.commands import probe as command
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.view import MemoryView
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation import plots
@@ -106,7 +106,7 @@ def test_restarting_equals_a_model_configured_so(
     for layer, head in sorted({*before, added}):
         heads.setdefault(str(layer), []).append(head)
     configured = with_heads(half, heads)
-    view = MemoryView(memory_of(configured, encode_files(configured, texts)), None)
+    view = CompletionMemory(memory_of(configured, encode_files(configured, texts)), None)
     wanted = token_losses(configured, window.ids, window.n_head, view)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
     without = token_losses(configured, window.ids, window.n_head, None)
@@ -133,7 +133,7 @@ def test_memory_is_bounded_and_skips_first_tokens(half: LoadedModel) -> None:
 
 
 class Broken:
-    def offer(self, layer_idx: int, own: object) -> None:
+    def layer_view(self, layer_idx: int, input_keys: object) -> None:
         raise RuntimeError("midway")
 
 

@@ -10,9 +10,9 @@ import torch
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import TUNED_SUFFIX_TOKENS, InfillMarks
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
-from longllama_code.memory.view import MemoryView
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation.ablation import Ablation, apply
 from longllama_code.research.evaluation.completion import arms as arms_module
@@ -154,7 +154,7 @@ def test_losses_are_those_of_a_window_as_a_completion_would_see_it(tiny: LoadedM
     (window,) = loss_windows(tiny, {"b.py": TEXT}, PROJECT, 1, 40, random.Random(1))
     n_head = len(window.head)
     local = token_losses(tiny, window.head + window.ids, n_head, None)
-    own = token_losses(tiny, window.head + window.ids, n_head, MemoryView(memory, None))
+    own = token_losses(tiny, window.head + window.ids, n_head, CompletionMemory(memory, None))
     torch.testing.assert_close(losses(tiny, window, [], Arm()), local)
     torch.testing.assert_close(losses(tiny, window, [], Arm(memory)), own)
     assert not torch.allclose(own, local)
@@ -255,9 +255,9 @@ class Views:
     def __init__(self) -> None:
         self.memories: list[RepositoryMemory] = []
 
-    def __call__(self, memory: RepositoryMemory, local: None) -> MemoryView:
+    def __call__(self, memory: RepositoryMemory, local: None) -> CompletionMemory:
         self.memories.append(memory)
-        return MemoryView(memory, local)
+        return CompletionMemory(memory, local)
 
 
 @pytest.mark.parametrize("header", [True, False])
@@ -269,7 +269,7 @@ def test_the_line_asked_for_is_not_in_memory(
     Every line of these files is there once.
     """
     views = Views()
-    monkeypatch.setattr(arms_module, "MemoryView", views)
+    monkeypatch.setattr(arms_module, "CompletionMemory", views)
     options = replace(AFTER, windows=0, encoding=Encoding(header=header))
     results = evaluate(infilling, [LONG_TREE], options, lambda _: None)
     (site,) = results.sites

@@ -10,8 +10,8 @@ from longllama_code.__main__ import main
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.storage.table import MemoryTable, nearest
-from longllama_code.memory.view import MemoryView
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation.fitting.table_fit import (
@@ -90,7 +90,7 @@ def test_compressed_memory_says_nearly_the_same(
         for number, file in enumerate(encode_files(one, TREES[0].texts)):
             memory.take(f"{number}", file.text, file.pieces, file.segments)
         with torch.no_grad():
-            logits.append(one.model(ids, memory=MemoryView(memory, None)).logits)
+            logits.append(one.model(ids, memory=CompletionMemory(memory, None)).logits)
     error = float((logits[0] - logits[1]).std() / logits[0].std())
     assert 0 < error < worst
 

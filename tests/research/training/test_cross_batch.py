@@ -97,10 +97,10 @@ class _FirstRow:
     def __init__(self, memory: CrossBatchMemory) -> None:
         self._memory = memory
 
-    def offer(self, layer_idx: int, own: object = None) -> object:
-        offer = self._memory.offer(layer_idx, lambda: (torch.empty(0), torch.empty(0)))
-        assert offer is not None
-        return type(offer)(offer.keys, offer.values)
+    def layer_view(self, layer_idx: int, input_keys: object = None) -> object:
+        view = self._memory.layer_view(layer_idx, lambda: (torch.empty(0), torch.empty(0)))
+        assert view is not None
+        return type(view)(view.keys, view.values)
 
 
 def test_gradients_reach_the_rows_seen(model: LongLlamaForCausalLM) -> None:
@@ -174,13 +174,13 @@ def test_the_bank_keeps_the_newest_stored_tokens() -> None:
     for number in (1.0, 2.0):
         keys = torch.full((2, 2, 3, 4), number)
         bank.add({3: (keys, -keys)}, heads, stored)
-    keys, values = bank.offer()[3]
+    keys, values = bank.entries()[3]
     assert keys.shape == (1, 5, 4)
     assert keys[0, :, 0].tolist() == [1.0, 1.0, 2.0, 2.0, 2.0]
     assert torch.equal(keys, -values)
     other = NegativeBank(5)
     other.load_state_dict(bank.state_dict())
-    assert torch.equal(other.offer()[3][0], keys)
+    assert torch.equal(other.entries()[3][0], keys)
 
 
 @torch.no_grad()
@@ -190,8 +190,8 @@ def test_bank_rows_are_seen_by_rows_with_memory_alone() -> None:
     part = torch.zeros(2, 1, 2, 4)
     bank = {0: (torch.ones(1, 3, 4), torch.ones(1, 3, 4))}
     memory = CrossBatchMemory({0: (0,)}, CrossBatchPlan(sees), stored, {0: (part, part)}, bank)
-    offer = memory.offer(0, lambda: (part, part))
-    assert offer is not None
-    assert offer.visible is not None
-    seen = offer.visible[:, 0, 0].int().tolist()
+    view = memory.layer_view(0, lambda: (part, part))
+    assert view is not None
+    assert view.visible is not None
+    seen = view.visible[:, 0, 0].int().tolist()
     assert seen == [[0, 0, 1, 1, 1, 1, 1], [0] * 7]

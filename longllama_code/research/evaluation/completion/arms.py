@@ -30,9 +30,9 @@ from longllama_code.generation.decoding.writer import Writer
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.prompting.prompt import Around, build_prompt
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.encoder import path_header
-from longllama_code.memory.view import MemoryView
 from longllama_code.research.evaluation.completion.lines import Project
 from longllama_code.research.evaluation.names.reader import Definition
 from longllama_code.tokenizers.tokenizer import Tokenizer
@@ -127,7 +127,7 @@ class LineCompleter:
         room = min(self._prompt_tokens, self._room - len(prompt.ids))
         shown = arm.context_ids(path, names, room)
         ids = insert(self._tokenizer, shown, prompt.ids)
-        view = None if memory is None else MemoryView(memory, None)
+        view = None if memory is None else CompletionMemory(memory, None)
         copier = Copier.of(self._model.config, view) if arm.copies else None
         writer = self._writer(list(ids), prompt.healed, copier)
         self._write(ids, writer, view if arm.attends else None)
@@ -138,7 +138,7 @@ class LineCompleter:
         tools = self._tokenizer, self._healer, self._ends, copier
         return Writer(*tools, context, healed, LineEnd(), self._max_tokens)
 
-    def _write(self, ids: list[int], writer: Writer, view: MemoryView | None) -> None:
+    def _write(self, ids: list[int], writer: Writer, view: CompletionMemory | None) -> None:
         """Write the line."""
         decoder = Decoder(self._model, self._forbidden)
         decoder.prefill(ids, view, lambda: False)

@@ -18,7 +18,7 @@ from longllama_code.generation.prompting.infill import (
     InfillMarks,
     first_lines,
 )
-from longllama_code.memory.view import MemoryView
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.research.evaluation.completion.arms import Arm, insert
 from longllama_code.research.evaluation.completion.lines import Project
 from longllama_code.research.evaluation.losses import window_ids
@@ -105,7 +105,7 @@ def losses(loaded: LoadedModel, window: LossWindow, context: list[int], arm: Arm
     ids = insert(loaded.tokenizer, context, window.head) + window.ids
     batch = torch.tensor([ids], device=loaded.model.device)
     memory = arm.memory_for(window.path, window.after)
-    view = None if memory is None else MemoryView(memory, None)
+    view = None if memory is None else CompletionMemory(memory, None)
     output = loaded.model(
         batch,
         use_cache=False,

@@ -23,8 +23,8 @@ from longllama_code.generation.decoding.copying import features, openness
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prompt import Around, build_prompt
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.view import MemoryView
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, Window, divide
 from longllama_code.research.evaluation.memories import encode_files, memory_of
@@ -155,7 +155,7 @@ def collect(
     foreign: list[Samples] = []
     others = [*memories[1:], memories[0]]
     for windows, memory, other in zip(asked, memories, others, strict=True):
-        views = MemoryView(memory, None), MemoryView(other, None)
+        views = CompletionMemory(memory, None), CompletionMemory(other, None)
         parts = [_window_samples(loaded, window, views) for window in windows]
         own.append(Samples.joined(part for part, _ in parts))
         foreign.append(Samples.joined(part for _, part in parts))
@@ -164,7 +164,7 @@ def collect(
 
 
 def _window_samples(
-    loaded: LoadedModel, window: Window, views: tuple[MemoryView, MemoryView]
+    loaded: LoadedModel, window: Window, views: tuple[CompletionMemory, CompletionMemory]
 ) -> tuple[Samples, Samples]:
     """Return the tokens of a window that each of two memories has a match for."""
     own, other = views
@@ -175,7 +175,7 @@ def _window_samples(
 
 
 @torch.inference_mode()
-def _log_probs(loaded: LoadedModel, window: Window, view: MemoryView) -> Tensor:
+def _log_probs(loaded: LoadedModel, window: Window, view: CompletionMemory) -> Tensor:
     """Return log probabilities of each token after the window's head, float32 (n, V)."""
     ids = window.ids
     batch = torch.tensor([ids], device=loaded.model.device)
@@ -190,7 +190,7 @@ def _log_probs(loaded: LoadedModel, window: Window, view: MemoryView) -> Tensor:
     return output.logits[0, :-1].float().cpu().log_softmax(dim=-1)
 
 
-def _matched(window: Window, log_probs: Tensor, view: MemoryView) -> Samples:
+def _matched(window: Window, log_probs: Tensor, view: CompletionMemory) -> Samples:
     """Return what a match in memory says of each of a window's tokens."""
     ids, first = window.ids, window.n_head
     found: list[tuple[Tensor, float, float]] = []

@@ -16,7 +16,12 @@ from torch import Tensor
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.storage.table import MemoryTable, nearest, round_queries
-from longllama_code.model.memory_source import MemoryOffer, MemorySource, Note, OwnKeys
+from longllama_code.model.memory_source import (
+    AttentionObserver,
+    InputKeys,
+    MemorySource,
+    MemoryView,
+)
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation.memories import encode_files
 
@@ -127,7 +132,7 @@ class _Listener(MemorySource):
         self.asked: defaultdict[tuple[int, int], list[Tensor]] = defaultdict(list)
         """(layer, place among its memory heads) → queries, each (n, D)."""
 
-    def offer(self, layer_idx: int, own: OwnKeys) -> MemoryOffer | None:
+    def layer_view(self, layer_idx: int, input_keys: InputKeys) -> MemoryView | None:
         return _Hearing(self, layer_idx)
 
 
@@ -138,19 +143,19 @@ class _Hearing:
     listener: _Listener
     layer: int
     first_head: int = 0
-    note: Note | None = None
+    observe: AttentionObserver | None = None
 
     def __len__(self) -> int:
         return 1
 
-    def part(self, heads: slice, queries: slice) -> MemoryOffer:
+    def part(self, heads: slice, queries: slice) -> MemoryView:
         return replace(self, first_head=heads.start)
 
-    def score(self, asking: Tensor, top_k: int | None) -> tuple[Tensor, Tensor | None]:
-        for place, queries in enumerate(asking[0], self.first_head):
+    def score(self, memory_queries: Tensor, top_k: int | None) -> tuple[Tensor, Tensor | None]:
+        for place, queries in enumerate(memory_queries[0], self.first_head):
             self.listener.asked[self.layer, place].append(queries.flatten(0, 1))
-        lowest = torch.finfo(asking.dtype).min
-        return asking.new_full((*asking.shape[:-1], 1), lowest), None
+        lowest = torch.finfo(memory_queries.dtype).min
+        return memory_queries.new_full((*memory_queries.shape[:-1], 1), lowest), None
 
     def mix(self, weights: Tensor, indices: Tensor | None) -> Tensor:
         return weights.new_zeros((*weights.shape[:-1], 1))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.view import MemoryView
 from longllama_code.research.evaluation.lengths.needles import Needle
 from longllama_code.research.evaluation.losses import token_losses, window_ids
 
@@ -17,5 +17,5 @@ def answer_loss(loaded: LoadedModel, hidden: Needle, memory: RepositoryMemory | 
     # The last token of the question may be spelled otherwise once the answer follows.
     n_same = next((n for n, (a, b) in enumerate(zip(asked, ids, strict=False)) if a != b), None)
     n_question = len(asked) if n_same is None else n_same
-    view = None if memory is None else MemoryView(memory, None)
+    view = None if memory is None else CompletionMemory(memory, None)
     return float(token_losses(loaded, ids, n_question, view).sum())

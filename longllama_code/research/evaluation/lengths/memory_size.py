@@ -15,8 +15,8 @@ from itertools import zip_longest
 
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
+from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.view import MemoryView
 from longllama_code.research.datasets.sources import SourceTree, hold_out
 from longllama_code.research.evaluation.lengths.growing import GrowingMemory
 from longllama_code.research.evaluation.losses import token_losses, window_ids
@@ -223,5 +223,5 @@ def _own_tokens(memory: RepositoryMemory) -> int:
 
 def _loss(loaded: LoadedModel, window: Window, memory: RepositoryMemory | None) -> float:
     """Mean loss over a window's tokens, in nats per token."""
-    view = None if memory is None else MemoryView(memory, None)
+    view = None if memory is None else CompletionMemory(memory, None)
     return float(token_losses(loaded, window.ids, window.n_head, view).mean())

@@ -17,7 +17,7 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.model.attention import LongLlamaAttention
-from longllama_code.model.memory_source import DenseOffer, MemoryOffer, MemorySource, OwnKeys
+from longllama_code.model.memory_source import DenseView, InputKeys, MemorySource, MemoryView
 from longllama_code.model.modeling import LongLlamaForCausalLM, causal_mask
 from longllama_code.research.evaluation.memories import EncodedFile, encode_files
 from longllama_code.research.evaluation.probe.head_choice import Head
@@ -46,12 +46,12 @@ class AllHeads(MemorySource):
     paths: list[str]
     """The files that it comes from."""
 
-    def offer(self, layer_idx: int, own: OwnKeys) -> MemoryOffer | None:
+    def layer_view(self, layer_idx: int, input_keys: InputKeys) -> MemoryView | None:
         """The memory heads of one layer; None where memory is empty."""
         if not self.keys.shape[2]:
             return None
         heads = list(self.config.memory_heads(layer_idx))
-        return DenseOffer(self.keys[layer_idx, heads][None], self.values[layer_idx, heads][None])
+        return DenseView(self.keys[layer_idx, heads][None], self.values[layer_idx, heads][None])
 
     @property
     def n_tokens(self) -> int:
