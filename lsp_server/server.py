@@ -3,7 +3,6 @@
 Handlers of messages are registered by ``lsp_server.handlers.table``.
 """
 
-import asyncio
 import hmac
 import logging
 import sys
@@ -26,6 +25,7 @@ from lsp_server.notices.indexing_progress import IndexingProgress
 from lsp_server.notices.larger_model_offer import LargerModelOffer
 from lsp_server.notices.messages import show_message
 from lsp_server.session import Session
+from lsp_server.tasks import BackgroundTasks
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Server(LanguageServer):
         )
         self.stop_event = threading.Event()
         """Set when no further message is to be read."""
-        self.background_tasks: set[asyncio.Task[None]] = set()
+        self.background_tasks = BackgroundTasks()
         self.session = Session(self, command_line)
         self.indexing_progress = IndexingProgress(self, self.session)
         self.larger_model_offer = LargerModelOffer(self, self.session)

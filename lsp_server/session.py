@@ -143,7 +143,7 @@ class Session:
         )
 
     async def _stop(self) -> None:
-        self.open_files.rest()
+        self.open_files.cancel_timers()
         engine, indexer = self.engine, self.indexer
         self.engine = self.indexer = None
         if self._power is not None:

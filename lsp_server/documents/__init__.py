@@ -1,1 +1,1 @@
-"""Open documents: their text as the editor sees it, notebooks, comments."""
+"""Open documents: their text as the editor has it, their files, notebooks, comments."""

@@ -1,7 +1,7 @@
-"""Whether a cursor stands in a comment: a small scanner for each family of languages.
+"""Tells whether a cursor is in a comment, with a small scanner for each family of languages.
 
-It knows comments and texts, and nothing else of a language; docstrings are texts. What it does not
-know has no comments.
+The scanner knows comments and string literals, nothing else; a docstring is a string. A language
+that is not listed has no comments.
 """
 
 import re
@@ -16,25 +16,25 @@ _LONG_STRING = r"{quote}(?:\\.|[^{quote}\\])*{quote}?"
 
 @dataclass(frozen=True)
 class _Syntax:
-    """What begins and ends comments and texts."""
+    """Delimiters of comments and string literals in a family of languages."""
 
-    lines: tuple[str, ...] = ()
-    """Regular expressions of what begins a comment up to the end of its line."""
-    blocks: tuple[tuple[str, str], ...] = ()
-    """Beginning and end of comments over several lines."""
+    line_comments: tuple[str, ...] = ()
+    """Regular expressions that begin a comment up to the end of the line."""
+    block_comments: tuple[tuple[str, str], ...] = ()
+    """Beginning and end of comments that may span lines."""
     quotes: str = "\"'"
-    """Quotes of texts that end with their line."""
+    """Quotes of strings that end with the line."""
     long_quotes: str = ""
-    """Quotes of texts that go on over lines."""
-    texts: tuple[str, ...] = ()
-    """Regular expressions of other texts, which come first."""
+    """Quotes of strings that may span lines."""
+    raw_strings: tuple[str, ...] = ()
+    """Regular expressions of other string literals and escapes, matched before all else."""
 
 
 _C = _Syntax(("//",), (("/*", "*/"),))
 _WORD_HASH = r"(?:(?<=\s)|(?<![\s\S]))\#"
-"""A hash in a word is none of a comment."""
+"""A hash begins a comment only at the start of a word."""
 _TRIPLE = tuple(rf"{quote * 3}[\s\S]*?(?:{quote * 3}|\Z)" for quote in "\"'")
-_SHELL = _Syntax((_WORD_HASH,), long_quotes="\"'", quotes="", texts=(r"\\.",))
+_SHELL = _Syntax((_WORD_HASH,), long_quotes="\"'", quotes="", raw_strings=(r"\\.",))
 _LISP = _Syntax((";",), (("#|", "|#"),), quotes="", long_quotes='"')
 _XML = _Syntax((), (("<!--", "-->"),), quotes="")
 
@@ -44,27 +44,27 @@ _SYNTAX_OF = {
     "javascript javascriptreact typescript typescriptreact": _Syntax(
         ("//",), (("/*", "*/"),), long_quotes="`"
     ),
-    "go": _Syntax(("//",), (("/*", "*/"),), texts=(r"`[^`]*`?",)),
-    # A quote of Rust may begin a lifetime, which does not end.
+    "go": _Syntax(("//",), (("/*", "*/"),), raw_strings=(r"`[^`]*`?",)),
+    # A single quote of Rust may begin a lifetime, which has no closing quote.
     "rust": _Syntax(
         ("//",), (("/*", "*/"),), "", '"', (r'r(\#*)"[\s\S]*?(?:"\1|\Z)', r"'(?:\\.|[^'\\])'")
     ),
-    "swift kotlin scala dart": _Syntax(("//",), (("/*", "*/"),), texts=_TRIPLE[:1]),
+    "swift kotlin scala dart": _Syntax(("//",), (("/*", "*/"),), raw_strings=_TRIPLE[:1]),
     "css": _Syntax((), (("/*", "*/"),)),
     "scss less sass": _C,
-    "python starlark bazel gdscript": _Syntax((r"\#",), texts=_TRIPLE),
-    "toml": _Syntax((r"\#",), texts=_TRIPLE),
+    "python starlark bazel gdscript": _Syntax((r"\#",), raw_strings=_TRIPLE),
+    "toml": _Syntax((r"\#",), raw_strings=_TRIPLE),
     "ruby crystal elixir coffeescript perl r": _Syntax((r"\#",), quotes="", long_quotes="\"'"),
-    "nim": _Syntax((r"\#",), (("#[", "]#"),), texts=_TRIPLE[:1]),
-    "julia": _Syntax((r"\#",), (("#=", "=#"),), '"', texts=_TRIPLE[:1]),
+    "nim": _Syntax((r"\#",), (("#[", "]#"),), raw_strings=_TRIPLE[:1]),
+    "julia": _Syntax((r"\#",), (("#=", "=#"),), '"', raw_strings=_TRIPLE[:1]),
     "shellscript makefile dockerfile just meson ignore": _SHELL,
     "yaml": _Syntax((_WORD_HASH,)),
     "cmake": _Syntax((r"\#",), quotes="", long_quotes='"'),
     "terraform nix": _Syntax((r"\#", "//"), (("/*", "*/"),), '"'),
-    "graphql": _Syntax((r"\#",), texts=_TRIPLE[:1], quotes='"'),
+    "graphql": _Syntax((r"\#",), raw_strings=_TRIPLE[:1], quotes='"'),
     "php": _Syntax((r"\#", "//"), (("/*", "*/"),), quotes="", long_quotes="\"'"),
     "powershell": _Syntax((r"\#",), (("<#", "#>"),)),
-    "lua": _Syntax(("--",), (("--[[", "]]"),), texts=(r"\[\[[\s\S]*?(?:\]\]|\Z)",)),
+    "lua": _Syntax(("--",), (("--[[", "]]"),), raw_strings=(r"\[\[[\s\S]*?(?:\]\]|\Z)",)),
     "sql ada vhdl": _Syntax(("--",), (("/*", "*/"),), quotes="", long_quotes="\"'"),
     "haskell elm": _Syntax(("--",), (("{-", "-}"),), '"'),
     "ocaml fsharp pascal": _Syntax(("//",), (("(*", "*)"),), '"'),
@@ -79,11 +79,11 @@ _SYNTAX = {name: syntax for names, syntax in _SYNTAX_OF.items() for name in name
 
 
 def ends_in_comment(text: str, language: str) -> bool:
-    """Whether what is written behind a text becomes part of a comment.
+    """Whether text that is added at the end of a text becomes part of a comment.
 
     Args:
-        text: all that stands before the cursor, from the beginning of the file.
-        language: its identifier in LSP.
+        text: text before the cursor, from the beginning of the file.
+        language: language identifier of LSP, such as `python`.
     """
     syntax = _SYNTAX.get(language)
     if syntax is None:
@@ -93,7 +93,7 @@ def ends_in_comment(text: str, language: str) -> bool:
         return False
     if last["line"] is not None:
         return True
-    ends = {number: end for number, (_, end) in enumerate(syntax.blocks)}
+    ends = {number: end for number, (_, end) in enumerate(syntax.block_comments)}
     return any(
         last[f"block{number}"] is not None and last[f"end{number}"] != end
         for number, end in ends.items()
@@ -102,18 +102,19 @@ def ends_in_comment(text: str, language: str) -> bool:
 
 @cache
 def _pattern(syntax: _Syntax) -> re.Pattern[str]:
-    """The first of these at each place: long texts, comments, texts."""
+    """Return a pattern that matches each string literal and comment of a text in turn."""
     return re.compile("|".join(_parts(syntax)), re.MULTILINE)
 
 
 def _parts(syntax: _Syntax) -> Iterator[str]:
-    for number, text in enumerate(syntax.texts):
-        # A group that a text refers to keeps its number only if nothing stands before it.
-        yield text if number == 0 else f"(?:{text})"
-    for number, (begin, end) in enumerate(syntax.blocks):
+    """Return the alternatives of the pattern; at one offset, the first that matches wins."""
+    for number, string in enumerate(syntax.raw_strings):
+        # A back reference counts groups from the start: only the first alternative may have one.
+        yield string if number == 0 else f"(?:{string})"
+    for number, (begin, end) in enumerate(syntax.block_comments):
         closed = rf"[\s\S]*?(?P<end{number}>{re.escape(end)}|\Z)"
         yield rf"(?P<block{number}>{re.escape(begin)}{closed})"
-    # A language without any still needs the group.
-    yield rf"(?P<line>(?:{'|'.join(syntax.lines) or '(?!)'})[^\n]*)"
+    # `ends_in_comment` asks for the group in any language; `(?!)` never matches.
+    yield rf"(?P<line>(?:{'|'.join(syntax.line_comments) or '(?!)'})[^\n]*)"
     yield from (_STRING.format(quote=quote) for quote in syntax.quotes)
     yield from (_LONG_STRING.format(quote=quote) for quote in syntax.long_quotes)

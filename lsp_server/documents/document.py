@@ -1,18 +1,15 @@
-"""The text of every open document, as the editor sees it.
+"""The text of every open document, as the editor has it.
 
-A document is kept as the list of its lines, not as one string: a keystroke then costs the
-splitting of the line it touches, however long the document, and the whole text is joined only
-when somebody asks for it.
+A document is kept as a list of lines, not as one string: a keystroke then splits only the line
+that it changes, however long the document is. The whole text is joined when it is needed.
 
-A *position* is what the protocol speaks: a line, and a count of code units of the negotiated
-encoding in it. An *offset* counts code points from the start of the text. Positions and offsets
-come from another process and may be wrong or stale, so every one is clamped into the document
-and none raises.
+A *position* is that of the protocol: a line, and a number of code units of the negotiated encoding
+in it. An *offset* counts code points from the start of the text. Both come from another process
+and may be wrong or stale, so they are clamped into the document and never raise.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from io import StringIO
 from itertools import accumulate, islice
 from typing import Final, Literal, NamedTuple
@@ -25,16 +22,16 @@ _CODECS: Final = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2)}
 
 
 class Position(NamedTuple):
-    """A place in a document, both numbers counted from 0, `character` in encoded units."""
+    """Line and character of a document, both from 0; `character` counts encoded units."""
 
     line: int
     character: int
 
 
 class Edit(NamedTuple):
-    """Put `text` in place of what stands from `start` to `end`, the end excluded.
+    """Replacement of the text from `start` up to `end`, excluded, by `text`.
 
-    Without a start it replaces the whole document; with a start and no end it inserts there.
+    Without a start it replaces the whole document; without an end it inserts at the start.
     """
 
     start: Position | None
@@ -42,18 +39,8 @@ class Edit(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A document at one version: safe to hand to another thread while the editor types on."""
-
-    uri: str
-    language: str
-    version: int
-    text: str
-
-
 class Document:
-    """The live text of one open document. Not thread-safe: other threads get a `snapshot`.
+    """Text of one open document. Not thread-safe.
 
     Attributes:
         uri: The editor's name for the document.
@@ -70,24 +57,20 @@ class Document:
 
     @property
     def text(self) -> str:
-        """The whole text, joined again only after a change."""
+        """The whole text; joined once after each change."""
         if self._text is None:
             self._text = "".join(self._lines)
         return self._text
 
-    def snapshot(self) -> Snapshot:
-        """Return the document as it is now."""
-        return Snapshot(self.uri, self.language, self.version, self.text)
-
     def apply(self, edits: Iterable[Edit], version: int, encoding: PositionEncoding) -> None:
-        """Make the edits in order, each one placed in the text that the one before it left."""
+        """Apply edits in order; each one's positions refer to the text after the one before."""
         for edit in edits:
             self._replace(edit, encoding)
         self._text = None
         self.version = version
 
     def offset(self, position: Position, encoding: PositionEncoding) -> int:
-        """Return the offset of the position, or of the nearest place inside the document.
+        """Return the offset of a position, clamped into the document.
 
         A line past the end gives the end of the text, a character past the end of its line gives
         the end of that line before its terminator, and the middle of a character its start.
@@ -96,7 +79,7 @@ class Document:
         return sum(map(len, islice(self._lines, line))) + column
 
     def position(self, offset: int, encoding: PositionEncoding) -> Position:
-        r"""Return the position of the offset, which is clamped into the text.
+        r"""Return the position of an offset, clamped into the text.
 
         No position lies inside a `\r\n`: that offset gives the end of its line.
         """
@@ -110,11 +93,11 @@ class Document:
         if edit.start is None:
             self._lines = _split(edit.text)
             return
-        places = (self._locate(place, encoding) for place in (edit.start, edit.end or edit.start))
-        (first, head), (last, tail) = sorted(places)
+        ends = (edit.start, edit.end or edit.start)
+        (first, head), (last, tail) = sorted(self._locate(end, encoding) for end in ends)
         text = self._lines[first][:head] + edit.text + self._lines[last][tail:]
-        # A \n that now comes first completes the line before, if that ended in a lone \r. The
-        # other end needs no such care: the tail keeps the terminator of its own line.
+        # A \n at the start joins a lone \r at the end of the line before: one terminator. The end
+        # needs no such check, as the tail keeps the terminator of its own line.
         if first and text.startswith("\n"):
             first -= 1
             text = self._lines[first] + text
@@ -123,11 +106,11 @@ class Document:
     def _splice(self, first: int, stop: int, text: str) -> None:
         lines = _split(text)
         if stop < len(self._lines):
-            lines.pop()  # The empty line after the last terminator: here the old lines go on.
+            lines.pop()  # the empty line behind the last terminator: the next old line follows
         self._lines[first:stop] = lines
 
     def _locate(self, position: Position, encoding: PositionEncoding) -> tuple[int, int]:
-        """Return the line of the position and the code points before it in that line."""
+        """Return the line of a position, and the number of code points before it in that line."""
         if position.line >= len(self._lines):
             return len(self._lines) - 1, len(self._lines[-1])
         line = max(position.line, 0)
@@ -137,8 +120,8 @@ class Document:
 class Documents:
     """All open documents, by uri.
 
-    A change or a close of a document that is not open is the client's mistake, and no reason for
-    the server to die: it does nothing and returns None.
+    To change or close a document that is not open is the client's mistake; it does nothing and
+    returns None.
     """
 
     def __init__(self) -> None:
@@ -151,33 +134,33 @@ class Documents:
         return iter(self._documents.values())
 
     def get(self, uri: str) -> Document | None:
-        """Return the open document of this uri, or None."""
+        """Return the open document of a URI; None if there is none."""
         return self._documents.get(uri)
 
     def open(self, uri: str, language: str, version: int, text: str) -> Document:
-        """Start to keep a document, in place of one that was open under the same uri."""
+        """Add a document, in place of one that was open under the same URI."""
         document = self._documents[uri] = Document(uri, language, version, text)
         return document
 
     def change(
         self, uri: str, edits: Iterable[Edit], version: int, encoding: PositionEncoding
     ) -> Document | None:
-        """Apply the edits and return the document they changed, or None if it is not open."""
+        """Apply edits and return the changed document; None if it is not open."""
         document = self.get(uri)
         if document is not None:
             document.apply(edits, version, encoding)
         return document
 
     def close(self, uri: str) -> Document | None:
-        """Forget a document and return it as it last was, or None if it is not open."""
+        """Remove a document and return it; None if it is not open."""
         return self._documents.pop(uri, None)
 
 
 def _split(text: str) -> list[str]:
     """Return the lines with their terminators; the last one has none and may be empty.
 
-    Only what the protocol calls a line end counts. `str.splitlines` also breaks at form feeds and
-    seven more characters, which puts later edits on the wrong line; `StringIO` does not.
+    Only line ends of the protocol count. `str.splitlines` also splits at form feeds and seven more
+    characters, which would put later edits on the wrong line; `StringIO` does not.
     """
     lines = list(StringIO(text, newline=""))
     if not lines or lines[-1].endswith(("\n", "\r")):
@@ -186,21 +169,21 @@ def _split(text: str) -> list[str]:
 
 
 def _body(line: str) -> str:
-    """Return the line without its terminator."""
+    """Return a line without its terminator."""
     return line.rstrip("\r\n")
 
 
 def _units(text: str, encoding: PositionEncoding) -> int:
-    """Return the length of the text in units of the encoding."""
+    """Return the length of a text in code units of the encoding."""
     if encoding == "utf-32" or text.isascii():
         return len(text)
     codec, width = _CODECS[encoding]
-    # JSON can carry half of a surrogate pair, which no codec takes by default.
+    # JSON may contain half of a surrogate pair, which codecs reject by default.
     return len(text.encode(codec, "surrogatepass")) // width
 
 
 def _column(text: str, units: int, encoding: PositionEncoding) -> int:
-    """Return how many whole characters fit in so many units: the inverse of `_units`."""
+    """Return how many whole characters fit in a number of code units: the inverse of `_units`."""
     units = max(units, 0)
     if text.isascii():
         return min(units, len(text))

@@ -1,4 +1,4 @@
-"""Which cells a notebook has, in order: what stands in those before a cell is context of it."""
+"""Notebooks: the order of their cells, which makes earlier cells context of later ones."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,32 +6,32 @@ from lsp_server.documents.document import Documents
 
 SEPARATOR = "\n\n"
 MAX_CONTEXT_CHARS = 100_000
-"""More than any local context holds."""
+"""Longer than the local context of any model."""
 
 
 class Notebooks:
-    """Owner of the order of cells; their texts are documents like any other."""
+    """Owner of the order of cells; their texts are documents like all others."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._cells: dict[str, list[str]] = {}
 
     def open(self, uri: str, cells: Iterable[str]) -> None:
-        """A notebook, with the URIs of its cells that hold code."""
+        """Add a notebook with the URIs of its cells, in order."""
         self._cells[uri] = list(cells)
 
     def splice(self, uri: str, start: int, n_deleted: int, cells: Sequence[str]) -> None:
-        """Cells came and went. A notebook that is not open is the client's mistake."""
+        """Replace some cells; ignore a notebook that is not open, which is the client's mistake."""
         if uri in self._cells:
             start = max(0, start)
             self._cells[uri][start : start + max(0, n_deleted)] = cells
 
     def close(self, uri: str) -> None:
-        """The notebook is no longer open."""
+        """Remove a notebook."""
         self._cells.pop(uri, None)
 
     def context(self, cell: str) -> str:
-        """The text of the cells before a cell that are in its language; empty outside notebooks."""
+        """Return the text of earlier cells in a cell's language; empty outside notebooks."""
         cells = next((cells for cells in self._cells.values() if cell in cells), [])
         document = self._documents.get(cell)
         if document is None or cell not in cells:

@@ -1,4 +1,4 @@
-"""Which files are open in the editor: their live text stands for what is on disk."""
+"""Files that are open in the editor: their text there replaces the text on disk."""
 
 import asyncio
 from collections.abc import Callable, ValuesView
@@ -7,18 +7,18 @@ from pathlib import Path
 from lsp_server.documents.document import Documents
 
 EDIT_QUIET_S = 1.0
-"""How long an open document must rest before its changed segments are encoded."""
+"""Quiet time after an edit before the changed segments of a document are encoded."""
 
 
 class OpenFiles:
-    """Owner of the paths of open documents, and of their edits that wait for a rest."""
+    """Owner of the paths of open documents, and of the timers that await the end of an edit."""
 
     def __init__(self, documents: Documents, on_change: Callable[[Path], None]) -> None:
-        """Begin with none.
+        """Start without open files.
 
         Args:
-            documents: whose texts count.
-            on_change: gets each path whose text is to be read again.
+            documents: the texts of open documents.
+            on_change: called with each path whose text is to be read again.
         """
         self._documents = documents
         self._on_change = on_change
@@ -26,13 +26,13 @@ class OpenFiles:
         self._timers: dict[Path, asyncio.TimerHandle] = {}
 
     def opened(self, uri: str, path: Path | None) -> None:
-        """A document's live text now stands for its file, if it has one."""
+        """Let a document's text replace that of its file; `path` is None if it has no file."""
         if path is not None:
             self._paths[uri] = path
             self._reread(path)
 
     def changed(self, uri: str) -> None:
-        """Read the text again once typing rests."""
+        """Read a document again after `EDIT_QUIET_S` without a further edit."""
         path = self._paths.get(uri)
         if path is None:
             return
@@ -42,32 +42,32 @@ class OpenFiles:
         self._timers[path] = loop.call_later(EDIT_QUIET_S, self._reread, path)
 
     def closed(self, uri: str) -> None:
-        """The disk counts again."""
+        """Let the text on disk count again."""
         path = self._paths.pop(uri, None)
         if path is not None:
             self._reread(path)
 
     def flush(self) -> None:
-        """Read again at once what was edited."""
+        """Read edited documents again at once."""
         for path in list(self._timers):
             self._reread(path)
 
-    def rest(self) -> None:
-        """Nobody is there to read again what was edited."""
+    def cancel_timers(self) -> None:
+        """Do not read edited documents again: nothing is left that would index them."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
 
     def paths(self) -> ValuesView[Path]:
-        """The open files."""
+        """Return the paths of open files."""
         return self._paths.values()
 
     def path_of(self, uri: str) -> Path | None:
-        """The file of an open document; None where it has none."""
+        """Return the file of an open document; None if it has none or is not open."""
         return self._paths.get(uri)
 
     def text(self, path: Path) -> str | None:
-        """The live text of a file; None where it is not open."""
+        """Return the text of a file in the editor; None if it is not open."""
         for uri, open_path in self._paths.items():
             if open_path == path and (document := self._documents.get(uri)) is not None:
                 return document.text

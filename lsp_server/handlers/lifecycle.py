@@ -29,8 +29,7 @@ def initialize(server: Server, params: types.InitializeParams) -> None:
 async def initialized(server: Server, _: types.InitializedParams) -> None:
     """Start to work on the client's workspace folders."""
     if server.process_id is not None and sys.platform != "win32":
-        task = asyncio.create_task(_watch_parent(server.process_id))
-        server.background_tasks.add(task)
+        server.background_tasks.start(_watch_parent(server.process_id))
     register_for_changes(server)
     await pull_configuration(server)
     await server.session.begin(_roots(server))

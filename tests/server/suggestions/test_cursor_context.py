@@ -1,5 +1,7 @@
 """The text around a cursor, and how two cursors of a document differ."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from tests.server.suggestions.cursors import cursor
@@ -47,3 +49,10 @@ def test_whether_more_text_stands_at_the_cursor(text, was_typed_on):
 def test_the_cursor_behind_a_suggestion_is_where_typing_goes_on():
     accepted = cursor("f(|)").after_accepting("x")
     assert (accepted.before, accepted.after, accepted.is_automatic) == ("f(x", ")", True)
+
+
+def test_a_cursor_stays_as_it_was_when_the_request_came():
+    here = cursor("x = |", language="go", uri="file:///a.go")
+    assert (here.uri, here.language, here.version) == ("file:///a.go", "go", 1)
+    with pytest.raises(FrozenInstanceError):
+        here.before = "other"
