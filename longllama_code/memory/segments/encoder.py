@@ -3,7 +3,7 @@
 Each segment is encoded alone: its keys carry no position, so memory is a set, and an edit replaces
 only the segment that it touched. A beginning-of-text token and a path header stand before it as
 local context and are not stored, as the first tokens of a text draw attention whatever they say
-(attention sinks; measured in ARCHITECTURE.md).
+(attention sinks; measured in docs/decisions/0001-memory-is-a-set-of-segments.md).
 """
 
 import hashlib
