@@ -29,8 +29,9 @@ from longllama_code.checkpoints.weight_files import resident_bytes, tensors, wei
 from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rope import Rotary
-from longllama_code.model.rounded.quantized import Int8Embedding, Kind, quantize, stored_bytes
+from longllama_code.model.rounded.quantized import Int8Embedding, quantize, stored_bytes
 from longllama_code.model.rounded.torchao_weights import torchao_linear, uses_torchao
+from longllama_code.weight_kinds import WeightKind
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Need:
         return self.weights + self.working
 
 
-def memory_need(folder: Path, kind: Kind, dtype: torch.dtype = torch.float32) -> Need:
+def memory_need(folder: Path, kind: WeightKind, dtype: torch.dtype = torch.float32) -> Need:
     """What ``load_quantized`` would take, found without reading a weight.
 
     Raises:
@@ -64,7 +65,7 @@ def memory_need(folder: Path, kind: Kind, dtype: torch.dtype = torch.float32) ->
 
 def load_quantized(
     folder: Path,
-    kind: Kind,
+    kind: WeightKind,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     progress: Progress = lambda _, __: None,
@@ -104,7 +105,7 @@ def _hollow(folder: Path, **overrides: Any) -> LongLlamaForCausalLM:
         return LongLlamaForCausalLM(load_config(folder, **overrides))
 
 
-def _need(model: nn.Module, files: list[Path], kind: Kind, dtype: torch.dtype) -> Need:
+def _need(model: nn.Module, files: list[Path], kind: WeightKind, dtype: torch.dtype) -> Need:
     weights = sum(
         _stored(name, weight.shape, kind, dtype.itemsize)
         for name, weight in dict(model.named_parameters()).items()
@@ -115,13 +116,13 @@ def _need(model: nn.Module, files: list[Path], kind: Kind, dtype: torch.dtype) -
     return Need(weights, working)
 
 
-def _stored(name: str, shape: torch.Size, kind: Kind, itemsize: int) -> int:
+def _stored(name: str, shape: torch.Size, kind: WeightKind, itemsize: int) -> int:
     if len(shape) < 2:
         return shape.numel() * itemsize
     return stored_bytes(shape, _kind(name, kind))
 
 
-def _kind(name: str, kind: Kind) -> Kind:
+def _kind(name: str, kind: WeightKind) -> WeightKind:
     return "int8" if name in (EMBEDDING, HEAD) else kind
 
 
@@ -132,12 +133,12 @@ class _Filler:
         self,
         model: LongLlamaForCausalLM,
         folder: Path,
-        kind: Kind,
+        kind: WeightKind,
         dtype: torch.dtype,
         device: str,
     ) -> None:
         self._model, self._folder = model, folder
-        self._kind: Kind = kind
+        self._kind: WeightKind = kind
         self._dtype, self._device = dtype, torch.device(device)
         self._threads = Threads(torch.get_num_threads())
         self._missing = dict(model.named_parameters())

@@ -6,7 +6,6 @@ from longllama_code.protocol import EngineStatus, RememberResult
 
 PHASES = ("queue", "prefill", "decode", "total")
 MS_BOUNDARIES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
-OUTCOMES = ("answered", "empty", "deadline", "cancelled", "failed", "refused")
 
 
 class Metrics:

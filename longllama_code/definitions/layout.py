@@ -3,6 +3,8 @@
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from posixpath import commonprefix
 
 
 class Paths:
@@ -55,10 +57,20 @@ class Paths:
 
 def path_distance(one: str, other: str) -> int:
     """Return the steps up and down from the folder of one file to the folder of another."""
-    ours, theirs = one.split("/")[:-1], other.split("/")[:-1]
-    n_shared = 0
-    for mine, their in zip(ours, theirs, strict=False):
-        if mine != their:
-            break
-        n_shared += 1
-    return len(ours) + len(theirs) - 2 * n_shared
+    return folder_distance(one.split("/")[:-1], other.split("/")[:-1])
+
+
+def folder_distance(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return the steps up and down from one folder to another, both given by their parts."""
+    return len(one) + len(other) - 2 * n_shared_folders(one, other)
+
+
+def n_shared_folders(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many parts two folders share, from the root on."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def shared_prefix_length(one: str, other: str) -> int:
+    """Return how many characters two paths share at their beginning."""
+    return len(commonprefix([one, other]))

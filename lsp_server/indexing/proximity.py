@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from longllama_code.definitions.layout import folder_distance
+
 MAX_CHARS = 100_000
 """Of an open file, as much is searched for imports; they stand at its begin."""
 _IMPORT = re.compile(
@@ -54,7 +56,7 @@ class Nearness:
         """What is imported comes first, then what is fewer steps from folder to folder."""
         known = self._ranks.get(path)
         if known is None:
-            steps = [_steps(path.parent.parts, folder) for folder in self._folders]
+            steps = [folder_distance(path.parent.parts, folder) for folder in self._folders]
             known = self._ranks[path] = not self._is_imported(path), min(steps, default=0)
         return known
 
@@ -96,13 +98,3 @@ def _parts(name: str) -> Sequence[str]:
         stem, _, suffix = parts[-1].rpartition(".")
         parts[-1] = stem if suffix in _SUFFIXES else parts[-1]
     return parts
-
-
-def _steps(one: Sequence[str], other: Sequence[str]) -> int:
-    """Steps up and down from one folder to another."""
-    shared = 0
-    for left, right in zip(one, other, strict=False):
-        if left != right:
-            break
-        shared += 1
-    return len(one) + len(other) - 2 * shared

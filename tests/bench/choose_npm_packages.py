@@ -17,7 +17,7 @@ from typing import Any
 from choose_packages import LIMITS, copied_from, fair_order, long_lines, objection_to, write
 
 from longllama_code.errors import DownloadError
-from longllama_code.research.datasets.archives import sha256
+from longllama_code.model_sources.fetching import sha256_of
 from longllama_code.research.datasets.npm_packages import NpmPackage, read_tarball
 from longllama_code.research.datasets.sources import SourceTree
 
@@ -54,7 +54,7 @@ def describe(tarball: Path) -> tuple[NpmPackage, SourceTree]:
         name=metadata["name"],
         version=metadata["version"],
         tarball=tarball.name,
-        sha256=sha256(tarball),
+        sha256=sha256_of(tarball),
         licence=licence(metadata),
         suffixes=tuple(sorted({PurePosixPath(path).suffix for path in tree.texts})),
         n_files=len(tree.texts),

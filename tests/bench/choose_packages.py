@@ -29,7 +29,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from longllama_code.model_sources.catalog import DATA
-from longllama_code.research.datasets.archives import sha256
+from longllama_code.model_sources.fetching import sha256_of
 from longllama_code.research.datasets.npm_packages import NpmPackage
 from longllama_code.research.datasets.packages import Package, Which, load_packages, read_wheel
 from longllama_code.research.datasets.sources import SourceTree
@@ -152,7 +152,7 @@ def describe(wheel: Path) -> tuple[Package, SourceTree]:
         name=name,
         version=metadata["Version"],
         wheel=wheel.name,
-        sha256=sha256(wheel),
+        sha256=sha256_of(wheel),
         licence=licence(metadata),
         n_files=len(tree.texts),
         n_chars=sum(map(len, tree.texts.values())),

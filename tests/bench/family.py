@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longllama_code.checkpoints.quantized import Kind
+    from longllama_code.weight_kinds import WeightKind
 
 BLOCK = 1 << 23
 TEXT = '''def read_settings(path):
@@ -86,7 +86,7 @@ def decode_rates(kernels: Any, config: Any, rounds: int = 5) -> dict[str, Any]:
     }
 
 
-def child(folder: Path, kind: Kind, n_tokens: int, cache: Path) -> dict[str, Any]:
+def child(folder: Path, kind: WeightKind, n_tokens: int, cache: Path) -> dict[str, Any]:
     """Load, index, complete, edit, complete; all that is measured of one kind."""
     import torch
 

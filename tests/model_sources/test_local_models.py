@@ -17,6 +17,7 @@ from longllama_code.__main__ import main
 from longllama_code.errors import CheckpointError, ModelNotFound
 from longllama_code.model_sources import catalog, local_models
 from longllama_code.model_sources.local_models import LocalModel, find
+from longllama_code.weight_kinds import split_weights
 from tests.gguf.small_gguf import small_llama, write_gguf
 
 DIGEST = "0123456789abcdef" * 4
@@ -162,7 +163,7 @@ def test_a_model_is_used_where_it_lies(home: Path, gguf: Path) -> None:
     assert catalog.model_dir("lmstudio:owner/repo/a.gguf:int8") == folder
     assert (folder / "model.gguf").samefile(path)
     assert catalog.model_dir("ollama:q:1.5b:int4") == catalog.model_dir("ollama:q:1.5b") != folder
-    assert catalog.split_weights("ollama:q:1.5b") == ("ollama:q:1.5b", None)
+    assert split_weights("ollama:q:1.5b") == ("ollama:q:1.5b", None)
 
 
 def test_what_is_damaged_or_foreign_is_listed_with_the_reason(

@@ -13,6 +13,7 @@ from longllama_code.definitions.languages.facts import FileFacts, Import
 from longllama_code.definitions.languages.grammars import kinds
 from longllama_code.definitions.languages.language import Language, Layout
 from longllama_code.definitions.languages.syntax import MAX_STEPS, Grammar, Handler, Reader
+from longllama_code.definitions.layout import shared_prefix_length
 
 END = ";"
 DECLARATORS = kinds(
@@ -299,11 +300,7 @@ def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
         yield beside
     tail = posixpath.normpath(imported.module).lstrip("./")
     others = [one for one in layout.ending(tail) if one not in (beside, path)]
-    yield from sorted(others, key=lambda one: (-_shared(one, path), one))
-
-
-def _shared(one: str, other: str) -> int:
-    return len(posixpath.commonprefix([one, other]))
+    yield from sorted(others, key=lambda one: (-shared_prefix_length(one, path), one))
 
 
 C = Language("c", frozenset({".c"}), "//", _read_c, _files_of)

