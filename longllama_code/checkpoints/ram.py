@@ -1,8 +1,10 @@
-"""How much memory there is, and a refusal with numbers where it is not enough."""
+"""Available memory of this machine or container, and a check before it is taken."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import psutil
 
 from longllama_code.errors import CheckpointError
 
@@ -10,16 +12,16 @@ GB = 10**9
 
 
 def available_bytes() -> int | None:
-    """Bytes that can still be taken without swapping; None where the system does not say."""
-    known = [found for found in (_of_the_machine(), _of_the_group()) if found is not None]
+    """Return the bytes that can still be taken without swapping; None if the system hides them."""
+    known = [found for found in (_machine_bytes(), _cgroup_bytes()) if found is not None]
     return min(known, default=None)
 
 
 def require_room(needed_bytes: int, what: str, remedy: str) -> None:
-    """Refuse what would not fit.
+    """Check that there is room for something before it is loaded.
 
     Raises:
-        CheckpointError: fewer bytes are available.
+        CheckpointError: fewer bytes are available; the message names both and the remedy.
     """
     available = available_bytes()
     if available is not None and needed_bytes > available:
@@ -29,27 +31,21 @@ def require_room(needed_bytes: int, what: str, remedy: str) -> None:
         )
 
 
-def _of_the_machine() -> int | None:
-    fields = _lines(Path("/proc/meminfo"), ":")
-    found = fields.get("MemAvailable", "").split()
-    return int(found[0]) * 1024 if found else None
+def _machine_bytes() -> int | None:
+    try:
+        return psutil.virtual_memory().available
+    except (OSError, RuntimeError):  # no /proc, or one that is restricted
+        return None
 
 
-def _of_the_group() -> int | None:
-    """What a container may still take: its limit, less what is no cache."""
+def _cgroup_bytes() -> int | None:
+    """Return what a container may still take: its limit less its use, which counts the cache."""
     group = Path("/sys/fs/cgroup")
     try:
         limit = (group / "memory.max").read_text().strip()
         used = int((group / "memory.current").read_text())
+        statistics = (group / "memory.stat").read_text()
     except (OSError, ValueError):
         return None
-    cached = int(_lines(group / "memory.stat", " ").get("file", "0"))
-    return None if limit == "max" else int(limit) - used + cached
-
-
-def _lines(path: Path, separator: str) -> dict[str, str]:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return {}
-    return dict(line.split(separator, 1) for line in lines if separator in line)
+    cached = dict(line.split() for line in statistics.splitlines()).get("file", "0")
+    return None if limit == "max" else int(limit) - used + int(cached)
