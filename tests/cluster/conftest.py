@@ -148,7 +148,11 @@ def kill(pid: int) -> None:
 async def joined(team: Team, user: str, folder: Path, repository: str = "team/app") -> TeamClient:
     """A window of a user at the cluster."""
     client = TeamClient(team.address(user), folder, repository)
-    await client.join()
+    try:
+        await client.join()
+    except BaseException:
+        await client.leave()
+        raise
     return client
 
 

@@ -169,8 +169,9 @@ async def test_a_certificate_must_be_trusted(certificate: tuple[Path, Path]) -> 
     try:
         with pytest.raises(TeamUnreachable, match="certificate is not trusted"):
             await TeamHttp(address).ask("GET", "/")
-        trusting = replace(address, certificate=str(certificate[0]))
-        assert await TeamHttp(trusting).ask("GET", "/") == {}
+        trusting = TeamHttp(replace(address, certificate=str(certificate[0])))
+        assert await trusting.ask("GET", "/") == {}
+        await trusting.close()
     finally:
         server.shutdown()
         server.server_close()

@@ -79,14 +79,17 @@ async def test_repositories_and_users_are_isolated(team: Team, tmp_path: Path) -
     for path in (COMPLETE, REMEMBER):
         with pytest.raises(TeamRefused, match="may not read"):
             await http.ask("POST", path, plain, headers=headers)
+    await http.close()
     for client in (ada, bob):
         await client.leave()
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "longllama_" + "a" * 43])
 async def test_strangers_are_refused(team: Team, tmp_path: Path, token: str) -> None:
+    client = TeamClient(TeamAddress(team.url, token), tmp_path, "team/app")
     with pytest.raises(TeamRefused, match="no such token"):
-        await TeamClient(TeamAddress(team.url, token), tmp_path, "team/app").join()
+        await client.join()
+    await client.leave()
 
 
 async def test_edits_are_ones_own(team: Team, tmp_path: Path) -> None:

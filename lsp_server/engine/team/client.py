@@ -180,7 +180,7 @@ class TeamClient:
                 await asyncio.wait_for(self._post(protocol.LEAVE, {}), 1.0)
             except (TeamUnreachable, TeamRefused, asyncio.TimeoutError):
                 logger.info("the cluster was not told that this window is gone")
-        self._http.close()
+        await self._http.close()
 
     @property
     def _joined(self) -> KnownRepository:

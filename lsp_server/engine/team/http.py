@@ -1,78 +1,51 @@
-"""HTTP to a team's engine, on threads: requests that can be given up, answers line by line."""
+"""HTTP to a team's engine: requests that can be cancelled, and answers line by line."""
 
-import asyncio
-import http.client
 import json
-import socket
 import ssl
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
-from urllib.parse import urlsplit
-from zlib import MAX_WBITS, decompress
+from typing import Any
 
-from lsp_server.tasks import retrieve_exception
+import httpx2
 
-N_THREADS = 8
-"""Requests under way at once, of one window."""
+MAX_REQUESTS = 8
+"""Requests of one window that are under way at once; others wait for one of them to end."""
 CONNECT_TIMEOUT_S = 5.0
+KEEP_ALIVE_S = 30.0
+"""How long an idle connection is kept, to spare the next request a handshake."""
+MIN_TIMEOUT_S = 0.05
 
 OnLine = Callable[[dict[str, Any]], None]
 
 
 class TeamUnreachable(Exception):  # noqa: N818 - a state of the network, or of the cluster
-    """There was no answer; the message says why. Another try may have one."""
+    """The cluster did not answer; the message says why. A retry may succeed."""
 
 
 class TeamSlow(TeamUnreachable):
-    """Nothing came for as long as it was to be waited."""
+    """The cluster sent nothing within the time limit."""
 
 
 class TeamRefused(Exception):  # noqa: N818 - an answer
-    """The cluster answers that it will not; the message says why."""
+    """The cluster refused the request; the message says why."""
 
 
 @dataclass(frozen=True)
 class TeamAddress:
-    """Where a team's engine is, and who asks."""
+    """URL of a team's engine, and the credentials for it."""
 
     url: str
     token: str = field(default="", repr=False)
     certificate: str = ""
-    """A file of certificates to trust; empty for the system's."""
-
-
-@dataclass
-class _Call:
-    """A request, which another thread may give up."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes | None
-    timeout_s: float
-    on_line: OnLine | None
-    connection: http.client.HTTPConnection | None = None
-    is_given_up: bool = False
+    """File of certificates to trust; empty: the system's."""
 
 
 class TeamHttp:
-    """Owner of the connections to one cluster. Lives on the event loop."""
+    """HTTP client of one cluster. Lives on the event loop."""
 
     def __init__(self, address: TeamAddress) -> None:
-        parts = urlsplit(address.url)
-        self._host, self._port = parts.hostname or "", parts.port
-        self._prefix = parts.path.rstrip("/")
-        self._is_secure = parts.scheme == "https"
-        self._certificate = address.certificate
-        self._token = address.token
-        self._idle: list[http.client.HTTPConnection] = []
-        self._is_closed = False
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(N_THREADS, "team's engine")
+        self._address = address
+        self._client: httpx2.AsyncClient | None = None
 
     async def ask(
         self,
@@ -84,118 +57,75 @@ class TeamHttp:
         timeout_s: float = 30.0,
         on_line: OnLine | None = None,
     ) -> dict[str, Any]:
-        """The answer: its object, or the last one of its lines. Cancelling gives the request up.
+        """Send a request and return its answer. Cancelling the caller ends the request.
 
         Args:
-            method: of HTTP.
-            path: below the cluster's URL.
-            plain: what is sent, as JSON.
-            headers: more of them.
-            timeout_s: how long nothing may come.
-            on_line: told each line, on the event loop.
+            method: HTTP method.
+            path: path and query, below the cluster's URL.
+            plain: body of the request, sent as JSON; None: no body.
+            headers: additional headers.
+            timeout_s: longest wait for the next bytes, not for the whole answer.
+            on_line: called with each line, for an answer that is streamed as lines of JSON.
+
+        Returns:
+            The answer's JSON object; the last line's where there is ``on_line``.
 
         Raises:
-            TeamUnreachable: there was no answer, or only a part of it; ``TeamSlow``: not in time.
-            TeamRefused: the cluster refused.
+            TeamSlow: nothing came for ``timeout_s``.
+            TeamUnreachable: there was no answer, or it ended too early.
+            TeamRefused: the cluster refused the request.
         """
-        loop = asyncio.get_running_loop()
-
-        def tell(line: dict[str, Any]) -> None:
-            if on_line is not None:
-                loop.call_soon_threadsafe(on_line, line)
-
-        body = None if plain is None else json.dumps(plain, separators=(",", ":")).encode()
-        call = _Call(method, path, headers or {}, body, timeout_s, tell if on_line else None)
-        answer = loop.run_in_executor(self._pool, self._exchange, call)
-        try:
-            return await asyncio.shield(answer)
-        except asyncio.CancelledError:
-            answer.add_done_callback(retrieve_exception)
-            call.is_given_up = True
-            _cut(call.connection)
-            raise
-
-    def close(self) -> None:
-        """End the connections."""
-        with self._lock:
-            idle, self._idle, self._is_closed = self._idle, [], True
-        for connection in idle:
-            connection.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    # On a thread of the pool.
-
-    def _exchange(self, call: _Call) -> dict[str, Any]:
-        try:
-            response = self._response(call)
-            answer = _read(response, call.on_line)
-        except (TeamRefused, TeamUnreachable):
-            _close(call.connection)
-            raise
-        except TimeoutError:
-            _close(call.connection)
-            raise TeamSlow(f"no answer for {call.timeout_s:.1f} s") from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            _close(call.connection)
-            raise TeamUnreachable(_reason(error)) from None
-        assert call.connection is not None
-        with self._lock:
-            may_stay = not (response.will_close or call.is_given_up or self._is_closed)
-            if may_stay:
-                self._idle.append(call.connection)
-        if not may_stay:
-            call.connection.close()
-        return answer
-
-    def _response(self, call: _Call) -> http.client.HTTPResponse:
-        """The head of an answer; a connection that was idle may turn out to be gone."""
-        with self._lock:
-            idle = self._idle.pop() if self._idle else None
-        if idle is not None:
-            with suppress(OSError, http.client.HTTPException):
-                return self._send(idle, call)
-            idle.close()
-        return self._send(self._connection(), call)
-
-    def _send(
-        self, connection: http.client.HTTPConnection, call: _Call
-    ) -> http.client.HTTPResponse:
-        call.connection = connection
-        if call.is_given_up:
-            raise ConnectionError("given up")
-        headers = {"content-type": "application/json", **call.headers}
-        if self._token:
-            headers["authorization"] = f"Bearer {self._token}"
-        if cast("socket.socket | None", connection.sock) is None:
-            connection.connect()
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sock.settimeout(max(0.05, call.timeout_s))
-        connection.request(call.method, self._prefix + call.path, call.body, headers)
-        return connection.getresponse()
-
-    def _connection(self) -> http.client.HTTPConnection:
-        if not self._is_secure:
-            return http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_S)
-        trusted = ssl.create_default_context(cafile=self._certificate or None)
-        return http.client.HTTPSConnection(
-            self._host, self._port, timeout=CONNECT_TIMEOUT_S, context=trusted
+        content = None if plain is None else json.dumps(plain, separators=(",", ":"))
+        timeout = httpx2.Timeout(
+            max(MIN_TIMEOUT_S, timeout_s), connect=CONNECT_TIMEOUT_S, pool=None
         )
+        try:
+            if self._client is None:
+                self._client = _client(self._address)
+            async with self._client.stream(
+                method, path, content=content, headers=headers, timeout=timeout
+            ) as response:
+                return await _read(response, on_line)
+        except httpx2.TimeoutException:
+            raise TeamSlow(f"no answer for {timeout_s:.1f} s") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            raise TeamUnreachable(_reason(error)) from None
+
+    async def close(self) -> None:
+        """End the connections."""
+        if self._client is not None:
+            await self._client.aclose()
 
 
-def _read(response: http.client.HTTPResponse, on_line: OnLine | None) -> dict[str, Any]:
-    if response.status != 200:
-        raise _failure(response.status, response.read())
+def _client(address: TeamAddress) -> httpx2.AsyncClient:
+    """Return a client that talks to the cluster alone: no proxy, no redirect.
+
+    Raises:
+        OSError: the file of certificates cannot be read.
+    """
+    headers = {"content-type": "application/json"}
+    if address.token:
+        headers["authorization"] = f"Bearer {address.token}"
+    return httpx2.AsyncClient(
+        base_url=address.url,
+        headers=headers,
+        verify=ssl.create_default_context(cafile=address.certificate or None),
+        limits=httpx2.Limits(max_connections=MAX_REQUESTS, keepalive_expiry=KEEP_ALIVE_S),
+        trust_env=False,
+    )
+
+
+async def _read(response: httpx2.Response, on_line: OnLine | None) -> dict[str, Any]:
+    if response.status_code != 200:
+        raise _failure(response.status_code, await response.aread())
     if on_line is None:
-        content = response.read()
-        if response.headers.get("content-encoding") == "gzip":
-            content = decompress(content, MAX_WBITS | 16)
-        return json.loads(content)
+        return json.loads(await response.aread())
     last: dict[str, Any] = {}
-    for line in response:
+    async for line in response.aiter_lines():  # JSON is sent in ASCII: only "\n" ends a line
         last = json.loads(line)
         on_line(last)
     if not last:
-        raise http.client.IncompleteRead(b"")
+        raise TeamUnreachable("the answer is empty")
     return last
 
 
@@ -209,19 +139,10 @@ def _failure(status: int, content: bytes) -> Exception:
     return TeamUnreachable(message)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    """Return the message of the first error in a chain, which says most."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     return str(error) or type(error).__name__
-
-
-def _cut(connection: http.client.HTTPConnection | None) -> None:
-    """End a connection that a thread reads from; the cluster sees that nobody waits."""
-    if connection is not None and connection.sock is not None:
-        with suppress(OSError):
-            connection.sock.shutdown(socket.SHUT_RDWR)
-
-
-def _close(connection: http.client.HTTPConnection | None) -> None:
-    if connection is not None:
-        connection.close()
