@@ -233,6 +233,7 @@ class Session:
             after: text after the cursor.
             is_automatic: whether typing caused the request.
         """
+        path, repository = self._location_of(document.uri)
         return CursorContext(
             uri=document.uri,
             language=document.language,
@@ -240,8 +241,8 @@ class Session:
             before=self.notebooks.context(document.uri) + before,
             after=after,
             is_automatic=is_automatic,
-            path=self._name_in_memory(document.uri),
-            repository=self._repository_of(document.uri),
+            path=path,
+            repository=repository,
         )
 
     async def suggest(self, cursor: CursorContext) -> Suggestion:
@@ -265,16 +266,14 @@ class Session:
             cursor = self.cursor(document, document.text, "", is_automatic=False)
             await prepare(cursor, self.settings, self.engine)
 
-    def _name_in_memory(self, uri: str) -> str:
+    def _location_of(self, uri: str) -> tuple[str, str]:
+        """Return a document's name in memory, and the name of its workspace folder or nothing."""
         path = self.open_files.path_of(uri)
-        if path is not None and self.indexer is not None:
-            return self.indexer.name_of(path)
-        return uri.rpartition("/")[2].rpartition(":")[2]  # untitled:Untitled-1
-
-    def _repository_of(self, uri: str) -> str:
-        path = self.open_files.path_of(uri)
-        root = None if path is None else self.folders.workspace.root_of(path)
-        return "" if root is None else root.name
+        if path is None:
+            return uri.rpartition("/")[2].rpartition(":")[2], ""  # untitled:Untitled-1
+        workspace = self.folders.workspace
+        root = workspace.root_of(path)
+        return workspace.name_of(path), "" if root is None else root.name
 
     # Status.
 
