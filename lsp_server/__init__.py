@@ -1,4 +1,4 @@
-"""The language server, between editors and the engine process. It never imports torch."""
+"""Language server between editors and the engine process, which alone imports torch."""
 
 from longllama_code import __version__
 

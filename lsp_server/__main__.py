@@ -1,4 +1,4 @@
-"""``longllama-lsp``, as ``python -m lsp_server``."""
+"""Run ``longllama-lsp`` as ``python -m lsp_server``."""
 
 import sys
 

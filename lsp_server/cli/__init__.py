@@ -1,1 +1,1 @@
-"""The commands of ``longllama-lsp``: a client without an editor, and what the terminal shows."""
+"""Commands of ``longllama-lsp``, one module each; ``main`` lists them."""

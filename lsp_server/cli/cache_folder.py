@@ -1,7 +1,6 @@
-"""What the cache folder holds, for ``longllama-lsp cache``.
+"""Contents of the cache folder: models, their encoded segments, and data of evaluations.
 
-Models, the encoded segments of each (its memory), and what evaluations and training have fetched.
-All of it can be had again: by ``longllama pull``, or by encoding again.
+Everything in it can be restored, by ``longllama pull`` or by encoding again.
 """
 
 import shutil
@@ -11,36 +10,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODEL_FILE = "model"
-"""In a folder of memory: the model's name, as the engine wrote it."""
-BY_ENTRY = ("memory", "models", "evaluation")
-"""Folders that hold one entry for each model; every other folder is an entry itself."""
+"""File in a folder of encoded segments with the name of their model; written by the engine."""
+PARENTS = ("memory", "models", "evaluation")
+"""Folders whose subfolders are entries; every other folder is an entry itself."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A part of the cache folder that can be removed by itself."""
+    """A subfolder of the cache folder that can be removed by itself."""
 
     name: str
-    """Its path in the cache folder."""
+    """Path relative to the cache folder."""
     model: str | None
-    """Whose it is, as far as that is known."""
+    """Name of the model that it belongs to; None if unknown."""
     n_bytes: int
     used_at: float
-    """Seconds since the epoch, when anything in it was last written."""
+    """Seconds since the epoch when anything in it was last written."""
 
 
 def entries(root: Path) -> list[Entry]:
-    """All parts of a cache folder, by name."""
+    """Return all entries of a cache folder, sorted by name."""
     return sorted(_entries(root), key=lambda entry: entry.name)
 
 
 def clear(root: Path, names: Sequence[str]) -> list[Entry]:
-    """Remove parts by their names, or by the name of their model; what was removed.
+    """Remove entries by their names or the names of their models, and return them.
 
-    A server that runs goes on with what it has open, and writes anew.
+    A running server keeps the files that it has open, and writes new ones.
 
     Raises:
-        ValueError: nothing has one of the names; then nothing is removed.
+        ValueError: no entry has one of the names; nothing is removed.
     """
     found = entries(root)
     for name in names:
@@ -55,7 +54,7 @@ def clear(root: Path, names: Sequence[str]) -> list[Entry]:
 
 
 def as_lines(root: Path, listed: Sequence[Entry]) -> Iterator[str]:
-    """The parts, for people."""
+    """Yield a table of entries for people."""
     width = max((len(entry.name) for entry in listed), default=0)
     yield f"{root}: {sum(entry.n_bytes for entry in listed) / 1e6:,.1f} MB"
     for entry in listed:
@@ -66,21 +65,21 @@ def as_lines(root: Path, listed: Sequence[Entry]) -> Iterator[str]:
 
 def _entries(root: Path) -> Iterator[Entry]:
     for folder in _folders(root):
-        for part in _folders(folder) if folder.name in BY_ENTRY else [folder]:
+        for part in _folders(folder) if folder.name in PARENTS else [folder]:
             stats = [path.lstat() for path in part.rglob("*") if not path.is_dir()]
             n_bytes = sum(stat.st_size for stat in stats)
             used_at = max((stat.st_mtime for stat in stats), default=part.lstat().st_mtime)
-            yield Entry(part.relative_to(root).as_posix(), _model(part), n_bytes, used_at)
+            yield Entry(part.relative_to(root).as_posix(), _model_of(part), n_bytes, used_at)
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folders in a folder; links are left alone."""
+    """Return the subfolders of a folder, without symlinks."""
     if not folder.is_dir():
         return []
     return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
 
 
-def _model(part: Path) -> str | None:
+def _model_of(part: Path) -> str | None:
     if part.parent.name == "models":
         return part.name.rpartition("-")[0] or part.name
     try:

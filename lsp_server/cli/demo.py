@@ -1,51 +1,66 @@
-"""``longllama-lsp demo``: a cursor whose answer stands in another file.
+"""``longllama-lsp demo``: complete a new file whose next word is defined in another file.
 
-The cursor is in a file that does not exist on disk: a document opened with the text below, as an
-editor would with a new file.
+The cursor is in a document that is not on disk, as in an editor's new file.
 """
 
+import argparse
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
 
+from lsp_server.cli.options import (
+    Command,
+    add_model_options,
+    add_workspace_option,
+    settings_from,
+)
 from lsp_server.cli.terminal import Terminal
 from lsp_server.clients.headless import headless
 from lsp_server.documents.document import Document
 
-CURSOR_FILE = "scratch.py"
-CURSOR_TEXT = """import torch
+FILE = "scratch.py"
+TEXT = """import torch
 
 from longllama_code.generation.prompting.prompt import build_"""
 EXCLUDED = [
     *("tests/", "editor-client/", "docs/", "*.md", "lsp_server/cli/demo.py"),
-    *(f"longllama_code/{name}/" for name in ("data", "commands", "evaluation", "training")),
+    *(f"longllama_code/{name}/" for name in ("data", "commands", "research")),
 ]
 SETTINGS: dict[str, Any] = {"memory": {"exclude": EXCLUDED}, "completion": {"candidates": 1}}
-"""Without what is left out the demo takes a third as long; this file holds the cursor's text."""
+"""Leave out this module, which holds the text, and folders that triple the time of indexing."""
 
 
-async def run_demo(root: Path, settings: dict[str, Any]) -> int:
-    """Index ``root``, complete at the cursor, show what came of it; the exit code."""
+def configure(parser: Command) -> None:
+    """Add the options of ``demo``."""
+    add_workspace_option(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Index the workspace, complete, and print the result; return the exit code."""
+    settings = settings_from(options)
+    memory = {**SETTINGS["memory"], **settings.get("memory", {})}
+    return asyncio.run(_run(options.root, {**SETTINGS, **settings, "memory": memory}))
+
+
+async def _run(root: Path, settings: dict[str, Any]) -> int:
     terminal = Terminal()
     started = time.perf_counter()
-    path = root.absolute() / CURSOR_FILE
-    memory = {**SETTINGS["memory"], **settings.get("memory", {})}
-    settings = {**SETTINGS, **settings, "memory": memory}
-    async with headless(root, settings, terminal.progress) as client:
-        terminal.say(f"Taking {client.root.name} into the model's memory …")
+    async with headless(root, settings, terminal.show_progress) as client:
+        terminal.print(f"Taking {client.root.name} into the model's memory …")
         await client.wait_until_indexed()
         terminal.end_progress()
-        status = await client.status()
-        files = status["files"]
-        terminal.say(
+        files = (await client.status())["files"]
+        terminal.print(
             f"{files['in_memory']} files, {files['tokens']:,} tokens in memory "
             f"({files['segments_encoded']} segments encoded, {files['segments_loaded']} from disk) "
             f"after {time.perf_counter() - started:.1f} s\n"
         )
-        document = Document("", "python", 1, CURSOR_TEXT)
-        uri = client.open(path, CURSOR_TEXT)
-        position = document.position(len(CURSOR_TEXT), "utf-32")
+        uri = client.open(root.absolute() / FILE, TEXT)
+        position = Document("", "python", 1, TEXT).position(len(TEXT), "utf-32")
         suggestion = await client.complete(uri, position)
-        terminal.ghost(Path(CURSOR_FILE), CURSOR_TEXT, len(CURSOR_TEXT), suggestion)
-        terminal.why(await client.explain())
+        terminal.print_suggestion(Path(FILE), TEXT, len(TEXT), suggestion)
+        terminal.print_sources(await client.explain())
     return 0 if suggestion else 1

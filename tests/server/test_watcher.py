@@ -234,7 +234,7 @@ def test_a_path_that_cannot_be_looked_at(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     too_long = Path("x" * 300)
-    watch(root)._note(root, too_long, is_dir=False)
+    watch(root)._add_change(root, too_long, is_dir=False)
     recorder.wait_for(root / too_long)
     assert not caplog.records
 

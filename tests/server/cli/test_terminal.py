@@ -21,7 +21,7 @@ def test_a_bar_moves_on_one_line_of_a_terminal():
     stream = Tty()
     terminal = Terminal(stream)
     for done in range(3):
-        terminal.progress(status(done, 2 - done))
+        terminal.show_progress(status(done, 2 - done))
     terminal.end_progress()
     lines = stream.getvalue().split("\r")
     assert lines[1] == "░" * 30 + " 0/2 files, 0 tokens in memory\x1b[K"
@@ -31,7 +31,7 @@ def test_a_bar_moves_on_one_line_of_a_terminal():
 
 def test_the_pace_stands_behind_the_counts():
     terminal = Terminal(output := Tty())
-    terminal.progress(status(1, 1) | {"tokens_per_second": 640, "seconds_left": 30})
+    terminal.show_progress(status(1, 1) | {"tokens_per_second": 640, "seconds_left": 30})
     assert output.getvalue().endswith(" in memory, 640 tokens/s, 30 s left\x1b[K")
 
 
@@ -39,7 +39,7 @@ def test_a_file_gets_a_line_for_each_tenth():
     stream = StringIO()
     terminal = Terminal(stream)
     for done in range(101):
-        terminal.progress(status(done, 100 - done))
+        terminal.show_progress(status(done, 100 - done))
     terminal.end_progress()
     lines = stream.getvalue().splitlines()
     assert [line.partition(" ")[2].partition("/")[0] for line in lines] == [
@@ -50,8 +50,8 @@ def test_a_file_gets_a_line_for_each_tenth():
 @pytest.mark.parametrize("stream", [StringIO, Tty])
 def test_no_bar_where_there_is_nothing_to_do(stream):
     terminal = Terminal(output := stream())
-    terminal.progress(status(0, 0))
-    terminal.progress(status(0, 5, phase="loading"))
+    terminal.show_progress(status(0, 0))
+    terminal.show_progress(status(0, 5, phase="loading"))
     terminal.end_progress()
     assert output.getvalue() == ""
 
@@ -60,7 +60,9 @@ TEXT = "\n".join(f"line {number}" for number in range(1, 11)) + "\nx = f(\n"
 
 
 def ghost(stream, suggestion):
-    Terminal(stream).ghost(Path("a.py"), TEXT, TEXT.index("\n", TEXT.index("x =")), suggestion)
+    Terminal(stream).print_suggestion(
+        Path("a.py"), TEXT, TEXT.index("\n", TEXT.index("x =")), suggestion
+    )
     return stream.getvalue()
 
 
@@ -87,7 +89,7 @@ def test_sources_and_timings():
         "generated_tokens": 4,
         "memory_tokens": 5000,
     }
-    Terminal(stream).why({"sources": [source] * 5, "timings": timings})
+    Terminal(stream).print_sources({"sources": [source] * 5, "timings": timings})
     assert stream.getvalue().splitlines() == [
         *["      from lib.py:3-9  (26% of what it drew from memory)"] * 3,
         "      4 tokens in 31 ms (read 30 tokens: 10 ms, write: 20 ms), 5,000 tokens in memory",
@@ -97,7 +99,7 @@ def test_sources_and_timings():
 @pytest.mark.parametrize("explained", [None, {"timings": None, "sources": []}])
 def test_nothing_is_said_of_a_suggestion_that_was_never_made(explained):
     stream = StringIO()
-    Terminal(stream).why(explained)
+    Terminal(stream).print_sources(explained)
     assert stream.getvalue() == ""
 
 
@@ -124,7 +126,7 @@ def test_how_a_suggestion_came_about_is_told_whole():
         "stopReason": "line",
     }
     stream = StringIO()
-    Terminal(stream).how(explained)
+    Terminal(stream).print_prompt(explained)
     assert stream.getvalue().splitlines() == [
         "      shown Ship.dues of lib.py:5",
         "      1 tokens in 2 ms (read 1 tokens: 1 ms, write: 1 ms), 1 tokens in memory",
@@ -140,5 +142,5 @@ def test_how_a_suggestion_came_about_is_told_whole():
 
 def test_how_nothing_came_about_is_nothing():
     stream = StringIO()
-    Terminal(stream).how({"timings": None, "sources": [], "definitions": []})
+    Terminal(stream).print_prompt({"timings": None, "sources": [], "definitions": []})
     assert stream.getvalue() == ""

@@ -1,0 +1,48 @@
+"""Options that several commands share, and what they mean for the server's settings."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+Command = argparse.ArgumentParser
+
+
+def add_workspace_option(parser: Command) -> None:
+    """Add ``--root``."""
+    parser.add_argument("--root", type=_folder, default=Path.cwd(), help="workspace folder")
+
+
+def add_model_options(parser: Command) -> None:
+    """Add ``--model`` and ``--cache-dir``."""
+    parser.add_argument("--model", help="name of a model, or folder of a checkpoint")
+    parser.add_argument("--cache-dir", help="folder of encoded segments")
+
+
+def add_json_option(parser: Command) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def settings_from(options: argparse.Namespace) -> Json:
+    """Return the settings that the model options stand for."""
+    settings: Json = {}
+    if getattr(options, "model", None):
+        settings["model"] = {"path": options.model}
+    if getattr(options, "cache_dir", None):
+        settings["memory"] = {"cacheDir": options.cache_dir}
+    return settings
+
+
+def model_arguments(options: argparse.Namespace) -> list[str]:
+    """Return the model options as arguments for ``longllama-lsp serve``."""
+    values = {"--model": options.model, "--cache-dir": options.cache_dir}
+    return [part for name, value in values.items() if value for part in (name, value)]
+
+
+def _folder(name: str) -> Path:
+    """Return the path of a folder; argparse turns the error into a usage message."""
+    path = Path(name)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{name!r} is no folder")
+    return path

@@ -1,0 +1,62 @@
+"""``longllama-lsp serve``: serve one client."""
+
+import argparse
+import os
+from pathlib import Path
+
+from lsp_server.cli.options import Command, add_model_options, settings_from
+
+MIN_TOKEN_CHARS = 16
+
+
+def configure(parser: Command) -> None:
+    """Add the options of ``serve`` to its own parser."""
+    add_connection_options(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_connection_options(parser: Command) -> None:
+    """Add the options that say how the client connects."""
+    transport = parser.add_mutually_exclusive_group()
+    transport.add_argument("--stdio", action="store_true", help="stdin and stdout (the default)")
+    transport.add_argument("--tcp", type=int, metavar="PORT", help="serve on a TCP port (0: any)")
+    transport.add_argument(
+        "--ws", type=int, metavar="PORT", help="serve on a websocket port (0: any)"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to serve on (%(default)s); clients on other machines need a token",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="token that clients must send as initializationOptions.token"
+        " (or $LONGLLAMA_TOKEN; if one is needed and none is given, it is made up and printed)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve one client, and return the exit code."""
+    from lsp_server.transports import serve
+
+    settings, token = settings_from(options), _token(options.token_file)
+    if options.tcp is not None:
+        return serve("tcp", options.host, options.tcp, settings, token)
+    if options.ws is not None:
+        return serve("ws", options.host, options.ws, settings, token)
+    return serve("stdio", options.host, 0, settings, token)
+
+
+def _token(path: Path | None) -> str | None:
+    """Return the token that clients must send, from a file or ``$LONGLLAMA_TOKEN``.
+
+    Raises:
+        ValueError: the token is too short.
+    """
+    token = path.read_text("utf-8").strip() if path else os.environ.get("LONGLLAMA_TOKEN")
+    if token is not None and len(token) < MIN_TOKEN_CHARS:
+        raise ValueError(f"the token has {len(token)} characters; give {MIN_TOKEN_CHARS} or more.")
+    return token

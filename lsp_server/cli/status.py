@@ -1,0 +1,55 @@
+"""``longllama-lsp status``: index a folder, and print what is in memory."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+
+from lsp_server.cli.options import (
+    Command,
+    Json,
+    add_json_option,
+    add_model_options,
+    add_workspace_option,
+    settings_from,
+)
+from lsp_server.cli.terminal import Terminal
+from lsp_server.clients.headless import headless
+
+
+def configure(parser: Command) -> None:
+    """Add the options of ``status``."""
+    add_json_option(parser)
+    add_workspace_option(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Index the workspace and print the status; return the exit code."""
+    status = asyncio.run(_status_after_indexing(options))
+    print(json.dumps(status) if options.json else "\n".join(_as_lines(status)))
+    return 0
+
+
+async def _status_after_indexing(options: argparse.Namespace) -> Json:
+    terminal = Terminal(sys.stderr)
+    async with headless(options.root, settings_from(options), terminal.show_progress) as client:
+        await client.wait_until_indexed()
+        terminal.end_progress()
+        return await client.status()
+
+
+def _as_lines(status: Json) -> Iterator[str]:
+    files, engine = status["files"], status["engine"]
+    yield f"{status['phase']}: {status['message']}"
+    yield f"model     {engine['model']} ({engine['dtype']} on {engine['device']})"
+    size = f"{files['in_memory']} files, {files['tokens']:,} tokens"
+    yield f"memory    {size}, {engine['memory_bytes'] / 1e6:.1f} MB"
+    yield f"left out  {files['left_out']} files"
+    yield f"segments  {files['segments_encoded']} encoded, {files['segments_loaded']} from disk"
+    for user in engine["users"]:
+        if not user["is_asking"]:
+            yield f"shared    with {user['name']}: {user['n_files']} files in memory"
+    yield f"on disk   {engine['stored_segments']} segments, {engine['stored_bytes'] / 1e6:.1f} MB"
