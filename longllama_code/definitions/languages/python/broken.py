@@ -2,8 +2,8 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 
 from longllama_code.definitions.languages.facts import Definition, Kind
 from longllama_code.definitions.languages.python.values import MAX_LINE_CHARS
@@ -15,15 +15,30 @@ HEAD = re.compile(rb"^([ \t]*)(?:async[ \t]+)?(def|class)[ \t]+([^\W\d]\w*)([^\n
 BODY = " ..."
 
 
-@dataclass(frozen=True)
 class Lines:
-    """A text by lines."""
+    """A text by its lines.
 
-    source: bytes
-    starts: Sequence[int]
-    """Where each line begins."""
-    last_line: Callable[[int, int], int]
-    """The last line of a block whose head is on a line, from a column on."""
+    Attributes:
+        source: the text.
+        starts: offset in bytes of each line.
+    """
+
+    def __init__(self, source: bytes) -> None:
+        self.source = source
+        self.starts = [0, *(found.end() for found in re.finditer(b"\n", source))]
+
+    def last_line(self, first: int, column: int) -> int:
+        """Return the last line of a block whose head is on line ``first`` at ``column``."""
+        last = first
+        for line in range(first, len(self.starts)):
+            start = self.starts[line]
+            content = self.source[start : start + MAX_LINE_CHARS].partition(b"\n")[0]
+            stripped = content.lstrip()
+            if stripped and not stripped.startswith((b"#", b")", b"]", b"}")):
+                if len(content) - len(stripped) <= column:
+                    break
+                last = line + 1
+        return last
 
 
 def with_broken_heads(

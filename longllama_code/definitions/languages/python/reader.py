@@ -21,6 +21,7 @@ from longllama_code.definitions.languages.python.broken import (
     with_broken_heads,
 )
 from longllama_code.definitions.languages.python.files import files_of
+from longllama_code.definitions.languages.python.scopes import Scope
 from longllama_code.definitions.languages.python.values import (
     MAX_LINE_CHARS,
     annotation,
@@ -64,27 +65,6 @@ COMPOUND = frozenset(
 """Nodes that statements stand within."""
 
 
-class _Scope:
-    """A class, a function or the file, while its statements are read."""
-
-    def __init__(
-        self, end: int, first: int, last: int, owner: str = "", function: str = ""
-    ) -> None:
-        self.end, self.first, self.last, self.owner, self.function = (
-            end,
-            first,
-            last,
-            owner,
-            function,
-        )
-        self.seen: set[str] = set()
-        """Names that are defined already, of the file or of the class."""
-        self.returned = ""
-        self.class_scope: _Scope | None = None
-        self.is_hidden = False
-        """Whether nobody sees from outside what is defined here."""
-
-
 def read(text: str) -> FileFacts:
     """Return what a text says."""
     if len(text) > MAX_SOURCE_BYTES:
@@ -100,8 +80,8 @@ class _Reader:
         self.definitions: list[Definition] = []
         self.imports: list[Import] = []
         self.bindings: list[Binding] = []
-        self._starts = [0, *(found.end() for found in re.finditer(b"\n", source))]
-        self._scopes = [_Scope(len(source) + 1, 1, len(self._starts))]
+        self._lines = Lines(source)
+        self._scopes = [Scope(len(source) + 1, 1, len(self._lines.starts))]
         self._broken = True
         self._handlers: dict[str, Callable[[Node], None]] = {
             "class_definition": self._class,
@@ -123,8 +103,7 @@ class _Reader:
         while len(self._scopes) > 1:
             self._leave()
         if self._broken:
-            lines = Lines(source, self._starts, self._last_line)
-            self.definitions = with_broken_heads(self.definitions, self._heads, lines)
+            self.definitions = with_broken_heads(self.definitions, self._heads, self._lines)
 
     def facts(self) -> FileFacts:
         """Return all that was found."""
@@ -165,7 +144,7 @@ class _Reader:
         head = self.source[node.start_byte : node.start_byte + MAX_CONDITION_BYTES]
         for found in NARROWED.finditer(head.partition(b":")[0]):
             name, kind = (part.decode("utf-8", "replace") for part in found.groups())
-            scope = _Scope(
+            scope = Scope(
                 0, node.start_point.row + 1, node.end_point.row + 1, self._scopes[-1].owner
             )
             self._bind(name, kind, scope.first, scope)
@@ -187,14 +166,15 @@ class _Reader:
 
     def _enter(
         self, node: Node, owner: str, function: str = "", *, is_hidden: bool = False
-    ) -> _Scope:
+    ) -> Scope:
         around = self._scopes[-1]
         end = node.end_byte
         first, last = node.start_point.row + 1, node.end_point.row + 1
         if self._broken and node.type == "class_definition":
-            last = max(last, self._last_line(first, node.start_point.column))
-            end = self._starts[last] if last < len(self._starts) else len(self.source) + 1
-        scope = _Scope(end, first, last, owner, function)
+            last = max(last, self._lines.last_line(first, node.start_point.column))
+            starts = self._lines.starts
+            end = starts[last] if last < len(starts) else len(self.source) + 1
+        scope = Scope(end, first, last, owner, function)
         scope.class_scope = around if around.owner and not around.function else around.class_scope
         scope.is_hidden = is_hidden or bool(function) or around.is_hidden
         if is_hidden:
@@ -204,19 +184,6 @@ class _Reader:
 
     def _leave(self) -> None:
         self._scopes.pop()
-
-    def _last_line(self, first: int, column: int) -> int:
-        """The last line that is indented more than a head on ``first``."""
-        last = first
-        for line in range(first, len(self._starts)):
-            start = self._starts[line]
-            content = self.source[start : start + MAX_LINE_CHARS].partition(b"\n")[0]
-            stripped = content.lstrip()
-            if stripped and not stripped.startswith((b"#", b")", b"]", b"}")):
-                if len(content) - len(stripped) <= column:
-                    break
-                last = line + 1
-        return last
 
     def _indent(self, node: Node) -> str:
         start = node.start_byte - node.start_point.column
@@ -373,7 +340,7 @@ class _Reader:
             kind = type_of(self.source, value.named_children[0])
             self._bind(name, kind, node.start_point.row + 1, self._scopes[-1])
 
-    def _bind(self, name: str, kind: str, line: int, scope: _Scope) -> None:
+    def _bind(self, name: str, kind: str, line: int, scope: Scope) -> None:
         if kind and name and kind != name:
             self.bindings.append(
                 Binding(name, kind, line, scope.first, scope.last, owner=scope.owner)
