@@ -1,1 +1,1 @@
-"""Benchmarks of others, asked of the real server as an editor would ask it."""
+"""Published benchmarks, run on the real server as an editor would use it."""

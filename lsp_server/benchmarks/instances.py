@@ -1,8 +1,8 @@
-"""What CrossCodeEval asks: a cursor in a file, and the text that stood there.
+"""Instances of CrossCodeEval: a cursor in a file, and the text that follows it.
 
-Two forms are read. Rebuilt: a folder with ``instances.jsonl`` and the repositories' trees below
-``repos``; a line names a file and where in it the answer stands. Published: a file of lines with
-``prompt``, ``groundtruth`` and ``right_context``, which say nothing of the rest of the repository.
+There are two formats. Rebuilt data is a folder with ``instances.jsonl``, whose lines name a file
+and the position of the answer in it, and with the repositories below ``repos``. Published data is a
+file whose lines have ``prompt``, ``groundtruth`` and ``right_context``, without the repository.
 """
 
 import json
@@ -15,44 +15,44 @@ Json = dict[str, Any]
 
 REBUILT = "instances.jsonl"
 PUBLISHED = "line_completion.jsonl"
-MARK = "published_"
-"""What names of fields begin with that say whether a published run was right."""
-MOST_LINE_CHARS = 1 << 24
+PUBLISHED_PREFIX = "published_"
+"""Prefix of fields that say whether a published run was right."""
+MAX_LINE_CHARS = 1 << 24
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One cursor."""
+    """A cursor and the text that follows it."""
 
     id: str
     repository: str
     file: str
-    """The file's path in the repository."""
+    """Path of the file relative to the repository."""
     before: str
     answer: str
     after: str
     tree: Path | None = None
-    """The repository's files; None where the data has none."""
-    marks: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
-    """Whether published runs were right, by their names; None where that is not known."""
+    """Folder of the repository; None in published data."""
+    published_results: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
+    """Whether each published run was right, by its name; None if unknown."""
 
     @property
     def opened(self) -> str:
-        """The document as it is opened: the answer missing."""
+        """Text of the document that is opened, without the answer."""
         return self.before + self.after
 
     @property
     def span(self) -> tuple[int, int]:
-        """Where the answer begins and ends in the file."""
+        """Start and end of the answer in the file."""
         start = len(self.before)
         return start, start + len(self.answer)
 
 
 def load(data: Path) -> list[Instance]:
-    """All instances of a folder or file, in its order.
+    """Return all instances of a folder or file, in their order.
 
     Raises:
-        ValueError: something in it is not of either form; the message names file and line.
+        ValueError: the data has neither format; the message names file and line.
     """
     if data.is_dir():
         rebuilt = (data / REBUILT).is_file()
@@ -73,7 +73,7 @@ def _instances(path: Path, folder: Path | None) -> Iterator[Instance]:
         try:
             instance = _published(row) if folder is None else _rebuilt(row, folder)
         except (KeyError, TypeError, ValueError, OSError) as error:
-            raise ValueError(f"{path}:{number} is no instance: {_said(error)}.") from error
+            raise ValueError(f"{path}:{number} is no instance: {_message(error)}.") from error
         if instance.id in seen:
             raise ValueError(f"{path}:{number} repeats the instance {instance.id!r}.")
         seen.add(instance.id)
@@ -81,10 +81,10 @@ def _instances(path: Path, folder: Path | None) -> Iterator[Instance]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Json]]:
-    """The lines' objects, with the lines' numbers."""
+    """Yield number and object of each line."""
     with path.open(encoding="utf-8") as lines:
         number = 0
-        while line := lines.readline(MOST_LINE_CHARS):
+        while line := lines.readline(MAX_LINE_CHARS):
             number += 1
             if not line.strip():
                 continue
@@ -103,11 +103,15 @@ def _rebuilt(row: Json, folder: Path) -> Instance:
     text = read_source(tree / file)
     start, length, answer = int(row["offset"]), int(row["length"]), str(row["ground_truth"])
     if start < 0 or not answer or text[start : start + length] != answer:
-        raise ValueError(f"{answer!r} does not stand at {start} of {file!r}; rebuild the data")
-    marks = {name.removeprefix(MARK): row[name] for name in row if name.startswith(MARK)}
+        raise ValueError(f"{answer!r} is not at {start} of {file!r}; rebuild the data")
+    results = {
+        name.removeprefix(PUBLISHED_PREFIX): row[name]
+        for name in row
+        if name.startswith(PUBLISHED_PREFIX)
+    }
     after = text[start + length :]
     return Instance(
-        str(row["instance_id"]), repository, file, text[:start], answer, after, tree, marks
+        str(row["instance_id"]), repository, file, text[:start], answer, after, tree, results
     )
 
 
@@ -121,7 +125,7 @@ def _published(row: Json) -> Instance:
 
 
 def read_source(path: Path) -> str:
-    """A source file's text, in which offsets count: line ends are newlines alone."""
+    """Return the text of a source file, with universal newlines, as offsets count it."""
     return path.read_text("utf-8", errors="replace")
 
 
@@ -139,5 +143,5 @@ def _inside(text: object) -> str:
     return str(path)
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")

@@ -1,4 +1,4 @@
-"""What an answer's time and text depend on: the machine, the code, the weights."""
+"""Machine, code and weights, on which the times and texts of answers depend."""
 
 import hashlib
 import platform
@@ -13,13 +13,13 @@ from lsp_server import __version__
 Json = dict[str, Any]
 
 FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8")
-"""Instructions that products of matrices take much less time with."""
+"""CPU flags that matter to matrix products."""
 _CHUNK = 1 << 22
 _WEIGHTS = (".safetensors", ".gguf", ".bin", ".json", ".model")
 
 
 def machine() -> Json:
-    """The processor, and what it is able to do."""
+    """Describe the machine."""
     model, flags = _cpu()
     return {
         "cpu": model,
@@ -33,7 +33,7 @@ def machine() -> Json:
 
 
 def _cpu() -> tuple[str, set[str]]:
-    """The processor's name and flags, where Linux says them."""
+    """Return the processor's name, and on Linux its flags."""
     name, flags = platform.processor() or platform.machine(), set[str]()
     path = Path("/proc/cpuinfo")
     if not path.is_file():
@@ -48,7 +48,7 @@ def _cpu() -> tuple[str, set[str]]:
 
 
 def commit() -> str:
-    """The commit of the code that runs, or its version where it lies in no checkout."""
+    """Return the commit of the running code, or its version outside of a checkout."""
     folder = Path(__file__).parent.parent
     try:
         head = _git(folder, "rev-parse", "--short=10", "HEAD")
@@ -66,7 +66,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def weights_digest(model: str) -> str | None:
-    """The sha256 of a model that is a file or a folder; None where it is a name."""
+    """Return the sha256 of the weights in a file or folder; None if the model is a name."""
     path = Path(model)
     if not path.exists():
         return None

@@ -1,6 +1,6 @@
-"""Answers on disk, one a line: what was asked already is not asked again.
+"""Results of a run on disk, one a line, so that an interrupted run can be resumed.
 
-The first line says what the answers are of. A line that a kill cut short is passed over.
+The first line describes the run. An incomplete line, left by a killed process, is ignored.
 """
 
 import json
@@ -12,60 +12,65 @@ from typing import Any
 
 Json = dict[str, Any]
 Key = tuple[str, str]
-"""An instance and an arm."""
+"""Instance and condition."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one instance was answered in one arm."""
+    """Result of one instance under one condition."""
 
     instance: str
     repository: str
-    arm: str
+    condition: str
     commit: str
-    """Of the code that was asked."""
+    """Commit of the code that ran."""
     wanted: str = ""
+    """The answer of the benchmark."""
     suggestion: str = ""
     right: float = 0.0
     edit_similarity: float = 0.0
     identifier_match: float = 0.0
     identifier_f1: float = 0.0
     confidence: float | None = None
-    """As the server says it; None where it says nothing."""
+    """Probability of the first word; None if nothing was suggested."""
     reason: str | None = None
-    """Why nothing was suggested."""
+    """Code of the reason why nothing was suggested."""
     stop_reason: str | None = None
     seconds: float = 0.0
-    """From the request to its answer, everything indexed before."""
+    """Time of the request, after indexing."""
     index_seconds: float = 0.0
-    """From opening the document until memory was up to date."""
+    """Time from opening the document until the memory was up to date."""
     files: int = 0
-    """In memory."""
+    """Number of files in memory."""
     tokens: int = 0
-    """In memory."""
+    """Number of tokens in memory."""
     left_out: int = 0
-    """Files that are not in memory."""
+    """Number of files that are not in memory."""
     prompt_tokens: int = 0
     generated_tokens: int = 0
     engine: str = ""
-    """Model and number format."""
+    """Model, number format and device."""
     error: str | None = None
-    """Why there is no answer; it is asked again when the run is resumed."""
+    """Why there is no answer. A resumed run tries again."""
 
     @property
     def key(self) -> Key:
-        """What there is one row of."""
-        return self.instance, self.arm
+        """Identity of the row: a later row with the same key replaces it."""
+        return self.instance, self.condition
 
 
 class RowFile:
-    """The file of a run; several processes may append to it."""
+    """File of a run's results. Several processes may append to it."""
 
     def __init__(self, path: Path, run: Mapping[str, Any]) -> None:
-        """Go on with a file, or begin one.
+        """Open or create a file.
+
+        Args:
+            path: the file.
+            run: description of the run: model, weights, settings.
 
         Raises:
-            ValueError: the file's answers are of another run.
+            ValueError: the file belongs to another run.
         """
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,22 +79,22 @@ class RowFile:
             self._append({"run": dict(run)})
         elif (before := found[0].get("run")) != dict(run):
             raise ValueError(
-                f"{path} holds answers of another run, {before!r}; this is {dict(run)!r}. Name "
+                f"{path} holds results of another run, {before!r}; this is {dict(run)!r}. Name "
                 "another file, or remove this one."
             )
 
     def rows(self) -> dict[Key, Row]:
-        """The last row of each instance and arm."""
+        """Return the last row of each key."""
         names = {field.name for field in fields(Row)}
         rows = (
-            Row(**{name: value for name, value in line.items() if name in names})
+            Row(**{name: value for name, value in _renamed(line).items() if name in names})
             for line in _lines(self._path)
             if "instance" in line
         )
         return {row.key: row for row in rows}
 
     def add(self, row: Row) -> None:
-        """Write a row; it is on disk when this returns."""
+        """Append a row; it is on disk when this returns."""
         self._append(asdict(row))
 
     def _append(self, line: Json) -> None:
@@ -102,6 +107,11 @@ class RowFile:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _renamed(line: Json) -> Json:
+    """Return a line of 0.1 with the present name of ``arm``."""
+    return {"condition" if name == "arm" else name: value for name, value in line.items()}
 
 
 def _lines(path: Path) -> list[Json]:

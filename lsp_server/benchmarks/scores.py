@@ -1,9 +1,9 @@
-"""What a suggestion is worth beside the line that was written.
+"""Scores of a suggestion against the benchmark's answer.
 
-Its first line counts, blanks at either end aside; a suggestion that is empty is wrong. Edit
-similarity is that of Python's ``difflib``, twice the characters that match by all characters.
-Identifiers are words outside of strings and comments that are no keywords of Python: they match
-where they are the same in the same order, and F1 is of their sets.
+Only the first line of a suggestion counts, without blanks at either end; an empty one is wrong.
+Edit similarity is the ratio of ``difflib``: twice the number of matching characters by the number
+of all. Identifiers are the words outside of strings and comments that are not keywords of Python.
+They match if they are the same in the same order; F1 is that of their sets.
 """
 
 import difflib
@@ -19,7 +19,7 @@ _WORD = re.compile(r"[^\W\d]\w*")
 
 @dataclass(frozen=True)
 class Scores:
-    """Every measure of one suggestion, each from 0 to 1."""
+    """Scores of one suggestion, each from 0 to 1."""
 
     right: float
     edit_similarity: float
@@ -28,11 +28,11 @@ class Scores:
 
 
 NOTHING = Scores(0.0, 0.0, 0.0, 0.0)
-"""What no answer at all is worth."""
+"""Scores of an instance without an answer."""
 
 
 def score(suggestion: str, answer: str) -> Scores:
-    """The measures of a suggestion's first line."""
+    """Score a suggestion."""
     found, wanted = first_line(suggestion), first_line(answer)
     names, wanted_names = identifiers(found), identifiers(wanted)
     return Scores(
@@ -44,12 +44,12 @@ def score(suggestion: str, answer: str) -> Scores:
 
 
 def first_line(text: str) -> str:
-    """The first line that is not blank, without blanks at either end."""
+    """Return the first line that is not blank, without blanks at either end."""
     return next((line for line in text.split("\n") if line.strip()), "").strip()
 
 
 def identifiers(line: str) -> list[str]:
-    """The names in a line of code, in order."""
+    """Return the identifiers in a line of code, in order."""
     code = _COMMENT.sub("", _STRING.sub(" ", line))
     return [word for word in _WORD.findall(code) if not keyword.iskeyword(word)]
 

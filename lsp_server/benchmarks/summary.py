@@ -1,4 +1,4 @@
-"""From answers to figures: means with intervals, differences of arms, published runs beside."""
+"""Summary of a run: means with intervals, differences of conditions, and published runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,30 +23,30 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Paired:
-    """What the repository brings, instance by instance."""
+    """Difference between two conditions, instance by instance."""
 
     difference: Interval
     won: int
-    """Instances that are right with it alone."""
+    """Number of instances that are right only under the first."""
     lost: int
-    """Instances that are right without it alone."""
+    """Number of instances that are right only under the second."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds to an answer."""
+    """Seconds until an answer."""
 
     median: float
     p95: float
 
 
 def value_of(row: Row, measure: str) -> float:
-    """A measure of one answer."""
+    """Return a measure of one answer."""
     return float(bool(row.suggestion)) if measure == "suggested" else getattr(row, measure)
 
 
 def mean(rows: Iterable[Row], measure: str) -> Interval | None:
-    """A mean with its interval, by bootstrap over repositories, which are drawn whole."""
+    """Return a mean with its interval, by bootstrap over whole repositories."""
     return _interval((row.repository, value_of(row, measure)) for row in rows)
 
 
@@ -59,7 +59,7 @@ def _interval(values: Iterable[tuple[str, float]]) -> Interval | None:
 
 
 def paired(rows: Sequence[Row], base: Sequence[Row], measure: str) -> Paired | None:
-    """The difference of two arms, on the instances that both were asked for."""
+    """Return the difference of ``rows`` and ``base`` on the instances that both have."""
     by_instance = {row.instance: row for row in base}
     both = [(row, by_instance[row.instance]) for row in rows if row.instance in by_instance]
     changes = [
@@ -73,7 +73,7 @@ def paired(rows: Sequence[Row], base: Sequence[Row], measure: str) -> Paired | N
 
 
 def times(rows: Sequence[Row]) -> Times | None:
-    """How long answers took, of those that came."""
+    """Return the times of the answers that did not fail."""
     ordered = sorted(row.seconds for row in rows if row.error is None)
     if not ordered:
         return None
@@ -82,57 +82,63 @@ def times(rows: Sequence[Row]) -> Times | None:
     )
 
 
-def marked(instances: Sequence[Instance]) -> tuple[list[str], set[str]]:
-    """The published runs that the data names, and the instances that have the marks of all."""
-    names = sorted({name for instance in instances for name in instance.marks})
+def published_runs(instances: Sequence[Instance]) -> tuple[list[str], set[str]]:
+    """Return the names of published runs, and the instances with a result of every one."""
+    names = sorted({name for instance in instances for name in instance.published_results})
     ids = {
         instance.id
         for instance in instances
-        if names and all(instance.marks.get(name) is not None for name in names)
+        if names and all(instance.published_results.get(name) is not None for name in names)
     }
     return names, ids
 
 
 def summarise(rows: Sequence[Row], instances: Sequence[Instance], about: Mapping[str, Any]) -> Json:
-    """Everything that is said of a run, as plain values.
+    """Return the summary of a run as plain values.
 
     Args:
-        rows: the answers; one that failed counts as wrong.
-        instances: all that the data holds.
-        about: machine, code, model and settings.
+        rows: the results; one that failed counts as wrong.
+        instances: all instances of the data.
+        about: machine, model and settings.
     """
-    by_arm: dict[str, list[Row]] = {}
+    by_condition: dict[str, list[Row]] = {}
     for row in rows:
-        by_arm.setdefault(row.arm, []).append(row)
-    names, ids = marked(instances)
-    subset = {arm: [row for row in mine if row.instance in ids] for arm, mine in by_arm.items()}
-    asked = {row.instance for row in rows}
+        by_condition.setdefault(row.condition, []).append(row)
+    names, ids = published_runs(instances)
+    subset = {
+        condition: [row for row in mine if row.instance in ids]
+        for condition, mine in by_condition.items()
+    }
+    present = {row.instance for row in rows}
     return {
         **about,
         "instances": len(instances),
         "engines": sorted({row.engine for row in rows if row.engine}),
         "commits": sorted({row.commit for row in rows}),
-        "all": _figures(by_arm),
-        "marked": {**_figures(subset), "published": _published(names, ids & asked, instances)},
+        "all": _figures(by_condition),
+        "with_published_results": {
+            **_figures(subset),
+            "published": _published(names, ids & present, instances),
+        },
         "failed": [asdict(row) for row in rows if row.error is not None],
     }
 
 
-def _figures(by_arm: Mapping[str, Sequence[Row]]) -> Json:
-    arms = {arm: _arm(mine) for arm, mine in by_arm.items() if mine}
-    found: Json = {"arms": arms}
-    if {"file", "repository"} <= arms.keys():
+def _figures(by_condition: Mapping[str, Sequence[Row]]) -> Json:
+    conditions = {name: _condition(mine) for name, mine in by_condition.items() if mine}
+    found: Json = {"conditions": conditions}
+    if {"file", "repository"} <= conditions.keys():
         pairs = {
-            measure: paired(by_arm["repository"], by_arm["file"], measure)
+            measure: paired(by_condition["repository"], by_condition["file"], measure)
             for measure in ALL_MEASURES
         }
-        found["repository_less_file"] = {
+        found["repository_minus_file"] = {
             measure: asdict(pair) for measure, pair in pairs.items() if pair is not None
         }
     return found
 
 
-def _arm(rows: Sequence[Row]) -> Json:
+def _condition(rows: Sequence[Row]) -> Json:
     means = {measure: mean(rows, measure) for measure in ALL_MEASURES}
     took = times(rows)
     return {
@@ -147,7 +153,7 @@ def _arm(rows: Sequence[Row]) -> Json:
 
 
 def _confidence(rows: Sequence[Row]) -> Json:
-    """The mean confidence of what was right and of what was wrong, where it is known."""
+    """Return the mean confidence of right and of wrong suggestions."""
     known = [row for row in rows if row.suggestion and row.confidence is not None]
     return {
         name: sum(row.confidence or 0.0 for row in group) / len(group)
@@ -162,24 +168,26 @@ def _confidence(rows: Sequence[Row]) -> Json:
 def _published(names: Sequence[str], ids: set[str], instances: Sequence[Instance]) -> Json:
     chosen = [instance for instance in instances if instance.id in ids]
     found = {
-        name: _interval((each.repository, float(bool(each.marks[name]))) for each in chosen)
+        name: _interval(
+            (each.repository, float(bool(each.published_results[name]))) for each in chosen
+        )
         for name in names
     }
     return {name: asdict(value) for name, value in found.items() if value is not None}
 
 
 def as_markdown(summary: Mapping[str, Any]) -> str:
-    """The figures as tables."""
+    """Return a summary as tables."""
     parts = ["## CrossCodeEval", _about(summary), _table_of(summary["all"], {})]
-    marked_figures = summary["marked"]
-    if marked_figures["arms"] and marked_figures["published"]:
-        parts.append("On the instances that have the marks of all published runs:")
-        parts.append(_table_of(marked_figures, marked_figures["published"]))
+    subset = summary["with_published_results"]
+    if subset["conditions"] and subset["published"]:
+        parts.append("On the instances with results of all published runs:")
+        parts.append(_table_of(subset, subset["published"]))
     if summary["failed"]:
-        parts.append(f"Without an answer, and counted as wrong: {len(summary['failed'])}.")
+        parts.append(f"Failed, and counted as wrong: {len(summary['failed'])}.")
     parts.append(
         "Means with 95 % intervals by bootstrap over repositories. Edit similarity: difflib. "
-        "Times: median and 95th percentile, from the request to its answer, all indexed before."
+        "Times: median and 95th percentile of requests, after indexing."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -191,38 +199,38 @@ def _about(summary: Mapping[str, Any]) -> str:
         + (f", sha256 {summary['weights_sha256']}" if summary["weights_sha256"] else ""),
         f"- code: {', '.join(summary['commits'])}",
         f"- machine: {machine['cpu']}, {machine['cores']} cores ({' '.join(machine['flags'])}), "
-        f"{machine['memory_gb']} GB; load {machine['load']} when it was reported",
+        f"{machine['memory_gb']} GB; load {machine['load']} at the end",
         f"- settings: `{summary['settings']}`",
     ]
     return "\n".join(lines)
 
 
 def _table_of(figures: Mapping[str, Any], published: Mapping[str, Any]) -> str:
-    header = ["arm", "n", *_NAMES.values(), "seconds", "tokens in memory"]
+    header = ["condition", "n", *_NAMES.values(), "seconds", "tokens in memory"]
     lines = [header, ["---"] * len(header)]
-    for arm, found in figures["arms"].items():
+    for condition, found in figures["conditions"].items():
         took = found["seconds"]
         lines.append(
             [
-                arm,
+                condition,
                 str(found["answers"]),
-                *(_said(found[measure], ".3f") for measure in ALL_MEASURES),
+                *(_cell(found[measure], ".3f") for measure in ALL_MEASURES),
                 f"{took['median']:.2f}, {took['p95']:.2f}" if took else "",
                 f"{found['tokens']:,.0f}",
             ]
         )
     for name, value in published.items():
-        lines.append([f"published {name}", str(value["count"]), _said(value, ".3f"), *[""] * 6])
-    if pairs := figures.get("repository_less_file"):
+        lines.append([f"published {name}", str(value["count"]), _cell(value, ".3f"), *[""] * 6])
+    if pairs := figures.get("repository_minus_file"):
         right = pairs["right"]
-        cells = [_said(pairs[measure]["difference"], "+.3f") for measure in ALL_MEASURES]
+        cells = [_cell(pairs[measure]["difference"], "+.3f") for measure in ALL_MEASURES]
         cells[0] += f", {right['won']} won, {right['lost']} lost"
         n = str(right["difference"]["count"])
-        lines.append(["repository less file", n, *cells, "", ""])
+        lines.append(["repository minus file", n, *cells, "", ""])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _said(value: Mapping[str, Any], form: str) -> str:
+def _cell(value: Mapping[str, Any], form: str) -> str:
     text = format(value["mean"], form)
     if value["low"] is None:
         return text

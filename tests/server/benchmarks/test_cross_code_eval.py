@@ -14,9 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longllama_code.research.evaluation.bootstrap import Interval
-from lsp_server.benchmarks import asking, cross_code_eval, machine
+from lsp_server.benchmarks import cross_code_eval, machine, server_run
 from lsp_server.benchmarks.cross_code_eval import by_repository, choose, merged
-from lsp_server.benchmarks.cutting import (
+from lsp_server.benchmarks.instances import Instance, load
+from lsp_server.benchmarks.rows import Row, RowFile
+from lsp_server.benchmarks.scores import first_line, identifiers, score
+from lsp_server.benchmarks.summary import (
+    as_markdown,
+    mean,
+    paired,
+    published_runs,
+    summarise,
+    times,
+)
+from lsp_server.benchmarks.workspaces import (
     Leak,
     copy_tree,
     leak_of_document,
@@ -24,10 +35,6 @@ from lsp_server.benchmarks.cutting import (
     passages,
     without_answers,
 )
-from lsp_server.benchmarks.instances import Instance, load
-from lsp_server.benchmarks.rows import Row, RowFile
-from lsp_server.benchmarks.scores import first_line, identifiers, score
-from lsp_server.benchmarks.summary import as_markdown, marked, mean, paired, summarise, times
 from lsp_server.cli.main import main
 
 USES = """from shapes import Square
@@ -95,7 +102,7 @@ def test_a_rebuilt_instance_is_a_cursor_in_its_file(instances):
     assert (first.before + first.answer + first.after, first.answer) == (USES, ANSWERS[0])
     assert first.before.endswith("    area = ")
     assert second.after == "\n    return area, edge\n"
-    assert first.marks == {"3b": True, "14b": True}
+    assert first.published_results == {"3b": True, "14b": True}
 
 
 def test_the_published_form_is_a_file_without_its_repository(tmp_path):
@@ -119,8 +126,8 @@ def test_the_published_form_is_a_file_without_its_repository(tmp_path):
         ({"file": "../outside.py"}, "'../outside.py' is no path in a repository"),
         ({"file": "/etc/passwd"}, "'/etc/passwd' is no path in a repository"),
         ({"repository": ".."}, "'..' is no repository's name"),
-        ({"offset": 3}, "does not stand at 3 of 'uses.py'"),
-        ({"offset": -1}, "does not stand at -1"),
+        ({"offset": 3}, "is not at 3 of 'uses.py'"),
+        ({"offset": -1}, "is not at -1"),
         ({"file": "absent.py"}, "No such file"),
         ({"length": None}, "is no instance"),
     ],
@@ -233,8 +240,8 @@ def test_cutting_leaves_what_is_outside_of_the_answers(text, cuts):
     for instance in every:
         assert without_answers(instance, every) == kept
     for passage, instance in zip(passages(every), every, strict=True):
-        assert passage.whole in text
-        assert passage.emptied in kept
+        assert passage.with_answer in text
+        assert passage.without_answer in kept
         assert instance.before.endswith(passage.before)
 
 
@@ -278,9 +285,17 @@ def test_scores_lie_between_nothing_and_all(suggestion, answer):
 # Statistics.
 
 
-def rows_of(arm, right_by_repository):
+def rows_of(condition, right_by_repository):
     return [
-        Row(f"{repository}{n}", repository, arm, "c", suggestion="x", right=float(right), seconds=n)
+        Row(
+            f"{repository}{n}",
+            repository,
+            condition,
+            "c",
+            suggestion="x",
+            right=float(right),
+            seconds=n,
+        )
         for repository, found in right_by_repository.items()
         for n, right in enumerate(found)
     ]
@@ -315,8 +330,11 @@ def test_times_are_those_of_answers_that_came():
 
 
 def test_only_instances_with_all_marks_stand_beside_published_runs(instances):
-    assert marked(instances) == (["14b", "3b"], {instances[0].id})
-    assert marked([replace(each, marks={}) for each in instances]) == ([], set())
+    assert published_runs(instances) == (["14b", "3b"], {instances[0].id})
+    assert published_runs([replace(each, published_results={}) for each in instances]) == (
+        [],
+        set(),
+    )
 
 
 def test_a_summary_says_what_was_asked_and_what_failed(instances):
@@ -328,14 +346,14 @@ def test_a_summary_says_what_was_asked_and_what_failed(instances):
     ]
     about = {"model": "m", "weights_sha256": None, "settings": {}, "machine": machine.machine()}
     found = summarise(rows, instances, about)
-    assert found["all"]["arms"]["file"]["right"]["mean"] == 0.0
-    assert found["all"]["arms"]["file"]["failed"] == 1
-    assert found["all"]["arms"]["repository"]["suggested"]["mean"] == 0.5
-    assert found["all"]["arms"]["repository"]["confidence"] == {"right": 0.75}
-    pair = found["all"]["repository_less_file"]["right"]
+    assert found["all"]["conditions"]["file"]["right"]["mean"] == 0.0
+    assert found["all"]["conditions"]["file"]["failed"] == 1
+    assert found["all"]["conditions"]["repository"]["suggested"]["mean"] == 0.5
+    assert found["all"]["conditions"]["repository"]["confidence"] == {"right": 0.75}
+    pair = found["all"]["repository_minus_file"]["right"]
     assert (pair["difference"]["mean"], pair["won"], pair["lost"]) == (0.5, 1, 0)
-    assert found["marked"]["published"]["3b"]["mean"] == 1.0
-    assert found["marked"]["arms"]["repository"]["answers"] == 1
+    assert found["with_published_results"]["published"]["3b"]["mean"] == 1.0
+    assert found["with_published_results"]["conditions"]["repository"]["answers"] == 1
     assert [row["instance"] for row in found["failed"]] == [instances[1].id]
     tables = as_markdown(json.loads(json.dumps(found)))
     assert "| repository | 2 | 0.500 |" in tables
@@ -353,12 +371,20 @@ def test_rows_come_back_as_they_were_and_the_last_one_counts(tmp_path):
     again = replace(first, error=None, right=1.0, suggestion="é\n")
     file = RowFile(path, RUN)
     file.add(first)
-    file.add(replace(first, arm="repository"))
+    file.add(replace(first, condition="repository"))
     file.add(again)
     assert RowFile(path, RUN).rows() == {
         ("i", "file"): again,
-        ("i", "repository"): replace(first, arm="repository"),
+        ("i", "repository"): replace(first, condition="repository"),
     }
+
+
+def test_rows_of_an_earlier_version_are_read(tmp_path):
+    path = tmp_path / "x.jsonl"
+    row = Row("i", "r", "file", "c", right=1.0)
+    RowFile(path, RUN).add(row)
+    path.write_text(path.read_text().replace('"condition"', '"arm"'))
+    assert RowFile(path, RUN).rows() == {("i", "file"): row}
 
 
 def test_a_row_that_a_kill_cut_short_is_asked_again(tmp_path):
@@ -376,7 +402,7 @@ def test_a_row_that_a_kill_cut_short_is_asked_again(tmp_path):
 
 def test_answers_of_another_model_are_not_mixed_in(tmp_path):
     RowFile(tmp_path / "x.jsonl", RUN)
-    with pytest.raises(ValueError, match=r"of another run, \{'model': 'tiny'\}; this"):
+    with pytest.raises(ValueError, match=r"results of another run, \{'model': 'tiny'\}; this"):
         RowFile(tmp_path / "x.jsonl", {"model": "mini"})
 
 
@@ -397,25 +423,25 @@ def scripted(folder, *answers):
     return ["--model", f"script:{path}"]
 
 
-def test_both_arms_with_a_model_that_runs(data, tmp_path, capsys):
+def test_both_conditions_with_a_model_that_runs(data, tmp_path, capsys):
     code, rows, found = bench(data, tmp_path, *TINY)
     assert code == 0
     assert [row["error"] for row in rows] == [None] * 4
-    assert [(row["arm"], row["files"]) for row in rows] == [
+    assert [(row["condition"], row["files"]) for row in rows] == [
         ("file", 1),
         ("file", 1),
         ("repository", 2),
         ("repository", 2),
     ]
     n_file, n_cut = len(USES), len(ANSWERS[0])  # a token of tiny is a byte
-    assert {row["tokens"] for row in rows if row["arm"] == "file"} == {n_file - n_cut}
-    assert {row["tokens"] for row in rows if row["arm"] == "repository"} == {
+    assert {row["tokens"] for row in rows if row["condition"] == "file"} == {n_file - n_cut}
+    assert {row["tokens"] for row in rows if row["condition"] == "repository"} == {
         n_file - n_cut + len(SHAPES)
     }
     assert all(row["seconds"] > 0 and row["prompt_tokens"] > 0 for row in rows)
     assert all(0 < row["confidence"] <= 1 for row in rows)
     assert found["engines"] == ["tiny (float32 on cpu)"]
-    assert "| repository less file | 2 |" in capsys.readouterr().out
+    assert "| repository minus file | 2 |" in capsys.readouterr().out
 
 
 def test_what_the_repository_brings_is_seen(data, tmp_path):
@@ -424,33 +450,33 @@ def test_what_the_repository_brings_is_seen(data, tmp_path):
     code, rows, found = bench(data, tmp_path, *scripted(tmp_path, answer))
     assert code == 0
     assert [row["right"] for row in rows] == [0.0, 0.0, 1.0, 0.0]
-    pair = found["all"]["repository_less_file"]["right"]
+    pair = found["all"]["repository_minus_file"]["right"]
     assert (pair["difference"]["mean"], pair["won"], pair["lost"]) == (0.5, 1, 0)
-    assert found["marked"]["published"]["14b"]["mean"] == 1.0
+    assert found["with_published_results"]["published"]["14b"]["mean"] == 1.0
 
 
 def test_what_was_answered_is_not_asked_again(data, tmp_path):
     model = scripted(tmp_path, {"text": ANSWERS[0]})
-    _, first, _ = bench(data, tmp_path, *model, "--arms", "file", "--limit", "1")
-    _, second, _ = bench(data, tmp_path, *model, "--arms", "file")
+    _, first, _ = bench(data, tmp_path, *model, "--conditions", "file", "--limit", "1")
+    _, second, _ = bench(data, tmp_path, *model, "--conditions", "file")
     assert len(first) == 1
     assert second[:1] == first
     assert len(second) == 2
-    _, third, _ = bench(data, tmp_path, *model, "--arms", "file")
+    _, third, _ = bench(data, tmp_path, *model, "--conditions", "file")
     assert third == second
 
 
 def test_what_failed_is_asked_again(data, tmp_path):
     model = scripted(tmp_path, {"text": ANSWERS[0]})
-    bench(data, tmp_path, *model, "--arms", "file")
+    bench(data, tmp_path, *model, "--conditions", "file")
     path = tmp_path / "out" / "result.jsonl"
     head, first, second = path.read_text().splitlines()
     failed = json.loads(first) | {"error": "died", "right": 0.0}
     path.write_text("\n".join([head, json.dumps(failed), second]) + "\n")
-    _, rows, found = bench(data, tmp_path, *model, "--arms", "file")
+    _, rows, found = bench(data, tmp_path, *model, "--conditions", "file")
     assert [row["error"] for row in rows] == ["died", None, None]
     assert found["failed"] == []
-    assert found["all"]["arms"]["file"]["answers"] == 2
+    assert found["all"]["conditions"]["file"]["answers"] == 2
 
 
 def test_a_planted_answer_stops_the_repository_from_being_asked(data, tmp_path, monkeypatch):
@@ -458,18 +484,18 @@ def test_a_planted_answer_stops_the_repository_from_being_asked(data, tmp_path, 
         copy_tree(tree, target, instances)
         (target / "planted.py").write_text(USES)
 
-    monkeypatch.setattr(asking, "copy_tree", copy_and_plant)
+    monkeypatch.setattr(server_run, "copy_tree", copy_and_plant)
     model = scripted(tmp_path, {"text": ANSWERS[0]})
     code, rows, found = bench(data, tmp_path, *model)
     assert code == 0
-    failed = [row for row in rows if row["arm"] == "repository"]
+    failed = [row for row in rows if row["condition"] == "repository"]
     assert len(failed) == 2
-    assert all("stands in planted.py" in row["error"] for row in failed)
-    assert found["all"]["arms"]["repository"]["right"]["mean"] == 0.0
+    assert all("is in planted.py" in row["error"] for row in failed)
+    assert found["all"]["conditions"]["repository"]["right"]["mean"] == 0.0
 
 
 def test_a_server_that_dies_costs_one_answer(data, tmp_path, monkeypatch):
-    explain, n_asked = asking.HeadlessClient.explain, [0]
+    explain, n_asked = server_run.HeadlessClient.explain, [0]
 
     async def die_once(client):
         n_asked[0] += 1
@@ -477,7 +503,7 @@ def test_a_server_that_dies_costs_one_answer(data, tmp_path, monkeypatch):
             os.kill(client.process.pid, signal.SIGKILL)
         return await explain(client)
 
-    monkeypatch.setattr(asking.HeadlessClient, "explain", die_once)
+    monkeypatch.setattr(server_run.HeadlessClient, "explain", die_once)
     model = scripted(tmp_path, {"text": ANSWERS[0]})
     code, rows, _ = bench(data, tmp_path, *model)
     assert code == 0
@@ -506,7 +532,7 @@ def test_the_published_form_has_no_repository_to_ask(tmp_path, capsys):
     model = scripted(tmp_path, {"text": "f(1)"})
     code, _, _ = bench(path, tmp_path, *model)
     assert code == 1
-    assert "Give --arms file" in capsys.readouterr().err
+    assert "Give --conditions file" in capsys.readouterr().err
     code, rows, _ = bench(path, tmp_path, *model, "--arms", "file")
     assert (code, rows[0]["right"]) == (0, 1.0)
 
@@ -525,7 +551,7 @@ def test_settings_from_the_command_line_count_within_their_groups():
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--arms", "file,prompt", "'prompt' is no arm"),
+        ("--conditions", "file,prompt", "'prompt' is no condition"),
         ("--part", "2/2", "'2/2' is no part"),
         ("--part", "x", "'x' is no part"),
         ("--settings", "[]", "'[]' is no JSON object"),

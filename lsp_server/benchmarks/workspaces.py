@@ -1,7 +1,7 @@
-"""Workspaces in which the answers are missing, and the proof that they are.
+"""Workspaces without the answers of a benchmark, and checks that no answer is left.
 
-An answer is found again by its passage: the answer with some of the text around it, as far as no
-other answer begins. Copies of a file elsewhere in the repository have the same passage.
+An answer is recognised by its passage: the answer with the text around it, up to the next answer.
+Copies of a file elsewhere in the repository contain the same passage.
 """
 
 import os
@@ -13,14 +13,14 @@ from pathlib import Path
 from lsp_server.benchmarks.instances import Instance, read_source
 
 BEFORE_CHARS, AFTER_CHARS = 200, 100
-"""Of a passage around its answer: code that somebody wrote a second time has less in common."""
-MOST_FILE_BYTES = 1 << 26
-"""Files above that size no server reads."""
+"""Characters of a passage before and after its answer: more than similar code has in common."""
+MAX_FILE_BYTES = 1 << 26
+"""The server reads no file that is larger, whatever its settings."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """An answer in its surroundings."""
+    """An answer with the text around it."""
 
     instance: str
     before: str
@@ -28,29 +28,29 @@ class Passage:
     after: str
 
     @property
-    def whole(self) -> str:
-        """As it was written."""
+    def with_answer(self) -> str:
+        """The original text."""
         return self.before + self.answer + self.after
 
     @property
-    def emptied(self) -> str:
-        """Without the answer."""
+    def without_answer(self) -> str:
+        """The text without the answer."""
         return self.before + self.after
 
 
 @dataclass(frozen=True)
 class Leak:
-    """An answer that can be read."""
+    """An answer that is left in a file."""
 
     instance: str
     file: str
 
     def __str__(self) -> str:
-        return f"the answer of {self.instance} stands in {self.file}"
+        return f"the answer of {self.instance} is in {self.file}"
 
 
 def passages(instances: Sequence[Instance]) -> list[Passage]:
-    """The passage of each answer; all instances of the repository must be given."""
+    """Return the passage of each answer. All instances of a repository must be given."""
     by_file: dict[str, list[Instance]] = {}
     for instance in instances:
         by_file.setdefault(instance.file, []).append(instance)
@@ -68,7 +68,7 @@ def _passage(instance: Instance, spans: Sequence[tuple[int, int]]) -> Passage:
 
 
 def without_answers(instance: Instance, others: Sequence[Instance]) -> str:
-    """The text of an instance's file, its own answer and those of others in that file missing."""
+    """Return the text of an instance's file without any of the answers in it."""
     start, end = instance.span
     spans = [other.span for other in others if other.file == instance.file]
     text = instance.before + instance.answer + instance.after
@@ -80,10 +80,10 @@ def without_answers(instance: Instance, others: Sequence[Instance]) -> str:
 
 
 def copy_tree(tree: Path, target: Path, instances: Sequence[Instance]) -> None:
-    """Copy a repository to a folder that does not exist yet, all of its answers missing.
+    """Copy a repository without its answers to a folder that does not exist yet.
 
     Raises:
-        ValueError: a link leads out of the repository to a file that answers stand in.
+        ValueError: a file with answers is a symlink that leads out of the repository.
     """
     ignored = shutil.ignore_patterns(".git")
     shutil.copytree(tree, target, symlinks=True, ignore=ignored)
@@ -91,18 +91,18 @@ def copy_tree(tree: Path, target: Path, instances: Sequence[Instance]) -> None:
         write_inside(target, instance.file, without_answers(instance, instances))
     wanted = passages(instances)
     for path in files(target):
-        text = emptied = read_source(path)
+        text = changed = read_source(path)
         for passage in wanted:
-            emptied = emptied.replace(passage.whole, passage.emptied)
-        if emptied != text:
-            write_inside(target, path.relative_to(target).as_posix(), emptied)
+            changed = changed.replace(passage.with_answer, passage.without_answer)
+        if changed != text:
+            write_inside(target, path.relative_to(target).as_posix(), changed)
 
 
 def write_inside(folder: Path, file: str, text: str) -> Path:
-    """Write a file of a folder, which may need folders of its own; its path.
+    """Write a file below a folder, create its parents, and return its path.
 
     Raises:
-        ValueError: a link leads out of the folder.
+        ValueError: a symlink leads out of the folder.
     """
     path = folder / file
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -113,26 +113,30 @@ def write_inside(folder: Path, file: str, text: str) -> Path:
 
 
 def leaks(folder: Path, instances: Sequence[Instance]) -> list[Leak]:
-    """The answers that can be read in a folder; all instances of the repository must be given."""
+    """Return the answers left in a folder. All instances of the repository must be given."""
     wanted = passages(instances)
     found: list[Leak] = []
     for path in files(folder):
         text = read_source(path)
         name = path.relative_to(folder).as_posix()
-        found += [Leak(each.instance, name) for each in wanted if each.whole in text]
+        found += [Leak(each.instance, name) for each in wanted if each.with_answer in text]
     return found
 
 
 def leak_of_document(instance: Instance, others: Sequence[Instance], text: str) -> Leak | None:
-    """The answer of an instance, where it stands in the document that is opened for it."""
+    """Return the leak of an answer into the document that is opened for it, if there is one."""
     passage = _passage(instance, [each.span for each in others if each.file == instance.file])
-    return Leak(instance.id, f"{instance.file}, as it is opened") if passage.whole in text else None
+    return (
+        Leak(instance.id, f"{instance.file}, as it is opened")
+        if passage.with_answer in text
+        else None
+    )
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """The files of a folder that a server may read, links left out."""
+    """Yield the files below a folder that a server may read, without symlinks."""
     for root, _, names in os.walk(folder):
         for name in sorted(names):
             path = Path(root, name)
-            if path.is_file() and not path.is_symlink() and path.stat().st_size <= MOST_FILE_BYTES:
+            if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_FILE_BYTES:
                 yield path
