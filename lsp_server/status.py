@@ -12,7 +12,7 @@ from lsp_server.engine.client import EngineClient, EngineState
 from lsp_server.engine.team.engine import TeamEngine
 from lsp_server.indexing.file_table import Kind, Phase, Status, Totals
 from lsp_server.indexing.indexer import Indexer
-from lsp_server.indexing.throughput import Pace
+from lsp_server.indexing.throughput import Throughput
 from lsp_server.settings.declarations import Settings
 
 STATUS_EVERY_S = 0.1
@@ -25,7 +25,7 @@ class StatusReport:
     """Computes the status; remembers how fast files were indexed."""
 
     def __init__(self) -> None:
-        self._throughput = Pace()
+        self._throughput = Throughput()
 
     def status(
         self,
@@ -51,7 +51,7 @@ class StatusReport:
         if phase == "indexing":
             self._throughput.note(totals)
         else:
-            self._throughput.rest()
+            self._throughput.reset()
         return Status(
             kind,
             phase,
@@ -80,7 +80,7 @@ def _phase(
         return "Warning" if engine.n_restarts else "Normal", "loading", engine.message, True
     if indexer.paused:
         return "Inactive", "paused", "indexing is paused", False
-    if indexer.held:
+    if indexer.waits_for_power:
         on_battery = "on battery: only open and changed files are taken in"
         return "Inactive", "paused", on_battery, False
     if indexer.busy:

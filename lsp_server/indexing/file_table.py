@@ -1,4 +1,4 @@
-"""What is known of every file: waiting, in memory, or left out and why. And who comes next."""
+"""Table of all files: waiting, in memory, or left out and why; and the queue of those that wait."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ Phase = Literal["loading", "indexing", "ready", "paused", "off", "failed"]
 
 
 class Urgency(IntEnum):
-    """Which file comes first; lower goes first."""
+    """Order of files in the queue; lower goes first."""
 
     OPEN = 0
     CHANGED = 1
@@ -23,7 +23,7 @@ class Urgency(IntEnum):
 
 
 class FileState(str, Enum):
-    """Where a file stands on its way into memory."""
+    """State of a file on its way into memory."""
 
     WAITING = "waiting"
     IN_MEMORY = "in_memory"
@@ -32,28 +32,29 @@ class FileState(str, Enum):
 
 @dataclass(frozen=True)
 class TrackedFile:
-    """One file."""
+    """Record of one file."""
 
     path: Path
     name: str
-    """Its path in memory: relative to its workspace folder."""
+    """Path in memory: relative to the workspace folder."""
     state: FileState
     reason: str | None = None
+    """Why it is left out."""
     n_tokens: int = 0
-    """Tokens that it has in memory now; those of a former version while it waits."""
+    """Tokens in memory now; those of the former version while it waits."""
     size_bytes: int = 0
     mtime_ns: int = 0
     has_rested: bool = False
-    """Whether size and time were those of a file at rest: the same ones later, the same text."""
+    """Whether its last change was long enough ago that equal size and time mean an equal text."""
 
     def same_on_disk(self, other: "TrackedFile") -> bool:
-        """Whether size and time say that nobody wrote it."""
+        """Whether size and time are equal, which means that nobody wrote it."""
         return (self.size_bytes, self.mtime_ns) == (other.size_bytes, other.mtime_ns)
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Counts over all files, and over the work done since the start."""
+    """Counts over all files, and over all work since the start."""
 
     in_memory: int = 0
     waiting: int = 0
@@ -67,7 +68,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Status:
-    """The server at one moment, as the client sees it."""
+    """State of the server that clients show."""
 
     kind: Kind
     phase: Phase
@@ -78,15 +79,15 @@ class Status:
     last_reason: str | None
     """Why the last request had no suggestion."""
     tokens_per_second: int | None = None
-    """How fast files come into memory; absent where nothing is under way, or nothing is known."""
+    """Throughput of indexing; None while no files are indexed, or before it was measured."""
     seconds_left: int | None = None
-    """How long the files that wait will take, about."""
+    """Estimated time for the files that wait."""
     languages: Mapping[str, bool] = field(default_factory=dict[str, bool])
     """Language id to whether suggestions are made; ``*`` is every other language."""
 
 
-class TrackedFiles:
-    """Owner of the records; totals are kept, not recounted."""
+class FileTable:
+    """Records of all files. Totals are updated with each change, not recounted."""
 
     def __init__(self) -> None:
         self._files: dict[Path, TrackedFile] = {}
@@ -97,7 +98,7 @@ class TrackedFiles:
         return iter(list(self._files.values()))
 
     def get(self, path: Path) -> TrackedFile | None:
-        """A file's record."""
+        """Return a file's record."""
         return self._files.get(path)
 
     def put(self, file: TrackedFile) -> None:
@@ -109,7 +110,7 @@ class TrackedFiles:
         self._waiting_bytes += _waiting_bytes(file)
 
     def drop(self, path: Path) -> None:
-        """Forget a file, which is no longer there."""
+        """Remove a file's record."""
         file = self._files.pop(path, None)
         if file is not None:
             self._states[file.state] -= 1
@@ -117,7 +118,7 @@ class TrackedFiles:
             self._waiting_bytes -= _waiting_bytes(file)
 
     def below(self, paths: Iterable[Path]) -> list[TrackedFile]:
-        """The files of these paths and, where they are folders, the files in them, however deep."""
+        """Return the files at these paths and, for folders, the files in them at any depth."""
         wanted = set(paths)
         found = [self._files[path] for path in wanted if path in self._files]
         if len(found) == len(wanted):
@@ -131,13 +132,13 @@ class TrackedFiles:
         return [file for file in self if file.path in wanted or file.path.parent in inside]
 
     def count(self, result: RememberResult) -> None:
-        """Add what remembering one file took."""
+        """Add the work of remembering one file."""
         self._encoded += result.n_encoded
         self._loaded += result.n_loaded
         self._kept += result.n_kept
 
     def totals(self) -> Totals:
-        """The counts now."""
+        """Return the current counts."""
         return Totals(
             in_memory=self._states[FileState.IN_MEMORY],
             waiting=self._states[FileState.WAITING],
@@ -155,41 +156,41 @@ def _waiting_bytes(file: TrackedFile) -> int:
 
 
 class FileQueue:
-    """Paths by urgency, each one once; among equals, who came first goes first."""
+    """Queue of distinct paths by urgency; first in, first out among equals."""
 
     def __init__(self) -> None:
-        self._lines: dict[Urgency, dict[Path, None]] = {urgency: {} for urgency in Urgency}
+        self._queues: dict[Urgency, dict[Path, None]] = {urgency: {} for urgency in Urgency}
 
     def __len__(self) -> int:
-        return sum(map(len, self._lines.values()))
+        return sum(map(len, self._queues.values()))
 
     @property
     def has_urgent(self) -> bool:
-        """Whether anything waits that was opened or changed."""
-        return any(line for urgency, line in self._lines.items() if urgency is not Urgency.REST)
+        """Whether a file waits that was opened or changed."""
+        return any(queue for urgency, queue in self._queues.items() if urgency is not Urgency.REST)
 
     def put(self, path: Path, urgency: Urgency) -> None:
-        """Add a path; one that waits already never becomes less urgent."""
-        for current, line in self._lines.items():
-            if path in line:
+        """Add a path; one that already waits keeps the higher urgency."""
+        for current, queue in self._queues.items():
+            if path in queue:
                 urgency = min(urgency, current)
-        if path not in self._lines[urgency]:
+        if path not in self._queues[urgency]:
             self.discard(path)
-            self._lines[urgency][path] = None
+            self._queues[urgency][path] = None
 
-    def arrange(self, rank: Callable[[Path], Rank]) -> None:
-        """Bring the least urgent into an order; equals stay as they are."""
-        line = self._lines[Urgency.REST]
-        self._lines[Urgency.REST] = dict.fromkeys(sorted(line, key=rank))
+    def sort_rest(self, rank: Callable[[Path], Rank]) -> None:
+        """Sort the least urgent paths; equals keep their order."""
+        queue = self._queues[Urgency.REST]
+        self._queues[Urgency.REST] = dict.fromkeys(sorted(queue, key=rank))
 
     def discard(self, path: Path) -> None:
-        """Take a path out, wherever it waits."""
-        for line in self._lines.values():
-            line.pop(path, None)
+        """Remove a path, if it waits."""
+        for queue in self._queues.values():
+            queue.pop(path, None)
 
     def pop(self) -> tuple[Path, Urgency]:
-        """Take out the first of the most urgent."""
-        urgency, line = next((urgency, line) for urgency, line in self._lines.items() if line)
-        path = next(iter(line))
-        del line[path]
+        """Remove and return the first of the most urgent paths."""
+        urgency, queue = next((urgency, queue) for urgency, queue in self._queues.items() if queue)
+        path = next(iter(queue))
+        del queue[path]
         return path, urgency

@@ -1,4 +1,4 @@
-"""Which files have a place in memory, and which of them first: open, changed lately, near."""
+"""Memory budget: how many tokens fit, and which files are worth most: open, changed, near."""
 
 import asyncio
 import itertools
@@ -6,87 +6,94 @@ import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from lsp_server.indexing.budget import BUDGET, fit_again, split, too_many
-from lsp_server.indexing.file_table import FileState, TrackedFile, TrackedFiles
-from lsp_server.indexing.memory_writer import Rememberer
-from lsp_server.indexing.proximity import Nearness, Rank
+from lsp_server.indexing.file_table import FileState, FileTable, TrackedFile
+from lsp_server.indexing.memory_writer import MemoryWriter
+from lsp_server.indexing.proximity import Proximity, Rank
+from lsp_server.indexing.reindex_policy import (
+    BUDGET,
+    split_by_budget,
+    to_leave_out,
+    to_take_back,
+)
 from lsp_server.settings.declarations import Memory
 
 
-class Places:
-    """Owner of when files changed and of how near they are. It decides; others act.
+class MemoryBudget:
+    """Limits of memory, and the value of each file: when it changed, how near it is.
+
+    It selects files; ``Indexer`` acts on the selection.
 
     Args:
-        files: the records of all files.
-        memory: the limits.
-        engine: has the memory, and may have no limit of its own.
-        open_paths: the files that are open.
-        open_text: the live text of a file, if it is open.
+        files: records of all files.
+        memory: settings of the limits.
+        engine: owner of the memory, which may have no limit.
+        open_paths: returns the files that are open.
+        open_text: returns the live text of a file if it is open.
     """
 
     def __init__(
         self,
-        files: TrackedFiles,
+        files: FileTable,
         memory: Memory,
-        engine: Rememberer,
+        engine: MemoryWriter,
         open_paths: Callable[[], Collection[Path]],
         open_text: Callable[[Path], str | None],
     ) -> None:
         self.memory = memory
         self._files, self._engine = files, engine
         self._open_paths, self._open_text = open_paths, open_text
-        self._touches = itertools.count(1)
-        self._touched: dict[Path, int] = {}  # a file's last change; greater is later
-        self._nearness = Nearness({})
+        self._clock = itertools.count(1)
+        self._changed_at: dict[Path, int] = {}  # in ticks of `_clock`
+        self._proximity = Proximity({})
 
     @property
-    def has_moved(self) -> bool:
-        """Whether other files are open than those that nearness was last looked at from."""
-        return self._nearness.open != frozenset(self._open_paths())
+    def is_proximity_stale(self) -> bool:
+        """Whether other files are open than when proximity was measured."""
+        return self._proximity.open != frozenset(self._open_paths())
 
-    def touch(self, path: Path) -> None:
-        """A file has changed."""
-        self._touched[path] = next(self._touches)
+    def note_change(self, path: Path) -> None:
+        """Note that a file changed just now."""
+        self._changed_at[path] = next(self._clock)
 
     def drop(self, path: Path) -> None:
-        """A file is gone."""
-        self._touched.pop(path, None)
+        """Forget a file that is gone."""
+        self._changed_at.pop(path, None)
 
-    async def look(self) -> None:
-        """Find out how near every file is to the open ones, as they are now."""
+    async def measure_proximity(self) -> None:
+        """Measure how near every file is to the open ones."""
         texts = {path: self._open_text(path) or "" for path in self._open_paths()}
         paths = [file.path for file in self._files]
-        self._nearness = await asyncio.to_thread(Nearness, texts, paths)
+        self._proximity = await asyncio.to_thread(Proximity, texts, paths)
 
     def rank(self, path: Path) -> Rank:
-        """How near a file is; less is nearer."""
-        return self._nearness.rank(path)
+        """Return how near a file is to the open ones; lower is nearer."""
+        return self._proximity.rank(path)
 
-    def room(self) -> int:
-        """How many tokens may yet be remembered."""
+    def free_tokens(self) -> int:
+        """Return how many tokens may be added; negative if there are too many."""
         return self._max_tokens - self._files.totals().tokens
 
-    def excess(self, newest: Path) -> list[TrackedFile]:
-        """What is to be left out: changed longest ago and far; neither open nor the newest."""
+    def overflow(self, newest: Path) -> list[TrackedFile]:
+        """Return the least valuable files over the budget; neither open ones nor the newest."""
         closed = [file for file in self._files if self._is_closed(file) and file.path != newest]
-        return too_many(sorted(closed, key=self._worth), -self.room())
+        return to_leave_out(sorted(closed, key=self._value), -self.free_tokens())
 
     def fitting(self) -> list[TrackedFile]:
-        """Files that may fit, of those that were left out for want of room.
+        """Return files left out for the budget that may fit now.
 
-        Not to be asked for after ``excess``, or else files would push one another out without end.
+        Do not ask right after ``overflow``: files would push one another out without end.
         """
-        return fit_again(sorted(self._files, key=self._worth), self.room())
+        return to_take_back(sorted(self._files, key=self._value), self.free_tokens())
 
-    def swap(self) -> tuple[list[TrackedFile], list[TrackedFile]]:
-        """What is far and has a place, and what is near and was left out."""
-        wanted, unwanted = split(sorted(self._files, key=self._worth), self._max_tokens)
-        leaving = [file for file in unwanted if self._is_closed(file)]
-        return leaving, [file for file in wanted if file.reason == BUDGET]
+    def rebalance(self) -> tuple[list[TrackedFile], list[TrackedFile]]:
+        """Return files that leave memory for more valuable ones, and these."""
+        fitting, exceeding = split_by_budget(sorted(self._files, key=self._value), self._max_tokens)
+        leaving = [file for file in exceeding if self._is_closed(file)]
+        return leaving, [file for file in fitting if file.reason == BUDGET]
 
     @property
     def _max_tokens(self) -> int:
-        """Most tokens in memory, by their number and by their bytes."""
+        """Return the stricter limit of the one in tokens and the one in bytes."""
         if not self._engine.is_limited:
             return sys.maxsize
         memory, token_bytes = self.memory, self._engine.token_bytes
@@ -98,7 +105,7 @@ class Places:
         """Whether a file is in memory, and not open."""
         return file.state is FileState.IN_MEMORY and self._open_text(file.path) is None
 
-    def _worth(self, file: TrackedFile) -> tuple[bool, int, Rank]:
-        """Order of what may stay in memory: open, changed lately, near."""
+    def _value(self, file: TrackedFile) -> tuple[bool, int, Rank]:
+        """Return a sort key, most valuable first: open, changed lately, near."""
         is_closed = self._open_text(file.path) is None
-        return is_closed, -self._touched.get(file.path, 0), self._nearness.rank(file.path)
+        return is_closed, -self._changed_at.get(file.path, 0), self._proximity.rank(file.path)

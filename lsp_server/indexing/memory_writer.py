@@ -1,26 +1,26 @@
-"""What those who keep files in memory need of the engine."""
+"""Protocol of an engine, as far as indexing needs it."""
 
 from typing import Protocol
 
 from longllama_code.protocol import RememberResult
 
 
-class Rememberer(Protocol):
-    """An engine, this machine's or another's."""
+class MemoryWriter(Protocol):
+    """Engine of this machine or of a team, which keeps files in its memory."""
 
     @property
     def ready(self) -> bool:
-        """Whether it can be asked; ``Indexer.refill`` must be called when it can be again."""
+        """Whether it takes requests; call ``Indexer.refill`` each time it becomes ready."""
         ...
 
     @property
     def token_bytes(self) -> int:
-        """Of the record of one token in memory; 0 before it was ready."""
+        """Bytes of one token's record in memory; 0 before the engine was ready."""
         ...
 
     @property
     def is_limited(self) -> bool:
-        """Whether the budget counts; not where the memory is another machine's."""
+        """Whether the memory budget applies; False if the memory is another machine's."""
         ...
 
     async def remember(self, path: str, text: str) -> RememberResult:

@@ -1,4 +1,4 @@
-"""How near a file is to the open ones: what they import comes first, then folder by folder."""
+"""Proximity of files to the open ones: imported files first, then by distance of folders."""
 
 import re
 from collections import defaultdict
@@ -8,7 +8,7 @@ from pathlib import Path
 from longllama_code.definitions.layout import folder_distance
 
 MAX_CHARS = 100_000
-"""Of an open file, as much is searched for imports; they stand at its begin."""
+"""Length of the beginning of an open file that is searched for imports."""
 _IMPORT = re.compile(
     r"""^[ \t]*(?:export\b.*?\bfrom|import|from|use|using|include|require(?:_relative)?|mod|@import
         |\#[ \t]*(?:include|import)|package)\b(?P<line>[^\n]*)
@@ -19,26 +19,26 @@ _IMPORT = re.compile(
 _NAME = re.compile(r"[\w@-]+(?:(?:::|[./\\])+[\w@-]+)*")
 _SEPARATORS = re.compile(r"::|[./\\]+")
 _SLASHES = re.compile(r"[/\\]+")
-_OF_THEIR_FOLDER = frozenset({"__init__", "index", "mod", "lib", "main"})
-"""Files that are imported by the name of their folder."""
+_NAMED_BY_FOLDER = frozenset({"__init__", "index", "mod", "lib", "main"})
+"""Stems of files that are imported by the name of their folder."""
 _SUFFIXES = frozenset(
     ("h", "hpp", "hh", "c", "cc", "cpp", "js", "jsx", "ts", "tsx", "mjs", "cjs", "vue", "css", "rb")
 )
-"""What an import may end in that is no part of the name."""
+"""Suffixes that an import may have, and that are not part of the name."""
 MAX_PARTS = 3
-"""Of an import, as many parts at its end must be those of a file's path, where it has as many."""
+"""Most parts at the end of an import that are compared with a file's path."""
 
 
 Rank = tuple[bool, int]
 """Lower is nearer."""
 
 
-class Nearness:
-    """Ranks files by the documents that were open when it was made.
+class Proximity:
+    """Ranks files by their proximity to the open documents.
 
     Args:
         texts: path → text of every open document.
-        paths: files that are ranked at once, so that it can be done on a thread.
+        paths: files to rank in advance, so that the work can be done on a thread.
     """
 
     def __init__(self, texts: Mapping[Path, str], paths: Iterable[Path] = ()) -> None:
@@ -53,7 +53,7 @@ class Nearness:
             self.rank(path)
 
     def rank(self, path: Path) -> Rank:
-        """What is imported comes first, then what is fewer steps from folder to folder."""
+        """Return a file's rank: whether it is not imported, then steps between folders."""
         known = self._ranks.get(path)
         if known is None:
             steps = [folder_distance(path.parent.parts, folder) for folder in self._folders]
@@ -62,18 +62,19 @@ class Nearness:
 
     def _is_imported(self, path: Path) -> bool:
         parts = (*path.parent.parts, path.name.partition(".")[0])
-        if path.suffix == ".go":  # a package is a folder, behind the name of its module
+        if path.suffix == ".go":  # an import ends in the folder of a package
             parts = parts[:-1]
             return any(parts[-2:] == name[-2:] for name in self._imported.get(parts[-1], ()))
-        if parts[-1] in _OF_THEIR_FOLDER:
+        if parts[-1] in _NAMED_BY_FOLDER:
             parts = parts[:-1]
         return any(parts[-len(name) :] == name for name in self._imported.get(parts[-1], ()))
 
 
 def imports(text: str) -> set[tuple[str, ...]]:
-    """The ends of the paths that a text may import, in any language that names them.
+    """Return the last parts of all paths that a text may import, in any language.
 
-    Of ``from a.b import c``, ``a/b`` and ``a/b/c``: the last may be a name inside the file.
+    Example: ``from a.b import c`` → ``a/b`` and ``a/b/c``, as ``c`` may be a module or a name in
+    one.
     """
     found: set[tuple[str, ...]] = set()
     for match in _IMPORT.finditer(text[:MAX_CHARS]):

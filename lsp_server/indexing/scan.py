@@ -1,4 +1,4 @@
-"""A look at the disk: what is there of the files that may have changed. Runs on a thread."""
+"""Scan of the disk for files that may have changed. Runs on a thread."""
 
 import logging
 import os
@@ -10,35 +10,44 @@ from longllama_code.source_files.workspace import Entry, Workspace
 logger = logging.getLogger(__name__)
 
 
-def look(
-    workspace: Workspace, paths: Iterable[Path], rules_names: Collection[str], *, is_whole: bool
+def scan(
+    workspace: Workspace,
+    paths: Collection[Path],
+    ignore_file_names: Collection[str],
+    *,
+    is_full: bool,
 ) -> tuple[dict[Path, Entry], bool]:
-    """What is there now, and whether that is all there is.
+    """Find the current entries of paths, or of the whole workspace.
 
     Args:
         workspace: the folders.
-        paths: of files and folders that may have changed.
-        rules_names: of files with ignore rules.
-        is_whole: whether every file is to be looked at.
+        paths: files and folders that may have changed.
+        ignore_file_names: names of files with ignore rules.
+        is_full: whether to scan the whole workspace.
+
+    Returns:
+        Entries by path, and whether they are those of the whole workspace.
     """
-    # A folder, or a file of ignore rules, may change what is to be said of any file.
-    # `Path.is_dir` raises errors before Python 3.14.
-    if is_whole := is_whole or any(
-        path.name in rules_names or os.path.isdir(path)  # noqa: PTH112
-        for path in paths
-    ):
-        found = {entry.path: entry for entry in workspace.scan()}
-    else:
-        found = {}
+    is_full = is_full or _affects_others(paths, ignore_file_names)
+    found = {entry.path: entry for entry in workspace.scan()} if is_full else {}
     for path in paths:
         if path not in found and (entry := _entry(workspace, path)) is not None:
             found[path] = entry
-    return found, is_whole
+    return found, is_full
+
+
+def _affects_others(paths: Iterable[Path], ignore_file_names: Collection[str]) -> bool:
+    """Whether a folder or a file of ignore rules is among the paths, which concern any file."""
+    return any(
+        # `Path.is_dir` raises errors before Python 3.14.
+        path.name in ignore_file_names or os.path.isdir(path)  # noqa: PTH112
+        for path in paths
+    )
 
 
 def _entry(workspace: Workspace, path: Path) -> Entry | None:
     try:
         return workspace.entry(path)
-    except Exception:  # whatever is odd about one path, the others must be looked at
-        logger.exception("%r could not be looked at", str(path))
+    except Exception:  # one path that cannot be read must not stop the others
+        logger.exception("%r could not be scanned", str(path))
         return None

@@ -1,4 +1,4 @@
-"""What a file holds for the model: its live text where it is open, else the disk's."""
+"""Text of a file for the model: the live text of an open document, else the file's on disk."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from longllama_code.source_files.model_text import model_text
 from longllama_code.source_files.workspace import Limits, read_source, refuse_secrets
 
 
-class SourceTexts:
-    """Reads and searches texts, on threads.
+class SourceReader:
+    """Reads texts and scans them for secrets, on threads.
 
     Args:
-        open_text: the live text of a file, if it is open.
-        refuse_in_file: raises where a text of the disk holds a secret; it may know the text.
+        open_text: returns the live text of a file if it is open.
+        refuse_in_file: raises ``SourceError`` if a text from disk holds a secret; may cache.
     """
 
     def __init__(
@@ -25,27 +25,27 @@ class SourceTexts:
         self._open_text, self._refuse_in_file = open_text, refuse_in_file
 
     def is_open(self, path: Path) -> bool:
-        """Whether a file's live text counts."""
+        """Whether a file is open in the editor."""
         return self._open_text(path) is not None
 
-    def is_written(self, path: Path) -> bool:
-        """Whether a file is open, and not empty."""
+    def has_open_text(self, path: Path) -> bool:
+        """Whether a file is open in the editor, and not empty there."""
         return bool(self._open_text(path))
 
-    async def of(self, path: Path) -> str:
-        """The text of a file.
+    async def read(self, path: Path) -> str:
+        """Return the text of a file.
 
         Raises:
-            SourceError: it is no source, or there is a secret in it.
+            SourceError: it is not a source file, or holds a secret.
         """
         text = self._open_text(path)
         if text is None:
-            text = await asyncio.to_thread(self._read, path)
-        else:  # not by what is kept for the next start: it may be another text soon
+            text = await asyncio.to_thread(self._read_file, path)
+        else:  # uncached: the live text may change again soon
             await asyncio.to_thread(refuse_secrets, path, text)
         return model_text(text)
 
-    def _read(self, path: Path) -> str:
+    def _read_file(self, path: Path) -> str:
         text = read_source(path, self.limits)
         self._refuse_in_file(path, text)
         return text

@@ -1,4 +1,4 @@
-"""How fast files come into memory, and how long it will take yet."""
+"""Throughput of indexing, and the time that is left."""
 
 import time
 from collections import deque
@@ -7,52 +7,52 @@ from collections.abc import Callable
 from lsp_server.indexing.file_table import Totals
 
 WINDOW_S = 10.0
-"""The pace is that of the last seconds: what the store has comes faster than what is encoded."""
-LEAST_S = 1.0
-"""Before as much time has passed, nothing is said."""
+"""Window of the measurement. It is short: stored files load faster than others are encoded."""
+MIN_S = 1.0
+"""Shortest measurement that is reported."""
 BYTES_PER_TOKEN = 3
-"""How large a file is guessed to be in memory; rather too large than too small."""
+"""Bytes of source per token, for estimates; rather too few, so that files seem too large."""
 
 
-class Pace:
-    """Tokens per second over a stretch of indexing; begins anew after each."""
+class Throughput:
+    """Tokens per second while files are indexed; ``reset`` it when there are none left."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen: deque[tuple[float, int]] = deque()
+        self._samples: deque[tuple[float, int]] = deque()
         self._waiting_bytes = 0
 
     def note(self, totals: Totals) -> None:
-        """Take note of how far the work is."""
+        """Add a sample of the progress."""
         now = self._clock()
         self._waiting_bytes = totals.waiting_bytes
-        self._seen.append((now, totals.tokens))
-        while len(self._seen) > 2 and self._seen[1][0] <= now - WINDOW_S:
-            self._seen.popleft()
+        self._samples.append((now, totals.tokens))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - WINDOW_S:
+            self._samples.popleft()
 
-    def rest(self) -> None:
-        """The stretch is over."""
-        self._seen.clear()
+    def reset(self) -> None:
+        """Drop all samples."""
+        self._samples.clear()
 
     @property
     def tokens_per_second(self) -> int | None:
-        """The pace; None where it cannot be told yet."""
-        if not self._seen:
+        """Tokens per second in the window; None if it is too short, or nothing was added."""
+        if not self._samples:
             return None
-        (start, before), (end, after) = self._seen[0], self._seen[-1]
-        if end - start < LEAST_S or after <= before:
+        (start, before), (end, after) = self._samples[0], self._samples[-1]
+        if end - start < MIN_S or after <= before:
             return None
         return max(1, round((after - before) / (end - start)))
 
     @property
     def seconds_left(self) -> int | None:
-        """How long the files that wait will take, about; None where it cannot be told yet."""
+        """Estimated time for the files that wait; None while there is no throughput."""
         rate = self.tokens_per_second
         return None if rate is None else round(self._waiting_bytes / BYTES_PER_TOKEN / rate)
 
 
 def as_text(tokens_per_second: int | None, seconds_left: int | None) -> str:
-    """For people, to stand behind the counts; empty where nothing can be told.
+    """Return the throughput as a suffix of a message; empty if it is not known.
 
     Example: ``, 640 tokens/s, 3 min left``.
     """

@@ -213,14 +213,14 @@ async def test_on_battery_only_open_and_changed_files_are_remembered(bench):
     bench.open[paths[0]] = "opened = 1\n"
     bench.start()
     bench.indexer.spare_battery(True)
-    await bench.until(lambda: bench.indexer.held)
+    await bench.until(lambda: bench.indexer.waits_for_power)
     assert list(bench.engine.texts) == ["a.py"]
     assert bench.indexer.busy
     bench.write("b.py", "changed = 1\n")
     bench.indexer.changed([paths[1]])
-    await bench.until(lambda: "b.py" in bench.engine.texts and bench.indexer.held)
+    await bench.until(lambda: "b.py" in bench.engine.texts and bench.indexer.waits_for_power)
     assert "c.py" not in bench.engine.texts
     bench.indexer.resume()  # the user has it go on all the same
     await bench.idle()
     assert len(bench.engine.texts) == 3
-    assert not bench.indexer.held
+    assert not bench.indexer.waits_for_power

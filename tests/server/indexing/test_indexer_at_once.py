@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 
 from lsp_server.engine.client import EngineGone
-from lsp_server.indexing.indexer import AT_ONCE, Urgency
+from lsp_server.indexing.indexer import MAX_CONCURRENT, Urgency
 
-NAMES = [f"{number:02}.py" for number in range(3 * AT_ONCE)]
+NAMES = [f"{number:02}.py" for number in range(3 * MAX_CONCURRENT)]
 
 
 @pytest.mark.parametrize("is_warm", [True, False])
@@ -19,7 +19,7 @@ async def test_what_the_store_has_is_asked_for_together(bench, is_warm):
     bench.start()
     await bench.idle()
     assert sorted(bench.engine.asked) == NAMES  # texts are read beside each other
-    assert bench.engine.n_asked_at_once == (AT_ONCE if is_warm else 1)
+    assert bench.engine.n_asked_at_once == (MAX_CONCURRENT if is_warm else 1)
 
 
 async def test_after_a_file_that_was_not_there_one_by_one(bench):
@@ -44,12 +44,14 @@ async def test_what_changes_waits_for_no_more_than_was_asked_for(bench):
     bench.engine.asked.clear()
     bench.engine.may_answer.clear()
     bench.indexer.refill()
-    await bench.asked(AT_ONCE)
+    await bench.asked(MAX_CONCURRENT)
     changed = bench.write("99.py", "new = 1\n")
     bench.indexer.changed([changed], Urgency.CHANGED)
     bench.engine.may_answer.set()
     await bench.idle()
-    assert AT_ONCE <= bench.engine.asked.index("99.py") < 2 * AT_ONCE  # among the next ones
+    assert (
+        MAX_CONCURRENT <= bench.engine.asked.index("99.py") < 2 * MAX_CONCURRENT
+    )  # among the next ones
 
 
 @pytest.mark.parametrize("culprit", [NAMES[1], NAMES[3], NAMES[-1]])

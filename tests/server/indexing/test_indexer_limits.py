@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lsp_server.engine.client import EngineError
 from lsp_server.engine.connection import EngineAway
-from lsp_server.indexing.file_table import FileState, TrackedFile, TrackedFiles
+from lsp_server.indexing.file_table import FileState, FileTable, TrackedFile
 from lsp_server.indexing.indexer import Urgency
 
 DEADLINE_S = 10
@@ -154,7 +154,7 @@ async def test_odd_paths_do_not_lose_the_others(bench, caplog):
     bench.indexer.changed([too_long, impossible, bench.write("b.py")])
     await bench.idle()
     assert bench.states()["b.py"] == "in_memory"
-    assert "could not be looked at" in caplog.text
+    assert "could not be scanned" in caplog.text
 
 
 async def test_a_deleted_folder_and_files_that_nobody_knew(bench):
@@ -172,12 +172,12 @@ async def test_a_deleted_folder_and_files_that_nobody_knew(bench):
 
 def test_many_paths_are_looked_for_in_one_pass(monkeypatch):
     """47 ms for each path, times some thousand, made the server look dead."""
-    files, passes = TrackedFiles(), []
+    files, passes = FileTable(), []
     for number in range(100):
         path = Path(f"/ws/{number % 10}/{number}.py")
         files.put(TrackedFile(path, path.name, FileState.IN_MEMORY))
-    iterate = TrackedFiles.__iter__
-    monkeypatch.setattr(TrackedFiles, "__iter__", lambda self: passes.append(1) or iterate(self))
+    iterate = FileTable.__iter__
+    monkeypatch.setattr(FileTable, "__iter__", lambda self: passes.append(1) or iterate(self))
     assert len(files.below([Path("/ws/3/3.py"), Path("/ws/4/4.py")])) == 2
     assert passes == []  # all of them are known
     unknown = [Path(f"/ws/{number}.js") for number in range(100)]

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from lsp_server.indexing.proximity import Nearness, imports
+from lsp_server.indexing.proximity import Proximity, imports
 
 ROOT = Path("/ws")
 
@@ -38,9 +38,9 @@ ROOT = Path("/ws")
     ],
 )
 def test_what_is_imported_is_nearest(line: str, file: str, other: str) -> None:
-    nearness = Nearness({ROOT / "open" / "here.x": f"# a comment\n{line}\nx = 1\n"})
-    assert nearness.rank(ROOT / file)[0] is False
-    assert nearness.rank(ROOT / other)[0] is True
+    proximity = Proximity({ROOT / "open" / "here.x": f"# a comment\n{line}\nx = 1\n"})
+    assert proximity.rank(ROOT / file)[0] is False
+    assert proximity.rank(ROOT / other)[0] is True
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_is_no_import(text: str) -> None:
 
 
 def test_then_folders_count_to_the_nearest_open_file() -> None:
-    nearness = Nearness({ROOT / "a/b/one.py": "", ROOT / "c/two.py": ""})
+    proximity = Proximity({ROOT / "a/b/one.py": "", ROOT / "c/two.py": ""})
     steps = {
         "a/b/x.py": 0,
         "c/x.py": 0,
@@ -61,11 +61,11 @@ def test_then_folders_count_to_the_nearest_open_file() -> None:
         "a/d/x.py": 2,
         "c/e/f/x.py": 2,
     }
-    found = {name: nearness.rank(ROOT / PurePosixPath(name)) for name in steps}
+    found = {name: proximity.rank(ROOT / PurePosixPath(name)) for name in steps}
     assert found == {name: (True, n) for name, n in steps.items()}
 
 
 def test_nothing_is_open() -> None:
-    nearness = Nearness({})
-    assert nearness.open == frozenset()
-    assert nearness.rank(ROOT / "a.py") == nearness.rank(ROOT / "b/c/d.py") == (True, 0)
+    proximity = Proximity({})
+    assert proximity.open == frozenset()
+    assert proximity.rank(ROOT / "a.py") == proximity.rank(ROOT / "b/c/d.py") == (True, 0)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lsp_server.indexing.file_table import FileState, Totals, TrackedFile, TrackedFiles
-from lsp_server.indexing.throughput import Pace, as_text
+from lsp_server.indexing.file_table import FileState, FileTable, Totals, TrackedFile
+from lsp_server.indexing.throughput import Throughput, as_text
 
 
 class Clock:
@@ -13,13 +13,13 @@ class Clock:
         return self.now
 
 
-def paced(*seen: tuple[float, int], waiting_bytes: int = 6000) -> Pace:
+def measured(*seen: tuple[float, int], waiting_bytes: int = 6000) -> Throughput:
     clock = Clock()
-    pace = Pace(clock)
+    throughput = Throughput(clock)
     for now, tokens in seen:
         clock.now = now
-        pace.note(Totals(tokens=tokens, waiting_bytes=waiting_bytes))
-    return pace
+        throughput.note(Totals(tokens=tokens, waiting_bytes=waiting_bytes))
+    return throughput
 
 
 @pytest.mark.parametrize(
@@ -35,16 +35,16 @@ def paced(*seen: tuple[float, int], waiting_bytes: int = 6000) -> Pace:
         ([(0, 0), (300, 3)], 1, 2000),
     ],
 )
-def test_pace(seen, rate, left):
-    pace = paced(*seen)
-    assert (pace.tokens_per_second, pace.seconds_left) == (rate, left)
+def test_throughput(seen, rate, left):
+    throughput = measured(*seen)
+    assert (throughput.tokens_per_second, throughput.seconds_left) == (rate, left)
 
 
 def test_each_stretch_has_its_own():
-    pace = paced((0, 0), (2, 400))
-    pace.rest()
-    assert pace.tokens_per_second is None
-    assert pace.seconds_left is None
+    throughput = measured((0, 0), (2, 400))
+    throughput.reset()
+    assert throughput.tokens_per_second is None
+    assert throughput.seconds_left is None
 
 
 def test_for_people():
@@ -54,7 +54,7 @@ def test_for_people():
 
 
 def test_the_bytes_that_wait_are_those_of_waiting_files(tmp_path):
-    files = TrackedFiles()
+    files = FileTable()
     for state in FileState:
         files.put(TrackedFile(tmp_path / state.value, state.value, state, size_bytes=100))
     assert files.totals().waiting_bytes == 100
