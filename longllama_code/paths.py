@@ -1,4 +1,4 @@
-"""Where files lie: the cache folder, a model's table, the root of a repository."""
+"""Locations of files: the cache folder, a model's table, the root of a repository."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,11 @@ import platformdirs
 CACHE_VARIABLE = "LONGLLAMA_CACHE"
 REPOSITORY_MARK = ".git"
 TABLE_FILE = "memory_table.safetensors"
-"""In a model's folder: the table of its memory heads."""
+"""Name of the memory heads' table in a model's folder."""
 
 
 def cache_path() -> Path:
-    """Return our folder for what can be fetched or computed again; it need not exist.
+    """Return the folder for files that can be fetched or computed again; it may not exist yet.
 
     ``$LONGLLAMA_CACHE``, where ``~`` stands for the user's home, or else the platform's cache
     folder.
@@ -22,7 +22,7 @@ def cache_path() -> Path:
 
 
 def cache_root() -> Path:
-    """Return ``cache_path()``, created for its owner only where it did not exist.
+    """Return ``cache_path()``; create it if needed, accessible only to its owner.
 
     The repository memory kept there is as private as the code that it was made from.
     """

@@ -1,8 +1,8 @@
-"""What an editor's server and a team's engine say to each other over HTTP: plain values in JSON.
+"""Messages between an editor's server and a team's engine over HTTP: plain values in JSON.
 
-The engine holds a repository at a revision; who asks names that revision, and the files of their
-own that differ from it, by digest. So any replica can answer any request: one that lacks the text
-of such a file says so, and is sent it. Answers are lines of JSON, the last of which is the result.
+The engine holds a repository at a revision; a client names that revision and, by digest, its own
+files that differ from it, so any replica can answer any request. A replica that lacks the text
+of such a file says so and is sent it. Answers are lines of JSON; the last one is the result.
 Nothing here needs torch.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 VERSION = "1"
-"""Of these messages; both sides must have the same."""
+"""Version of these messages; both sides must have the same."""
 
 HELLO = "/v1/hello"
 REPOSITORY = "/v1/repository"
@@ -20,7 +20,7 @@ STATUS = "/v1/status"
 LEAVE = "/v1/leave"
 
 MODEL_ID_HEADER = "serve_multiplexed_model_id"
-"""Ray Serve's: what a replica is to hold that answers."""
+"""Ray Serve's header for the model ID, here a ``memory_id``: a replica that holds it answers."""
 MAX_BODY_BYTES = 16 << 20
 
 
@@ -35,7 +35,7 @@ class KnownFile:
 
 @dataclass(frozen=True)
 class KnownRepository:
-    """What the engine has of a repository."""
+    """A repository as the engine has it."""
 
     name: str
     revision: str
@@ -49,24 +49,24 @@ class Overlay:
     """A user's own files over a revision of a repository."""
 
     session: str
-    """Of one window; nobody else's files have its name."""
+    """Identifier of an editor window; unique to it."""
     number: int
-    """Counts the changes of ``files``: of two overlays of a session, the greater one holds."""
+    """Version of ``files``: of two overlays of a session, the greater number is newer."""
     files: dict[str, str | None] = field(default_factory=dict[str, str | None])
-    """The digest of each file that differs; None where it is gone."""
+    """Digest of each file that differs; None if it was deleted."""
 
 
 def digest_of(text: str) -> str:
-    """Equal digests are equal texts: 32 hexadecimal digits."""
+    """Return the digest of a text, 32 hexadecimal digits; equal digests mean equal texts."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def memory_id(repository: str, revision: str) -> str:
-    """What a replica calls the memory of a repository: it is no secret, and fits into a header."""
+    """Return the name of a repository's memory; it is not secret and fits into a header."""
     return f"{repository}@{revision}"
 
 
 def parse_memory_id(text: str) -> tuple[str, str]:
-    """The repository and the revision of a memory's name; the latter is empty where it is none."""
+    """Return the repository and revision of a memory's name; other texts give an empty revision."""
     repository, _, revision = text.rpartition("@")
     return repository, revision

@@ -1,1 +1,1 @@
-"""Checkpoints: a folder or a file of weights, loaded as a model. Nothing in it is executed."""
+"""Checkpoints: folders and files of weights, loaded as models. None of their code is run."""

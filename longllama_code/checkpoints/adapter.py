@@ -1,4 +1,4 @@
-"""Adapters: the weights that tuning changed, put in place of a model's own.
+"""Adapters: weights that tuning changed, which replace those of a base model.
 
 A safetensors file of whole tensors under the names of ``LongLlamaForCausalLM``; nothing needs to
 know how they came about.

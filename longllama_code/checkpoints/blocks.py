@@ -1,10 +1,10 @@
-"""Loading a GGUF file whose matrices stay in its blocks: nothing is spread out, little is copied.
+"""Load a GGUF file and leave its matrices in the file's quantized blocks.
 
     file, mapped ──▶ blocks ──▶ modules that read them where they lie
 
-Copied are norms and biases; rows of queries and keys that llama.cpp put into another order; and
-matrices in blocks that kernels do not read (Q2_K, F16, …), which are rounded to 8 bits, each 32
-weights with a scale.
+Norms and biases are copied; so are rows of queries and keys, which llama.cpp reorders, and
+matrices in block types that the kernels do not read (Q2_K, F16, …), which are rounded to 8 bits
+with a scale for every 32 weights.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _put(model: LongLlamaForCausalLM, tensor: GgufTensor) -> None:
 
 
 def _rows(tensor: GgufTensor) -> BlockRows:
-    """A matrix as the file has it, if kernels can read that."""
+    """Return a matrix in the file's blocks if the kernels can read them."""
     if BlockRows.has_kernel(tensor.kind.name):
         return BlockRows(tensor.kind.name, tensor.blocks, tensor.shape[1])
     kind = GGMLQuantizationType.Q8_0
@@ -98,7 +98,7 @@ def _rows(tensor: GgufTensor) -> BlockRows:
 
 
 def _finish(model: LongLlamaForCausalLM) -> None:
-    """What no file has: tables of rotation, and a head that shares the embeddings."""
+    """Add what no file has: rotary tables, and a head that shares the embeddings."""
     model.model.rotary = Rotary(model.config)
     if model.config.tie_word_embeddings:
         shared = cast("BlockEmbedding", cast("nn.Module", model.model.embed_tokens))

@@ -1,4 +1,4 @@
-"""Loading a checkpoint folder: LongLLaMA's published layout, or any plain Llama.
+"""Load a checkpoint folder: LongLLaMA's published layout, or any plain Llama.
 
 No code of a checkpoint runs (``auto_map`` is ignored) and no pickle beyond tensors is read.
 """
@@ -23,15 +23,15 @@ from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rope import Rotary
 
 PLAIN_LLAMA = ("llama", "mistral", "qwen2")
-"""Model types whose layers are Llama's; Qwen2's have biases on queries, keys and values."""
+"""Model types with Llama's layers; Qwen2 adds biases to queries, keys and values."""
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
-"""Names of the two weights that a tied model has one of."""
+"""Names of the two weights that share one tensor in a tied model."""
 IGNORED = ("auto_map", "architectures", "transformers_version")
 OF_OTHER_LAYERS = ("sliding_window", "use_sliding_window", "max_window_layers", "layer_types")
 
 
 def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
-    """The configuration of a checkpoint; ``overrides`` replace single fields.
+    """Return the configuration of a checkpoint; ``overrides`` replace single fields.
 
     Raises:
         CheckpointError: the folder holds no configuration of a Llama-shaped model.
@@ -42,7 +42,7 @@ def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
         )
     try:
         fields, _ = PreTrainedConfig.get_config_dict(folder)
-        fields = {**fields}  # no mapping, no configuration
+        fields = {**fields}  # not a mapping, so not a configuration
     except (OSError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'} is no configuration: {error}") from error
     return config_of(fields, str(folder / "config.json"), **overrides)
@@ -51,7 +51,7 @@ def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
 def config_of(
     fields: Mapping[str, Any], source: str = "the configuration", **overrides: Any
 ) -> LongLlamaConfig:
-    """The configuration that the fields of a ``config.json`` mean.
+    """Return the configuration for the fields of a ``config.json``.
 
     Raises:
         CheckpointError: they are of another kind of model, or contradict each other.
@@ -72,9 +72,9 @@ def config_of(
 
 
 def _as_llama(model_type: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields of another Llama-shaped model, in our terms, those that it leaves to defaults too.
+    """Return the fields of another Llama-shaped model in our terms, including its defaults.
 
-    A sliding window bounds ours, so that within it every layer sees what the model was taught.
+    A sliding window bounds the local window: within it, each layer sees what it saw in training.
     """
     known: dict[str, Any] = AutoConfig.for_model(model_type, **fields).to_dict()
     known["qkv_bias"] = model_type == "qwen2"
@@ -106,7 +106,7 @@ def load_model(
     device: str = "cpu",
     **overrides: Any,
 ) -> LongLlamaForCausalLM:
-    """A model ready to run: evaluation mode, on ``device``, in ``dtype``.
+    """Load a model in evaluation mode, on ``device``, in ``dtype``.
 
     Args:
         folder: the checkpoint.
@@ -138,7 +138,7 @@ def load_model(
             ignore_mismatched_sizes=True,  # to name them below
             weights_only=True,
         )
-    except UnpicklingError as error:  # its message proposes to run the code after all
+    except UnpicklingError as error:  # torch's message proposes to run the pickle's code after all
         raise CheckpointError(
             f"a .bin file in {folder} holds more than tensors, and code of a checkpoint is never "
             "run. Convert it to safetensors where you trust it."
@@ -152,7 +152,7 @@ def load_model(
 def _filled(
     config: LongLlamaConfig, files: Sequence[Path], dtype: torch.dtype
 ) -> LongLlamaForCausalLM:
-    """A model with the tensors of files that transformers does not read.
+    """Return a model filled from files that transformers does not read.
 
     Raises:
         CheckpointError: they are not those that the configuration asks for.
@@ -209,7 +209,7 @@ def check_none_missing(folder: Path, names: Collection[str]) -> None:
 
 
 def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
-    """Every weight came from the checkpoint; transformers would go on with random ones."""
+    """Refuse a checkpoint that lacks weights; transformers would use random ones instead."""
     check_none_missing(folder, loading["missing_keys"])
     remedy = "the checkpoint is incomplete or its config.json belongs to another model."
     if mismatched := sorted(loading["mismatched_keys"]):

@@ -1,4 +1,4 @@
-"""What was published of each model of the family: where, under which licence, of what shape.
+"""The published checkpoints of the LongLLaMA family: repository, licence and configuration.
 
 Sources: the README of github.com/CStanKonrad/long_llama (memory layers, windows, licences), the
 file lists of its repositories on the model hub (shards, types), and the published
@@ -95,7 +95,7 @@ _SMALL: Mapping[str, int] = {
 
 @dataclass(frozen=True)
 class Published:
-    """One checkpoint of the family.
+    """A checkpoint of the family.
 
     Attributes:
         summary: one line for the user.
@@ -116,9 +116,9 @@ class Published:
     revision: str | None = None
 
     def scaled(self, scale: str) -> dict[str, Any]:
-        """Its ``config.json``, in full or, for tests, with every size but the depth made small.
+        """Return its ``config.json`` in full or, for tests, with every size but the depth reduced.
 
-        Layers and memory layers stay, so that the names of the weights do.
+        The number of layers stays, and so do the names of the weights.
         """
         fields = dict(self.fields)
         if scale == "small":

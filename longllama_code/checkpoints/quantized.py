@@ -1,8 +1,8 @@
-"""Loading a checkpoint with weights in 8 or 4 bits: tensor by tensor, rounded as they come.
+"""Load a checkpoint with its weights rounded to 8 or 4 bits, one tensor at a time.
 
     file, mapped ──▶ one tensor ──▶ rounded rows, on their device ──▶ the file's pages forgotten
 
-So the peak is what the model takes in the end, and a little more (``Need``), whatever the type and
+The peak is therefore little more than the final size (``Need``), whatever the type and
 the number of the files.
 """
 
@@ -36,7 +36,7 @@ from longllama_code.weight_kinds import WeightKind
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
-"""Called with a file that was read, and the share of all files' bytes (0 to 1)."""
+"""Called with each file that was read, and the fraction of all bytes read so far (0 to 1)."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class Need:
     """Memory that loading takes, in bytes."""
 
     weights: int
-    """What the model has in the end."""
+    """Final size of the model."""
     working: int
-    """The largest tensor as the file has it, and blocks of it as they are rounded."""
+    """Size of the largest tensor as the file has it, and of its blocks that are being rounded."""
 
     @property
     def peak(self) -> int:
-        """The most at any time."""
+        """Maximum while loading."""
         return self.weights + self.working
 
 
 def memory_need(folder: Path, kind: WeightKind, dtype: torch.dtype = torch.float32) -> Need:
-    """What ``load_quantized`` would take, found without reading a weight.
+    """Return the memory that ``load_quantized`` would take, without reading a weight.
 
     Raises:
         CheckpointError: the folder is no checkpoint.
@@ -71,7 +71,7 @@ def load_quantized(
     progress: Progress = lambda _, __: None,
     **overrides: Any,
 ) -> LongLlamaForCausalLM:
-    """A model ready to run, whose matrices are kept in 8 or 4 bits.
+    """Load a model whose matrices are kept in 8 or 4 bits.
 
     Embeddings and head have 8 bits in either case; norms and biases stay as they are.
 
@@ -80,7 +80,7 @@ def load_quantized(
         kind: ``int8`` or ``int4``.
         dtype: the type to compute in.
         device: a torch device; each matrix goes there as soon as it is rounded.
-        progress: told of each file.
+        progress: called after each file.
         overrides: configuration fields to replace.
 
     Raises:
@@ -100,7 +100,7 @@ def load_quantized(
 
 
 def _hollow(folder: Path, **overrides: Any) -> LongLlamaForCausalLM:
-    """The model without the content of its weights."""
+    """Return the model on the device ``meta``, without the content of its weights."""
     with torch.device("meta"):
         return LongLlamaForCausalLM(load_config(folder, **overrides))
 
@@ -111,7 +111,7 @@ def _need(model: nn.Module, files: list[Path], kind: WeightKind, dtype: torch.dt
         for name, weight in dict(model.named_parameters()).items()
     )
     largest = max(weight.numel() for weight in model.parameters())
-    # As in the file (float32 at most), and spread out in blocks of 1 MB, of which a few live.
+    # As in the file (float32 at most), and a few dequantized blocks of 1 MB.
     working = 4 * largest + 16 * (1 << 20) + max(map(resident_bytes, files))
     return Need(weights, working)
 
@@ -127,7 +127,7 @@ def _kind(name: str, kind: WeightKind) -> WeightKind:
 
 
 class _Filler:
-    """Puts what comes from files into a hollow model."""
+    """Fills a model without weights from files."""
 
     def __init__(
         self,
@@ -179,13 +179,13 @@ class _Filler:
         return self._placed(quantize(weight, kind, bias, self._threads))
 
     def _placed(self, module: nn.Module) -> nn.Module:
-        """On the device, but for a bias that has no content yet."""
+        """Move a module to the device, except for a bias that has no content yet."""
         for name, buffer in list(module.named_buffers()):
             module.register_buffer(name, buffer.to(self._device))
         return module
 
     def _finish(self) -> None:
-        """What no file has: tables of rotation, and a head that shares the embeddings."""
+        """Add what no file has: rotary tables, and a head that shares the embeddings."""
         self._model.model.rotary = Rotary(self._model.config).to(self._device)
         if self._model.config.tie_word_embeddings:
             shared = cast("Int8Embedding", self._model.model.embed_tokens)

@@ -1,4 +1,4 @@
-"""Available memory of this machine or container, and a check before it is taken."""
+"""Available memory of this machine or container, and a check before it is used."""
 
 from __future__ import annotations
 

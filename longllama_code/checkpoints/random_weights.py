@@ -1,8 +1,8 @@
-"""A checkpoint of the exact published layout and size with random weights, written as a stream.
+"""Write checkpoints with random weights in the exact layout and size of the published ones.
 
-What a model hub has and a machine without one does not: everything that depends on sizes, names,
-files and types can be tried at full size. A shard is laid out first, without its content, and then
-filled tensor by tensor, so memory holds one tensor however large the file is.
+With them, everything that depends on sizes, names, files and types can be tested at full size
+without a model hub. A shard is laid out first without its content, then filled
+tensor by tensor, so memory holds one tensor however large the file is.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizers.sentencepiece import MARKS, MODEL_FILE
 
 Progress = Callable[[str, float], None]
-"""Called with a file that is done, and the share of all bytes that is written (0 to 1)."""
+"""Called with each finished file, and the fraction of all bytes written so far (0 to 1)."""
 MAX_PIECES = 4000
-"""Of the vocabulary that is trained here; the model's other ids stand for nothing."""
+"""Size of the vocabulary that is trained here; the model's other ids are unused."""
 _TRAINING_CHARS = 3_000_000
 
 
@@ -70,7 +70,7 @@ def write_random(
 
 
 def weight_shapes(fields: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Name, shape and type of every weight, as tensors without content."""
+    """Return each weight's name and an empty tensor."""
     with torch.device("meta"):
         model = LongLlamaForCausalLM(config_of(dict(fields)))
     dtype: torch.dtype = getattr(torch, fields["torch_dtype"])
@@ -84,7 +84,7 @@ def write_vocabulary(folder: Path, vocab_size: int) -> None:
         sentence_iterator=_source_lines(),
         model_writer=model,
         model_type="bpe",
-        vocab_size=min(vocab_size, MAX_PIECES) - 16,  # as Code Llama's head has rows to spare
+        vocab_size=min(vocab_size, MAX_PIECES) - 16,  # Code Llama's head has rows to spare
         byte_fallback=True,
         character_coverage=0.9999,
         normalization_rule_name="identity",
@@ -102,7 +102,7 @@ def write_vocabulary(folder: Path, vocab_size: int) -> None:
 
 
 def _source_lines() -> Iterator[str]:
-    """Lines of this package and of Python's own library."""
+    """Yield lines of this package and of Python's standard library."""
     n_chars = 0
     for root in (Path(longllama_code.__file__).parent, Path(sysconfig.get_path("stdlib"))):
         for path in sorted(root.glob("*.py")):
@@ -140,7 +140,7 @@ def _write_shards(
 
 
 def _write_shard(path: Path, shapes: Mapping[str, Tensor], generator: torch.Generator) -> None:
-    """A file as ``torch.save`` writes it: first with holes, then filled."""
+    """Write a file in ``torch.save``'s format: first sparse, then filled."""
     with FakeTensorMode():
         hollow = {name: torch.empty(like.shape, dtype=like.dtype) for name, like in shapes.items()}
     with torch.serialization.skip_data(materialize_fake_tensors=True):
@@ -153,7 +153,7 @@ def _write_shard(path: Path, shapes: Mapping[str, Tensor], generator: torch.Gene
 
 
 def _fill(file: BinaryIO, like: Tensor, generator: torch.Generator) -> None:
-    """Norms are ones; all else is drawn as ``initializer_range`` says."""
+    """Fill norms with ones, other weights with normal numbers of ``initializer_range``."""
     weight = torch.ones(like.shape, dtype=like.dtype)
     if like.ndim > 1:
         weight.normal_(std=0.02, generator=generator)

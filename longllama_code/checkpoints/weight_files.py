@@ -1,7 +1,7 @@
-"""The tensors of a checkpoint, one at a time: ``.safetensors``, ``.bin`` without its code, GGUF.
+"""Read the tensors of a checkpoint one at a time: ``.safetensors``, ``.bin``, GGUF.
 
-Files are mapped, and each tensor's pages are given back once it was used: what is resident of a
-file is one tensor, however large the file is.
+Files are mapped, and the pages of each tensor are released after use, so one tensor is resident
+however large the file is. Code in a ``.bin`` is not run.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from longllama_code.errors import CheckpointError
 from longllama_code.gguf.file import GGUF_NAME, GgufFile
 
 PATTERNS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.bin", GGUF_NAME)
-"""In the order of preference; files of the first that matches are the weights."""
+"""Patterns of weight files in order of preference; the first that matches is used."""
 _TABLE = "memory_table.safetensors"
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of a checkpoint's weights.
+    """Return the files of a checkpoint's weights.
 
     Raises:
         CheckpointError: there are none.
@@ -43,7 +43,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of a file; each is valid until the next one is asked for.
+    """Yield names and tensors of a file; each is valid until the next one is asked for.
 
     Raises:
         CheckpointError: the file is damaged, or holds more than tensors.
@@ -55,7 +55,7 @@ def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
         is_mapped = resident_bytes(path) == 0
         ahead: tuple[str, Tensor] | None = None
         for found in _read(path, is_mapped):
-            if is_mapped:  # the disk reads the next one while this one is used
+            if is_mapped:  # the disk reads the next tensor while this one is used
                 _advise(_span(found[1]), "MADV_WILLNEED")
             if ahead is not None:
                 yield from _once(*ahead, is_mapped)
@@ -70,7 +70,7 @@ def is_gguf_file(path: Path) -> bool:
 
 
 def _dequantized(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Tensors of a GGUF in float32, which is memory of their own; its pages are given back."""
+    """Yield the tensors of a GGUF file in float32, and release the pages of the file."""
     for tensor in GgufFile.open(path).tensors():
         span = tensor.rows.ctypes.data, tensor.rows.nbytes
         _advise(span, "MADV_WILLNEED")
@@ -80,12 +80,12 @@ def _dequantized(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 def _once(name: str, tensor: Tensor, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
     yield name, tensor
-    if is_mapped:  # pages of plain memory would come back as zeros
+    if is_mapped:  # released pages of anonymous memory would read as zeros
         _advise(_span(tensor), "MADV_DONTNEED")
 
 
 def resident_bytes(path: Path) -> int:
-    """Bytes of a file that stay in memory beside one tensor: all, of a file that is not mapped."""
+    """Return the bytes of a file that stay resident besides one tensor; all of an unmapped file."""
     is_mapped = path.suffix in (".safetensors", ".gguf") or zipfile.is_zipfile(path)
     return 0 if is_mapped else path.stat().st_size
 
@@ -94,7 +94,7 @@ def resident_bytes(path: Path) -> int:
 def _readable(path: Path) -> Generator[None]:
     try:
         yield
-    except UnpicklingError as error:  # its message proposes to run the code after all
+    except UnpicklingError as error:  # torch's message proposes to run the pickle's code after all
         raise CheckpointError(
             f"{path} is damaged or holds more than tensors, and code of a checkpoint is never run."
             " Fetch it again, or convert it to safetensors where you trust it."
@@ -126,7 +126,7 @@ def _advise(span: tuple[int, int], advice: str) -> None:
         span: the address of the first byte, and the number of bytes.
         advice: what ``madvise`` calls it.
     """
-    if sys.platform != "linux":  # other systems have other numbers for it
+    if sys.platform != "linux":  # the constant differs between systems
         return
     page, (start, n_bytes) = mmap.PAGESIZE, span
     first = -(-start // page) * page

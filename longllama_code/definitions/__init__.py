@@ -1,1 +1,1 @@
-"""What a repository defines, what its files import, and what of it a cursor needs to see."""
+"""Definitions and imports of a repository, and the definitions that a cursor needs."""

@@ -1,7 +1,6 @@
-"""What stands around a cursor, as far as it can be seen without parsing: in any language.
+"""Context of a cursor, found without parsing, in any language.
 
-The identifier that is being typed is no part of it, so that it stays the same until that is
-complete.
+The identifier that is being typed is left out, so the context stays the same while it is typed.
 """
 
 import re
@@ -27,31 +26,31 @@ KEYWORDS = frozenset(
         "func",
     )
 )
-"""Words that brackets may stand behind without a call, in some language."""
+"""Words of any language that a bracket may follow without being a call."""
 MAX_EXPRESSION_CHARS = 1500
 MAX_PARTS = 8
 MAX_CALLS = 3
 NEAR_CHARS = 1200
-"""Before a cursor: what is in use there is wanted most."""
+"""Characters before a cursor whose names count as in use."""
 LOCAL_CHARS_BEFORE = 2048
 LOCAL_CHARS_AFTER = 2000
-"""What of the file the model is sure to see."""
+"""Characters of the file before and after the cursor that the model always sees."""
 
 
 @dataclass(frozen=True)
 class Around:
-    """The text around a cursor.
+    """Context of a cursor.
 
     Attributes:
-        prefix: what stands before it, without the identifier that is being typed.
-        suffix: what stands behind it.
-        line: where it is, counted from 1.
-        rest: the file, but for what stands on the cursor's line.
-        receiver: the expression that what is typed is a member of, by its names: ``self.store``.
-        calls: what is called with the arguments that are being written, the innermost first.
-        imports_from: the module whose names are being imported.
-        visible: the first and the last line that the model sees anyhow.
-        near: the end of the prefix, as far back as what is in use counts.
+        prefix: text before it, without the identifier that is being typed.
+        suffix: text after it.
+        line: its line, from 1.
+        rest: the file without the text on the cursor's line.
+        receiver: names of the expression before the dot at the cursor: ``self.store``.
+        calls: functions whose arguments are being written, the innermost first.
+        imports_from: module whose names are being imported.
+        visible: first and last line that the model sees in any case.
+        near: end of the prefix, whose names count as in use.
     """
 
     prefix: str
@@ -66,7 +65,7 @@ class Around:
 
 
 def around(prefix: str, suffix: str, filler: str = "") -> Around:
-    """Look at the text around a cursor; ``filler`` may stand for an indented line in ``rest``."""
+    """Return the context of a cursor; ``filler`` replaces an indented line in ``rest``."""
     kept = prefix[: TYPED.search(prefix, max(0, len(prefix) - 200)).start()]  # type: ignore[union-attr]
     line = prefix.count("\n") + 1
     start, end = prefix.rfind("\n") + 1, suffix.find("\n")
@@ -91,19 +90,19 @@ def around(prefix: str, suffix: str, filler: str = "") -> Around:
 
 
 def everywhere(text: str) -> Around:
-    """Return what holds at every place of a file: all of it is near, and all of it visible."""
+    """Return a context for a whole file: all of it is near, and all of it is visible."""
     n_lines = text.count("\n") + 1
     return Around(text, "", n_lines, text, (), (), "", (1, n_lines), text)
 
 
 def chains_in(text: str) -> list[tuple[str, ...]]:
-    """Return names with what is said of their members, each once, the last one first."""
+    """Return chains of names and members such as ``self.store``, each once, the last one first."""
     found = dict.fromkeys(reversed(CHAINS.findall(text)))
     return [tuple(SEPARATORS.split(chain))[:MAX_PARTS] for chain in found]
 
 
 def _receiver(text: str) -> tuple[str, ...]:
-    """Return the names of the expression whose member is being typed at a text's end."""
+    """Return the names of the expression before the dot at the end of a text."""
     end = _before_separator(text, len(text.rstrip()))
     return () if end is None else _expression(text, end)
 
@@ -116,7 +115,7 @@ def _before_separator(text: str, end: int) -> int | None:
 
 
 def _expression(text: str, end: int) -> tuple[str, ...]:
-    """Return the names of the expression that ends at a place; calls and subscripts left out."""
+    """Return the names of the expression that ends at ``end``, without calls and subscripts."""
     names = list[str]()
     while len(names) < MAX_PARTS:
         end = _before_brackets(text, end)
@@ -139,7 +138,7 @@ def _name_start(text: str, end: int) -> int:
 
 
 def _before_brackets(text: str, end: int) -> int:
-    """Return where an expression ends without the calls and subscripts behind it."""
+    """Return the end of an expression without the calls and subscripts behind it."""
     end = len(text[:end].rstrip())
     while end > 0 and text[end - 1] in OPENED:
         opened = _opening(text, end)
@@ -152,7 +151,7 @@ def _before_brackets(text: str, end: int) -> int:
 
 
 def _opening(text: str, end: int) -> int | None:
-    """Return where the bracket opens that is closed right before ``end``."""
+    """Return the position of the bracket that is closed right before ``end``."""
     depth = 0
     for place in range(end - 1, max(-1, end - MAX_EXPRESSION_CHARS), -1):
         if text[place] in ")]}":
@@ -165,7 +164,7 @@ def _opening(text: str, end: int) -> int | None:
 
 
 def _within_brackets(text: str, end: int, names: list[str]) -> tuple[str, ...]:
-    """Return the names of ``(await store)`` and what stands behind it."""
+    """Return the names of ``(await store)`` and the members behind it."""
     if text[end - 1 : end] == ")" and _opening(text, end) is not None:
         inner = _before_brackets(text, end - 1)
         start = _name_start(text, inner)
@@ -175,7 +174,7 @@ def _within_brackets(text: str, end: int, names: list[str]) -> tuple[str, ...]:
 
 
 def _calls(text: str) -> list[tuple[str, ...]]:
-    """Return what is called by the brackets that are open at a text's end."""
+    """Return the functions called by the brackets that are open at the end of a text."""
     found = list[tuple[str, ...]]()
     depth = 0
     for bracket in reversed(list(BRACKETS.finditer(text))):

@@ -1,15 +1,15 @@
-"""What a cursor needs to see of the repository's definitions, most wanted first.
+"""Choice of the repository's definitions that a cursor needs, best first.
 
-    receiver      members of what stands before the dot          self.store.|
-    called        what is called with the arguments at hand      put(path, |
-    imported      what the file imports and does not use yet, then what it used last
-    typed         classes of the variables around
-    base          what the class that is written inherits
-    overridden    what the function that is written overrides, and its namesakes in files nearby
-    step          classes that those give or take
+    receiver      members of the value before the dot            self.store.|
+    called        functions whose arguments are being written    put(path, |
+    imported      imports that are not used yet, then those used last
+    typed         classes of variables in use
+    base          bases of the class that is being written
+    overridden    method that the function being written overrides; its namesakes in files nearby
+    tested        definitions of the file that a test file is for
 
-What is chosen depends on the names in use, not on each key: the identifier that is being typed does
-not count, and neither does what stands before it on its line as a statement.
+The choice depends on the names in use, not on each key: the identifier that is being typed does
+not count, nor does the statement before it on its line.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from longllama_code.definitions.languages.facts import Definition, Import, Kind
 from longllama_code.definitions.resolving import OWN, Chain, Place, Resolver, Target
 
 RECEIVER, CALLED, UNUSED, TYPED, IMPORTED, BASE, MODULE, STEP = 100, 90, 75, 66, 60, 50, 40, 30
-"""Worth of a definition, by why it is wanted."""
+"""Score of a definition by the reason for which it is chosen."""
 RECENCY = 10
-"""What the last name used is wanted more than the first one."""
+"""Extra score of the name that was used last."""
 MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 5, 1, 40
-"""Worth that a member has less than its class."""
+"""Penalties of members relative to their class."""
 GUESSED, OVERRIDDEN, NAMESAKE, TESTED = 80, 70, 45, 25
 TEST = re.compile(r"^tests?_|_tests?$|[.-](?:test|spec)$|Tests?$")
-"""What tells a test's file from the one that it tests."""
+"""Prefixes and suffixes by which a test file's name differs from that of the file it tests."""
 LENGTH = 0.02
-"""Worth that each character of a definition costs."""
+"""Penalty for each character of a definition."""
 UNUSED_ELSEWHERE = 8
-"""Worth that something has less which no other file uses."""
+"""Penalty of a definition that no other file uses."""
 MAX_CHAINS = 80
 MAX_IMPORTS = 200
 MAX_MEMBERS = 200
 MAX_HEADS = 3000
 MAX_CHOSEN = 400
 MAX_CLASSES = 20
-"""Most members of a module that are shown."""
+"""Maximum number of a module's classes whose members are considered."""
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
 
 
 @dataclass(frozen=True, slots=True)
 class Less:
-    """Worth that members have less than their class, by why that is wanted."""
+    """Penalties of members relative to their class, by the reason why the class is chosen."""
 
     member: float
     static: float
@@ -69,17 +69,17 @@ OF_CLASS = Less(5, 2, 8)
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A definition that a cursor may need.
+    """A definition that was chosen for a cursor.
 
     Attributes:
         path: its file.
-        name: what it is called, with its class.
-        kind: what it is.
-        shown: how it is written, without its body.
-        line: where.
-        last_line: where it ends.
+        name: its name, with its class's.
+        kind: its kind.
+        shown: its source without its body.
+        line: its first line, from 1.
+        last_line: its last line, inclusive.
         reason: why it was chosen, in plain words.
-        wanted: how much, the larger the more.
+        wanted: its score; higher is better.
         heads: line and head of each class around it.
     """
 
@@ -95,15 +95,15 @@ class Chosen:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What it is, wherever it stands in its file and however much it is wanted."""
+        """Identity of the definition, whatever its line and score."""
         return self.path, self.name, self.shown
 
 
 def choose(index: DefinitionIndex, path: str, prefix: str, suffix: str) -> list[Chosen]:
-    """Return the definitions that a cursor needs, the most wanted first.
+    """Return the definitions that a cursor needs, best first.
 
     Args:
-        index: the repository; whether it has the file at ``path`` does not matter.
+        index: the repository; it need not contain the file at ``path``.
         path: the file that is being written.
         prefix: all of its text before the cursor.
         suffix: all of its text behind it.
@@ -114,12 +114,12 @@ def choose(index: DefinitionIndex, path: str, prefix: str, suffix: str) -> list[
 
 
 def choose_for_file(index: DefinitionIndex, path: str, text: str) -> list[Chosen]:
-    """Return the definitions of other files that a file uses, the most wanted first.
+    """Return the definitions of other files that a file uses, best first.
 
-    They are the same wherever its cursor is: what they are written as can be read once for all.
+    They do not depend on the cursor, so the model can read them once for the whole file.
 
     Args:
-        index: the repository; whether it has the file at ``path`` does not matter.
+        index: the repository; it need not contain the file at ``path``.
         path: the file that is being written.
         text: all of it.
     """
@@ -139,7 +139,7 @@ class _Choice:
         self._heads_of: dict[tuple[str, str], tuple[tuple[int, str], ...]] = {}
 
     def for_cursor(self) -> list[Chosen]:
-        """Ask all sources."""
+        """Return the choice from all sources."""
         self._add_receiver()
         self._add_called()
         self._add_bases()
@@ -147,20 +147,20 @@ class _Choice:
         return self.for_file()
 
     def for_file(self) -> list[Chosen]:
-        """Ask the sources for which it does not matter where in the file the cursor is."""
+        """Return the choice from the sources that do not depend on the cursor."""
         self._add_imports()
         self._add_used()
         self._add_tested()
         return self._ranked()
 
     def _ranked(self) -> list[Chosen]:
-        """Return what was found, the most wanted first."""
+        """Return the definitions found, best first."""
         ordered = sorted(self._found.items(), key=_order)[:MAX_CHOSEN]
         return [self._chosen(one, *why) for one, why in ordered]
 
     def _chosen(self, target: Target, wanted: float, reason: str) -> Chosen:
         one, path = target.definition, target.path
-        assert one is not None  # modules are not wanted themselves
+        assert one is not None  # modules are never chosen themselves
         key = (path, one.owner)
         if key not in self._heads_of:
             self._heads_of[key] = tuple(self._heads(path, one.owner)) if one.owner else ()
@@ -185,7 +185,7 @@ class _Choice:
                     yield one.first_line, one.shown
                     break
 
-    # What is wanted.
+    # Scores.
 
     def _want(self, target: Target, wanted: float, reason: str) -> None:
         one = target.definition
@@ -200,7 +200,7 @@ class _Choice:
         return path == self._path and first <= one.first_line <= last
 
     def _want_all(self, target: Target, wanted: float, reason: str) -> None:
-        """Want a definition; of a class its members, of a module what it defines."""
+        """Score a definition; for a class its members, for a module its definitions."""
         if target.definition is None:
             self._want_module(target, wanted, reason)
         elif target.definition.kind == "class":
@@ -228,7 +228,7 @@ class _Choice:
             )
 
     def _penalty(self, one: Definition, less: Less) -> float:
-        """Return the worth that a definition has less than what it belongs to."""
+        """Return the penalty of a member relative to what it belongs to."""
         length = LENGTH * len(one.shown)
         if _is_constructor(one):
             return less.constructor + length
@@ -240,7 +240,7 @@ class _Choice:
         return of_kind + length + self._rarity(one) + (PRIVATE if is_private else 0)
 
     def _rarity(self, one: Definition) -> float:
-        """Return the worth that something has less, the fewer files use its name."""
+        """Return a penalty that grows as fewer files use a name."""
         n_users = self._index.n_users(one.name, of_member=bool(one.owner))
         return UNUSED_ELSEWHERE if n_users < 1 else max(0.0, 5 - 1.5 * log2(n_users))
 
@@ -298,7 +298,7 @@ class _Choice:
                     self._want_class(target, CALLED - level, reason, OF_CALLED)
 
     def _add_imports(self) -> None:
-        """Want what is imported: what is not used yet is about to be, then what was used last."""
+        """Score imports: those not used yet are about to be, then those used last."""
         imports = self._file.facts.imports[-MAX_IMPORTS:]
         names = [one.alias.split(".")[0] for one in imports]
         ranks = {at: rank for rank, at in enumerate(sorted({self._last_use(one) for one in names}))}
@@ -312,11 +312,11 @@ class _Choice:
                 self._want_all(target, level, f"imported as {imported.alias}, {why}")
 
     def _is_used(self, name: str) -> bool:
-        """Whether a name stands anywhere in the file, but where it is being typed."""
+        """Whether the file has a name anywhere but at the cursor."""
         return name in self._on_line or bool(self._file.uses(name))
 
     def _last_use(self, name: str) -> int:
-        """Return where a name stands for the last time before the cursor; -1 for nowhere."""
+        """Return the offset of the last use of a name before the cursor; -1 if there is none."""
         end = self._at.prefix.rfind("\n") + 1
         if name in self._on_line:
             return end
@@ -325,7 +325,7 @@ class _Choice:
         return uses[place - 1] if place else -1
 
     def _add_used(self) -> None:
-        """Want the classes of values in use near the cursor, and what is said of them."""
+        """Score the classes and members of values in use near the cursor."""
         chains = chains_in(self._at.near)[:MAX_CHAINS]
         for order, chain in enumerate(chains):
             late = RECENCY * (1 - order / len(chains))
@@ -361,7 +361,7 @@ class _Choice:
             self._want(one.target, wanted, f"{why}: {one.target.full_name} of {one.target.path}")
 
     def _add_tested(self) -> None:
-        """Want what the file defines that a test is of, by their names."""
+        """Score the definitions of the file that this test file is for, by their names."""
         pure = PurePosixPath(self._path)
         tested = TEST.sub("", pure.stem)
         if tested == pure.stem or not tested:
@@ -375,13 +375,13 @@ def _is_constructor(one: Definition) -> bool:
 
 
 def _is_class(target: Target, chain: Chain) -> bool:
-    """Whether an expression stands for a class itself, not for a value of it."""
+    """Whether an expression is a class itself, not an instance of it."""
     one = target.definition
     return one is not None and one.kind == "class" and chain[-1] in (one.name, "cls")
 
 
 def _order(found: tuple[Target, tuple[float, str]]) -> tuple[float, str, int, str]:
-    """Order what was found: the most wanted first, then by where it is."""
+    """Return the sort key of a definition found: best first, then by location."""
     target, (wanted, _) = found
     one = target.definition
     return (-wanted, target.path, one.first_line if one else 0, target.full_name)

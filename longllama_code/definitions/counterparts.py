@@ -1,4 +1,4 @@
-"""What corresponds to the function that is being written: what it overrides, and its namesakes.
+"""Counterparts of the function that is being written: the method it overrides, and its namesakes.
 
 class Store(Base):          ▶ Base.put
     def put(self, item):    ▶ the functions named put in the files nearest to this one
@@ -17,9 +17,9 @@ from longllama_code.definitions.resolving import Place, Resolver, Target
 
 MAX_NAMESAKES = 2
 MAX_DISTANCE = 2
-"""Folders up and down to a namesake: from one package to the next beside it."""
+"""Maximum steps between folders to a namesake: from a package to its sibling."""
 MAX_FILES = 30
-"""A name that more files define is one that says nothing: ``main``, ``run``."""
+"""Maximum number of files that define a name; more common names, such as ``main``, are skipped."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Counterpart:
 
     Attributes:
         target: the function.
-        is_overridden: whether it is of a base class; else it has the same name.
+        is_overridden: whether it is overridden; otherwise it has the same name.
     """
 
     target: Target
@@ -36,11 +36,11 @@ class Counterpart:
 
 
 def counterparts(index: DefinitionIndex, resolver: Resolver, place: Place) -> Iterator[Counterpart]:
-    """Give what corresponds to the function around a line, the closest first.
+    """Yield the counterparts of the function around a line, the closest first.
 
     Args:
         index: the repository.
-        resolver: of the file that is being written.
+        resolver: resolver of the file that is being written.
         place: the line.
     """
     written = _function_around(resolver, place)
@@ -65,7 +65,7 @@ def _function_around(resolver: Resolver, place: Place) -> Definition | None:
 
 
 def _overridden(resolver: Resolver, place: Place, written: Definition) -> Iterator[Target]:
-    """Give the nearest method of a base class that has the name of the one being written."""
+    """Yield the nearest base class's method with the name of the one being written."""
     around = resolver.enclosing(place)
     for ancestor in () if around is None else resolver.ancestors(around)[1:]:
         for one in resolver.members(ancestor):
@@ -75,7 +75,7 @@ def _overridden(resolver: Resolver, place: Place, written: Definition) -> Iterat
 
 
 def _namesakes(index: DefinitionIndex, path: str, written: Definition) -> Iterator[Target]:
-    """Give the functions of the same name and kind in other files, the nearest first."""
+    """Yield functions of the same name and kind in other files, the nearest first."""
     files = [one for one in index.defining(written.name) if one != path]
     if len(files) > MAX_FILES:
         return

@@ -1,4 +1,4 @@
-"""What is known of one file, found by name; and what reads texts."""
+"""Facts of one file, looked up by name, and the interface that reads them."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.languages.facts import Binding, Definition, FileFacts, Import
 
 MAX_NAMED_CHARS = 200_000
-"""What of a text is searched for the uses of names."""
+"""Characters of a text that are searched for uses of names."""
 
 
 class Facts(Protocol):
-    """Where what was read before is kept."""
+    """Reader of facts, which may cache them."""
 
     def read(self, path: str, text: str) -> FileFacts:
-        """Return what a text says, in the language of its path."""
+        """Return the facts of a text, in the language of its path."""
         ...
 
 
 class FreshFacts:
-    """Reads each text anew."""
+    """Reader of facts without a cache."""
 
     def read(self, path: str, text: str) -> FileFacts:
-        """Return what a text says, in the language of its path."""
+        """Return the facts of a text, in the language of its path."""
         language = language_of(path)
         return FileFacts() if language is None else language.read(text)
 
 
 class File:
-    """What is known of one file, by name."""
+    """Facts of one file, by name."""
 
     __slots__ = (
         "_aliases",
@@ -55,7 +55,7 @@ class File:
         self._places: dict[str, list[int]] | None = None
 
     def named(self, name: str) -> Sequence[Definition]:
-        """Return what the file itself defines by a name; classes within others with dots."""
+        """Return the file's own definitions of a name; a nested class is named ``Outer.Inner``."""
         if self._names is None:
             self._names = {}
             for one in self.facts.definitions:
@@ -66,7 +66,7 @@ class File:
         return self._names.get(name, ())
 
     def members(self, owner: str) -> Sequence[Definition]:
-        """Return the members of a class, by its name with those around it."""
+        """Return the members of a class, given its name with those of the classes around it."""
         if self._members is None:
             self._members = {}
             for one in self.facts.definitions:
@@ -83,7 +83,7 @@ class File:
         return self._uses.get(name, ())
 
     def aliases(self, name: str) -> Sequence[Import]:
-        """Return the imports that a name here stands for."""
+        """Return the imports that bind a name."""
         if self._aliases is None:
             self._aliases = {}
             for one in self.facts.imports:
@@ -91,7 +91,7 @@ class File:
         return self._aliases.get(name, ())
 
     def uses(self, name: str) -> Sequence[int]:
-        """Return where a name stands in the text of a live file, in order."""
+        """Return the offsets of a name in the text of a live file, in order."""
         if self._places is None:
             self._places = {}
             for found in NAMES.finditer(self.text[:MAX_NAMED_CHARS]):
@@ -100,6 +100,6 @@ class File:
 
 
 def names_of(text: str) -> tuple[str, ...]:
-    """Return the names that stand in a text, each once, with the dot before it."""
+    """Return the names in a text, each once, with the dot before it if there is one."""
     found = dict.fromkeys(USES.findall(text[:MAX_NAMED_CHARS]))
     return tuple(map(intern, found))

@@ -1,4 +1,4 @@
-"""Which of the definitions chosen fit into a number of tokens, and how those are written."""
+"""Fits the chosen definitions into a number of tokens, and renders them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from longllama_code.definitions.choice import Chosen
 
 MIN_TOKENS = 6
-"""Where fewer are left, nothing else is tried."""
+"""Remaining tokens below which no more definitions are tried."""
 MAX_TRIED = 400
 BODY = " ..."
 
@@ -17,13 +17,13 @@ CountTokens = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is shown of one file.
+    """Definitions of one file as the model reads them.
 
     Attributes:
         path: the file.
         text: its definitions, in the order of their lines.
-        chosen: those definitions, the most wanted first.
-        n_tokens: of the path and the text.
+        chosen: those definitions, best first.
+        n_tokens: tokens of the path and the text.
     """
 
     path: str
@@ -33,12 +33,12 @@ class Block:
 
 
 def fit(chosen: Sequence[Chosen], count_tokens: CountTokens, budget: int) -> list[Block]:
-    """Return as many of the definitions as fit, file by file, the most wanted file last.
+    """Return as many of the definitions as fit, file by file, the best file last.
 
     Args:
-        chosen: definitions, the most wanted first.
-        count_tokens: of a text; asked for single lines, so its answers are worth keeping.
-        budget: tokens of all blocks together, paths included.
+        chosen: definitions, best first.
+        count_tokens: returns the tokens of a text; called with single lines, so worth caching.
+        budget: maximum tokens of all blocks together, including paths.
     """
     room = _Room(count_tokens, budget)
     for one in chosen[:MAX_TRIED]:
@@ -72,7 +72,7 @@ class _Room:
         self._taken.setdefault(one.path, []).append(one)
 
     def blocks(self) -> list[Block]:
-        """Return what was taken."""
+        """Return the definitions taken."""
         return [self._block(path) for path in reversed(self._files)]
 
     def _block(self, path: str) -> Block:
@@ -83,7 +83,7 @@ class _Room:
 
 
 def _lines(pieces: Iterable[tuple[int, str]], taken: Sequence[Chosen]) -> list[str]:
-    """Return texts in order; what others stand within has no mark for its body."""
+    """Return texts in order; a definition that contains others has no mark for its body."""
     ends = {(one.line, one.shown): one.last_line for one in taken}
     ordered = list(pieces)
     lines = list[str]()

@@ -1,7 +1,7 @@
-"""Which class a value could be of whose type no text tells: by its name, or by what is asked of it.
+"""Guesses of a value's class from its name or from the members that it is used with.
 
-style.    ▶ class Style                      the name says it, or the last words of it do
-g.        ▶ the class that has add_edge      where g.add_edge stands elsewhere in the file
+style.    ▶ class Style                      by the name, or by its last words
+g.        ▶ the class that has add_edge      if g.add_edge is used elsewhere in the file
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from longllama_code.definitions.resolving import Chain, Target
 
 MIN_CHARS = 3
 MAX_CLASSES = 2
-MAX_ASKED = 40
+MAX_MEMBERS = 40
 MAX_OWNERS = 30
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
 def guessed(index: DefinitionIndex, path: str, chain: Chain, text: str) -> Sequence[Target]:
-    """Return the classes that a value may be of, the likeliest first.
+    """Return the classes that a value may have, the likeliest first.
 
     Args:
         index: the repository.
@@ -35,7 +35,7 @@ def guessed(index: DefinitionIndex, path: str, chain: Chain, text: str) -> Seque
 
 
 def by_name(index: DefinitionIndex, path: str, name: str) -> Sequence[Target]:
-    """Return the classes that have the name of a variable, or the last words of it."""
+    """Return the classes whose name is that of a variable, or its last words."""
     words = [word.lower() for word in WORDS.findall(name)]
     for first in range(len(words)):
         wanted = "".join(words[first:])
@@ -46,11 +46,11 @@ def by_name(index: DefinitionIndex, path: str, name: str) -> Sequence[Target]:
 
 
 def by_use(index: DefinitionIndex, path: str, chain: Chain, text: str) -> Sequence[Target]:
-    """Return the classes that have most of the members that a value is asked for."""
+    """Return the classes that have most of the members that a value is used with."""
     value = r"\s*\.\s*".join(map(re.escape, chain))
-    asked = dict.fromkeys(re.findall(rf"(?<![\w.]){value}\.([^\W\d]\w*)", text)[:MAX_ASKED])
+    members = dict.fromkeys(re.findall(rf"(?<![\w.]){value}\.([^\W\d]\w*)", text)[:MAX_MEMBERS])
     owners = Counter[Target]()
-    for name in asked:
+    for name in members:
         files = index.defining(name)
         if len(files) <= MAX_OWNERS:
             owners.update(set(_owners(index, files, name)))
@@ -73,7 +73,7 @@ def _named(index: DefinitionIndex, path: str, wanted: str) -> Iterator[Target]:
 
 
 def _owners(index: DefinitionIndex, files: Sequence[str], name: str) -> Iterator[Target]:
-    """Give the classes that have a member of a name."""
+    """Yield the classes that have a member of a name."""
     for path in files:
         file = index.file(path)
         if file is None:

@@ -1,9 +1,9 @@
-"""What the files of a repository define and import, found by name; kept up as they change.
+"""Index of the definitions and imports of a repository, updated as files change.
 
     put(path, text) ──▶ facts of the file ──▶ definition(path, name), importers(path), named(name)
 
-An index over another one (``DefinitionIndex.over``) sees what that one has, but for files of its
-own: one user's edits over what many share.
+An index over another one (``DefinitionIndex.over``) sees that one's files, except those that it
+replaces: one user's edits over a shared repository.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from longllama_code.definitions.languages.facts import Definition, Import
 from longllama_code.definitions.layout import Paths
 
 MAX_REEXPORTS = 4
-"""Most files that hand a name on, one to the next."""
+"""Maximum number of re-exports that are followed."""
 MAX_TARGETS = 4
-"""Files that an import may mean."""
+"""Maximum number of files that an import may resolve to."""
 MAX_LIVE = 8
-"""Texts being written whose facts are kept."""
+"""Maximum number of texts being written whose facts are cached."""
 EVERYTHING = "*"
 FOLDER_FILES = frozenset(("__init__", "index", "mod", "lib"))
-"""Names of files that stand for their folder."""
+"""Stems of files that an import of their folder means."""
 
 Located = tuple[str, Definition]
-"""A definition, and the path of its file."""
+"""Path of a file, and a definition in it."""
 
 
 class DefinitionIndex:
-    """The definitions of a repository. What it answers does not depend on the order of ``put``.
+    """Definitions of a repository; results do not depend on the order of ``put``.
 
     Args:
-        facts: what reads texts; None reads each anew.
+        facts: reader of texts; None reads without a cache.
     """
 
     def __init__(self, facts: Facts | None = None) -> None:
@@ -55,11 +55,11 @@ class DefinitionIndex:
         self._targets_of: object = None
         self._live: dict[int, File] = {}
         self._n_changes = 0
-        """Grows whenever a file comes or goes."""
+        """Number of files added or removed so far."""
 
     @classmethod
     def over(cls, base: DefinitionIndex) -> DefinitionIndex:
-        """Return an index that sees what another one has, until it has files of its own."""
+        """Return an index over another one, whose files it sees until it replaces them."""
         index = cls(base._facts)
         index._base = base
         return index
@@ -67,7 +67,7 @@ class DefinitionIndex:
     # Files.
 
     def put(self, path: str, text: str) -> None:
-        """Have a file say what this text says; a former version, and the base's, count no more."""
+        """Add a file, or replace its earlier version and the base's."""
         digest = _digest(path, text)
         former = self._own.get(path)
         if former is not None and former.digest == digest:
@@ -85,7 +85,7 @@ class DefinitionIndex:
             self._n_changes += 1
 
     def forget(self, path: str) -> None:
-        """Know a file no longer, be it of this index or of the base."""
+        """Remove a file of this index or of the base."""
         self._take_out(path)
         if self._base is not None and self._base.has(path) and path not in self._hidden:
             self._hidden.add(path)
@@ -100,7 +100,7 @@ class DefinitionIndex:
 
     @property
     def state(self) -> int:
-        """Changes with the files that are seen and their texts, and with nothing else."""
+        """Hash of the paths and texts of all visible files."""
         if self._base is None:
             return self._digest
         state = self._base.state ^ self._digest
@@ -110,19 +110,19 @@ class DefinitionIndex:
         return state
 
     def file(self, path: str) -> File | None:
-        """Return what is known of a file."""
+        """Return the facts of a file; None if the index lacks it."""
         own = self._own.get(path)
         if own is not None or self._base is None or path in self._hidden:
             return own
         return self._base.file(path)
 
     def live(self, path: str, text: str) -> File:
-        """Return what a text would say as a file at a path, which stays what it is here."""
+        """Return the facts of a text as if it were the file at a path; the index is unchanged."""
         digest = _digest(path, text)
         file = self._live.pop(digest, None)
         if file is None:
             file = File(FreshFacts().read(path, text), digest, text)
-        self._live[digest] = file  # the last ones stay
+        self._live[digest] = file  # dicts are ordered: the last ones stay
         if len(self._live) > MAX_LIVE:
             del self._live[next(iter(self._live))]
         return file
@@ -174,12 +174,12 @@ class DefinitionIndex:
         return own if self._base is None else self._with_base(own, self._base.ending(tail))
 
     def within(self, folder: str) -> Sequence[str]:
-        """Return the files that lie directly in a folder, sorted."""
+        """Return the files directly in a folder, sorted."""
         own = self._paths.within(folder)
         return own if self._base is None else self._with_base(own, self._base.within(folder))
 
     def text(self, path: str) -> str:
-        """Return a file that configures a language's tools; empty where there is none."""
+        """Return the text of a configuration file; empty if there is none."""
         file = self.file(path)
         return "" if file is None else file.text
 
@@ -189,7 +189,7 @@ class DefinitionIndex:
     # Names.
 
     def defining(self, name: str) -> Sequence[str]:
-        """Return the files that define a name, a member's too, sorted."""
+        """Return the files that define a name, also as a member, sorted."""
         own = tuple(sorted(self._defined.get(name, ())))
         if self._base is None:
             return own
@@ -197,7 +197,7 @@ class DefinitionIndex:
         return self._with_base(own, tuple(seen))
 
     def with_class(self, name: str) -> Sequence[str]:
-        """Return the files with a class whose ``folded`` name this is, sorted."""
+        """Return the files with a class of this ``folded`` name, sorted."""
         own = tuple(sorted(self._classes.get(name, ())))
         if self._base is None:
             return own
@@ -205,11 +205,11 @@ class DefinitionIndex:
         return self._with_base(own, tuple(seen))
 
     def n_users(self, name: str, *, of_member: bool = False) -> int:
-        """Return how many files use a name and do not define it, about.
+        """Return about how many files use a name without defining it.
 
         Args:
             name: the name.
-            of_member: whether it counts only behind a dot.
+            of_member: whether only uses behind a dot count.
         """
         n_files = self._files_with.get("." + name, 0) - len(self._defined.get(name, ()))
         if not of_member:
@@ -219,7 +219,7 @@ class DefinitionIndex:
         return n_files
 
     def targets(self, path: str, imported: Import) -> Sequence[str]:
-        """Return the files that an import of a file may mean, the likeliest first."""
+        """Return the files that an import may resolve to, the likeliest first."""
         version = self._version()
         if self._targets_of != version:
             self._targets_of, self._targets = version, {}
@@ -232,7 +232,7 @@ class DefinitionIndex:
         return found
 
     def definition(self, path: str, name: str, depth: int = MAX_REEXPORTS) -> Located | None:
-        """Return what a name of a file stands for, wherever that is handed on from."""
+        """Return the definition of a file's name, following re-exports."""
         file = self.file(path)
         if file is None:
             return None
@@ -261,7 +261,7 @@ class DefinitionIndex:
         return None
 
     def importers(self, path: str) -> Sequence[str]:
-        """Return the files that import something of a file, sorted."""
+        """Return the files that import something from a file, sorted."""
         pure = PurePosixPath(path)
         stem = pure.parent.name if pure.stem in FOLDER_FILES else pure.stem
         return [
@@ -287,18 +287,18 @@ class DefinitionIndex:
 
 
 def folded(name: str) -> str:
-    """Return a name as it is told from others whatever the style: ``GraphView``, ``graph_view``."""
+    """Return a name without its style: equal for ``GraphView`` and ``graph_view``."""
     return name.replace("_", "").lower()
 
 
 def is_module(path: str, name: str) -> bool:
-    """Whether a file, by its name, is the module of a name."""
+    """Whether a file's name makes it the module of a name."""
     pure = PurePosixPath(path)
     return pure.stem == name or (pure.stem in FOLDER_FILES and pure.parent.name == name)
 
 
 def _mentions(imported: Import) -> Iterator[str]:
-    """Give the names by which files may be meant, as far as the import itself tells."""
+    """Yield the names by which an import may refer to files."""
     module = imported.module.rstrip("/")
     last = module.replace("::", ".").replace("/", ".").rpartition(".")[2]
     if last:
@@ -315,7 +315,7 @@ def _digest(path: str, text: str) -> int:
 
 
 def _configures(path: str) -> bool:
-    """Whether a file is one that tells what imports mean."""
+    """Whether a file configures how imports are resolved."""
     return PurePosixPath(path).name in CONFIGURATION
 
 
@@ -331,4 +331,4 @@ CONFIGURATION = frozenset(
         "tsconfig.build.json",
     )
 )
-"""Names of the files that ``Language.resolve`` reads, of all languages (``configuration``)."""
+"""Names of the files that any ``Language.resolve`` reads (``Language.configuration``)."""

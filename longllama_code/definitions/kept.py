@@ -1,9 +1,9 @@
-"""Facts of texts that were read before, kept on disk by what was read.
+"""Cache on disk of the facts of texts.
 
     definitions.sqlite   sha256 of readers, language and text ──▶ facts as JSON, deflated
 
-It can be lost at any time: what is not found there, or cannot be understood, is read anew. Several
-processes may use one file.
+It can be deleted at any time: facts that are missing or unreadable are read from the text again.
+Several processes may use one file.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ logger = logging.getLogger(__name__)
 
 FILE = "definitions.sqlite"
 APPLICATION = 0x4C4C4446
-"""What SQLite's header says of whose file it is."""
+"""SQLite's ``application_id`` of the file."""
 BUSY_S = 5.0
 MAX_KEPT = 100_000
-"""Texts; where there are more, those that were kept first go."""
+"""Maximum number of texts; the oldest entries are removed first."""
 MAX_JSON_BYTES = 16 << 20
-"""Of one text's facts; what is larger was not written by us."""
+"""Maximum size of one text's facts; anything larger was not written by this module."""
 BATCH = 64
-"""Texts that are written together."""
+"""Number of texts that are written in one transaction."""
 KINDS = frozenset(("function", "method", "class", "constant", "attribute"))
 
 Fact = TypeVar("Fact", Definition, Import, Binding)
 
 
 class KeptFacts:
-    """Reads texts, each once.
+    """Reader of facts with a cache on disk.
 
     Args:
-        folder: where the file is, or is made. Where that cannot be, nothing is kept.
+        folder: folder of the cache file, created if needed. If that fails, nothing is cached.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ class KeptFacts:
             self._build_again(error)
 
     def read(self, path: str, text: str) -> FileFacts:
-        """Return what a text says, in the language of its path."""
+        """Return the facts of a text, in the language of its path."""
         language = language_of(path)
         if language is None:
             return FileFacts()
@@ -75,7 +75,7 @@ class KeptFacts:
         return facts
 
     def flush(self) -> None:
-        """Write what waits to be written."""
+        """Write pending facts to disk."""
         rows, self._waiting = list(self._waiting.items()), {}
         if self._connection is None or not rows:
             return
@@ -86,13 +86,13 @@ class KeptFacts:
                     "DELETE FROM facts WHERE rowid <= (SELECT max(rowid) FROM facts) - ?",
                     (MAX_KEPT,),
                 )
-        except sqlite3.OperationalError as error:  # another process has it for long; a full disk
-            logger.info("%s: %s; nothing was kept this time", self._path, error)
+        except sqlite3.OperationalError as error:  # locked by another process, or the disk is full
+            logger.info("%s: %s; these facts were not cached", self._path, error)
         except sqlite3.DatabaseError as error:
             self._build_again(error)
 
     def close(self) -> None:
-        """Write what waits, and let go of the file."""
+        """Write pending facts, and close the file."""
         self.flush()
         if self._connection is not None:
             self._connection.close()
@@ -118,7 +118,7 @@ class KeptFacts:
         if n_tables and application != APPLICATION:
             raise sqlite3.DatabaseError(f"another program's file ({application:#x})")
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")  # what is lost is read anew
+        connection.execute("PRAGMA synchronous=OFF")  # facts lost in a crash are read again
         with connection:
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute(
@@ -128,7 +128,7 @@ class KeptFacts:
         connection.execute("SELECT key, said FROM facts LIMIT 1").fetchall()
 
     def _build_again(self, error: sqlite3.DatabaseError) -> None:
-        logger.warning("%s cannot be used (%s): it is built again", self._path, error)
+        logger.warning("%s cannot be used (%s): it is created again", self._path, error)
         self._let_go()
         try:
             for suffix in ("", "-wal", "-shm"):
@@ -138,7 +138,7 @@ class KeptFacts:
             self._give_up(second)
 
     def _give_up(self, error: Exception) -> None:
-        logger.warning("%s cannot be used (%s): definitions are not kept", self._path, error)
+        logger.warning("%s cannot be used (%s): definitions are not cached", self._path, error)
         self._let_go()
 
     def _let_go(self) -> None:
@@ -158,7 +158,7 @@ def to_json(facts: FileFacts) -> bytes:
 
 
 def from_json(said: bytes) -> FileFacts | None:
-    """Return the facts of deflated JSON; None where it is anything else."""
+    """Return the facts of compressed JSON; None if it is anything else."""
     try:
         inflating = zlib.decompressobj()
         text = inflating.decompress(said, MAX_JSON_BYTES)
@@ -174,11 +174,11 @@ def from_json(said: bytes) -> FileFacts | None:
 
 
 def _fact(kind: type[Fact], row: Any) -> Fact:
-    """Make a fact of its values.
+    """Return a fact from its values.
 
     Raises:
-        ValueError: they are not of its fields' types.
-        TypeError: they are not rows.
+        ValueError: a value has another type than its field.
+        TypeError: the row is not a list.
     """
     values: dict[str, Any] = {}
     for (name, kept), value in zip(_fields(kind), row, strict=True):
@@ -196,7 +196,7 @@ def _texts(values: list[Any]) -> tuple[str, ...]:
 
 @cache
 def _fields(kind: type[Any]) -> tuple[tuple[str, type[Any]], ...]:
-    """Return the fields of a fact, and the type of Python that each value has."""
+    """Return the name and Python type of each field of a fact."""
     hints = get_type_hints(kind)
     plain = {int: int, bool: bool, tuple[str, ...]: tuple}
     return tuple((one.name, plain.get(hints[one.name], str)) for one in fields(kind))
@@ -204,7 +204,7 @@ def _fields(kind: type[Any]) -> tuple[tuple[str, type[Any]], ...]:
 
 def _key(language: str, path: str, text: str) -> bytes:
     found = hashlib.sha256(_readers())
-    suffix = path.rpartition(".")[2]  # a grammar may depend on it
+    suffix = path.rpartition(".")[2]  # the grammar may depend on the suffix
     found.update(f"{language}\0{suffix}\0".encode("utf-8", "replace"))
     found.update(text.encode("utf-8", "surrogatepass"))
     return found.digest()
@@ -212,7 +212,7 @@ def _key(language: str, path: str, text: str) -> bytes:
 
 @cache
 def _readers() -> bytes:
-    """Return a hash of all readers: whatever they find differently is read anew."""
+    """Return a hash of all readers: a change of one invalidates the cache."""
     found = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         found.update(path.read_bytes())

@@ -1,4 +1,4 @@
-"""The paths of a repository, found by how they end and by their folder."""
+"""Paths of a repository, looked up by their ends and folders; distances between them."""
 
 from bisect import insort
 from collections import defaultdict
@@ -8,7 +8,7 @@ from posixpath import commonprefix
 
 
 class Paths:
-    """Paths that come and go; none is scanned to find some."""
+    """A changing set of paths with indexes by end and by folder."""
 
     def __init__(self) -> None:
         self._all: set[str] = set()
@@ -22,7 +22,7 @@ class Paths:
         return iter(self._all)
 
     def add(self, path: str) -> None:
-        """Have one more; one that is there already stays."""
+        """Add a path, unless it is there."""
         if path in self._all:
             return
         self._all.add(path)
@@ -30,14 +30,14 @@ class Paths:
             insort(found, path)
 
     def remove(self, path: str) -> None:
-        """Have one less."""
+        """Remove a path, if it is there."""
         if path in self._all:
             self._all.discard(path)
             for found in self._lists(path):
                 found.remove(path)
 
     def ending(self, tail: str) -> Sequence[str]:
-        """Return those that are ``tail``, or end with ``/`` and ``tail``, sorted."""
+        """Return the paths that are ``tail``, or end with ``/`` and ``tail``, sorted."""
         key = "/".join(tail.rsplit("/", 2)[-2:])
         found = self._ends.get(key, ())
         if key == tail:
@@ -45,7 +45,7 @@ class Paths:
         return tuple(path for path in found if path == tail or path.endswith("/" + tail))
 
     def within(self, folder: str) -> Sequence[str]:
-        """Return those that lie directly in a folder, sorted."""
+        """Return the paths directly in a folder, sorted."""
         return tuple(self._folders.get(folder, ()))
 
     def _lists(self, path: str) -> tuple[list[str], ...]:

@@ -1,7 +1,7 @@
-"""What an expression is, by its names: ``self.store`` is of the class that ``store`` was set to.
+"""Resolution of expressions by names: ``self.store`` has the class that ``store`` was set to.
 
-Nothing is executed, and only what the texts say is known: annotations, what is called to make a
-value, what functions return, base classes.
+Nothing is executed; only the texts are used: annotations, the call that makes a value, return
+types, base classes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Chain = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a file, from where names are seen."""
+    """A line of a file, whose scope names are resolved in."""
 
     path: str
     line: int
@@ -41,9 +41,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What a name stands for: a definition, or without one a whole module.
+    """What a name refers to: a definition, or a whole module.
 
-    Two are equal where the definition is the very same: a file has each once.
+    Targets are equal if their definition is the same object: a file has each one once.
     """
 
     path: str
@@ -59,18 +59,18 @@ class Target:
 
     @property
     def full_name(self) -> str:
-        """The name of a class with those around it, as its members have it for their owner."""
+        """Name with those of the classes around it, as in ``Definition.owner``."""
         one = self.definition
         return "" if one is None else f"{one.owner}.{one.name}" if one.owner else one.name
 
 
 class Resolver:
-    """Finds what names stand for, for one request.
+    """Resolves names for one request.
 
     Args:
         index: the repository.
         path: the file that is being written.
-        file: what that says now.
+        file: its current facts.
     """
 
     def __init__(self, index: DefinitionIndex, path: str, file: File) -> None:
@@ -83,7 +83,7 @@ class Resolver:
         self._members: dict[tuple[str, ...], dict[str, list[Target]]] = {}
 
     def file(self, path: str) -> File | None:
-        """Return what is known of a file: of the one that is being written, what it says now."""
+        """Return the facts of a file; the current ones for the file that is being written."""
         return self._own if path == self._path else self._index.file(path)
 
     def enclosing(self, place: Place) -> Target | None:
@@ -103,30 +103,30 @@ class Resolver:
         ]
         if around:
             return Target(place.path, max(around, key=lambda one: one.first_line))
-        for one in file.facts.definitions:  # methods that stand outside of what they belong to
+        for one in file.facts.definitions:  # methods that are written outside of their type
             if one.kind == "method" and one.first_line <= place.line <= one.last_line:
                 return next(self._classes(place.path, one.owner), None)
         return None
 
     def resolve(self, chain: Chain, place: Place) -> Sequence[Target]:
-        """Return what an expression may stand for, seen from a line; the likeliest first."""
+        """Return what an expression at a line may refer to, the likeliest first."""
         key = (place, chain)
         if key not in self._known:
             if len(self._known) > 20_000:
                 return ()
-            self._known[key] = ()  # names that lead back to themselves lead nowhere
+            self._known[key] = ()  # a name defined by itself resolves to nothing
             self._known[key] = self._resolved(chain, place)
         return self._known[key]
 
     def types_of(self, target: Target) -> Sequence[Target]:
-        """Return the classes that a value is of, or a call of it gives; a module is itself."""
+        """Return the classes of a value or of a call's result; a module is returned itself."""
         one = target.definition
         if one is None or one.kind == "class":
             return (target,)
         return self.named_types(one.type, Place(target.path, one.first_line))
 
     def named_types(self, written: str, place: Place) -> Sequence[Target]:
-        """Return the classes that a type names, as it is written at a line."""
+        """Return the classes that a type, as written at a line, names."""
         key = (place, written)
         if key not in self._types:
             self._types[key] = ()
@@ -134,13 +134,13 @@ class Resolver:
         return self._types[key]
 
     def ancestors(self, target: Target) -> Sequence[Target]:
-        """Return a class and those that it extends, the nearest first."""
+        """Return a class and its base classes, the nearest first."""
         if target not in self._ancestors:
             self._ancestors[target] = self._with_bases(target)
         return self._ancestors[target]
 
     def members(self, target: Target) -> Sequence[Target]:
-        """Return what a class defines itself, in whichever file of its package that stands."""
+        """Return a class's own members, from every file of its package."""
         package = self.package(target.path)
         if len(package) == 1:
             file = self.file(target.path)
@@ -156,7 +156,7 @@ class Resolver:
         return self._members[package].get(target.full_name, ())
 
     def package(self, path: str) -> tuple[str, ...]:
-        """Return the files that a module is made of: itself, or those of its package beside it."""
+        """Return the files of a module: the file, or those of its package in the same folder."""
         file = self.file(path)
         if file is None or not file.facts.package:
             return (path,)
@@ -175,7 +175,7 @@ class Resolver:
         return self._packages[key]
 
     def heads(self, path: str) -> Sequence[Target]:
-        """Return what a module defines, and hands on by name."""
+        """Return a module's top-level definitions, or else its re-exports."""
         file = self.file(path)
         if file is None:
             return ()
@@ -192,7 +192,7 @@ class Resolver:
         return [found for one in handed for found in self.imported(path, one)[:1]]
 
     def imported(self, path: str, imported: Import) -> Sequence[Target]:
-        """Return what an import stands for: a definition, or a module."""
+        """Return what an import refers to: a definition or a module."""
         targets = self._index.targets(path, imported)
         if not imported.name:
             return [Target(one) for one in targets[:1]]
@@ -205,13 +205,13 @@ class Resolver:
         return self._only_one(imported.name) if targets else ()
 
     def _only_one(self, name: str) -> Sequence[Target]:
-        """Return what a name stands for that a module has in ways that are not understood."""
+        """Return a name's only definition in the repository, if the module's own was not found."""
         paths = self._index.defining(name)
         file = self._index.file(paths[0]) if len(paths) == 1 else None
         return () if file is None else [Target(paths[0], one) for one in file.named(name)[:1]]
 
     def member(self, target: Target, name: str) -> Sequence[Target]:
-        """Return the member of a name that a value has, or a module."""
+        """Return the member of a value or module that has a name."""
         if target.definition is None:
             return self._of_module(target.path, name)
         for one in self.types_of(target):
@@ -226,7 +226,7 @@ class Resolver:
         return ()
 
     def _set_elsewhere(self, target: Target, name: str) -> Sequence[Target]:
-        """Return the types of an attribute that is no definition."""
+        """Return the types of an attribute that has no definition."""
         file = self.file(target.path)
         if file is None:
             return ()
@@ -256,7 +256,7 @@ class Resolver:
         return found[:MAX_TYPES]
 
     def _head(self, chain: Chain, place: Place) -> tuple[Sequence[Target], int]:
-        """Return what the first names of a chain stand for, and how many those are."""
+        """Return what the first names of a chain refer to, and how many names that took."""
         file = self.file(place.path)
         if file is None:
             return (), 1
@@ -281,7 +281,7 @@ class Resolver:
         return [around] if name in OWN else self.ancestors(around)[1:]
 
     def _bound(self, file: File, name: str, place: Place) -> Sequence[Target] | None:
-        """Return what a variable is, by the assignment nearest before the line."""
+        """Return a variable's types by the nearest assignment before the line."""
         seen = [one for one in file.bound(name) if one.first_line <= place.line <= one.last_line]
         if not seen:
             return None
@@ -298,7 +298,7 @@ class Resolver:
         return None
 
     def _by_path(self, chain: Chain, place: Place) -> tuple[Sequence[Target], int]:
-        """Follow a path that begins at a module which is not imported: ``crate::store``."""
+        """Resolve a path that begins at a module without an import: ``crate::store``."""
         language = language_of(place.path)
         separator = "" if language is None else language.separator
         for n_taken in range(min(len(chain), MAX_PATH), 1 if separator else len(chain), -1):
@@ -308,7 +308,7 @@ class Resolver:
         return (), 1
 
     def _elsewhere(self, file: File, name: str, place: Place) -> Sequence[Target]:
-        """Find a name that all of a module, or the files of the same package, may have."""
+        """Find a name through wildcard imports, in the same package or in the class around."""
         for imported in file.aliases(EVERYTHING):
             for one in self._index.targets(place.path, imported):
                 if found := self._index.definition(one, name):
@@ -353,7 +353,7 @@ class Resolver:
         return tuple(found)[:MAX_ANCESTORS]
 
     def _classes(self, path: str, owner: str) -> Iterator[Target]:
-        """Find the class of methods that stand outside of it: here, or beside."""
+        """Yield the class of methods written outside of it, from this file or its folder."""
         folder = path.rpartition("/")[0]
         near = [
             one
@@ -368,6 +368,6 @@ class Resolver:
 
 
 def _nearness(bound: Binding, line: int) -> tuple[int, int, int]:
-    """Order variables of a name: of the innermost scope, then the last before the line."""
+    """Return the sort key of a name's variables: innermost scope, then the last before the line."""
     is_later = bound.line >= line and bound.line != bound.first_line
     return -bound.first_line, int(is_later), bound.line if is_later else -bound.line

@@ -1,1 +1,1 @@
-"""GGUF files: what stands before the weights, and the weights where they lie."""
+"""GGUF files: their headers, and their weights, mapped into memory."""

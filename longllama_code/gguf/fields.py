@@ -27,11 +27,11 @@ _NUMBERS = {
     "max_position_embeddings": "context_length",
 }
 _OF_OTHER_LAYERS = ("expert_count", "attention.clamp_kqv", "attention.scale", "logit_scale")
-"""Entries that change what a layer computes, where they are given and not 0."""
+"""Entries that change what a layer computes if they are given and not 0."""
 _LLAMA_3 = (1.0, 4.0, 8192)
-"""Rotary scaling of Llama 3: low and high factor, and the context that it was taught first."""
+"""Rotary scaling of Llama 3: low factor, high factor, and original context length."""
 _CLOSE = 1e-3
-"""Factors that differ by less, relative to themselves, are the same but for rounding."""
+"""Relative difference below which two factors count as equal, as rounding explains it."""
 _MOST_LAYERS = 1 << 12
 _MOST = 1 << 31
 _STANDARD_THETA = 10000.0
@@ -43,13 +43,13 @@ def fields_of(
     names: Collection[str],
     factors: NDArray[np.float32] | None,
 ) -> dict[str, Any]:
-    """The configuration of a model, in Hugging Face's terms.
+    """Return the configuration of a model in Hugging Face's terms.
 
     Args:
         source: the file, for messages.
         metadata: what its header says.
         names: its tensors, as llama.cpp calls them.
-        factors: by which the rotation of each pair of channels is slowed (``rope_freqs.weight``).
+        factors: the slowdown of each pair of channels' rotation (``rope_freqs.weight``).
 
     Raises:
         CheckpointError: an entry is missing or absurd, or means a model that is not read.
@@ -87,7 +87,7 @@ class _Fields:
         return {"model_type": self._architecture, **fields, **ids, **self._variant()}
 
     def _variant(self) -> dict[str, Any]:
-        """What tells Llama, Mistral and Qwen2 apart, and Llamas with biases from those without."""
+        """Return the fields that differ between Llama, Mistral and Qwen2, such as biases."""
         window = self._own("attention.sliding_window") and self._whole("attention.sliding_window")
         if self._architecture == "qwen2":
             return {"sliding_window": window, "use_sliding_window": True} if window else {}
@@ -153,7 +153,7 @@ class _Fields:
     def _llama_3(
         self, fields: Mapping[str, Any], factors: NDArray[np.float32]
     ) -> dict[str, Any] | None:
-        """The scaling that gives these factors: Llama 3's own, or what their slope says."""
+        """Return the scaling that gives these factors: Llama 3's own, or a fitted one."""
         half = fields["head_dim"] // 2
         is_finite = bool(np.all(np.isfinite(factors)))
         if factors.shape != (half,) or not is_finite or factors.min() < 1 - _CLOSE:
@@ -212,7 +212,7 @@ def _is_whole(value: Any) -> bool:
 def _factors(
     waves: NDArray[np.float64], most: float, low: float, high: float, first: int
 ) -> NDArray[np.float64]:
-    """By what Llama 3's scaling slows each rotation: not the short waves, by ``most`` the long."""
+    """Return Llama 3's slowdown of each rotation: 1 for short waves, ``most`` for long ones."""
     smooth = np.clip((first / waves - low) / (high - low), 0, 1)
     return 1 / ((1 - smooth) / most + smooth)
 
@@ -220,7 +220,7 @@ def _factors(
 def _fitted(
     factors: NDArray[np.float32], waves: NDArray[np.float64], most: float
 ) -> Iterator[tuple[float, float, int]]:
-    """Low and high factor and first context that the factors between the extremes lie on.
+    """Fit the low factor, high factor and original context to the factors between the extremes.
 
     The three can be told but for a common scale; the low factor is 1.
     """

@@ -1,11 +1,11 @@
-"""A GGUF file as Hugging Face's names and shapes have it: configuration, and mapped weights.
+"""A GGUF file under Hugging Face's names and shapes: configuration and mapped weights.
 
     GgufFile.open(path) ──▶ .fields      entries of a ``config.json``
                         ──▶ .tensors()   name, shape, type, blocks where they lie in the file
                         ──▶ .metadata    the tokenizer's (``gguf_tokenizer.py``)
 
-What is opened is whole: all tensors that the configuration asks for are there, in their shapes, in
-types that can be read. Sources: ``gguf-py/gguf/constants.py`` and ``convert_hf_to_gguf.py`` of
+An open file is complete: every tensor that the configuration asks for is there, in its shape, in a
+type that can be read. Sources: ``gguf-py/gguf/constants.py`` and ``convert_hf_to_gguf.py`` of
 llama.cpp (keys, names, the order of query and key rows).
 """
 
@@ -33,7 +33,7 @@ from longllama_code.gguf.header import (
 )
 
 GGUF_NAME = "model.gguf"
-"""In a model's folder: the file, or a link to where it lies."""
+"""Name of the file, or of a link to it, in a model's folder."""
 _TOP_NAMES = {
     "token_embd": "model.embed_tokens",
     "output_norm": "model.norm",
@@ -55,12 +55,12 @@ _ROTATION = "rope_freqs.weight"
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 _MOST_PARTS = 1000
 _FLOATS_AT_A_TIME = 1 << 17
-"""Weights that gguf-py spreads out at once: so many fit a CPU's caches, with what it needs."""
+"""Weights dequantized at once; with gguf-py's temporaries they fit the CPU cache."""
 
 
 @dataclass(frozen=True)
 class GgufTensor:
-    """A tensor in Hugging Face's name, shape and order of rows.
+    """A tensor with Hugging Face's name, shape and row order.
 
     Attributes:
         name: ``model.layers.3.self_attn.q_proj.weight``.
@@ -84,9 +84,9 @@ class GgufTensor:
 
     @property
     def blocks(self) -> NDArray[np.uint8]:
-        """Its bytes, (rows, bytes a row), in Hugging Face's order of rows.
+        """Return its bytes, (rows, bytes per row), in Hugging Face's row order.
 
-        The file's own memory; of queries and keys in llama.cpp's order, a copy.
+        They are a view of the file; a copy for queries and keys in llama.cpp's order.
         """
         if not self.heads:
             return self.rows
@@ -96,7 +96,7 @@ class GgufTensor:
         return unpermute(numbers, self.heads).reshape(1, -1)
 
     def floats(self) -> NDArray[np.float32]:
-        """Its numbers, made a few blocks at a time: the result is all that it takes of memory."""
+        """Return its numbers, dequantized a few blocks at a time to bound temporary memory."""
         weights, size = GGML_QUANT_SIZES[self.kind]
         blocks, found = self.blocks.reshape(1, -1), np.empty(self.shape, np.float32)
         step = _FLOATS_AT_A_TIME // weights
@@ -138,7 +138,7 @@ class GgufFile:
         return cls(fields, metadata, paths, headers)
 
     def tensors(self) -> Iterator[GgufTensor]:
-        """Every tensor, in the file's order."""
+        """Yield every tensor in the file's order."""
         for header in self._headers:
             for place in header.tensors:
                 if place.name != _ROTATION:
@@ -163,10 +163,10 @@ def is_gguf(path: Path) -> bool:
 
 
 def part_paths(path: Path) -> tuple[Path, ...]:
-    """The files of a model: itself, or all parts of a split one, by the name it was published by.
+    """Return the files of a model: the file itself, or all parts of a split one.
 
     Raises:
-        CheckpointError: it claims to be of absurdly many parts.
+        CheckpointError: its name claims more parts than any model has.
     """
     real = path.resolve()
     named = _PART.fullmatch(real.name)
@@ -181,7 +181,7 @@ def part_paths(path: Path) -> tuple[Path, ...]:
 
 
 def hf_name(gguf_name: str) -> str:
-    """``blk.3.attn_q.weight`` as Hugging Face calls it: ``model.layers.3.self_attn.q_proj.weight``.
+    """Return Hugging Face's name of a tensor: ``model.layers.3.self_attn.q_proj.weight``.
 
     Raises:
         CheckpointError: a Llama has no such tensor.
@@ -216,7 +216,7 @@ def unpermute(rows: NDArray[Any], heads: int) -> NDArray[Any]:
 
 
 def _check_parts(path: Path, headers: Sequence[Header]) -> None:
-    """All parts are there, each says which it is, and no two hold the same tensor."""
+    """Check that each part is there, says which one it is, and holds tensors of its own."""
     for part, header in enumerate(headers):
         said = (plain_entry(header.metadata, f"split.{key}") for key in ("no", "count"))
         number, count = said
@@ -241,7 +241,7 @@ def _rotation_factors(tensors: Mapping[str, Header]) -> NDArray[np.float32] | No
 
 
 def _check_tensors(path: Path, fields: Mapping[str, Any], tensors: Mapping[str, Header]) -> None:
-    """Every tensor that the configuration asks for, in its shape; and no other."""
+    """Check that the tensors are those that the configuration asks for, in their shapes."""
     wanted = _shapes(fields)
     for name, header in tensors.items():
         place = header.by_name[name]
@@ -290,7 +290,7 @@ def _shapes(fields: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _biased(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """The modules of a layer that have a bias."""
+    """Return the modules of a layer that have a bias."""
     queries_keys_values = tuple(f"self_attn.{kind}_proj" for kind in "qkv")
     if fields["model_type"] == "qwen2":
         return queries_keys_values

@@ -1,10 +1,10 @@
-"""What stands before the weights in a GGUF file: metadata, and where each tensor lies.
+"""The header of a GGUF file: metadata, and where each tensor lies.
 
     magic, version, counts │ metadata: key, type, value │ tensors: name, shape, type, place │ …
 
-The file is mapped. Nothing it says is believed before it was compared with the file's size, so
-that a damaged or hostile file costs an error: no wait, no memory. (``gguf.GGUFReader`` believes
-what it reads: an array that claims 2**63 entries keeps it busy for ever.)
+The file is mapped. Every size that it claims is compared with the file's own size first, so a
+damaged or hostile file gives an error, never a long wait or a large allocation.
+(``gguf.GGUFReader`` never returns from an array that claims 2**63 entries.)
 
 The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
@@ -29,9 +29,9 @@ from longllama_code.errors import CheckpointError
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MOST_HEADER_BYTES = 256 << 20
-"""Larger than any vocabulary's; bounds what reading a header may take of memory."""
+"""Bound on the memory that reading a header takes; larger than any real header."""
 MOST_ENTRIES = 1 << 16
-"""Most entries of metadata, and most tensors."""
+"""Maximum number of metadata entries, and of tensors."""
 MOST_DIMENSIONS = 4
 _ALIGNMENTS = tuple(1 << power for power in range(21))
 _REMEDY = "It is damaged or was not fetched whole: fetch it again."
@@ -53,7 +53,7 @@ _SCALARS: Mapping[int, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class TensorPlace:
-    """A tensor of the file, by its name there.
+    """Where a tensor lies in the file.
 
     Attributes:
         name: as llama.cpp calls it, ``blk.3.attn_q.weight``.
@@ -69,18 +69,18 @@ class TensorPlace:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row: a whole number of blocks."""
+        """Size of one row in bytes: a whole number of blocks."""
         weights, size = GGML_QUANT_SIZES[self.kind]
         return self.shape[-1] // weights * size
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of all rows."""
+        """Size of all rows in bytes."""
         return math.prod(self.shape[:-1]) * self.row_bytes
 
     @property
     def end(self) -> int:
-        """One past the last of its bytes in the file."""
+        """Offset of the byte behind its last one."""
         return self.start + self.n_bytes
 
 
@@ -102,11 +102,11 @@ class Header:
 
     @cached_property
     def by_name(self) -> Mapping[str, TensorPlace]:
-        """The tensors by their names."""
+        """Return the tensors by name."""
         return {place.name: place for place in self.tensors}
 
     def rows(self, place: TensorPlace) -> NDArray[np.uint8]:
-        """The bytes of a tensor's rows, (rows, bytes a row): the file's own memory."""
+        """Return the bytes of a tensor's rows, (rows, bytes per row), as a view of the file."""
         return self.data[place.start : place.end].reshape(-1, place.row_bytes)
 
 
@@ -126,13 +126,13 @@ def read_header(path: Path) -> Header:
 
 
 def plain_entry(metadata: Mapping[str, Any], key: str, usual: Any = None) -> Any:
-    """An entry that should be a number or a text; an array is told as the text that it is one."""
+    """Return an entry that should be a number or a text; an array becomes a text that says so."""
     found = metadata.get(key, usual)
     return f"an array of {len(found)}" if isinstance(found, list | np.ndarray) else found
 
 
 class _Parser:
-    """Reads from the front; every step is checked against what is left of the file."""
+    """Reads a header from its start; each step is checked against the bytes that are left."""
 
     def __init__(self, path: Path, data: NDArray[np.uint8]) -> None:
         self._path, self._data = path, data
@@ -196,14 +196,14 @@ class _Parser:
         self._require(n_bytes, f"the {count} numbers of {key!r}")
         raw = self._data[self._at : self._at + n_bytes]
         self._at += n_bytes
-        # Booleans by their bytes: any but 0 and 1 would be no value of the type.
+        # As bytes: numpy's bool has no value for bytes other than 0 and 1.
         return raw != 0 if kind == GGUFValueType.BOOL else np.array(raw).view(dtype)
 
     def _text(self, what: str) -> str:
         return self._texts(1, what)[0]
 
     def _texts(self, count: int, what: str) -> list[str]:
-        # Vocabularies have some hundred thousand: no call but the two that are needed.
+        # Vocabularies have some hundred thousand texts, so each one costs two calls only.
         found, view, at, end = list[str](), self._view, self._at, self._end
         length = struct.Struct("<Q").unpack_from
         for _ in range(count):
@@ -219,7 +219,7 @@ class _Parser:
         return found
 
     def _tensor(self) -> tuple[str, tuple[int, ...], int, int]:
-        """Name, shape, type and place behind the first weight, as the file has them."""
+        """Read the name, shape, type and offset from the first weight, as the file has them."""
         name = self._text("a tensor's name")
         n_dimensions = self._number(4)
         if not 1 <= n_dimensions <= MOST_DIMENSIONS:

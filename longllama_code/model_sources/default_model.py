@@ -1,4 +1,4 @@
-"""The model that is used where nobody names one: a code model, or a small one if need be."""
+"""The model that is used if none is named: a code model, or a small one if memory is short."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import lru_cache
 from longllama_code.checkpoints.ram import available_bytes
 
 AUTO = "auto"
-"""Stands for the default wherever a model is named."""
+"""Name that stands for the default model."""
 USUAL, SMALL = "coder", "mini"
 LEAST_FREE_BYTES = 4 << 30
-"""Memory that must be free for the usual model to leave room for an editor and a browser."""
+"""Free memory that the usual model needs, with room for an editor and a browser."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A model's name, and why it is not the usual one; empty where it is, or was named."""
+    """A model's name, and why it is not the usual one; empty if it is, or if it was named."""
 
     name: str
     reason: str = ""
@@ -38,7 +38,7 @@ def _default() -> Chosen:
 
 
 def choose(free_bytes: int | None) -> Chosen:
-    """Return the default for so much free memory; None where that is not known."""
+    """Return the default model for an amount of free memory; None if that is unknown."""
     if free_bytes is None or free_bytes >= LEAST_FREE_BYTES:
         return Chosen(USUAL)
     return Chosen(

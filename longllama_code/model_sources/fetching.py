@@ -1,4 +1,4 @@
-"""What every way of fetching a file needs: its hash, room on the disk, and word of how it goes."""
+"""Shared by all ways to fetch a file: hashes, disk space and progress."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from longllama_code.errors import DownloadError
 MB = 10**6
 GB = 10**9
 BLOCK_BYTES = 1 << 20
-SAY_SECONDS = 0.2
-"""Between two words of how a transfer goes; whoever listens may give it up then."""
+REPORT_SECONDS = 0.2
+"""Time between two reports of progress; the receiver may raise to stop the transfer."""
 RATE_SECONDS = 10.0
-"""The time that a rate is the mean of."""
+"""Time over which the transfer rate is averaged."""
 Report = Callable[[str, float], None]
-"""Called with the step that begins or goes on now, and the share of the whole that is done."""
+"""Called with the current step and the fraction of the whole work that is done."""
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, which is read block by block."""
+    """Return the sha256 of a file, which is read block by block."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
@@ -32,7 +32,7 @@ def sha256_of(path: Path) -> str:
 
 
 def require_disk(needed_bytes: int, folder: Path, what: str) -> None:
-    """Refuse what the disk of an existing folder has no room for.
+    """Raise an error if the disk of an existing folder lacks space.
 
     Raises:
         DownloadError: fewer bytes are free.
@@ -46,7 +46,7 @@ def require_disk(needed_bytes: int, folder: Path, what: str) -> None:
 
 
 class Meter:
-    """Tells of a transfer: bytes that are here, how fast they come, and when the last is here."""
+    """Reports the progress of a transfer: bytes received, rate and time left."""
 
     def __init__(
         self,
@@ -59,26 +59,26 @@ class Meter:
 
         Args:
             total_bytes: its size.
-            report: whom to tell.
-            share: of the whole work, what the transfer is.
-            clock: seconds.
+            report: receives the progress.
+            share: the transfer's share of the whole work.
+            clock: returns seconds.
         """
         self._total, self._report, self._share, self._clock = total_bytes, report, share, clock
         self._seen: deque[tuple[float, int]] = deque()
-        self._said = float("-inf")
+        self._reported_at = float("-inf")
 
     def at(self, done_bytes: int) -> None:
-        """Note how many bytes are here, and tell of it if it is time to."""
+        """Record the number of bytes received, and report it if the last report is old enough."""
         now = self._clock()
         done_bytes = min(done_bytes, self._total)
         self._seen.append((now, done_bytes))
         while now - self._seen[0][0] > RATE_SECONDS:
             self._seen.popleft()
-        if now - self._said >= SAY_SECONDS or done_bytes == self._total:
-            self._said = now
-            self._report(self._words(done_bytes), self._share * (done_bytes / self._total))
+        if now - self._reported_at >= REPORT_SECONDS or done_bytes == self._total:
+            self._reported_at = now
+            self._report(self._description(done_bytes), self._share * (done_bytes / self._total))
 
-    def _words(self, done_bytes: int) -> str:
+    def _description(self, done_bytes: int) -> str:
         (first, before), (last, _) = self._seen[0], self._seen[-1]
         words = f"download {done_bytes / MB:.1f} of {self._total / MB:.1f} MB"
         rate = (done_bytes - before) / (last - first) if last > first else 0.0

@@ -3,7 +3,7 @@
     link_gguf     model.gguf, the file itself    + config.json, tokenizer.json or tokenizer.model
     convert_gguf  model.safetensors (float16)    + config.json, tokenizer.json
 
-A linked file stays where it lies and as it is: its blocks are read when the model is loaded.
+A linked file stays unchanged in its place; its blocks are read when the model is loaded.
 Converting is for a model whose weights an adapter then changes.
 
 The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
@@ -26,7 +26,7 @@ from longllama_code.gguf.file import GGUF_NAME, GgufFile
 from longllama_code.tokenizers.byte_bpe import byte_level_tokenizer, write_tokenizer
 
 CONVERSION = 1
-"""Raised when the same GGUF converts to something else, so that models are converted anew."""
+"""Version of the conversion; a new one converts models again."""
 _CONVERTED = (
     "hidden_size",
     "intermediate_size",
@@ -41,12 +41,12 @@ _CONVERTED = (
     "vocab_size",
     "tie_word_embeddings",
 )
-"""Fields of a converted model's ``config.json``, in their order; others have Llama's defaults."""
+"""Fields of a converted model's ``config.json`` in order; the others have Llama's defaults."""
 _PLAIN = {"rope_scaling": None, "attention_bias": False, "mlp_bias": False}
 
 
 def link_gguf(gguf_path: Path, folder: Path, overrides: Mapping[str, Any]) -> None:
-    """Make a folder a model whose weights are a GGUF file, where it lies.
+    """Make a model folder around a GGUF file, which stays where it is.
 
     Args:
         gguf_path: the file; the first part of a split one.
@@ -93,7 +93,7 @@ def convert_gguf(gguf_path: Path, out_dir: Path, overrides: Mapping[str, Any]) -
 
 
 def _in_terms_of(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields with their overrides; what a Qwen2 or Mistral is, where it becomes a LongLLaMA."""
+    """Return the fields with their overrides, translated if a model becomes a LongLLaMA."""
     if overrides.get("model_type") != "longllama":
         return {**fields, **overrides}
     own = {name: value for name, value in fields.items() if "sliding_window" not in name}
@@ -104,7 +104,7 @@ def _in_terms_of(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> dic
 
 
 def _check_plain(path: Path, fields: Mapping[str, Any]) -> None:
-    """Refuse what the fields that a converted model has do not say."""
+    """Refuse models that the fields of a converted model cannot describe."""
     usual = fields["hidden_size"] // fields["num_attention_heads"]
     for name, value in ({"model_type": "llama", "head_dim": usual} | _PLAIN).items():
         if fields.get(name) != value:
@@ -115,11 +115,11 @@ def _check_plain(path: Path, fields: Mapping[str, Any]) -> None:
 
 
 def _link(file: GgufFile, link: Path) -> None:
-    """Give the file a second name; or copy it, where the system has no links."""
+    """Link the file, or copy it if the system has no links."""
     real = file.paths[0].resolve()
     try:
         link.symlink_to(real)
-    except OSError as error:  # Windows, but for those who may
+    except OSError as error:  # Windows, without the right to make symbolic links
         if len(file.paths) > 1:
             raise CheckpointError(
                 f"{real} has {len(file.paths)} parts, which need a symbolic link, and the system "

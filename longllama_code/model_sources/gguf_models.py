@@ -1,9 +1,9 @@
-"""Model folders for GGUF files of the user's, wherever they lie.
+"""Model folders for the user's own GGUF files.
 
     ~/models/some.gguf ──▶ <cache_root>/models/gguf-some-<hash>/   a link, and what belongs to it
 
-A folder appears whole or not at all, and is never written again. Its hash covers where the file
-lies, its size and time, and how folders are made: another file, another folder.
+A folder appears complete or not at all, and is never changed. Its hash covers the file's path,
+size and time, and the version of linking.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from longllama_code.gguf.file import GGUF_NAME, is_gguf, part_paths
 from longllama_code.model_sources.gguf_folders import link_gguf
 
 LINKING = 1
-"""Raised when the same GGUF gets another configuration or tokenizer, so that it is linked anew."""
+"""Version of the configuration and tokenizer that are derived; a new one links files again."""
 _MOST_NAME_CHARS = 48
 
 
 def names_gguf(path: Path) -> bool:
-    """Whether a path is meant as a GGUF file: by its ending, or by what the file begins with."""
+    """Whether a path names a GGUF file, by its suffix or by the file's first bytes."""
     return path.suffix == ".gguf" or (path.is_file() and is_gguf(path))
 
 
 def gguf_folder(path: Path, root: Path) -> Path:
-    """The model folder of a GGUF file, made on first use.
+    """Return the model folder of a GGUF file, made on first use.
 
     Safe to call from several processes: the first does the work, the others wait.
 
@@ -57,7 +57,7 @@ def _folder_name(path: Path) -> str:
     identity: list[object] = [LINKING]
     for part in part_paths(path):
         identity.append(str(part.resolve()))
-        if part.is_file():  # one that is missing is reported when they are read
+        if part.is_file():  # a missing part is reported when the file is read
             stat = part.stat()
             identity.append((stat.st_size, stat.st_mtime_ns))
     plain = re.sub(r"[^\w.-]", "-", real.stem)[:_MOST_NAME_CHARS]

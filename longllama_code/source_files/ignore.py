@@ -1,6 +1,6 @@
-"""Which paths the user, git or common sense keeps out of the memory.
+"""Rules that keep paths out of memory: the user's, git's and built-in ones.
 
-From the weakest to the strongest: `.git/info/exclude`; the `.gitignore` of every folder from the
+In ascending precedence: `.git/info/exclude`; the `.gitignore` of every folder from the
 top of the repository down; the `.longllamaignore` of every folder; the `exclude` setting. The
 last pattern that names a path decides. What lies in an ignored folder is ignored, whatever a
 pattern says of it, and the names in `ALWAYS_IGNORED` are not open to patterns at all.
@@ -40,7 +40,7 @@ class _Rule(NamedTuple):
 
 
 class _Layer(NamedTuple):
-    """The rules of one file, and how many characters its folder takes of a path below the top."""
+    """The rules of one file, and the length of its folder's path below the top."""
 
     skip_chars: int
     rules: tuple[_Rule, ...]
@@ -57,16 +57,16 @@ class _AllowList(NamedTuple):
     layer: _Layer
 
     def verdict(self, path: str) -> bool | None:
-        """True for a file that is not named, nor a folder it is in; None for all else."""
+        """Return True for a file that no pattern names, nor a folder above it; None otherwise."""
         if path.endswith("/"):
-            return None  # it may hold a file that is named
+            return None  # it may hold a file that a pattern names
         ends = [len(path), *(i + 1 for i in reversed(range(len(path))) if path[i] == "/")]
         verdicts = (self.layer.verdict(path[:end]) for end in ends)
         return None if next((v for v in verdicts if v is not None), False) else True
 
 
 class FolderRules:
-    """What holds for the direct children of one folder, as of the moment it was asked for."""
+    """Rules for the direct children of one folder, as they were when it was created."""
 
     def __init__(self, folder: Path, prefix: str, layers: tuple[_Layer | _AllowList, ...]) -> None:
         self._folder = folder
@@ -83,10 +83,10 @@ class FolderRules:
 
 
 class IgnoreRules:
-    """The ignore rules of one workspace folder, as its disk has them.
+    """Ignore rules of one workspace folder, read from its disk.
 
     Rules files are read again when their size or modification time changes. Several threads may
-    ask at once: at worst two of them read the same file.
+    use them at once: at worst two of them read the same file.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class IgnoreRules:
         """
         self.root = root
         self.file_names: tuple[str, ...] = (ignore_file, *[".gitignore"] * respect_gitignore)
-        """The names of rules files, strongest first: a change of one may change any verdict."""
+        """Names of rules files, strongest first; a change of one may change any decision."""
         self._top = _repository_top(root)
         self._info_exclude = self._top / ".git" / "info" / "exclude" if respect_gitignore else None
         self._settings = tuple(self._layers_of_settings(include, exclude))
@@ -133,7 +133,7 @@ class IgnoreRules:
         return last != "" and self.folder(folder).ignores(last, is_dir=is_dir)
 
     def folder(self, folder: Path) -> FolderRules:
-        """The rules for the direct children of `folder`: the root, or a folder below it."""
+        """Return the rules for the direct children of `folder`: the root, or a folder below it."""
         layers = (*self._settings, *self._layers_of_files(folder))
         return FolderRules(folder, self._prefix(folder), layers)
 
@@ -147,7 +147,7 @@ class IgnoreRules:
             yield _AllowList(_Layer(skip_chars, tuple(_parse(include))))
 
     def _layers_of_files(self, folder: Path) -> Iterator[_Layer]:
-        """Every rules file that has a say about the children of `folder`, strongest first."""
+        """Yield every rules file that applies to the children of `folder`, strongest first."""
         folders = [folder, *folder.parents]
         folders = folders[: folders.index(self._top) + 1]
         for name in self.file_names:
@@ -158,7 +158,7 @@ class IgnoreRules:
             yield _Layer(0, rules)
 
     def _rules(self, file: Path) -> tuple[_Rule, ...]:
-        """The rules in `file`, read only if it changed; none where it cannot be read."""
+        """Return the rules in `file`, read only if it changed; none where it cannot be read."""
         stamp = _stamp(file)
         if stamp is None:
             return ()
@@ -168,7 +168,7 @@ class IgnoreRules:
         return known[1]
 
     def _prefix(self, folder: Path) -> str:
-        """What the paths of the children of `folder` begin with, seen from the top."""
+        """Return the prefix, relative to the top, of the paths of `folder`'s children."""
         return "".join(f"{part}/" for part in folder.relative_to(self._top).parts)
 
 
@@ -181,7 +181,7 @@ def is_pattern(text: str) -> bool:
 
 
 def _repository_top(root: Path) -> Path:
-    """The folder of the repository that `root` is in, or `root` where it is in none."""
+    """Return the folder of the repository that `root` is in, or `root` where it is in none."""
     return repository_root(root) or root
 
 
@@ -190,7 +190,7 @@ def _is_virtual_environment(folder: Path) -> bool:
 
 
 def _stamp(file: Path) -> _Stamp | None:
-    """What changes when `file` does; None where it does not exist or cannot be looked at."""
+    """Return a value that changes when `file` does; None if it cannot be examined."""
     try:
         status = file.stat()
     except OSError:
@@ -199,7 +199,7 @@ def _stamp(file: Path) -> _Stamp | None:
 
 
 def _read_rules(file: Path) -> tuple[_Rule, ...]:
-    """The rules in `file`, less the lines that git would not understand either."""
+    """Return the rules in `file`, less the lines that git would not understand either."""
     try:
         # As git does: any bytes may stand in a file name, and only a line feed ends a line.
         text = file.read_bytes().decode("utf-8-sig", errors="surrogateescape")

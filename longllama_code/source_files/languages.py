@@ -1,4 +1,4 @@
-"""The language of a file, by its name. What has none is no source."""
+"""Languages of files, by name; a file without one is not source code."""
 
 # A name that begins with a dot is a suffix, and a whole name as well.
 _LANGUAGES = {
@@ -114,7 +114,7 @@ _LANGUAGE_OF = {key.lower(): name for name, keys in _LANGUAGES.items() for key i
 
 
 def language_of(name: str) -> str | None:
-    """The language identifier of a file by its name, without its folder; None if unknown."""
+    """Return the language identifier of a file by its name, without its folder; None if unknown."""
     name = name.lower()
     stem, dot, suffix = name.rpartition(".")
     # `Dockerfile.dev` is known by its stem.

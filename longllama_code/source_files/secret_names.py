@@ -1,4 +1,4 @@
-"""Which files hold secrets by their name, and so never reach the model.
+"""Names of files that hold secrets, and so never reach the model.
 
 The list is what Continue and Zed keep from their models, less what is often ordinary code
 (`config.json`, `settings.json`, databases, backups). It is built in: no setting opens it.

@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 
 BLOCK_CHARS = 2048
 PAUSE_S = 0.0001
-"""A search holds the interpreter's lock, which the event loop needs too: so the text is searched in
-blocks, with a pause after each."""
+"""Pause after each block of text, in which the event loop gets the interpreter's lock."""
 LEAST_VALUE_CHARS = 8
 LEAST_VALUE_ENTROPY_BITS = 3.0
 MAX_LINE_CHARS = 1000
-"""Longer lines are not looked at for assignments; nobody writes them."""
+"""Length above which lines are not searched for assignments, as nobody writes them by hand."""
 
 _NOT_FORMS = frozenset(
     {"KeywordDetector", "HexHighEntropyString", "Base64HighEntropyString", "IPPublicDetector"}
@@ -39,15 +38,15 @@ _ALLOWED = re.compile(r"pragma: ?(allow|white)list[ -]secret")
 
 @dataclass(frozen=True)
 class Finding:
-    """Where a secret stands. What it is, is nowhere kept."""
+    """Location of a secret; its value is not stored."""
 
     kind: str
     line: int
-    """Counts from 1."""
+    """Line number, from 1."""
 
 
 def find_secret(name: str, text: str) -> Finding | None:
-    """The first secret of a text; None if none is found.
+    """Return the first secret of a text; None if none is found.
 
     The first call imports detect-secrets, which takes a while: call it on a thread.
 
@@ -60,7 +59,7 @@ def find_secret(name: str, text: str) -> Finding | None:
 
 @lru_cache(maxsize=1)
 def rules_identity() -> str:
-    """Changes with what this search would find: with this file, and with detect-secrets."""
+    """Return a value that changes with this search: with this file, and with detect-secrets."""
     own = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=8).hexdigest()
     return f"{own} {version('detect-secrets')}"
 
@@ -87,7 +86,7 @@ def _in_lines(name: str, block: str, first_line: int) -> Iterator[Finding]:
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """The text in parts that end with a line, each not much longer than ``BLOCK_CHARS``."""
+    """Yield the text in parts that end with a line, each not much longer than ``BLOCK_CHARS``."""
     start = 0
     while start < len(text):
         end = text.find("\n", start + BLOCK_CHARS) + 1 or len(text)
@@ -96,7 +95,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _form_in(text: str) -> str | None:
-    """The kind of a secret of a known form in a text."""
+    """Return the kind of a secret of a known form in a text."""
     for detector in _detectors():
         if any(detector.analyze_string(text)):
             return detector.secret_type

@@ -1,8 +1,8 @@
-"""Which files of the workspace belong in the memory, and why the others do not.
+"""Files of the workspace that belong in memory, and the reasons why others do not.
 
-`Workspace.scan` goes through all files, `Workspace.entry` judges one; they agree. Judging reads
-the first kilobytes of a file at most. What only the whole text can show, `read_source` finds, and
-refuses with the same reasons.
+`Workspace.scan` visits all files, `Workspace.entry` classifies one; they agree. Classifying reads
+the first kilobytes of a file at most. `read_source` finds what only the whole text shows, and
+refuses a file for the same reasons.
 """
 
 import codecs
@@ -22,11 +22,11 @@ from longllama_code.source_files.secret_scan import find_secret
 
 _HEAD_BYTES = 8192
 _TIME_STEP_NS = 50_000_000
-"""Two changes that are further apart have different times, on any file system of today."""
+"""Time after which a second change has another timestamp on any current file system."""
 
 
 class Exclusion(str, Enum):
-    """Why a file is not in the memory. The value is for machines, `text` for people."""
+    """Reason why a file is not in memory; the value is for machines, `text` for people."""
 
     text: str
 
@@ -51,7 +51,7 @@ class Exclusion(str, Enum):
 
 
 class SourceError(Exception):
-    """A file is no source for the memory. `exclusion` says why; the message is for people."""
+    """Raised for a file that does not belong in memory; `exclusion` is the reason."""
 
     def __init__(self, path: Path, exclusion: Exclusion) -> None:
         super().__init__(f"{path} stays out of the memory: {exclusion.text}")
@@ -60,7 +60,7 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a source file may be."""
+    """Limits of a source file."""
 
     max_file_bytes: int = 512 * 1024
     max_line_chars: int = 5_000
@@ -71,7 +71,7 @@ _DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of the workspace, as of the last look at it.
+    """A file of the workspace, as it was last examined.
 
     `relative` is the path below its workspace folder with forward slashes, the one the model
     sees. Size and time are those of a link's target, and 0 where they cannot be had.
@@ -96,12 +96,12 @@ _LOCK_FILES = """
 _GENERATED_NAMES = frozenset(_LOCK_FILES.split())
 _GENERATED_SUFFIXES = (".min.js", ".min.mjs", ".min.css", "-min.js", ".map")
 
-# What `stat` says of a file that is gone, was never there, or is a link to nowhere.
+# Errors of `stat` for a file that does not exist, or a dangling link.
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 def classify(path: Path, limits: Limits = _DEFAULT_LIMITS) -> Exclusion | None:
-    """Why a file is no source, by its name, its size and its first kilobytes; None if it is."""
+    """Return why a file is not source, by its name, size and first kilobytes; None if it is."""
     try:
         return _by_name(path.name) or _by_status(path.stat(), limits) or _by_head(path, limits)
     except OSError:
@@ -109,7 +109,7 @@ def classify(path: Path, limits: Limits = _DEFAULT_LIMITS) -> Exclusion | None:
 
 
 def read_source(path: Path, limits: Limits = _DEFAULT_LIMITS) -> str:
-    """The text of a source file, as it is: line ends are kept, a byte order mark is dropped.
+    """Return the text of a source file, as it is: line ends are kept, a byte order mark is dropped.
 
     Raises:
         SourceError: `classify` excludes the file, or would if it saw more than the beginning.
@@ -139,12 +139,12 @@ def _by_name(name: str) -> Exclusion | None:
     name = name.lower()
     if name in _GENERATED_NAMES or name.endswith(_GENERATED_SUFFIXES):
         return Exclusion.GENERATED
-    # Without a suffix, the first line may yet tell.
+    # Without a suffix, the first line may name the language.
     return Exclusion.UNKNOWN_TYPE if Path(name).suffix and not language_of(name) else None
 
 
 def _by_status(status: os.stat_result, limits: Limits) -> Exclusion | None:
-    # Opening a pipe would wait for somebody to write into it.
+    # Opening a pipe would block until somebody writes into it.
     if not stat.S_ISREG(status.st_mode):
         return Exclusion.UNREADABLE
     if status.st_size > limits.max_file_bytes:
@@ -164,7 +164,7 @@ def _by_content(data: bytes, limits: Limits, *, is_whole: bool) -> Exclusion | N
     if b"\0" in data:
         return Exclusion.BINARY
     try:
-        # Unlike `bytes.decode`, it bears with a character that the end of a part cuts in two.
+        # Unlike `bytes.decode`, it accepts a character that is cut at the end of a part.
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=is_whole)
     except UnicodeDecodeError:
         return Exclusion.NOT_UTF8
@@ -176,7 +176,7 @@ class Workspace:
     """The workspace folders (roots) and the files in them.
 
     A file belongs to the deepest root above it. Links to files are followed where they stay
-    inside the root; links to folders are not, so that nothing is seen twice or without end.
+    inside the root; links to folders are not, which avoids duplicates and cycles.
     """
 
     def __init__(
@@ -213,11 +213,11 @@ class Workspace:
 
     def root_of(self, path: Path) -> Path | None:
         """Return the innermost workspace folder that a file is in; None for one outside of all."""
-        # A folder inside another one sorts behind it.
+        # A folder sorts before those inside it.
         return next((root for root in reversed(self.roots) if root in path.parents), None)
 
     def name_of(self, path: Path) -> str:
-        """A file's path in memory: relative to its folder, which is named if there are several."""
+        """Return a file's path in memory, relative to its root; named if there are several."""
         roots, root = self.roots, self.root_of(path)
         if root is None:
             return path.as_posix()
@@ -228,7 +228,7 @@ class Workspace:
         return f"{root.as_posix() if has_twin else root.name}/{relative}"
 
     def scan(self) -> Iterator[Entry]:
-        """Go through the files of all roots, sorted folder by folder, ignored folders left out.
+        """Visit the files of all roots, sorted folder by folder; skip ignored folders.
 
         A folder that cannot be listed gives one entry in place of its files.
         """
@@ -236,10 +236,10 @@ class Workspace:
             yield from self._walk(rules, rules.root)
 
     def entry(self, path: Path) -> Entry | None:
-        """Judge one file, as `scan` does; what is in an ignored folder is an ignored file.
+        """Classify one file as `scan` does; a file in an ignored folder is ignored.
 
-        None where a scan can never come by: outside every root, behind a link to a folder, or
-        where no file is.
+        None if a scan never reaches it: outside every root, behind a link to a folder, or
+        if it does not exist.
         """
         rules = self._owner(path)
         if rules is None or path == rules.root:
@@ -253,7 +253,7 @@ class Workspace:
         return rules is None or rules.ignores(path, is_dir=True)
 
     def _owner(self, path: Path) -> IgnoreRules | None:
-        """The rules of the deepest root that `path` is, or is in."""
+        """Return the rules of the deepest root that `path` is, or is in."""
         return next(filter(None, map(self._rules.get, (path, *path.parents))), None)
 
     def _walk(self, rules: IgnoreRules, folder: Path) -> Iterator[Entry]:
@@ -292,10 +292,10 @@ class Workspace:
         return Entry(path, relative, exclusion, size, mtime_ns, has_rested)
 
     def _exclusion(self, rules: IgnoreRules, path: Path, relative: str) -> Exclusion | None:
-        # Somebody may well open `~/.aws` itself.
+        # The root itself may be `~/.aws`.
         if is_secret(f"{rules.root.name}/{relative}"):
             return Exclusion.SECRET
-        # Python keeps the stray bytes of a name as surrogates, which no message can carry.
+        # Python turns undecodable bytes of a name into surrogates, which JSON cannot carry.
         if relative != relative.encode(errors="ignore").decode():
             return Exclusion.NOT_UTF8
         by_target = _by_link_target(rules, path) if path.is_symlink() else None
@@ -303,7 +303,7 @@ class Workspace:
 
 
 def _by_link_target(rules: IgnoreRules, path: Path) -> Exclusion | None:
-    """Why the file that a link leads to stays out: another name makes no secret public."""
+    """Return why a link's target is excluded: another name must not expose a secret."""
     target, real_root = path.resolve(), rules.root.resolve()
     if not target.is_relative_to(real_root):
         return Exclusion.SYMLINK_OUTSIDE

@@ -3,11 +3,11 @@
     tokenizer.ggml.model  gpt2  ──▶ tokenizer.json    byte-level BPE; ``pre`` names what splits text
                           llama ──▶ tokenizer.model   sentencepiece, with a piece for each byte
 
-Of a byte-level vocabulary GGUF holds tokens and merges, and only a name for the rule that splits
+For a byte-level vocabulary, GGUF holds tokens and merges, but only a name for the rule that splits
 text before merging: the rules below are those of the published ``tokenizer.json`` files.
 
-Text is not normalised, as llama.cpp does not (Qwen2's own ``tokenizer.json`` applies NFC): source
-code is read as its bytes are, and what is decoded is what was encoded. Where a text is in NFC, as
+Text is not normalised, as in llama.cpp (Qwen2's own ``tokenizer.json`` applies NFC): source
+code is read byte for byte, and decoding gives the text that was encoded. For text in NFC, as
 nearly all code is, ids are the same.
 
 Sources: ``llama-vocab.cpp`` (names and rules), ``sentencepiece_model.proto``.
@@ -35,7 +35,7 @@ from longllama_code.tokenizers.tokenizer import BYTE_NAMES, is_text
 TOKENIZER_FILE = "tokenizer.json"
 _ALPHABET = frozenset(BYTE_NAMES)
 _TEXTLESS = (TokenType.CONTROL, TokenType.UNUSED, TokenType.UNKNOWN)
-"""Types of tokens that no text is encoded to."""
+"""Types of tokens that text is never encoded to."""
 
 _ENDINGS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORDS = _ENDINGS + r"|[^\r\n\p{L}\p{N}]?\p{L}+"
@@ -62,12 +62,12 @@ _CASED_LETTERS = (
     "\uff3a\uff41-\uff5a\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb"
     "\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943"
 )
-"""Of DeepSeek LLM's rule, letter for letter: some newer cased letters are not among them."""
+"""Cased letters in DeepSeek LLM's rule, copied exactly; it lacks some newer letters."""
 _EAST_ASIAN = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
 
 
 def _split(*patterns: str, digits: bool = False) -> PreTokenizer:
-    """What splits text at everything that matches one pattern, then the next."""
+    """Return a pre-tokenizer that splits text by each pattern in turn."""
     steps: list[PreTokenizer] = [Split(Regex(pattern), "isolated") for pattern in patterns]
     if digits:
         steps.append(Digits(individual_digits=True))
@@ -111,7 +111,7 @@ _SAME_SPLIT = {
     "mellum": "gpt-2",
 }
 _WHOLE_WORDS_FIRST = ("llama-bpe", "tekken")
-"""Whose vocabularies have words that no merges lead to."""
+"""Rules whose vocabularies have words that no merges produce."""
 
 
 def write_tokenizer(metadata: Mapping[str, Any], source: Path, folder: Path) -> None:
@@ -149,14 +149,14 @@ def check_tokenizer(metadata: Mapping[str, Any], source: Path) -> None:
 
 
 def byte_level_tokenizer(metadata: Mapping[str, Any], source: Path) -> Tokenizer:
-    """The byte-level BPE tokenizer that the metadata of a GGUF file describe.
+    """Return the byte-level BPE tokenizer that the metadata of a GGUF file describe.
 
-    Control tokens, unused ones and marks that users defined become special: they have an id by
-    their name, and no text is encoded to them. Letters and blanks that users defined stay text.
+    Control tokens, unused tokens and user-defined marks become special: they have an id by
+    name, and text is never encoded to them. User-defined letters and blanks stay text.
 
     Raises:
         CheckpointError: the metadata are incomplete, or ``tokenizer.ggml.pre`` names an unknown
-            rule: what splits the text before BPE differs from model to model.
+            rule for splitting text before BPE.
     """
     split = _split_name(metadata, source)
     tokens, types = _tokens(metadata, source)
@@ -168,7 +168,7 @@ def byte_level_tokenizer(metadata: Mapping[str, Any], source: Path) -> Tokenizer
     try:
         pairs = [_pair(merge) for merge in merges]
         model = BPE(vocab=vocab, merges=pairs, ignore_merges=split in _WHOLE_WORDS_FIRST)
-    except Exception as error:  # the library raises nothing narrower
+    except Exception as error:  # the library raises plain Exception
         raise CheckpointError(f"{source} has merges that lead nowhere: {error}") from error
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = _SPLITS[split]()
@@ -180,7 +180,7 @@ def byte_level_tokenizer(metadata: Mapping[str, Any], source: Path) -> Tokenizer
 
 
 def _added(tokens: list[str], types: list[int]) -> tuple[list[str], list[str]]:
-    """The tokens that no merges lead to: special ones, and those that are found in any text."""
+    """Return the tokens that no merges produce: special ones, and those matched in any text."""
     special, text = list[str](), list[str]()
     for token, kind in zip(tokens, types, strict=True):
         if kind == TokenType.USER_DEFINED:
@@ -191,7 +191,7 @@ def _added(tokens: list[str], types: list[int]) -> tuple[list[str], list[str]]:
 
 
 def sentencepiece_model(metadata: Mapping[str, Any], source: Path) -> bytes:
-    """The content of a ``tokenizer.model`` with the pieces of a GGUF file.
+    """Return the content of a ``tokenizer.model`` with the pieces of a GGUF file.
 
     Raises:
         CheckpointError: the metadata are incomplete.
@@ -213,10 +213,10 @@ def sentencepiece_model(metadata: Mapping[str, Any], source: Path) -> bytes:
 
 
 def _piece_types(metadata: Mapping[str, Any], tokens: list[str], types: list[int]) -> list[int]:
-    """Types that the library takes: one unknown piece, and no mark that plain text could be.
+    """Return piece types for sentencepiece: one unknown piece, and no mark that text matches.
 
-    Older converters wrote unused ids as unknown ones, and marks such as ``</s>`` as if users had
-    defined them: those the library would find in any text.
+    Older converters wrote unused ids as unknown pieces, and marks such as ``</s>`` as user-defined
+    ones, which the library would match in any text.
     """
     marks = [plain_entry(metadata, f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos")]
     unknown = plain_entry(metadata, "tokenizer.ggml.unknown_token_id", 0)
@@ -244,7 +244,7 @@ def _split_name(metadata: Mapping[str, Any], source: Path) -> str:
 
 
 def _tokens(metadata: Mapping[str, Any], source: Path) -> tuple[list[str], list[int]]:
-    """The tokens in order of their ids, and their types."""
+    """Return the tokens in the order of their ids, and their types."""
     tokens = _texts(metadata, "tokens", source)
     types = metadata.get("tokenizer.ggml.token_type")
     if not isinstance(types, ndarray) or len(types) != len(tokens):
@@ -265,7 +265,7 @@ def _texts(metadata: Mapping[str, Any], name: str, source: Path) -> list[str]:
 
 
 def _vocabulary(tokens: Iterable[str], added: frozenset[str]) -> dict[str, int]:
-    """Tokens in the spelling of byte-level BPE, where a few files have plain text."""
+    """Return tokens in byte-level BPE's spelling; a few files have plain text instead."""
     return {
         token if token in added or _ALPHABET.issuperset(token) else _spelt(token): index
         for index, token in enumerate(tokens)
@@ -282,7 +282,7 @@ def _pair(merge: str) -> tuple[str, str]:
 
 
 def _normalizer(metadata: Mapping[str, Any]) -> bytes:
-    """Text stays as it is, but for blanks, of which one stands before a document."""
+    """Return a normalizer that only replaces blanks and adds one before a document."""
     prefix = bool(plain_entry(metadata, "tokenizer.ggml.add_space_prefix", True))
     fewer = bool(plain_entry(metadata, "tokenizer.ggml.remove_extra_whitespaces", False))
     return _varint_field(3, prefix) + _varint_field(4, fewer) + _varint_field(5, 1)
@@ -294,7 +294,7 @@ def _piece(token: str, score: float, kind: int) -> bytes:
 
 
 def _message(field: int, content: bytes) -> bytes:
-    """A field of a protobuf message that holds a message or a text."""
+    """Encode a protobuf field that holds a message or a text."""
     return _varint(field << 3 | 2) + _varint(len(content)) + content
 
 
@@ -303,7 +303,7 @@ def _varint_field(field: int, value: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the highest bit says that more follow."""
+    """Encode a number as a varint: seven bits per byte, lowest first; the top bit means more."""
     found = bytearray()
     while value > 0x7F:
         found.append(value & 0x7F | 0x80)

@@ -1,7 +1,7 @@
 """The sentencepiece vocabulary of LLaMA, Code Llama and Mistral: ``tokenizer.model``.
 
-Ids are the library's own. What is ours: where each token stands in the text, that text goes on
-without the blank which sentencepiece puts before a document, and that no text is a mark.
+Ids are those of the library. Added here: the span of each token, text that continues a document
+without sentencepiece's leading blank, and text that is never encoded as a mark.
 Sources: ``llama/tokenizer.py`` of Code Llama (``encode_infilling``); sentencepiece's
 ``sentencepiece_model.proto``.
 """
@@ -22,10 +22,10 @@ from longllama_code.tokenizers.tokenizer import Span, Tokenizer, spell
 
 MODEL_FILE = "tokenizer.model"
 MARKS = ("▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>")
-"""Pieces of Code Llama that stand for no text, whatever type its file gives them."""
+"""Code Llama's infilling marks, which are never text, whatever type the file gives them."""
 _BLANK = "▁"
 _WITHOUT_PREFIX = b"\x1a\x02\x18\x00"
-"""``normalizer_spec {add_dummy_prefix: false}``; behind another message, it replaces that field."""
+"""``normalizer_spec {add_dummy_prefix: false}``; appended to a model, it overrides that field."""
 _INSIDE_A_MARK = re.compile(r"(?<=<)(?=(?:PRE|SUF|MID|EOT)>)")
 
 
@@ -84,7 +84,7 @@ class SentencePieceTokenizer(Tokenizer):
         return cls(model, config.get("bos_token_id"), eos[0] if isinstance(eos, list) else eos)
 
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
-        """As ``Tokenizer.offsets``."""
+        """See ``Tokenizer.offsets``."""
         ids: list[int] = []
         spans: list[Span] = []
         for start, part in _parts(spell(text)):
@@ -94,21 +94,21 @@ class SentencePieceTokenizer(Tokenizer):
         return ids, self._whole_characters(ids, spans)
 
     def encode(self, text: str) -> list[int]:
-        """As ``Tokenizer.encode``."""
+        """See ``Tokenizer.encode``."""
         return [token for _, part in _parts(spell(text)) for token in self._pieces.encode(part)]
 
     def encode_first(self, text: str) -> list[int]:
-        """As ``Tokenizer.encode_first``: with the blank that sentencepiece puts before it."""
+        """See ``Tokenizer.encode_first``; adds sentencepiece's blank before a document."""
         (_, first), *rest = _parts(spell(text))
         ids: list[int] = self._first.encode(first)
         return ids + [token for _, part in rest for token in self._pieces.encode(part)]
 
     def token_bytes(self, token_id: int) -> bytes:
-        """As ``Tokenizer.token_bytes``."""
+        """See ``Tokenizer.token_bytes``."""
         return self._bytes[token_id] if 0 <= token_id < self.vocab_size else b""
 
     def id_of(self, name: str) -> int | None:
-        """As ``Tokenizer.id_of``."""
+        """See ``Tokenizer.id_of``."""
         found = int(self._pieces.piece_to_id(name))
         return found if self._pieces.id_to_piece(found) == name else None
 
@@ -124,7 +124,7 @@ class SentencePieceTokenizer(Tokenizer):
         return (token for token in range(self.vocab_size) if self._pieces.is_byte(token))
 
     def _whole_characters(self, ids: list[int], spans: list[Span]) -> list[Span]:
-        """Spans, with the whole character's for each of its bytes: the library's last has it."""
+        """Give each byte of a character the span that its last byte has."""
         for at in range(len(ids) - 2, -1, -1):
             if spans[at][0] == spans[at][1] and self._pieces.is_byte(ids[at]):
                 spans[at] = spans[at + 1]

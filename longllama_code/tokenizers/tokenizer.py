@@ -1,8 +1,8 @@
-"""Text to token ids and back, with where each token stands in the text.
+"""Text to token ids and back, with the span of each token in the text.
 
     ByteTokenizer   one token per byte of UTF-8; for the model ``tiny`` and for tests
     FastTokenizer   byte-level BPE from a ``tokenizer.json``
-    (``sentencepieces.py``: the ``tokenizer.model`` of LLaMA and Code Llama)
+    (``sentencepiece.py``: the ``tokenizer.model`` of LLaMA and Code Llama)
 
 Source code is data: ``<|endoftext|>`` in a file is thirteen characters, never the special token.
 """
@@ -22,64 +22,65 @@ from tokenizers.decoders import ByteLevel
 from longllama_code.errors import CheckpointError
 
 Span = tuple[int, int]
-"""First code point of a token, and one past its last."""
+"""Index of a token's first code point, and of the one behind its last."""
 
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 class Tokenizer(Protocol):
-    """What the rest of the package knows of a tokenizer.
+    """Interface of all tokenizers.
 
-    ``decode(encode(text)) == text``, but for characters that the vocabulary has no bytes for (and
-    lone surrogates, which no encoding has): each becomes one U+FFFD, so that offsets stay true.
+    ``decode(encode(text)) == text``, except for characters that the vocabulary has no bytes for
+    (and lone surrogates, which UTF-8 cannot encode): each becomes one U+FFFD, so that offsets
+    stay valid.
     """
 
     bos_id: int | None
-    """The token that begins a document, if the model knows one."""
+    """Token that begins a document, if the model has one."""
     eos_id: int
-    """The token that ends a document."""
+    """Token that ends a document."""
     vocab_size: int
     """Number of token ids, special ones included."""
     special_ids: frozenset[int]
-    """Those that stand for no text, begin and end of a document among them."""
+    """Ids that stand for no text, such as the begin and end of a document."""
 
     @abstractmethod
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
-        """Token ids, and the code points that each stands for.
+        """Return token ids and the span of each.
 
-        Tokens that share the bytes of one character all have that character's span.
+        Tokens that share the bytes of one character have that character's span.
         """
 
     @abstractmethod
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes a token stands for: none for a special token or an unused id."""
+        """Return the bytes that a token stands for: none for a special token or an unused id."""
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text, without special tokens."""
+        """Return the token ids of a text, without special tokens."""
         return self.offsets(text)[0]
 
     def encode_first(self, text: str) -> list[int]:
-        """Token ids of a text that begins a document, behind ``bos_id``.
+        """Return the token ids of a text that begins a document; ``bos_id`` is not among them.
 
-        LLaMA's vocabulary spells it as if a blank stood before it; others as any text.
+        LLaMA's vocabulary encodes it as if a blank preceded it; others as any text.
         """
         return self.encode(text)
 
     def id_of(self, name: str) -> int | None:
-        """The id of a special token, by its name in the vocabulary; None where there is none."""
+        """Return the id of a special token by its name in the vocabulary, or None."""
         return None
 
     def encode_lines(self, lines: Sequence[str]) -> list[int]:
-        """Number of tokens of each line, encoded alone."""
+        """Return the number of tokens of each line, encoded alone."""
         return [len(self.encode(line)) for line in lines]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of some tokens; bytes that are no UTF-8 become U+FFFD."""
+        """Return the text of some tokens; bytes that are not UTF-8 become U+FFFD."""
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
 
 
 class ByteTokenizer(Tokenizer):
-    """The 256 bytes, and two special tokens."""
+    """Tokenizer over the 256 bytes and two special tokens."""
 
     bos_id: int | None = 256
     eos_id = 257
@@ -87,13 +88,13 @@ class ByteTokenizer(Tokenizer):
     special_ids = frozenset((256, 257))
 
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
-        """As ``Tokenizer.offsets``."""
+        """See ``Tokenizer.offsets``."""
         text = spell(text)
         spans = [(at, at + 1) for at, char in enumerate(text) for _ in char.encode()]
         return list(text.encode()), spans
 
     def token_bytes(self, token_id: int) -> bytes:
-        """As ``Tokenizer.token_bytes``."""
+        """See ``Tokenizer.token_bytes``."""
         return bytes([token_id]) if token_id < 256 else b""
 
 
@@ -101,8 +102,8 @@ class FastTokenizer(Tokenizer):
     """Byte-level BPE, run by the Rust library ``tokenizers``.
 
     Args:
-        backend: the tokenizer; ours from now on.
-        bos_id: the token that begins a document, if the model knows one.
+        backend: the tokenizer; it is modified.
+        bos_id: the token that begins a document, if the model has one.
         eos_id: the token that ends a document.
     """
 
@@ -115,7 +116,7 @@ class FastTokenizer(Tokenizer):
         added = backend.get_added_tokens_decoder()
         texts = {at for at, token in added.items() if not token.special and is_text(token.content)}
         marks = [token.content for at, token in added.items() if at not in texts]
-        # Some files list special tokens as plain ones; only special ones can be told apart from
+        # Some files list special tokens as plain ones; only special tokens are told apart from
         # text that looks like them.
         cast("Any", backend).add_special_tokens(marks)
         backend.encode_special_tokens = True  # encode their names as ordinary characters
@@ -138,7 +139,7 @@ class FastTokenizer(Tokenizer):
         try:
             config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
             backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # the library raises nothing narrower
+        except Exception as error:  # the library raises plain Exception
             raise CheckpointError(
                 f"no tokenizer can be read from {folder} ({error}): the folder needs"
                 " a config.json and a tokenizer.json"
@@ -148,24 +149,24 @@ class FastTokenizer(Tokenizer):
         return cls(backend, config.get("bos_token_id"), eos_id)
 
     def offsets(self, text: str) -> tuple[list[int], list[Span]]:
-        """As ``Tokenizer.offsets``."""
+        """See ``Tokenizer.offsets``."""
         encoding = self._backend.encode(spell(text, self._alphabet), add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
     def encode_lines(self, lines: Sequence[str]) -> list[int]:
-        """As ``Tokenizer.encode_lines``, on all cores."""
+        """See ``Tokenizer.encode_lines``; runs on all cores."""
         spelt = [spell(line, self._alphabet) for line in lines]
         return [len(e) for e in self._backend.encode_batch_fast(spelt, add_special_tokens=False)]
 
     def token_bytes(self, token_id: int) -> bytes:
-        """As ``Tokenizer.token_bytes``."""
+        """See ``Tokenizer.token_bytes``."""
         if token_id in self._texts:
             return self._texts[token_id]
         token = None if token_id in self.special_ids else self._backend.id_to_token(token_id)
         return bytes(_BYTE_OF[char] for char in token or "")
 
     def id_of(self, name: str) -> int | None:
-        """As ``Tokenizer.id_of``."""
+        """See ``Tokenizer.id_of``."""
         found = self._backend.token_to_id(name)
         return found if found in self.special_ids else None
 
@@ -189,23 +190,23 @@ def is_byte_level(folder: Path) -> bool:
 
 
 class IncrementalDecoder:
-    """Text from tokens as they come: a character whose bytes span tokens waits for its last."""
+    """Decodes tokens one by one; a character whose bytes span tokens appears with its last byte."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._token_bytes = tokenizer.token_bytes
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token_id: int) -> str:
-        """The characters that this token completes, maybe none."""
+        """Return the characters that this token completes; maybe none."""
         return self._utf8.decode(self._token_bytes(token_id))
 
     def flush(self) -> str:
-        """What is left at the end: U+FFFD for bytes of an unfinished character, or nothing."""
+        """Return U+FFFD for the bytes of an unfinished character, or nothing."""
         return self._utf8.decode(b"", final=True)
 
 
 def _byte_of() -> dict[str, int]:
-    """GPT-2's printable stand-in of each byte: itself, or else the next free one from U+0100 on.
+    """Return GPT-2's printable stand-in of each byte: itself, or the next one from U+0100 on.
 
     https://github.com/openai/gpt-2/blob/master/src/encoder.py
     """
@@ -217,13 +218,13 @@ def _byte_of() -> dict[str, int]:
 
 _BYTE_OF = _byte_of()
 BYTE_NAMES = tuple(sorted(_BYTE_OF, key=_BYTE_OF.__getitem__))
-"""The stand-in of each byte in a byte-level vocabulary."""
+"""Stand-in of each byte in a byte-level vocabulary."""
 
 
 def spell(text: str, alphabet: bytes = bytes(range(256))) -> str:
-    """The text, with U+FFFD for each character that has a byte outside the alphabet.
+    """Return the text with U+FFFD for each character that has a byte outside the alphabet.
 
-    BPE would drop such a byte without a word. SmolLM2's vocabulary lacks the control characters
+    BPE would drop such a byte silently. SmolLM2's vocabulary lacks the control characters
     04, 06, 13, 14, 16 and 1D, and the first byte of U+40000 to U+BFFFF.
     """
     if _can_spell(text, alphabet):

@@ -1,4 +1,4 @@
-"""The languages whose definitions are known, by the suffixes of their files."""
+"""Supported languages, by the suffixes of their files."""
 
 import importlib
 from functools import cache
@@ -17,11 +17,11 @@ MODULES = {
     **dict.fromkeys((".h", ".hh", ".hpp", ".hxx", ".h++", ".inl", ".ipp"), ("c", "CPP")),
     **dict.fromkeys((".cc", ".cpp", ".cxx", ".c++"), ("c", "CPP")),
 }
-"""Where the language of a suffix is: a module here, and the name in it."""
+"""Module here, and name in it, of each suffix's language."""
 
 
 def language_of(path: str) -> Language | None:
-    """Return the language of a file; None where its definitions are not known."""
+    """Return the language of a file; None if it is not supported."""
     found = MODULES.get(path[path.rfind(".") :])
     return None if found is None else _loaded(*found)
 

@@ -1,6 +1,6 @@
-"""What a text in C or C++ says, and which headers its includes mean.
+"""Reader of C and C++, and resolution of their includes.
 
-Namespaces are not told: who uses a name of one is within it, writes it before, or says ``using``.
+Namespaces are not recorded: uses of their names are within them, qualified, or after ``using``.
 """
 
 import posixpath
@@ -31,7 +31,7 @@ NO_TYPE = re.compile(
 EXPORT_MACRO = re.compile(
     r"\b(class|struct)([ \t]+)([A-Z][A-Z0-9_]+(?:\([^()\n]*\))?)(?=[ \t]+\w+[^;()=]*\{)"
 )
-"""A macro before a class's name, which no grammar can tell from the name."""
+"""Macro before a class's name, which the grammar would take for the name."""
 
 
 def _plain(written: str) -> str:
@@ -171,7 +171,7 @@ def _note_private(reader: Reader, node: Node, body: Node) -> None:
 
 
 def _enumerators(reader: Reader, node: Node, enum: str, body: Node) -> None:
-    """Define the values of an enumeration; but for ``enum class``, they need no name before."""
+    """Define the values of an enumeration; except in ``enum class``, they need no qualifier."""
     is_class = any(one.type in ("class", "struct") for one in node.children[:3])
     for one in body.named_children:
         if one.type != "enumerator":
@@ -294,7 +294,7 @@ def _read_cpp(text: str) -> FileFacts:
 
 
 def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
-    """Give the header beside the file, then those whose path ends so, the nearest first."""
+    """Yield the header beside the file, then those whose path ends so, the nearest first."""
     beside = posixpath.normpath(posixpath.join(posixpath.dirname(path), imported.module))
     if layout.has(beside):
         yield beside

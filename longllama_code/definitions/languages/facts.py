@@ -1,18 +1,18 @@
-"""What the text of one file says: what it defines, imports, and what its values are.
+"""Facts of one file: its definitions, imports and variables.
 
-A function of the text alone, so it can be kept by the text's hash. Lines count from 1, inclusive.
+They depend on the text alone, so they can be cached by its hash. Lines count from 1, inclusive.
 """
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 Kind = Literal["function", "method", "class", "constant", "attribute"]
-"""A class is any type with members: interfaces, structs, traits and enumerations too."""
+"""Kind of a definition; a class is any type with members, such as an interface or an enum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """Something with a name that other files may use."""
+    """A named definition that other files may use."""
 
     name: str
     kind: Kind
@@ -23,57 +23,57 @@ class Definition:
     last_line: int
     _: KW_ONLY
     owner: str = ""
-    """The class that it is a member of; of classes within classes, all their names with dots."""
+    """Class that it is a member of; for nested classes ``Outer.Inner``."""
     bases: tuple[str, ...] = ()
-    """What a class extends or implements, as it is written."""
+    """Classes that a class extends or implements, as written."""
     type: str = ""
-    """The type of its value as it is written, or what is called to make it: an annotation, what a
-    function returns, ``Store`` in ``store = Store(path)``."""
+    """Type of its value as written: an annotation, a return type, or the function called to make it
+    (``Store`` in ``store = Store(path)``)."""
     documentation: str = ""
-    """The first line of it."""
+    """First line of its documentation."""
     is_private: bool = False
-    """Whether only its class, its file or its package can use it, by what the language says."""
+    """Whether the language restricts it to its class, file or package."""
     is_static: bool = False
-    """Whether it is a member that is asked of the class itself, in languages that tell."""
+    """Whether it is a member of the class itself, in languages that mark such members."""
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """A name of this file that stands for something of another one."""
+    """A name of this file that refers to another one."""
 
     alias: str
-    """The name here; ``*`` where everything of the module is meant."""
+    """Name in this file; ``*`` for everything in the module."""
     module: str
-    """The module as it is written, with the dots or slashes that it begins with."""
+    """Module as written, with its leading dots or slashes."""
     name: str = ""
-    """The name there; empty, the module itself is meant."""
+    """Name in the module; empty for the module itself."""
     line: int = 0
     is_public: bool = False
-    """Whether the name can be had from this file, too, by what the language says."""
+    """Whether other files can import the name from this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A variable, a parameter or an attribute whose type is written, or can be seen."""
+    """A variable, parameter or attribute whose type is known."""
 
     name: str
     """``store``, or ``self.store``."""
     type: str
-    """Its type as it is written, or what is called to make it, as ``Definition`` has it."""
+    """Type as in ``Definition.type``."""
     line: int
     first_line: int
-    """First line of the function or the class that it can be seen in; 1 for the whole file."""
+    """First line of the function or class that it is visible in; 1 for the whole file."""
     last_line: int
     owner: str = ""
-    """The class around, with the names of those around that."""
+    """Class around it, as in ``Definition.owner``."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """All that is known of a file."""
+    """All facts of a file."""
 
     definitions: tuple[Definition, ...] = ()
     imports: tuple[Import, ...] = ()
     bindings: tuple[Binding, ...] = ()
     package: str = ""
-    """The package that the file says it is of, in languages where files do."""
+    """Package that the file declares, in languages where files do."""

@@ -1,4 +1,4 @@
-"""What a text in Go says, and which files its imports mean: packages are folders."""
+"""Reader of Go, and resolution of its imports: packages are folders."""
 
 import posixpath
 import re
@@ -17,7 +17,7 @@ TESTS = "_test"
 MODULE_LINE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 VERSION = re.compile(r"v\d+")
 MAKERS = frozenset({"new", "make"})
-"""Functions of the language whose first argument is a type."""
+"""Built-in functions whose first argument is a type."""
 
 
 def _package(reader: Reader, node: Node) -> None:
@@ -52,7 +52,7 @@ def _define(
     bases: tuple[str, ...] = (),
     owner: str = "",
 ) -> None:
-    """Define a name; other packages see those that begin with a capital."""
+    """Define a name, which other packages see if it begins with a capital."""
     if name == "_":
         return
     reader.define(
@@ -148,7 +148,7 @@ def _member(reader: Reader, node: Node, owner: str) -> None:
 
 
 def _constants(reader: Reader, node: Node) -> None:
-    """Define constants; in a list, those without a type have that of the one before."""
+    """Define constants; in a list, one without a type has that of the one before."""
     type = ""
     for one in node.named_children:
         if one.type == "const_spec":
@@ -239,7 +239,7 @@ def _read(text: str) -> FileFacts:
 
 
 def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
-    """Give the files of a package; its tests are seen by its tests alone."""
+    """Yield the files of a package; its tests are seen by its tests alone."""
     folder = posixpath.dirname(path)
     if imported.module != OWN_PACKAGE:
         found = _folder(imported.module, layout)

@@ -1,4 +1,4 @@
-"""Parsers of tree-sitter, one for each grammar that was asked for, and what bounds them."""
+"""Parsers of tree-sitter, one for each grammar, with limits on their input."""
 
 import importlib
 import time
@@ -7,11 +7,11 @@ from functools import cache
 from tree_sitter import Language, Parser, Point, Tree
 
 MAX_SOURCE_BYTES = 1 << 20
-"""Larger files are generated: nothing is read of them."""
+"""Size above which a file counts as generated and is not read."""
 MAX_DEPTH = 200
-"""Brackets within brackets; code has 30. Where more are open, recovery takes quadratic time."""
+"""Maximum nesting of brackets; code has 30. Deeper, error recovery takes quadratic time."""
 MAX_PARSE_S = 2.0
-"""For one file; a megabyte of code takes 0.4 s on a slow core."""
+"""Timeout of one file; a megabyte of code takes 0.4 s on a slow core."""
 _CHUNK = 1 << 16
 _STEPS = {**dict.fromkeys(b"([{", 1), **dict.fromkeys(b")]}", -1)}
 
@@ -24,12 +24,12 @@ def parser(module: str, function: str = "language") -> Parser:
 
 
 def kinds(text: str) -> frozenset[str]:
-    """Return types of nodes, written one after the other."""
+    """Return the node types in a text that separates them by blanks."""
     return frozenset(text.split())
 
 
 def parsed(source: bytes, module: str, function: str = "language") -> Tree | None:
-    """Parse a source; None where it is too large, too deep, or takes too long."""
+    """Parse a source; None if it is too large or too deep, or takes too long."""
     if len(source) > MAX_SOURCE_BYTES or is_too_deep(source):
         return None
     end = time.monotonic() + MAX_PARSE_S
@@ -43,13 +43,13 @@ def parsed(source: bytes, module: str, function: str = "language") -> Tree | Non
     parse = parser(module, function)
     try:
         return parse.parse(chunk, progress_callback=is_late)
-    except ValueError:  # what a parser raises that was stopped
+    except ValueError:  # raised by a parser that was stopped
         parse.reset()
         return None
 
 
 def is_too_deep(source: bytes) -> bool:
-    """Whether more brackets are open somewhere than in any code."""
+    """Whether brackets are nested deeper than ``MAX_DEPTH``."""
     if sum(map(source.count, (b"(", b"[", b"{"))) <= MAX_DEPTH:
         return False
     depth = 0

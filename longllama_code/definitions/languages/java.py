@@ -1,4 +1,4 @@
-"""What a text in Java says, and which files its imports mean: those of a class's name."""
+"""Reader of Java, and resolution of its imports: a class has a file of its name."""
 
 import posixpath
 import re
@@ -16,7 +16,7 @@ END = ";"
 STATIC = re.compile(r"^[^(=]*\bstatic\b")
 ANNOTATIONS = frozenset({"annotation", "marker_annotation"})
 MAIN_OF_TESTS = (("src/test/java/", "src/main/java/"), ("/test/", "/main/"), ("/tests/", "/src/"))
-"""Where the classes lie whose tests are elsewhere, in the same package."""
+"""Folders of tests, and of the classes in the same package that they test."""
 
 
 # The package, and imports.
@@ -208,7 +208,7 @@ def _read(text: str) -> FileFacts:
 
 
 def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
-    """Give the file of a class, or those of a package, which need not import each other."""
+    """Yield the file of a class, or those of a package, which need not import each other."""
     if imported.module == OWN_PACKAGE:
         yield from (one for folder in _own_folders(path) for one in _java_in(folder, path, layout))
         return
@@ -230,7 +230,7 @@ def _nearest_first(paths: Iterable[str], path: str) -> list[str]:
 
 
 def _folders_of(names: list[str], path: str) -> Iterator[str]:
-    """Give the folders that a package may be in below those around a file."""
+    """Yield the folders that a package may be in below those around a file."""
     for around in _own_folders(path):
         while around:
             yield posixpath.join(around, *names)

@@ -1,7 +1,7 @@
-"""Reads a syntax tree for what a file says: some nodes of it, in order, and the scopes around them.
+"""Reads the facts of a file from its syntax tree, for all languages but Python.
 
-A language says what to do with which type of node; the tree is searched for those by a query, so
-no depth of it and no number of brackets matters. What it gives is a function of the text alone.
+A language registers a handler for each type of node; a query finds those nodes in order, so neither
+the tree's depth nor the number of brackets matters. The result depends on the text alone.
 """
 
 import re
@@ -20,16 +20,16 @@ from longllama_code.definitions.languages.grammars import (
 )
 
 MAX_SHOWN_BYTES = 600
-"""What is shown of one definition; the longest signatures that people write are shorter."""
+"""Maximum size of a definition's text; signatures written by hand are shorter."""
 MAX_TYPE_BYTES = 200
 MAX_BROKEN_BYTES = 20_000
-"""Larger sources with errors are walked through; a query is faster, but for hostile ones."""
+"""Size above which a source with errors is walked instead of queried: a query can be slow on it."""
 MAX_OWNERS = 8
-"""Classes within each other whose names are told."""
+"""Maximum number of nested classes that an owner names."""
 MAX_DOCUMENTATION_LINES = 60
 MAX_INDENT_BYTES = 40
 MAX_STEPS = 20
-"""Members of members of what a value is made by."""
+"""Maximum number of members in the expression that makes a value."""
 CLOSING = {b"(": b")", b"[": b"]", b"{": b"}"}
 _STRING = rb'"(?:[^"\\\n]|\\.)*"'
 _COMMENT = rb"//[^\n]*|/\*.*?\*/"
@@ -37,11 +37,11 @@ BRACKETS = re.compile(
     _STRING + rb"|'(?:[^'\\\n]|\\[^'\n]{1,10}|\\')'|`[^`]*`|" + _COMMENT + rb"|[()\[\]{}]",
     re.DOTALL,
 )
-"""Of languages that have single characters between apostrophes."""
+"""Brackets, strings and comments of languages with character literals between apostrophes."""
 BRACKETS_AND_STRINGS = re.compile(
     _STRING + rb"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|" + _COMMENT + rb"|[()\[\]{}]", re.DOTALL
 )
-"""Of languages that have strings between apostrophes."""
+"""Brackets, strings and comments of languages with strings between apostrophes."""
 COMMENT_MARKS = "/*!# \t"
 
 Handler = Callable[["Reader", Node], None]
@@ -49,37 +49,37 @@ Handler = Callable[["Reader", Node], None]
 
 @dataclass(frozen=True)
 class Scope:
-    """What a node lies within."""
+    """Scope of a node."""
 
     end: int
-    """The byte behind it."""
+    """Offset of the byte behind it."""
     first_line: int
     last_line: int
     owner: str = ""
-    """The class around, as in ``Definition``."""
+    """Class around it, as in ``Definition.owner``."""
     inner: bool = False
     """Whether it is within a function, where nobody sees it from outside."""
     n_modules: int = 0
-    """Modules around, in languages that have them within files."""
+    """Number of inline modules around it."""
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """A grammar, and what to do with the nodes of its types."""
+    """A grammar, and the handlers of its node types."""
 
     module: str
     function: str
     handlers: Mapping[str, Handler]
     members: Mapping[str, tuple[str, str]]
-    """Expressions that ask something for its member: the fields of both."""
+    """Member expressions: the fields of the object and of the member."""
     operands: Mapping[str, str]
-    """Expressions of the type of a part, or of what it gives: the field; empty, the first part."""
+    """Expressions with the type of one of their parts: its field; empty for the first part."""
     leaves: frozenset[str]
-    """Names and types, at which the search for what makes a value ends."""
+    """Names and types, which end the search for what makes a value."""
     passes: frozenset[str] = frozenset()
-    """Members that give what they are asked of, nearly, such as ``unwrap``."""
+    """Members that return, roughly, their object's type, such as ``unwrap``."""
     brackets: re.Pattern[bytes] = BRACKETS
-    """What finds brackets, and whatever has some that are none: strings and comments."""
+    """Pattern of brackets, and of strings and comments, whose brackets do not count."""
 
     def read(self, text: str, other: "Grammar | None" = None) -> FileFacts:
         """Return what a text says; by another grammar if that makes more sense of it."""
@@ -94,28 +94,28 @@ class Grammar:
 
 
 class Reader:
-    """Goes through a text once; handlers add what they see to its lists."""
+    """Visits a text once; handlers add facts to its lists."""
 
     def __init__(self, source: bytes, grammar: Grammar) -> None:
         self.data = source
         self.done = 0
-        """Nodes that begin before this byte are read already."""
+        """Offset before which nodes have been read."""
         self.definitions: list[Definition] = []
         self.imports: list[Import] = []
         self.bindings: list[Binding] = []
         self.imported: dict[str, Import] = {}
-        """By their names here; of equal ones the first."""
+        """Imports by name; the first one of a name."""
         self.members: set[tuple[str, str]] = set()
         """Owner and name of each definition so far."""
         self.names: dict[int, str] = {}
-        """Names of what has none where it stands, by the byte that it begins at."""
+        """Names of anonymous nodes, by the offset of their first byte."""
         self.private: set[int] = set()
-        """Where definitions begin that not everyone can use."""
+        """Offsets of private definitions."""
         self.package = ""
         self.lines = self.data.split(b"\n")
         self.begins: dict[int, int] = {}
-        """Where what is shown of a node begins, by the byte that the node itself begins at: the
-        ``export`` before a class."""
+        """Offset at which a node's shown text begins, by the node's own: the ``export`` before a
+        class."""
         self._scopes = [Scope(len(self.data) + 1, 1, len(self.lines))]
         self.grammar = grammar
         tree = parsed(self.data, grammar.module, grammar.function)
@@ -135,7 +135,7 @@ class Reader:
 
     @property
     def scope(self) -> Scope:
-        """The innermost one around the node at hand."""
+        """Innermost scope around the current node."""
         return self._scopes[-1]
 
     def enter(

@@ -1,1 +1,1 @@
-"""Python: what a text says, also while it is being written, and which files its imports mean."""
+"""Reader of Python, also of code that is being written, and resolution of its imports."""

@@ -1,4 +1,4 @@
-"""Functions and classes of Python that cannot be parsed, found by their lines."""
+"""Functions and classes in Python code that cannot be parsed, found by their lines."""
 
 import re
 from bisect import bisect_right
@@ -9,7 +9,7 @@ from longllama_code.definitions.languages.facts import Definition, Kind
 from longllama_code.definitions.languages.python.values import MAX_LINE_CHARS
 
 MAX_OWNERS = 4
-"""Names of classes around a member that are told."""
+"""Maximum number of nested classes that an owner names."""
 MAX_BROKEN_HEADS = 300
 HEAD = re.compile(rb"^([ \t]*)(?:async[ \t]+)?(def|class)[ \t]+([^\W\d]\w*)([^\n]*)", re.MULTILINE)
 BODY = " ..."
@@ -44,11 +44,11 @@ class Lines:
 def with_broken_heads(
     definitions: list[Definition], heads: Collection[int], lines: Lines
 ) -> list[Definition]:
-    """Return definitions with those whose head is a line, where the tree has none.
+    """Return the definitions, and those with a head in the text that the tree lacks.
 
     Args:
-        definitions: what the tree has.
-        heads: where their heads begin, in bytes.
+        definitions: those of the tree.
+        heads: offsets of their heads, in bytes.
         lines: the text.
     """
     found = list(definitions)
@@ -86,7 +86,7 @@ def _broken_head(
 
 
 def _owned(one: Definition, classes: list[Definition]) -> Definition:
-    """Return a function as a method, where it stands within a class that could not be parsed."""
+    """Return a function as a method if it is in a class that could not be parsed."""
     if one.kind != "function" or not one.shown[:1].isspace():
         return one
     around = [each for each in classes if each.first_line < one.first_line <= each.last_line]

@@ -1,4 +1,4 @@
-"""Which files an import of Python may mean."""
+"""Resolution of Python's imports to files."""
 
 import sys
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ SUFFIXES = (".py", "/__init__.py", ".pyi", "/__init__.pyi")
 
 
 def files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
-    """Give the file of the module, then that of the name, where it may be a module itself."""
+    """Yield the file of the module, then that of the name, which may be a module too."""
     seen = set[str]()
     found = list(_module(imported.module, path, layout))
     if imported.name:
@@ -38,14 +38,14 @@ def _module(module: str, path: str, layout: Layout) -> Iterator[str]:
 
 
 def _at(stem: str, layout: Layout) -> Iterator[str]:
-    """Give the files of a module at a place that is known."""
+    """Yield the files of a module whose path is known."""
     for suffix in SUFFIXES:
         if layout.has((stem + suffix).lstrip("/")):
             yield (stem + suffix).lstrip("/")
 
 
 def _anywhere(tail: str, path: str, layout: Layout) -> list[str]:
-    """Find a module below any folder that could be on the path; the nearest to the file first."""
+    """Return a module's files below any folder that could be on ``sys.path``, the nearest first."""
     found = list[tuple[int, int, str]]()
     is_standard = tail.partition("/")[0] in sys.stdlib_module_names
     for suffix in SUFFIXES:
@@ -58,5 +58,5 @@ def _anywhere(tail: str, path: str, layout: Layout) -> list[str]:
 
 
 def _is_root(root: str, path: str, layout: Layout) -> bool:
-    """Whether names of the standard library can be taken by what lies here."""
+    """Whether files in a folder can shadow modules of the standard library."""
     return path.startswith(root) and not layout.has(root + "__init__.py")

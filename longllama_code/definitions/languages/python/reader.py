@@ -1,4 +1,4 @@
-"""What a text in Python says, code that is being written included.
+"""Reader of Python, also of code that is being written.
 
 The tree is walked by statements, never through expressions, and without recursion. Where the text
 cannot be parsed, heads of functions and classes are found by their lines, and classes end where
@@ -36,7 +36,7 @@ DECORATORS = re.compile(
     r"@(?:\w+\.)*(?:property|cached_property|staticmethod|classmethod|contextmanager"
     r"|asynccontextmanager|dataclass|define|frozen|fixture)\b"
 )
-"""Those that change how what they decorate is used."""
+"""Decorators that change how a definition is used."""
 SETTER = re.compile(r"@[\w.]+\.(?:setter|deleter)\b")
 STATIC = re.compile(r"@(?:staticmethod|classmethod)\b")
 NARROWED = re.compile(rb"\bisinstance\(\s*([\w.]+)\s*,\s*\(?\s*([\w.]+)")
@@ -62,18 +62,18 @@ COMPOUND = frozenset(
         "ERROR",
     )
 )
-"""Nodes that statements stand within."""
+"""Nodes that contain statements."""
 
 
 def read(text: str) -> FileFacts:
-    """Return what a text says."""
+    """Return the facts of a text."""
     if len(text) > MAX_SOURCE_BYTES:
         return FileFacts()
     return _Reader(text.encode("utf-8", "replace")).facts()
 
 
 class _Reader:
-    """Walks through the statements of a text; what it finds is in its lists."""
+    """Walks through the statements of a text, and collects facts in its lists."""
 
     def __init__(self, source: bytes) -> None:
         self.source = source
@@ -106,7 +106,7 @@ class _Reader:
             self.definitions = with_broken_heads(self.definitions, self._heads, self._lines)
 
     def facts(self) -> FileFacts:
-        """Return all that was found."""
+        """Return the facts found."""
         return FileFacts(tuple(self.definitions), tuple(self.imports), tuple(self.bindings))
 
     def _walk(self, root: Node) -> None:
@@ -136,11 +136,11 @@ class _Reader:
         return node.named_children
 
     def _guards_main(self, node: Node) -> bool:
-        """Whether what stands within is of the program alone, not of the module."""
+        """Whether an ``if`` guards the code of a script (``__name__ == "__main__"``)."""
         return b"__name__" in self.source[node.start_byte : node.start_byte + 40]
 
     def _narrow(self, node: Node) -> None:
-        """Within a condition on its class, a value is of that class."""
+        """Bind the values that an ``isinstance`` condition narrows to a class."""
         head = self.source[node.start_byte : node.start_byte + MAX_CONDITION_BYTES]
         for found in NARROWED.finditer(head.partition(b":")[0]):
             name, kind = (part.decode("utf-8", "replace") for part in found.groups())
@@ -308,7 +308,7 @@ class _Reader:
                 self._bind(name, kind, node.start_point.row + 1, around)
 
     def _attribute(self, node: Node, name: str, kind: str) -> None:
-        """An attribute that a method sets; the first time counts."""
+        """Define an attribute that a method sets; the first assignment counts."""
         scope = self._scopes[-1]
         target, _, attribute = name.partition(".")
         of = scope.class_scope
@@ -347,7 +347,7 @@ class _Reader:
             )
 
     def _return(self, node: Node) -> None:
-        """A function without an annotation returns what its last ``return`` says."""
+        """Take the type of a function without an annotation from its last ``return``."""
         scope = self._scopes[-1]
         if not scope.function or not node.named_child_count:
             return

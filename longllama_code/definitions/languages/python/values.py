@@ -1,4 +1,4 @@
-"""How heads, lines and types of Python are written, in few characters."""
+"""Short texts for heads, lines and types of Python."""
 
 import re
 
@@ -7,7 +7,7 @@ from tree_sitter import Node
 MAX_LINE_CHARS = 120
 MAX_HEAD_BYTES = 4000
 LONG_HEAD_CHARS = 300
-"""Of longer heads the names alone are shown."""
+"""Length above which a head is shown with names only."""
 LONG_CLASS_CHARS = 600
 MAX_PARAMETERS = 50
 MAX_TYPE_CHARS = 200
@@ -43,27 +43,27 @@ _OPERANDS = {
     "binary_operator": 0,
     "named_expression": -1,
 }
-"""Which of its parts an expression is of the type of, nearly: a list stands for what is in it."""
+"""Index of the part that gives an expression's type, roughly: a list has that of its items."""
 _TRANSPARENT = frozenset(
     ("list", "sorted", "reversed", "tuple", "set", "iter", "next", "enumerate")
 )
-"""Functions that give what they are given."""
+"""Functions whose result has, roughly, the type of their argument."""
 
 
 def written(source: bytes, node: Node | None) -> str:
-    """Return what is written at a node; nothing where that is long, or there is no node."""
+    """Return the text of a node; empty if it is long or there is no node."""
     if node is None or node.end_byte - node.start_byte > MAX_TYPE_CHARS:
         return ""
     return source[node.start_byte : node.end_byte].decode("utf-8", "replace")
 
 
 def annotation(source: bytes, node: Node | None) -> str:
-    """Return a type as it is written, without quotes around it, on one line."""
+    """Return the text of a type on one line, without quotes around it."""
     return _BREAKS.sub(" ", written(source, node)).strip("\"' ")
 
 
 def head_of(source: bytes, node: Node) -> str:
-    """Return what stands before the body of a function or class, on one line where it can."""
+    """Return the text before the body of a function or class, on one line if possible."""
     body = node.child_by_field_name("body")
     end = node.end_byte if body is None else body.start_byte
     head = source[node.start_byte : min(end, node.start_byte + MAX_HEAD_BYTES)]
@@ -100,7 +100,7 @@ def _short_head(source: bytes, node: Node) -> str:
 
 
 def line_of(source: bytes, node: Node) -> str:
-    """Return an assignment's line, its right side cut where that is long."""
+    """Return the line of an assignment, cut if it is long."""
     text = source[node.start_byte : node.end_byte][: 4 * MAX_LINE_CHARS].decode("utf-8", "replace")
     line, _, more = text.partition("\n")
     if more or len(line) > MAX_LINE_CHARS:
@@ -121,7 +121,7 @@ def first_line(source: bytes, body: Node | None) -> str:
 
 
 def type_of(source: bytes, node: Node | None) -> str:
-    """Return what a value is made by: names with dots between, calls and subscripts left out."""
+    """Return the dotted name that makes a value, without calls and subscripts."""
     names = list[str]()
     for _ in range(MAX_STEPS):
         if node is None:
@@ -144,7 +144,7 @@ def type_of(source: bytes, node: Node | None) -> str:
 
 
 def _called(source: bytes, node: Node) -> Node | None:
-    """Return what a call stands for: its function, or the argument that it passes on."""
+    """Return the node that gives a call's type: its function, or an argument that it returns."""
     function = node.child_by_field_name("function")
     arguments = node.child_by_field_name("arguments")
     name = written(source, function)

@@ -1,1 +1,1 @@
-"""Rust: what a text says, and which files its paths mean."""
+"""Reader of Rust, and resolution of its paths to files."""

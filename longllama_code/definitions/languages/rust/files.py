@@ -1,4 +1,4 @@
-"""Which files a path of Rust's modules means: of its crate, or another one of the workspace."""
+"""Resolution of Rust's paths to files of the crate, or of another one in the workspace."""
 
 import posixpath
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,13 @@ from longllama_code.definitions.languages.language import Layout
 
 ROOTS = ("lib.rs", "main.rs")
 MODULE_FILES = frozenset({*ROOTS, "mod.rs"})
-"""Files whose modules lie beside them, not in a folder of their name."""
+"""Files whose modules are in the same folder, not in a folder of their name."""
 OWN_CRATES = frozenset({"tests", "examples", "benches", "bin"})
-"""Folders of which each file is the root of a crate."""
+"""Folders in which each file is the root of a crate."""
 
 
 def files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
-    """Give the file of a module, then that of the name, where it may be a module itself."""
+    """Yield the file of a module, then that of the name, where it may be a module itself."""
     parts = imported.module.split("::")
     for folder, rest in _starts(parts, path, layout):
         found = list(_walk(folder, rest, imported.name, layout))
@@ -27,7 +27,7 @@ def files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
 
 
 def _starts(parts: list[str], path: str, layout: Layout) -> Iterator[tuple[str, list[str]]]:
-    """Give the folders of modules that a path may begin at, with what is left of it."""
+    """Yield the folders of modules that a path may begin at, with what is left of it."""
     own, first = _folder_of(path, layout), parts[0]
     if first == "crate":
         yield _crate_of(path, layout), parts[1:]
@@ -105,7 +105,7 @@ def _crate_of(path: str, layout: Layout) -> str:
 
 
 def _crates(name: str, layout: Layout) -> Iterator[str]:
-    """Give the folders of the sources of crates of a name in the repository."""
+    """Yield the folders of the sources of crates of a name in the repository."""
     for config in layout.ending("Cargo.toml"):
         package = _package(layout.text(config))
         if name in (package.get("name"), package.get("library")):

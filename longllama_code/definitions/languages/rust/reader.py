@@ -1,4 +1,4 @@
-"""What a text in Rust says. Members are of the type that an ``impl`` is for, wherever it stands."""
+"""Reader of Rust. Members belong to the type that their ``impl`` is for."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from longllama_code.definitions.languages.rust.files import files_of
 from longllama_code.definitions.languages.syntax import Grammar, Handler, Reader
 
 TESTS = frozenset({"tests", "test"})
-"""Modules within files that nobody else uses."""
+"""Names of inline modules that other files never use."""
 END = ";"
 SUPER = "super::"
 OF_CRATE = ("crate::", "super::", "self::")

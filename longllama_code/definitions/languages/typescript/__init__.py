@@ -1,1 +1,1 @@
-"""TypeScript and JavaScript: what a text says, and which files its imports mean."""
+"""Reader of TypeScript and JavaScript, and resolution of their imports."""

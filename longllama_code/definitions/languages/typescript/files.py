@@ -1,7 +1,7 @@
-"""Which file an import of TypeScript or JavaScript means, by the rules of its compilers.
+"""Resolution of TypeScript's and JavaScript's imports, by the compilers' rules.
 
-A path from the file, a path that ``tsconfig.json`` gives another name, or another package of the
-same repository. Packages say where their compiled files lie; their sources are looked for beside.
+An import is a relative path, a path that ``tsconfig.json`` maps, or another package of the
+repository. Packages name their compiled files; the sources are searched for beside them.
 """
 
 import json
@@ -25,16 +25,16 @@ CONFIGURATION = frozenset(
 )
 ENDINGS = (".ts", ".tsx", ".d.ts", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 SOURCE_OF = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".cjs": (".cts",)}
-"""The endings of what an imported file may be compiled from."""
+"""Suffixes of the sources that an imported file may be compiled from."""
 COMPILED = ("dist", "lib", "build", "out", "esm", "cjs", "es")
 MAX_EXTENDED = 5
 MAX_ENTRIES = 20
-"""Files that a package may name as its own; more are not looked at."""
+"""Maximum number of a package's entry files that are considered."""
 COMMENT_OR_COMMA = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
 
 
 def files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
-    """Give the files that an import in the file at a path may mean."""
+    """Yield the files that an import in the file at a path may mean."""
     module, folder = imported.module, posixpath.dirname(path)
     if not module:
         yield path
@@ -46,7 +46,7 @@ def files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
 
 
 def _at(target: str, layout: Layout) -> Iterator[str]:
-    """Give the files that a path without ending, with the wrong one, or of a folder means."""
+    """Yield the files that a path without ending, with the wrong one, or of a folder means."""
     target = posixpath.normpath(target)
     if target.startswith(".."):
         return
@@ -58,7 +58,7 @@ def _at(target: str, layout: Layout) -> Iterator[str]:
 
 
 def _renamed(module: str, folder: str, layout: Layout) -> Iterator[str]:
-    """Give the files of a module by the ``paths`` and ``baseUrl`` of the nearest configuration."""
+    """Yield the files of a module by the ``paths`` and ``baseUrl`` of the nearest configuration."""
     for config in _configurations(folder, layout):
         for target in _targets(module, config, layout):
             yield from _at(target, layout)
@@ -86,7 +86,7 @@ def _references(config: str, layout: Layout) -> Iterator[str]:
 
 
 def _targets(module: str, config: str, layout: Layout) -> Iterator[str]:
-    """Give the paths of a module by a configuration, and those that it extends."""
+    """Yield the paths of a module by a configuration, and those that it extends."""
     for _ in range(MAX_EXTENDED):
         fields = _fields(layout.text(config))
         options = fields.get("compilerOptions")
@@ -114,7 +114,7 @@ def _by_options(module: str, folder: str, options: Mapping[str, object]) -> Iter
 
 
 def _package(module: str, folder: str, layout: Layout) -> Iterator[str]:
-    """Give the files of a package of the repository, or of a folder in it."""
+    """Yield the files of a package of the repository, or of a folder in it."""
     parts = module.split("/")
     n_parts = 2 if module.startswith("@") else 1
     name, within = "/".join(parts[:n_parts]), "/".join(parts[n_parts:])
@@ -127,7 +127,7 @@ def _package(module: str, folder: str, layout: Layout) -> Iterator[str]:
 
 
 def _manifests(name: str, folder: str, layout: Layout) -> Iterator[str]:
-    """Give the packages that may have a name: those of folders of that name, and those around."""
+    """Yield the packages that may have a name: those of folders of that name, and those around."""
     yield from layout.ending(f"{name}/package.json")
     while True:
         config = posixpath.join(folder, "package.json")
@@ -162,7 +162,7 @@ def _entries(within: str, fields: Mapping[str, object]) -> list[str]:
 
 
 def _sources(folder: str, target: str, layout: Layout) -> Iterator[str]:
-    """Give the sources of a file of a package that may be compiled."""
+    """Yield the sources of a file of a package that may be compiled."""
     target = posixpath.normpath(target).lstrip("/")
     for ending in (".d.ts", ".d.mts", ".d.cts", *ENDINGS):
         target = target.removesuffix(ending)

@@ -1,4 +1,4 @@
-"""What a text in TypeScript or JavaScript imports and exports, by ``import`` or by ``require``."""
+"""Imports and exports of TypeScript and JavaScript, by ``import`` or ``require``."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from longllama_code.definitions.languages.typescript.values import (
 )
 
 SELF = ""
-"""The module of an import from the file itself, that gives one of its names another one."""
+"""Module of an import from the file itself, which renames an export."""
 
 
 def read_import(reader: Reader, node: Node) -> None:

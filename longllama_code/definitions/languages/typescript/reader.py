@@ -1,4 +1,4 @@
-"""What a text in TypeScript or JavaScript says; the grammar of TSX reads all of JavaScript, too."""
+"""Reader of TypeScript and JavaScript; the grammar of TSX also parses all of JavaScript."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ from longllama_code.definitions.languages.typescript.values import (
 
 TYPE_BODIES = kinds("object_type interface_body")
 PRIVATE = (b"private ", b"#")
-"""What a member begins with that no other class can use."""
+"""Beginnings of private members."""
 
 
 def _function(reader: Reader, node: Node) -> None:

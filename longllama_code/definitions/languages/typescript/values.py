@@ -1,4 +1,4 @@
-"""Functions and values of TypeScript and JavaScript, and how they are written without bodies."""
+"""Functions and values of TypeScript and JavaScript, and their texts without bodies."""
 
 from tree_sitter import Node
 
@@ -61,7 +61,7 @@ def _is_static(shown: str) -> bool:
 def define_value(
     reader: Reader, node: Node, name: str, value: Node | None, owner: str | None = None
 ) -> None:
-    """Define a name by its value: a function, or a constant, whose members a table lists."""
+    """Define a name by its value: a function, or a constant with an object literal's members."""
     if value is not None and value.type in FUNCTIONS:
         define_function(reader, node, name, value, owner)
         return
