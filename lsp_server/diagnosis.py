@@ -18,13 +18,12 @@ from typing import Any, Literal
 
 from longllama_code.checkpoints.ram import available_bytes
 from longllama_code.model_sources.default_model import chosen_model
-from lsp_server.engine.shared_endpoint import cache_folder
 from lsp_server.engine.stdio import python_command
-from lsp_server.models.larger_model import HOW_BY_HAND, Measured, judge
+from lsp_server.models.larger_model import MANUAL_STEPS, MeasuredTimes, assess
 from lsp_server.settings.declarations import Settings
 
 PROBE_TIMEOUT_S = 120
-LEAST_FREE_BYTES = 1 << 30
+MIN_FREE_BYTES = 1 << 30
 OLDEST_PYTHON = (3, 10)
 INOTIFY = Path("/proc/sys/fs/inotify")
 
@@ -48,7 +47,7 @@ def diagnose(
     settings: Settings,
     roots: Sequence[Path],
     n_folders: int | None,
-    measured: Measured | None = None,
+    measured: MeasuredTimes | None = None,
 ) -> list[Check]:
     """Run all checks that need no client. Takes seconds, as the child process imports torch.
 
@@ -64,8 +63,8 @@ def diagnose(
         check_python(),
         check_torch(probed["torch"]),
         check_model(probed["model"], chosen.reason),
-        check_larger_model(settings, measured or Measured()),
-        *check_cache(cache_folder(settings.memory)),
+        check_larger_model(settings, measured or MeasuredTimes()),
+        *check_cache(settings.memory.folder),
         check_watches(n_folders),
         check_port("127.0.0.1", 0),
     ]
@@ -117,12 +116,12 @@ def check_model(probed: Mapping[str, Any], reason: str = "") -> Check:
     return Check("model", "ok", found)
 
 
-def check_larger_model(settings: Settings, measured: Measured) -> Check:
+def check_larger_model(settings: Settings, measured: MeasuredTimes) -> Check:
     """Report whether the larger code model would be fast enough and fit; never a problem."""
-    verdict = judge(settings, measured, available_bytes())
-    if not verdict.is_worth_it:
-        return Check("larger model", "ok", verdict.words)
-    return Check("larger model", "ok", verdict.words, f"to use it, {HOW_BY_HAND}.")
+    assessment = assess(settings, measured, available_bytes())
+    if not assessment.is_recommended:
+        return Check("larger model", "ok", assessment.text)
+    return Check("larger model", "ok", assessment.text, f"to use it, {MANUAL_STEPS}.")
 
 
 def check_cache(folder: Path) -> Iterator[Check]:
@@ -136,7 +135,7 @@ def check_cache(folder: Path) -> Iterator[Check]:
         yield Check("cache", "error", f"{folder}: {error}", remedy)
         return
     found = f"{folder}, {free_bytes / 1e9:.1f} GB free"
-    if free_bytes < LEAST_FREE_BYTES:
+    if free_bytes < MIN_FREE_BYTES:
         remedy = "make room, or lower longllama.memory.maxStoreBytes."
         yield Check("cache", "warning", found, remedy)
     else:

@@ -1,4 +1,4 @@
-"""``longllama pull`` in a process of its own, so that nothing waits for it but who wants to."""
+"""Running ``longllama pull`` in a separate process."""
 
 import asyncio
 import re
@@ -12,27 +12,28 @@ import psutil
 from lsp_server.engine.stdio import READ_LIMIT_BYTES, python_command
 
 KEPT_LINES = 30
-"""Of what it said before it failed."""
+"""Number of lines of output that an error may quote."""
 _STEP = re.compile(r"\s*(\d{1,3}) % (.*)")
-_OWN_ERROR = "longllama: "
+_ERROR_PREFIX = "longllama: "
 
 
 class PullFailed(Exception):  # noqa: N818 - most often a state of the network
     """The model could not be fetched; the message says why, and what to do."""
 
 
-async def pull_model(model: str, folder: Path, report: Callable[[int, str], None]) -> None:
-    """Fetch a model of the catalog. Cancelling the caller ends the process and what it started.
+async def pull_model(model: str, folder: Path, on_progress: Callable[[int, str], None]) -> None:
+    """Fetch a model of the catalog. Cancellation ends the process and its children.
 
-    What was fetched until then is kept, and used the next time.
+    What was fetched so far is kept, and used the next time.
 
     Args:
-        model: its name.
-        folder: where the process runs: no repository, as package managers take settings from there.
-        report: told the share that is done, in percent, and the step.
+        model: name of the model.
+        folder: working directory of the process; not a repository, as package managers would read
+            settings from there.
+        on_progress: called with the progress in percent and the name of the step.
 
     Raises:
-        PullFailed: it could not be fetched.
+        PullFailed: the model could not be fetched.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -45,40 +46,42 @@ async def pull_model(model: str, folder: Path, report: Callable[[int, str], None
             cwd=folder,
         )
     except OSError as error:
-        raise PullFailed(f"the process that fetches it cannot be started: {error}") from error
+        raise PullFailed(f"`longllama pull` cannot be started: {error}") from error
     try:
-        said = await _listen(process, report)
+        output = await _read_output(process, on_progress)
         code = await process.wait()
     finally:
         if process.returncode is None:
-            _end_family(process.pid)
+            _terminate_tree(process.pid)
             await process.wait()
     if code:
-        raise PullFailed(_failure(said) or f"the process that fetches it ended with {code}")
+        raise PullFailed(_error_in(output) or f"`longllama pull` ended with {code}")
 
 
-async def _listen(process: asyncio.subprocess.Process, report: Callable[[int, str], None]) -> str:
-    """Pass on the steps; the last of what else was said."""
-    said: deque[str] = deque(maxlen=KEPT_LINES)
+async def _read_output(
+    process: asyncio.subprocess.Process, on_progress: Callable[[int, str], None]
+) -> str:
+    """Report progress, and return the last lines of other output."""
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
     assert process.stdout is not None
     async for raw in process.stdout:
         line = raw.decode("utf-8", "replace").rstrip()
         step = _STEP.fullmatch(line)
         if step is None:
-            said.append(line)
+            lines.append(line)
         else:
-            report(min(int(step[1]), 100), step[2])
-    return "\n".join(said)
+            on_progress(min(int(step[1]), 100), step[2])
+    return "\n".join(lines)
 
 
-def _failure(said: str) -> str:
-    """The error that ``longllama`` names, or all that there is."""
-    _, is_named, error = said.partition(_OWN_ERROR)
-    return (error if is_named else said).strip()
+def _error_in(output: str) -> str:
+    """Return the error that ``longllama`` printed, or else all output."""
+    _, is_found, error = output.partition(_ERROR_PREFIX)
+    return (error if is_found else output).strip()
 
 
-def _end_family(pid: int) -> None:
-    """End a process and all that it started, such as package managers."""
+def _terminate_tree(pid: int) -> None:
+    """Terminate a process and its children, such as package managers."""
     try:
         parent = psutil.Process(pid)
         family = [parent, *parent.children(recursive=True)]

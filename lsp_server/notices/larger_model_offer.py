@@ -18,13 +18,13 @@ from longllama_code.checkpoints.ram import available_bytes
 from longllama_code.paths import cache_path
 from lsp_server.methods import CHOOSE_MODEL
 from lsp_server.models.larger_model import (
-    ENOUGH_ANSWERS,
-    HOW_BY_HAND,
     LARGER,
+    MANUAL_STEPS,
+    MIN_ANSWERS,
+    assess,
     claim_offer,
-    judge,
-    not_asked_for,
-    offer,
+    question,
+    reason_against,
 )
 from lsp_server.models.pull_process import PullFailed
 from lsp_server.notices.messages import show_message
@@ -67,10 +67,10 @@ class LargerModelOffer:
     def _may_be_due(self) -> bool:
         """Whether the machine is worth a look. Cheap, as it is asked after every suggestion."""
         session = self._session
-        if self._is_over or session.suggester.times.measured.n_answers < ENOUGH_ANSWERS:
+        if self._is_over or session.suggester.times.measured.n_answers < MIN_ANSWERS:
             return False
         is_running = self._task is not None and not self._task.done()
-        return not is_running and self._shows_buttons() and not not_asked_for(session.settings)
+        return not is_running and self._shows_buttons() and not reason_against(session.settings)
 
     def _shows_buttons(self) -> bool:
         window = self._server.client_capabilities.window
@@ -83,17 +83,17 @@ class LargerModelOffer:
     async def _run(self) -> None:
         measured = self._session.suggester.times.measured
         free_bytes = await asyncio.to_thread(available_bytes)
-        if not judge(self._session.settings, measured, free_bytes).is_worth_it:
+        if not assess(self._session.settings, measured, free_bytes).is_recommended:
             return
         self._is_over = True
         is_first = await asyncio.to_thread(claim_offer, cache_path())
-        if is_first and await self._user_accepts(offer(measured)):
+        if is_first and await self._user_accepts(question(measured)):
             await self._fetch()
 
-    async def _user_accepts(self, question: str) -> bool:
+    async def _user_accepts(self, text: str) -> bool:
         """Ask the user. No answer counts as no."""
         actions = [types.MessageActionItem(title) for title in (USE, NOT_NOW)]
-        params = types.ShowMessageRequestParams(types.MessageType.Info, question, actions)
+        params = types.ShowMessageRequestParams(types.MessageType.Info, text, actions)
         answer = await self._request(types.WINDOW_SHOW_MESSAGE_REQUEST, params)
         return isinstance(answer, types.MessageActionItem) and answer.title == USE
 
@@ -102,9 +102,9 @@ class LargerModelOffer:
         try:
             await fetch_model(self._server, LARGER)
         except FetchCancelled:
-            self._show(f"Fetching {LARGER} was cancelled. To go on, {HOW_BY_HAND}.")
+            self._show(f"Fetching {LARGER} was cancelled. To go on, {MANUAL_STEPS}.")
         except PullFailed as error:
-            text = f"{LARGER} could not be fetched: {error}\nThen {HOW_BY_HAND}."
+            text = f"{LARGER} could not be fetched: {error}\nThen {MANUAL_STEPS}."
             self._show(text, is_warning=True)
         else:
             if not await self._client_chooses():

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from longllama_code.protocol import CompletionResult, Tell
+from longllama_code.protocol import CompletionResult, OnProgress
 from lsp_server.engine.client import EngineError, EngineGone, EngineState
 from lsp_server.models.larger_model import AnswerTimes
 from lsp_server.settings.declarations import Completion, Settings
@@ -183,7 +183,7 @@ class Suggester:
         self._answers = [*(other for other in self._answers if other.is_running), answer]
         return answer
 
-    async def _complete(self, request: PendingRequest, on_progress: Tell) -> CompletionResult:
+    async def _complete(self, request: PendingRequest, on_progress: OnProgress) -> CompletionResult:
         """Call the engine; keep its answer, and how long it took."""
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -192,12 +192,12 @@ class Suggester:
             result = await request.engine.complete(completion, on_progress)
         except asyncio.CancelledError:
             if request.is_typing:
-                self.times.note_given_up(loop.time() - started)
+                self.times.add_cancelled(loop.time() - started)
             raise
         seconds = loop.time() - started
         self._debounce.note_answer(seconds)
         if request.is_typing and result.text:
-            self.times.note(seconds)
+            self.times.add(seconds)
         self._cache.add(request.cursor, result, is_ahead=request.is_ahead)
         return result
 

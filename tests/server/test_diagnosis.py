@@ -55,7 +55,7 @@ def test_a_store_that_others_can_read(tmp_path):
 
 
 def test_a_cache_without_room_or_access(tmp_path, monkeypatch):
-    monkeypatch.setattr(diagnosis, "LEAST_FREE_BYTES", 1 << 80)
+    monkeypatch.setattr(diagnosis, "MIN_FREE_BYTES", 1 << 80)
     (found,) = check_cache(tmp_path)
     assert (found.state, "maxStoreBytes" in found.remedy) == ("warning", True)
 

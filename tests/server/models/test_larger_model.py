@@ -11,19 +11,19 @@ from longllama_code.model_sources.catalog import ALIASES, CATALOG
 from longllama_code.model_sources.default_model import Chosen
 from lsp_server.models import larger_model
 from lsp_server.models.larger_model import (
-    ENOUGH_ANSWERS,
     LARGER,
-    LEAST_FREE_BYTES,
-    LIMIT_MS,
-    SLOWER,
+    MAX_SUGGESTION_MS,
+    MIN_ANSWERS,
+    MIN_FREE_BYTES,
+    SLOWDOWN,
     AnswerTimes,
-    Measured,
+    MeasuredTimes,
+    assess,
     claim_offer,
-    judge,
 )
 from lsp_server.settings.layers import resolve
 
-QUICK = Measured(ENOUGH_ANSWERS, 20.0)
+QUICK = MeasuredTimes(MIN_ANSWERS, 20.0)
 
 
 def settings(**layer):
@@ -34,53 +34,53 @@ def settings(**layer):
 
 def test_what_is_offered_is_a_model_of_the_catalog_and_costs_what_is_said():
     large, small = CATALOG[LARGER].source, CATALOG[ALIASES["coder"]].source
-    assert f"{large.n_bytes / 1e9:.1f} GB to fetch" in larger_model.COSTS
-    assert large.n_bytes / small.n_bytes < SLOWER  # on the safe side
+    assert f"{large.n_bytes / 1e9:.1f} GB to fetch" in larger_model.COST
+    assert large.n_bytes / small.n_bytes < SLOWDOWN  # on the safe side
 
 
-@given(st.lists(st.floats(1, 1000), min_size=ENOUGH_ANSWERS, max_size=2 * ENOUGH_ANSWERS))
+@given(st.lists(st.floats(1, 1000), min_size=MIN_ANSWERS, max_size=2 * MIN_ANSWERS))
 def test_it_is_worth_it_where_half_of_the_suggestions_would_stay_within_the_limit(milliseconds):
     times = AnswerTimes()
     for ms in milliseconds:
-        times.note(ms / 1000)
-    expected = median(milliseconds) * SLOWER
-    if abs(expected - LIMIT_MS) > 1e-6:
-        verdict = judge(settings(), times.measured, None)
-        assert verdict.is_worth_it == (expected < LIMIT_MS)
-        assert f"{expected:.0f}" in verdict.words
+        times.add(ms / 1000)
+    expected = median(milliseconds) * SLOWDOWN
+    if abs(expected - MAX_SUGGESTION_MS) > 1e-6:
+        assessment = assess(settings(), times.measured, None)
+        assert assessment.is_recommended == (expected < MAX_SUGGESTION_MS)
+        assert f"{expected:.0f}" in assessment.text
 
 
 def test_too_few_answers_say_nothing_yet():
-    few = judge(settings(), Measured(ENOUGH_ANSWERS - 1, 1.0), None)
-    assert (few.is_worth_it, "49 of 50" in few.words) == (False, True)
-    assert judge(settings(), Measured(ENOUGH_ANSWERS, 1.0), None).is_worth_it
+    few = assess(settings(), MeasuredTimes(MIN_ANSWERS - 1, 1.0), None)
+    assert (few.is_recommended, "49 of 50" in few.text) == (False, True)
+    assert assess(settings(), MeasuredTimes(MIN_ANSWERS, 1.0), None).is_recommended
 
 
 def test_the_last_answers_count_and_another_engine_begins_anew():
     times = AnswerTimes()
-    for seconds in [9.0] * 1000 + [0.01] * larger_model.KEPT_ANSWERS:
-        times.note(seconds)
+    for seconds in [9.0] * 1000 + [0.01] * larger_model.MAX_KEPT_ANSWERS:
+        times.add(seconds)
     assert times.measured.median_ms == pytest.approx(10)
     times.clear()
-    assert times.measured == Measured()
+    assert times.measured == MeasuredTimes()
 
 
 def test_a_slow_machine_does_not_look_fast_to_whoever_types_fast():
     """All that is slow is ended by the next key; of the rest, what was ended says nothing."""
     times = AnswerTimes()
     for _ in range(10):
-        times.note(0.02)
-    for _ in range(ENOUGH_ANSWERS):
-        times.note_given_up(0.15)
-        times.note_given_up(0.03)
-    assert times.measured.n_answers == 10 + ENOUGH_ANSWERS
-    assert not judge(settings(), times.measured, None).is_worth_it
+        times.add(0.02)
+    for _ in range(MIN_ANSWERS):
+        times.add_cancelled(0.15)
+        times.add_cancelled(0.03)
+    assert times.measured.n_answers == 10 + MIN_ANSWERS
+    assert not assess(settings(), times.measured, None).is_recommended
 
 
 def test_memory_must_be_free_where_that_is_known():
-    short = judge(settings(), QUICK, LEAST_FREE_BYTES - 1)
-    assert (short.is_worth_it, "needs 3" in short.words) == (False, True)
-    assert judge(settings(), QUICK, LEAST_FREE_BYTES).is_worth_it
+    short = assess(settings(), QUICK, MIN_FREE_BYTES - 1)
+    assert (short.is_recommended, "needs 3" in short.text) == (False, True)
+    assert assess(settings(), QUICK, MIN_FREE_BYTES).is_recommended
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_memory_must_be_free_where_that_is_known():
     ],
 )
 def test_whoever_chose_is_not_asked(layer, said):
-    verdict = judge(settings(**layer), QUICK, None)
-    assert (verdict.is_worth_it, said in verdict.words) == (False, True)
+    assessment = assess(settings(**layer), QUICK, None)
+    assert (assessment.is_recommended, said in assessment.text) == (False, True)
 
 
 def test_a_machine_that_got_the_small_model_is_not_asked(monkeypatch):
@@ -103,10 +103,10 @@ def test_a_machine_that_got_the_small_model_is_not_asked(monkeypatch):
     monkeypatch.setattr(
         larger_model, "chosen_model", lambda name: Chosen(name.replace("auto", "coder"))
     )
-    assert judge(found["auto"], QUICK, None).is_worth_it
+    assert assess(found["auto"], QUICK, None).is_recommended
     monkeypatch.setattr(larger_model, "chosen_model", lambda _: Chosen("mini", "memory is short"))
-    verdict = judge(found["auto"], QUICK, None)
-    assert (verdict.is_worth_it, "memory is short" in verdict.words) == (False, True)
+    assessment = assess(found["auto"], QUICK, None)
+    assert (assessment.is_recommended, "memory is short" in assessment.text) == (False, True)
 
 
 def test_of_many_that_would_ask_at_once_one_does(tmp_path):

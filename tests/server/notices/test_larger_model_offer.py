@@ -13,7 +13,7 @@ from lsp_server import diagnosis
 from lsp_server.engine.stdio import connect_stdio
 from lsp_server.methods import CHOOSE_MODEL
 from lsp_server.models import larger_model
-from lsp_server.models.larger_model import ENOUGH_ANSWERS, LARGER, claim_offer
+from lsp_server.models.larger_model import LARGER, MIN_ANSWERS, claim_offer
 from lsp_server.notices import larger_model_offer as feature
 from tests.e2e.editor import ANSWERS, DEADLINE_S, Editor, capabilities, is_running
 from tests.paths import ROOT
@@ -46,7 +46,7 @@ async def begin(wire, root, **answers):
     await wire.indexed()
 
 
-async def type_on(wire, n_answers=ENOUGH_ANSWERS, kind=2):
+async def type_on(wire, n_answers=MIN_ANSWERS, kind=2):
     """Have that many suggestions made."""
     uri = wire.open("untitled:a", "x = ")
     for _ in range(n_answers):
@@ -62,10 +62,10 @@ async def settle(wire):
 
 async def test_it_is_offered_once_with_what_it_brings_and_costs(wire, root, cache):
     await begin(wire, root)
-    await type_on(wire, ENOUGH_ANSWERS - 1)
+    await type_on(wire, MIN_ANSWERS - 1)
     await settle(wire)
     assert wire.said(QUESTION) == []
-    await type_on(wire, 2 * ENOUGH_ANSWERS)
+    await type_on(wire, 2 * MIN_ANSWERS)
     await settle(wire)
     (question,) = wire.said(QUESTION)
     assert [action["title"] for action in question["actions"]] == ["Use coder-1.5b", "Not now"]
@@ -113,7 +113,7 @@ async def test_what_is_prepared_ahead_is_not_timed_as_nobody_waits_for_it(wire, 
 async def test_a_request_that_the_next_key_ends_is_timed_where_it_was_slow(
     wire, root, cache, monkeypatch
 ):
-    monkeypatch.setattr(larger_model, "LIMIT_MS", 0)
+    monkeypatch.setattr(larger_model, "MAX_SUGGESTION_MS", 0)
     await begin(wire, root)
     wire.engine.may_answer.clear()
     uri = wire.open("untitled:a", "x = ")
@@ -273,7 +273,7 @@ class AskedEditor(Editor):
 
     async def type_on(self):
         uri = self.open("untitled:a", "x = ")
-        for _ in range(ENOUGH_ANSWERS):
+        for _ in range(MIN_ANSWERS):
             assert await self.suggestion(uri, 0, 4, automatic=True)
 
 
