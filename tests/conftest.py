@@ -42,7 +42,7 @@ def make_engine(tiny: LoadedModel) -> Iterator[Callable[..., Engine]]:
     opened: list[Engine] = []
 
     def make(folder: Path | None = None, loaded: LoadedModel = tiny, **limits: int) -> Engine:
-        store = None if folder is None else SegmentStore(folder, loaded.form.n_bytes)
+        store = None if folder is None else SegmentStore(folder, loaded.record_format.n_bytes)
         opened.append(Engine(loaded, store, **limits))
         return opened[-1]
 

@@ -48,7 +48,7 @@ class CutFile:
     segment_ids: tuple[str, ...]
 
     def part(self, index: int) -> str:
-        """The text of one of its segments."""
+        """Return the text of one of its segments."""
         piece = self.pieces[index]
         return self.text[piece.start : piece.end]
 
@@ -75,17 +75,17 @@ class Packed:
 def facts_of(place: ModelPlace) -> ModelFacts:
     """What there is to know of a model, on a worker."""
     loaded, _ = _worker(place)
-    return ModelFacts(loaded.name, loaded.fingerprint, loaded.form.n_bytes)
+    return ModelFacts(loaded.name, loaded.fingerprint, loaded.record_format.n_bytes)
 
 
 def cut_files(place: ModelPlace, files: list[tuple[str, str]]) -> list[CutFile]:
-    """The segments of files, given as path and text."""
+    """Return the segments of files, given as path and text."""
     _, encoder = _worker(place)
     return [_cut(encoder, path, text) for path, text in files]
 
 
 def encode_segments(place: ModelPlace, fingerprint: str, wanted: list[Wanted]) -> list[Packed]:
-    """Segments, encoded one by one as a single machine does.
+    """Return segments, encoded one by one as a single machine does.
 
     Raises:
         CheckpointError: the model here is another than the writer's.
@@ -96,7 +96,7 @@ def encode_segments(place: ModelPlace, fingerprint: str, wanted: list[Wanted]) -
             f"the model {place.model} of this worker is {loaded.fingerprint}, not {fingerprint}; "
             "give all machines the same files (one image, or one shared folder: their times count)."
         )
-    form = loaded.form
+    form = loaded.record_format
     encoded = (encoder.encode(segment.header, segment.text) for segment in wanted)
     return [
         Packed(segment.id, form.pack(segment).cpu().numpy(), tuple(segment.page_offsets.tolist()))

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from longllama_code.definitions.kept import KeptFacts
+from longllama_code.definitions.fact_cache import FactCache
 from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
@@ -26,16 +26,16 @@ from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.segments.segmenter import Slice
-from longllama_code.memory.storage.record_file import Records
+from longllama_code.memory.storage.record_file import RecordStorage
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 from longllama_code.paths import cache_root
 from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
     EngineStatus,
+    OnProgress,
     RememberResult,
-    Tell,
-    tell_nobody,
+    ignore_progress,
 )
 
 LARGE_BYTES = 1 << 30
@@ -52,7 +52,7 @@ MODEL_NAME_FILE = "model"
 class _Taken:
     """The segments of a file that is being remembered."""
 
-    records: Records
+    records: RecordStorage
     """What they are in."""
     segments: dict[str, StoredSegment] = field(default_factory=dict[str, StoredSegment])
     counts: Counts = field(default_factory=Counts)
@@ -68,7 +68,7 @@ class Engine:
         store: SegmentStore | None,
         context_bytes: int = MAX_BYTES,
         folder: Path | None = None,
-        facts: KeptFacts | None = None,
+        facts: FactCache | None = None,
     ) -> None:
         """Begin with an empty memory.
 
@@ -155,7 +155,7 @@ class Engine:
             cache = options.cache_dir or cache_root()
             folder = cache / "memory" / loaded.fingerprint
             store = loaded.store(folder, options.max_store_bytes)
-            facts = KeptFacts(cache / DEFINITIONS_FOLDER)
+            facts = FactCache(cache / DEFINITIONS_FOLDER)
             engine = cls(loaded, store, context_bytes, folder, facts)
             (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
             return engine
@@ -215,14 +215,14 @@ class Engine:
         self,
         request: CompletionRequest,
         should_stop: ShouldStop,
-        tell: Tell = tell_nobody,
+        tell: OnProgress = ignore_progress,
     ) -> CompletionResult:
         """A suggestion at a cursor; ``tell`` is told its text as it grows.
 
         Raises:
             Cancelled: ``should_stop`` said so.
         """
-        self._memory.rows.records.settle()
+        self._memory.rows.records.rebalance()
         return self._completer.complete(request, should_stop, tell)
 
     def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
@@ -241,7 +241,7 @@ class Engine:
         model, kernels, rows = self._loaded.model, self._loaded.kernels, self._memory.rows
         n_tokens = self._memory.n_seen_tokens
         n_stored, _, stored_bytes = self._segments.totals()
-        record_bytes = n_tokens * rows.form.n_bytes
+        record_bytes = n_tokens * rows.record_format.n_bytes
         return EngineStatus(
             model=self._loaded.name,
             device=str(model.device),
@@ -249,7 +249,7 @@ class Engine:
             n_files=len(self._memory.files),
             n_segments=self._memory.n_segments,
             n_tokens=n_tokens,
-            token_bytes=self._loaded.form.n_bytes,
+            token_bytes=self._loaded.record_format.n_bytes,
             memory_bytes=rows.nbytes + record_bytes,
             stored_segments=n_stored,
             stored_bytes=stored_bytes,
@@ -288,7 +288,7 @@ class Engine:
     def _settle(self, header: str, parts: list[str], taken: "_Taken") -> list[str]:
         """The ids of all segments, which are in the records that memory reads from."""
         while True:
-            self._segments.follow(self._memory)
+            self._segments.refresh(self._memory)
             if taken.records is not self._segments.records:  # a collection moved what was taken
                 taken.records = self._segments.records
                 taken.segments.clear()

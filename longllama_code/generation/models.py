@@ -90,7 +90,7 @@ class LoadedModel:
     """Of memory's records, that may be kept where the model is, if that is no CPU."""
 
     @property
-    def form(self) -> RecordFormat:
+    def record_format(self) -> RecordFormat:
         """How repository memory keeps its tokens.
 
         Raises:
@@ -117,7 +117,7 @@ class LoadedModel:
             StoreError: the folder cannot be written.
             ConfigError: as ``form``.
         """
-        return SegmentStore(folder, self.form.n_bytes, max_bytes, self.room)
+        return SegmentStore(folder, self.record_format.n_bytes, max_bytes, self.room)
 
 
 def load(

@@ -1,8 +1,28 @@
-"""The best keys of a memory head, from the clusters nearest to a query; the mixture of values.
+"""Search for the best keys of a memory head, and weighted sums of values.
+
+A score is the product of a query and a key. A key is stored as its cluster and the residual to the
+cluster's centroid, in 8 or 4 bits for each channel, so its score has three parts:
+
+    query · mean                       the same for all keys of the head
+    turned query · centroid            the same for all keys of a cluster
+    (turned query · step) · residual   integers of the key, times floats of the query
+
+``best_keys`` finds the best keys of a token in five phases:
+
+    1. Turn the queries of all heads that share the key-value head. Round them to integers with a
+       common unit, so that their products with residuals are sums of integers, which are exact: a
+       result does not depend on the order of summation, or on other tokens.
+    2. Score all centroids, in floats.
+    3. Choose clusters, best first by the best score that any head gives them, until they contain
+       ``read_keys`` keys. A histogram of scores finds the one bucket in which that happens, so only
+       the clusters of that bucket are sorted.
+    4. Multiply the residuals of all keys in these clusters, a tile of 3 queries and 4 keys at a
+       time. Keys are scattered, so their memory is prefetched 32 keys ahead.
+    5. Keep the k best scores in a sorted list. A cluster whose best residual does not beat the
+       list's last score is skipped; most are.
 
 Shapes: ``R`` query heads that share the head, ``S`` tokens, ``D`` head size, ``C`` clusters, ``M``
-rows of memory, ``k`` keys wanted. Each token is looked up by itself, so what it finds does not
-depend on others.
+rows of memory, ``k`` keys wanted.
 """
 
 import math
@@ -23,10 +43,11 @@ Rows = NDArray[np.int32]
 Counts = NDArray[np.int64]
 
 MOST = 16383
-"""A query is rounded to so many steps: 1,024 products with 8 bits fit into 32 bits."""
+"""Largest step of a rounded query; sums of 1,024 products with 8 bits fit in 32 bits."""
 N_BUCKETS = 256
+"""Buckets of the histogram of centroids' scores."""
 AHEAD = 32
-"""How many keys before its turn the loading of one is begun."""
+"""How many keys ahead of its use a key is prefetched."""
 
 _codes_3_4, _codes_3_1 = make_code_tile(TILE, KEYS), make_code_tile(TILE, 1)
 _load_ahead = make_loading(KEYS)
@@ -34,54 +55,54 @@ _codes_1_4, _codes_1_1 = make_code_tile(1, KEYS), make_code_tile(1, 1)
 
 i32 = np.int32
 f32 = np.float32
-u64 = np.uint64  # an index that cannot count from the end needs no branch
+u64 = np.uint64  # unsigned indices need no branch for negative ones
 
 
 class Space(NamedTuple):
-    """A memory head's part of the table."""
+    """Parameters of a memory head, from the model's table."""
 
     mean: Floats
-    """(D,)."""
+    """Mean key, (D,)."""
     back: Floats
-    """(D, D), turns queries."""
+    """Linear map of queries, (D, D)."""
     centroids: Floats
     """(C, D)."""
     step: Floats
-    """(D,), what one step of a key's code is worth."""
+    """Size of a key code's step in each channel, (D,)."""
 
 
 class Lists(NamedTuple):
     """Rows by cluster."""
 
     rows: Rows
-    """All of them, cluster after cluster."""
+    """Rows (n,), cluster after cluster."""
     starts: Counts
-    """(C,)."""
+    """First index of each cluster in ``rows``, (C,)."""
     counts: Counts
-    """(C,)."""
+    """Number of rows of each cluster, (C,)."""
     keys: Codes
-    """(n, D), the 8-bit codes of their keys; (0, …): those in the records are read."""
+    """8-bit key codes of the rows, (n, D); if it is empty, codes are read from the records."""
 
 
-class Records(NamedTuple):
-    """Where keys and values are."""
+class RecordArrays(NamedTuple):
+    """Records as arrays, and the offsets of one head's keys and values in them."""
 
     content: Bytes
-    """(N, bytes)."""
+    """Records, (N, bytes)."""
     signed: Codes
-    """The same bytes."""
+    """The same memory as signed bytes."""
     positions: Rows
-    """(M,), the record of each row."""
+    """Record of each row, (M,)."""
     visible: NDArray[np.bool_]
-    """(M,), which rows may be seen; empty: all."""
+    """Visible rows, (M,), or empty if all are."""
     key: int
-    """The first byte of a key's codes."""
+    """Offset of a key's codes in a record."""
     key_bits: int
     value: int
-    """The first byte of a value's codes."""
+    """Offset of a value's codes."""
     value_bits: int
     range: int
-    """The first byte of a value's range: its lowest value, and its step, as float16."""
+    """Offset of a value's range: its lowest value and its step, as float16."""
 
 
 @kernel
@@ -89,23 +110,23 @@ def best_keys(
     queries: Floats,
     space: Space,
     merged: Lists,
-    late: Lists,
-    records: Records,
+    new: Lists,
+    records: RecordArrays,
     read_keys: int,
     scores: Floats,
     found: Counts,
 ) -> None:
-    """The best keys of each query, in the clusters that score best with any head of its token.
+    """Find the best keys of each query in the clusters nearest to its token's queries.
 
     Args:
         queries: (R, S, D).
-        space: of the head.
+        space: parameters of the head.
         merged: rows by cluster.
-        late: rows that came lately, likewise.
-        records: where keys are.
-        read_keys: clusters are read until they held so many keys.
-        scores: (R, S, k), written; what is missing scores lowest.
-        found: (R, S, k), written: the rows, best first.
+        new: rows by cluster that are not merged so far.
+        records: keys of all rows.
+        read_keys: clusters are read until they contain so many keys.
+        scores: (R, S, k), written; missing keys have the lowest finite score.
+        found: (R, S, k), written: rows, best first.
     """
     n_heads, n_tokens, size = queries.shape
     near = np.empty((n_heads, space.centroids.shape[0]), np.float32)
@@ -113,9 +134,9 @@ def best_keys(
     turned, turned_one = np.empty((n_heads, size), np.float32), np.empty(size, np.float32)
     common, query = np.empty(n_heads, np.float32), np.empty(size, np.float32)
     scale = f32(1 / np.sqrt(size))
-    counts = merged.counts + late.counts
+    counts = merged.counts + new.counts
     for token in range(n_tokens):
-        for head in range(n_heads):
+        for head in range(n_heads):  # phase 1
             for i in range(size):
                 query[i] = queries[head, token, i] * scale
             _turn(query, space, turned_one)
@@ -124,11 +145,11 @@ def best_keys(
             for i in range(size):
                 turned_one[i] *= space.step[i]
             units[head] = _round(turned_one, steps[head])
-        _meet(turned, space.centroids, near)
+        _score_centroids(turned, space.centroids, near)  # phase 2
         scores[:, token] = LOWEST
         found[:, token] = 0
-        chosen = _nearest(near, counts, read_keys)
-        for lists in (merged, late):
+        chosen = _nearest(near, counts, read_keys)  # phase 3
+        for lists in (merged, new):  # phases 4 and 5
             _read(lists, chosen, steps, units, near, records, scores, found, token)
         for head in range(n_heads):
             for place in range(scores.shape[2]):
@@ -155,7 +176,7 @@ def _dot(one: Floats, other: Floats) -> np.float32:
 
 @kernel
 def _round(numbers: Floats, steps: NDArray[np.int16]) -> np.float32:
-    """Numbers as steps of the unit that is returned."""
+    """Round numbers to multiples of a unit; write the factors, and return the unit."""
     largest = f32(1e-30)
     for i in range(numbers.shape[0]):
         largest = max(largest, abs(numbers[i]))
@@ -166,21 +187,22 @@ def _round(numbers: Floats, steps: NDArray[np.int16]) -> np.float32:
 
 
 @kernel
-def _meet(turned: Floats, centroids: Floats, scores: Floats) -> None:
-    """Scores (R, C) of centroids."""
+def _score_centroids(turned: Floats, centroids: Floats, scores: Floats) -> None:
+    """Write the scores (R, C) of centroids, a tile of three heads at a time."""
     n_heads, n_clusters = turned.shape[0], centroids.shape[0]
     head = 0
     while head < n_heads:
-        n_asking = TILE if head + TILE <= n_heads else 1
-        score(turned, head, n_asking, centroids, n_clusters, scores[head : head + n_asking])
-        head += n_asking
+        n_queries = TILE if head + TILE <= n_heads else 1
+        score(turned, head, n_queries, centroids, n_clusters, scores[head : head + n_queries])
+        head += n_queries
 
 
 @kernel
 def _nearest(near: Floats, counts: Counts, read_keys: int) -> Counts:
-    """Clusters, best first by what any head gives them, until they hold ``read_keys`` keys.
+    """Return the best clusters, by the best score of any head, that contain ``read_keys`` keys.
 
-    Only those of one bucket of scores, in which that happens, are sorted.
+    Clusters are counted in buckets by score. Whole buckets are chosen from the best one down, while
+    they contain too few keys; only the clusters of the bucket after them are sorted.
     """
     n_clusters = near.shape[1]
     best = near[0].copy()
@@ -191,14 +213,14 @@ def _nearest(near: Floats, counts: Counts, read_keys: int) -> Counts:
     for cluster in range(n_clusters):
         lowest, highest = min(lowest, best[cluster]), max(highest, best[cluster])
     per_bucket = f32(N_BUCKETS - 1) / max(highest - lowest, f32(1e-30))
-    held = np.zeros(N_BUCKETS, np.int64)
+    n_keys = np.zeros(N_BUCKETS, np.int64)
     bucket_of = np.empty(n_clusters, np.int64)
     for cluster in range(n_clusters):
         bucket_of[cluster] = int((best[cluster] - lowest) * per_bucket)
-        held[bucket_of[cluster]] += counts[cluster]
-    last, n_held = N_BUCKETS - 1, 0
-    while last > 0 and n_held + held[last] < read_keys:
-        n_held += held[last]
+        n_keys[bucket_of[cluster]] += counts[cluster]
+    last, n_read = N_BUCKETS - 1, 0
+    while last > 0 and n_read + n_keys[last] < read_keys:
+        n_read += n_keys[last]
         last -= 1
     chosen = np.empty(n_clusters, np.int64)
     n_chosen = 0
@@ -207,12 +229,12 @@ def _nearest(near: Floats, counts: Counts, read_keys: int) -> Counts:
             chosen[n_chosen] = cluster
             n_chosen += 1
     rest = np.nonzero(bucket_of == last)[0]
-    for place in np.argsort(-best[rest], kind="mergesort"):
-        if n_held >= read_keys:
+    for index in np.argsort(-best[rest], kind="mergesort"):
+        if n_read >= read_keys:
             break
-        chosen[n_chosen] = rest[place]
+        chosen[n_chosen] = rest[index]
         n_chosen += 1
-        n_held += counts[rest[place]]
+        n_read += counts[rest[index]]
     return chosen[:n_chosen]
 
 
@@ -223,12 +245,12 @@ def _read(
     steps: NDArray[np.int16],
     units: Floats,
     near: Floats,
-    records: Records,
+    records: RecordArrays,
     scores: Floats,
     found: Counts,
     token: int,
 ) -> None:
-    """Score the rows of some clusters, and take in those that are among the best."""
+    """Score the rows of some clusters, and insert those that are among the best."""
     places = _places_of(chosen, lists)
     n_heads, last = steps.shape[0], scores.shape[2] - 1
     sums = np.empty((n_heads, places.shape[0]), np.int32)
@@ -250,7 +272,7 @@ def _read(
             most = i32(-(2**31))
             for number in range(start, end):
                 most = max(most, sums[head, number])
-            # Most clusters have nothing better than what was found: one look at all of their keys.
+            # Most clusters contain nothing better than the keys found so far, and end here.
             if f32(most) * unit + near[head, cluster] <= scores[head, token, last]:
                 continue
             for number in range(start, end):
@@ -261,13 +283,13 @@ def _read(
 
 
 @kernel
-def _is_seen(records: Records, row: np.int32) -> bool:
+def _is_seen(records: RecordArrays, row: np.int32) -> bool:
     return records.visible.shape[0] == 0 or records.visible[row]
 
 
 @kernel
 def _places_of(chosen: Counts, lists: Lists) -> Rows:
-    """Where the rows of some clusters are in the lists."""
+    """Return the indices in ``lists`` of the rows of some clusters."""
     n_rows = 0
     for cluster in chosen:
         n_rows += lists.counts[cluster]
@@ -281,32 +303,38 @@ def _places_of(chosen: Counts, lists: Lists) -> Rows:
 
 @kernel
 def _multiply(steps: NDArray[np.int16], content: Codes, places: Rows, key: int, sums: Rows) -> None:
-    """Products of queries (R, D) and 8-bit keys, some bytes behind each place, into (R, M)."""
+    """Multiply queries (R, D) with 8-bit keys at some places, into (R, M).
+
+    A key begins ``key`` bytes after its place's start. Tiles have three queries and four keys; what
+    is left over at either end is multiplied one by one.
+    """
     n_heads, n_rows = sums.shape
     head = 0
     while head < n_heads:
-        n_asking = TILE if head + TILE <= n_heads else 1
+        n_queries = TILE if head + TILE <= n_heads else 1
         number = 0
         while number + KEYS <= n_rows:
             if number + AHEAD + KEYS <= n_rows:
                 _load_ahead(content, places, number + AHEAD, key)
-            if n_asking == TILE:
+            if n_queries == TILE:
                 _codes_3_4(steps, head, content, places, number, key, sums)
             else:
                 _codes_1_4(steps, head, content, places, number, key, sums)
             number += KEYS
         while number < n_rows:
-            if n_asking == TILE:
+            if n_queries == TILE:
                 _codes_3_1(steps, head, content, places, number, key, sums)
             else:
                 _codes_1_1(steps, head, content, places, number, key, sums)
             number += 1
-        head += n_asking
+        head += n_queries
 
 
 @kernel
-def _multiply_narrow(steps: NDArray[np.int16], records: Records, places: Rows, sums: Rows) -> None:
-    """The same for keys of 4 bits, and of sizes that tiles do not divide."""
+def _multiply_narrow(
+    steps: NDArray[np.int16], records: RecordArrays, places: Rows, sums: Rows
+) -> None:
+    """Multiply queries with 4-bit keys, or with keys whose size is no multiple of a tile's."""
     n_heads, size = steps.shape
     narrow, key = size // 2, records.key
     for number in range(places.shape[0]):
@@ -328,7 +356,7 @@ def _multiply_narrow(steps: NDArray[np.int16], records: Records, places: Rows, s
 
 @kernel
 def _insert(scores: Floats, found: Counts, score: np.float32, row: np.int32) -> None:
-    """Put a row among the best; the last one drops out."""
+    """Insert a row into the sorted list of the best; its last row drops out."""
     place = scores.shape[0] - 1
     while place > 0 and scores[place - 1] < score:
         scores[place], found[place] = scores[place - 1], found[place - 1]
@@ -337,13 +365,13 @@ def _insert(scores: Floats, found: Counts, score: np.float32, row: np.int32) -> 
 
 
 @loose_kernel
-def mix_values(weights: Floats, found: Counts, records: Records, mixed: Floats) -> None:
-    """Mix the values of rows.
+def mix_values(weights: Floats, found: Counts, records: RecordArrays, mixed: Floats) -> None:
+    """Write weighted sums of the values of rows.
 
     Args:
         weights: (R, S, k).
-        found: (R, S, k), rows.
-        records: where values are.
+        found: rows, (R, S, k).
+        records: values of all rows.
         mixed: (R, S, D), written.
     """
     n_heads, n_tokens, n_keys = weights.shape
@@ -377,7 +405,7 @@ def mix_values(weights: Floats, found: Counts, records: Records, mixed: Floats) 
 
 @kernel
 def _half(record: Bytes, first: int) -> np.float32:
-    """A float16, which numba does not know on CPUs."""
+    """Return a float16 as float32, by hand: numba has no float16 on CPUs."""
     bits = i32(record[first]) | (i32(record[first + 1]) << i32(8))
     exponent, fraction = (bits >> 10) & 31, bits & 1023
     size = math.ldexp(1024 + fraction, exponent - 25) if exponent else math.ldexp(fraction, -24)

@@ -1,4 +1,4 @@
-"""What one completion sees of repository memory, and which lines its attention fell on."""
+"""Repository memory as one completion sees it, and the lines that its attention fell on."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -24,7 +24,7 @@ MAX_SOURCE_ROWS = 256
 
 @dataclass(frozen=True)
 class LocalText:
-    """The part of a file that the local context holds, in the text as the editor has it now."""
+    """Part of a file that is in the local context, in the text as the editor has it."""
 
     path: str
     text: str
@@ -33,15 +33,15 @@ class LocalText:
 
 
 class CompletionMemory:
-    """The memory source of one completion: all of memory but the pages its local context repeats.
+    """Memory source of one completion: repository memory without what its local context repeats.
 
-    Memory stays as it is for as long as it is viewed.
-    ``fingerprint`` is equal for two views that see the same.
+    The repository's memory must not change while this object is used. Two objects that see the same
+    rows have equal fingerprints.
 
     Args:
-        memory: that of the repository.
-        local: what is in the local context; None where that repeats nothing.
-        threads: who searches it.
+        memory: the repository's.
+        local: text in the local context, whose pages are hidden; None hides none.
+        threads: threads that share the search.
     """
 
     def __init__(
@@ -54,20 +54,21 @@ class CompletionMemory:
         self._visible = None if visible is None else visible.to(memory.rows.device)
         self.fingerprint = _fingerprint(memory, pages)
         self._matched: tuple[tuple[int, ...], Match | None] | None = None
-        self.records_mass = False
-        self._offers: dict[tuple[int, bool], RowView] = {}
-        self._seen: list[tuple[int, Tensor, Tensor | None]] = []
+        self.records_attention = False
+        """Whether views collect attention weights, for ``count`` and ``sources``."""
+        self._views: dict[tuple[int, bool], RowView] = {}
+        self._observed: list[tuple[int, Tensor, Tensor | None]] = []
         self._mass = torch.zeros(len(memory.rows), device=memory.rows.device)
 
     def layer_view(self, layer_idx: int, input_keys: InputKeys | None = None) -> MemoryView | None:
-        """Keys and values of one memory layer."""
+        """Return the view of one memory layer, or None if memory is empty."""
         if not len(self._memory.rows):
             return None
-        known = layer_idx, self.records_mass
-        if known not in self._offers:
+        key = layer_idx, self.records_attention
+        if key not in self._views:
             heads = self._memory.heads(layer_idx)
-            observe = self._observe if self.records_mass else None
-            self._offers[known] = RowView(
+            observe = self._observe if self.records_attention else None
+            self._views[key] = RowView(
                 self._memory.rows,
                 heads,
                 self._visible,
@@ -75,60 +76,60 @@ class CompletionMemory:
                 self._memory.read_keys,
                 self._threads,
             )
-        return self._offers[known]
+        return self._views[key]
 
     def begin_pass(self) -> None:
-        """A forward pass begins; what was not counted of the last one is forgotten."""
-        self._seen.clear()
+        """Begin a forward pass: drop weights of the last one that were not counted."""
+        self._observed.clear()
 
     def count(self, query: int) -> None:
-        """Count what one query of this pass attended to.
+        """Add the attention of one query of this pass to the rows' totals.
 
-        What was attended to for a guess that turned out wrong is no source of anything.
+        Only queries of accepted tokens are counted; a rejected draft has no sources.
         """
-        for first, weights, rows in self._seen:
+        for first, weights, rows in self._observed:
             if not first <= query < first + weights.shape[-2]:
                 continue
-            mine = weights[..., query - first, :]
+            shares = weights[..., query - first, :]
             if rows is None:
-                self._mass.add_(mine.sum(dim=(0, 1, 2)))
+                self._mass.add_(shares.sum(dim=(0, 1, 2)))
             else:
-                self._mass.index_add_(0, rows[..., query - first, :].flatten(), mine.flatten())
+                self._mass.index_add_(0, rows[..., query - first, :].flatten(), shares.flatten())
 
     def following(self, row: int, n_tokens: int) -> list[int]:
-        """Up to as many tokens of memory from a row on."""
+        """Return up to ``n_tokens`` tokens of memory, from a row to the end of its segment."""
         return self._memory.rows.ngrams.following(row, n_tokens)
 
     def match(self, context: Sequence[int]) -> Match | None:
-        """The longest match of a context's end, and what followed it in what is seen."""
+        """Return the longest match of a context's end in visible memory, and what followed it."""
         end = tuple(context[-MAX_MATCH_TOKENS:])
-        if self._matched is None or self._matched[0] != end:  # drafts and copies ask the same
+        if self._matched is None or self._matched[0] != end:  # drafts and copies look up the same
             match = self._memory.rows.ngrams.match(end, self._visible_rows)
             self._matched = end, match
         return self._matched[1]
 
     def credit(self, rows: Tensor, mass: float) -> None:
-        """Count rows that a token was copied from, (n,), as if attention had fallen on them."""
+        """Count rows (n,) that a token was copied from, as if attention had fallen on them."""
         self._mass[rows.to(self._mass.device)] += mass / len(rows)
 
     def sources(self, n_most: int) -> list[Source]:
-        """The pages that most was drawn from while ``records_mass`` was set, most first."""
+        """Return the pages with the most attention, while ``records_attention`` was set."""
         total = float(self._mass.sum())
         if not total:
             return []
         n_rows = min(MAX_SOURCE_ROWS, len(self._mass))
         rows = self._mass.topk(n_rows).indices.sort().values.tolist()
-        drawn = (page for page in self._pages_of(rows) if page.mass > 0)
-        best = nlargest(n_most, drawn, key=attrgetter("mass"))
+        attended = (page for page in self._pages_of(rows) if page.mass > 0)
+        best = nlargest(n_most, attended, key=attrgetter("mass"))
         return [page.source(total) for page in best]
 
     def _observe(self, first: int, weights: Tensor, rows: Tensor | None) -> None:
-        self._seen.append((first, weights, rows))
+        self._observed.append((first, weights, rows))
 
     def _pages_of(self, rows: list[int]) -> Iterator["_Page"]:
-        """The pages that hold the rows, which are in ascending order.
+        """Yield the pages that contain the rows, which are in ascending order.
 
-        A segment in several files is named with each of them.
+        A page of a segment that occurs in several files is yielded for each of them.
         """
         mass = self._mass.cpu().numpy()
         for file in self._memory.files.values():
@@ -140,13 +141,13 @@ class CompletionMemory:
                 within = rows[first : bisect_left(rows, end, lo=first)]
                 for page in sorted({(row - start) // PAGE_TOKENS for row in within}):
                     from_row = start + page * PAGE_TOKENS
-                    drawn = mass[from_row : min(from_row + PAGE_TOKENS, end)].sum()
-                    yield _Page(float(drawn), file, segment, page)
+                    of_page = mass[from_row : min(from_row + PAGE_TOKENS, end)].sum()
+                    yield _Page(float(of_page), file, segment, page)
 
 
 @dataclass(frozen=True)
 class _Page:
-    """A page of a file's segment, and what was drawn from it."""
+    """Page of a file's segment, with the attention that fell on it."""
 
     mass: float
     file: RememberedFile
@@ -154,7 +155,7 @@ class _Page:
     number: int
 
     def source(self, total: float) -> Source:
-        """Its lines, and its share of all that was drawn."""
+        """Return its lines, and its share of all attention."""
         piece, offsets = self.segment.piece, self.segment.page_offsets
         text = self.file.text[piece.start : piece.end]
         start, end = offsets[self.number], offsets[self.number + 1]
@@ -166,10 +167,10 @@ class _Page:
 def _fingerprint(
     memory: RepositoryMemory, hidden: list[tuple[RememberedSegment, int]]
 ) -> tuple[object, ...]:
-    """What is seen: all segments, but for those that are hidden, and for hidden pages of others.
+    """Return a hash of the visible segments, and the hidden pages of partly visible ones.
 
-    A segment that is hidden as a whole may be encoded anew without a difference: the one that is
-    typed in, as a rule.
+    A segment whose pages are all hidden does not count, so it may be encoded anew without changing
+    the fingerprint. As a rule, that is the segment that the user types in.
     """
     n_hidden = Counter(segment.id for segment, _ in hidden)
     whole = {
@@ -183,7 +184,7 @@ def _fingerprint(
 
 
 def _rows(memory: RepositoryMemory, segment: RememberedSegment, page: int) -> tuple[int, int]:
-    """First row of a page, and one past its last."""
+    """Return the first row of a page, and one past its last."""
     start, end = memory.rows.span(segment.id)
     first = start + page * PAGE_TOKENS
     return first, min(first + PAGE_TOKENS, end)
@@ -192,11 +193,11 @@ def _rows(memory: RepositoryMemory, segment: RememberedSegment, page: int) -> tu
 def _repeated_pages(
     memory: RepositoryMemory, local: LocalText | None
 ) -> list[tuple[RememberedSegment, int]]:
-    """Pages of the current file whose text the local context holds already."""
+    """Return the pages of the current file whose text is in the local context."""
     file = memory.files.get(local.path) if local is not None else None
     if file is None or local is None:
         return []
-    start, end = _as_remembered(local, file.text)
+    start, end = _encoded_offsets(local, file.text)
     return [
         (segment, page)
         for segment in file.segments
@@ -207,27 +208,27 @@ def _repeated_pages(
     ]
 
 
-def _as_remembered(local: LocalText, remembered: str) -> tuple[int, int]:
-    """The offsets of the local context in the text that was encoded, which may lag behind.
+def _encoded_offsets(local: LocalText, encoded: str) -> tuple[int, int]:
+    """Return the offsets of the local context in the encoded text, which may be out of date.
 
-    What both texts begin and end with maps one to one; in between, the lagging text is old, and
-    counts as repeated where the local context reaches into it.
+    The texts' common beginning and end map one to one. The encoded text between them is old, and
+    counts as repeated if the local context reaches into it.
     """
-    if local.text == remembered:
+    if local.text == encoded:
         return local.start, local.end
-    same_start = _common_prefix(local.text, remembered)
-    same_end = _common_prefix(local.text[same_start:][::-1], remembered[same_start:][::-1])
-    edit_end, lag = len(local.text) - same_end, len(remembered) - len(local.text)
+    same_start = _common_prefix(local.text, encoded)
+    same_end = _common_prefix(local.text[same_start:][::-1], encoded[same_start:][::-1])
+    edit_end, lag = len(local.text) - same_end, len(encoded) - len(local.text)
     start, end = local.start, local.end
     if start > same_start:
         start = start + lag if start >= edit_end else same_start
     if end > same_start:
-        end = end + lag if end >= edit_end else len(remembered) - same_end
+        end = end + lag if end >= edit_end else len(encoded) - same_end
     return start, end
 
 
 def _common_prefix(one: str, other: str) -> int:
-    """Length of what both begin with, by bisection over comparisons that run in C."""
+    """Return the length of the common prefix, by bisection with comparisons that run in C."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,7 +1,7 @@
-"""Repository memory: which segments of which files the memory layers see.
+"""Repository memory: the files, and the segments of each, that memory layers see.
 
-It is a set: the order in which files came does not matter. Who encodes is the engine's business,
-and the records are the store's; what one completion sees of it is a ``CompletionMemory``.
+Memory is a set: the order in which files are added does not matter. The engine encodes segments,
+the store keeps their records, and ``CompletionMemory`` is what one completion sees.
 """
 
 from collections import Counter
@@ -13,23 +13,23 @@ from torch import Tensor
 from longllama_code.config import LongLlamaConfig
 from longllama_code.memory.retrieval.rows import MemoryRows
 from longllama_code.memory.segments.segmenter import Slice
-from longllama_code.memory.shared_segments import HeldSegments
+from longllama_code.memory.shared_segments import SharedSegments
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 
 
 @dataclass(frozen=True)
 class RememberedSegment:
-    """Where a segment stands in its file."""
+    """Segment of a file in memory, with its position there."""
 
     id: str
     piece: Slice
     page_offsets: tuple[int, ...]
-    """Where each of its pages begins, in the segment's text; the last is its end."""
+    """Offset of each page in the segment's text; the last is the end."""
 
 
 @dataclass(frozen=True)
 class RememberedFile:
-    """A file as it was when it was encoded."""
+    """File in memory, with the text that was encoded."""
 
     path: str
     text: str
@@ -37,17 +37,17 @@ class RememberedFile:
 
 
 class RepositoryMemory:
-    """Every remembered file, and the rows of its segments.
+    """Files in memory, and the rows of their segments.
 
     Args:
-        config: of the model.
-        held: the segments in memory.
+        config: the model's.
+        segments: segments in memory, shared with other memories.
     """
 
-    def __init__(self, config: LongLlamaConfig, held: HeldSegments) -> None:
-        self.config, self.held = config, held
+    def __init__(self, config: LongLlamaConfig, segments: SharedSegments) -> None:
+        self.config, self.segments = config, segments
         self.read_keys = config.mem_read_keys
-        """Keys of each memory head that are read for a query; None for all."""
+        """Number of keys of each memory head that are read for a query; None for all."""
         self._heads = _head_ranges(config)
         self._files: dict[str, RememberedFile] = {}
         self._counts: Counter[str] = Counter()
@@ -55,53 +55,53 @@ class RepositoryMemory:
 
     @property
     def rows(self) -> MemoryRows:
-        """The rows of all segments in memory."""
-        return self.held.rows
+        """Rows of all shared segments, those of other memories included."""
+        return self.segments.rows
 
     @property
     def state(self) -> int:
-        """Changes with the set of segments that are seen, and with nothing else."""
+        """Hash of the set of visible segments."""
         return self._state
 
     @property
     def files(self) -> Mapping[str, RememberedFile]:
-        """The remembered files by path."""
+        """Files in memory, by path."""
         return self._files
 
     @property
     def segment_ids(self) -> Collection[str]:
-        """The segments of its files."""
+        """Ids of its files' segments."""
         return self._counts.keys()
 
     @property
     def n_segments(self) -> int:
-        """Different segments in memory."""
+        """Number of distinct segments."""
         return len(self._counts)
 
     @property
     def n_seen_tokens(self) -> int:
-        """Tokens that can be seen."""
+        """Number of visible tokens."""
         return self.rows.n_tokens
 
     def n_files_with(self, segment_id: str) -> int:
-        """How many files hold a segment."""
+        """Return how many files contain a segment."""
         return self._counts[segment_id]
 
     def n_tokens(self, path: str) -> int:
-        """Tokens of one file, repeated segments counted once."""
+        """Return the number of tokens of one file, with repeated segments counted once."""
         spans = map(self.rows.span, ids_of(self.files[path]))
         return sum(end - start for start, end in spans)
 
     def heads(self, layer_idx: int) -> range:
-        """Which memory heads of all are a layer's."""
+        """Return the range of a layer's heads among all memory heads."""
         return self._heads[layer_idx]
 
     def visible(self, hidden: list[tuple[int, int]]) -> Tensor | None:
-        """Bool (M,), False in gaps and in the row spans ``hidden``; None where all are visible."""
+        """Return visible rows, bool (M,): all but gaps and ``hidden``; None if all are."""
         return self.rows.visible(hidden)
 
     def __contains__(self, segment_id: str) -> bool:
-        return segment_id in self.held
+        return segment_id in self.segments
 
     def replace(
         self,
@@ -110,18 +110,19 @@ class RepositoryMemory:
         placed: Sequence[tuple[str, Slice]],
         fresh: Mapping[str, StoredSegment],
     ) -> None:
-        """Put a file in place of its former version, at once: no completion sees half of either.
+        """Replace a file by a new version, at once: no completion sees a part of each.
 
         Args:
-            path: the file.
+            path: path of the file.
             text: its text.
-            placed: ids of its segments, and where they stand in the text.
-            fresh: those of them that no file in memory holds yet, in the records read from.
+            placed: ids of its segments, and their positions in the text.
+            fresh: those of the segments that are not in memory yet.
         """
         for segment_id in {segment_id for segment_id, _ in placed}:
-            self._hold(segment_id, fresh)
+            self._acquire(segment_id, fresh)
         segments = (
-            RememberedSegment(held, piece, self.held.page_offsets(held)) for held, piece in placed
+            RememberedSegment(segment_id, piece, self.segments.page_offsets(segment_id))
+            for segment_id, piece in placed
         )
         file = RememberedFile(path, text, tuple(segments))
         former = self._files.pop(path, None)
@@ -130,24 +131,24 @@ class RepositoryMemory:
             self._release(former)
 
     def forget(self, path: str) -> bool:
-        """Remove a file; False where it was not remembered."""
+        """Remove a file; return False if it was not in memory."""
         file = self._files.pop(path, None)
         if file is not None:
             self._release(file)
         return file is not None
 
-    def follow(self, store: SegmentStore) -> None:
-        """Read from a store's records; see ``HeldSegments.follow``."""
-        self.held.follow(store)
+    def read_from(self, store: SegmentStore) -> None:
+        """Read from a store's current records; see ``SharedSegments.read_from``."""
+        self.segments.read_from(store)
 
     def close(self) -> None:
-        """Hold nothing any more."""
+        """Remove all files."""
         for path in list(self._files):
             RepositoryMemory.forget(self, path)
 
-    def _hold(self, segment_id: str, fresh: Mapping[str, StoredSegment]) -> None:
+    def _acquire(self, segment_id: str, fresh: Mapping[str, StoredSegment]) -> None:
         if not self._counts[segment_id]:
-            self.held.hold(segment_id, fresh)
+            self.segments.acquire(segment_id, fresh)
             self._state ^= int(segment_id, 16)
         self._counts[segment_id] += 1
 
@@ -156,12 +157,12 @@ class RepositoryMemory:
             self._counts[segment_id] -= 1
             if not self._counts[segment_id]:
                 del self._counts[segment_id]
-                self.held.release(segment_id)
+                self.segments.release(segment_id)
                 self._state ^= int(segment_id, 16)
 
 
 def ids_of(file: RememberedFile) -> set[str]:
-    """The segments of a file."""
+    """Return the ids of a file's segments."""
     return {segment.id for segment in file.segments}
 
 

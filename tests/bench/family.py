@@ -55,7 +55,7 @@ def read_seconds(folder: Path) -> float:
 
 
 def peak_bytes() -> int:
-    """The most that was resident of this process so far, mapped files too."""
+    """Return the most that was resident of this process so far, mapped files too."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -105,7 +105,7 @@ def child(folder: Path, kind: WeightKind, n_tokens: int, cache: Path) -> dict[st
     loaded = with_kernels(plain)
     report |= {"load_peak_gib": peak_bytes() / 2**30, "before_gib": base / 2**30}
     report |= {"stated_peak_gib": need.peak / 2**30, "weights_gib": need.weights / 2**30}
-    report["memory_bytes_per_token"] = loaded.form.n_bytes
+    report["memory_bytes_per_token"] = loaded.record_format.n_bytes
     engine = Engine(loaded, loaded.store(cache / loaded.fingerprint))
     for name, text in (("indexed", TEXT), ("edited", EDITED)):
         start = time.perf_counter()
@@ -129,7 +129,7 @@ def child(folder: Path, kind: WeightKind, n_tokens: int, cache: Path) -> dict[st
 
 
 def run_child(folder: Path, kind: str, options: argparse.Namespace, cache: Path) -> dict[str, Any]:
-    """The report of a process of its own."""
+    """Return the report of a process of its own."""
     forget_files(folder)
     command = [sys.executable, __file__, "--child", kind, "--folder", str(folder)]
     command += ["--tokens", str(options.tokens), "--cache", str(cache)]

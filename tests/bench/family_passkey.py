@@ -47,7 +47,7 @@ class FillingEncoder:
         self._encoder, self._tokenizer = loaded.encoder(), loaded.tokenizer
 
     def cut(self, text: str) -> list[Slice]:
-        """The segments of a file."""
+        """Return the segments of a file."""
         return self._encoder.cut(text)
 
     def encode(self, header: str, text: str) -> EncodedSegment:
@@ -97,7 +97,7 @@ def main() -> None:
     (trial,) = result.trials
     report |= {
         "memory_tokens": trial.memory_tokens,
-        "token_bytes": loaded.form.n_bytes,
+        "token_bytes": loaded.record_format.n_bytes,
         "with_memory_s": seconds[0],
         "without_s": seconds[1],
         "all_s": time.perf_counter() - began,

@@ -35,8 +35,8 @@ from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, 
 from longllama_code.research.evaluation.memories import (
     EncodedFile,
     encode_files,
-    keeping,
     memory_of,
+    with_segment_cache,
 )
 
 MEMORIES = (
@@ -59,7 +59,7 @@ QUERIES = 24
 
 
 def with_format(loaded: LoadedModel, name: str | None, read: int | None) -> LoadedModel:
-    """The same weights beside a memory of another format."""
+    """Return the same weights beside a memory of another format."""
     config = loaded.model.config
     config.mem_format, config.mem_read_keys = name, read
     return loaded
@@ -68,7 +68,7 @@ def with_format(loaded: LoadedModel, name: str | None, read: int | None) -> Load
 def prepare(
     loaded: LoadedModel, n_tokens: int, n_windows: int
 ) -> tuple[list[Window], list[list[EncodedFile]]]:
-    """Windows, and the files in memory of one package after the other."""
+    """Return windows, and the files in memory of one package after the other."""
     windows: list[Window] = []
     trees: list[list[EncodedFile]] = []
     packages = load_packages("evaluation")
@@ -161,7 +161,7 @@ def compare(
 
 def reach(memory: RepositoryMemory, head: int) -> Tensor:
     """How far a key of each cluster lies from its centroid at most: (C,)."""
-    form, rows = memory.rows.form, memory.rows
+    form, rows = memory.rows.record_format, memory.rows
     everything = rows.positions()
     left = form.key_codes(rows.records.rows, everything, head) * torch.from_numpy(
         form.spaces[head].step
@@ -179,7 +179,7 @@ def certified(
     That is where no cluster that was not read can hold one, by its centroid's score and by how far
     its keys lie from that at most (Cauchy and Schwarz).
     """
-    form = memory.rows.form
+    form = memory.rows.record_format
     if form.table is None or read is None:
         return None
     reaches = [reach(memory, head) for head in range(form.n_heads)]
@@ -189,7 +189,7 @@ def certified(
         search = RowSearch(memory.rows, right.head, None, read)
         least = search.best(right.queries, k)[0][..., -1]
         queries = scaled(right.queries)
-        ask = form.ask(queries.flatten(0, 1), right.head)
+        ask = form.encode_queries(queries.flatten(0, 1), right.head)
         assert ask.clusters is not None
         turned = queries @ form.table.back[right.head].T
         near = ask.clusters.unflatten(0, queries.shape[:2])
@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=100_000)
     parser.add_argument("--windows", type=int, default=24)
     options = parser.parse_args()
-    loaded = keeping(load(options.model))
+    loaded = with_segment_cache(load(options.model))
     windows, trees = prepare(loaded, options.tokens, options.windows)
     k = loaded.model.config.mem_top_k or 16
     exact = memory_of(with_format(loaded, None, None), *trees)
@@ -240,7 +240,7 @@ def result(
     heads: Sequence[Compared],
     windows: Sequence[Window],
 ) -> dict[str, Any]:
-    """One line of the report."""
+    """Return one line of the report."""
     targets = [torch.tensor(window.ids[window.n_head :]) for window in windows]
     loss, right = (
         torch.cat([-f.gather(1, t[:, None])[:, 0] for f, t in zip(which, targets, strict=True)])
@@ -255,7 +255,7 @@ def result(
     return {
         "format": name,
         "read": read,
-        "bytes_per_token": memory.rows.form.n_bytes,
+        "bytes_per_token": memory.rows.record_format.n_bytes,
         "loss": round(float(loss.mean()), 4),
         "loss_difference": round(float((loss - right).mean()), 5),
         "agreement": round(float(alike.float().mean()), 5),

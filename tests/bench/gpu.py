@@ -40,19 +40,19 @@ PREFIXES = [
 
 
 def device_at_hand() -> str | None:
-    """A GPU that torch can use."""
+    """Return a GPU that torch can use."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else None
 
 
 def describe(device: torch.device) -> str:
-    """The name of a device."""
+    """Return the name of a device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """The most that was taken of a CUDA device since the last call."""
+    """Return the most that was taken of a CUDA device since the last call."""
     if device.type != "cuda":
         return None
     peak = torch.cuda.max_memory_allocated(device)
@@ -61,13 +61,13 @@ def peak_bytes(device: torch.device) -> int | None:
 
 
 def texts(n_files: int) -> list[tuple[str, str]]:
-    """Files of this repository."""
+    """Return files of this repository."""
     found = sorted((SOURCES / "longllama_code").rglob("*.py"))[:n_files]
     return [(path.relative_to(SOURCES).as_posix(), path.read_text("utf-8")) for path in found]
 
 
 def opened(loaded: LoadedModel, store: SegmentStore, n_files: int) -> tuple[Engine, float]:
-    """An engine that remembers files, and the seconds which that took."""
+    """Return an engine that remembers files, and the seconds which that took."""
     engine, start = Engine(loaded, store), time.perf_counter()
     for path, text in texts(n_files):
         for _ in engine.remember(path, text):
@@ -88,7 +88,7 @@ def completed(engine: Engine, rounds: int) -> list[CompletionResult]:
 
 def with_share(loaded: LoadedModel, share: float, options: argparse.Namespace) -> dict[str, Any]:
     """What was measured with a share of memory on the device, and what was suggested."""
-    n_bytes, device = loaded.form.n_bytes, loaded.model.device
+    n_bytes, device = loaded.record_format.n_bytes, loaded.model.device
     whole = SegmentStore(None, n_bytes)
     n_tokens = opened(loaded, whole, options.files)[0].status().n_tokens if share < 1 else 0
     max_bytes = round(share * n_tokens * n_bytes) if share < 1 else 1 << 40
@@ -109,11 +109,11 @@ def with_share(loaded: LoadedModel, share: float, options: argparse.Namespace) -
 
 
 def of_weights(device: str, dtype: str, options: argparse.Namespace) -> dict[str, Any]:
-    """All that is measured of one kind of weights."""
+    """Return all that is measured of one kind of weights."""
     start = time.perf_counter()
     loaded = load_placed(options.model, device, dtype)
     report: dict[str, Any] = {"load_seconds": time.perf_counter() - start}
-    report |= {"computes_in": str(loaded.model.dtype), "token_bytes": loaded.form.n_bytes}
+    report |= {"computes_in": str(loaded.model.dtype), "token_bytes": loaded.record_format.n_bytes}
     first: list[str] | None = None
     for share in options.shares:
         found = with_share(loaded, share, options)

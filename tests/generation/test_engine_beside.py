@@ -66,8 +66,8 @@ def test_typing_in_one_keeps_what_the_other_read(
 def test_a_collection_leaves_what_any_of_them_holds(
     tiny: LoadedModel, remember: Remember, tmp_path: Path
 ) -> None:
-    limit = 4 * len(BLOCKS[0]) * tiny.form.n_bytes
-    host = Engine(tiny, SegmentStore(tmp_path, tiny.form.n_bytes, limit))
+    limit = 4 * len(BLOCKS[0]) * tiny.record_format.n_bytes
+    host = Engine(tiny, SegmentStore(tmp_path, tiny.record_format.n_bytes, limit))
     one, other = host.beside(), host.beside()
     remember(one, "a.py", TEXT)
     expected = complete(one).text

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from torch import Tensor
 
 from longllama_code.generation import models
-from longllama_code.memory.completion_memory import CompletionMemory, LocalText, _as_remembered
+from longllama_code.memory.completion_memory import CompletionMemory, LocalText, _encoded_offsets
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
 from longllama_code.memory.segments.segment import PAGE_TOKENS, EncodedSegment
@@ -116,7 +116,11 @@ def visible_rows(memory: RepositoryMemory) -> Iterator[float]:
         return
     visible = memory.rows.visible([])
     rows = torch.arange(len(memory.rows))[slice(None) if visible is None else visible]
-    form, records, positions = memory.rows.form, memory.rows.records.rows, memory.rows.positions
+    form, records, positions = (
+        memory.rows.record_format,
+        memory.rows.records.rows,
+        memory.rows.positions,
+    )
     for head in range(N_HEADS):
         keys = form.keys(records, positions(rows), head)
         assert torch.equal(keys, -form.values(records, positions(rows), head))
@@ -194,7 +198,7 @@ def test_a_view_hides_the_pages_that_are_local(edit: str, first: int, last: int)
     memory = filled(("a.py", TEXT), ("b.py", TEXT))
     view = CompletionMemory(memory, local)
     hidden = hidden_characters(memory, "a.py", view)
-    start, end = _as_remembered(local, TEXT)
+    start, end = _encoded_offsets(local, TEXT)
     wanted = set(range(start, end))
     assert wanted <= hidden
     assert all({*range(at - PAGE_TOKENS + 1, at + PAGE_TOKENS)} & wanted for at in hidden)
@@ -219,7 +223,7 @@ def test_as_remembered(before: str, old: str, new: str, after: str, data: st.Dat
     live, remembered = before + new + after, before + old + after
     start = data.draw(st.integers(0, len(live)))
     end = data.draw(st.integers(start, len(live)))
-    found = _as_remembered(LocalText("", live, start, end), remembered)
+    found = _encoded_offsets(LocalText("", live, start, end), remembered)
     n_before = common_length(live, remembered)
     n_after = common_length(live[n_before:][::-1], remembered[n_before:][::-1])
     if live == remembered:
@@ -272,7 +276,7 @@ def test_attention_finds_what_it_looks_for() -> None:
     planted = next(iter(memory.files["b.py"].segments))
     first, last = memory.rows.span(planted.id)
     view = CompletionMemory(memory, None)
-    view.records_mass = True
+    view.records_attention = True
     position = int(memory.rows.positions()[last - 1])
     n_bytes = N_HEADS * CONFIG.head_dim * 4
     memory.rows.records.rows[position, :n_bytes].view(torch.float32).mul_(300.0)

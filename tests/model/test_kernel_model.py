@@ -110,7 +110,7 @@ def test_memory_is_seen_in_the_same_softmax(
     remember(engine, "a.py", KNOWN)
     views = [CompletionMemory(engine._memory, None) for _ in range(2)]
     for view in views:
-        view.records_mass = True
+        view.records_attention = True
     parts = [IDS[:7], IDS[7:8]]
     found = by_kernels(KernelModel(model), model, parts, views[0])
     wanted = by_model(rounded(model), parts, views[1])

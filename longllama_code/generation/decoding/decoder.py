@@ -128,7 +128,7 @@ class Decoder:
         tokens are the same as without, from fewer passes.
         """
         if view is not None:
-            view.records_mass = True
+            view.records_attention = True
         unread = ids[len(self._ids) :]
         while True:
             n_read = len(self._ids) + len(unread)

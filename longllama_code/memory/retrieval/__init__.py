@@ -1,1 +1,1 @@
-"""Retrieval: which rows of memory a query attends to, and where a context stands in it."""
+"""Retrieval: the rows of memory that a query attends to, and matches of a context in memory."""

@@ -1,10 +1,10 @@
-"""Which rows of memory are in which cluster, for every memory head: inverted lists.
+"""Inverted lists: the rows of memory in each cluster, for every memory head.
 
-Rows that came lately are in lists of their own until they are worth a merge, as sorting a million
-takes longer than a keystroke. Which rows a cluster has does not depend on it.
+New rows are kept in lists of their own until there are enough for a merge, because sorting a
+million rows takes longer than a keystroke. The content of a cluster does not depend on it.
 
-As long as there is room for them, lists hold the codes of the rows' keys as well: a cluster's lie
-together there, and are read faster than from records that lie anywhere.
+While there is room, lists contain copies of the rows' key codes: those of a cluster are adjacent
+there, and faster to read than from records that are scattered.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 MERGE_SHARE = 8
-"""Rows that came lately are merged once they are more than one in so many."""
+"""New rows are merged once they are more than one in so many."""
 KEPT_BYTES = 64 << 20
-"""Of the codes of keys, all heads together: 262,144 tokens of ``mini``."""
+"""Most bytes of key codes, all heads together: 262,144 tokens of ``mini``."""
 
 _NONE = torch.empty(0, 0, dtype=torch.int8)
 
@@ -34,16 +34,16 @@ class ListPart:
     counts: Tensor
     """int64 (C,)."""
     keys: Tensor
-    """int8 (n, D), the codes of the rows' keys; (0, D), where they are not kept."""
+    """Key codes of the rows, int8 (n, D), or (0, D) if there are none."""
 
 
 class ClusterLists:
-    """Rows by cluster, of ``n_heads`` heads with ``n_clusters`` each.
+    """Rows by cluster, for all memory heads.
 
     Args:
-        n_heads: memory heads.
-        n_clusters: of each.
-        key_bytes: of a key's codes, D; 0, where they are not to be kept.
+        n_heads: number of memory heads.
+        n_clusters: number of clusters of each head.
+        key_bytes: bytes of a key's codes, D; 0 for lists without codes.
     """
 
     def __init__(self, n_heads: int, n_clusters: int, key_bytes: int = 0) -> None:
@@ -55,30 +55,30 @@ class ClusterLists:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes of all lists."""
         return sum(head.nbytes for head in self._lists)
 
     @property
     def keeps_keys(self) -> bool:
-        """Whether there is room for the codes of keys; once there is none, they are let go."""
+        """Whether lists contain key codes; they are dropped once there is no more room."""
         return self._room > 0
 
     def add(self, start: int, clusters: Tensor, keys: Tensor | None = None) -> None:
-        """Rows from ``start`` on are in these clusters, int (heads, n).
+        """Add n consecutive rows.
 
         Args:
             start: the first row.
-            clusters: of each row and head.
-            keys: int8 (heads, n, D), their codes, as long as they are kept.
+            clusters: cluster of each row, int (heads, n).
+            keys: key codes of the rows, int8 (heads, n, D), required while ``keeps_keys``.
         """
         self._new.append((start, clusters, keys))
         kept_keys = self.keeps_keys
         self._room -= clusters.shape[1]
         if kept_keys and not self.keeps_keys:
-            self._let_go()
+            self._drop_keys()
 
     def remove(self, start: int, end: int) -> None:
-        """Rows from ``start`` to ``end`` are gone; their numbers do not come again."""
+        """Remove the rows from ``start`` to ``end``, whose numbers are not used again."""
         self._gone.append((start, end))
 
     def sort(self) -> None:
@@ -99,27 +99,26 @@ class ClusterLists:
         self._new.clear()
         self._gone.clear()
 
-    def _let_go(self) -> None:
-        """Keep no keys from now on."""
+    def _drop_keys(self) -> None:
         self._new = [(start, clusters, None) for start, clusters, _ in self._new]
         for lists in self._lists:
-            lists.let_go()
+            lists.drop_keys()
 
     def counts(self, head: int) -> Tensor:
-        """Rows of each cluster: int64 (C,)."""
+        """Return the number of rows of each cluster, int64 (C,)."""
         return self._lists[head].counts
 
     def parts(self, head: int) -> tuple[ListPart, ListPart]:
-        """All rows: the merged ones, and those that came lately."""
+        """Return all rows in two parts: merged ones, and new ones."""
         return self._lists[head].parts()
 
     def rows(self, head: int, clusters: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows of some clusters, int32 (n,), and which of the clusters each is in, int64."""
+        """Return the rows of some clusters, int32 (n,), and indices of their clusters, int64."""
         return self._lists[head].rows(clusters)
 
 
 class _HeadLists:
-    """The lists of one head: the merged ones, and the late ones."""
+    """Lists of one head: merged ones, and new ones."""
 
     def __init__(self, n_clusters: int, key_bytes: int) -> None:
         self._parts = [_Sorted(n_clusters, key_bytes), _Sorted(n_clusters, key_bytes)]
@@ -130,17 +129,17 @@ class _HeadLists:
 
     @property
     def counts(self) -> Tensor:
-        merged, late = self._parts
-        return merged.counts + late.counts if len(late.rows) else merged.counts
+        merged, new = self._parts
+        return merged.counts + new.counts if len(new.rows) else merged.counts
 
     def add(self, rows: Tensor, clusters: Tensor, keys: Tensor) -> None:
-        merged, late = self._parts
-        late.add(rows, clusters, keys)
-        if MERGE_SHARE * len(late.rows) > len(merged.rows):
-            merged.add(late.rows, late.clusters(), late.keys)
+        merged, new = self._parts
+        new.add(rows, clusters, keys)
+        if MERGE_SHARE * len(new.rows) > len(merged.rows):
+            merged.add(new.rows, new.clusters(), new.keys)
             self._parts[1] = _Sorted(len(merged.counts), merged.keys.shape[1])
 
-    def let_go(self) -> None:
+    def drop_keys(self) -> None:
         for part in self._parts:
             part.keys = _NONE
 
@@ -149,14 +148,14 @@ class _HeadLists:
             part.remove(spans)
 
     def parts(self) -> tuple[ListPart, ListPart]:
-        merged, late = self._parts
-        return merged.part(), late.part()
+        merged, new = self._parts
+        return merged.part(), new.part()
 
     def rows(self, clusters: Tensor) -> tuple[Tensor, Tensor]:
-        merged, late = self._parts
-        if not len(late.rows):
+        merged, new = self._parts
+        if not len(new.rows):
             return merged.of(clusters)
-        found = merged.of(clusters), late.of(clusters)
+        found = merged.of(clusters), new.of(clusters)
         rows, places = (torch.cat(part) for part in zip(*found, strict=True))
         return rows, places
 
@@ -171,13 +170,13 @@ class _Sorted:
         self._starts = self.counts
 
     def clusters(self) -> Tensor:
-        """The cluster of each row, int32 (n,)."""
+        """Return the cluster of each row, int32 (n,)."""
         numbers = torch.arange(len(self.counts), dtype=torch.int32)
         return numbers.repeat_interleave(self.counts)
 
     def add(self, rows: Tensor, clusters: Tensor, keys: Tensor) -> None:
         joined = torch.cat((self.clusters(), clusters.int()))
-        # numpy sorts 16-bit numbers by radix: a million in 40 ms.
+        # numpy's stable sort of 16-bit numbers is a radix sort: a million in 40 ms.
         order = torch.from_numpy(np.argsort(joined.numpy().astype(np.uint16), kind="stable"))
         self.rows = torch.cat((self.rows, rows))[order]
         if keys.shape[1]:

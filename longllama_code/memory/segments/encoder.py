@@ -1,9 +1,9 @@
-"""Turns segments into keys and values.
+"""Encoding of segments into keys and values.
 
-Each segment is encoded alone: its keys carry no position, so memory is a set, and an edit replaces
-only the segment that it touched. A beginning-of-text token and a path header stand before it as
-local context and are not stored, as the first tokens of a text draw attention whatever they say
-(attention sinks; measured in docs/decisions/0001-memory-is-a-set-of-segments.md).
+Each segment is encoded alone, and its keys carry no position. So memory is a set, and an edit
+replaces only the segment that it touched. A beginning-of-text token and a path header precede the
+segment as local context and are not stored: the first tokens of a text attract attention whatever
+they say (attention sinks; measured in docs/decisions/0001-memory-is-a-set-of-segments.md).
 """
 
 import hashlib
@@ -19,23 +19,23 @@ from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 ENCODER_VERSION = 2
-"""Raised whenever the same text would be encoded differently; old segments are then left behind."""
+"""Increased whenever the same text would be encoded differently, so old segments are not read."""
 MIN_SINK_TOKENS = 4
-"""Tokens before a segment that are never stored: where a header is shorter, it is repeated."""
+"""Least number of tokens before a segment; a shorter header is repeated."""
 
 
 class SegmentEncoder:
-    """Segments of one model. Used by the thread that owns the model, alone.
+    """Encoder of one model. Only the thread that owns the model may use it.
+
+    Segments of a model without memory layers contain tokens alone, from which names are copied
+    (``generation/decoding/copying.py``).
 
     Args:
         model: the model.
         tokenizer: the model's.
-        fingerprint: equal ones encode equal segments.
+        fingerprint: models with equal fingerprints encode equal segments.
         limits: sizes of segments.
-        kernels: the same model by kernels, where there are any.
-
-    A model without memory layers remembers what a text says, and not what it made of it: its
-    segments have tokens alone, from which names are copied (``generation/decoding/copying.py``).
+        kernels: the same model run by kernels, if there are any for it.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class SegmentEncoder:
         self._salt = f"{fingerprint}\0{ENCODER_VERSION}\0".encode()
 
     def cut(self, text: str) -> list[Slice]:
-        """The segments of a file; none where it is blank."""
+        """Return the segments of a file, without blank ones."""
         slices = cut(text, self._tokenizer.encode_lines, self._limits)
         return [piece for piece in slices if not text[piece.start : piece.end].isspace()]
 
     def identity(self, header: str, text: str) -> str:
-        """The id of a segment's encoding: equal ids mean equal keys and values."""
+        """Return the id of a segment's encoding; equal ids mean equal keys and values."""
         digest = hashlib.blake2b(self._salt, digest_size=16)
         digest.update(header.encode("utf-8", "surrogatepass") + b"\0")
         digest.update(text.encode("utf-8", "surrogatepass"))
@@ -81,11 +81,11 @@ class SegmentEncoder:
         """Encode one segment.
 
         Args:
-            header: the line that names its file.
-            text: the segment.
-            memory: what it sees beside itself; the product shows it nothing. Like ``stores_sink``
-                it is no part of the segment's id.
-            stores_sink: whether what stands before the text is stored too, at its offset 0.
+            header: line that names the segment's file.
+            text: text of the segment.
+            memory: what the segment sees besides itself; only evaluations pass it. It does not
+                change the segment's id, nor does ``stores_sink``.
+            stores_sink: whether to store the tokens before the text, too, at its offset 0.
         """
         ids, spans = self._tokenizer.offsets(text)
         sink = self._sink(header)
@@ -102,7 +102,7 @@ class SegmentEncoder:
     def _keys_and_values(
         self, window: list[int], n_left_out: int, memory: MemorySource | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what memory heads make of a window but its beginning, each (heads, n, D)."""
+        """Return keys and values of a window without its beginning, each (memory heads, n, D)."""
         if not self._heads:
             nothing = torch.empty(0, len(window) - n_left_out, self._head_dim)
             return nothing.to(self._mem_dtype), nothing.to(self._mem_dtype)
@@ -117,7 +117,7 @@ class SegmentEncoder:
     def _run(
         self, ids: list[int], memory: MemorySource | None
     ) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
-        """Keys as first and values of each memory layer, each (1, G, S, D)."""
+        """Return position-zero keys and values of each memory layer, each (1, G, S, D)."""
         if self._kernels is not None and memory is None:
             return self._kernels.encode_memory(ids)
         return self._model.model.encode_memory(
@@ -134,5 +134,5 @@ class SegmentEncoder:
 
 
 def path_header(path: str) -> str:
-    """The line that names a file, before its segments and before the local context."""
+    """Return the line that names a file before its segments and before the local context."""
     return f"# {path}\n"

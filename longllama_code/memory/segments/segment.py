@@ -1,4 +1,4 @@
-"""What a segment is once it is encoded, and the pages that it consists of."""
+"""Encoded segments, and the pages that they consist of."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -7,30 +7,30 @@ import torch
 from torch import Tensor
 
 PAGE_TOKENS = 16
-"""Tokens of a page: the unit of selection and provenance."""
+"""Tokens of a page, the unit by which sources are shown and local text is hidden."""
 
 
 @dataclass(frozen=True)
 class EncodedSegment:
-    """Keys and values of one segment, for every memory head, and where its pages begin.
+    """Keys and values of one segment for all memory heads, and the offsets of its pages.
 
-    A memory head is a pair (layer, key-value head); they are ordered by layer, then head.
+    A memory head is a pair (layer, key-value head); heads are ordered by layer, then by head.
     """
 
     id: str
     """Hash of the model, the encoder's version, the path header and the text."""
     keys: Tensor
-    """(memory heads, n, D), rotated as if first, in ``mem_dtype``."""
+    """Position-zero keys (memory heads, n, D), in ``mem_dtype``."""
     values: Tensor
     """(memory heads, n, D), in ``mem_dtype``."""
     ids: Tensor
-    """int32 (n,): its tokens."""
+    """Token ids, int32 (n,)."""
     page_offsets: Tensor
-    """int32 (pages + 1,): where each page begins in the segment's text; the last is its end."""
+    """Offset of each page in the segment's text, int32 (pages + 1,); the last is the end."""
 
     @property
     def n_tokens(self) -> int:
-        """Tokens of the segment."""
+        """Number of tokens."""
         return self.keys.shape[1]
 
     @property
@@ -40,7 +40,7 @@ class EncodedSegment:
 
 
 def page_offsets(spans: list[tuple[int, int]]) -> Tensor:
-    """Where pages begin, from the code points that each token stands for.
+    """Return the offsets of pages, from the span of code points of each token.
 
     Example: 20 tokens of 2 characters each → [0, 32, 40].
     """

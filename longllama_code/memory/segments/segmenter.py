@@ -1,8 +1,8 @@
-"""Cuts a file into segments at the boundaries of its definitions.
+"""Segmentation of a file at the boundaries of its definitions.
 
-A segment ends as soon as it is large enough, so a cut depends on the few blocks before it alone:
-after an edit the old cuts are found again within a segment or two, and only the segments that the
-edit touched change. Indentation and blank lines mark the blocks, in any language.
+A segment ends as soon as it is large enough, so a boundary depends only on the few blocks before
+it. After an edit, the old boundaries recur within a segment or two, and only the segments that the
+edit touched change. Blocks are recognized by indentation and blank lines, in any language.
 """
 
 import re
@@ -13,12 +13,12 @@ LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 CLOSERS = frozenset(")]}>")
 TAB_WIDTH = 4
 MAX_INDENT = 80
-"""Columns; what is deeper counts as this deep, so that no text makes the recursion any deeper."""
+"""Columns; deeper lines count as this deep, which bounds the recursion for any text."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes of a segment, in tokens counted line by line."""
+    """Least and greatest size of a segment, in tokens counted line by line."""
 
     min_tokens: int
     max_tokens: int
@@ -26,9 +26,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Slice:
-    """A run of lines, or of characters within one long line.
+    """Consecutive lines, or consecutive characters of one long line.
 
-    ``start`` and ``end`` are offsets, ``first_line`` and ``last_line`` count from 0, inclusive.
+    ``start`` and ``end`` are offsets; ``first_line`` and ``last_line`` count from 0, inclusive.
     """
 
     start: int
@@ -49,11 +49,11 @@ class _Line:
 def cut(
     text: str, count_tokens: Callable[[list[str]], Sequence[int]], limits: Limits
 ) -> list[Slice]:
-    """Slices that cover the whole text in order, none above the limit.
+    """Cut a text into slices that cover it in order, none larger than the limit.
 
     Args:
-        text: the file.
-        count_tokens: tokens of each of the lines given.
+        text: text of the file.
+        count_tokens: counts the tokens of each of some lines.
         limits: sizes of a segment.
     """
     lines = _lines(text, count_tokens)
@@ -67,7 +67,7 @@ def cut(
 
 
 def line_at(text: str, offset: int) -> int:
-    """The line, counted from 0, of the character at an offset."""
+    """Return the line, counted from 0, of the character at an offset."""
     return sum(line.end() <= offset for line in LINE.finditer(text))
 
 
@@ -81,7 +81,7 @@ def _lines(text: str, count_tokens: Callable[[list[str]], Sequence[int]]) -> lis
 
 
 def _shape(line: str) -> tuple[int | None, bool]:
-    """Width of the indentation (None for a blank line), and whether the line closes a block."""
+    """Return the indentation (None for a blank line), and whether the line closes a block."""
     body = line.strip()
     if not body:
         return None, False
@@ -90,7 +90,7 @@ def _shape(line: str) -> tuple[int | None, bool]:
 
 
 def _pack(lines: list[_Line], first: int, last: int, limits: Limits) -> Iterator[tuple[int, int]]:
-    """Gather blocks of lines [first, last) until they are large enough; split those too large."""
+    """Yield groups of blocks of lines [first, last) that are large enough; split large blocks."""
     start, size = first, 0
     for block_start, block_end in _blocks(lines, first, last):
         block_size = sum(line.n_tokens for line in lines[block_start:block_end])
@@ -110,7 +110,7 @@ def _pack(lines: list[_Line], first: int, last: int, limits: Limits) -> Iterator
 
 
 def _split(lines: list[_Line], first: int, last: int, limits: Limits) -> Iterator[tuple[int, int]]:
-    """Cut a block too large for one segment, at its inner blocks or, without any, by lines."""
+    """Split a block that is too large for one segment at its inner blocks, or else by lines."""
     if len(list(_blocks(lines, first, last))) > 1:
         yield from _pack(lines, first, last, limits)
         return
@@ -124,7 +124,7 @@ def _split(lines: list[_Line], first: int, last: int, limits: Limits) -> Iterato
 
 
 def _blocks(lines: list[_Line], first: int, last: int) -> Iterator[tuple[int, int]]:
-    """The outermost blocks of the lines: they begin after a blank line or a deeper one."""
+    """Yield the outermost blocks; a block begins after a blank line or a deeper one."""
     starts = _starts(lines, first, last)
     level = min((lines[index].indent or 0 for index in starts), default=0)
     outer = [index for index in starts if (lines[index].indent or 0) == level]
@@ -143,7 +143,7 @@ def _starts(lines: list[_Line], first: int, last: int) -> list[int]:
 
 
 def _cut_line(text: str, line: _Line, number: int, limits: Limits) -> Iterator[Slice]:
-    """Cut a line longer than a segment; no token is shorter than a byte: bytes bound tokens."""
+    """Cut a line that is longer than a segment, by bytes: no token is shorter than one."""
     bytes_per_char = 1 if text.isascii() else 4
     step = max(1, limits.max_tokens // bytes_per_char)
     for start in range(line.start, line.end, step):

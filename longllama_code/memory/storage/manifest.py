@@ -1,4 +1,4 @@
-"""The manifest of a store, in SQLite: which records are whose."""
+"""Manifest of a store, in SQLite: the segments, and where their records are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from longllama_code.errors import StoreError
 
 BUSY_S = 60.0
-"""How long another process is waited for: it may be copying what a collection keeps."""
+"""Longest wait for another process, which may be copying records in a collection."""
 MIGRATIONS = (
     # 1: one safetensors file for each segment.
     """
@@ -23,7 +23,7 @@ MIGRATIONS = (
         used_at REAL NOT NULL
     ) WITHOUT ROWID;
     """,
-    # 2: all segments in one file of records; what 1 stored is encoded anew.
+    # 2: all segments in one file of records; segments of format 1 are encoded anew.
     """
     DROP TABLE segments;
     CREATE TABLE segments (
@@ -46,13 +46,13 @@ MIGRATIONS = (
 
 
 class Manifest:
-    """One connection. Its errors are ``StoreError``.
+    """Connection to a manifest. All its methods raise ``StoreError`` if SQLite fails.
 
     Args:
-        folder: where the file is; None keeps it in RAM.
+        folder: folder of the file; None keeps the manifest in RAM.
 
     Raises:
-        StoreError: it is no manifest, or one of a newer version of this package.
+        StoreError: the file is no manifest, or one of a newer version of this package.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -67,18 +67,18 @@ class Manifest:
             self._migrate()
 
     def execute(self, statement: str, *values: Any) -> list[Any]:
-        """All rows of the answer."""
+        """Execute a statement; return all rows of its result."""
         with self._errors():
             return self._connection.execute(statement, values).fetchall()
 
     def execute_many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
-        """A statement for each of some rows."""
+        """Execute a statement once for each row of values."""
         with self._errors():
             self._connection.executemany(statement, rows)
 
     @contextmanager
     def writing(self) -> Generator[None]:
-        """A transaction that no other process writes beside; whatever is raised undoes it."""
+        """Open a transaction that excludes other writers; an exception rolls it back."""
         self.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -89,7 +89,7 @@ class Manifest:
             raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the connection."""
         self._connection.close()
 
     def _migrate(self) -> None:
@@ -98,7 +98,7 @@ class Manifest:
             if version > len(MIGRATIONS):
                 raise StoreError(
                     f"{self._name} was written by a newer version (format {version}, known: "
-                    f"{len(MIGRATIONS)}). Upgrade, or name another cache folder."
+                    f"{len(MIGRATIONS)}). Upgrade this package, or set another cache folder."
                 )
             for migration in MIGRATIONS[version:]:
                 for statement in filter(str.strip, migration.split(";")):
@@ -110,4 +110,7 @@ class Manifest:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"the manifest in {self._name} failed: {error}") from error
+            raise StoreError(
+                f"the manifest in {self._name} failed: {error}; check the disk, or delete "
+                "the folder."
+            ) from error

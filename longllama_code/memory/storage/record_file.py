@@ -1,4 +1,4 @@
-"""Where records are: one file that only grows, mapped into the process, or the same in RAM."""
+"""Storage of records: a file that only grows, mapped into the process, or a buffer in RAM."""
 
 from __future__ import annotations
 
@@ -17,56 +17,55 @@ MIN_BYTES = 1 << 20
 GROWTH = 5 / 4
 
 
-class Records(Protocol):
-    """Rows of bytes, each written once and then read for ever."""
+class RecordStorage(Protocol):
+    """Rows of bytes, each written once and never changed."""
 
     @property
     def rows(self) -> Tensor:
-        """uint8 (capacity, bytes of a record), in host memory; valid until the next ``write``."""
+        """Rows in host memory, uint8 (capacity, bytes of a record), until the next ``write``."""
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where ``read`` puts what it finds."""
+        """Device on which ``read`` returns records."""
         return torch.device("cpu")
 
     def read(self, rows: Tensor, first: int, end: int) -> Tensor:
-        """Bytes ``first`` to ``end`` of some records, whose rows (n,) are on the same device.
+        """Return bytes ``first`` to ``end`` of records at rows (n,), uint8 (n, end - first).
 
-        Returns:
-            uint8 (n, end - first).
+        Rows and result are on ``device``.
         """
         return self.rows[:, first:end].index_select(0, rows)
 
-    def settle(self) -> None:
-        """Between two completions: put in order what lies where."""
+    def rebalance(self) -> None:
+        """Choose which records stay on the device; called between two completions."""
 
     def write(self, start: int, records: Tensor) -> None:
-        """Put records (n, bytes) at rows from ``start`` on.
+        """Write records (n, bytes) to the rows from ``start`` on.
 
         Raises:
-            OSError: there is no room for them.
+            OSError: the disk is full or not writable.
         """
         ...
 
     def cover(self, n_rows: int) -> bool:
-        """Whether so many rows can be read, after another process may have written some."""
+        """Make rows readable that another process may have written; False if there are fewer."""
         ...
 
     def close(self) -> None:
-        """Let go of the file; rows that somebody still holds stay readable."""
+        """Close the file; tensors of its rows stay readable."""
         ...
 
 
-class RecordFile(Records):
-    """Records in a file that processes share. Who writes holds the manifest's lock.
+class RecordFile(RecordStorage):
+    """Records in a file that processes share; a writer must hold the manifest's lock.
 
     Args:
-        path: the file; it is made where it is not there.
-        n_bytes: of a record.
+        path: path of the file, which is created if it does not exist.
+        n_bytes: bytes of a record.
 
     Raises:
-        OSError: it cannot be opened for writing.
+        OSError: the file cannot be opened for writing.
     """
 
     def __init__(self, path: Path, n_bytes: int) -> None:
@@ -79,12 +78,12 @@ class RecordFile(Records):
 
     @property
     def rows(self) -> Tensor:
-        """uint8 (capacity, bytes of a record)."""
+        """All rows, uint8 (capacity, bytes of a record)."""
         return self._rows
 
     def write(self, start: int, records: Tensor) -> None:
-        """Put records, durably."""
-        # Not through the mapping: a full disk is an error there that no process survives.
+        """Write records and flush them to disk."""
+        # Not through the mapping: if the disk is full, that kills the process (SIGBUS).
         end = (start + len(records)) * self._n_bytes
         if end > self._size():
             os.truncate(self._descriptor, max(MIN_BYTES, round(GROWTH * end)))
@@ -96,13 +95,13 @@ class RecordFile(Records):
         self.cover(start + len(records))
 
     def cover(self, n_rows: int) -> bool:
-        """Whether so many rows can be read."""
+        """Map rows that another process may have written; return False if there are fewer."""
         if n_rows > len(self._rows):
             self._map()
         return n_rows <= len(self._rows)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._close()
 
     def _map(self) -> None:
@@ -116,7 +115,7 @@ class RecordFile(Records):
         return os.fstat(self._descriptor).st_size
 
 
-class RecordBuffer(Records):
+class RecordBuffer(RecordStorage):
     """Records in RAM, for one process."""
 
     def __init__(self, n_bytes: int) -> None:
@@ -124,11 +123,11 @@ class RecordBuffer(Records):
 
     @property
     def rows(self) -> Tensor:
-        """uint8 (capacity, bytes of a record)."""
+        """All rows, uint8 (capacity, bytes of a record)."""
         return self._rows
 
     def write(self, start: int, records: Tensor) -> None:
-        """Put records."""
+        """Write records."""
         end = start + len(records)
         if end > len(self._rows):
             n_bytes = self._rows.shape[1]
@@ -138,20 +137,23 @@ class RecordBuffer(Records):
         self._rows[start:end] = records
 
     def cover(self, n_rows: int) -> bool:
-        """Whether so many rows can be read."""
+        """Return whether there are so many rows."""
         return n_rows <= len(self._rows)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing."""
 
 
 def open_records(path: Path, n_bytes: int) -> RecordFile:
-    """A file of records.
+    """Open a file of records.
 
     Raises:
-        StoreError: it cannot be opened for writing.
+        StoreError: the file cannot be opened for writing.
     """
     try:
         return RecordFile(path, n_bytes)
     except OSError as error:
-        raise StoreError(f"{path} cannot hold the memory store: {error}") from error
+        raise StoreError(
+            f"{path} cannot hold the memory store: {error}; make it writable, or set another cache "
+            "folder."
+        ) from error

@@ -1,10 +1,10 @@
-"""A token of memory is one record: its keys and values of all memory heads, and its id.
+"""Format of records; a record is one token of memory, with its keys, values and id.
 
     | key codes of head 0, 1, … | value codes of head 0, 1, … | ranges | clusters | id | padding |
 
-A record fills whole cache lines, so that to score a key of mini reads one. Keys are residuals of
-their clusters (``table.py``), values the steps of their own token's range; without a table both are
-kept as floats of ``mem_dtype``.
+A record fills whole cache lines, so that scoring a key of ``mini`` reads one line. Key codes are
+residuals to the key's cluster (``table.py``), value codes are steps of the range of the token's
+values. Without a table, both are floats of ``mem_dtype``.
 """
 
 from __future__ import annotations
@@ -19,32 +19,31 @@ from torch import Tensor
 
 from longllama_code.config import MEM_FORMATS, LongLlamaConfig
 from longllama_code.errors import ConfigError
-from longllama_code.kernels.search import Records as RecordArrays
-from longllama_code.kernels.search import Space
+from longllama_code.kernels.search import RecordArrays, Space
 from longllama_code.memory.segments.segment import EncodedSegment
-from longllama_code.memory.storage.record_file import Records
+from longllama_code.memory.storage.record_file import RecordStorage
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 from longllama_code.memory.storage.table import MemoryTable
 from longllama_code.paths import TABLE_FILE
 
 LINE_BYTES = 64
 STEPS = {8: 6 / 127, 4: 2.6 / 7}
-"""A step of a residual's code, in standard deviations: what lies beyond the last one is cut off."""
+"""Step of a residual's code in standard deviations, by bits; larger residuals are clipped."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Queries (Q, D) of one head, ready to meet key codes."""
+class EncodedQueries:
+    """Queries (Q, D) of one head, in the form that is multiplied with key codes."""
 
     codes: Tensor
-    """(Q, D): their product with codes is the part of the score that residuals make."""
+    """(Q, D); the product with key codes is the residuals' part of the scores."""
     clusters: Tensor | None
-    """(Q, C): the part that the cluster makes; None where keys have none."""
+    """The clusters' part of the scores, (Q, C); None for keys without clusters."""
     common: Tensor | float
-    """(Q, 1), or 0: what the scores of a query with all keys have in common."""
+    """Part that is the same for all keys of a query, (Q, 1) or 0."""
 
     def scores(self, codes: Tensor, clusters: Tensor) -> Tensor:
-        """Scores (Q, n) of keys by their codes (n, D) and their clusters (n,)."""
+        """Return the scores (Q, n) of keys with codes (n, D) and clusters (n,)."""
         if self.clusters is None:
             return self.codes @ codes.T + self.common
         return torch.addmm(self.clusters[:, clusters], self.codes, codes.T) + self.common
@@ -52,12 +51,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class RecordFormat:
-    """How records of one model look."""
+    """Layout of the records of one model."""
 
     n_heads: int
     head_dim: int
     dtype: torch.dtype
-    """Of keys and values that are kept as floats."""
+    """Dtype of keys and values without a table."""
     table: MemoryTable | None = None
     key_bits: int = 0
     """0 for floats."""
@@ -65,10 +64,10 @@ class RecordFormat:
 
     @classmethod
     def of(cls, config: LongLlamaConfig, table: MemoryTable | None) -> RecordFormat:
-        """The format that a configuration asks for.
+        """Return the format that a configuration names.
 
         Raises:
-            ConfigError: it asks for integers, and there is no table of its heads.
+            ConfigError: the format has integers, and there is no table of the model's heads.
         """
         plain = cls.plain(config)
         n_heads, head_dim = plain.n_heads, plain.head_dim
@@ -84,23 +83,23 @@ class RecordFormat:
 
     @classmethod
     def plain(cls, config: LongLlamaConfig) -> RecordFormat:
-        """Floats of ``mem_dtype``."""
+        """Return the format with floats of ``mem_dtype``."""
         n_heads = sum(len(config.memory_heads(layer)) for layer in config.mem_layers)
         head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
         return cls(n_heads, head_dim, getattr(torch, config.mem_dtype))
 
     @property
     def n_bytes(self) -> int:
-        """Of a record."""
+        """Bytes of a record."""
         return -(-self._id[1] // LINE_BYTES) * LINE_BYTES
 
     @property
     def n_clusters(self) -> int:
-        """Clusters of each head; 0 where keys have none."""
+        """Number of clusters of each head; 0 for keys without clusters."""
         return self.table.n_clusters if self.table else 0
 
     def pack(self, segment: EncodedSegment) -> Tensor:
-        """The records of a segment, uint8 (n, bytes)."""
+        """Return the records of a segment, uint8 (n, bytes)."""
         records = torch.zeros(segment.n_tokens, self.n_bytes, dtype=torch.uint8)
         for head in range(self.n_heads):
             _put(records, self._values(head), self._value_codes(records, segment, head))
@@ -112,7 +111,7 @@ class RecordFormat:
         _put(records, self._id, segment.ids.int()[:, None])
         return records
 
-    def keep(self, store: SegmentStore, segment: EncodedSegment) -> StoredSegment:
+    def store(self, store: SegmentStore, segment: EncodedSegment) -> StoredSegment:
         """Put a segment into a store of such records.
 
         Raises:
@@ -123,7 +122,7 @@ class RecordFormat:
     def unpack(
         self, segment_id: str, records: Tensor, page_offsets: Sequence[int]
     ) -> EncodedSegment:
-        """A segment from its records, as far as they tell."""
+        """Return a segment from its records, up to their rounding."""
         offsets = torch.tensor(page_offsets, dtype=torch.int32)
         if not self.n_heads:
             nothing = torch.empty(0, len(records), self.head_dim, dtype=self.dtype)
@@ -136,41 +135,43 @@ class RecordFormat:
             segment_id, keys.to(self.dtype), values.to(self.dtype), self.ids(records), offsets
         )
 
-    def ask(self, queries: Tensor, head: int) -> Asked:
-        """Queries (Q, D) of a head."""
+    def encode_queries(self, queries: Tensor, head: int) -> EncodedQueries:
+        """Encode queries (Q, D) of a head."""
         if self.table is None:
-            return Asked(queries, None, 0.0)
+            return EncodedQueries(queries, None, 0.0)
         turned = queries @ self.table.back[head].T
         clusters = turned @ self.table.centroids[head].T
         common = queries @ self.table.mean[head, :, None]
-        return Asked(turned * self._step(head), clusters, common)
+        return EncodedQueries(turned * self._step(head), clusters, common)
 
-    def keys_as_kept(self, records: Tensor) -> Tensor:
-        """The codes of 8-bit keys of records: int8 (heads, n, D)."""
+    def stored_keys(self, records: Tensor) -> Tensor:
+        """Return the key codes of 8-bit records, int8 (heads, n, D)."""
         heads = range(self.n_heads)
         codes = [_get(records, self._keys(head), slice(None)) for head in heads]
         return torch.stack(codes).view(torch.int8)
 
-    def key_codes(self, records: Tensor | Records, rows: Tensor, head: int) -> Tensor:
-        """What meets queries of the records at rows (n,): float (n, D)."""
+    def key_codes(self, records: Tensor | RecordStorage, rows: Tensor, head: int) -> Tensor:
+        """Return the key codes at rows (n,), float (n, D)."""
         codes = _get(records, self._keys(head), rows)
         if not self.key_bits:
             return codes.view(self.dtype).float()
         return _unpacked(codes, 4).sub_(8) if self.key_bits == 4 else codes.view(torch.int8).float()
 
-    def clusters(self, records: Tensor | Records, rows: Tensor | slice = slice(None)) -> Tensor:
-        """The clusters of keys: int32 (H, n)."""
+    def clusters(
+        self, records: Tensor | RecordStorage, rows: Tensor | slice = slice(None)
+    ) -> Tensor:
+        """Return the clusters of keys, int32 (H, n)."""
         codes = _get(records, self._clusters, rows).view(torch.int16).int() & 0xFFFF
         return codes.T
 
-    def clusters_of(self, records: Tensor | Records, rows: Tensor, head: int) -> Tensor:
-        """The clusters of one head's keys: int64 (n,); 0 where keys have none."""
+    def clusters_of(self, records: Tensor | RecordStorage, rows: Tensor, head: int) -> Tensor:
+        """Return the clusters of one head's keys, int64 (n,); 0 for keys without clusters."""
         if self.table is None:
             return torch.zeros_like(rows, dtype=torch.int64)
         return self.clusters(records, rows)[head].long()
 
-    def values(self, records: Tensor | Records, rows: Tensor, head: int) -> Tensor:
-        """Values at rows (n,): float (n, D)."""
+    def values(self, records: Tensor | RecordStorage, rows: Tensor, head: int) -> Tensor:
+        """Return the values at rows (n,), float (n, D)."""
         codes = _get(records, self._values(head), rows)
         if not self.value_bits:
             return codes.view(self.dtype).float()
@@ -178,7 +179,7 @@ class RecordFormat:
         return _unpacked(codes, self.value_bits) * step + low
 
     def keys(self, records: Tensor, rows: Tensor, head: int) -> Tensor:
-        """Keys at rows (n,), as far as records tell: float (n, D)."""
+        """Return the keys at rows (n,), up to rounding, float (n, D)."""
         codes = self.key_codes(records, rows, head)
         if self.table is None:
             return codes
@@ -187,12 +188,12 @@ class RecordFormat:
         return turned @ self.table.back[head] + self.table.mean[head]
 
     def ids(self, records: Tensor) -> Tensor:
-        """Token ids of records: int32 (n,)."""
+        """Return the token ids of records, int32 (n,)."""
         return _get(records, self._id, slice(None)).view(torch.int32)[:, 0]
 
     @cached_property
     def spaces(self) -> list[Space]:
-        """Each head's part of the table, for kernels; none where there is no table."""
+        """Each head's part of the table, for kernels; empty without a table."""
         table = self.table
         if table is None:
             return []
@@ -209,7 +210,14 @@ class RecordFormat:
     def arrays(
         self, records: Tensor, positions: Tensor, visible: Tensor | None, head: int
     ) -> RecordArrays:
-        """Where kernels find keys and values of a head: rows (M,) of records (N, bytes)."""
+        """Return the arrays from which kernels read a head's keys and values.
+
+        Args:
+            records: uint8 (N, bytes).
+            positions: the record of each row, (M,).
+            visible: visible rows, bool (M,); None for all.
+            head: index of the memory head.
+        """
         content = records.numpy()
         return RecordArrays(
             content=content,
@@ -232,11 +240,11 @@ class RecordFormat:
             codes = (residuals / self._step(head)).round_().clamp_(-most, most)
             narrow = _packed(codes + 8, 4) if self.key_bits == 4 else codes.to(torch.int8)
             _put(records, self._keys(head), narrow)
-        # Unsigned: there may be as many clusters as 16 bits tell apart.
+        # As unsigned numbers, for up to 65,536 clusters.
         _put(records, self._clusters, clusters.T.int().to(torch.int16).contiguous())
 
     def _value_codes(self, records: Tensor, segment: EncodedSegment, head: int) -> Tensor:
-        """Codes of a head's values; their ranges are put where they belong."""
+        """Return the codes of a head's values, and put their ranges into the records."""
         values = segment.values[head]
         if not self.value_bits:
             return values.to(self.dtype)
@@ -250,7 +258,7 @@ class RecordFormat:
         return _packed(codes, self.value_bits)
 
     def _step(self, head: int) -> Tensor:
-        """What one step of a key's code is worth, by channel: (D,)."""
+        """Return the size of a key code's step in each channel, (D,)."""
         assert self.table is not None
         return self.table.spread[head] * STEPS[self.key_bits]
 
@@ -275,7 +283,7 @@ class RecordFormat:
         return start, start + 4
 
     def _width(self, bits: int) -> int:
-        """Bytes of a key or a value."""
+        """Return the bytes of a key or a value."""
         return self.head_dim * bits // 8 if bits else self.head_dim * self.dtype.itemsize
 
 
@@ -283,8 +291,8 @@ def _field(start: int, width: int, index: int) -> tuple[int, int]:
     return start + width * index, start + width * (index + 1)
 
 
-def _get(records: Tensor | Records, field: tuple[int, int], rows: Tensor | slice) -> Tensor:
-    """A field's bytes at some rows, together."""
+def _get(records: Tensor | RecordStorage, field: tuple[int, int], rows: Tensor | slice) -> Tensor:
+    """Return the bytes of a field at some rows, contiguous."""
     if not isinstance(records, Tensor):
         assert not isinstance(rows, slice)
         return records.read(rows, *field)
@@ -299,10 +307,11 @@ def _put(records: Tensor, field: tuple[int, int], content: Tensor) -> None:
 
 
 def _packed(codes: Tensor, bits: int) -> Tensor:
-    """Codes (n, D) of 4, 5 or 8 bits: uint8 (n, D * bits / 8).
+    """Pack codes (n, D) of 4, 5 or 8 bits into uint8 (n, D * bits / 8).
 
-    Four bits of two codes share a byte, the second half of the codes in its high ones; behind them
-    the fifth bits of eight, the last eighth of the codes in the highest.
+    A byte has the low four bits of two codes: code i of the first half in its low bits, code i of
+    the second half in its high bits. Behind these bytes are the fifth bits of eight codes each, one
+    from each eighth of the codes, the first eighth's in the lowest bit.
     """
     codes = codes.to(torch.uint8)
     if bits == 8:
@@ -316,13 +325,13 @@ def _packed(codes: Tensor, bits: int) -> Tensor:
 
 
 def _unpacked(packed: Tensor, bits: int) -> Tensor:
-    """Undoes ``_packed``: float (n, D)."""
+    """Invert ``_packed``: return float (n, D)."""
     if bits == 8:
         return packed.float()
     n_packed = packed.shape[1] * 4 // bits
     fours, fifth = packed[:, :n_packed], packed[:, n_packed:]
     codes = torch.cat((fours & 15, fours >> 4), dim=1)
     if bits == 5:
-        places = torch.arange(8, dtype=torch.uint8, device=packed.device)[:, None]
-        codes += ((fifth[:, None] >> places & 1) << 4).flatten(1)
+        shifts = torch.arange(8, dtype=torch.uint8, device=packed.device)[:, None]
+        codes += ((fifth[:, None] >> shifts & 1) << 4).flatten(1)
     return codes.float()

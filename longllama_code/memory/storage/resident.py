@@ -1,8 +1,8 @@
-"""Records on a GPU: the pages that are read most, as many as a budget holds; the rest in RAM.
+"""Cache of records on a GPU: the pages that are read most, within a budget; the rest is in RAM.
 
-What is read is the same bytes wherever they lie, so the budget changes time alone. Pages are taken
-in as they are read, while there is room; once there is none, ``settle`` lets a page that was read
-more often take the place of one that was read less.
+Reads return the same bytes from either place, so the budget affects speed alone. Pages are cached
+as they are read while there is room. After that, ``rebalance`` replaces pages that are read less by
+pages that are read more.
 """
 
 from __future__ import annotations
@@ -12,55 +12,55 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longllama_code.memory.storage.record_file import Records
+from longllama_code.memory.storage.record_file import RecordStorage
 
 PAGE_ROWS = 16
 MIN_SLOTS = 64
 BLOCK_BYTES = 8 << 20
-"""Brought onto the device at once."""
+"""Most bytes that are copied to the device at once."""
 
 
 @dataclass(frozen=True)
 class DeviceRoom:
-    """What memory may take of a device."""
+    """Budget of memory on a device."""
 
     device: torch.device
     max_bytes: int
-    """Of records; their table has 12 bytes beside each page."""
+    """Most bytes of records; the table of pages takes 12 more bytes a page."""
 
 
-class ResidentRecords(Records):
-    """Records in host memory that are read on a device.
+class ResidentRecords(RecordStorage):
+    """Records in host memory that are read on a device, which caches pages of them.
 
     Args:
-        host: all of them.
-        n_bytes: of a record.
-        room: where they are read, and how many may be kept there.
+        host: storage of all records.
+        n_bytes: bytes of a record.
+        room: the device, and the budget there.
     """
 
-    def __init__(self, host: Records, n_bytes: int, room: DeviceRoom) -> None:
+    def __init__(self, host: RecordStorage, n_bytes: int, room: DeviceRoom) -> None:
         self._host, self._n_bytes = host, n_bytes
         self._device = room.device
         self._n_slots = room.max_bytes // (PAGE_ROWS * n_bytes)
         self._held = torch.empty(0, dtype=torch.int64)
         self._pages = self._new_pages(0)
-        # One more than there are whole pages: the last is always in host memory.
+        # One more than there are whole pages: an incomplete last page stays in host memory.
         self._slots = torch.full((1,), -1, device=self._device)
         self._reads = torch.zeros(1, dtype=torch.int32, device=self._device)
 
     @property
     def rows(self) -> Tensor:
-        """uint8 (capacity, bytes of a record), in host memory."""
+        """All rows in host memory, uint8 (capacity, bytes of a record)."""
         return self._host.rows
 
     @property
     def device(self) -> torch.device:
-        """Where records are read."""
+        """Device on which records are read."""
         return self._device
 
     @property
     def resident(self) -> list[int]:
-        """The pages on the device, in ascending order."""
+        """Pages on the device, in ascending order."""
         return sorted(self._held.tolist())
 
     @property
@@ -69,12 +69,12 @@ class ResidentRecords(Records):
         return self._pages.nbytes
 
     def write(self, start: int, records: Tensor) -> None:
-        """Put records; they may be taken in once ``cover`` says that they are final."""
+        """Write records; they are cached only after ``cover`` has declared them final."""
         self._host.write(start, records)
 
     @torch.inference_mode()
     def cover(self, n_rows: int) -> bool:
-        """Whether so many rows can be read, all of which are final."""
+        """Declare so many rows final and make them readable; False if there are fewer."""
         covered = self._host.cover(n_rows)
         n_new = n_rows // PAGE_ROWS + 1 - len(self._slots)
         if covered and n_new > 0:
@@ -84,7 +84,7 @@ class ResidentRecords(Records):
 
     @torch.inference_mode()
     def close(self) -> None:
-        """Let go of the file and of the device's memory."""
+        """Close the file and free the device's memory."""
         self._host.close()
         self._held, self._n_slots = self._held[:0], 0
         self._pages = self._new_pages(0)
@@ -92,10 +92,10 @@ class ResidentRecords(Records):
 
     @torch.inference_mode()
     def read(self, rows: Tensor, first: int, end: int) -> Tensor:
-        """Bytes ``first`` to ``end`` of records, on the device."""
+        """Return bytes ``first`` to ``end`` of records, on the device."""
         pages = (rows // PAGE_ROWS).long().clamp(max=len(self._slots) - 1)
         self._reads.index_add_(0, pages, torch.ones_like(pages, dtype=torch.int32))
-        slots = self._taken_in(pages)
+        slots = self._cached(pages)
         missing = (slots < 0).nonzero()[:, 0]
         if len(missing) == len(rows):
             return self._from_host(rows, first, end)
@@ -106,8 +106,8 @@ class ResidentRecords(Records):
         return found
 
     @torch.inference_mode()
-    def settle(self) -> None:
-        """Give the room to the pages that were read most; of earlier reads, half count."""
+    def rebalance(self) -> None:
+        """Cache the pages that were read most; earlier reads count half with every call."""
         if not self._n_slots or len(self._held) < self._n_slots:
             return
         reads, resident = self._reads[:-1].cpu(), self._slots[:-1].cpu() >= 0
@@ -116,11 +116,11 @@ class ResidentRecords(Records):
         coming = (chosen & ~resident).nonzero()[:, 0]
         self._slots[self._held[slots].to(self._device)] = -1
         self._held[slots] = coming
-        self._bring(slots)
+        self._fill(slots)
         self._reads //= 2
 
-    def _taken_in(self, pages: Tensor) -> Tensor:
-        """The slots of pages, -1 for those that find no room."""
+    def _cached(self, pages: Tensor) -> Tensor:
+        """Cache pages while there is room; return their slots, -1 for pages that are not cached."""
         slots = self._slots[pages]
         if len(self._held) == self._n_slots:
             return slots
@@ -131,15 +131,15 @@ class ResidentRecords(Records):
         self._held = torch.cat((self._held, coming))
         n_held, n_coming = len(self._held), len(coming)
         if n_held > len(self._pages):
-            # Dropped before there are new ones, so that both together never exceed the budget.
+            # The old buffer is freed before a new one is allocated, to stay within the budget.
             self._pages = self._new_pages(0)
             self._pages = self._new_pages(min(self._n_slots, MIN_SLOTS + 5 * n_held // 4))
             n_coming = n_held
-        self._bring(torch.arange(n_held - n_coming, n_held))
+        self._fill(torch.arange(n_held - n_coming, n_held))
         return self._slots[pages]
 
-    def _bring(self, slots: Tensor) -> None:
-        """Fill slots with the pages that they are to hold."""
+    def _fill(self, slots: Tensor) -> None:
+        """Copy the pages assigned to slots to the device."""
         n_whole = len(self._slots) - 1
         paged = self.rows[: n_whole * PAGE_ROWS].view(n_whole, self._pages.shape[1])
         for part in slots.split(max(1, BLOCK_BYTES // self._pages.shape[1])):
@@ -156,12 +156,12 @@ class ResidentRecords(Records):
 
 
 def most_read(reads: Tensor, resident: Tensor, n: int) -> Tensor:
-    """Which ``n`` pages have the room, bool (P,).
+    """Return the ``n`` pages to cache, bool (P,).
 
     Args:
         reads: how often each page was read, (P,).
-        resident: bool (P,), which have it now; of pages that were read alike, they keep it.
-        n: how many there may be.
+        resident: pages that are cached, bool (P,); they stay if others were read as often.
+        n: most pages.
     """
     wanted = ((reads > 0) | resident).nonzero()[:, 0]
     order = (2 * reads.long() + resident)[wanted].argsort(descending=True, stable=True)
@@ -171,10 +171,9 @@ def most_read(reads: Tensor, resident: Tensor, n: int) -> Tensor:
 
 
 def through_host(source: Tensor, rows: Tensor, device: torch.device) -> Tensor:
-    """Rows (n,) of a tensor in host memory, on a device, by way of pinned memory where it is CUDA.
+    """Copy rows (n,) of a tensor in host memory to a device.
 
-    Scattered rows must be gathered before they travel; so what is pinned is where they meet, and
-    the file that they come from stays as it is mapped.
+    Scattered rows are gathered first, for CUDA in a pinned buffer; the mapped file is not pinned.
     """
     pins = device.type == "cuda"
     shape = len(rows), *source.shape[1:]

@@ -1,4 +1,4 @@
-"""Repository memories for experiments: trees are encoded once and combined at will."""
+"""Repository memories for experiments: trees are encoded once and combined freely."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.segments.segmenter import Slice
-from longllama_code.memory.shared_segments import HeldSegments
+from longllama_code.memory.shared_segments import SharedSegments
 from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.paths import cache_root
@@ -20,7 +20,7 @@ from longllama_code.paths import cache_root
 
 @dataclass(frozen=True)
 class EncodedFile:
-    """A file, cut and encoded."""
+    """A file with its encoded segments."""
 
     path: str
     text: str
@@ -34,10 +34,10 @@ class EncodedFile:
 
 
 class Encoder(Protocol):
-    """What ``SegmentEncoder`` does, in its way or in another."""
+    """Interface of ``SegmentEncoder`` and its variants."""
 
     def cut(self, text: str) -> list[Slice]:
-        """The segments of a file."""
+        """Return the segments of a file."""
         ...
 
     def encode(self, header: str, text: str) -> EncodedSegment:
@@ -59,7 +59,7 @@ def encode_files(
         max_tokens: when to stop, counted in text alone: the files are the same, however encoded.
         encoder: of another way to encode than the product's.
     """
-    encoder = encoder or _KeptEncoder(loaded)
+    encoder = encoder or _CachingEncoder(loaded)
     files: list[EncodedFile] = []
     n_tokens = 0
     for path, text in texts.items():
@@ -71,8 +71,8 @@ def encode_files(
     return files
 
 
-def keeping(loaded: LoadedModel) -> LoadedModel:
-    """A model whose evaluations keep what they encode in the cache folder, and find it there.
+def with_segment_cache(loaded: LoadedModel) -> LoadedModel:
+    """Return a model that stores encoded segments in the cache folder and reuses them.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -83,7 +83,7 @@ def keeping(loaded: LoadedModel) -> LoadedModel:
 
 
 def memory_of(loaded: LoadedModel, *trees: list[EncodedFile]) -> RepositoryMemory:
-    """One memory that holds all the files of some trees."""
+    """Return one memory that holds all the files of some trees."""
     memory = SegmentMemory(loaded)
     for number, file in _numbered(trees):
         path = file.path if number == 0 else f"{number}/{file.path}"
@@ -92,26 +92,26 @@ def memory_of(loaded: LoadedModel, *trees: list[EncodedFile]) -> RepositoryMemor
 
 
 class SegmentMemory(RepositoryMemory):
-    """A repository memory in RAM, of segments that were encoded before."""
+    """Repository memory in RAM, of segments that were encoded before."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        self._store, self._form = loaded.store(None), loaded.form
-        super().__init__(loaded.model.config, HeldSegments(self._form, self._store))
+        self._store, self._form = loaded.store(None), loaded.record_format
+        super().__init__(loaded.model.config, SharedSegments(self._form, self._store))
 
     def take(
         self, path: str, text: str, pieces: Sequence[Slice], segments: Sequence[EncodedSegment]
     ) -> None:
         """Put a file in place of its former version."""
         fresh = {
-            segment.id: self._store.find(segment.id) or self._form.keep(self._store, segment)
+            segment.id: self._store.find(segment.id) or self._form.store(self._store, segment)
             for segment in segments
         }
         placed = [(segment.id, piece) for segment, piece in zip(segments, pieces, strict=True)]
         self.replace(path, text, placed, fresh)
 
 
-class _KeptEncoder(Encoder):
-    """The product's encoder, and what it encoded in earlier evaluations."""
+class _CachingEncoder(Encoder):
+    """The server's encoder with a cache of segments from earlier evaluations."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._encoder, self._store = loaded.encoder(), loaded.kept
@@ -126,7 +126,7 @@ class _KeptEncoder(Encoder):
         found = self._store.find(self._encoder.identity(header, text))
         if found is None:
             segment = self._encoder.encode(header, text)
-            self._form.keep(self._store, segment)
+            self._form.store(self._store, segment)
             return segment
         return self._form.unpack(found.id, self._store.content(found), found.page_offsets)
 
@@ -138,7 +138,7 @@ def _encode(encoder: Encoder, path: str, text: str) -> EncodedFile:
 
 
 def _numbered(trees: tuple[list[EncodedFile], ...]) -> Iterator[tuple[int, EncodedFile]]:
-    """Files with the number of their tree, so that equal paths of two trees stay apart."""
+    """Yield files with the number of their tree, to distinguish equal paths of two trees."""
     for number, tree in enumerate(trees):
         for file in tree:
             yield number, file

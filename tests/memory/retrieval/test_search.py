@@ -51,7 +51,7 @@ def rows_of(
 
 
 def kept_keys(rows: MemoryRows, head: int) -> Tensor:
-    return rows.form.keys(rows.records.rows, rows.positions(), head)
+    return rows.record_format.keys(rows.records.rows, rows.positions(), head)
 
 
 def asked(seed: int = 0) -> Tensor:

@@ -78,7 +78,7 @@ def test_scores_are_those_of_the_keys_that_are_kept(name: str | None) -> None:
     queries = torch.randn(7, D)
     for head in range(H):
         codes, clusters = form.key_codes(records, rows, head), form.clusters_of(records, rows, head)
-        scores = form.ask(queries, head).scores(codes, clusters)
+        scores = form.encode_queries(queries, head).scores(codes, clusters)
         expected = queries @ form.keys(records, rows, head).T
         assert torch.allclose(scores, expected, atol=1e-3)
 
@@ -121,7 +121,7 @@ def test_a_table_on_disk(tmp_path) -> None:
         assert torch.equal(getattr(again, part), getattr(table, part))
     assert torch.equal(again.centroids, table.centroids.half().float())
     (tmp_path / TABLE_FILE).write_bytes(b"no table")
-    with pytest.raises(CheckpointError, match=r"is no table of memory heads.*make it anew"):
+    with pytest.raises(CheckpointError, match=r"is no table of memory heads.*create it"):
         MemoryTable.load(tmp_path)
 
 

@@ -53,7 +53,7 @@ def test_any_budget_reads_the_same_and_is_kept(
         more = min(N_ROWS, end + what) if step == "write" else end
         for each in (records, again):
             if step == "settle":
-                each.settle()
+                each.rebalance()
             elif step == "read":
                 with torch.inference_mode(len(what) % 2 == 0):  # completions read in it
                     read(each, [row for row in what if row < end])
@@ -78,15 +78,15 @@ def test_what_is_read_more_takes_the_place_of_what_is_read_less() -> None:
     records = resident(2 * PAGE_BYTES)
     read(records, [0, 0, 16, 16])
     read(records, [32, 32])
-    records.settle()
+    records.rebalance()
     assert records.resident == [0, 1]  # read alike: who is there stays
     read(records, [32, 32, 32, 0])
-    records.settle()
+    records.rebalance()
     assert records.resident == [0, 2]
     for _ in range(9):
-        records.settle()
+        records.rebalance()
     read(records, [160])
-    records.settle()
+    records.rebalance()
     assert 10 in records.resident  # what was read long ago no longer counts
 
 
@@ -94,7 +94,7 @@ def test_a_scan_of_everything_drives_nothing_out() -> None:
     records = resident(4 * PAGE_BYTES)
     for _ in range(5):
         read(records, list(range(N_ROWS)))
-        records.settle()
+        records.rebalance()
         assert records.resident == [0, 1, 2, 3]
 
 
@@ -114,7 +114,7 @@ def test_closed_records_are_still_read() -> None:
     assert len(records.resident) == N_PAGES
     records.close()
     assert records.resident_bytes == 0
-    records.settle()
+    records.rebalance()
     read(records, list(range(N_ROWS)))
 
 

@@ -132,7 +132,7 @@ def test_what_was_used_longest_ago_is_removed(tmp_path: Path, clock: SimpleNames
     put(store, 6)
     assert store.is_full
     old = store.records
-    assert store.collect(held=[name(1)]) == 4
+    assert store.collect(in_use=[name(1)]) == 4
     assert [held(store, number) for number in range(7)] == [1, 1, 0, 0, 0, 0, 1]
     assert store.records is not old
     assert [path.name for path in tmp_path.glob("records-*")] == ["records-1.bin"]
@@ -143,7 +143,7 @@ def test_what_was_used_longest_ago_is_removed(tmp_path: Path, clock: SimpleNames
 def test_what_is_held_stays_beyond_the_limit(store: SegmentStore) -> None:
     for number in range(6):
         put(store, number)
-    assert store.collect(held=[name(n) for n in range(4)], max_bytes=0) == 2
+    assert store.collect(in_use=[name(n) for n in range(4)], max_bytes=0) == 2
     assert [held(store, number) for number in range(6)] == [1, 1, 1, 1, 0, 0]
     put(store, 9)
     assert held(store, 9)
@@ -156,7 +156,7 @@ def test_another_store_moves_after_a_collection(kept: SegmentStore, tmp_path: Pa
     found = other.find(name(3))
     assert found is not None
     before = other.records
-    assert kept.collect(held=[name(2), name(3)], max_bytes=0) == 2
+    assert kept.collect(in_use=[name(2), name(3)], max_bytes=0) == 2
     rows = before.rows[found.start : found.start + N_ROWS]
     assert torch.equal(rows, content(3))  # what it maps is still there
     assert other.records is before
@@ -207,7 +207,9 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     manifest = sqlite3.connect(tmp_path / "manifest.sqlite")
     manifest.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     manifest.close()
-    with pytest.raises(StoreError, match=r"newer version \(format 3, known: 2\). Upgrade, or name"):
+    with pytest.raises(
+        StoreError, match=r"newer version \(format 3, known: 2\). Upgrade this package, or set"
+    ):
         opened(tmp_path)
 
 
@@ -270,7 +272,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=which, stay=st.sets(numbers))
     def collect(self, which: int, stay: set[int]) -> None:
-        self.stores[which].collect(held=[*map(name, stay)], max_bytes=0)
+        self.stores[which].collect(in_use=[*map(name, stay)], max_bytes=0)
         self.expected = {n: seed for n, seed in self.expected.items() if n in stay}
 
     @rule(which=which)

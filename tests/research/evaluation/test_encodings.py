@@ -107,7 +107,7 @@ def _check_pages(more: EncodedSegment, less: EncodedSegment, n_head: int) -> Non
 def test_provenance_finds_the_lines_of_segments_with_a_head(tiny: LoadedModel) -> None:
     memory = memory_of(tiny, encode_repository(tiny, TEXTS, STORE_HEAD))
     view = CompletionMemory(memory, None)
-    view.records_mass = True
+    view.records_attention = True
     with torch.inference_mode():
         tiny.model(torch.tensor([[256, *b"return b_1"]]), use_cache=False, memory=view)
     for query in range(len("return b_1") + 1):
@@ -152,7 +152,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (tmp_path / "repo").mkdir(exist_ok=True)
         (tmp_path / "repo" / path).write_text(text * 2)
     arguments = ["eval", "--model", "tiny", "--repo", str(tmp_path / "repo"), "--files", "1"]
-    arguments += ["--lines", "0", "--windows", "1", "--arms", "local,own"]
+    arguments += ["--lines", "0", "--windows", "1", "--conditions", "local,own"]
     tokens: list[int] = []
     for name, variant in (("plain", []), ("both", ["--load-order", "--store-head"])):
         assert main([*arguments, *variant, "--output", str(tmp_path / name)]) == 0
