@@ -215,7 +215,7 @@ async def test_another_model_needs_another_engine(wire, root):
     settings = {"longllama": {"model": {"path": "tiny"}}}
     wire.notify("workspace/didChangeConfiguration", settings=settings)
     await wire.until(lambda: wire.engine is not engine)
-    assert wire.engine.options.model == "tiny"
+    assert wire.engine.options.engine.model == "tiny"
 
 
 async def test_the_repositorys_own_settings_are_followed_as_they_change(wire, root):
@@ -231,7 +231,7 @@ async def test_the_repositorys_own_settings_are_followed_as_they_change(wire, ro
     await wire.until(lambda: wire.messages)
     assert "a repository's pyproject.toml may not set it" in wire.messages[-1]
     await wire.indexed()
-    assert wire.engine.options.model == chosen_model(AUTO).name
+    assert wire.engine.options.engine.model == chosen_model(AUTO).name
 
 
 # Notebooks.
