@@ -18,13 +18,13 @@ StopReason = Literal[
     "fence",
     "unsure",
 ]
-Tell = Callable[[str], None]
-"""Is told the text of a suggestion as it grows."""
+OnProgress = Callable[[str], None]
+"""Callback that receives the text of a suggestion as it grows."""
 EmptyReason = Literal["nothing_to_add", "deadline", "unsure"]
 
 
-def tell_nobody(_: str) -> None:
-    """For whoever waits for the whole suggestion."""
+def ignore_progress(_: str) -> None:
+    """Ignore the text so far; for callers that wait for the whole suggestion."""
 
 
 @dataclass(frozen=True)

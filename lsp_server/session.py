@@ -15,7 +15,6 @@ from lsp_server.documents.document import Document, Documents
 from lsp_server.documents.notebooks import Notebooks
 from lsp_server.documents.open_files import OpenFiles
 from lsp_server.engine.client import EngineGone, EngineState
-from lsp_server.engine.shared_endpoint import cache_folder
 from lsp_server.engine.team.selection import engine_choice, make_engine
 from lsp_server.indexing.file_table import Status, Urgency
 from lsp_server.indexing.indexer import Indexer
@@ -122,7 +121,7 @@ class Session:
         settings = self.settings
         self.engine = make_engine(engine_choice(settings, roots), self._engine_changed)
         self.suggester.times.clear()
-        cache = cache_folder(settings.memory) if settings.memory.persist else None
+        cache = settings.memory.folder if settings.memory.persist else None
         self._clean_texts = CleanTexts(cache)
         self.indexer = Indexer(
             self.engine,

@@ -33,9 +33,9 @@ from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
     EmptyReason,
-    Tell,
+    OnProgress,
     Timings,
-    tell_nobody,
+    ignore_progress,
 )
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
@@ -45,79 +45,54 @@ LEAST_PROBABILITY = 0.02
 
 
 class Completer:
-    """Answers requests one at a time, on the thread that owns the model."""
+    """Writer of suggestions for one repository, on the thread that owns the model.
+
+    Args:
+        model: the model, which completers of several repositories may share.
+        memory: memory of the repository.
+        definitions: definitions of the repository; None for none.
+    """
 
     def __init__(
         self,
-        model: LongLlamaForCausalLM,
-        tokenizer: Tokenizer,
+        model: CompletionModel,
         memory: RepositoryMemory,
-        kernels: KernelModel | None = None,
-        context_bytes: int = MAX_BYTES,
         definitions: RepositoryDefinitions | None = None,
-        openings: KeptOpenings | None = None,
     ) -> None:
-        """Begin with nothing read.
+        self._model, self._memory = model, memory
+        self._definitions = definitions or RepositoryDefinitions(model.tokenizer)
 
-        Args:
-            model: the model.
-            tokenizer: its tokenizer.
-            memory: the repository's.
-            kernels: the model by kernels, where there are any.
-            context_bytes: what was read around cursors may take.
-            definitions: the repository's; None: no file defines anything.
-            openings: what was read by earlier processes; None: nothing.
-        """
-        self._tokenizer, self._memory = tokenizer, memory
-        self._definitions = definitions or RepositoryDefinitions(tokenizer)
-        self._openings = openings or KeptOpenings(None, model.config)
-        self._config = model.config
-        self._healer = TokenHealer(tokenizer)
-        self._window = model.config.window
-        self._marks = InfillMarks.of(model.config, tokenizer)
-        self._ends = end_ids(tokenizer, self._marks)
-        forbidden = never_written(tokenizer, self._marks, model.config.vocab_size)
-        self._threads = ALONE if kernels is None else kernels.threads
-        make = partial(Decoder, model, forbidden, kernels)
-        self._readings = WarmReadings(partial(FileReading, make), context_bytes)
-
-    def beside(self, memory: RepositoryMemory, definitions: RepositoryDefinitions) -> "Completer":
-        """The same for another repository; what local contexts may take is shared."""
-        other = copy(self)
-        other._memory, other._definitions = memory, definitions
-        return other
-
-    def rest(self) -> None:
-        """Let go of the keys and values of earlier requests."""
-        self._readings.drop(self)
+    def release_cache(self) -> None:
+        """Drop the keys and values of this repository's prompts."""
+        self._model.readings.drop(self)
 
     def complete(
         self,
         request: CompletionRequest,
         should_stop: ShouldStop,
-        tell: Tell = tell_nobody,
+        on_progress: OnProgress = ignore_progress,
     ) -> CompletionResult:
         """The greedy suggestion at a cursor, and others where several are wanted.
 
         Args:
             request: what is asked.
             should_stop: whether the answer is no longer wanted.
-            tell: told the text of the first one as it grows.
+            on_progress: told the text of the first one as it grows.
 
         Raises:
             Cancelled: ``should_stop`` said so, within one decode step or one prefill step.
         """
         started = time.perf_counter()
         deadline = started + request.timeout_ms / 1000
-        max_tokens = min(request.max_tokens, self._window // 2)
+        max_tokens = min(request.max_tokens, self._model.config.window // 2)
         prepared = self._prepared(request)
         decoder = prepared.decoder
         prompt = self._prompt(request, prepared.excerpts)
-        view = self._view(request, prompt)
-        self._recall(request, prepared, view)
+        memory = self._completion_memory(request, prompt)
+        self._recall(request, prepared, memory)
         try:
             reused = decoder.prefill(
-                prompt.ids, view, lambda: should_stop() or time.perf_counter() >= deadline
+                prompt.ids, memory, lambda: should_stop() or time.perf_counter() >= deadline
             )
         except Cancelled:
             if time.perf_counter() < deadline:
@@ -129,9 +104,9 @@ class Completer:
             )
             return CompletionResult("", "deadline", timings, empty_reason="deadline")
         n_passes = decoder.n_passes
-        begin = partial(self._begin, prompt, view, request, max_tokens)
-        answer = _Answer(decoder, prompt, view, should_stop, deadline, begin)
-        writer = answer.write(tell=tell)
+        begin = partial(self._begin, prompt, memory, request, max_tokens)
+        answer = _Answer(decoder, prompt, memory, should_stop, deadline, begin)
+        writer = answer.write(on_progress=on_progress)
         timings = Timings(
             prefill_ms=1000 * (writer.began - started),
             decode_ms=1000 * (time.perf_counter() - writer.began),
@@ -139,9 +114,9 @@ class Completer:
             prompt_tokens=len(prompt.ids),
             generated_tokens=writer.n_tokens,
             passes=decoder.n_passes - n_passes,
-            memory_tokens=self._memory.n_seen_tokens if view is not None else 0,
+            memory_tokens=self._memory.n_seen_tokens if memory is not None else 0,
         )
-        result = _result(writer, timings, view)
+        result = _result(writer, timings, memory)
         before = request.prefix.count("\n", 0, prompt.start)
         shown = (request.prefix + request.suffix).count("\n", prompt.start, prompt.end)
         return replace(
@@ -158,50 +133,50 @@ class Completer:
         Yields after each step. It ends where a request for the file came in between: that one read
         them.
         """
-        reading = self._readings.of(self, request.path)
+        reading = self._model.readings.of(self, request.path)
         if not self._shows_definitions(request):
             return 0
         reading.drop(self._definitions.still_hold)
         prepared = reading.open(self._choice(request))
         ids = self._opening(request, prepared)
-        view = self._view(request, self._prompt(request, prepared.excerpts))
-        self._recall(request, prepared, view)
+        memory = self._completion_memory(request, self._prompt(request, prepared.excerpts))
+        self._recall(request, prepared, memory)
         decoder = prepared.decoder
-        n_read, length = decoder.n_common([*ids, 0], view), decoder.length
+        n_read, length = decoder.n_common([*ids, 0], memory), decoder.length
         while n_read < len(ids):
             yield
             if decoder.length != length:
                 break
-            length = n_read = decoder.read(ids[: n_read + PREFILL_STEP_TOKENS], view)
-        if prepared.of_file and decoder.length == len(ids) and not self._openings.has(ids):
-            self._openings.put(ids, decoder.snapshot())
+            length = n_read = decoder.read(ids[: n_read + PREFILL_STEP_TOKENS], memory)
+        if prepared.of_file and decoder.length == len(ids) and not self._model.openings.has(ids):
+            self._model.openings.put(ids, decoder.snapshot())
         return n_read
 
     def _recall(
-        self, request: CompletionRequest, prepared: Prepared, view: CompletionMemory | None
+        self, request: CompletionRequest, prepared: Prepared, memory: CompletionMemory | None
     ) -> None:
         """Have a file that nothing was read of begin with what was read of it another time."""
         if prepared.decoder.length or not prepared.of_file:
             return
         ids = self._opening(request, prepared)
-        kept = self._openings.get(ids)
+        kept = self._model.openings.get(ids)
         if kept is not None:
-            prepared.decoder.restore(ids, kept, view)
+            prepared.decoder.restore(ids, kept, memory)
 
     def _begin(
         self,
         prompt: Prompt,
-        view: CompletionMemory | None,
+        memory: CompletionMemory | None,
         request: CompletionRequest,
         max_tokens: int,
         opening: int | None,
     ) -> Writer:
         """A suggestion to be written."""
         return Writer(
-            self._tokenizer,
-            self._healer,
-            self._ends,
-            Copier.of(self._config, view),
+            self._model.tokenizer,
+            self._model.healer,
+            self._model.ends,
+            Copier.of(self._model.config, memory),
             list(prompt.ids),
             prompt.healed,
             stop_rule(request.prefix, request.suffix, request.multiline),
@@ -212,7 +187,7 @@ class Completer:
 
     def _min_confidence(self, request: CompletionRequest) -> float:
         asked = request.min_confidence
-        return self._config.min_confidence if asked is None else asked
+        return self._model.config.min_confidence if asked is None else asked
 
     def _prepared(self, request: CompletionRequest) -> Prepared:
         """Return the excerpts that the answer begins with, and what was read behind them.
@@ -220,7 +195,7 @@ class Completer:
         Where somebody waits and little but the text at the cursor is to be read, it is not all
         read anew for what the repository could show besides.
         """
-        reading = self._readings.of(self, request.path)
+        reading = self._model.readings.of(self, request.path)
         if not self._shows_definitions(request):
             return reading.show_nothing()
         reading.drop(self._definitions.still_hold)
@@ -231,18 +206,18 @@ class Completer:
 
     def _shows_definitions(self, request: CompletionRequest) -> bool:
         """Whether the model is shown other files' definitions: if it was taught to fill in."""
-        is_taught = self._marks is not None and self._marks.always
+        is_taught = self._model.marks is not None and self._model.marks.always
         return is_taught and request.uses_memory and request.definition_tokens > 0
 
     def _n_unread(self, request: CompletionRequest, prepared: Prepared) -> int:
         """Return how many tokens are to be read for a request, with what is prepared."""
         prompt = self._prompt(request, prepared.excerpts)
-        return len(prompt.ids) - prepared.decoder.n_common(prompt.ids, self._view(request, prompt))
+        return len(prompt.ids) - prepared.decoder.n_common(prompt.ids, self._completion_memory(request, prompt))
 
     def _choice(self, request: CompletionRequest) -> Choice:
         """Return what can be asked of the repository for a request."""
         path, prefix, suffix = request.path, request.prefix, request.suffix
-        n_tokens = min(request.definition_tokens, self._window // 4)
+        n_tokens = min(request.definition_tokens, self._model.config.window // 4)
         return Choice(
             lambda: self._definitions.used_by(path, prefix + suffix, n_tokens),
             lambda shown: self._definitions.wanted(path, prefix, suffix, n_tokens, shown),
@@ -250,26 +225,26 @@ class Completer:
 
     def _prompt(self, request: CompletionRequest, excerpts: Excerpts) -> Prompt:
         around = self._around(request, excerpts)
-        return build_prompt(around, self._tokenizer, self._most_tokens(request), self._marks)
+        return build_prompt(around, self._model.tokenizer, self._most_tokens(request), self._model.marks)
 
     def _opening(self, request: CompletionRequest, prepared: Prepared) -> list[int]:
         """Return what all prompts of a file begin with."""
         around = self._around(request, prepared.of_file or ())
-        return opening(around, self._tokenizer, self._marks)
+        return opening(around, self._model.tokenizer, self._model.marks)
 
     def _around(self, request: CompletionRequest, excerpts: Excerpts) -> Around:
         return Around(request.path, request.prefix, request.suffix, request.repository, excerpts)
 
     def _most_tokens(self, request: CompletionRequest) -> int:
         """Return how many tokens a prompt may have."""
-        return self._window - min(request.max_tokens, self._window // 2) - 1
+        return self._model.config.window - min(request.max_tokens, self._model.config.window // 2) - 1
 
-    def _view(self, request: CompletionRequest, prompt: Prompt) -> CompletionMemory | None:
+    def _completion_memory(self, request: CompletionRequest, prompt: Prompt) -> CompletionMemory | None:
         if not request.uses_memory:
             return None
         text = request.prefix + request.suffix
         local = LocalText(request.path, text, prompt.start, prompt.end)
-        return CompletionMemory(self._memory, local, self._threads)
+        return CompletionMemory(self._memory, local, self._model.threads)
 
 
 @dataclass(frozen=True)
@@ -278,26 +253,26 @@ class _Answer:
 
     decoder: Decoder
     prompt: Prompt
-    view: CompletionMemory | None
+    memory: CompletionMemory | None
     should_stop: ShouldStop
     deadline: float
     begin: Callable[[int | None], Writer]
     """A suggestion to be written, with its first token where that is given."""
 
-    def write(self, opening: int | None = None, tell: Tell = tell_nobody) -> Writer:
-        """A suggestion, complete; ``tell`` is told its text as it grows.
+    def write(self, opening: int | None = None, on_progress: OnProgress = ignore_progress) -> Writer:
+        """A suggestion, complete; ``on_progress`` is told its text as it grows.
 
         Raises:
             Cancelled: ``should_stop`` said so.
         """
         writer = self.begin(opening)
-        drafter = Drafter(self.view, writer.context)
-        for token in self.decoder.steps(self.prompt.ids, self.view, writer.choose, drafter):
+        drafter = Drafter(self.memory, writer.context)
+        for token in self.decoder.steps(self.prompt.ids, self.memory, writer.choose, drafter):
             if self.should_stop():
                 raise Cancelled("the request was withdrawn while its answer was written")
             if writer.take(token) or writer.expired(self.deadline):
                 return writer
-            tell(writer.text)
+            on_progress(writer.text)
         raise AssertionError("a decoder goes on for ever")
 
     def others(self, first: Writer, n_candidates: int) -> list[str]:
@@ -306,18 +281,18 @@ class _Answer:
         for first_token, probability in first.openings[1:n_candidates]:
             if probability < LEAST_PROBABILITY or time.perf_counter() >= self.deadline:
                 break
-            self.decoder.prefill(self.prompt.ids, self.view, self.should_stop)
+            self.decoder.prefill(self.prompt.ids, self.memory, self.should_stop)
             texts.append(self.write(first_token).text.rstrip())
         return [text for text in dict.fromkeys(texts[1:]) if text not in ("", texts[0])]
 
 
-def _result(writer: Writer, timings: Timings, view: CompletionMemory | None) -> CompletionResult:
+def _result(writer: Writer, timings: Timings, memory: CompletionMemory | None) -> CompletionResult:
     text = writer.text.rstrip()
     return CompletionResult(
         text=text,
         stop_reason=writer.stop_reason,
         timings=timings,
-        sources=[] if view is None else view.sources(MAX_SOURCES),
+        sources=[] if memory is None else memory.sources(MAX_SOURCES),
         empty_reason=None if text else _empty_reason(writer),
         confidence=writer.confidence,
         mean_probability=writer.mean_probability,

@@ -1,4 +1,4 @@
-"""One connection to an engine: over the pipes of a child, or to the one that is shared."""
+"""Connection to an engine: over the pipes of a child process, or to the shared one."""
 
 import asyncio
 import itertools
@@ -20,8 +20,8 @@ from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.protocol import (
     FAILED,
     HELLO,
+    PARTIAL_RESULT,
     READY,
-    SO_FAR,
     VERSION,
     EngineProtocol,
     Hello,
@@ -29,94 +29,94 @@ from lsp_server.engine.protocol import (
     to_plain,
 )
 from lsp_server.engine.shared_endpoint import CannotShare
-from lsp_server.engine.shared_launcher import Meeting, meet
+from lsp_server.engine.shared_launcher import SharedEngine, connect_or_launch
 from lsp_server.engine.stdio import READ_LIMIT_BYTES, SafeWriter, connect_stdio, read_messages
 from lsp_server.tasks import retrieve_exception
 
 LEAVE_TIMEOUT_S = 5.0
-"""How long an engine that is left may take to notice, before it counts as one that hangs."""
-CODE_TIMEOUT_S = 1.0
+"""How long a shared engine may take to close a connection before it counts as hanging."""
+EXIT_CODE_TIMEOUT_S = 1.0
 
 
 class EngineGone(Exception):  # noqa: N818 - a state of the engine, not a fault of the caller
-    """The engine died, or has no model; the message says which."""
+    """The engine died or has no model; the message says which."""
 
 
 class EngineAway(EngineGone):
-    """The engine is elsewhere, and cannot be reached just now."""
+    """The engine runs on another machine, which cannot be reached now."""
 
 
 class EngineError(Exception):
-    """The engine lives, but what was asked of it failed; the message says why."""
+    """The engine runs, but the request failed; the message says why."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told what the engine says by itself."""
+    """Callbacks for the engine's notifications, and for its end."""
 
     ready: Callable[[dict[str, Any]], None]
     failed: Callable[[dict[str, Any]], None]
-    so_far: Callable[[dict[str, Any]], None]
+    partial_result: Callable[[dict[str, Any]], None]
     ended: Callable[["EngineConnection", int | None], None]
-    """Called once it was admitted and then ended; with the exit code, where it is known."""
+    """Called when an engine that accepted the connection ends, with its exit code if known."""
 
 
 class EngineConnection(JsonRPCClient):
-    """A connection, from ``start`` or ``join`` to ``close``. Lives on the event loop."""
+    """Connection from ``start`` or ``join`` to ``close``. Lives on the event loop."""
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(EngineProtocol, engine_converter)
         self._listener = listener
         self._ids = itertools.count(1)
-        self._is_admitted = False
+        self._is_accepted = False
         self._is_ready = False
-        self._meeting: Meeting | None = None
+        self._shared: SharedEngine | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         # pygls marks the functions that it registers, which bound methods do not allow.
         self.feature(READY)(partial(self._note_ready))
         self.feature(FAILED)(partial(listener.failed))
-        self.feature(SO_FAR)(partial(listener.so_far))
+        self.feature(PARTIAL_RESULT)(partial(listener.partial_result))
 
     @property
     def log(self) -> str:
-        """Where the engine says what is wrong."""
-        return f"log {self._meeting.place.log}" if self._meeting else "log on stderr"
+        """Where to find the engine's log, for messages."""
+        return f"log {self._shared.endpoint.log}" if self._shared else "log on stderr"
 
     @property
     def pid(self) -> int | None:
-        """The engine's process, while the connection lasts."""
+        """Process of the engine, while the connection lasts and if it is known."""
         if self.stopped:
             return None
-        if self._meeting is not None:
-            return self._meeting.pid
+        if self._shared is not None:
+            return self._shared.pid
         return self._server.pid if self._server and self._server.returncode is None else None
 
-    # Beginning.
+    # Start.
 
     async def start(self, options: ClientOptions) -> None:
-        """Start an engine of our own.
+        """Start an engine as a child process.
 
         Raises:
             OSError: it cannot be started.
         """
-        self._is_admitted = True
+        self._is_accepted = True
         await connect_stdio(self, *options.command())
         hello = to_plain(Hello(VERSION, options.name))
         self.protocol.send_request(HELLO, hello).add_done_callback(retrieve_exception)
 
     async def join(self, options: ClientOptions) -> bool:
-        """Connect to the shared engine, started where there is none; False where it just ended.
+        """Connect to the shared engine, or start it. Return False if it was just ending.
 
         Raises:
-            CannotShare: there is none to be had.
-            asyncio.TimeoutError: it is there, and does not answer.
+            CannotShare: no engine can be shared here.
+            asyncio.TimeoutError: it runs, and does not answer.
             DiedAtStart: it was started, and ended.
             OSError: it cannot be started.
         """
-        meeting = self._meeting = await _met(options)
+        shared = self._shared = await _connect_shared(options)
         reader, writer = await asyncio.open_unix_connection(
-            sock=meeting.socket, limit=READ_LIMIT_BYTES
+            sock=shared.socket, limit=READ_LIMIT_BYTES
         )
         self._writer = writer
         self.protocol.set_writer(SafeWriter(writer))
@@ -129,19 +129,19 @@ class EngineConnection(JsonRPCClient):
             return False
         except EngineError as error:
             raise CannotShare(str(error)) from None
-        self._is_admitted = True
-        if self.stopped:  # it ended behind its answer
+        self._is_accepted = True
+        if self.stopped:  # it ended right after its answer
             asyncio.get_running_loop().call_soon(self._listener.ended, self, None)
         return True
 
-    # Asking.
+    # Requests.
 
     async def ask(self, method: str, params: dict[str, Any]) -> Any:
-        """The answer to a request. Cancelling the caller cancels the work.
+        """Send a request and return its answer. Cancelling the caller cancels the work.
 
         Raises:
             EngineGone: the engine died before it answered.
-            EngineError: it failed over this request.
+            EngineError: the request failed.
         """
         if self.stopped:
             raise EngineGone("the engine ended")
@@ -157,25 +157,25 @@ class EngineConnection(JsonRPCClient):
             raise
         except JsonRpcException as error:
             raise EngineError(error.message) from None
-        except RuntimeError as error:  # pygls' word, and ours, for an engine that ended
+        except RuntimeError as error:  # raised by pygls and by `_read` when the engine ended
             raise EngineGone(str(error)) from None
 
-    # Ending.
+    # End.
 
     def kill(self) -> None:
-        """End the engine's process, for all who use it."""
+        """Kill the engine's process, for all its clients."""
         if self.pid is not None:
             with suppress(OSError):
                 os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-        elif self._meeting is not None and self._writer is not None and not self.stopped:
-            # The system does not tell its process: it ends where it is no longer found.
-            self._meeting.place.socket.unlink(missing_ok=True)
+        elif self._shared is not None and self._writer is not None and not self.stopped:
+            # Its process is not known; an engine ends when its socket is gone.
+            self._shared.endpoint.socket.unlink(missing_ok=True)
             self._writer.close()
 
     async def close(self) -> None:
-        """End the connection: an engine of our own ends with it, a shared one maybe."""
-        self._is_admitted = False
-        if self._meeting is None:
+        """End the connection and, if no other client needs it, the engine."""
+        self._is_accepted = False
+        if self._shared is None:
             self.kill()
             await self.stop()
         elif self._writer is not None and self._reading is not None:
@@ -183,7 +183,9 @@ class EngineConnection(JsonRPCClient):
                 with suppress(OSError):
                     self._writer.write_eof()
                 await asyncio.wait([self._reading], timeout=LEAVE_TIMEOUT_S)
-                if not self.stopped and self._is_ready:  # it hangs; it may just be slow to load
+                if (
+                    not self.stopped and self._is_ready
+                ):  # before that, it may be busy loading the model
                     self.kill()
                 self._writer.close()
             await asyncio.wait([self._reading])
@@ -193,12 +195,12 @@ class EngineConnection(JsonRPCClient):
         self._listener.ready(status)
 
     async def server_exit(self, server: asyncio.subprocess.Process) -> None:
-        """Tell that our own engine is gone."""
-        if self._is_admitted:
+        """Report the end of a child process; pygls calls it."""
+        if self._is_accepted:
             self._listener.ended(self, server.returncode)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        """Take in what a shared engine sends, until it ends."""
+        """Handle messages of a shared engine until it ends."""
         try:
             await read_messages(self, reader)
         finally:
@@ -208,32 +210,32 @@ class EngineConnection(JsonRPCClient):
             for answer in list(self.protocol._request_futures.values()):  # pyright: ignore[reportPrivateUsage]
                 if not answer.done():
                     answer.set_exception(RuntimeError("the engine ended"))
-        if self._is_admitted:
+        if self._is_accepted:
             self._listener.ended(self, await self._exit_code())
 
     async def _exit_code(self) -> int | None:
-        """How the engine ended, where we started it."""
-        process = self._meeting.process if self._meeting else None
+        """Return the engine's exit code, if this process started it."""
+        process = self._shared.process if self._shared else None
         if process is None:
             return None
         try:
-            return await asyncio.to_thread(process.wait, CODE_TIMEOUT_S)
+            return await asyncio.to_thread(process.wait, EXIT_CODE_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return None
 
 
-async def _met(options: ClientOptions) -> Meeting:
-    """A connection to the shared engine; where nobody waits for it any more, it is closed."""
-    given_up = threading.Event()
-    meeting = asyncio.ensure_future(asyncio.to_thread(meet, options, given_up))
+async def _connect_shared(options: ClientOptions) -> SharedEngine:
+    """Connect on a thread; if the caller is cancelled, close the connection once it is there."""
+    cancelled = threading.Event()
+    connecting = asyncio.ensure_future(asyncio.to_thread(connect_or_launch, options, cancelled))
     try:
-        return await asyncio.shield(meeting)
+        return await asyncio.shield(connecting)
     except asyncio.CancelledError:
-        given_up.set()
-        meeting.add_done_callback(_close)
+        cancelled.set()
+        connecting.add_done_callback(_close)
         raise
 
 
-def _close(meeting: "asyncio.Future[Meeting]") -> None:
-    if not meeting.cancelled() and meeting.exception() is None:
-        meeting.result().socket.close()
+def _close(connecting: "asyncio.Future[SharedEngine]") -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().socket.close()

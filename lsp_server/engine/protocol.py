@@ -1,8 +1,8 @@
-"""JSON-RPC between a server and an engine: pygls' protocol, plain dictionaries.
+"""JSON-RPC between a server and an engine, over pygls' protocol.
 
-Numbers, texts, lists and dictionaries cross the border; each side turns them into the dataclasses
-of ``longllama_code.protocol``. Nothing here depends on both being on one machine: files are texts
-with a name, and who asks has said ``HELLO`` first.
+Messages are plain JSON; each side converts them to the dataclasses of ``longllama_code.protocol``.
+A client's first request is ``HELLO``. Files are sent as texts with a name, so server and engine
+need not share a file system.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,18 +20,18 @@ from pygls.protocol.json_rpc import (
 from lsp_server import __version__
 
 VERSION = f"{__version__}/3"
-"""What both sides must have in common; its last part counts changes of these messages."""
+"""Version that both sides must share; its last part counts changes of the messages."""
 
 HELLO = "engine/hello"
 REMEMBER = "engine/remember"
 FORGET = "engine/forget"
 COMPLETE = "engine/complete"
 PREPARE = "engine/prepare"
-"""Read for a file what its prompts begin with, while nobody asks."""
+"""Process the beginning of a file's prompts before a completion is requested."""
 STATUS = "engine/status"
 CLEAR_STORE = "engine/clearStore"
-SO_FAR = "engine/soFar"
-"""What is written of an answer: the ``number`` of its request, and the ``text``."""
+PARTIAL_RESULT = "engine/soFar"
+"""Notification of the ``text`` generated so far for the request with this ``number``."""
 READY = "engine/ready"
 FAILED = "engine/failed"
 
@@ -40,29 +40,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Hello:
-    """What comes first: who asks."""
+    """Parameters of the first request, which introduces a client."""
 
     version: str
-    """``VERSION`` of the side that asks."""
+    """``VERSION`` of the client."""
     name: str = ""
-    """What ``status`` calls it."""
+    """Name of the client in ``status``."""
     idle_s: float = 0.0
-    """How long the engine may stay once it has left, where it is the last."""
+    """How long the engine stays after this client, if it is the last to leave."""
 
 
 _values = cattrs.Converter()
 
 
 class EngineProtocol(JsonRPCProtocol):
-    """pygls' JSON-RPC, which knows one message of its own: the cancellation of a request."""
+    """pygls' JSON-RPC, with cancellation as the only typed message."""
 
     def get_message_type(self, method: str) -> type[Any] | None:
-        """The type of ``$/cancelRequest``; everything else stays a dictionary."""
+        """Return the type of ``$/cancelRequest``; other parameters stay dictionaries."""
         return types.CancelNotification if method == types.CANCEL_REQUEST else None
 
 
 def engine_converter() -> cattrs.Converter:
-    """A converter that leaves the parameters and results of our messages as they are."""
+    """Return a converter that leaves parameters and results as plain JSON."""
     converter = converters.get_converter()
     for message in (JsonRPCRequestMessage, JsonRPCResponseMessage, JsonRPCNotification):
         converter.register_structure_hook(message, _keep)
@@ -70,12 +70,12 @@ def engine_converter() -> cattrs.Converter:
 
 
 def to_plain(value: Any) -> dict[str, Any]:
-    """A dataclass as a dictionary."""
+    """Convert a dataclass to a dictionary."""
     return asdict(value)
 
 
 def from_plain(value: Any, kind: type[T]) -> T:
-    """A dictionary as a dataclass."""
+    """Convert a dictionary to a dataclass."""
     return _values.structure(value, kind)
 
 

@@ -1,7 +1,7 @@
-"""Where a shared engine is found: a folder for its user alone, and names made of its options.
+"""Endpoint of a shared engine: socket, lock and log in a folder of the user's own.
 
-What is started alike has one name, everything else another: another version, another installation,
-a model whose files were replaced.
+The endpoint's name is a digest of everything that decides what the engine does: its options, the
+version, the installation, the model's files. Engines that would be equal have the same name.
 """
 
 import hashlib
@@ -21,70 +21,72 @@ from longllama_code.paths import CACHE_VARIABLE, cache_path
 from longllama_code.weight_kinds import split_weights
 from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.protocol import VERSION
-from lsp_server.settings.declarations import Memory
 
 MAX_SOCKET_PATH_BYTES = 100
-"""Systems have room for 104 or 108."""
+"""Length of a socket's path that every system allows; macOS 104, Linux 108."""
 ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", CACHE_VARIABLE, "OMP_NUM_THREADS")
-"""Variables that decide what an engine does."""
+"""Environment variables that an engine depends on."""
 
 
 class CannotShare(Exception):  # noqa: N818 - a state of this machine
-    """This machine or this engine is none that can be shared; the message says why."""
+    """No engine can be shared here; the message says why."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """The files of one shared engine."""
+class Endpoint:
+    """Files by which servers find one shared engine."""
 
     folder: Path
     name: str
 
     @property
     def socket(self) -> Path:
-        """Where it listens."""
+        """Socket that the engine listens on."""
         return self.folder / f"{self.name}.sock"
 
     @property
     def lock(self) -> Path:
-        """Held while it is started, and while it ends. The system frees it with its holder."""
+        """Lock held while the engine starts and while it ends; freed if its holder dies."""
         return lock_of(self.socket)
 
     @property
     def log(self) -> Path:
-        """What it says on stderr."""
+        """The engine's stderr."""
         return self.folder / f"{self.name}.log"
 
     @classmethod
-    def of(cls, options: ClientOptions) -> "Place":
-        """The place of engines that are started so.
+    def for_options(cls, options: ClientOptions) -> "Endpoint":
+        """Return the endpoint of engines with these options.
 
         Raises:
-            CannotShare: there can be none here.
+            CannotShare: this system has no local sockets, or no usable folder for them.
         """
         if not hasattr(socket, "AF_UNIX"):
             raise CannotShare("this system has no local sockets")
-        place = cls(private_folder(), _name(options))
-        if len(os.fsencode(place.socket)) > MAX_SOCKET_PATH_BYTES:
-            raise CannotShare(f"the path of {place.folder} is too long for a socket")
-        return place
+        endpoint = cls(private_folder(), _name(options))
+        if len(os.fsencode(endpoint.socket)) > MAX_SOCKET_PATH_BYTES:
+            raise CannotShare(
+                f"the path of {endpoint.folder} is too long for a socket; set XDG_RUNTIME_DIR to a"
+                " shorter one"
+            )
+        return endpoint
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Who is at the other end of a local socket, where the system says so."""
+    """User and process at the other end of a local socket; None: the system does not say."""
 
     uid: int | None = None
     pid: int | None = None
 
     @property
     def is_other_user(self) -> bool:
-        """Whether it is known to be somebody else."""
+        """Whether it is known to be another user."""
         return self.uid is not None and self.uid != os.getuid()
 
 
 def peer_of(connection: socket.socket) -> Peer:
-    """Who is at the other end; for the one who connected, that is who listens."""
+    """Return user and process at the other end of a connection."""
     if sys.platform == "linux":
         form = struct.Struct("3i")
         found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size)
@@ -98,21 +100,16 @@ def peer_of(connection: socket.socket) -> Peer:
     return Peer()
 
 
-def cache_folder(memory: Memory) -> Path:
-    """Where encoded segments are kept."""
-    return Path(memory.cache_dir).expanduser() if memory.cache_dir else cache_path()
-
-
 def lock_of(socket_path: Path) -> Path:
-    """The lock beside a socket."""
+    """Return the lock file of a socket."""
     return socket_path.with_suffix(".lock")
 
 
 def private_folder() -> Path:
-    """The user's own folder for sockets; nobody else may look into it.
+    """Return the folder for sockets, which only the user can open; create it if need be.
 
     Raises:
-        CannotShare: it cannot be made, or belongs to somebody else.
+        CannotShare: it cannot be created, or belongs to somebody else.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base and Path(base).is_dir():
@@ -144,13 +141,13 @@ def _name(options: ClientOptions) -> str:
 
 
 def _stamps(model: str) -> Iterator[tuple[str, int, int]]:
-    """What tells the files of a model from those that were there before."""
+    """Yield name, size and time of a model's files, which change if they are replaced."""
     name, _ = split_weights(model)
     folder = Path(name).expanduser()
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
             found = path.stat()
             yield str(path.absolute()), found.st_size, found.st_mtime_ns
-    elif os.sep not in name:  # its folders are never written again
+    elif os.sep not in name:  # folders of fetched models are never written again
         for path in sorted((cache_path() / "models").glob(f"{name}-*/")):
             yield path.name, 0, 0

@@ -1,7 +1,7 @@
-"""Finds the engine that is shared, or starts it: of several servers that try at once, one does.
+"""Connects to the shared engine, or starts it; of several servers that try at once, one starts it.
 
-Who starts it holds a lock meanwhile, which the system takes from a process that dies. A socket
-that nobody listens on is what a killed engine left, and makes room for the next.
+The server that starts it holds a lock, which the system frees if that server dies. A socket without
+a listener was left by an engine that was killed, and is replaced.
 """
 
 import socket
@@ -15,19 +15,20 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lsp_server.engine.options import ClientOptions
-from lsp_server.engine.shared_endpoint import CannotShare, Place, peer_of
+from lsp_server.engine.shared_endpoint import CannotShare, Endpoint, peer_of
 
 POLL_S = 0.02
 CONNECT_TIMEOUT_S = 10.0
-KEPT_S = 7 * 86_400.0
+LOG_AGE_S = 7 * 86_400.0
+"""Age at which the files of an engine that no longer runs are removed."""
 
 
-class GivenUp(Exception):  # noqa: N818 - what the caller wanted
+class LaunchCancelled(Exception):  # noqa: N818 - what the caller wanted
     """The caller no longer wants an engine."""
 
 
 class DiedAtStart(Exception):  # noqa: N818 - a state of the engine
-    """The engine ended before it could be asked anything; the message says how."""
+    """The engine ended before it answered anything; the message names its log."""
 
     def __init__(self, returncode: int, log: Path) -> None:
         super().__init__(f"see {log}")
@@ -35,46 +36,48 @@ class DiedAtStart(Exception):  # noqa: N818 - a state of the engine
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """A connection to the shared engine."""
+class SharedEngine:
+    """Connection to a shared engine."""
 
     socket: socket.socket
     pid: int | None
-    """The engine's process, where the system tells it."""
-    place: Place
+    """The engine's process; None: the system does not say."""
+    endpoint: Endpoint
     process: "subprocess.Popen[bytes] | None" = None
-    """The same, where this process started it."""
+    """The engine's process, if this process started it."""
 
 
-def meet(options: ClientOptions, given_up: threading.Event) -> Meeting:
-    """A connection to the engine of these options. Blocks; for a thread.
+def connect_or_launch(options: ClientOptions, cancelled: threading.Event) -> SharedEngine:
+    """Connect to the engine with these options, and start it if it does not run.
+
+    Blocks, so call it on a thread.
 
     Args:
-        options: of the engine.
-        given_up: set when nobody waits for the connection any more.
+        options: options of the engine.
+        cancelled: set by the caller to give up.
 
     Raises:
-        CannotShare: there can be no shared engine here.
+        CannotShare: no engine can be shared here.
         DiedAtStart: it was started, and ended.
-        GivenUp: ``given_up`` was set.
+        LaunchCancelled: ``cancelled`` was set.
         OSError: it cannot be started.
     """
-    place = Place.of(options)
-    lock = FileLock(place.lock, timeout=0)
+    endpoint = Endpoint.for_options(options)
+    lock = FileLock(endpoint.lock, timeout=0)
     while True:
-        if (meeting := _connect(place)) is not None:
-            return meeting
+        if (engine := _connect(endpoint)) is not None:
+            return engine
         with suppress(Timeout), lock:
-            return _connect(place) or _start(options, place, given_up)
-        _wait(given_up)
+            return _connect(endpoint) or _start(options, endpoint, cancelled)
+        _wait(cancelled)
 
 
-def _connect(place: Place) -> Meeting | None:
-    """A connection, if somebody listens."""
+def _connect(endpoint: Endpoint) -> SharedEngine | None:
+    """Connect, if an engine listens."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.settimeout(CONNECT_TIMEOUT_S)
-        connection.connect(str(place.socket))
+        connection.connect(str(endpoint.socket))
         connection.settimeout(None)
         peer = peer_of(connection)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -85,65 +88,67 @@ def _connect(place: Place) -> Meeting | None:
         raise
     if peer.is_other_user:
         connection.close()
-        raise CannotShare(f"{place.socket} belongs to somebody else")
-    return Meeting(connection, peer.pid, place)
+        raise CannotShare(f"{endpoint.socket} belongs to somebody else")
+    return SharedEngine(connection, peer.pid, endpoint)
 
 
-def _start(options: ClientOptions, place: Place, given_up: threading.Event) -> Meeting:
-    place.socket.unlink(missing_ok=True)
-    _sweep(place)
-    process = _spawn(options, place)
+def _start(options: ClientOptions, endpoint: Endpoint, cancelled: threading.Event) -> SharedEngine:
+    endpoint.socket.unlink(missing_ok=True)
+    _sweep(endpoint)
+    process = _spawn(options, endpoint)
     try:
         while True:
-            meeting = _connect(place)
-            if meeting is not None:
+            engine = _connect(endpoint)
+            if engine is not None:
                 break
             if process.poll() is not None:
-                raise DiedAtStart(process.returncode, place.log)
-            _wait(given_up)
+                raise DiedAtStart(process.returncode, endpoint.log)
+            _wait(cancelled)
     except BaseException:
-        process.kill()  # nobody else can have found it
+        process.kill()  # no other server can have connected
         process.wait()
         raise
-    # It outlives this process, maybe; else it is waited for, so that no zombie is left.
+    # The engine may outlive this process. If it does not, waiting for it leaves no zombie.
     threading.Thread(target=process.wait, name="engine's end", daemon=True).start()
-    return Meeting(meeting.socket, meeting.pid, place, process)
+    return SharedEngine(engine.socket, engine.pid, endpoint, process)
 
 
-def _spawn(options: ClientOptions, place: Place) -> "subprocess.Popen[bytes]":
-    """An engine of nobody's: no end of a window, terminal or pipe is its own end."""
-    is_relative = Path(options.engine.model).is_dir()  # as it may be, where the server was started
-    with place.log.open("wb") as log:
-        place.log.chmod(0o600)
+def _spawn(options: ClientOptions, endpoint: Endpoint) -> "subprocess.Popen[bytes]":
+    """Start an engine that outlives this window, its terminal and its pipes."""
+    is_relative = Path(
+        options.engine.model
+    ).is_dir()  # to the folder that the server was started in
+    with endpoint.log.open("wb") as log:
+        endpoint.log.chmod(0o600)
         return subprocess.Popen(
-            options.command(place.socket),
+            options.command(endpoint.socket),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=None if is_relative else place.folder,
+            cwd=None if is_relative else endpoint.folder,
             start_new_session=True,
         )
 
 
-def _sweep(place: Place) -> None:
-    """Remove what engines of other options left behind that nobody started for long."""
-    for log in place.folder.glob("*.log"):
-        other = Place(place.folder, log.stem)
-        is_old = log.stat().st_mtime < time.time() - KEPT_S
-        if is_old and other != place and not _is_served(other):
+def _sweep(endpoint: Endpoint) -> None:
+    """Remove the files of other engines that have not been started for ``LOG_AGE_S``."""
+    for log in endpoint.folder.glob("*.log"):
+        other = Endpoint(endpoint.folder, log.stem)
+        is_old = log.stat().st_mtime < time.time() - LOG_AGE_S
+        if is_old and other != endpoint and not _is_served(other):
             for path in (other.socket, other.lock, log):
                 path.unlink(missing_ok=True)
 
 
-def _is_served(place: Place) -> bool:
+def _is_served(endpoint: Endpoint) -> bool:
     with suppress(OSError, CannotShare):
-        if (meeting := _connect(place)) is None:
+        if (engine := _connect(endpoint)) is None:
             return False
-        meeting.socket.close()
+        engine.socket.close()
     return True
 
 
-def _wait(given_up: threading.Event) -> None:
-    if given_up.is_set():
-        raise GivenUp
+def _wait(cancelled: threading.Event) -> None:
+    if cancelled.is_set():
+        raise LaunchCancelled
     time.sleep(POLL_S)

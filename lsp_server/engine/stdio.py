@@ -1,7 +1,7 @@
-"""JSON-RPC on stdin and stdout: starting a child that speaks it, and being such a child."""
+"""JSON-RPC on stdin and stdout, for parent and child processes."""
 
 # pyright: reportPrivateUsage=false
-# What pygls' own way of starting a child sets, ours must set too.
+# `connect_stdio` must set what pygls' own `start_io` sets.
 
 import asyncio
 import logging
@@ -18,10 +18,10 @@ READ_LIMIT_BYTES = 1 << 26
 
 
 def python_command(module: str) -> list[str]:
-    """A command that runs a module's ``main``, as ``python -m`` does, but not from where it stands.
+    """Return a command that runs a module's ``main``, safely in any working directory.
 
-    ``-m`` looks for modules in the working directory first. Editors start servers in the
-    workspace, where an ``argparse.py`` would then be run, by accident or not.
+    ``python -m`` looks for modules in the working directory first. Editors start servers in the
+    workspace, whose ``argparse.py``, say, would then be run.
     """
     code = (
         "import sys; sys.path[:] = [folder for folder in sys.path if folder]; "
@@ -36,7 +36,7 @@ async def connect_stdio(
     """Start ``command``, connect the client to it, and return the process.
 
     pygls' own ``start_io`` pipes stderr without reading it, so a child that writes much there
-    stops; here the child inherits it unless ``options`` say otherwise.
+    blocks. Here the child inherits stderr unless ``options`` say otherwise.
     """
     options.setdefault("limit", READ_LIMIT_BYTES)
     process = await asyncio.create_subprocess_exec(
@@ -54,7 +54,7 @@ async def connect_stdio(
 
 
 def take_stdout() -> BinaryIO:
-    """Keep stdout for messages alone: what is printed from now on, in C too, goes to stderr."""
+    """Reserve stdout for messages; whatever else is printed, even by C code, goes to stderr."""
     sys.stdout.flush()
     messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -62,7 +62,7 @@ def take_stdout() -> BinaryIO:
 
 
 async def read_messages(client: JsonRPCClient, stream: asyncio.StreamReader) -> None:
-    """Hand the client what comes, until the stream ends."""
+    """Pass messages to the client until the stream ends."""
     try:
         await run_async(
             stop_event=client._stop_event,
@@ -72,17 +72,17 @@ async def read_messages(client: JsonRPCClient, stream: asyncio.StreamReader) -> 
             error_handler=client.report_server_error,
         )
     except (asyncio.IncompleteReadError, ConnectionError):
-        logger.info("the other side died in the middle of a message")
+        logger.info("the connection ended in the middle of a message")
 
 
 class SafeWriter:
-    """A stream to somebody who may have died just now, which is not an error of the writer."""
+    """Stream that drops what is written after the other side has died."""
 
     def __init__(self, stream: asyncio.StreamWriter) -> None:
         self._stream = stream
 
     def write(self, data: bytes) -> None:
-        """Send bytes, if anybody is there."""
+        """Send bytes, unless the stream is closing."""
         if not self._stream.is_closing():
             self._stream.write(data)
 

@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
 
 from longllama_code.model_sources.default_model import AUTO
+from longllama_code.paths import cache_path
 
 SECTION = "longllama"
 OF_CLIENTS = frozenset({"server", "trace"})
@@ -128,6 +130,11 @@ class Memory:
         " from the computer's memory.",
     )
     cache_dir: str = setting("", "Folder of encoded segments; empty: the user's cache folder.")
+
+    @property
+    def folder(self) -> Path:
+        """Folder of encoded segments."""
+        return Path(self.cache_dir).expanduser() if self.cache_dir else cache_path()
 
 
 @dataclass(frozen=True, kw_only=True)

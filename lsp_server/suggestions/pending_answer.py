@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from longllama_code.protocol import CompletionResult, Tell
+from longllama_code.protocol import CompletionResult, OnProgress
 from lsp_server.suggestions.pending_request import PendingRequest, RequestEnded
 from lsp_server.tasks import retrieve_exception
 
@@ -24,7 +24,7 @@ class PendingAnswer:
     def __init__(
         self,
         request: PendingRequest,
-        ask: Callable[[Tell], Awaitable[CompletionResult]],
+        ask: Callable[[OnProgress], Awaitable[CompletionResult]],
         delay_s: float,
     ) -> None:
         self.request = request
@@ -113,7 +113,7 @@ class PendingAnswer:
             self.cancel_if_unwanted()
 
     async def _run(
-        self, ask: Callable[[Tell], Awaitable[CompletionResult]], delay_s: float
+        self, ask: Callable[[OnProgress], Awaitable[CompletionResult]], delay_s: float
     ) -> CompletionResult:
         if delay_s:
             await asyncio.sleep(delay_s)

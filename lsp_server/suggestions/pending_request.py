@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from longllama_code.protocol import CompletionRequest, CompletionResult, Tell
+from longllama_code.protocol import CompletionRequest, CompletionResult, OnProgress
 from lsp_server.engine.client import EngineState
 from lsp_server.settings.declarations import Settings
 from lsp_server.suggestions.cursor_context import CursorContext
@@ -19,7 +19,9 @@ class CompletionEngine(Protocol):
         """Whether the engine can be asked."""
         ...
 
-    async def complete(self, request: CompletionRequest, on_progress: Tell, /) -> CompletionResult:
+    async def complete(
+        self, request: CompletionRequest, on_progress: OnProgress, /
+    ) -> CompletionResult:
         """Return the completion; `on_progress` gets its text as it grows."""
         ...
 

@@ -1,7 +1,7 @@
-"""Serves an engine to those who connect: each has a repository of its own over the one model.
+"""Serves one model to several clients, each with a repository of its own in memory.
 
-What arrives on a connection becomes jobs of its owner for the worker's thread. A connection that
-ends takes its repository out of memory, and its jobs with it; the others go on.
+Requests become jobs for the worker's thread. When a connection ends, its jobs are cancelled and its
+repository leaves memory; other clients are not affected.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from longllama_code.protocol import (
     CompletionResult,
     EngineStatus,
     EngineUser,
+    OnProgress,
     RememberResult,
-    Tell,
 )
 from longllama_code.worker import EngineWorker, Job, Priority
 from lsp_server.engine.protocol import (
@@ -32,10 +32,10 @@ from lsp_server.engine.protocol import (
     FAILED,
     FORGET,
     HELLO,
+    PARTIAL_RESULT,
     PREPARE,
     READY,
     REMEMBER,
-    SO_FAR,
     STATUS,
     VERSION,
     EngineProtocol,
@@ -53,60 +53,61 @@ Work = Generator[None, None, Any]
 
 
 class HostedEngine(Protocol):
-    """What is served."""
+    """Engine that is served: a model's, or a scripted one."""
 
     def beside(self) -> "HostedEngine":
-        """Another one for another repository, over the same model."""
+        """Return an engine for another repository, over the same model."""
         ...
 
     def leave(self) -> None:
-        """Let go of the repository."""
+        """Release the repository."""
         ...
 
     def remember(self, path: str, text: str) -> Generator[None, None, RememberResult]:
-        """Take a file into memory."""
+        """Take a file into memory; yields after each segment."""
         ...
 
     def forget(self, path: str) -> bool:
-        """Take a file out of memory."""
+        """Take a file out of memory; False if it was not there."""
         ...
 
     def complete(
         self,
         request: CompletionRequest,
         should_stop: Callable[[], bool],
-        tell: Tell,
+        on_progress: OnProgress,
+        /,
     ) -> CompletionResult:
-        """A suggestion; ``tell`` is told its text as it grows."""
+        """Return a suggestion; call ``on_progress`` with its text as it grows."""
         ...
 
     def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
-        """Read what the prompts of a file begin with; how many tokens that are."""
+        """Process the beginning of a file's prompts; return its number of tokens."""
         ...
 
     def status(self) -> EngineStatus:
-        """What is in memory."""
+        """Return what is in memory."""
         ...
 
     def clear_store(self) -> int:
-        """Remove what is stored and in nobody's memory."""
+        """Remove stored segments that no client uses; return how many there were."""
         ...
 
 
 class Reader(Protocol):
-    """Where messages come from."""
+    """Stream of messages from a client."""
 
     def readline(self) -> Awaitable[bytes]:
-        """The next header line."""
+        """Return the next header line."""
         ...
 
     def readexactly(self, n: int) -> Awaitable[bytes]:
-        """The next ``n`` bytes."""
+        """Return the next ``n`` bytes."""
         ...
 
 
 class Writer(Protocol):
-    """Where messages go."""
+    """Stream of messages to a client."""
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
@@ -118,48 +119,48 @@ class Writer(Protocol):
 
 
 class EngineHost:
-    """Owner of the worker, and of those who are connected. Lives on an event loop."""
+    """Owner of the worker, and of the clients' sessions. Lives on an event loop."""
 
     def __init__(self, load: Callable[[], HostedEngine]) -> None:
-        """Begin to load the model.
+        """Start to load the model.
 
         Args:
-            load: called on the worker's thread.
+            load: loads it; called on the worker's thread.
         """
         self.loop = asyncio.get_running_loop()
         self.worker = EngineWorker()
-        self.first: HostedEngine | None = None
-        """What the engines of all users are made beside; it holds no repository."""
+        self.base: HostedEngine | None = None
+        """Engine without a repository, from which each client's engine is made."""
         self.failure: str | None = None
-        """Why there is no model."""
-        self.users: list[User] = []
-        """Those who said hello and did not leave, in this order."""
+        """Why the model could not be loaded."""
+        self.sessions: list[ClientSession] = []
+        """Sessions of connected clients that sent ``HELLO``, in this order."""
         self.loaded = asyncio.wrap_future(
             self.worker.submit(self, Priority.CONTROL, functools.partial(self._load, load)).result
         )
-        """Done when the model is loaded, or never will be."""
-        self.told_failure = asyncio.Event()
-        """Set once somebody was told that there is no model."""
+        """Done when the model is loaded or has failed to."""
+        self.failure_sent = asyncio.Event()
+        """Set once a client was told that the model could not be loaded."""
 
     async def serve(self, reader: Reader, writer: Writer) -> Hello | None:
-        """Serve one connection until it ends; what it said when it came, if it did."""
-        user = User(self, writer)
+        """Serve one connection until it ends; return its ``HELLO``, if it sent one."""
+        session = ClientSession(self, writer)
         try:
-            await user.read(_Limited(reader))
+            await session.read(_SizeLimitedReader(reader))
         finally:
-            self.leave(user)
-        return user.hello
+            self.leave(session)
+        return session.hello
 
-    def leave(self, user: "User") -> None:
-        """Take a user's repository out of memory."""
-        if user in self.users:
-            self.users.remove(user)
-        user.end()
-        self.worker.forget(user)
+    def leave(self, session: "ClientSession") -> None:
+        """End a client's session, and take its repository out of memory."""
+        if session in self.sessions:
+            self.sessions.remove(session)
+        session.end()
+        self.worker.forget(session)
 
     def _load(self, load: Callable[[], HostedEngine], _: Job) -> Work:
         try:
-            self.first = load()
+            self.base = load()
         except LongLlamaError as error:
             self.failure = str(error)
         except Exception as error:
@@ -168,8 +169,8 @@ class EngineHost:
         yield from ()
 
 
-class User:
-    """One connection. Equal to none but itself."""
+class ClientSession:
+    """Session of one connected client: its engine and its jobs. Compared by identity."""
 
     def __init__(self, host: EngineHost, writer: Writer) -> None:
         self.hello: Hello | None = None
@@ -188,7 +189,7 @@ class User:
         self._answer(CLEAR_STORE, Priority.BACKGROUND, self._clear_store)
 
     async def read(self, reader: Reader) -> None:
-        """Take in messages until the connection ends, or sends what is none."""
+        """Handle messages until the connection ends or sends something malformed."""
         never = threading.Event()
         protocol, report = self._rpc.protocol, self._rpc.report_server_error
         try:
@@ -197,39 +198,41 @@ class User:
             logger.info("a connection ended: %s", type(error).__name__)
 
     def end(self) -> None:
-        """Give up what was asked, and let go of the repository."""
+        """Cancel all jobs, and release the repository."""
         if self._greeting is not None:
             self._greeting.cancel()
         for job in self._jobs:
             job.cancelled.set()
         self._host.worker.submit(self, Priority.CONTROL, self._close_engine)
 
-    # Messages, on the event loop.
+    # Messages: on the event loop.
 
     def _say_hello(self, params: Params) -> dict[str, Any]:
         hello = from_plain(params, Hello)
         if hello.version != VERSION:
-            raise JsonRpcException(f"this engine speaks version {VERSION}, not {hello.version}")
+            raise JsonRpcException(
+                f"this engine has version {VERSION}, the client {hello.version}; restart both"
+            )
         if self.hello is None:
             self.hello = hello
-            self._host.users.append(self)
+            self._host.sessions.append(self)
             self._greeting = asyncio.ensure_future(self._greet())
         return {"version": VERSION}
 
     async def _greet(self) -> None:
-        """Say that the model is loaded, once it is; or that it never will be."""
+        """Notify the client once the model is loaded, or has failed to."""
         await asyncio.shield(self._host.loaded)
         if self._host.failure is None:
             status = await self._do(Priority.CONTROL, self._open_engine)
             self._rpc.protocol.notify(READY, status)
         else:
             self._rpc.protocol.notify(FAILED, {"message": self._host.failure})
-            self._host.told_failure.set()
+            self._host.failure_sent.set()
 
     def _answer(self, method: str, priority: Priority, work: Callable[[Params, Job], Work]) -> None:
         async def handler(params: Params) -> Any:
             if self.hello is None:
-                raise JsonRpcException(f"{HELLO} comes first")
+                raise JsonRpcException(f"{HELLO} comes first; the client sent {method}")
             return await self._do(priority, functools.partial(work, params))
 
         self._rpc.feature(method)(handler)
@@ -245,11 +248,11 @@ class User:
         finally:
             self._jobs.discard(job)
 
-    # Jobs, on the worker's thread.
+    # Jobs: on the worker's thread.
 
     def _open_engine(self, _: Job) -> Work:
-        assert self._host.first is not None
-        self._engine = self._host.first.beside()
+        assert self._host.base is not None
+        self._engine = self._host.base.beside()
         yield from ()
         return to_plain(self._engine.status())
 
@@ -269,32 +272,32 @@ class User:
 
     def _complete(self, params: Params, job: Job) -> Work:
         request = from_plain(params["request"], CompletionRequest)
-        tell = functools.partial(self._tell_so_far, params["number"])
+        on_progress = functools.partial(self._send_partial_result, params["number"])
+        yield from ()
         try:
-            return to_plain(self._opened.complete(request, job.cancelled.is_set, tell))
+            return to_plain(self._opened.complete(request, job.cancelled.is_set, on_progress))
         except Cancelled:
             return None
-        yield
 
     def _prepare(self, params: Params, _: Job) -> Work:
         request = from_plain(params["request"], CompletionRequest)
         return {"tokens": (yield from self._opened.prepare(request))}
 
-    def _tell_so_far(self, number: int, text: str) -> None:
-        told = {"number": number, "text": text}
-        self._host.loop.call_soon_threadsafe(self._rpc.protocol.notify, SO_FAR, told)
+    def _send_partial_result(self, number: int, text: str) -> None:
+        result = {"number": number, "text": text}
+        self._host.loop.call_soon_threadsafe(self._rpc.protocol.notify, PARTIAL_RESULT, result)
 
     def _status(self, _params: Params, _: Job) -> Work:
         yield from ()
-        users = [user.counted(is_asking=user is self) for user in list(self._host.users)]
+        users = [each.usage(is_asking=each is self) for each in list(self._host.sessions)]
         return to_plain(replace(self._opened.status(), users=users))
 
     def _clear_store(self, _params: Params, _: Job) -> Work:
         yield from ()
         return {"removed_segments": self._opened.clear_store()}
 
-    def counted(self, *, is_asking: bool) -> EngineUser:
-        """What it has in memory. For the worker's thread."""
+    def usage(self, *, is_asking: bool) -> EngineUser:
+        """Return what this client has in memory. Call it on the worker's thread."""
         name = self.hello.name if self.hello else ""
         if self._engine is None:
             return EngineUser(name, 0, 0, is_asking)
@@ -308,22 +311,22 @@ class User:
         return self._engine
 
 
-class _Limited:
-    """A connection whose messages have an end."""
+class _SizeLimitedReader:
+    """Reader that refuses messages of more than ``READ_LIMIT_BYTES``."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
     def readline(self) -> Awaitable[bytes]:
-        """The next header line."""
+        """Return the next header line."""
         return self._reader.readline()
 
     async def readexactly(self, n: int) -> bytes:
-        """The next ``n`` bytes.
+        """Return the next ``n`` bytes.
 
         Raises:
-            ConnectionError: they are more than any message has.
+            ConnectionError: ``n`` is over the limit.
         """
         if n > READ_LIMIT_BYTES:
-            raise ConnectionError(f"a message of {n} bytes")
+            raise ConnectionError(f"a message of {n} bytes; the limit is {READ_LIMIT_BYTES}")
         return await self._reader.readexactly(n)

@@ -1,8 +1,7 @@
-"""The engine process: JSON-RPC on stdin and stdout or behind a socket, the model on a thread.
+"""Engine process: JSON-RPC on stdin and stdout or on a socket, the model on a thread.
 
-On stdin it ends with its parent, whose end closes it; behind a socket, with the last who uses it.
-No other module of ``lsp_server`` may import torch but the probe, and this one does once the thread
-begins to load the model.
+On stdin it ends with its parent; on a socket, with its last client. Apart from ``probe``, this is
+the only module of ``lsp_server`` that imports torch, once the worker starts to load the model.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from lsp_server.engine.stdio import take_stdout
 
 
 def main() -> None:
-    """Parse the arguments of whoever starts it, and serve."""
+    """Parse the command line, and serve."""
     options, socket_path = parse()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="engine: %(message)s")
     logging.getLogger("pygls").setLevel(logging.ERROR)  # it logs source code
@@ -40,7 +39,9 @@ async def _serve_parent(options: EngineOptions, stdout: BinaryIO) -> None:
 
 
 async def _serve_socket(options: EngineOptions, path: Path) -> None:
-    from lsp_server.engine.process.socket_server import EngineSocket  # needs what Windows lacks
+    from lsp_server.engine.process.socket_server import (
+        EngineSocket,  # needs modules that Windows lacks
+    )
 
     await EngineSocket(EngineHost(functools.partial(_open, options)), path).serve()
     _end()
@@ -56,6 +57,6 @@ def _open(options: EngineOptions) -> HostedEngine:
 
 
 def _end() -> None:
-    """At once: the worker may be inside a kernel; what it holds needs no orderly end."""
+    """End at once: the worker may be inside a kernel, and needs no orderly end."""
     sys.stderr.flush()
     os._exit(0)

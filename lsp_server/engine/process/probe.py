@@ -1,6 +1,6 @@
-"""What the engine's process would find, as JSON: torch, its device, the model's files.
+"""Reports, as JSON, what an engine process would find: torch, its device, the model's files.
 
-A child of ``diagnosis``, as the server itself must not import torch. It loads no weights.
+``diagnosis`` runs it as a child process, as the server must not import torch. It loads no weights.
 """
 
 import importlib.metadata
@@ -13,14 +13,14 @@ from lsp_server.engine.process import scripted
 
 
 def probe(model: str) -> dict[str, Any]:
-    """Everything that can be found without loading a model; errors are found, not raised."""
+    """Return what is known without loading the model; errors are reported, not raised."""
     return {"torch": _torch(), "model": _model(model)}
 
 
 def _torch() -> dict[str, Any]:
     try:
         import torch
-    except Exception as error:  # a broken installation raises what it likes
+    except Exception as error:  # a broken installation may raise anything
         return {"error": f"{type(error).__name__}: {error}"}
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
     version = importlib.metadata.version("torch")
@@ -51,7 +51,7 @@ def _script(name: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Print what is found of the model named on the command line."""
+    """Print the report on the model named on the command line."""
     print(json.dumps(probe(sys.argv[1])))
     return 0
 

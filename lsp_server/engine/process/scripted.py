@@ -1,10 +1,9 @@
-"""An engine without a model, for tests: what it answers stands in a JSON file.
+"""Engine without a model, for tests of the server and of clients: a JSON file has its answers.
 
-Named as a model is, ``script:FILE``. It needs no torch, so that its process is ready in a fraction
-of a second, and it answers as it was told to: in the place of
-`longllama_code.generation.engine.Engine`, where what matters is the server or a client. Of files it
-keeps what can be counted; a token is a byte in UTF-8, as for the model ``tiny``. Nothing is kept on
-disk.
+The setting ``model.path`` names it as ``script:FILE``. It takes the place of
+`longllama_code.generation.engine.Engine`, needs no torch, and is ready in a fraction of a second.
+It counts the files in its memory; a token is a byte of UTF-8, as for the model ``tiny``. It stores
+nothing on disk.
 """
 
 import json
@@ -22,11 +21,11 @@ from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
     EngineStatus,
+    OnProgress,
     RememberResult,
     Source,
-    Tell,
     Timings,
-    tell_nobody,
+    ignore_progress,
 )
 
 PREFIX = "script:"
@@ -36,30 +35,30 @@ _values = cattrs.Converter(forbid_extra_keys=True)
 
 @dataclass(frozen=True)
 class Answer:
-    """What is suggested where."""
+    """A suggestion, and the cursors that it is given at."""
 
     text: str
-    r"""``\1`` in it is the first group of ``before``, so a backslash is written twice."""
+    r"""Text of the suggestion; ``\1`` is the first group of ``before``, a backslash is ``\\``."""
     path: str = "*"
-    """Pattern of the file's path in memory, where ``*`` is any text."""
+    """Pattern of the file's path in memory; ``*`` matches any text."""
     before: str = ""
-    """Regular expression that the text before the cursor ends in."""
+    """Regular expression that must match the end of the text before the cursor."""
     source: str | None = None
-    """A file that it draws on; only while that is in memory is this answered."""
+    """File that is reported as its source; the answer is given only while it is in memory."""
     delay_ms: int = 0
 
 
 @dataclass(frozen=True)
 class Script:
-    """All that is known beforehand; the first answer that fits is given, else none."""
+    """Answers of an engine; the first that matches a request is given."""
 
     answers: list[Answer] = field(default_factory=list[Answer])
     remember_ms: int = 0
-    """How long it takes to remember a file."""
+    """Time to remember a file."""
 
 
 class ScriptedEngine:
-    """Files by their size, and answers from a script."""
+    """Engine that answers from a script."""
 
     def __init__(self, name: str, script: Script) -> None:
         self._name, self._script = name, script
@@ -71,7 +70,7 @@ class ScriptedEngine:
         """Read the script that ``model`` names.
 
         Raises:
-            ModelNotFound: there is no such file, or it holds no script.
+            ModelNotFound: there is no such file, or it is not a valid script.
         """
         path = Path(model.removeprefix(PREFIX)).expanduser()
         try:
@@ -86,16 +85,16 @@ class ScriptedEngine:
         return cls(model, script)
 
     def beside(self) -> "ScriptedEngine":
-        """Another one for another repository, with the same script."""
+        """Return an engine for another repository, with the same script."""
         return ScriptedEngine(self._name, self._script)
 
     def leave(self) -> None:
-        """Let go of the repository."""
+        """Release the repository."""
         self._texts.clear()
         self._n_tokens = 0
 
     def clear_store(self) -> int:
-        """Nothing is stored."""
+        """Return 0, as nothing is stored."""
         return 0
 
     def remember(self, path: str, text: str) -> Generator[None, None, RememberResult]:
@@ -110,7 +109,7 @@ class ScriptedEngine:
         return RememberResult(path, _size(text), 1, int(not is_kept), 0, int(is_kept))
 
     def forget(self, path: str) -> bool:
-        """Take a file out of memory; False where it was not there."""
+        """Take a file out of memory; False if it was not there."""
         text = self._texts.pop(path, None)
         self._n_tokens -= _size(text or "")
         return text is not None
@@ -119,21 +118,21 @@ class ScriptedEngine:
         self,
         request: CompletionRequest,
         should_stop: Callable[[], bool],
-        tell: Tell = tell_nobody,
+        on_progress: OnProgress = ignore_progress,
     ) -> CompletionResult:
-        """The first answer that fits; after half of its delay, half of it is told.
+        """Return the first answer that matches; report half of it after half of its delay.
 
         Raises:
-            Cancelled: ``should_stop`` said so.
+            Cancelled: ``should_stop`` returned True.
         """
         answer, text = self._find(request)
         if answer is None:
             return CompletionResult("", "end_of_text", Timings(), [], "nothing_to_add")
-        for told in (text[: len(text) // 2], ""):
+        for partial in (text[: len(text) // 2], ""):
             if not _wait(min(answer.delay_ms, request.timeout_ms) / 2, should_stop):
-                raise Cancelled("nobody waits for the answer any more")
-            if told:
-                tell(told)
+                raise Cancelled("the request was cancelled")
+            if partial:
+                on_progress(partial)
         if answer.delay_ms > request.timeout_ms:
             return CompletionResult("", "deadline", Timings(), [], "deadline")
         n_tokens = _size(text)
@@ -147,12 +146,12 @@ class ScriptedEngine:
         return CompletionResult(text, "line", timings, self._sources(answer))
 
     def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
-        """Read nothing: answers are ready."""
+        """Return 0, as answers need no preparation."""
         yield from ()
         return 0
 
     def status(self) -> EngineStatus:
-        """What is in memory."""
+        """Return what is in memory."""
         return EngineStatus(
             model=self._name,
             device="cpu",
@@ -167,11 +166,11 @@ class ScriptedEngine:
             encoded_segments=self._n_encoded,
             loaded_segments=0,
             damaged_segments=0,
-            store_problem="a script keeps nothing on disk",
+            store_problem="a scripted engine stores nothing on disk",
         )
 
     def _find(self, request: CompletionRequest) -> tuple[Answer | None, str]:
-        """The first answer that fits, and its text."""
+        """Return the first answer that matches, and its text."""
         for answer in self._script.answers:
             is_known = request.uses_memory and answer.source in self._texts
             found = re.search(rf"(?:{answer.before})\Z", request.prefix)
@@ -189,7 +188,9 @@ class ScriptedEngine:
 
 
 def _no_script(path: Path, trouble: str) -> ModelNotFound:
-    return ModelNotFound(f"{path} is no script of answers: {trouble}; see docs/testing.md.")
+    return ModelNotFound(
+        f"{path} is not a valid script of answers: {trouble}; see docs/testing.md."
+    )
 
 
 def _size(text: str) -> int:
@@ -197,7 +198,7 @@ def _size(text: str) -> int:
 
 
 def _wait(delay_ms: float, should_stop: Callable[[], bool]) -> bool:
-    """Let time pass; False if nobody waits any more."""
+    """Wait; return False at once if the request is cancelled."""
     end = time.monotonic() + delay_ms / 1000
     while not should_stop():
         left = end - time.monotonic()

@@ -1,7 +1,7 @@
-"""An engine behind a local socket, for as long as somebody needs it.
+"""Engine behind a local socket, which runs as long as it has clients.
 
-It ends when its last user has been gone for as long as that one allowed, when its model cannot be
-loaded, and when its socket is no longer where it can be found.
+It ends some time after its last client has left (that client says how long), when its model cannot
+be loaded, and when its socket was removed or replaced.
 """
 
 import asyncio
@@ -18,40 +18,40 @@ from lsp_server.engine.stdio import READ_LIMIT_BYTES, SafeWriter
 
 logger = logging.getLogger(__name__)
 
-FIRST_USER_S = 10.0
-"""How long it waits for who started it."""
-LOOK_S = 1.0
-"""Time between two looks at its socket."""
+FIRST_CLIENT_S = 10.0
+"""How long it waits for its first client."""
+CHECK_SOCKET_EVERY_S = 1.0
 RETRY_S = 0.05
-LAST_WORDS_S = 0.2
+FAILURE_DELAY_S = 0.2
+"""Time for clients to read why the model cannot be loaded."""
 
 
 class EngineSocket:
-    """Owner of the socket, and of the decision to end."""
+    """Owner of the socket; decides when the process ends."""
 
     def __init__(self, host: EngineHost, path: Path) -> None:
         self._host, self._path = host, path
         self._lock = FileLock(lock_of(path), timeout=0)
         self._n_connected = 0
-        self._idle_s = FIRST_USER_S
+        self._idle_s = FIRST_CLIENT_S
         self._ended = asyncio.Event()
         self._ending: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
-        """Serve whoever connects; returns when the process is to end."""
+        """Serve connections; return when the process is to end."""
         listening = _listen(self._path)
         self._socket_id = self._identity()
         server = await asyncio.start_unix_server(
             self._connected, sock=listening, limit=READ_LIMIT_BYTES
         )
         self._end_in(self._idle_s)
-        looks = asyncio.ensure_future(self._look_for_socket())
-        fails = asyncio.ensure_future(self._end_without_model())
+        checking = asyncio.ensure_future(self._end_without_socket())
+        failing = asyncio.ensure_future(self._end_without_model())
         try:
             await self._ended.wait()
         finally:
-            looks.cancel()
-            fails.cancel()
+            checking.cancel()
+            failing.cancel()
             server.close()
             self._unlink()
 
@@ -62,7 +62,7 @@ class EngineSocket:
             writer.close()
             return
         self._n_connected += 1
-        self._stay()
+        self._cancel_end()
         try:
             hello = await self._host.serve(reader, SafeWriter(writer))
             if hello is not None:
@@ -72,18 +72,18 @@ class EngineSocket:
             if not self._n_connected:
                 self._end_in(self._idle_s)
             if not self._ended.is_set():
-                writer.close()  # else the process' end is what the other side sees
+                writer.close()  # otherwise the end of the process closes it
 
-    # Ending.
+    # End.
 
-    def _stay(self) -> None:
+    def _cancel_end(self) -> None:
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
 
     def _end_in(self, delay_s: float) -> None:
-        """End after a while, unless somebody comes."""
-        self._stay()
+        """End after a delay, unless a client connects."""
+        self._cancel_end()
         if delay_s <= 0:
             self._end_if_unused()
         else:
@@ -91,29 +91,29 @@ class EngineSocket:
             self._ending = loop.call_later(delay_s, self._end_if_unused)
 
     def _end_if_unused(self) -> None:
-        """End, with the lock in hand, so that nobody finds a socket that is about to go."""
+        """End while holding the lock, so that no server connects to a socket about to close."""
         self._ending = None
         if self._n_connected:
             return
         try:
             self._lock.acquire()
-        except Timeout:  # somebody looks for an engine at this moment
+        except Timeout:  # a server is looking for an engine right now
             self._end_in(RETRY_S)
         else:
             self._ended.set()
 
-    async def _look_for_socket(self) -> None:
-        """End where nobody can come any more: the socket was removed, or replaced."""
+    async def _end_without_socket(self) -> None:
+        """End if no client can connect any more: the socket was removed or replaced."""
         while self._identity() == self._socket_id:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_SOCKET_EVERY_S)
         logger.warning("the socket was removed")
         self._ended.set()
 
     async def _end_without_model(self) -> None:
-        """Tell everybody why there is no model, and make room for another try."""
-        await self._host.told_failure.wait()
+        """End after a failure to load, so that the next client starts a new engine."""
+        await self._host.failure_sent.wait()
         self._unlink()
-        await asyncio.sleep(LAST_WORDS_S)
+        await asyncio.sleep(FAILURE_DELAY_S)
         self._ended.set()
 
     def _identity(self) -> tuple[int, ...] | None:
@@ -129,7 +129,7 @@ class EngineSocket:
 
 
 def _listen(path: Path) -> socket.socket:
-    """A socket for the user alone."""
+    """Return a listening socket that only this user can open."""
     listening = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:

@@ -1,8 +1,8 @@
-"""A window's side of a team's engine: what differs from the repository there, and requests.
+"""Client of a team's engine, for one window: its own files, and requests.
 
-Texts of files that are as the cluster has them do not leave this machine: digests are compared
-here. What does leave it: the text around the cursor, and the files that differ. A request that a
-replica did not answer is asked again, of another.
+The cluster has the repository at a revision. Its own files are those that differ from that
+revision; digests are compared on this machine. Only the text around the cursor and own files are
+sent. A request that one replica did not answer is sent again, to another.
 """
 
 import asyncio
@@ -21,8 +21,10 @@ from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
     EngineStatus,
+    OnProgress,
     RememberResult,
     Timings,
+    ignore_progress,
 )
 from longllama_code.team_protocol import KnownRepository, Overlay, digest_of
 from lsp_server.engine.protocol import from_plain, to_plain
@@ -37,12 +39,12 @@ from lsp_server.engine.team.http import (
 logger = logging.getLogger(__name__)
 
 MAX_OWN_FILES = 1000
-"""More files that differ are no edits: the window shows something else than the repository."""
+"""Most own files. More are hardly edits: the window shows another revision."""
 MAX_AROUND_CHARS = 200_000
-"""Text before, and after, the cursor that is sent."""
+"""Most characters before the cursor, and after it, that are sent."""
 RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0)
 SLACK_S = 1.0
-"""How long an answer may take beyond the time that the request has."""
+"""How much longer than its own time limit a request may take."""
 REMEMBER_TIMEOUT_S = 120.0
 LOAD_TIMEOUT_S = 600.0
 
@@ -50,50 +52,53 @@ T = TypeVar("T")
 
 
 class TeamClient:
-    """A window at a cluster. Lives on the event loop.
+    """Client of a cluster. Lives on the event loop.
 
     Args:
-        address: where the cluster is.
+        address: URL and credentials of the cluster.
         folder: the workspace folder.
-        repository: what the cluster calls it; empty for the name of the repository's folder.
+        repository: the cluster's name for it; empty: the name of the repository's folder.
     """
 
     def __init__(self, address: TeamAddress, folder: Path, repository: str = "") -> None:
         self._http = TeamHttp(address)
         self._folder, self._repository = folder, repository
-        self._below = ""
+        self._folder_prefix = ""
         self._session = uuid.uuid4().hex
         self._numbers = itertools.count(1)
         self._overlay = Overlay(self._session, 0)
         self._texts: dict[str, str] = {}
-        self._sending: set[asyncio.Task[None]] = set()
-        self._unsent: set[str] = set()
+        self._send_tasks: set[asyncio.Task[None]] = set()
+        self._being_sent: set[str] = set()
         self.known: KnownRepository | None = None
-        """The repository as the cluster has it; None before ``join``."""
+        """The repository as the cluster knows it; None before ``join``."""
 
     @property
     def n_own_files(self) -> int:
-        """Files of this window that differ from the repository."""
+        """Number of files that differ from the cluster's revision."""
         return len(self._overlay.files)
 
     async def join(self) -> dict[str, Any]:
-        """Find out what the cluster has of the repository, and have it loaded; about its engine.
+        """Ask for the cluster's revision of the repository, and have it loaded.
+
+        Returns:
+            Status of the cluster's engine.
 
         Raises:
-            TeamUnreachable: it does not answer.
-            TeamRefused: it has no such repository, not for this user, or speaks another version.
+            TeamUnreachable: the cluster does not answer.
+            TeamRefused: it has no such repository for this user, or speaks another version.
         """
-        name, self._below = await asyncio.to_thread(_place_of, self._folder)
+        name, self._folder_prefix = await asyncio.to_thread(_locate, self._folder)
         name = self._repository or name
         hello = await self._http.ask("GET", protocol.HELLO)
         if hello.get("version") != protocol.VERSION:
             raise TeamRefused(
-                f"it speaks version {hello.get('version')}, not {protocol.VERSION}; upgrade"
+                f"it speaks version {hello.get('version')}, not {protocol.VERSION}; upgrade one"
             )
-        asked = f"{protocol.REPOSITORY}?name={quote(name, safe='')}"
-        found = await self._http.ask("GET", asked, timeout_s=120.0)
+        path = f"{protocol.REPOSITORY}?name={quote(name, safe='')}"
+        found = await self._http.ask("GET", path, timeout_s=120.0)
         self.known = from_plain(found, KnownRepository)
-        self._set(dict[str, str | None]())
+        self._set_own_files(dict[str, str | None]())
         self._texts.clear()
         await self._post(protocol.STATUS, {}, timeout_s=LOAD_TIMEOUT_S)
         return hello["status"]
@@ -102,24 +107,24 @@ class TeamClient:
         """Whether the cluster answers, and has no later revision.
 
         Raises:
-            TeamUnreachable: it does not answer.
-            TeamRefused: it no longer knows who asks.
+            TeamUnreachable: the cluster does not answer.
+            TeamRefused: it no longer accepts this user.
         """
         name = quote(self._joined.name, safe="")
         hello = await self._http.ask("GET", f"{protocol.HELLO}?repository={name}")
         return hello.get("revision") in (None, self._joined.revision)
 
     async def remember(self, path: str, text: str) -> RememberResult:
-        """Have a file as it is here; it is sent where the cluster has it otherwise.
+        """Take a file into memory; send it if the cluster has another text of it.
 
         Raises:
             TeamUnreachable: there was no answer.
-            TeamRefused: too many files differ.
+            TeamRefused: there are more than ``MAX_OWN_FILES``, or the cluster refused.
         """
-        name, digest = self._below + path, digest_of(text)
+        name, digest = self._folder_prefix + path, digest_of(text)
         there = self._joined.files.get(name)
         if there is not None and there.digest == digest:
-            self._forget_own(name)
+            self._drop_own(name)
             return RememberResult(path, there.n_tokens, there.n_segments, 0, 0, there.n_segments)
         if name not in self._overlay.files and self.n_own_files >= MAX_OWN_FILES:
             raise TeamRefused(
@@ -127,53 +132,55 @@ class TeamClient:
                 "no more are sent"
             )
         self._texts[name] = text
-        self._set({**self._overlay.files, name: digest})
+        self._set_own_files({**self._overlay.files, name: digest})
         for result in await self._send({name: text}):
             if result.path == name:
                 return replace(result, path=path)
-        return RememberResult(path, 0, 0, 0, 0, 0)  # there is a newer text of it
+        return RememberResult(path, 0, 0, 0, 0, 0)  # a newer text of it was sent
 
     async def forget(self, paths: list[str]) -> None:
-        """Have files no longer."""
+        """Take files out of memory."""
         files = dict(self._overlay.files)
-        for name in (self._below + path for path in paths):
+        for name in (self._folder_prefix + path for path in paths):
             files.pop(name, None)
             self._texts.pop(name, None)
             if name in self._joined.files:
                 files[name] = None
-        self._set(files)
+        self._set_own_files(files)
 
     async def complete(
-        self, request: CompletionRequest, tell: Callable[[str], None] = lambda _: None
+        self, request: CompletionRequest, on_progress: OnProgress = ignore_progress
     ) -> CompletionResult:
-        """A suggestion. Cancelling the caller stops the work.
+        """Return a suggestion. Cancelling the caller cancels the work.
 
         Raises:
-            TeamUnreachable: nobody can be reached in the time that the request has.
-            TeamRefused: the cluster refuses.
+            TeamUnreachable: no replica was reached within the request's time limit.
+            TeamRefused: the cluster refused.
         """
-        asked = _around(replace(request, path=self._below + request.path))
+        sent = _around(replace(request, path=self._folder_prefix + request.path))
 
         def ask(left_s: float) -> Awaitable[CompletionResult]:
-            return self._complete(replace(asked, timeout_ms=max(1, round(1000 * left_s))), tell)
+            return self._complete(
+                replace(sent, timeout_ms=max(1, round(1000 * left_s))), on_progress
+            )
 
         try:
-            return await _asked_again(ask, request.timeout_ms / 1000)
-        except TeamSlow:  # it is there, and busy: it waits in a queue that knows no deadline
+            return await _with_retries(ask, request.timeout_ms / 1000)
+        except TeamSlow:  # the cluster is busy: its queue ignores deadlines
             return CompletionResult("", "deadline", Timings(), empty_reason="deadline")
 
     async def status(self) -> EngineStatus:
-        """What is in memory for this window.
+        """Return what is in memory for this window.
 
         Raises:
             TeamUnreachable: there was no answer.
-            TeamRefused: the cluster refuses.
+            TeamRefused: the cluster refused.
         """
         return from_plain(await self._post(protocol.STATUS, {}), EngineStatus)
 
     async def leave(self) -> None:
-        """Say goodbye, where somebody listens, and end the connections."""
-        for task in self._sending:
+        """Tell the cluster to drop the own files, if it answers, and end the connections."""
+        for task in self._send_tasks:
             task.cancel()
         if self.known is not None and self._overlay.number > 1:
             try:
@@ -185,28 +192,28 @@ class TeamClient:
     @property
     def _joined(self) -> KnownRepository:
         if self.known is None:
-            raise TeamUnreachable("the cluster was not asked yet")
+            raise TeamUnreachable("the cluster was not joined yet")
         return self.known
 
-    def _set(self, files: dict[str, str | None]) -> None:
+    def _set_own_files(self, files: dict[str, str | None]) -> None:
         if files != self._overlay.files or not self._overlay.number:
             self._overlay = Overlay(self._session, next(self._numbers), files)
 
-    def _forget_own(self, name: str) -> None:
-        """A file is as the cluster has it."""
+    def _drop_own(self, name: str) -> None:
+        """Note that a file is as the cluster has it."""
         self._texts.pop(name, None)
-        self._set({path: at for path, at in self._overlay.files.items() if path != name})
+        self._set_own_files({path: at for path, at in self._overlay.files.items() if path != name})
 
     async def _complete(
-        self, request: CompletionRequest, tell: Callable[[str], None]
+        self, request: CompletionRequest, on_progress: OnProgress
     ) -> CompletionResult:
-        def heard(line: dict[str, Any]) -> None:
+        def report(line: dict[str, Any]) -> None:
             if "so_far" in line:
-                tell(str(line["so_far"]))
+                on_progress(str(line["so_far"]))
 
         timeout_s = request.timeout_ms / 1000 + SLACK_S
         answer = await self._post(
-            protocol.COMPLETE, {"request": to_plain(request)}, timeout_s=timeout_s, on_line=heard
+            protocol.COMPLETE, {"request": to_plain(request)}, timeout_s=timeout_s, on_line=report
         )
         if "error" in answer:
             failed = TeamRefused if "status" in answer else TeamUnreachable
@@ -216,37 +223,40 @@ class TeamClient:
         self._send_later(set(answer["missing"]))
         result = from_plain(answer["result"], CompletionResult)
         sources = [
-            replace(source, path=source.path.removeprefix(self._below)) for source in result.sources
+            replace(source, path=source.path.removeprefix(self._folder_prefix))
+            for source in result.sources
         ]
         return replace(result, sources=sources)
 
     async def _send(self, texts: dict[str, str]) -> list[RememberResult]:
-        """Send own files; the replica says which others it lacks."""
+        """Send own files, and later those that the replica says it lacks."""
 
         def ask(left_s: float) -> Awaitable[dict[str, Any]]:
             return self._post(protocol.REMEMBER, {"texts": texts}, timeout_s=left_s)
 
-        answer = await _asked_again(ask, REMEMBER_TIMEOUT_S)
+        answer = await _with_retries(ask, REMEMBER_TIMEOUT_S)
         self._send_later(set(answer["missing"]) - texts.keys())
         return [from_plain(result, RememberResult) for result in answer["results"]]
 
     def _send_later(self, names: set[str]) -> None:
-        """Send own files that a replica lacks, which answered without them."""
-        texts = {name: self._texts[name] for name in names - self._unsent if name in self._texts}
+        """Send own files that a replica answered without, in the background."""
+        texts = {
+            name: self._texts[name] for name in names - self._being_sent if name in self._texts
+        }
         if not texts:
             return
-        self._unsent |= texts.keys()
-        task = asyncio.ensure_future(self._sent(texts))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        self._being_sent |= texts.keys()
+        task = asyncio.ensure_future(self._send_in_background(texts))
+        self._send_tasks.add(task)
+        task.add_done_callback(self._send_tasks.discard)
 
-    async def _sent(self, texts: dict[str, str]) -> None:
+    async def _send_in_background(self, texts: dict[str, str]) -> None:
         try:
             await self._send(texts)
         except (TeamUnreachable, TeamRefused) as error:
             logger.info("own files could not be sent: %s", error)
         finally:
-            self._unsent -= texts.keys()
+            self._being_sent -= texts.keys()
 
     def _post(self, path: str, plain: dict[str, Any], **options: Any) -> Coroutine[Any, Any, Any]:
         known = self._joined
@@ -256,12 +266,12 @@ class TeamClient:
         return self._http.ask("POST", path, plain, headers=headers, **options)
 
 
-async def _asked_again(ask: Callable[[float], Awaitable[T]], timeout_s: float) -> T:
-    """The first answer; each time without one, another replica may give it.
+async def _with_retries(ask: Callable[[float], Awaitable[T]], timeout_s: float) -> T:
+    """Return the first answer; each retry may reach another replica.
 
     Args:
-        ask: told the seconds that are left.
-        timeout_s: of all tries.
+        ask: sends the request, given the seconds that are left.
+        timeout_s: time limit of all tries.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + timeout_s
@@ -271,13 +281,13 @@ async def _asked_again(ask: Callable[[float], Awaitable[T]], timeout_s: float) -
         except TeamUnreachable as error:
             if loop.time() + delay_s >= until:
                 raise
-            logger.info("a request is asked again: %s", error)
+            logger.info("a request is sent again: %s", error)
         await asyncio.sleep(delay_s)
     return await ask(until - loop.time())
 
 
 def _around(request: CompletionRequest) -> CompletionRequest:
-    """A request with the text around the cursor, as far as the model may read it."""
+    """Return a request with no more text around the cursor than is sent."""
     return replace(
         request,
         prefix=request.prefix[-MAX_AROUND_CHARS:],
@@ -285,8 +295,8 @@ def _around(request: CompletionRequest) -> CompletionRequest:
     )
 
 
-def _place_of(folder: Path) -> tuple[str, str]:
-    """The name of the repository that a folder is in, and what stands before names of its files.
+def _locate(folder: Path) -> tuple[str, str]:
+    """Return the name of a folder's repository, and the folder's path in it as a prefix.
 
     Example: ``/src/app/lib`` of the repository ``/src/app`` → ``("app", "lib/")``.
     """

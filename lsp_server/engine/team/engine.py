@@ -1,7 +1,7 @@
-"""A team's engine for a window; where it cannot be reached, one of this machine takes over.
+"""Team's engine for one window; a local engine takes over while the cluster is unreachable.
 
-Callers see what ``EngineClient`` shows them: the same questions and states. Each time that another
-engine is ready, its memory is to be filled anew, which takes a cluster the files that differ alone.
+It has the methods and states of ``EngineClient``. Each time one engine takes over from the other,
+its memory must be filled again; a cluster only needs the files that differ from its revision.
 """
 
 import asyncio
@@ -16,7 +16,9 @@ from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
     EngineStatus,
+    OnProgress,
     RememberResult,
+    ignore_progress,
 )
 from lsp_server.engine.client import EngineClient, EngineState
 from lsp_server.engine.connection import EngineAway, EngineError
@@ -26,35 +28,35 @@ from lsp_server.engine.team.http import TeamAddress, TeamRefused, TeamUnreachabl
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 15.0
-"""Time between two looks at whether a cluster is still there, and has a later revision."""
+CHECK_EVERY_S = 15.0
+"""Time between two checks whether the cluster answers, and has no later revision."""
 REJOIN_S = 5.0
-"""Time between two tries to reach a cluster, while the local engine answers."""
-LAST_ANSWERS_S = 10.0
-"""How long the local engine may take over what it was asked before the cluster was there again."""
-REFUSED_S = 60.0
-"""The same, where the cluster answered that it will not."""
+"""Time between two tries to reach the cluster while the local engine answers."""
+DRAIN_S = 10.0
+"""How long the local engine may still answer its requests after the cluster took over."""
+REJOIN_REFUSED_S = 60.0
+"""Time between two tries if the cluster refused the last one."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class TeamOptions:
-    """Which team's engine, and what for."""
+    """A team's engine, and the folders that it is used for."""
 
     address: TeamAddress
     folders: tuple[Path, ...]
-    """Of the workspace; a cluster knows repositories, so that there must be one."""
+    """Workspace folders; it must be one, as a cluster serves repositories."""
     repository: str = ""
 
 
 class TeamEngine:
-    """Owner of both engines, and of the choice between them. Lives on the event loop.
+    """Owner of both engines; chooses between them. Lives on the event loop.
 
     Args:
         team: the team's engine.
-        options: of the local one.
-        on_state: told each change of state.
+        options: options of the local engine.
+        on_state: called with each new state and its message.
     """
 
     def __init__(
@@ -65,65 +67,66 @@ class TeamEngine:
     ) -> None:
         self._team, self._options, self._on_state = team, options, on_state
         self._cluster: TeamClient | None = None
-        """Joined."""
+        """The cluster, once it was joined."""
         self._local: EngineClient | None = None
         self._token_bytes = 0
-        self._why = ""
+        self._local_reason = ""
         """Why the local engine answers."""
         self._lost = asyncio.Event()
-        self._n_asked = 0
-        """Questions that the local engine has not answered."""
-        self._keeping: asyncio.Task[None] | None = None
+        self._n_local_requests = 0
+        """Requests that the local engine has not answered yet."""
+        self._follow_task: asyncio.Task[None] | None = None
         self._state, self._message = EngineState.STOPPED, ""
 
-    # What `EngineClient` has.
+    # Interface of `EngineClient`.
 
     @property
     def state(self) -> EngineState:
-        """Whether the engine can be asked."""
+        """State of the engine that answers."""
         return self._local.state if self._local is not None else self._state
 
     @property
     def message(self) -> str:
-        """About the state."""
+        """Message on the state."""
         return self._local.message if self._local is not None else self._message
 
     @property
     def ready(self) -> bool:
-        """Whether the engine can be asked."""
+        """Whether the engine takes requests."""
         return self.state is EngineState.READY
 
     @property
     def hung(self) -> bool:
-        """Whether the local engine showed no sign of life."""
+        """Whether the local engine was killed because it did not answer."""
         return self._local is not None and self._local.hung
 
     @property
     def n_restarts(self) -> int:
-        """Of the local engine."""
+        """Restarts of the local engine."""
         return 0 if self._local is None else self._local.n_restarts
 
     @property
     def pid(self) -> int | None:
-        """Of the local engine."""
+        """Process of the local engine."""
         return None if self._local is None else self._local.pid
 
     @property
     def token_bytes(self) -> int:
-        """Of the record of one token in memory; 0 before an engine was ready."""
+        """Bytes of one token's record in memory; 0 before an engine was ready."""
         return self._token_bytes if self._local is None else self._local.token_bytes
 
     @property
     def is_limited(self) -> bool:
-        """Whether this machine's budget counts: a cluster holds the repository in any case."""
+        """Whether the memory budget applies; False if the memory is the cluster's."""
         return self._local is not None
 
     @property
     def note(self) -> str:
-        """Who answers, for people."""
+        """Message for the user on which engine answers."""
         url = self._team.address.url
         if self._local is not None:
-            return f"the team's engine at {url} is not used ({self._why}); the local one answers"
+            reason = self._local_reason
+            return f"the team's engine at {url} is not used ({reason}); the local one answers"
         if self._cluster is None:
             return ""
         return (
@@ -132,15 +135,15 @@ class TeamEngine:
         )
 
     async def start(self) -> None:
-        """Look for the cluster from now on."""
+        """Follow the cluster from now on."""
         self._enter(EngineState.LOADING, f"joining the team's engine at {self._team.address.url}")
-        self._keeping = asyncio.create_task(self._keep())
+        self._follow_task = asyncio.create_task(self._follow_cluster())
 
     async def stop(self) -> None:
-        """Leave both engines; nobody is told of the state."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait([self._keeping])
+        """Leave both engines. ``on_state`` is not called."""
+        if self._follow_task is not None:
+            self._follow_task.cancel()
+            await asyncio.wait([self._follow_task])
         cluster, self._cluster = self._cluster, None
         local, self._local = self._local, None
         self._state, self._message = EngineState.STOPPED, "the engine was stopped"
@@ -150,55 +153,55 @@ class TeamEngine:
             await local.stop()
 
     async def remember(self, path: str, text: str) -> RememberResult:
-        """Have a file taken into memory.
+        """Take a file into memory.
 
         Raises:
             EngineGone: the engine is gone, or cannot be reached.
-            EngineError: it failed over this file.
+            EngineError: the request failed.
         """
         return await self._ask(lambda engine: engine.remember(path, text))
 
     async def forget(self, paths: list[str]) -> None:
-        """Have files taken out of memory."""
+        """Take files out of memory."""
         await self._ask(lambda engine: engine.forget(paths))
 
     async def complete(
-        self, request: CompletionRequest, tell: Callable[[str], None] = lambda _: None
+        self, request: CompletionRequest, on_progress: OnProgress = ignore_progress
     ) -> CompletionResult:
-        """A suggestion. Cancelling the caller cancels the work.
+        """Return a suggestion. Cancelling the caller cancels the work.
 
         Raises:
             EngineGone: the engine is gone, or cannot be reached.
-            EngineError: it failed over this request.
+            EngineError: the request failed.
         """
-        return await self._ask(lambda engine: engine.complete(request, tell))
+        return await self._ask(lambda engine: engine.complete(request, on_progress))
 
     async def prepare(self, request: CompletionRequest) -> int:
-        """Have read what prompts of a file begin with; by a local engine alone."""
+        """Process the beginning of a file's prompts; a cluster returns 0, as it does not."""
         return 0 if self._local is None else await self._local.prepare(request)
 
     async def status(self) -> EngineStatus:
-        """What the engine holds."""
+        """Return what is in memory."""
         return await self._ask(lambda engine: engine.status())
 
     async def clear_store(self) -> int:
-        """Have removed from this machine's disk what is in nobody's memory.
+        """Remove stored segments that no client uses; return how many there were.
 
         Raises:
             EngineError: the store is the cluster's.
         """
         if self._local is not None:
             return await self._local.clear_store()
-        raise EngineError("the store is the cluster's, and serves everybody")
+        raise EngineError("the store is the cluster's, and other users need it")
 
     async def _ask(self, ask: "Callable[[EngineClient | TeamClient], Awaitable[T]]") -> T:
         if self._local is None:
             return await self._ask_cluster(ask)
-        self._n_asked += 1
+        self._n_local_requests += 1
         try:
             return await ask(self._local)
         finally:
-            self._n_asked -= 1
+            self._n_local_requests -= 1
 
     async def _ask_cluster(self, ask: Callable[[TeamClient], Awaitable[T]]) -> T:
         cluster = self._cluster
@@ -211,27 +214,30 @@ class TeamEngine:
                 self._lost.set()
             raise EngineAway(f"the team's engine cannot be reached: {error}") from None
         except TeamRefused as error:
-            raise EngineError(f"the team's engine refuses: {error}") from None
+            raise EngineError(f"the team's engine refused the request: {error}") from None
 
-    # Choosing.
+    # Choice between cluster and local engine.
 
-    async def _keep(self) -> None:
-        """Use the cluster while it can be reached, the local engine otherwise."""
+    async def _follow_cluster(self) -> None:
+        """Use the cluster while it can be reached, the local engine otherwise; runs forever."""
         while True:
             try:
-                cluster = await self._joined()
+                cluster = await self._join()
             except (TeamUnreachable, TeamRefused) as error:
                 await self._use_local(str(error))
                 was_refused = isinstance(error, TeamRefused)
-                await asyncio.sleep(REFUSED_S if was_refused else REJOIN_S)
+                await asyncio.sleep(REJOIN_REFUSED_S if was_refused else REJOIN_S)
                 continue
             await self._use(cluster)
             await self._until_lost(cluster)
 
-    async def _joined(self) -> TeamClient:
+    async def _join(self) -> TeamClient:
         team = self._team
         if len(team.folders) != 1:
-            raise TeamRefused("it knows repositories; open one folder in a window")
+            raise TeamRefused(
+                f"it serves one repository per window, and {len(team.folders)} folders are open;"
+                " open one folder in a window"
+            )
         cluster = TeamClient(team.address, team.folders[0], team.repository)
         try:
             status = await cluster.join()
@@ -250,23 +256,25 @@ class TeamEngine:
         if former is not None:
             await former.leave()
         if local is not None:
-            await self._until_answered()
+            await self._drain_local()
             await local.stop()
 
-    async def _until_answered(self) -> None:
-        """Let the local engine finish what it was asked."""
-        until = asyncio.get_running_loop().time() + LAST_ANSWERS_S
-        while self._n_asked and asyncio.get_running_loop().time() < until:
+    async def _drain_local(self) -> None:
+        """Wait until the local engine has answered its requests, up to ``DRAIN_S``."""
+        until = asyncio.get_running_loop().time() + DRAIN_S
+        while self._n_local_requests and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.02)
 
-    async def _use_local(self, why: str) -> None:
+    async def _use_local(self, reason: str) -> None:
         cluster, self._cluster = self._cluster, None
-        self._why = why
+        self._local_reason = reason
         if cluster is not None:
             await cluster.leave()
         if self._local is None:
-            logger.warning("the team's engine at %s: %s", self._team.address.url, why)
-            self._local = EngineClient(self._options, self._tell_of_local)
+            logger.warning(
+                "the team's engine at %s is not used: %s", self._team.address.url, reason
+            )
+            self._local = EngineClient(self._options, self._local_changed)
             await self._local.start()
 
     async def _until_lost(self, cluster: TeamClient) -> None:
@@ -274,12 +282,12 @@ class TeamEngine:
         with suppress(TeamUnreachable, TeamRefused):
             while True:
                 with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._lost.wait(), LOOK_S)
+                    await asyncio.wait_for(self._lost.wait(), CHECK_EVERY_S)
                 if not await cluster.is_current():
                     return
                 self._lost.clear()
 
-    def _tell_of_local(self, state: EngineState, message: str) -> None:
+    def _local_changed(self, state: EngineState, message: str) -> None:
         if self._local is not None:
             self._on_state(state, message)
 

@@ -1,4 +1,4 @@
-"""Which engine the settings ask for: one of this machine, or a team's with that one behind it."""
+"""Choice of the engine by the settings: a local one, or a team's with a local fallback."""
 
 import logging
 import os
@@ -22,14 +22,14 @@ TOKEN_VARIABLE = "LONGLLAMA_TEAM_TOKEN"
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """What engines are started with; a change of it needs new ones."""
+    """Options of the engines; if they change, the engines must be replaced."""
 
     local: ClientOptions
     team: TeamOptions | None = None
 
 
 def engine_choice(settings: Settings, roots: Sequence[Path]) -> EngineChoice:
-    """The engine that the settings ask for, for these workspace folders."""
+    """Return the engine that the settings ask for, for these workspace folders."""
     local, engine = _local_options(settings, roots), settings.engine
     if not engine.url:
         return EngineChoice(local)
@@ -40,20 +40,23 @@ def engine_choice(settings: Settings, roots: Sequence[Path]) -> EngineChoice:
 def make_engine(
     choice: EngineChoice, on_state: Callable[[EngineState, str], None]
 ) -> EngineClient | TeamEngine:
-    """The engine of a choice, to be started."""
+    """Return the engine of a choice; it is not started yet."""
     if choice.team is None:
         return EngineClient(choice.local, on_state)
     return TeamEngine(choice.team, choice.local, on_state)
 
 
 def _token(path: str) -> str:
-    """The token that a file holds, else the environment; none where the file cannot be read."""
+    """Return the token from a file, or from the environment if none is named.
+
+    A file that cannot be read is logged, and gives an empty token.
+    """
     if not path:
         return os.environ.get(TOKEN_VARIABLE, "")
     try:
         return Path(path).expanduser().read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        logger.warning("no token for the team's engine: %s", error)
+        logger.warning("no token for the team's engine, engine.tokenFile is %s: %s", path, error)
         return ""
 
 
@@ -72,7 +75,7 @@ def _local_options(settings: Settings, roots: Sequence[Path]) -> ClientOptions:
     )
     return ClientOptions(
         engine,
-        # A script may have changed since; reading it anew costs nothing.
+        # A script may have changed since, and reading it again costs nothing.
         is_shared=settings.engine.shared and not settings.model.path.startswith(SCRIPT),
         idle_s=settings.engine.idle_ms / 1000,
         hang_timeout_s=settings.model.hang_timeout_ms / 1000,

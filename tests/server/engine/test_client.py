@@ -78,8 +78,8 @@ async def test_an_answer_is_told_as_it_grows(engine):
     completed = await soon(engine.complete(REQUEST, told.append))
     assert len(told) > 1
     assert all(later.startswith(earlier) for earlier, later in pairwise([*told, completed.text]))
-    assert not engine._told
-    engine.handle_so_far({"number": -1, "text": "nobody waits for it"})
+    assert not engine._on_progress
+    engine.handle_partial_result({"number": -1, "text": "nobody waits for it"})
 
 
 async def test_a_failing_job_is_an_error_with_its_message(engine, capfd):

@@ -8,7 +8,7 @@ import pytest
 
 from longllama_code.engine_options import EngineOptions
 from lsp_server.engine.options import ClientOptions, parse
-from lsp_server.engine.shared_endpoint import Place
+from lsp_server.engine.shared_endpoint import Endpoint
 from lsp_server.engine.team.selection import engine_choice
 from lsp_server.settings.declarations import Settings
 from lsp_server.settings.layers import resolve
@@ -46,4 +46,4 @@ def test_whether_to_compile_reaches_the_engine() -> None:
     options, usual = (engine_choice(each, []).local for each in (found, Settings()))
     assert options.engine == replace(usual.engine, compile=True)
     if sys.platform != "win32":
-        assert Place.of(options) != Place.of(usual)
+        assert Endpoint.for_options(options) != Endpoint.for_options(usual)

@@ -14,7 +14,7 @@ from longllama_code.protocol import CompletionRequest
 from lsp_server.engine import connection as engine_connection
 from lsp_server.engine import shared_endpoint
 from lsp_server.engine.client import EngineGone, EngineState
-from lsp_server.engine.shared_endpoint import Place
+from lsp_server.engine.shared_endpoint import Endpoint
 from tests.paths import ROOT
 from tests.server.engine.light_engine import LightOptions, light
 from tests.server.waiting_client import WaitingClient, soon
@@ -119,14 +119,14 @@ async def test_one_that_hangs_and_cannot_be_ended_is_left_alone(open_window, mon
     )
     window = await open_window(hang_timeout_s=1)
     assert window.pid is None
-    hanging = window._connection._meeting.process
+    hanging = window._connection._shared.process
     hanging.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(EngineGone):
             await soon(window.complete(REQUEST))
         await window.until(EngineState.LOADING)
         await window.until(EngineState.READY)
-        assert window._connection._meeting.process.pid != hanging.pid
+        assert window._connection._shared.process.pid != hanging.pid
     finally:
         hanging.kill()
 
@@ -135,12 +135,12 @@ async def test_leaving_one_that_hangs(open_window, monkeypatch):
     monkeypatch.setattr(engine_connection, "LEAVE_TIMEOUT_S", 0.1)
     window = await open_window(idle_s=60)
     hanging = window.pid
-    place = window._connection._meeting.place
+    place = window._connection._shared.endpoint
     os.kill(hanging, signal.SIGSTOP)
     await soon(window.stop())
     again = await open_window()
     assert again.pid != hanging
-    assert again._connection._meeting.place == place
+    assert again._connection._shared.endpoint == place
 
 
 async def test_one_that_ends_just_now_is_started_again_without_a_word(open_window):
@@ -194,7 +194,7 @@ async def test_a_model_that_is_not_there(open_window):
     for window in windows:
         await window.until(EngineState.FAILED)
         assert window.message == "no model none"
-    place = Place.of(windows[0]._options)
+    place = Endpoint.for_options(windows[0]._options)
     with contextlib.suppress(asyncio.TimeoutError):
         while place.socket.exists():
             await asyncio.sleep(0.02)

@@ -16,8 +16,8 @@ from filelock import FileLock
 
 from lsp_server.engine import shared_endpoint
 from lsp_server.engine.protocol import VERSION
-from lsp_server.engine.shared_endpoint import CannotShare, Place, private_folder
-from lsp_server.engine.shared_launcher import DiedAtStart, GivenUp, meet
+from lsp_server.engine.shared_endpoint import CannotShare, Endpoint, private_folder
+from lsp_server.engine.shared_launcher import DiedAtStart, LaunchCancelled, connect_or_launch
 from tests.paths import ROOT
 from tests.server.engine.light_engine import LightOptions, light
 
@@ -25,14 +25,14 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no local socket
 
 DEADLINE_S = 30
 OPTIONS = light("light")
-MEET = """
+CONNECT = """
 import sys, threading
-from lsp_server.engine.shared_launcher import meet
+from lsp_server.engine.shared_launcher import connect_or_launch
 from tests.server.engine.light_engine import light
 print("here", flush=True)
 sys.stdin.readline()
-meeting = meet(light("light"), threading.Event())
-print(meeting.pid, meeting.process is not None, flush=True)
+engine = connect_or_launch(light("light"), threading.Event())
+print(engine.pid, engine.process is not None, flush=True)
 sys.stdin.readline()
 """
 HOLD = """
@@ -58,22 +58,22 @@ def folder(monkeypatch):
 @pytest.fixture
 def met(folder):
     """Meets the engine of options, and leaves it in the end."""
-    meetings = []
+    engines = []
 
     def find(options=OPTIONS):
-        meetings.append(meet(options, threading.Event()))
-        return meetings[-1]
+        engines.append(connect_or_launch(options, threading.Event()))
+        return engines[-1]
 
     yield find
-    for meeting in meetings:
-        meeting.socket.close()
+    for engine in engines:
+        engine.socket.close()
 
 
 class Raw:
     """Messages over a connection, one at a time."""
 
-    def __init__(self, meeting):
-        self.connection = meeting.socket
+    def __init__(self, engine):
+        self.connection = engine.socket
         self.connection.settimeout(DEADLINE_S)
         self._stream = self.connection.makefile("rb")
 
@@ -129,7 +129,7 @@ def is_gone(pid):
 def test_several_that_look_at_once_start_one(folder):
     servers = [
         subprocess.Popen(
-            [sys.executable, "-c", MEET],
+            [sys.executable, "-c", CONNECT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -153,20 +153,20 @@ def test_several_that_look_at_once_start_one(folder):
 
 def test_what_a_killed_engine_left_is_no_hindrance(met, folder):
     first = met()
-    place = first.place
+    endpoint = first.endpoint
     os.kill(first.pid, signal.SIGKILL)
     first.process.wait(DEADLINE_S)
-    assert place.socket.exists()
-    assert place.lock.exists()
+    assert endpoint.socket.exists()
+    assert endpoint.lock.exists()
     second = met()
     assert second.pid != first.pid
-    assert second.place == place
+    assert second.endpoint == endpoint
 
 
 def test_the_lock_of_a_server_that_died_starting_the_engine_is_free(met, folder):
-    place = Place.of(OPTIONS)
+    endpoint = Endpoint.for_options(OPTIONS)
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(place.lock)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(endpoint.lock)], stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout.readline() == "held\n"
     found = []
@@ -184,18 +184,18 @@ def test_another_version_other_options_and_other_files_get_another_engine(
     met, monkeypatch, tmp_path
 ):
     (tmp_path / "config.json").write_text("{}")
-    places = [Place.of(OPTIONS), Place.of(light("light", threads=2))]
-    places += [Place.of(light(str(tmp_path)))]
+    endpoints = [Endpoint.for_options(OPTIONS), Endpoint.for_options(light("light", threads=2))]
+    endpoints += [Endpoint.for_options(light(str(tmp_path)))]
     (tmp_path / "config.json").write_text('{"other": 1}')
-    places += [Place.of(light(str(tmp_path)))]
+    endpoints += [Endpoint.for_options(light(str(tmp_path)))]
     first = met()
     monkeypatch.setattr(shared_endpoint, "VERSION", "0.0.1/1")
-    places += [Place.of(OPTIONS)]
-    assert len(set(places)) == len(places)
+    endpoints += [Endpoint.for_options(OPTIONS)]
+    assert len(set(endpoints)) == len(endpoints)
     second = met()
     assert second.pid != first.pid
     for same in (light("light", idle_s=5), light("light", name="other")):
-        assert Place.of(same) == Place.of(OPTIONS)
+        assert Endpoint.for_options(same) == Endpoint.for_options(OPTIONS)
 
 
 def test_an_engine_that_cannot_even_begin(folder):
@@ -204,7 +204,7 @@ def test_an_engine_that_cannot_even_begin(folder):
             return [sys.executable, "-c", "raise SystemExit(3)"]
 
     with pytest.raises(DiedAtStart, match=r"\.log") as caught:
-        meet(light("light", Broken), threading.Event())
+        connect_or_launch(light("light", Broken), threading.Event())
     assert caught.value.returncode == 3
 
 
@@ -216,8 +216,8 @@ def test_nobody_waits_for_it_any_more(folder):
     given_up, outcome = threading.Event(), []
 
     def look():
-        with pytest.raises(GivenUp):
-            meet(light("light", Slow), given_up)
+        with pytest.raises(LaunchCancelled):
+            connect_or_launch(light("light", Slow), given_up)
         outcome.append("given up")
 
     looking = threading.Thread(target=look)
@@ -226,18 +226,18 @@ def test_nobody_waits_for_it_any_more(folder):
     given_up.set()
     looking.join(DEADLINE_S)
     assert outcome == ["given up"]
-    with FileLock(Place.of(light("light", Slow)).lock, timeout=0):
+    with FileLock(Endpoint.for_options(light("light", Slow)).lock, timeout=0):
         pass  # nobody holds it any more
 
 
 def test_what_was_left_behind_long_ago_is_removed(met, folder):
-    served = met(light("light", threads=2)).place
-    left, lately = Place(folder, "left"), Place(folder, "lately")
-    for place in (left, lately):
+    served = met(light("light", threads=2)).endpoint
+    left, lately = Endpoint(folder, "left"), Endpoint(folder, "lately")
+    for endpoint in (left, lately):
         with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(str(place.socket))
-        place.lock.touch()
-        place.log.touch()
+            listening.bind(str(endpoint.socket))
+        endpoint.lock.touch()
+        endpoint.log.touch()
     for log in (served.log, left.log):
         os.utime(log, (0, 0))
     met()
@@ -252,10 +252,10 @@ def test_what_was_left_behind_long_ago_is_removed(met, folder):
 
 def test_the_folder_is_for_its_user_alone(folder, met):
     folder.mkdir(0o755)
-    place = met().place
+    endpoint = met().endpoint
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert place.socket.stat().st_mode & 0o077 == 0
-    assert place.log.stat().st_mode & 0o077 == 0
+    assert endpoint.socket.stat().st_mode & 0o077 == 0
+    assert endpoint.log.stat().st_mode & 0o077 == 0
 
 
 def test_a_folder_that_is_somebody_elses_is_not_used(folder, monkeypatch, tmp_path):
@@ -278,7 +278,7 @@ def test_a_path_too_long_for_a_socket(folder, monkeypatch, tmp_path):
     long.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
     with pytest.raises(CannotShare, match="too long"):
-        meet(OPTIONS, threading.Event())
+        connect_or_launch(OPTIONS, threading.Event())
 
 
 def test_an_engine_of_another_user_is_not_asked(met, monkeypatch):
@@ -323,16 +323,16 @@ def test_what_comes_before_hello_or_is_no_message_does_not_harm(met):
 
 
 def test_the_last_one_out_says_how_long_it_stays(met):
-    meeting = met()
-    first, second = Raw(meeting).hello(idle_s=60), Raw(met()).hello(idle_s=0)
+    engine = met()
+    first, second = Raw(engine).hello(idle_s=60), Raw(met()).hello(idle_s=0)
     second.leave()
     third = Raw(met()).hello(idle_s=0)
     first.leave()
     assert third.n_users() == 1
     third.leave()
-    assert meeting.process.wait(DEADLINE_S) == 0
-    assert not meeting.place.socket.exists()
-    with FileLock(meeting.place.lock, timeout=DEADLINE_S):
+    assert engine.process.wait(DEADLINE_S) == 0
+    assert not engine.endpoint.socket.exists()
+    with FileLock(engine.endpoint.lock, timeout=DEADLINE_S):
         pass
 
 
@@ -345,7 +345,7 @@ def test_it_stays_for_the_next_one(met):
 def test_it_ends_where_nobody_can_find_it(met):
     first = met()
     raw = Raw(first).hello(idle_s=60)
-    first.place.socket.unlink()
+    first.endpoint.socket.unlink()
     assert first.process.wait(DEADLINE_S) == 0
     raw.close()
 
@@ -359,23 +359,23 @@ def test_it_makes_room_for_another_try_where_there_is_no_model(met):
         "params": {"message": "no model none"},
     }
     assert first.process.wait(DEADLINE_S) == 0
-    assert not first.place.socket.exists()
+    assert not first.endpoint.socket.exists()
     raw.close()
 
 
 def test_the_end_of_who_started_it_is_not_its_own(met, folder):
     starter = subprocess.Popen(
-        [sys.executable, "-c", MEET], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CONNECT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     starter.stdin.write("\n")
     starter.stdin.flush()
     assert starter.stdout.readline() == "here\n"
     pid, started = starter.stdout.readline().split()
     assert started == "True"
-    second = Raw(meeting := met()).hello()
+    second = Raw(engine := met()).hello()
     starter.kill()
     starter.communicate()
-    assert meeting.pid == int(pid)
+    assert engine.pid == int(pid)
     assert second.n_users() == 1
     second.leave()
     until(lambda: is_gone(int(pid)))

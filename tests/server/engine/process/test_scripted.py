@@ -109,7 +109,9 @@ def test_what_is_wrong_with_a_script_is_said(tmp_path, text, told):
     path = tmp_path / "script.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ModelNotFound, match=r"script.json is no script of answers") as caught:
+    with pytest.raises(
+        ModelNotFound, match=r"script.json is not a valid script of answers"
+    ) as caught:
         ScriptedEngine.open(f"script:{path}")
     assert told in str(caught.value)
 

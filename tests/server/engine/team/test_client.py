@@ -170,7 +170,7 @@ async def engine(server, tmp_path, monkeypatch, states):
     LocalEngine.made = []
     monkeypatch.setattr(team_engine, "EngineClient", LocalEngine)
     monkeypatch.setattr(team_engine, "REJOIN_S", 0.05)
-    monkeypatch.setattr(team_engine, "LOOK_S", 0.05)
+    monkeypatch.setattr(team_engine, "CHECK_EVERY_S", 0.05)
     team = TeamOptions(TeamAddress(server.url), (tmp_path,), "team/app")
     options = ClientOptions(EngineOptions("tiny"))
     engine = TeamEngine(team, options, lambda state, _: states.append(state))
