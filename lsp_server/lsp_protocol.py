@@ -36,10 +36,10 @@ future behind for every notification.
 
 @dataclass(frozen=True)
 class _Malformed:
-    """A message that cannot be decoded."""
+    """Message that cannot be decoded."""
 
     msg_id: object
-    """The id of a request; None for a notification or a response."""
+    """Id of a request; None for a notification or a response."""
     error: JsonRpcException
 
 

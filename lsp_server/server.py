@@ -1,4 +1,4 @@
-"""The language server of one client: its session, and what is shown to its user.
+"""Language server of one client: its session, and what is shown to its user.
 
 Handlers of messages are registered by ``lsp_server.handlers.table``.
 """

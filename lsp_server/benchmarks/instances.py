@@ -22,7 +22,7 @@ MAX_LINE_CHARS = 1 << 24
 
 @dataclass(frozen=True)
 class Instance:
-    """A cursor and the text that follows it."""
+    """Cursor and the text that follows it."""
 
     id: str
     repository: str

@@ -25,7 +25,7 @@ class Row:
     commit: str
     """Commit of the code that ran."""
     wanted: str = ""
-    """The answer of the benchmark."""
+    """Answer of the benchmark."""
     suggestion: str = ""
     right: float = 0.0
     edit_similarity: float = 0.0

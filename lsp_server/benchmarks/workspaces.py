@@ -20,7 +20,7 @@ MAX_FILE_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class Passage:
-    """An answer with the text around it."""
+    """Answer with the text around it."""
 
     instance: str
     before: str
@@ -29,18 +29,18 @@ class Passage:
 
     @property
     def with_answer(self) -> str:
-        """The original text."""
+        """Original text."""
         return self.before + self.answer + self.after
 
     @property
     def without_answer(self) -> str:
-        """The text without the answer."""
+        """Text without the answer."""
         return self.before + self.after
 
 
 @dataclass(frozen=True)
 class Leak:
-    """An answer that is left in a file."""
+    """Answer that is left in a file."""
 
     instance: str
     file: str

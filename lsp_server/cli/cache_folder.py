@@ -17,7 +17,7 @@ PARENTS = ("memory", "models", "evaluation")
 
 @dataclass(frozen=True)
 class Entry:
-    """A subfolder of the cache folder that can be removed by itself."""
+    """Subfolder of the cache folder that can be removed by itself."""
 
     name: str
     """Path relative to the cache folder."""

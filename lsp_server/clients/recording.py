@@ -20,7 +20,7 @@ ROOT = "${root}"
 
 @dataclass(frozen=True)
 class Line:
-    """A message and its sender."""
+    """Message and its sender."""
 
     sender: Sender
     message: Json

@@ -37,7 +37,7 @@ VOLATILE_KEYS = frozenset({"engine_pid", "tokens_per_second", "seconds_left", "s
 
 @dataclass(frozen=True)
 class Difference:
-    """A response that differs from the recorded one."""
+    """Response that differs from the recorded one."""
 
     method: str
     request: Json
@@ -75,7 +75,7 @@ def replay(
 
 
 class _Server:
-    """A server process and its responses."""
+    """Server process and its responses."""
 
     def __init__(
         self, root: Path, lines: Sequence[Line], arguments: Sequence[str], timeout_s: float

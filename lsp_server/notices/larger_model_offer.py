@@ -1,4 +1,4 @@
-"""The offer of the larger code model: made once, then fetched in the background and chosen.
+"""Offer of the larger code model: made once, then fetched in the background and chosen.
 
 suggestions are fast ─▶ a quiet moment ─▶ window/showMessageRequest
                                               │ "Use coder-1.5b"

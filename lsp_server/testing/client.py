@@ -38,7 +38,7 @@ def script_settings(folder: Path, answers: Sequence[Json]) -> Json:
 
 @dataclass(frozen=True)
 class Suggested:
-    """A suggestion of the server."""
+    """Suggestion of the server."""
 
     text: str
     """Text to insert at the cursor; empty if nothing is suggested."""
@@ -49,7 +49,7 @@ class Suggested:
 
 
 class Editor:
-    """An editor with its own server, from ``start`` to ``close``.
+    """Editor with its own server, from ``start`` to ``close``.
 
     All methods raise `TimeoutError` if the server does not respond in time.
     """

@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class Workspace:
-    """A temporary workspace folder."""
+    """Temporary workspace folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -1,4 +1,4 @@
-"""What lies outside the workspace stays outside, whatever a path, a link or a URI says."""
+"""Nothing outside the workspace is read, whatever paths, symlinks and URIs name."""
 
 import asyncio
 import os

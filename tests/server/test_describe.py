@@ -1,4 +1,4 @@
-"""What a status says in words."""
+"""Status and explanations in words."""
 
 from dataclasses import asdict, replace
 

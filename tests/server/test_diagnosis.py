@@ -1,4 +1,4 @@
-"""What is found to keep the server from working, and what is said to do about it."""
+"""Checks of what keeps the server from working, and their remedies."""
 
 import socket
 import sys

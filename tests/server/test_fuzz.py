@@ -1,6 +1,6 @@
-"""Whatever a client sends: every request has one answer, the texts are right, and nothing dies.
+"""Arbitrary messages: every request has one answer, texts are right, and the server does not end.
 
-Examples are few here, so that all tests stay quick; `LONGLLAMA_FUZZ=long` takes twenty times more.
+`LONGLLAMA_FUZZ=long` tries twenty times as many examples.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from lsp_server.documents.document import Documents, Edit, Position
 from tests.server.wire import Wire
 
 FACTOR = 20 if os.environ.get("LONGLLAMA_FUZZ") == "long" else 1
-"""Examples are as many times more."""
+"""Multiple of the number of examples."""
 
 few = settings(
     max_examples=25 * FACTOR,

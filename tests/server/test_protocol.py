@@ -1,4 +1,4 @@
-"""What the protocol asks: what is in turn, who hears what, notebooks, files, settings."""
+"""The protocol: order of messages, tokens, settings, folders, notebooks, popups, traces, logs."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ DYNAMIC = {
 }
 
 
-# What is in turn.
+# Order of messages.
 
 
 async def test_nothing_is_done_before_the_handshake(wire):
@@ -301,7 +301,7 @@ async def test_cells_change_come_and_go(wire, root):
     assert (await wire.inline(LAST, 0, 4))["items"] == []
 
 
-# Popups, traces, events.
+# Popups, traces, unknown notifications, logs.
 
 
 async def test_a_popup_item_says_where_it_comes_from_once_it_is_resolved(wire, root):

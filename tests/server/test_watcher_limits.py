@@ -1,4 +1,4 @@
-"""The watcher where the system has no file watches left: it lists the folders, and says so."""
+"""The watcher when the system has no file watches left: it polls, and warns the user."""
 
 import ctypes
 import errno

@@ -1,4 +1,4 @@
-"""What the tests of the watcher share: a folder to watch, and a recorder of batches."""
+"""Shared by the tests of the watcher: a folder to watch, and a recorder of batches."""
 
 import queue
 from pathlib import Path
@@ -20,7 +20,7 @@ class Recorder:
         self.batches.put(batch)
 
     def wait_for(self, *paths: Path) -> set[Path]:
-        """Wait until all of `paths` were reported; give all that was reported so far."""
+        """Wait until all of `paths` were reported; return all paths reported so far."""
         end_s = monotonic() + DEADLINE_S
         while not self.seen.issuperset(paths):
             try:

@@ -1,7 +1,7 @@
-"""The real server in the tests' own process: messages go in as dictionaries and come out so.
+"""The real server in the tests' process, which takes and sends messages as dictionaries.
 
-The engine is a list that answers at once, unless told to wait; all else is real. Nothing here has
-an editor's manners: what is sent is up to the test.
+Only the engine is replaced: it answers at once, unless a test makes it wait. Nothing is sent but
+what the test sends.
 """
 
 import asyncio
@@ -83,16 +83,16 @@ class RpcError(Exception):
 
 
 class Wire:
-    """Both ends of the connection: what the server writes is read here."""
+    """Both ends of a connection to the server."""
 
     def __init__(self, monkeypatch, token=None, command_line=None):
         monkeypatch.setattr(selection, "EngineClient", StandInClient)
         self.server = new_server(command_line, token)
         self.server.protocol.set_writer(self)
         self.heard: list[tuple[str, Any]] = []
-        """What the server sent by itself: method and parameters, in order."""
+        """Requests and notifications of the server: method and parameters, in order."""
         self.answers: dict[str, Any] = {}
-        """What the client answers to the server's requests; null to any other."""
+        """Results of the server's requests by method; null for any other."""
         self.n_answers: dict[Any, int] = {}
         self._waiting: dict[Any, asyncio.Future[Any]] = {}
         self._ids = itertools.count(1)
@@ -137,18 +137,18 @@ class Wire:
         self._send({"method": method, "params": params})
 
     def ask(self, method, **params):
-        """A request; a future of its result."""
+        """Send a request, and return a future of its result."""
         return self.ask_as_is(method, params)
 
     def ask_as_is(self, method, params):
-        """A request with parameters of any form."""
+        """Send a request with any parameters, valid or not."""
         msg_id = next(self._ids)
         self._waiting[msg_id] = asyncio.get_running_loop().create_future()
         self._send({"id": msg_id, "method": method, "params": params})
         return asyncio.wait_for(self._waiting[msg_id], DEADLINE_S)
 
     async def begin(self, *roots, can=None, options=None, **params):
-        """The handshake; what the server can do."""
+        """Complete the handshake, and return the result of ``initialize``."""
         folders = [{"uri": root.as_uri(), "name": root.name} for root in roots]
         result = await self.ask(
             "initialize",
@@ -175,7 +175,7 @@ class Wire:
         return uri
 
     def inline(self, uri, line, character, kind=1, selected=None):
-        """A request for ghost text (kind 1: by hand, 2: typing)."""
+        """Request ghost text (kind 1: invoked, 2: automatic)."""
         context = {"triggerKind": kind}
         if selected is not None:
             context["selectedCompletionInfo"] = selected
@@ -187,7 +187,7 @@ class Wire:
         )
 
     def said(self, method):
-        """The parameters of all that the server sent by itself under a name."""
+        """Return the parameters of all requests and notifications of a method."""
         return [params for name, params in self.heard if name == method]
 
     @property

@@ -1,4 +1,4 @@
-"""CrossCodeEval over the real server: answers are cut out, what comes back is judged fairly."""
+"""CrossCodeEval on the real server: data, removal of answers, scores, statistics, resumed runs."""
 
 import argparse
 import json
@@ -94,7 +94,7 @@ def instances(data):
     return load(data)
 
 
-# What is asked.
+# Instances.
 
 
 def test_a_rebuilt_instance_is_a_cursor_in_its_file(instances):
@@ -171,7 +171,7 @@ def test_instances_of_one_file_are_asked_behind_each_other():
     assert [each.file for each in by_repository(every)["r"]] == ["0.py"] * 3 + ["1.py"] * 3
 
 
-# Answers are cut out.
+# Removal of answers.
 
 
 def test_every_answer_is_cut_out_of_the_workspace(instances, tmp_path):
@@ -245,7 +245,7 @@ def test_cutting_leaves_what_is_outside_of_the_answers(text, cuts):
         assert instance.before.endswith(passage.before)
 
 
-# What an answer is worth.
+# Scores.
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_a_summary_says_what_was_asked_and_what_failed(instances):
     assert "c1, c2" in tables
 
 
-# Going on.
+# Resuming a run.
 
 
 def test_rows_come_back_as_they_were_and_the_last_one_counts(tmp_path):
@@ -406,7 +406,7 @@ def test_answers_of_another_model_are_not_mixed_in(tmp_path):
         RowFile(tmp_path / "x.jsonl", {"model": "mini"})
 
 
-# Over the real server.
+# Runs on the real server.
 
 
 def bench(data, tmp_path, *more):

@@ -1,4 +1,4 @@
-"""What the cache folder holds, and removing of it."""
+"""Listing and clearing the cache folder."""
 
 import json
 

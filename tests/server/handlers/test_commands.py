@@ -1,4 +1,4 @@
-"""Commands and our own requests, as a client calls them."""
+"""Commands and the server's own requests."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A real server on stdin and stdout that asks soon; its engine, called ``coder``, is a script.
+"""A server on stdin and stdout with a short quiet time before the offer; its engine is a script.
 
 ``python offering_server.py SCRIPT``
 """

@@ -1,4 +1,4 @@
-"""The offer of the larger model as clients see it: once, and what comes of the answer."""
+"""The offer of the larger model: made once, and what follows from the answer."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ PULL_DEADLINE_S = 4 * DEADLINE_S
 
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
-    """A cache folder of this test, a machine with room, and no pause before the question."""
+    """A cache folder for this test; free memory counts as unknown, and the quiet time is short."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("LONGLLAMA_CACHE", str(folder))
     monkeypatch.setattr(feature, "available_bytes", lambda: None)
@@ -39,7 +39,7 @@ def cache(monkeypatch, tmp_path):
 
 
 async def begin(wire, root, **answers):
-    """Shake hands with a client that answers so."""
+    """Complete the handshake as a client that gives these answers."""
     wire.answers.update(answers)
     options = {**CODER, "trigger": {"debounceMs": 0}, "completion": {"ahead": False}}
     await wire.begin(root, can=CAN, options=options)
@@ -47,14 +47,14 @@ async def begin(wire, root, **answers):
 
 
 async def type_on(wire, n_answers=MIN_ANSWERS, kind=2):
-    """Have that many suggestions made."""
+    """Request suggestions."""
     uri = wire.open("untitled:a", "x = ")
     for _ in range(n_answers):
         await wire.inline(uri, 0, 4, kind)
 
 
 async def settle(wire):
-    """Wait for whatever was begun after the last suggestion."""
+    """Wait for the work that the last suggestion started."""
     await asyncio.sleep(10 * feature.QUIET_S)
     if wire.server.larger_model_offer._task is not None:
         await asyncio.wait([wire.server.larger_model_offer._task])
@@ -166,7 +166,7 @@ while not pathlib.Path({str(go_on)!r}).exists():
 
 
 def values(wire):
-    """What was said of progress bars."""
+    """Return the values of all ``$/progress``."""
     return [params["value"] for params in wire.said("$/progress")]
 
 
