@@ -1,5 +1,5 @@
 """Beyond one machine: a team's engine on Ray Serve, and bulk encoding with Ray tasks.
 
-What schedules, replicates and balances is Ray. All of it is in the extra ``cluster``: nothing
+Ray schedules, replicates and balances. All of it is in the extra ``cluster``: nothing
 outside this package needs Ray.
 """

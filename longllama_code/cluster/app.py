@@ -1,7 +1,7 @@
 """``longllama cluster serve``: a team's engine as an application of Ray Serve.
 
-Serve starts replicas and ends them as the load asks, sends the requests for a repository to one
-that has it in memory (its multiplexing), replaces what is unhealthy, and rolls out new versions.
+Serve scales replicas with the load, routes requests for a repository to a replica
+that has it in memory (multiplexing), replaces unhealthy replicas, and rolls out new versions.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ from typing import Any
 from longllama_code.cluster.bodies import Refused
 from longllama_code.cluster.packages import required
 from longllama_code.cluster.ray_workers import connect, stay_on_loopback
-from longllama_code.cluster.replica import Asked, Replica, ReplicaOptions
+from longllama_code.cluster.replica import HttpRequest, Replica, ReplicaOptions
 from longllama_code.cluster.rights import Rights, read_rights
 from longllama_code.cluster.team import TeamMemory
 from longllama_code.engine_options import EngineOptions
@@ -22,19 +22,19 @@ from longllama_code.model_sources.default_model import USUAL
 from longllama_code.team_protocol import VERSION
 
 DRAIN_S = 60.0
-"""How long a replica that is replaced may go on with the requests that it has."""
+"""Time in which a replica that is being replaced may finish its requests."""
 LOGGING = {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False}
 HEALTH_EVERY_S, HEALTH_TIMEOUT_S = 1.0, 40.0
-"""The former is also how long a replica that died may go unnoticed before another is started."""
+"""Interval and timeout of health checks; a dead replica is noticed within one interval."""
 REQUEST_TIMEOUT_S = 600.0
-"""Of anything, remembering included; a completion's own is in the request."""
+"""Timeout of any request; completions carry their own."""
 CONTEXT_BYTES = 1 << 30
-"""Cached text around cursors of many windows' files; an engine of one user's keeps less."""
+"""Size of the cache of text around cursors, for many windows."""
 
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """How to serve a team."""
+    """Options of serving a team."""
 
     store: str
     model: str = USUAL
@@ -45,7 +45,7 @@ class ServeOptions:
     max_store_bytes: int | None = None
     max_context_bytes: int = CONTEXT_BYTES
     name: str = "longllama"
-    """Of the application, and the first part of its URLs."""
+    """Name of the application, and first part of its URLs."""
     host: str = "127.0.0.1"
     port: int = 8000
     tokens: Path | None = None
@@ -62,11 +62,11 @@ class ServeOptions:
     cpus: float = 1.0
     gpus: float = 0.0
     address: str | None = None
-    """Of a Ray cluster; None starts one here."""
+    """Address of a Ray cluster; None starts one here."""
 
     @property
     def url(self) -> str:
-        """What ``longllama.engine.url`` is to be."""
+        """Value for the setting ``longllama.engine.url``."""
         scheme = "https" if self.tls_certificate else "http"
         return f"{scheme}://{self.host}:{self.port}/{self.name}"
 
@@ -88,7 +88,7 @@ def deploy(options: ServeOptions) -> None:
         ConfigError: Ray is not installed, or this would let strangers in.
     """
     rights = rights_of(options)
-    connect(options.address, niceness=0)  # somebody waits for them
+    connect(options.address, niceness=0)  # a client waits for them
     serve = required("ray.serve")
     serve.start(
         proxy_location="EveryNode",
@@ -105,7 +105,7 @@ def deploy(options: ServeOptions) -> None:
 
 
 def rights_of(options: ServeOptions) -> Rights:
-    """Who may ask.
+    """Return the users and their rights.
 
     Raises:
         ConfigError: it would listen to other machines without both tokens and TLS.
@@ -122,12 +122,12 @@ def rights_of(options: ServeOptions) -> Rights:
 
 
 def team_engine(options: ServeOptions, rights: Rights) -> Any:
-    """The application, to be deployed by Ray Serve."""
+    """Return the application, to be deployed by Ray Serve."""
     serve = required("ray.serve")
     responses: Any = required("starlette.responses")
 
     class TeamEngine:
-        """What Serve holds: a replica, and as many repositories as fit."""
+        """The class that Serve deploys: a replica with as many repositories as fit."""
 
         def __init__(self, of_replica: ReplicaOptions, rights: Rights) -> None:
             stay_on_loopback()
@@ -137,15 +137,15 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
             await self._replica.check_health()
 
         @serve.multiplexed(max_num_models_per_replica=options.max_repositories)
-        async def memory(self, memory_id: str) -> "_Held":
-            return _Held(self._replica, await self._replica.load(memory_id))
+        async def memory(self, memory_id: str) -> "_ServedMemory":
+            return _ServedMemory(self._replica, await self._replica.load(memory_id))
 
         async def _memory(self, memory_id: str) -> TeamMemory:
             return (await self.memory(memory_id)).memory
 
         async def __call__(self, request: Any) -> Any:
             came_at = time.monotonic()
-            asked = Asked(
+            http_request = HttpRequest(
                 f"/v1/{request.url.path.rpartition('/v1/')[2]}",
                 dict(request.query_params),
                 dict(request.headers),
@@ -154,7 +154,7 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
             )
             headers = {"x-longllama-version": VERSION}
             try:
-                answer = await self._replica.answer(asked, self._memory)
+                answer = await self._replica.answer(http_request, self._memory)
             except Refused as refused:
                 plain = {"error": str(refused)}
                 return responses.JSONResponse(plain, refused.status, headers=headers)
@@ -182,7 +182,7 @@ def team_engine(options: ServeOptions, rights: Rights) -> Any:
 
 
 def replica_options(options: ServeOptions) -> ReplicaOptions:
-    """What each replica is started with."""
+    """Return the options of each replica."""
     engine = EngineOptions(
         model=options.model,
         cache_dir=options.cache_dir,
@@ -196,8 +196,8 @@ def replica_options(options: ServeOptions) -> ReplicaOptions:
     return ReplicaOptions(engine, options.store)
 
 
-class _Held:
-    """A memory that Serve holds; it calls ``__del__`` when it makes room."""
+class _ServedMemory:
+    """A memory that Serve owns; it calls ``__del__`` to evict it."""
 
     def __init__(self, replica: Replica, memory: TeamMemory) -> None:
         self._replica, self.memory = replica, memory

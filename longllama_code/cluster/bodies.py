@@ -1,4 +1,4 @@
-"""What goes over HTTP: bodies of requests, as they are checked, and of answers."""
+"""Bodies of HTTP requests, with their validation, and of answers."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Refused(Exception):  # noqa: N818 - an answer
-    """A request that gets no answer but this one."""
+    """Raised for a request that is refused, with its status and message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class Refused(Exception):  # noqa: N818 - an answer
 
 
 def plain_of(body: bytes) -> dict[str, Any]:
-    """The object that a request holds.
+    """Return the object that a request holds.
 
     Raises:
         Refused: it is too large, or no JSON object.
@@ -41,7 +41,7 @@ def plain_of(body: bytes) -> dict[str, Any]:
 
 
 def structured(plain: Any, kind: type[T]) -> T:
-    """A part of a request as the class that it stands for.
+    """Return a part of a request as the class that it stands for.
 
     Raises:
         Refused: its fields are others.
@@ -53,15 +53,15 @@ def structured(plain: Any, kind: type[T]) -> T:
 
 
 def json_of(plain: Any) -> bytes:
-    """A whole answer."""
+    """Return a whole answer."""
     return json.dumps(plain, separators=(",", ":")).encode()
 
 
 def line_of(plain: Any) -> bytes:
-    """One of an answer that comes line by line."""
+    """Return one of an answer that comes line by line."""
     return json_of(plain) + b"\n"
 
 
 def packed_of(known: KnownRepository) -> bytes:
-    """The list of a repository's files, gzipped."""
+    """Return the list of a repository's files, gzipped."""
     return gzip.compress(json_of(asdict(known)), 1)

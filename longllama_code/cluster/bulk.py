@@ -1,7 +1,7 @@
-"""Bulk encoding: many workers encode, one writer puts what they made in one machine's order.
+"""Bulk encoding: many workers encode, one writer stores the results in order.
 
-So the store is the one that a single machine makes, record by record. What it or the shared store
-holds already is not encoded: a run that was ended goes on where it was, and a second one does
+So the store equals that of a single machine, record by record. Segments that it or the shared store
+has are not encoded again: an interrupted run resumes, and a second one does
 nothing. A worker that dies is replaced by Ray, which gives its task to another.
 """
 
@@ -27,29 +27,29 @@ from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.storage.store import SegmentStore
 
 BATCH_CHARS = 16_000
-"""Text of the files that are cut together."""
+"""Characters of the files that are cut together."""
 TASK_SEGMENTS = 8
-"""Segments of a task: a worker that dies loses no more."""
+"""Segments of a task, which is the most that a dying worker loses."""
 
 
 class Workers(Protocol):
-    """Where functions are run."""
+    """Runs functions on workers."""
 
     n_at_once: int
-    """How many calls keep all of them busy."""
+    """Number of calls that keep all workers busy."""
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Have a function called, later and elsewhere; what stands for its result."""
         ...
 
     def result(self, call: Any) -> Any:
-        """The result of a call."""
+        """Return the result of a call."""
         ...
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far bulk encoding is."""
+    """Progress of bulk encoding."""
 
     n_files: int = 0
     n_tokens: int = 0
@@ -58,27 +58,27 @@ class Progress:
     n_loaded: int = 0
     """Segments that the shared store had."""
     n_kept: int = 0
-    """Segments that the store had."""
+    """Segments that this machine's store had."""
 
 
 @dataclass
 class _Batch:
-    """Files under way."""
+    """Files that are being encoded."""
 
     files: list[CutFile]
     calls: list[Any] = field(default_factory=list[Any])
-    """Each gives some segments."""
+    """Pending calls, each of which returns some segments."""
 
 
 class BulkEncoder:
     """Encodes files in their order.
 
     Args:
-        workers: where.
-        place: the model there.
-        facts: what is known of it.
-        store: of this machine; nobody else writes it meanwhile.
-        shared: where everybody finds the segments; None for this store alone.
+        workers: run the functions.
+        place: the model on the workers.
+        facts: properties of the model.
+        store: this machine's store, which nothing else writes meanwhile.
+        shared: the shared store, if there is one.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class BulkEncoder:
         return snapshot
 
     def _ahead(self, files: Iterable[tuple[str, str]]) -> Iterator[_Batch]:
-        """Batches in their order, while workers are busy with those behind."""
+        """Yield batches in order, while workers encode the next ones."""
         n_ahead = 2 * self._workers.n_at_once
         cuts = self._cuts(files)
         cutting: deque[Any] = deque()
@@ -200,7 +200,7 @@ class BulkEncoder:
 
 
 def batches(files: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Files, as many together as make up enough text."""
+    """Yield files, as many together as make up enough text."""
     batch: list[tuple[str, str]] = []
     n_chars = 0
     for path, text in files:

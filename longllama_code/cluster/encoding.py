@@ -1,4 +1,4 @@
-"""What a worker does for bulk encoding: cut files, encode segments. Plain values in and out.
+"""Functions of bulk encoding's workers: cut files, encode segments; plain values in and out.
 
 A worker loads the model once and keeps it for its next task.
 """
@@ -19,7 +19,7 @@ from longllama_code.model_sources.default_model import USUAL
 
 @dataclass(frozen=True)
 class ModelPlace:
-    """Which model, and how a worker runs it."""
+    """A model, and how a worker runs it."""
 
     model: str = USUAL
     device: str = "auto"
@@ -29,7 +29,7 @@ class ModelPlace:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the writer must know of the model."""
+    """Properties of the model that the writer needs."""
 
     name: str
     fingerprint: str
@@ -38,12 +38,12 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class CutFile:
-    """A file, and the segments that encode it."""
+    """A file and its segments."""
 
     path: str
     text: str
     id: str
-    """What its cut is kept under."""
+    """Key under which its cut is stored."""
     pieces: tuple[Slice, ...]
     segment_ids: tuple[str, ...]
 
@@ -55,7 +55,7 @@ class CutFile:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A segment to be encoded."""
+    """A segment to encode."""
 
     id: str
     header: str
@@ -64,16 +64,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Packed:
-    """An encoded segment, as the store keeps it."""
+    """An encoded segment in the store's format."""
 
     id: str
     records: NDArray[np.uint8]
-    """(n, bytes)."""
+    """Records, uint8 (n, bytes)."""
     page_offsets: tuple[int, ...]
 
 
 def facts_of(place: ModelPlace) -> ModelFacts:
-    """What there is to know of a model, on a worker."""
+    """Return the properties of a model; runs on a worker."""
     loaded, _ = _worker(place)
     return ModelFacts(loaded.name, loaded.fingerprint, loaded.record_format.n_bytes)
 

@@ -1,4 +1,4 @@
-"""``longllama cluster index``: a repository's files into the stores, by all workers of Ray."""
+"""``longllama cluster index``: encode a repository into the stores on all of Ray's workers."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from longllama_code.paths import cache_root
 
 @dataclass(frozen=True)
 class IndexOptions:
-    """How to encode in bulk."""
+    """Options of bulk encoding."""
 
     model: str = USUAL
     device: str = "auto"
     dtype: str = "auto"
     store: str | None = None
-    """URL of the shared store; None writes this machine's own alone."""
+    """URL of the shared store; None writes this machine's own only."""
     cache_dir: Path | None = None
     address: str | None = None
-    """Of a Ray cluster; None starts one here."""
+    """Address of a Ray cluster; None starts one here."""
     cpus: float = 1
     gpus: float = 0
 
@@ -60,7 +60,7 @@ def index(
 
 
 def open_store(cache_dir: Path | None, facts: ModelFacts) -> SegmentStore:
-    """This machine's own store of a model's segments: the one that its engines read.
+    """Open this machine's store of a model's segments, which its engines read.
 
     Raises:
         StoreError: it cannot be written.

@@ -1,4 +1,4 @@
-"""What a replica counts, for Prometheus by way of Ray; no text and no path is in it."""
+"""Metrics of a replica for Prometheus, exported by Ray; they contain no text and no path."""
 
 from longllama_code.cluster.packages import required
 from longllama_code.cluster.team import Completed
@@ -9,10 +9,10 @@ MS_BOUNDARIES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]
 
 
 class Metrics:
-    """The counters of one replica.
+    """Metrics of one replica.
 
     Args:
-        model: what all of them are tagged with.
+        model: value of the tag ``model``.
     """
 
     def __init__(self, model: str) -> None:
@@ -38,26 +38,26 @@ class Metrics:
         )
         self._under_way = made("Gauge", "requests_under_way", "Requests without an answer.", ())
         self._memory_bytes = made(
-            "Gauge", "memory_bytes", "Of a repository in memory.", ("repository",)
+            "Gauge", "memory_bytes", "Size of a repository in memory.", ("repository",)
         )
         self._memory_tokens = made(
-            "Gauge", "memory_tokens", "Of a repository in memory.", ("repository",)
+            "Gauge", "memory_tokens", "Size of a repository in memory.", ("repository",)
         )
         self._n_under_way = 0
 
-    def come(self) -> None:
-        """A request came."""
+    def start(self) -> None:
+        """Count a request that starts."""
         self._n_under_way += 1
         self._under_way.set(self._n_under_way)
 
-    def go(self, outcome: str) -> None:
-        """A request has its answer, or nobody wants one any more."""
+    def finish(self, outcome: str) -> None:
+        """Count a request that was answered or cancelled."""
         self._n_under_way -= 1
         self._under_way.set(self._n_under_way)
         self._requests.inc(tags={"outcome": outcome})
 
     def note_completion(self, completed: Completed, total_ms: float) -> None:
-        """A completion was made."""
+        """Record a completion."""
         timings = completed.result.timings
         took = completed.queued_ms, timings.prefill_ms, timings.decode_ms, total_ms
         for phase, ms in zip(PHASES, took, strict=True):
@@ -72,25 +72,25 @@ class Metrics:
                 self._tokens.inc(n_tokens, tags={"kind": kind})
 
     def note_remembered(self, results: list[RememberResult]) -> None:
-        """Files were taken in."""
+        """Record files that were remembered."""
         for origin in ("encoded", "loaded", "kept"):
             n_segments = sum(getattr(result, f"n_{origin}") for result in results)
             if n_segments:
                 self._segments.inc(n_segments, tags={"origin": origin})
 
     def note_memory(self, repository: str, status: EngineStatus) -> None:
-        """A repository is in memory, for somebody."""
+        """Record the size of a repository in memory."""
         self._memory_bytes.set(status.memory_bytes, tags={"repository": repository})
         self._memory_tokens.set(status.n_tokens, tags={"repository": repository})
 
     def forget_memory(self, repository: str) -> None:
-        """A repository is no longer in memory."""
+        """Record that a repository left memory."""
         self._memory_bytes.set(0, tags={"repository": repository})
         self._memory_tokens.set(0, tags={"repository": repository})
 
 
 def outcome_of(completed: Completed | None) -> str:
-    """What became of a request."""
+    """Return the outcome of a request."""
     if completed is None:
         return "cancelled"
     if completed.result.stop_reason == "deadline" and not completed.result.text:

@@ -1,4 +1,4 @@
-"""The packages of the extra ``cluster``, imported where they are needed."""
+"""Lazy imports of the packages in the extra ``cluster``."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ from longllama_code.errors import ConfigError
 
 
 def required(name: str) -> Any:
-    """A module of the extra; Ray is told to report its use to nobody.
+    """Return a module of the extra; Ray's usage reports are switched off.
 
     Raises:
         ConfigError: the extra is not installed.

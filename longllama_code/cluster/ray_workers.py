@@ -1,4 +1,4 @@
-"""Functions run by Ray's workers: on this machine, or on all of a cluster."""
+"""Runs functions on Ray's workers, on this machine or a cluster."""
 
 import os
 from collections.abc import Callable
@@ -8,16 +8,15 @@ from typing import Any
 from longllama_code.cluster.packages import required
 
 MAX_RETRIES = 8
-"""How often Ray gives a task whose worker died to another one."""
+"""Maximum number of times that Ray retries a task whose worker died."""
 LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""What Ray reads when it is imported: a node by itself, all ports of which are on the loopback
+"""Environment that Ray reads when it is imported: a single node with all ports on the loopback
 interface, as on Windows and macOS."""
 PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
-"""What Serve reads when it is imported: how long a proxy may take to start, in place of 5 seconds,
-after which Serve ends it and ``serve.start`` fails; workers are niced, and come last where others
-are busy."""
+"""Environment that Serve reads when it is imported: the timeout of a starting proxy. With the
+default of 5 seconds ``serve.start`` fails on a busy machine, as workers have a low priority."""
 OBJECT_STORE_BYTES = 200 << 20
-"""Of a Ray that is started here: results stay in it until they are written."""
+"""Size of a local Ray's object store, which holds results until they are written."""
 
 
 def connect(
@@ -28,15 +27,14 @@ def connect(
     niceness: int = 15,
     **more: Any,
 ) -> Any:
-    """Ray, connected to a cluster, or started on this machine's loopback interface alone.
+    """Return Ray, connected to a cluster or started on this machine's loopback interface.
 
     Args:
-        address: of the cluster; None starts one here.
-        n_cpus: what a cluster that is started here may use.
-        folder: for its files; None for Ray's own choice.
-        niceness: of the workers of one that is started here; Ray's own choice is that they come
-            last. ``RAY_worker_niceness`` goes before.
-        more: as ``ray.init`` takes it.
+        address: address of the cluster; None starts one here.
+        n_cpus: CPUs that a cluster started here may use.
+        folder: folder for its files; None uses Ray's default.
+        niceness: niceness of a local cluster's workers; ``RAY_worker_niceness`` takes precedence.
+        more: further arguments of ``ray.init``.
 
     Raises:
         ConfigError: Ray is not installed.
@@ -79,12 +77,12 @@ def stay_on_loopback() -> None:
 
 
 class RayWorkers:
-    """Ray's tasks.
+    """Workers that run functions as Ray's tasks.
 
     Args:
-        ray: connected.
-        n_cpus: that a task needs.
-        n_gpus: that a task needs; a part of one lets several share it.
+        ray: the module, connected.
+        n_cpus: CPUs of a task.
+        n_gpus: GPUs of a task; a fraction lets several tasks share one.
     """
 
     def __init__(self, ray: Any, n_cpus: float = 1, n_gpus: float = 0) -> None:

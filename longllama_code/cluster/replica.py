@@ -1,6 +1,6 @@
 """One replica of a team's engine: requests over HTTP, answered from the memory of a repository.
 
-Ray Serve starts it, sends it requests, holds its memories, and replaces it; see ``app``.
+Ray Serve starts it, routes requests to it, caches its memories, and replaces it; see ``app``.
 """
 
 import asyncio
@@ -35,10 +35,10 @@ from longllama_code.worker import EngineWorker, Job, Priority
 logger = logging.getLogger("ray.serve")
 
 HEALTH_S = 30.0
-"""How long the thread that owns the model may take for one step."""
+"""Maximum time of one step on the thread that owns the model."""
 
 LOADING_S = 2.0
-"""How long a completion waits for a memory that is being loaded."""
+"""Maximum time that a completion waits for a memory to load."""
 
 T = TypeVar("T")
 MemoryOf = Callable[[str], Awaitable[TeamMemory]]
@@ -46,7 +46,7 @@ MemoryOf = Callable[[str], Awaitable[TeamMemory]]
 
 @dataclass(frozen=True)
 class ReplicaOptions:
-    """What a replica is started with."""
+    """Options of a replica."""
 
     engine: EngineOptions
     store: str
@@ -54,20 +54,20 @@ class ReplicaOptions:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request, as HTTP brought it."""
+class HttpRequest:
+    """An HTTP request."""
 
     path: str
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
     came_at: float
-    """Of ``time.monotonic``."""
+    """Time of arrival, by ``time.monotonic``."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back: one body, or lines as they come."""
+    """An HTTP answer: a body, or a stream of lines."""
 
     body: bytes = b""
     lines: AsyncIterator[bytes] | None = None
@@ -76,7 +76,7 @@ class Answer:
 
 
 class Replica:
-    """Owner of the model's thread. Lives on the event loop, but for ``__init__``, which loads."""
+    """Owner of the model's thread; used on the event loop, except ``__init__``, which loads."""
 
     def __init__(self, options: ReplicaOptions, rights: Rights) -> None:
         self._worker = EngineWorker(of_many=True)
@@ -89,12 +89,12 @@ class Replica:
         self._loading: dict[str, asyncio.Task[TeamMemory]] = {}
 
     async def check_health(self) -> None:
-        """Raises where the thread that owns the model does nothing any more."""
+        """Raise an error if the thread that owns the model hangs."""
         job = self._worker.submit(self, Priority.CONTROL, _nothing)
         await asyncio.wait_for(asyncio.wrap_future(job.result), HEALTH_S)
 
     async def load(self, memory_id: str) -> TeamMemory:
-        """A repository at a revision, taken into memory; goes on where the caller gives up.
+        """Return a repository at a revision, taken into memory; goes on where the caller gives up.
 
         Raises:
             Refused: there is no such snapshot.
@@ -106,36 +106,36 @@ class Replica:
         return await asyncio.shield(task)
 
     def unload(self, memory: TeamMemory) -> None:
-        """Let go of a repository."""
+        """Release a repository."""
         memory.close()
         self._metrics.forget_memory(memory.snapshot.repository)
 
-    async def answer(self, asked: Asked, memory_of: MemoryOf) -> Answer:
+    async def answer(self, request: HttpRequest, memory_of: MemoryOf) -> Answer:
         """Answer a request.
 
         Args:
-            asked: what came.
-            memory_of: the memory of a name, loaded where it is not there.
+            request: the HTTP request.
+            memory_of: returns the memory of a name, loading it if needed.
 
         Raises:
-            Refused: there is no other answer.
+            Refused: the request is refused.
         """
-        user = self._rights.user_of(asked.headers.get("authorization"))
+        user = self._rights.user_of(request.headers.get("authorization"))
         if user is None:
-            self._metrics.come()
-            self._metrics.go("refused")
+            self._metrics.start()
+            self._metrics.finish("refused")
             raise Refused(401, "no such token; ask who runs the cluster for one.")
-        if asked.path == protocol.HELLO:
-            return Answer(json_of(await self._hello(user, asked.query.get("repository"))))
-        if asked.path == protocol.REPOSITORY:
-            known = await self._repository(user, asked.query)
+        if request.path == protocol.HELLO:
+            return Answer(json_of(await self._hello(user, request.query.get("repository"))))
+        if request.path == protocol.REPOSITORY:
+            known = await self._repository(user, request.query)
             return Answer(await asyncio.to_thread(packed_of, known), is_packed=True)
-        return await self._of_memory(user, asked, memory_of)
+        return await self._of_memory(user, request, memory_of)
 
     # Requests.
 
     async def _hello(self, user: User, repository: str | None) -> dict[str, Any]:
-        """Who is asked, and the latest revision of a repository, where one is named."""
+        """Return this engine's identity, and a repository's latest revision if one is named."""
         revision = None
         if repository is not None:
             _check(user, repository)
@@ -161,18 +161,18 @@ class Replica:
         status = self._status
         return KnownRepository(name, found.revision, status.model, status.token_bytes, files)
 
-    async def _of_memory(self, user: User, asked: Asked, memory_of: MemoryOf) -> Answer:
-        memory_id = asked.headers.get(protocol.MODEL_ID_HEADER, "")
+    async def _of_memory(self, user: User, request: HttpRequest, memory_of: MemoryOf) -> Answer:
+        memory_id = request.headers.get(protocol.MODEL_ID_HEADER, "")
         repository, _ = protocol.parse_memory_id(memory_id)
         _check(user, repository)
-        plain = plain_of(asked.body)
+        plain = plain_of(request.body)
         overlay = structured(plain.get("overlay"), Overlay)
-        if asked.path == protocol.COMPLETE:
-            request = structured(plain.get("request"), CompletionRequest)
-            lines = self._completing(user, memory_id, overlay, request, asked, memory_of)
+        if request.path == protocol.COMPLETE:
+            completion = structured(plain.get("request"), CompletionRequest)
+            lines = self._completing(user, memory_id, overlay, completion, request, memory_of)
             return Answer(lines=lines)
         try:
-            return await self._of_files(user, asked.path, plain, overlay, memory_of(memory_id))
+            return await self._of_files(user, request.path, plain, overlay, memory_of(memory_id))
         except MemoryGone as gone:
             raise Refused(503, str(gone)) from None
 
@@ -202,16 +202,18 @@ class Replica:
         user: User,
         memory_id: str,
         overlay: Overlay,
-        request: CompletionRequest,
-        asked: Asked,
+        completion: CompletionRequest,
+        request: HttpRequest,
         memory_of: MemoryOf,
     ) -> AsyncIterator[bytes]:
-        """The lines of an answer. Whoever stops to read them stops the work."""
+        """Yield the lines of an answer; closing the generator stops the work."""
         outcome, completed = "cancelled", None
-        self._metrics.come()
-        written = _Written()
+        self._metrics.start()
+        written = _PartialText()
         work = asyncio.ensure_future(
-            self._complete(user, memory_id, overlay, request, asked.came_at, written, memory_of)
+            self._complete(
+                user, memory_id, overlay, completion, request.came_at, written, memory_of
+            )
         )
         try:
             async for text in written.until(work):
@@ -221,7 +223,7 @@ class Replica:
             if completed is not None:
                 plain = {"result": asdict(completed.result), "missing": completed.missing}
                 yield line_of(plain)
-        except (LongLlamaError, _NotYet) as error:
+        except (LongLlamaError, _MemoryLoading) as error:
             outcome = "failed"
             yield line_of({"error": str(error)})
         except Refused as refused:
@@ -229,7 +231,7 @@ class Replica:
             yield line_of({"error": str(refused), "status": refused.status})
         finally:
             work.cancel()
-            self._note(user, memory_id, outcome, completed, asked.came_at)
+            self._note(user, memory_id, outcome, completed, request.came_at)
 
     async def _complete(
         self,
@@ -238,14 +240,14 @@ class Replica:
         overlay: Overlay,
         request: CompletionRequest,
         came_at: float,
-        written: "_Written",
+        written: "_PartialText",
         memory_of: MemoryOf,
     ) -> Completed | None:
         while True:
             memory = await _in_time(memory_of(memory_id))
             try:
                 return await memory.complete(user.name, overlay, request, came_at, written.tell)
-            except MemoryGone:  # it made room for another between the two
+            except MemoryGone:  # it was evicted between the two calls
                 continue
 
     def _note(
@@ -256,9 +258,9 @@ class Replica:
         completed: Completed | None,
         came_at: float,
     ) -> None:
-        """Count a request, and log it without its text."""
+        """Count a request, and log it without text and paths."""
         total_ms = 1000 * (time.monotonic() - came_at)
-        self._metrics.go(outcome)
+        self._metrics.finish(outcome)
         fields: dict[str, Any] = {"event": "completion", "user": user.name, "memory": memory_id}
         fields |= {"outcome": outcome, "total_ms": round(total_ms, 1)}
         if completed is not None:
@@ -283,22 +285,22 @@ class Replica:
         return memory
 
 
-class _NotYet(Exception):  # noqa: N818 - a state
-    """The memory is being loaded here; another replica may have it."""
+class _MemoryLoading(Exception):  # noqa: N818 - a state
+    """Raised while the memory is loading; another replica may have it."""
 
 
 async def _in_time(loading: Awaitable[TeamMemory]) -> TeamMemory:
-    """A memory; loading goes on, where it takes longer than a completion should wait."""
+    """Return a memory; loading goes on, where it takes longer than a completion should wait."""
     task = asyncio.ensure_future(loading)
     try:
         return await asyncio.wait_for(asyncio.shield(task), LOADING_S)
     except asyncio.TimeoutError:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        raise _NotYet("the repository is being loaded here") from None
+        raise _MemoryLoading("the repository is being loaded here") from None
 
 
-class _Written:
-    """The text of an answer as it grows: the newest, whatever was not read in time."""
+class _PartialText:
+    """Latest partial text of an answer; older versions are dropped."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -306,11 +308,11 @@ class _Written:
         self._grown = asyncio.Event()
 
     def tell(self, text: str) -> None:
-        """It grew. From any thread."""
+        """Set the text; thread-safe."""
         self._loop.call_soon_threadsafe(self._grow, text)
 
     async def until(self, work: "asyncio.Future[Any]") -> AsyncIterator[str]:
-        """What is written, until the work is done."""
+        """Yield texts until the work is done."""
         while not work.done():
             grown = asyncio.ensure_future(self._grown.wait())
             await asyncio.wait([work, grown], return_when=asyncio.FIRST_COMPLETED)
@@ -337,7 +339,7 @@ def _check(user: User, repository: str) -> None:
 
 
 def _load(options: ReplicaOptions) -> Any:
-    """On the worker's thread."""
+    """Load on the worker's thread."""
     yield
     return Engine.open(options.engine)
 

@@ -1,4 +1,4 @@
-"""The files of a repository at a revision, put into a folder of their own: nothing is run."""
+"""Checkouts of a repository's revision into a temporary folder, without hooks or filters."""
 
 import os
 import subprocess
@@ -13,23 +13,23 @@ from longllama_code.errors import ConfigError
 
 @dataclass(frozen=True)
 class Checkout:
-    """Files of a revision."""
+    """Files of a revision in a folder."""
 
     folder: Path
     revision: str
-    """The commit; empty for a folder that git does not know."""
+    """Commit; empty for a folder without git."""
     name: str
-    """What the repository may be called."""
+    """Default name of the repository."""
 
 
 @contextmanager
 def checked_out(source: str, revision: str | None = None) -> Generator[Checkout]:
-    """The files of a folder's or a URL's repository, as they were committed.
+    """Check out the committed files of a folder's or a URL's repository.
 
     Args:
-        source: a folder, or what ``git fetch`` takes.
-        revision: a branch, a tag or a commit; None for the one that is checked out there. A folder
-            that git does not know is taken as it is.
+        source: a folder, or a URL for ``git fetch``.
+        revision: a branch, tag or commit; None for the one that is checked out. A folder without
+            git is taken as it is.
 
     Raises:
         ConfigError: there is no such repository or revision.

@@ -1,6 +1,6 @@
-"""Who may ask a team's engine, and for which repositories: tokens, of which it knows the hashes.
+"""Users of a team's engine, their repositories, and the hashes of their tokens.
 
-A token is 256 random bits, so that a plain hash of it tells nobody the token. The file is JSON:
+A token has 256 random bits, so its plain hash is safe to store. The file is JSON:
 ``{"users": [{"name": …, "token_sha256": …, "repositories": ["team/*", …]}]}``.
 """
 
@@ -17,17 +17,17 @@ from longllama_code.errors import ConfigError
 
 TOKEN_BYTES = 32
 TOKEN_PREFIX = "longllama_"
-"""So that scanners of secrets find a token where it does not belong."""
+"""Prefix by which secret scanners recognise a leaked token."""
 
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who may ask."""
+    """A user of the engine."""
 
     name: str
     token_sha256: str
     repositories: list[str] = field(default_factory=list[str])
-    """Names of the repositories that they may read; ``*`` stands for any characters."""
+    """Names of readable repositories; ``*`` matches any characters."""
 
     def may_read(self, repository: str) -> bool:
         """Whether a repository's memory is theirs to see."""
@@ -35,21 +35,21 @@ class User:
 
 
 ANYBODY = User("anybody on this machine", "", ["*"])
-"""Who asks where no tokens are asked for, which is possible on the loopback interface alone."""
+"""User of an engine without tokens, which is possible on the loopback interface only."""
 
 
 @dataclass(frozen=True)
 class Rights:
-    """Everybody who may ask; without users, anybody."""
+    """All users; without any, everybody is allowed."""
 
     users: tuple[User, ...] = ()
 
     @classmethod
     def of(cls, plain: Any) -> "Rights":
-        """Rights from what ``to_plain`` or a file says.
+        """Return rights from the result of ``to_plain``, or the content of a file.
 
         Raises:
-            ConfigError: it does not say who may read what.
+            ConfigError: it has another form.
         """
         try:
             users = tuple(User(**user) for user in plain["users"])
@@ -61,17 +61,17 @@ class Rights:
         return cls(users)
 
     def to_plain(self) -> dict[str, Any]:
-        """As the file has them."""
+        """Return the content of the file."""
         return {"users": [asdict(user) for user in self.users]}
 
     def user_of(self, authorization: str | None) -> User | None:
-        """Who sent a header ``Authorization: Bearer …``; None for nobody who is known."""
+        """Return the user of a header ``Authorization: Bearer …``; None if unknown."""
         if not self.users:
             return ANYBODY
         kind, _, token = (authorization or "").partition(" ")
         hashed = _hash(token.strip())
         found = None
-        for user in self.users:  # all of them, so that the time says nothing of who it was
+        for user in self.users:  # compare all, so that the time does not reveal the user
             if hmac.compare_digest(user.token_sha256, hashed):
                 found = user
         return found if kind.lower() == "bearer" else None
@@ -81,7 +81,7 @@ _REMEDY = "make the file with `longllama cluster token`."
 
 
 def read_rights(path: Path) -> Rights:
-    """The rights in a file.
+    """Return the rights in a file.
 
     Raises:
         ConfigError: there is none, or it cannot be read.

@@ -1,8 +1,8 @@
-"""Segments and snapshots for everybody, on a shared file system or in an object store.
+"""Shared segments and snapshots, on a file system or in an object store.
 
-Each segment is a file of its own, named for what it encodes and never changed, so that no lock is
-needed: two who write the same write the same bytes. A snapshot is written once all of its segments
-are there. What a process reads goes into its machine's own store, which is the cache in front.
+Each segment is a file named by its content and never changed, so that no lock is
+needed: concurrent writers write the same bytes. A snapshot is written after all of its segments.
+Each machine's own store caches what it reads.
 """
 
 import re
@@ -30,19 +30,19 @@ from longllama_code.errors import StoreError
 HEAD = struct.Struct("<4s4I")
 MAGIC = b"LLS1"
 N_AT_ONCE = 16
-"""Files that are read or written at the same time."""
+"""Number of files that are read or written at the same time."""
 SEGMENT_ID = re.compile(r"[0-9a-f]{32}")
 
 PackedSegment = tuple[Tensor, tuple[int, ...]]
-"""Records, uint8 (n, bytes), and where pages begin."""
+"""Records, uint8 (n, bytes), and the offsets of pages."""
 
 
 class SharedStore:
-    """The segments of one model. Safe from any thread.
+    """Segments of one model; thread-safe.
 
     Args:
-        url: of a folder, as fsspec names it: a path, ``s3://bucket/folder``, ….
-        fingerprint: of the model: others' segments are elsewhere.
+        url: folder for fsspec: a path, ``s3://bucket/folder``, ….
+        fingerprint: fingerprint of the model; each one has a folder.
 
     Raises:
         StoreError: it cannot be reached.
@@ -60,7 +60,7 @@ class SharedStore:
     # Segments.
 
     def missing(self, segment_ids: Collection[str]) -> list[str]:
-        """Those that are not there, in their order."""
+        """Return the ids that are missing, in order."""
         ids = list(segment_ids)
         there = self._pool.map(self._files.exists, map(self._segment_path, ids))
         return [held for held, is_there in zip(ids, there, strict=True) if not is_there]
@@ -74,7 +74,7 @@ class SharedStore:
         list(self._pool.map(self._put_segment, segments))
 
     def get(self, segment_ids: Collection[str]) -> dict[str, PackedSegment]:
-        """The segments that are there; a damaged one is not."""
+        """Return the segments that are there; a damaged one is not."""
         ids = list(segment_ids)
         found = zip(ids, self._pool.map(self._get_segment, ids), strict=True)
         return {held: packed for held, packed in found if packed is not None}
@@ -92,12 +92,12 @@ class SharedStore:
         self._write(f"{folder}/latest", snapshot.revision.encode())
 
     def latest(self, repository: str) -> str | None:
-        """The revision that was written last; None where there is none."""
+        """Return the revision that was written last; None where there is none."""
         content = self._read(f"{self._repository(repository)}/latest")
         return None if content is None else content.decode()
 
     def snapshot(self, repository: str, revision: str) -> Snapshot | None:
-        """A snapshot; None where there is none."""
+        """Return a snapshot; None where there is none."""
         if not REVISION.fullmatch(revision):
             return None
         content = self._read(f"{self._repository(repository)}/{revision}.json.gz")
@@ -147,14 +147,14 @@ class SharedStore:
 
 
 def pack_segment(records: Tensor, offsets: Collection[int]) -> bytes:
-    """A segment as bytes: a head with a checksum, where pages begin, and the records."""
+    """Return a segment as bytes: a head with a checksum, where pages begin, and the records."""
     body = np.array([*offsets], "<i4").tobytes() + records.contiguous().cpu().numpy().tobytes()
     head = HEAD.pack(MAGIC, *records.shape, len(offsets), zlib.crc32(body))
     return head + body
 
 
 def unpack_segment(content: bytes) -> PackedSegment | None:
-    """A segment from its bytes; None where they are damaged."""
+    """Return a segment from its bytes; None where they are damaged."""
     if len(content) < HEAD.size:
         return None
     magic, n_tokens, n_bytes, n_offsets, checksum = HEAD.unpack_from(content)

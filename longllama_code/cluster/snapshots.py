@@ -1,4 +1,4 @@
-"""A repository at one revision: its files, how they are cut, and the segments that encode them."""
+"""Snapshot of a repository's revision: files, their cuts and segments."""
 
 import gzip
 import json
@@ -23,19 +23,19 @@ class SnapshotFile:
     text: str
     pieces: tuple[Slice, ...]
     segment_ids: tuple[str, ...]
-    """One for each piece."""
+    """Segment of each piece."""
     n_tokens: int
-    """Of its segments, repeated ones counted once."""
+    """Tokens of its segments; repeated ones count once."""
 
     @property
     def digest(self) -> str:
-        """Equal digests are equal texts."""
+        """Digest of the text."""
         return digest_of(self.text)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that the memory of a repository is made from, but the segments themselves."""
+    """Everything that a repository's memory is built from, except the segments' records."""
 
     repository: str
     revision: str
@@ -43,12 +43,12 @@ class Snapshot:
 
     @property
     def segment_ids(self) -> list[str]:
-        """Its segments, each once, in the order in which they come."""
+        """Ids of its segments, each once, in order."""
         return list(dict.fromkeys(held for file in self.files for held in file.segment_ids))
 
 
 def check_name(repository: str) -> str:
-    """A repository's name, which is a part of paths and of headers.
+    """Return a repository's name, which is a part of paths and of headers.
 
     Raises:
         ConfigError: it is no such name.
@@ -62,13 +62,13 @@ def check_name(repository: str) -> str:
 
 
 def pack_snapshot(snapshot: Snapshot) -> bytes:
-    """A snapshot as bytes: the same ones for the same snapshot."""
+    """Return a snapshot as bytes: the same ones for the same snapshot."""
     lines = (json.dumps(line, separators=(",", ":")) for line in _lines(snapshot))
     return gzip.compress("\n".join(lines).encode("utf-8", "surrogatepass"), 6, mtime=0)
 
 
 def unpack_snapshot(content: bytes) -> Snapshot:
-    """A snapshot from its bytes.
+    """Return a snapshot from its bytes.
 
     Raises:
         ValueError: they are none.

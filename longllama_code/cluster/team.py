@@ -1,8 +1,8 @@
-"""A repository in a replica's memory, and the users who read it, each with files of their own.
+"""A repository in a replica's memory, with an overlay of files for each user.
 
-What is said to it becomes jobs of the one thread that owns the model. A user's own files are named
-by digest with every request, so that a replica which never saw the user answers all the same, and
-says which texts it lacks.
+Its methods run jobs on the one thread that owns the model. A user's own files are named
+by digest with every request, so that a replica which is new to the user can answer too, and
+reports which texts it lacks.
 """
 
 import asyncio
@@ -27,41 +27,41 @@ from longllama_code.team_protocol import Overlay, digest_of
 from longllama_code.worker import EngineWorker, Job, Priority
 
 LOAD_FILES = 32
-"""Files whose segments are fetched together."""
+"""Number of files whose segments are fetched together."""
 MAX_COMPLETION_MS = 20_000
-"""A replica that takes longer over one answer could not be told from one that hangs."""
+"""Maximum time of a completion; a longer one could not be told from a hang."""
 LAST_STEP_S = 0.5
-"""How long a completion whose time is over may take to notice."""
+"""Time that a completion may exceed its deadline."""
 IDLE_S = 1800.0
-"""After so long without a request a window's own files are let go of."""
+"""Time without a request after which a window's own files are released."""
 
 Work = Generator[None, None, Any]
 
 
 @dataclass(frozen=True)
 class Completed:
-    """The answer to a request, and how it came about."""
+    """Answer to a completion request."""
 
     result: CompletionResult
     missing: list[str]
-    """Own files of which the text is not here."""
+    """Own files whose text is missing here."""
     queued_ms: float
-    """From when it came until the model was free for it."""
+    """Time from arrival until the model was free."""
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """What remembering some of a user's own files took."""
+    """Result of remembering a user's own files."""
 
     results: list[RememberResult]
     missing: list[str]
 
 
 class Member:
-    """One window's own files over a repository. For the worker's thread."""
+    """A window's own files over a repository; for the worker's thread."""
 
     def __init__(self, base: Engine) -> None:
-        self.engine = base.overlaid()
+        self.engine = base.overlay()
         self._number = -1
         self._wanted: dict[str, str | None] = {}
         self._have: dict[str, str | None] = {}
@@ -89,21 +89,21 @@ class Member:
         for path, text in texts.items():
             digest = digest_of(text)
             if self._wanted.get(path) != digest:
-                continue  # there is a newer one
+                continue  # a newer overlay exists
             results.append((yield from self.engine.remember(path, text)))
             self._have[path] = digest
-            if path not in self._wanted:  # it was restored meanwhile
+            if path not in self._wanted:  # the file was restored meanwhile
                 self.engine.restore(path)
                 del self._have[path]
         return results
 
 
 class TeamMemory:
-    """A repository at one revision. Lives on an event loop.
+    """A repository at one revision; for use on an event loop.
 
     Args:
         worker: owner of the model.
-        host: an engine beside which that of this repository is made.
+        host: engine whose model the repository's engine shares.
         snapshot: the repository.
     """
 
@@ -139,13 +139,13 @@ class TeamMemory:
         came_at: float,
         tell: Callable[[str], None],
     ) -> Completed | None:
-        """A suggestion; None where nobody wants it any more. Cancelling the caller stops the work.
+        """Return a suggestion, or None if it was cancelled; cancelling the caller stops the work.
 
         Args:
-            user: who asks.
-            overlay: their own files.
-            request: what is asked; its time counts from ``came_at``.
-            came_at: of ``time.monotonic``.
+            user: name of the user.
+            overlay: the user's own files.
+            request: the request; its timeout counts from ``came_at``.
+            came_at: time of arrival, by ``time.monotonic``.
             tell: told the text as it grows, on the worker's thread.
         """
         key = self._key(user, overlay)
@@ -154,7 +154,7 @@ class TeamMemory:
         try:
             done = self._do(key, Priority.TYPING, work)
             return await asyncio.wait_for(done, max(0.0, left_s) + LAST_STEP_S)
-        except asyncio.TimeoutError:  # others were before it
+        except asyncio.TimeoutError:  # other requests came first
             return _late([], came_at)
 
     async def remember(self, user: str, overlay: Overlay, texts: dict[str, str]) -> Remembered:
@@ -163,12 +163,12 @@ class TeamMemory:
         return await self._do(self._key(user, overlay), Priority.BACKGROUND, work)
 
     async def status(self, user: str, overlay: Overlay) -> EngineStatus:
-        """What is in memory for a user."""
+        """Return the status of the memory for a user."""
         work = functools.partial(self._status, self._key(user, overlay), overlay)
         return await self._do(self._key(user, overlay), Priority.CONTROL, work)
 
     def leave(self, user: str, session: str) -> None:
-        """A window is gone, with its own files."""
+        """Release the own files of a window that was closed."""
         self._worker.submit(self, Priority.CONTROL, functools.partial(self._drop, (user, session)))
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ class TeamMemory:
             self._worker.submit(self, Priority.BACKGROUND, self._close)
 
     def _key(self, user: str, overlay: Overlay) -> tuple[str, str]:
-        """Whose overlay it is: nobody can name another user's session."""
+        """Return the key of an overlay; the user is part of it, so sessions cannot be hijacked."""
         key = user, overlay.session
         now = time.monotonic()
         self._asked_at[key] = now
@@ -198,7 +198,7 @@ class TeamMemory:
     # Jobs, on the worker's thread.
 
     def _open(self, _: Job) -> Work:
-        self._engine = self._host.beside()
+        self._engine = self._host.fork()
         yield from ()
 
     def _lacking(self, segment_ids: list[str], _: Job) -> Work:
@@ -262,7 +262,7 @@ class TeamMemory:
     def _drop(self, key: tuple[str, str], _: Job) -> Work:
         member = self._members.pop(key, None)
         if member is not None:
-            member.engine.leave()
+            member.engine.release()
         self._worker.forget(key)
         yield from ()
 
@@ -270,7 +270,7 @@ class TeamMemory:
         for key in list(self._members):
             yield from self._drop(key, job)
         if self._engine is not None:
-            self._engine.leave()
+            self._engine.release()
             self._engine = None
         yield from ()
 
@@ -282,10 +282,10 @@ class TeamMemory:
 
 
 def _late(missing: list[str], came_at: float) -> Completed:
-    """An answer whose time passed in the queue."""
+    """Return an answer whose time passed in the queue."""
     result = CompletionResult("", "deadline", Timings(), empty_reason="deadline")
     return Completed(result, missing, 1000 * (time.monotonic() - came_at))
 
 
 class MemoryGone(Exception):  # noqa: N818 - a state, after which it is loaded again
-    """The memory made room for another one."""
+    """Raised if the memory was evicted."""

@@ -1,1 +1,1 @@
-"""What each command of ``longllama`` takes and does; `__main__` puts them together."""
+"""Commands of ``longllama``, which `__main__` registers."""

@@ -1,4 +1,4 @@
-"""``longllama cluster``: a team's engine on Ray Serve, bulk encoding with Ray's tasks."""
+"""``longllama cluster``: serve a team's engine on Ray Serve; encode in bulk with Ray's tasks."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ from longllama_code.team_protocol import digest_of
 if TYPE_CHECKING:
     from longllama_code.cluster.bulk import Progress
 
-SAY_EVERY_S = 1.0
+PRINT_EVERY_S = 1.0
 
 
 def add(commands: Any) -> None:
@@ -116,7 +116,7 @@ def _index(options: argparse.Namespace) -> int:
             revision,
             source_files(checkout.folder),
             IndexOptions(**fields),
-            _Said(),
+            ProgressPrinter(),
         )
     print(f"{snapshot.repository} at {snapshot.revision}: {len(snapshot.files)} files")
     return 0
@@ -136,7 +136,7 @@ def _dashboard(_: argparse.Namespace) -> int:
 
 
 def source_files(folder: Path) -> Iterator[tuple[str, str]]:
-    """The files of a folder that an editor's server takes into memory: name and text."""
+    """Yield name and text of the files that an editor's server takes into memory."""
     from longllama_code.source_files.model_text import model_text
     from longllama_code.source_files.workspace import (
         SourceError,
@@ -159,20 +159,21 @@ def source_files(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _revision_of(folder: Path) -> str:
-    """A name for what a folder holds now, where git has none."""
+    """Return a revision for the content of a folder without git."""
     listed = "\n".join(f"{path} {digest_of(text)}" for path, text in source_files(folder))
     return f"folder-{digest_of(listed)}"
 
 
-class _Said:
-    """Progress in words, now and then."""
+class ProgressPrinter:
+    """Prints progress to stderr, at most every ``PRINT_EVERY_S`` seconds."""
 
     def __init__(self) -> None:
         self._began = self._last = time.monotonic()
 
     def __call__(self, progress: "Progress", **_: Any) -> None:
+        """Print the progress, unless the last line is too recent."""
         now = time.monotonic()
-        if now - self._last < SAY_EVERY_S:
+        if now - self._last < PRINT_EVERY_S:
             return
         self._last = now
         pace = progress.n_tokens / (now - self._began)

@@ -1,4 +1,4 @@
-"""``longllama convert --random``: a checkpoint of a published layout with random weights."""
+"""``longllama convert --random``: write a checkpoint of a published layout with random weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from longllama_code.checkpoints.published import FAMILY
-from longllama_code.commands.evaluation_trees import say
+from longllama_code.commands.evaluation_trees import print_progress
 
 
 def add(
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         options.output,
         scale=options.scale,
         seed=options.seed,
-        progress=lambda file, share: say(f"{100 * share:3.0f} % {file}"),
+        progress=lambda file, share: print_progress(f"{100 * share:3.0f} % {file}"),
     )
     print(options.output)
     return 0

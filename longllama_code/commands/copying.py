@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from longllama_code.checkpoints.loading import load_config, write_config
-from longllama_code.commands.evaluation_trees import check_counts, say, training_trees
+from longllama_code.commands.evaluation_trees import check_counts, print_progress, training_trees
 from longllama_code.errors import ConfigError
 from longllama_code.model_sources.catalog import model_dir
 
@@ -47,11 +47,11 @@ def run(options: argparse.Namespace) -> int:
     from longllama_code.generation.models import load
     from longllama_code.research.evaluation.fitting.copy_fit import CopyFitOptions, fit_copying
 
-    asked = CopyFitOptions(
+    fit_options = CopyFitOptions(
         options.windows, options.window_tokens, options.memory_tokens, options.seed
     )
     trees = training_trees(options, last=True)
-    found = fit_copying(load(options.model), trees, asked, say)
+    found = fit_copying(load(options.model), trees, fit_options, print_progress)
     fields = {"copy_gate": [round(weight, 4) for weight in found.weights]}
     print(json.dumps(fields))
     print(f"own memory: {found.own:+.4f} nats/token, another repository's: {found.foreign:+.4f}")

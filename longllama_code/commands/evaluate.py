@@ -1,4 +1,4 @@
-"""``longllama eval``: repository completion, with and without memory, side by side."""
+"""``longllama eval``: compare repository completion with and without memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from longllama_code.commands.evaluation_trees import (
     add_shared,
     model_of,
-    say,
+    print_progress,
     suffixes_of,
     trees_of,
 )
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from longllama_code.research.evaluation.ablation import Ablation
     from longllama_code.research.evaluation.completion.repository import EvalOptions
 
-SINGLE_ARMS = "local,own,composed,oracle"
-ALL_ARMS = "local,own,foreign,both,composed,oracle"
-MORE_ARMS = "attended,copied,after-memory,after-prompt"
+SINGLE_CONDITIONS = "local,own,composed,oracle"
+ALL_CONDITIONS = "local,own,foreign,both,composed,oracle"
+MORE_CONDITIONS = "attended,copied,after-memory,after-prompt"
 
 
 def add(commands: Any) -> None:
@@ -30,20 +30,26 @@ def add(commands: Any) -> None:
         "eval", help="measure completions and loss with repository memory and without"
     )
     add_shared(parser, "build/eval")
-    parser.add_argument("--files", type=int, default=4, help="held out per repository (4)")
-    parser.add_argument("--lines", type=int, default=16, help="per class and repository (16)")
-    parser.add_argument("--windows", type=int, default=8, help="for loss, per repository (8)")
+    parser.add_argument("--files", type=int, default=4, help="files held out per repository (4)")
+    parser.add_argument("--lines", type=int, default=16, help="lines per class and repository (16)")
+    parser.add_argument(
+        "--windows", type=int, default=8, help="windows for the loss, per repository (8)"
+    )
     parser.add_argument("--window-tokens", type=int, default=384)
     parser.add_argument("--memory-tokens", type=int, default=20_000)
     parser.add_argument(
-        "--foreign-tokens", type=int, default=20_000, help="of other repositories (20000)"
+        "--foreign-tokens", type=int, default=20_000, help="tokens of other repositories (20000)"
     )
     parser.add_argument(
-        "--prompt-tokens", type=int, default=6000, help="of repository text in a prompt (6000)"
+        "--prompt-tokens",
+        type=int,
+        default=6000,
+        help="tokens of repository text in a prompt (6000)",
     )
     parser.add_argument(
-        "--arms",
-        help=f"({ALL_ARMS}; of one repository: {SINGLE_ARMS}; on request: {MORE_ARMS})",
+        *("--conditions", "--arms"),
+        help=f"conditions to compare ({ALL_CONDITIONS}; for one repository: {SINGLE_CONDITIONS}; "
+        f"further ones: {MORE_CONDITIONS})",
         metavar="NAME,…",
     )
     _add_ablations(parser.add_argument_group("variants of the model and its memory"))
@@ -51,7 +57,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and write the report; the exit code."""
+    """Measure, write the report and return the exit code."""
     _check(options)
     from longllama_code.research.evaluation.completion.metrics import require_rapidfuzz
     from longllama_code.research.evaluation.completion.report import write
@@ -64,11 +70,11 @@ def run(options: argparse.Namespace) -> int:
     suffixes_of(options)
     ablation = _ablation(options)
     trees = trees_of(options)
-    asked = _eval_options(options, len(trees))
-    check(trees, asked)
+    eval_options = _eval_options(options, len(trees))
+    check(trees, eval_options)
     loaded = model_of(options, ablation)
-    results = evaluate(loaded, trees, asked, say)
-    paths = write(loaded, results, _plain(options, asked), options.output)
+    results = evaluate(loaded, trees, eval_options, print_progress)
+    paths = write(loaded, results, _plain(options, eval_options), options.output)
     print((options.output / "eval.md").read_text("utf-8"))
     for path in paths:
         print(path)
@@ -82,27 +88,31 @@ def _add_ablations(group: Any) -> None:
         "--no-header", action="store_true", help="encode segments without their file's path"
     )
     group.add_argument(
-        "--store-head", action="store_true", help="store what stands before a segment, too"
+        "--store-head", action="store_true", help="also store the header before a segment"
     )
     group.add_argument(
         "--load-order",
         action="store_true",
-        help="encode segments one after another, each seeing those before it",
+        help="encode segments in order, each seeing those before it",
     )
     group.add_argument("--mem-top-k", type=int, metavar="N", help="keys per query; 0: all")
     group.add_argument(
-        "--mem-read-keys", type=int, metavar="N", help="keys read for a token; 0: all"
+        "--mem-read-keys", type=int, metavar="N", help="keys read for each token; 0: all"
     )
     group.add_argument(
         "--mem-format", metavar="NAME", help="floats, int8, int8-int5, int8-int4 or int4"
     )
     group.add_argument("--mem-dtype", metavar="TYPE", help="float32, float16 or bfloat16")
-    group.add_argument("--mem-layers", metavar="LAYER,…", help="with all of their heads")
-    group.add_argument("--mem-heads", metavar="LAYER:HEAD,…", help="instead of the model's own")
+    group.add_argument(
+        "--mem-layers", metavar="LAYER,…", help="memory layers, with all of their heads"
+    )
+    group.add_argument(
+        "--mem-heads", metavar="LAYER:HEAD,…", help="memory heads instead of the model's own"
+    )
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse, before the long work, what would fail after it."""
+    """Refuse values that would fail only after long work."""
     for name in ("files", "window_tokens", "memory_tokens", "foreign_tokens", "max_segment_tokens"):
         number = getattr(options, name)
         if number is not None and number < 1:
@@ -142,7 +152,7 @@ def _eval_options(options: argparse.Namespace, n_trees: int) -> EvalOptions:
     from longllama_code.research.evaluation.completion.repository import EvalOptions
     from longllama_code.research.evaluation.encodings import Encoding
 
-    arms: str = options.arms or (ALL_ARMS if n_trees > 1 else SINGLE_ARMS)
+    conditions: str = options.conditions or (ALL_CONDITIONS if n_trees > 1 else SINGLE_CONDITIONS)
     return EvalOptions(
         files=options.files,
         lines=options.lines,
@@ -151,7 +161,7 @@ def _eval_options(options: argparse.Namespace, n_trees: int) -> EvalOptions:
         memory_tokens=options.memory_tokens,
         foreign_tokens=options.foreign_tokens,
         prompt_tokens=options.prompt_tokens,
-        arms=tuple(dict.fromkeys(arms.split(","))),
+        conditions=tuple(dict.fromkeys(conditions.split(","))),
         seed=options.seed,
         encoding=Encoding(
             header=not options.no_header,
@@ -161,8 +171,8 @@ def _eval_options(options: argparse.Namespace, n_trees: int) -> EvalOptions:
     )
 
 
-def _plain(options: argparse.Namespace, asked: EvalOptions) -> dict[str, Any]:
-    """The options as plain values; a source tree is named, wherever it lies."""
+def _plain(options: argparse.Namespace, eval_options: EvalOptions) -> dict[str, Any]:
+    """Return the options as plain values, with source trees by name."""
     given = {name: value for name, value in vars(options).items() if name not in ("run", "output")}
     given["repo"] = [path.resolve().name for path in options.repo]
-    return {**given, "suffix": suffixes_of(options), "arms": list(asked.arms)}
+    return {**given, "suffix": suffixes_of(options), "conditions": list(eval_options.conditions)}

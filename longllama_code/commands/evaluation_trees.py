@@ -1,4 +1,4 @@
-"""Options that the evaluations share: which model, which source trees, where the report goes."""
+"""Options that the evaluations share: model, source trees and output folder."""
 
 from __future__ import annotations
 
@@ -59,25 +59,25 @@ def add_trees(command: argparse.ArgumentParser) -> None:
 
 
 def model_of(options: argparse.Namespace, ablation: Ablation | None = None) -> LoadedModel:
-    """The model asked for, in the variant asked for; it keeps what it encodes.
+    """Return the model, in the variant given, with a cache of encoded segments.
 
     Raises:
         ModelNotFound: it is not here.
         CheckpointError: it cannot be read.
         ConfigError: the variant contradicts itself.
-        StoreError: nothing can be kept in the cache folder.
+        StoreError: the cache folder cannot be written.
     """
     from longllama_code.generation.models import load
     from longllama_code.research.evaluation.ablation import Ablation, apply
-    from longllama_code.research.evaluation.memories import keeping
+    from longllama_code.research.evaluation.memories import with_segment_cache
 
     ablation = Ablation(copies=not options.no_copying) if ablation is None else ablation
     loaded = apply(load(options.model), ablation)
-    return loaded if options.encode_anew or options.model == "tiny" else keeping(loaded)
+    return loaded if options.encode_anew or options.model == "tiny" else with_segment_cache(loaded)
 
 
 def trees_of(options: argparse.Namespace) -> list[SourceTree]:
-    """The source trees asked for, those without any file left out.
+    """Return the source trees of the options, without empty ones.
 
     Raises:
         ConfigError: a path is no folder, or a suffix has no dot.
@@ -96,7 +96,7 @@ def trees_of(options: argparse.Namespace) -> list[SourceTree]:
 def repositories_of(
     options: argparse.Namespace, suffixes: Sequence[str] = (".py",)
 ) -> list[SourceTree]:
-    """The source trees that ``--repo`` names; ``--packages`` is checked beside it.
+    """Return the source trees of ``--repo``; also check ``--packages``.
 
     Raises:
         ConfigError: a path is no folder, or the number of packages is below 0.
@@ -112,11 +112,11 @@ def repositories_of(
 
 
 def training_trees(options: argparse.Namespace, *, last: bool = False) -> list[SourceTree]:
-    """The source trees of ``--repo``, and of ``--packages`` that training may use.
+    """Return the source trees of ``--repo``, and of ``--packages`` that training may use.
 
     Args:
-        options: of the command.
-        last: whether it takes the last of the packages, not the first.
+        options: the command's options.
+        last: whether to take the last packages instead of the first.
 
     Raises:
         ConfigError: a path is no folder, or the number of packages is below 0.
@@ -131,7 +131,7 @@ def training_trees(options: argparse.Namespace, *, last: bool = False) -> list[S
 
 
 def suffixes_of(options: argparse.Namespace) -> list[str]:
-    """The endings of the files to read.
+    """Return the suffixes of the files to read.
 
     Raises:
         ConfigError: one has no dot.
@@ -149,7 +149,7 @@ def add_lengths(command: argparse.ArgumentParser, lengths: Sequence[int], what: 
 
 
 def lengths_of(options: argparse.Namespace) -> tuple[int, ...]:
-    """The lengths asked for, each once, shortest first.
+    """Return the lengths of the options, each once, shortest first.
 
     Raises:
         ConfigError: one is below 1.
@@ -172,6 +172,6 @@ def check_counts(options: argparse.Namespace, *names: str) -> None:
             raise ConfigError(f"--{name.replace('_', '-')} is {found}; give 1 or more.")
 
 
-def say(line: str) -> None:
-    """Tell how far the work is."""
+def print_progress(line: str) -> None:
+    """Print a line of progress to stderr."""
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""``longllama models``: those that have a name, and those that other programs keep here."""
+"""``longllama models``: list the catalog, and models of other programs on this machine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _entry(spec: ModelSpec) -> dict[str, object]:
 
 
 def _line(spec: ModelSpec) -> str:
-    """What a user wants to know of a model; its summary says how much there is to fetch."""
+    """Return a line about a model; its summary gives the size of the download."""
     state = "here" if spec.source is None or folder_of(spec) is not None else ""
     also = "".join(f", also {name}" for name in _aliases(spec))
     licence = f" ({spec.licence})" if spec.licence else ""
@@ -67,7 +67,7 @@ def _list_local(models: Iterable[LocalModel]) -> None:
 
 
 def _short(path: Path) -> str:
-    """A path as the user would type it."""
+    """Return a path with ``~`` for the home folder."""
     home = Path.home()
     return f"~/{path.relative_to(home).as_posix()}" if home in path.parents else str(path)
 

@@ -1,4 +1,4 @@
-"""``longllama passkey``: whether numbers are found again in memory, by its size and their place."""
+"""``longllama passkey``: measure retrieval of numbers from memory, by its size and their depth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from longllama_code.commands.evaluation_trees import (
     check_counts,
     lengths_of,
     model_of,
-    say,
+    print_progress,
     trees_of,
 )
 from longllama_code.errors import ConfigError
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from longllama_code.research.evaluation.plots import require_matplotlib
 
     require_matplotlib()
-    asked = PasskeyOptions(
+    passkey_options = PasskeyOptions(
         lengths=lengths,
         depths=tuple(sorted(set(options.depths))),
         trials=options.trials,
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     loaded, trees = model_of(options), trees_of(options)
-    result = passkey(loaded, trees, asked, say)
+    result = passkey(loaded, trees, passkey_options, print_progress)
     print(as_markdown(loaded.name, result))
     for path in write_report(loaded, result, options.output):
         print(path)

@@ -1,4 +1,4 @@
-"""``longllama probe``: find the heads of a checkpoint that are worth giving memory to."""
+"""``longllama probe``: find the heads of a checkpoint that gain from memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longllama_code.checkpoints.loading import load_config, write_config
-from longllama_code.commands.evaluation_trees import say, training_trees
+from longllama_code.commands.evaluation_trees import print_progress, training_trees
 from longllama_code.errors import ConfigError
 from longllama_code.model_sources.catalog import model_dir
 
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     asked = _probe_options(options)
     loaded = load(options.model)
     check(loaded.model.config, asked.sizes)
-    result = probe(loaded, training_trees(options), asked, say)
+    result = probe(loaded, training_trees(options), asked, print_progress)
     print(as_text(result))
     if options.output is not None:
         for path in write_report(loaded, result, options.output):

@@ -1,4 +1,4 @@
-"""``longllama published``: the evaluations of the original, on any model, beside its numbers."""
+"""``longllama published``: run the original's evaluations on any model, and compare."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from longllama_code.commands.evaluation_trees import (
     add_trees,
     check_counts,
     lengths_of,
-    say,
+    print_progress,
     trees_of,
 )
 from longllama_code.errors import ConfigError
@@ -89,25 +89,31 @@ def _add_long_input(command: argparse.ArgumentParser, usual: InOneInput, what: s
 
 def _run_passkey(options: argparse.Namespace) -> int:
     check_counts(options, "trials")
-    asked = OriginalOptions(**_long_input(options), trials=options.trials, seed=options.seed)
+    original_options = OriginalOptions(
+        **_long_input(options), trials=options.trials, seed=options.seed
+    )
     from longllama_code.generation.models import load
     from longllama_code.research.evaluation.lengths.original_passkey import original_passkey
     from longllama_code.research.evaluation.published.report import write_passkey
 
     loaded = load(options.model)
-    return _show(write_passkey(loaded, original_passkey(loaded, asked, say), options.output))
+    return _show(
+        write_passkey(
+            loaded, original_passkey(loaded, original_options, print_progress), options.output
+        )
+    )
 
 
 def _run_perplexity(options: argparse.Namespace) -> int:
     check_counts(options, "documents", "scored")
     counts = {"documents": options.documents, "scored": options.scored}
-    asked = ContextOptions(**_long_input(options), **counts)
+    context_options = ContextOptions(**_long_input(options), **counts)
     from longllama_code.generation.models import load
     from longllama_code.research.evaluation.lengths.context_perplexity import context_perplexity
     from longllama_code.research.evaluation.published.report import write_perplexity
 
     trees, loaded = trees_of(options), load(options.model)
-    found = context_perplexity(loaded, trees, asked, say)
+    found = context_perplexity(loaded, trees, context_options, print_progress)
     return _show(write_perplexity(loaded, found, options.output))
 
 
@@ -121,7 +127,7 @@ def _run_harness(options: argparse.Namespace) -> int:
     from longllama_code.research.evaluation.published.report import write_harness
 
     require_harness()
-    asked = HarnessOptions(
+    harness_options = HarnessOptions(
         tasks=tuple(dict.fromkeys(task for task in options.tasks.split(",") if task)),
         few_shot=options.few_shot,
         limit=options.limit,
@@ -130,7 +136,7 @@ def _run_harness(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     loaded = load(options.model)
-    return _show(write_harness(loaded, run_harness(loaded, asked), options.output))
+    return _show(write_harness(loaded, run_harness(loaded, harness_options), options.output))
 
 
 def _show(paths: list[Path]) -> int:
@@ -143,7 +149,7 @@ def _show(paths: list[Path]) -> int:
 
 
 def _long_input(options: argparse.Namespace) -> dict[str, Any]:
-    """What both evaluations of one long input are asked."""
+    """Return the options that both evaluations of one long input share."""
     lengths = lengths_of(options)
     if options.last_context is not None and options.last_context < 1:
         raise ConfigError(f"--last-context is {options.last_context}; give 1 or more.")

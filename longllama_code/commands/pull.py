@@ -1,4 +1,4 @@
-"""``longllama pull``: fetch a model, with a bar that grows."""
+"""``longllama pull``: fetch a model, with a progress bar."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from longllama_code.model_sources.catalog import ModelSpec, pull
 from longllama_code.model_sources.default_model import AUTO, chosen_model
 
 LITTLE_BYTES = 1 << 30
-"""Weights that are loaded in passing."""
+"""Size of weights that load quickly."""
 BAR_CELLS = 24
 LINE_SECONDS = 5.0
-"""Between two lines on one step, where no line can be rewritten."""
+"""Time between two lines about one step if the output is not a terminal."""
 
 
 def add(
@@ -65,7 +65,7 @@ def _weights_bytes(folder: Path) -> int:
 
 
 class ProgressLine:
-    """Progress for people: one line that is rewritten in a terminal, a few lines elsewhere."""
+    """Progress display: one line that is rewritten in a terminal, a few lines elsewhere."""
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out, self._clock, self._is_terminal = out, clock, out.isatty()
@@ -86,7 +86,7 @@ class ProgressLine:
         done = round(BAR_CELLS * share)
         bar = "#" * done + "-" * (BAR_CELLS - done)
         line = f"{100 * share:3.0f} % [{bar}] {step}"
-        # A message is said once, whole; what is to be rewritten must stay on one line.
+        # A message is printed once in full; a rewritten line must fit the terminal.
         self._out.write("\n" + line if is_new else "\r" + line[:width].ljust(width))
         self._out.write("\n" if share == 1.0 else "")
         self._out.flush()

@@ -1,4 +1,4 @@
-"""``longllama sizes``: how loss changes with the size of memory."""
+"""``longllama sizes``: measure the loss by size of memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from longllama_code.commands.evaluation_trees import (
     add_shared,
     check_counts,
     model_of,
-    say,
+    print_progress,
     trees_of,
 )
 from longllama_code.errors import ConfigError
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from longllama_code.research.evaluation.plots import require_matplotlib
 
     require_matplotlib()
-    asked = SizeOptions(
+    size_options = SizeOptions(
         lengths=tuple(sorted(set(options.lengths))),
         own_tokens=options.own_tokens,
         windows=options.trials,
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     loaded, trees = model_of(options), trees_of(options)
-    result = memory_sizes(loaded, trees, asked, say)
+    result = memory_sizes(loaded, trees, size_options, print_progress)
     print(as_markdown(loaded.name, result))
     for path in write_report(loaded, result, options.output):
         print(path)

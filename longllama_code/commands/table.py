@@ -1,4 +1,4 @@
-"""``longllama table``: fit the table that repository memory is compressed and searched by."""
+"""``longllama table``: fit the table for compressing and searching repository memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from longllama_code.checkpoints.loading import load_config
-from longllama_code.commands.evaluation_trees import check_counts, say, training_trees
+from longllama_code.commands.evaluation_trees import check_counts, print_progress, training_trees
 from longllama_code.errors import ConfigError
 from longllama_code.model_sources.catalog import model_dir
 
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     trees = training_trees(options)
     if not trees:
         raise ConfigError("no source tree to read: name some with --repo or --packages.")
-    table = fit_table(load(options.model), trees, asked, say)
+    table = fit_table(load(options.model), trees, asked, print_progress)
     folder = options.output or model_dir(options.model)
     folder.mkdir(parents=True, exist_ok=True)
     print(table.save(folder))

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from longllama_code.research.evaluation.plots import curves
     from longllama_code.research.training.loop import read_metrics, train
 
-    # Whoever asks first decides how the processes find each other: on CPUs only if told so.
+    # The first call decides how processes communicate: with CPUs only if it says so.
     process = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     chosen = choose_options(options.preset, options.set)
     loaded = _load(options.model, options.device, options.memory_heads)
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def choose_options(preset: str, changes: list[str]) -> TrainOptions:
-    """A preset with some options replaced; values are read as JSON.
+    """Return a preset with some options replaced; values are JSON.
 
     Raises:
         ConfigError: the preset or an option is unknown, or a value is of another type.
@@ -119,7 +119,7 @@ def parse_heads(text: str) -> Mapping[str, list[int]]:
     """``17:1,20:1,20:2`` → {"17": [1], "20": [1, 2]}.
 
     Raises:
-        ConfigError: it is written otherwise.
+        ConfigError: the text has another form.
     """
     heads: dict[str, list[int]] = {}
     for pair in text.split(","):

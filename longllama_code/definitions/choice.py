@@ -21,13 +21,19 @@ from dataclasses import dataclass
 from math import log2
 from pathlib import PurePosixPath
 
-from longllama_code.definitions.around import NAMES, Around, around, chains_in, everywhere
 from longllama_code.definitions.counterparts import counterparts
-from longllama_code.definitions.guessing import guessed
+from longllama_code.definitions.cursor_text import (
+    NAMES,
+    CursorText,
+    chains_in,
+    cursor_text,
+    whole_file,
+)
+from longllama_code.definitions.guessing import guess_classes
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.languages.facts import Definition, Import, Kind
-from longllama_code.definitions.resolving import OWN, Chain, Place, Resolver, Target
+from longllama_code.definitions.resolving import OWN, Chain, Location, Resolver, Target
 
 RECEIVER, CALLED, UNUSED, TYPED, IMPORTED, BASE, MODULE, STEP = 100, 90, 75, 66, 60, 50, 40, 30
 """Score of a definition by the reason for which it is chosen."""
@@ -53,7 +59,7 @@ CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new
 
 
 @dataclass(frozen=True, slots=True)
-class Less:
+class Penalties:
     """Penalties of members relative to their class, by the reason why the class is chosen."""
 
     member: float
@@ -61,10 +67,10 @@ class Less:
     constructor: float
 
 
-OF_IMPORTED = Less(MEMBER, MEMBER - 3, 0.5)
-OF_CALLED = Less(3 * MEMBER, 3 * MEMBER, 0.5)
-OF_VALUE = Less(5, 8, 8)
-OF_CLASS = Less(5, 2, 8)
+IMPORTED_PENALTIES = Penalties(MEMBER, MEMBER - 3, 0.5)
+CALLED_PENALTIES = Penalties(3 * MEMBER, 3 * MEMBER, 0.5)
+VALUE_PENALTIES = Penalties(5, 8, 8)
+CLASS_PENALTIES = Penalties(5, 2, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class Chosen:
         line: its first line, from 1.
         last_line: its last line, inclusive.
         reason: why it was chosen, in plain words.
-        wanted: its score; higher is better.
+        score: its score; higher is better.
         heads: line and head of each class around it.
     """
 
@@ -90,7 +96,7 @@ class Chosen:
     line: int
     last_line: int
     reason: str
-    wanted: float
+    score: float
     heads: tuple[tuple[int, str], ...] = ()
 
     @property
@@ -110,7 +116,7 @@ def choose(index: DefinitionIndex, path: str, prefix: str, suffix: str) -> list[
     """
     language = language_of(path)
     filler = "" if language is None else language.filler
-    return _Choice(index, path, around(prefix, suffix, filler)).for_cursor()
+    return _Choice(index, path, cursor_text(prefix, suffix, filler)).for_cursor()
 
 
 def choose_for_file(index: DefinitionIndex, path: str, text: str) -> list[Chosen]:
@@ -123,17 +129,17 @@ def choose_for_file(index: DefinitionIndex, path: str, text: str) -> list[Chosen
         path: the file that is being written.
         text: all of it.
     """
-    return _Choice(index, path, everywhere(text)).for_file()
+    return _Choice(index, path, whole_file(text)).for_file()
 
 
 class _Choice:
     """Collects definitions for one cursor."""
 
-    def __init__(self, index: DefinitionIndex, path: str, at: Around) -> None:
+    def __init__(self, index: DefinitionIndex, path: str, at: CursorText) -> None:
         self._index, self._path, self._at = index, path, at
         self._file = index.live(path, at.rest)
         self._resolver = Resolver(index, path, self._file)
-        self._place = Place(path, at.line)
+        self._place = Location(path, at.line)
         self._found: dict[Target, tuple[float, str]] = {}
         self._on_line = set(NAMES.findall(at.prefix[at.prefix.rfind("\n") + 1 :]))
         self._heads_of: dict[tuple[str, str], tuple[tuple[int, str], ...]] = {}
@@ -158,7 +164,7 @@ class _Choice:
         ordered = sorted(self._found.items(), key=_order)[:MAX_CHOSEN]
         return [self._chosen(one, *why) for one, why in ordered]
 
-    def _chosen(self, target: Target, wanted: float, reason: str) -> Chosen:
+    def _chosen(self, target: Target, score: float, reason: str) -> Chosen:
         one, path = target.definition, target.path
         assert one is not None  # modules are never chosen themselves
         key = (path, one.owner)
@@ -172,7 +178,7 @@ class _Choice:
             one.shown,
             *lines,
             reason,
-            wanted,
+            score,
             self._heads_of[key],
         )
 
@@ -187,47 +193,47 @@ class _Choice:
 
     # Scores.
 
-    def _want(self, target: Target, wanted: float, reason: str) -> None:
+    def _add(self, target: Target, score: float, reason: str) -> None:
         one = target.definition
         if one is None or not one.shown or self._is_visible(target.path, one):
             return
         known = self._found.get(target)
-        if known is None or known[0] < wanted:
-            self._found[target] = (wanted, reason)
+        if known is None or known[0] < score:
+            self._found[target] = (score, reason)
 
     def _is_visible(self, path: str, one: Definition) -> bool:
         first, last = self._at.visible
         return path == self._path and first <= one.first_line <= last
 
-    def _want_all(self, target: Target, wanted: float, reason: str) -> None:
+    def _add_with_members(self, target: Target, score: float, reason: str) -> None:
         """Score a definition; for a class its members, for a module its definitions."""
         if target.definition is None:
-            self._want_module(target, wanted, reason)
+            self._add_module(target, score, reason)
         elif target.definition.kind == "class":
-            self._want_class(target, wanted, reason)
+            self._add_class(target, score, reason)
         else:
-            self._want(target, wanted, reason)
+            self._add(target, score, reason)
 
-    def _want_class(
-        self, target: Target, wanted: float, reason: str, less: Less = OF_IMPORTED
+    def _add_class(
+        self, target: Target, score: float, reason: str, less: Penalties = IMPORTED_PENALTIES
     ) -> None:
         is_constructed = False
         for distance, ancestor in enumerate(self._resolver.ancestors(target)):
-            level = wanted - min(distance, 4) * INHERITED
-            self._want(ancestor, level, reason)
+            level = score - min(distance, 4) * INHERITED
+            self._add(ancestor, level, reason)
             for one in self._resolver.members(ancestor)[:MAX_MEMBERS]:
                 if one.definition is None:
                     continue
                 penalty = self._penalty(one.definition, less)
                 if _is_constructor(one.definition):
                     penalty += SPECIAL if is_constructed else 0
-                self._want(one, level - penalty, reason)
+                self._add(one, level - penalty, reason)
             is_constructed |= any(
                 one.definition is not None and _is_constructor(one.definition)
                 for one in self._resolver.members(ancestor)[:MAX_MEMBERS]
             )
 
-    def _penalty(self, one: Definition, less: Less) -> float:
+    def _penalty(self, one: Definition, less: Penalties) -> float:
         """Return the penalty of a member relative to what it belongs to."""
         length = LENGTH * len(one.shown)
         if _is_constructor(one):
@@ -244,19 +250,17 @@ class _Choice:
         n_users = self._index.n_users(one.name, of_member=bool(one.owner))
         return UNUSED_ELSEWHERE if n_users < 1 else max(0.0, 5 - 1.5 * log2(n_users))
 
-    def _want_module(
-        self, target: Target, wanted: float, reason: str, less: float = MEMBER
-    ) -> None:
+    def _add_module(self, target: Target, score: float, reason: str, less: float = MEMBER) -> None:
         n_classes = 0
         is_own = self._path in self._resolver.package(target.path)
         for one in self._resolver.heads(target.path)[:MAX_HEADS]:
             if one.definition is None or (one.definition.is_private and not is_own):
                 continue
             private = PRIVATE if one.definition.name.startswith("_") else 0
-            self._want(one, wanted - private - self._rarity(one.definition), reason)
+            self._add(one, score - private - self._rarity(one.definition), reason)
             if one.definition.kind == "class" and n_classes < MAX_CLASSES:
                 n_classes += 1
-                self._want_class(one, wanted - less, reason)
+                self._add_class(one, score - less, reason)
 
     # Sources.
 
@@ -267,25 +271,25 @@ class _Choice:
         reason = f"what stands before the cursor: {'.'.join(chain)}"
         for order, (target, one) in enumerate(found):
             if one.definition is None:
-                self._want_module(one, RECEIVER - order, reason, RECEIVER - BASE)
+                self._add_module(one, RECEIVER - order, reason, RECEIVER - BASE)
             else:
-                less = OF_CLASS if _is_class(target, chain) else OF_VALUE
-                self._want_class(one, RECEIVER - order, reason, less)
+                less = CLASS_PENALTIES if _is_class(target, chain) else VALUE_PENALTIES
+                self._add_class(one, RECEIVER - order, reason, less)
         if chain and not found and chain[0] not in OWN:
             self._add_guessed(chain)
         if self._at.imports_from:
             self._add_importable()
 
     def _add_guessed(self, chain: Chain) -> None:
-        guesses = guessed(self._index, self._path, chain, self._at.rest)
+        guesses = guess_classes(self._index, self._path, chain, self._at.rest)
         for order, target in enumerate(guesses):
             reason = f"what stands before the cursor, by its name or use: {'.'.join(chain)}"
-            self._want_class(target, GUESSED - order, reason, OF_VALUE)
+            self._add_class(target, GUESSED - order, reason, VALUE_PENALTIES)
 
     def _add_importable(self) -> None:
         imported = Import("*", self._at.imports_from)
         for path in self._index.targets(self._path, imported)[:1]:
-            self._want_module(Target(path), RECEIVER, f"imported from {imported.module}")
+            self._add_module(Target(path), RECEIVER, f"imported from {imported.module}")
 
     def _add_called(self) -> None:
         for level, chain in enumerate(self._at.calls):
@@ -293,9 +297,9 @@ class _Choice:
                 reason = f"what is called: {'.'.join(chain)}"
                 one = target.definition
                 if one is None or one.kind != "class":
-                    self._want(target, CALLED - level, reason)
+                    self._add(target, CALLED - level, reason)
                 else:
-                    self._want_class(target, CALLED - level, reason, OF_CALLED)
+                    self._add_class(target, CALLED - level, reason, CALLED_PENALTIES)
 
     def _add_imports(self) -> None:
         """Score imports: those not used yet are about to be, then those used last."""
@@ -305,11 +309,11 @@ class _Choice:
         for imported, name in zip(imports, names, strict=True):
             used = len(self._file.uses(name)) > 1 or name in self._on_line
             recency = RECENCY * (ranks[self._last_use(name)] + 1) / len(ranks)
-            wanted = (IMPORTED if used else UNUSED) + recency
+            score = (IMPORTED if used else UNUSED) + recency
             why = "used last" if used else "not used yet"
             for target in self._resolver.imported(self._path, imported):
-                level = wanted if target.definition is not None else wanted - IMPORTED + MODULE
-                self._want_all(target, level, f"imported as {imported.alias}, {why}")
+                level = score if target.definition is not None else score - IMPORTED + MODULE
+                self._add_with_members(target, level, f"imported as {imported.alias}, {why}")
 
     def _is_used(self, name: str) -> bool:
         """Whether the file has a name anywhere but at the cursor."""
@@ -338,27 +342,27 @@ class _Choice:
         one = target.definition
         if one is None:
             return
-        self._want(target, TYPED + late, reason)
+        self._add(target, TYPED + late, reason)
         if one.kind != "class":
             for of in self._resolver.types_of(target):
                 if of.definition is not None:
-                    self._want_class(of, TYPED - 5 + late, reason)
+                    self._add_class(of, TYPED - 5 + late, reason)
 
     def _add_bases(self) -> None:
         around_it = self._resolver.enclosing(self._place)
         if around_it is None:
             return
         name = around_it.definition.name if around_it.definition else ""
-        self._want_class(around_it, BASE, f"the class being written: {name}")
+        self._add_class(around_it, BASE, f"the class being written: {name}")
 
     def _add_counterparts(self) -> None:
         for one in counterparts(self._index, self._resolver, self._place):
-            wanted, why = (
+            score, why = (
                 (OVERRIDDEN, "what is overridden")
                 if one.is_overridden
                 else (NAMESAKE, "a namesake")
             )
-            self._want(one.target, wanted, f"{why}: {one.target.full_name} of {one.target.path}")
+            self._add(one.target, score, f"{why}: {one.target.full_name} of {one.target.path}")
 
     def _add_tested(self) -> None:
         """Score the definitions of the file that this test file is for, by their names."""
@@ -367,7 +371,7 @@ class _Choice:
         if tested == pure.stem or not tested:
             return
         for path in self._index.ending(tested + pure.suffix)[:1]:
-            self._want_module(Target(path), TESTED, f"what is tested: {path}")
+            self._add_module(Target(path), TESTED, f"what is tested: {path}")
 
 
 def _is_constructor(one: Definition) -> bool:
@@ -382,6 +386,6 @@ def _is_class(target: Target, chain: Chain) -> bool:
 
 def _order(found: tuple[Target, tuple[float, str]]) -> tuple[float, str, int, str]:
     """Return the sort key of a definition found: best first, then by location."""
-    target, (wanted, _) = found
+    target, (score, _) = found
     one = target.definition
-    return (-wanted, target.path, one.first_line if one else 0, target.full_name)
+    return (-score, target.path, one.first_line if one else 0, target.full_name)

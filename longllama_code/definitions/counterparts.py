@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages.facts import Definition
 from longllama_code.definitions.layout import path_distance
-from longllama_code.definitions.resolving import Place, Resolver, Target
+from longllama_code.definitions.resolving import Location, Resolver, Target
 
 MAX_NAMESAKES = 2
 MAX_DISTANCE = 2
@@ -35,7 +35,9 @@ class Counterpart:
     is_overridden: bool
 
 
-def counterparts(index: DefinitionIndex, resolver: Resolver, place: Place) -> Iterator[Counterpart]:
+def counterparts(
+    index: DefinitionIndex, resolver: Resolver, place: Location
+) -> Iterator[Counterpart]:
     """Yield the counterparts of the function around a line, the closest first.
 
     Args:
@@ -53,7 +55,7 @@ def counterparts(index: DefinitionIndex, resolver: Resolver, place: Place) -> It
         yield Counterpart(one, is_overridden=False)
 
 
-def _function_around(resolver: Resolver, place: Place) -> Definition | None:
+def _function_around(resolver: Resolver, place: Location) -> Definition | None:
     """Return the innermost function around a line."""
     file = resolver.file(place.path)
     around = [
@@ -64,7 +66,7 @@ def _function_around(resolver: Resolver, place: Place) -> Definition | None:
     return max(around, key=lambda one: one.first_line, default=None)
 
 
-def _overridden(resolver: Resolver, place: Place, written: Definition) -> Iterator[Target]:
+def _overridden(resolver: Resolver, place: Location, written: Definition) -> Iterator[Target]:
     """Yield the nearest base class's method with the name of the one being written."""
     around = resolver.enclosing(place)
     for ancestor in () if around is None else resolver.ancestors(around)[1:]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sys import intern
 from typing import Protocol
 
-from longllama_code.definitions.around import NAMES, USES
+from longllama_code.definitions.cursor_text import NAMES, USES
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.languages.facts import Binding, Definition, FileFacts, Import
 

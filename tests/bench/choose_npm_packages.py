@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def choose(tarballs: list[Path]) -> Iterator[NpmPackage]:
-    """The packages that qualify; says of each other one why it does not."""
+    """Yield the packages that qualify; says of each other one why it does not."""
     known = set[int]()
     for tarball in tarballs:
         try:
@@ -74,7 +74,7 @@ def package_json(tarball: Path) -> dict[str, Any]:
 
 
 def licence(metadata: dict[str, Any]) -> str:
-    """The SPDX expression, or what older packages have in its place."""
+    """Return the SPDX expression, or what older packages have in its place."""
     stated = metadata.get("license") or metadata.get("licenses") or ""
     several = stated if isinstance(stated, list) else [stated]
     return " AND ".join(str(one["type"] if isinstance(one, dict) else one) for one in several)

@@ -98,7 +98,7 @@ def write(which: str, chosen: Sequence[Release]) -> None:
 
 
 def choose(which: Which, folders: list[Path]) -> Iterator[Package]:
-    """The packages to add, which qualify; says of each other candidate why it does not."""
+    """Yield the packages to add, which qualify; says of each other candidate why it does not."""
     if which == "evaluation" and is_new("pip"):
         raise SystemExit("pip finds no old release of itself: the index does not date its files")
     known = set[int]().union(*pinned_lines(which, folders))
@@ -123,7 +123,7 @@ def choose(which: Which, folders: list[Path]) -> Iterator[Package]:
 
 
 def candidates(folders: list[Path]) -> list[Path]:
-    """The newest wheels of what neither manifest holds."""
+    """Return the newest wheels of what neither manifest holds."""
     pinned = {package.name for which in LIMITS for package in load_packages(which)}
     return [wheel for name, wheel in newest_wheels(folders).items() if name not in pinned]
 
@@ -161,7 +161,7 @@ def describe(wheel: Path) -> tuple[Package, SourceTree]:
 
 
 def licence(metadata: email.message.Message) -> str:
-    """The SPDX expression, or else the classifiers, or else the first words of the text."""
+    """Return the SPDX expression, or else the classifiers, or else the first words of the text."""
     if expression := metadata["License-Expression"]:
         return str(expression)
     classifiers = [str(line) for line in metadata.get_all("Classifier", [])]
@@ -205,7 +205,7 @@ def index_has(name: str, *options: str) -> bool:
 
 
 def pinned_lines(which: Which, folders: list[Path]) -> list[set[int]]:
-    """The long lines of each package of a manifest, whose wheels are below the folders."""
+    """Return the long lines of each package of a manifest, whose wheels are below the folders."""
     packages = load_packages(which)
     wheels = {path.name: path for folder in folders for path in folder.rglob("*.whl")}
     if missing := {package.wheel for package in packages} - set(wheels):

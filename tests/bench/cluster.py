@@ -79,7 +79,7 @@ def ready(pool: Any, place: Any, n_workers: int) -> Any:
 
 
 def bulk_pace(ray: Any, place: Any, n_workers: int, files: dict[str, str], cache: Path) -> float:
-    """Tokens a second of so many workers."""
+    """Return tokens a second of so many workers."""
     from longllama_code.cluster.bulk import BulkEncoder
     from longllama_code.cluster.index import open_store
     from longllama_code.cluster.ray_workers import RayWorkers
@@ -96,7 +96,7 @@ def bulk_pace(ray: Any, place: Any, n_workers: int, files: dict[str, str], cache
 
 
 def workers(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """One worker and two, twice each, beside a single machine."""
+    """Return one worker and two, twice each, beside a single machine."""
     from longllama_code.cluster.encoding import ModelPlace
     from longllama_code.cluster.ray_workers import connect
 
@@ -121,7 +121,7 @@ def workers(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def editors(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A team at work."""
+    """Return a team at work."""
     with deployed(options, folder, options.editors, min_replicas=2, max_replicas=2) as team:
         return asyncio.run(_editors(options, team))
 
@@ -177,7 +177,7 @@ async def _kill_now_and_then(pause_s: float) -> list[float]:
 
 
 def killed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A replica that is killed while it answers."""
+    """Return a replica that is killed while it answers."""
     with deployed(options, folder, options.clients[0], min_replicas=2, max_replicas=2) as team:
         return asyncio.run(_killed(options, team))
 

@@ -30,7 +30,7 @@ LAST_CHANGES_S = 30.0
 
 
 def sources(n_files: int) -> dict[str, str]:
-    """Files of this repository."""
+    """Return files of this repository."""
     paths = sorted(path for path in SOURCES.glob("l*/**/*.py") if path.stat().st_size > 1000)
     return {
         path.relative_to(SOURCES).as_posix(): path.read_text("utf-8") for path in paths[:n_files]
@@ -52,7 +52,7 @@ class Team:
     """One for each user."""
 
     async def windows(self, counts: "Counts") -> list[TeamClient]:
-        """A window of each user; those that nothing lets in are counted."""
+        """Return a window of each user; those that nothing lets in are counted."""
         clients = [
             TeamClient(TeamAddress(self.url, token), self.folder, "team/app")
             for token in self.tokens
@@ -115,7 +115,7 @@ def n_running() -> int:
 
 
 def answering_logs() -> set[Path]:
-    """The logs of replicas that completed something."""
+    """Return the logs of replicas that completed something."""
     import ray  # pyright: ignore[reportMissingImports]
 
     logs = Path(ray.nodes()[0]["RayletSocketName"]).parents[1] / "logs/serve"
@@ -173,7 +173,7 @@ class Counts:
         return round(max(found)) if found else None
 
     async def said(self) -> dict[str, Any]:
-        """The numbers, once changes under way were sent."""
+        """Return the numbers, once changes under way were sent."""
         if self.changing:
             _, late = await asyncio.wait(self.changing, timeout=LAST_CHANGES_S)
             for sending in late:
@@ -233,7 +233,7 @@ class Cursor:
         return CompletionRequest(self.path, self.text[: self._at], self.text[self._end :], 24)
 
     def changed(self) -> str:
-        """The text as it is now."""
+        """Return the text as it is now."""
         return self.text[: self._at] + self.text[self._end :]
 
     def _go_elsewhere(self) -> None:

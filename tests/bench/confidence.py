@@ -41,7 +41,7 @@ SPAN_LINES, CURSORS = 4, 6
 
 
 @dataclass(frozen=True)
-class Asked:
+class Sample:
     """One suggestion, and what is known of it when it is there."""
 
     package: str
@@ -95,7 +95,7 @@ def cursors(text: str, start: int, end: int, rng: random.Random) -> list[int]:
 
 def asked(
     engine: Engine, tree: SourceTree, done: set[tuple[str, int]], options: argparse.Namespace
-) -> Iterator[Asked]:
+) -> Iterator[Sample]:
     """Suggestions in some files of a package, the others in memory."""
     rng = random.Random(f"confidence {tree.name}")
     paths = [p for p, text in tree.texts.items() if LEAST_CHARS <= len(text) <= MOST_CHARS]
@@ -126,7 +126,7 @@ def asked(
 
 def suggestion(
     engine: Engine, package: str, path: str, text: str, offset: int, end: int, names: set[str]
-) -> Asked | None:
+) -> Sample | None:
     """What is suggested at a cursor while the lines up to ``end`` are being typed."""
     before, suffix = text[:offset], "\n" + text[end:]
     request = CompletionRequest(path, before, suffix, multiline=False, timeout_ms=600_000)
@@ -138,7 +138,7 @@ def suggestion(
     word = re.match(r"\W*\w+|\W+", shown)
     said = re.findall(r"[A-Za-z_]\w*", (re.split(r"\W", before)[-1] + shown))
     seen = set(re.findall(r"\w+", before + suffix)) | names
-    return Asked(
+    return Sample(
         package=package,
         path=path,
         offset=offset,
@@ -155,7 +155,7 @@ def suggestion(
     )
 
 
-def line(found: Sequence[Asked], threshold: float) -> dict[str, float]:
+def line(found: Sequence[Sample], threshold: float) -> dict[str, float]:
     """What a threshold leaves."""
     kept = [one for one in found if one.least_probability >= threshold]
     n_right = sum(one.right for one in found)
@@ -171,11 +171,11 @@ def line(found: Sequence[Asked], threshold: float) -> dict[str, float]:
     }
 
 
-def read(file: Path) -> list[Asked]:
+def read(file: Path) -> list[Sample]:
     """Suggestions of earlier runs."""
     if not file.exists():
         return []
-    return [Asked(**json.loads(row)) for row in file.read_text("utf-8").splitlines()]
+    return [Sample(**json.loads(row)) for row in file.read_text("utf-8").splitlines()]
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ class Case:
 
 
 def defined(text: str) -> Iterator[str]:
-    """Names of functions, classes, methods and variables of a file."""
+    """Yield names of functions, classes, methods and variables of a file."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
@@ -80,7 +80,7 @@ def defined(text: str) -> Iterator[str]:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a GGUF file."""
+    """Return the tokenizer of a GGUF file."""
     return FastTokenizer(byte_level_tokenizer(read_header(path).metadata, path), None, 0)
 
 
@@ -95,7 +95,7 @@ def load_repository(folder: Path) -> Repository:
 
 
 def local_names(case: Case, tokenizer: Tokenizer) -> set[str]:
-    """Names in the local text."""
+    """Return names in the local text."""
     left = tokenizer.encode(case.prefix[-LOCAL_CHARS:])[-LOCAL_TOKENS:]
     right = tokenizer.encode(case.suffix[:LOCAL_CHARS])[:LOCAL_TOKENS]
     return set(NAME.findall(tokenizer.decode(left) + "\n" + tokenizer.decode(right)))

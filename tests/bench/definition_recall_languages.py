@@ -139,7 +139,7 @@ class Case:
 
 
 def modules_of(path: str, text: str) -> Iterator[str]:
-    """Names by which files of other folders know what this file is about."""
+    """Yield names by which files of other folders know what this file is about."""
     name = PurePosixPath(path).name
     if name == "go.mod" and (found := MODULE_LINE.search(text)):
         yield found[1]
@@ -182,7 +182,7 @@ def is_own(imported: Import, repository: Repository) -> bool:
 
 
 def imported_names(path: str, repository: Repository) -> dict[str, str]:
-    """Names of a file that are imported from others, each with what it is called there."""
+    """Return names of a file that are imported from others, each with what it is called there."""
     language, text = language_of(path), repository.texts[path]
     assert language is not None
     own = [one for one in language.read(text).imports if is_own(one, repository)]
@@ -215,7 +215,7 @@ def elsewhere(name: str, path: str, repository: Repository) -> set[str]:
 
 
 def cases_of(path: str, repository: Repository) -> Iterator[Case]:
-    """The first uses in a file, in their order."""
+    """Yield the first uses in a file, in their order."""
     names, text = repository.names[path], repository.texts[path]
     imported = imported_names(path, repository)
     seen: set[tuple[str, str]] = set()

@@ -28,7 +28,7 @@ Edit = Callable[[Sequence[str], random.Random], list[str]]
 
 
 def add_line(body: Sequence[str], rng: random.Random) -> list[str]:
-    """A statement more, as deep as the line that it stands behind."""
+    """Return a statement more, as deep as the line that it stands behind."""
     at = rng.randrange(len(body))
     line = body[at]
     indent = line[: len(line) - len(line.lstrip())]
@@ -36,13 +36,13 @@ def add_line(body: Sequence[str], rng: random.Random) -> list[str]:
 
 
 def remove_line(body: Sequence[str], rng: random.Random) -> list[str]:
-    """A line less."""
+    """Return a line less."""
     at = rng.randrange(1, len(body))
     return [*body[:at], *body[at + 1 :]]
 
 
 def rename(body: Sequence[str], _: random.Random) -> list[str]:
-    """The most frequent word of some length gets another name."""
+    """Return the most frequent word of some length gets another name."""
     words = Counter(word for line in body for word in line.split() if word.isidentifier())
     word = max(words, key=lambda each: (len(each) > 3, words[each]))
     return [line.replace(word, f"{word}_again") for line in body]
@@ -62,14 +62,14 @@ EDITS: dict[str, Edit] = {
 
 
 def functions(text: str) -> list[range]:
-    """The lines of each function and method, from 0."""
+    """Return the lines of each function and method, from 0."""
     defined = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, defined))
     return [range(node.lineno - 1, node.end_lineno or 0) for node in found]
 
 
 def parts(encoder: SegmentEncoder, text: str) -> Counter[str]:
-    """The texts of a file's segments."""
+    """Return the texts of a file's segments."""
     return Counter(text[piece.start : piece.end] for piece in encoder.cut(text))
 
 

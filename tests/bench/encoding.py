@@ -52,7 +52,7 @@ def plain_llama(loaded: LoadedModel) -> LlamaForCausalLM:
 
 
 def rate(work: Callable[[], object], n_tokens: int) -> float:
-    """Tokens per second of one run."""
+    """Return tokens per second of one run."""
     start = time.perf_counter()
     work()
     return n_tokens / (time.perf_counter() - start)

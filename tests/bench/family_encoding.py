@@ -48,7 +48,7 @@ def models(name: str) -> tuple[LongLlamaForCausalLM, LlamaForCausalLM]:
 
 
 def _made(module: nn.Module) -> nn.Module | None:
-    """The module with random content, if it has weights of its own."""
+    """Return the module with random content, if it has weights of its own."""
     if isinstance(module, nn.Linear):
         shape = module.out_features, module.in_features
         rows = torch.randint(-127, 128, shape, dtype=torch.int8)
@@ -62,7 +62,7 @@ def _made(module: nn.Module) -> nn.Module | None:
 
 
 def rate(n_tokens: int, work: Callable[[], Any]) -> float:
-    """Tokens per second of CPU time of one run."""
+    """Return tokens per second of CPU time of one run."""
     start = time.process_time()
     work()
     return n_tokens / (time.process_time() - start)

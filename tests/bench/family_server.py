@@ -72,7 +72,7 @@ async def peak_gib() -> float:
 
 
 async def in_memory(client: HeadlessClient, n_files: int) -> dict[str, Any]:
-    """The status, once all files are in memory."""
+    """Return the status, once all files are in memory."""
     while True:
         status = await client.wait_until_indexed()
         if status["files"]["in_memory"] == n_files:
@@ -81,7 +81,7 @@ async def in_memory(client: HeadlessClient, n_files: int) -> dict[str, Any]:
 
 
 async def session(root: Path, given: dict[str, Any], *, edits: bool) -> dict[str, Any]:
-    """One run of the server."""
+    """Return one run of the server."""
     clock, watching = Clock(), asyncio.create_task(peak_gib())
     main, library = root / "app/main.py", root / "app/settings.py"
     start = time.perf_counter()

@@ -9,7 +9,7 @@ other; this measures everything that the engine does, definitions in the prompt 
 Answers are appended to FILE, one JSON object a line, and are not asked for again.
 
 Usage: python tests/bench/first_uses.py [--model coder-0.5b] [--packages 20] [--lines 3]
-[--arms repository,file] [--output FILE.jsonl] [--threads 1]
+[--conditions repository,file] [--output FILE.jsonl] [--threads 1]
 """
 
 import argparse
@@ -38,15 +38,20 @@ from longllama_code.research.evaluation.completion.lines import (
 from longllama_code.research.evaluation.completion.metrics import score
 
 Row = dict[str, Any]
-ARMS = ("repository", "file")
+CONDITIONS = ("repository", "file")
 HELD_OUT, MEMORY_CHARS = 4, 400_000
 SEED = 0
 
 
 def rows(
-    engine: Engine, tree: SourceTree, many: frozenset[str], done: set[Any], n_lines: int, arms: Any
+    engine: Engine,
+    tree: SourceTree,
+    many: frozenset[str],
+    done: set[Any],
+    n_lines: int,
+    conditions: Any,
 ) -> Iterator[Row]:
-    """Lines of some files of a package, asked for with the others in memory and without."""
+    """Yield lines of some files of a package, asked for with the others in memory and without."""
     rng = random.Random(f"{SEED} {tree.name}")
     n_held = min(HELD_OUT, len(tree.texts) // 2)
     held_out, rest = hold_out(tree, n_held / len(tree.texts), rng)
@@ -62,19 +67,23 @@ def rows(
         if cursor.kind == "inproject-first"
     ]
     wanted = sample(found, n_lines, random.Random(f"{SEED} {tree.name} lines"))
-    asked = [(each, arm) for each in wanted for arm in arms]
-    asked = [(each, arm) for each, arm in asked if (each.path, each.line, arm) not in done]
+    asked = [(each, condition) for each in wanted for condition in conditions]
+    asked = [
+        (each, condition)
+        for each, condition in asked
+        if (each.path, each.line, condition) not in done
+    ]
     if not asked:
         return
     for path, text in texts.items():
         for _ in engine.remember(path, text):
             pass
-    for each, arm in asked:
-        yield row(engine, tree.name, each, held_out.texts[each.path], arm)
+    for each, condition in asked:
+        yield row(engine, tree.name, each, held_out.texts[each.path], condition)
 
 
-def row(engine: Engine, package: str, cursor: Cursor, text: str, arm: str) -> Row:
-    """One line, completed."""
+def row(engine: Engine, package: str, cursor: Cursor, text: str, condition: str) -> Row:
+    """Return one line, completed."""
     line_end = text.find("\n", cursor.offset)
     request = CompletionRequest(
         cursor.path,
@@ -83,7 +92,7 @@ def row(engine: Engine, package: str, cursor: Cursor, text: str, arm: str) -> Ro
         max_tokens=64,
         multiline=False,
         timeout_ms=600_000,
-        uses_memory=arm == "repository",
+        uses_memory=condition == "repository",
         repository=package,
     )
     result = engine.complete(request, lambda: False)
@@ -91,7 +100,7 @@ def row(engine: Engine, package: str, cursor: Cursor, text: str, arm: str) -> Ro
         "package": package,
         "path": cursor.path,
         "line": cursor.line,
-        "arm": arm,
+        "condition": condition,
         "wanted": cursor.wanted,
         "found": result.text,
         "confidence": result.confidence,
@@ -107,14 +116,16 @@ def main() -> None:
     parser.add_argument("--model", default="coder-0.5b")
     parser.add_argument("--packages", type=int, default=20)
     parser.add_argument("--lines", type=int, default=3, help="of a package")
-    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--conditions", "--arms", default=",".join(CONDITIONS))
     parser.add_argument("--output", type=Path, default=Path("first_uses.jsonl"))
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    arms = options.arms.split(",")
-    if unknown := set(arms) - set(ARMS):
-        parser.error(f"--arms {','.join(sorted(unknown))}: choose from {','.join(ARMS)}")
+    conditions = options.conditions.split(",")
+    if unknown := set(conditions) - set(CONDITIONS):
+        parser.error(
+            f"--conditions {','.join(sorted(unknown))}: choose from {','.join(CONDITIONS)}"
+        )
     trees = [fetch(package) for package in load_packages("evaluation")[: options.packages]]
     many = names_of_many(tree.texts for tree in trees)
     text = options.output.read_text("utf-8") if options.output.exists() else ""
@@ -122,21 +133,29 @@ def main() -> None:
     first = Engine(load_for_engine(options.model), None)
     for tree in trees:
         engine = first.beside()
-        done = {(r["path"], r["line"], r["arm"]) for r in found if r["package"] == tree.name}
-        for one in rows(engine, tree, many, done, options.lines, arms):
+        done = {(r["path"], r["line"], r["condition"]) for r in found if r["package"] == tree.name}
+        for one in rows(engine, tree, many, done, options.lines, conditions):
             found.append(one)
             with options.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(one) + "\n")
         engine.leave()
         print(f"{len(found)} answers, {tree.name}", file=sys.stderr, flush=True)
-    for arm in arms:
-        of_arm = [r for r in found if r["arm"] == arm]
+    for condition in conditions:
+        of_condition = [r for r in found if r["condition"] == condition]
         groups = [
-            [r["exact_match"] for r in of_arm if r["package"] == name]
-            for name in sorted({r["package"] for r in of_arm})
+            [r["exact_match"] for r in of_condition if r["package"] == name]
+            for name in sorted({r["package"] for r in of_condition})
         ]
         right = interval([Share(sum(group), len(group)) for group in groups], SEED)
-        print(json.dumps({"arm": arm, "lines": len(of_arm), "whole_line_right": vars(right)}))
+        print(
+            json.dumps(
+                {
+                    "condition": condition,
+                    "lines": len(of_condition),
+                    "whole_line_right": vars(right),
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ class Fuzz:
             self.n_compared += 1
 
     def place(self) -> tuple[int, int]:
-        """A line and a unit in it, mostly within the text."""
+        """Return a line and a unit in it, mostly within the text."""
         far = self.random.random() < 0.05
         return (
             self.random.randint(0, 2**31 - 1 if far else 6),
@@ -138,7 +138,7 @@ class Fuzz:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def fields(self) -> dict[str, Any]:
-        """Fields that messages of LSP have, each of the right kind or not."""
+        """Return fields that messages of LSP have, each of the right kind or not."""
         line, unit = self.place()
         position = {"line": line, "character": self.random.choice((unit, -1, None, "1", 2.5))}
         known = {
@@ -173,7 +173,7 @@ class Fuzz:
 
 
 async def measure(n_messages: int, seed: int, folder: Path) -> dict[str, Any]:
-    """One conversation; raises where something is wrong."""
+    """Return one conversation; raises where something is wrong."""
     root = folder / "ws"
     root.mkdir()
     (root / "a.py").write_text("x = 1\n")

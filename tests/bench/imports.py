@@ -23,7 +23,7 @@ MIN_NAME_CHARS = 8
 
 
 def repository() -> dict[str, str]:
-    """The texts of this repository, its tests left out."""
+    """Return the texts of this repository, its tests left out."""
     entries = Workspace([ROOT]).scan()
     return {
         entry.relative: read_source(entry.path)
@@ -33,7 +33,7 @@ def repository() -> dict[str, str]:
 
 
 def imports(texts: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """An import line up to the middle of a name, and the rest of the name."""
+    """Yield an import line up to the middle of a name, and the rest of the name."""
     for path, text in texts.items():
         if not path.endswith(".py"):
             continue
@@ -53,7 +53,7 @@ def is_right(completion: str, rest: str) -> bool:
 
 
 def complete(engine: Engine, prefix: str, *, uses_memory: bool) -> tuple[str, str]:
-    """The suggestion, and the line that it drew on most."""
+    """Return the suggestion, and the line that it drew on most."""
     request = CompletionRequest("scratch.py", prefix, "", max_tokens=10, uses_memory=uses_memory)
     result = engine.complete(request, lambda: False)
     source = f"{result.sources[0].path}:{result.sources[0].first_line}" if result.sources else ""

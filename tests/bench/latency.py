@@ -30,7 +30,7 @@ MAX_TOKENS = 16
 
 
 def workspace(folder: Path) -> Path:
-    """A copy of some packages, so that nothing else of the checkout counts."""
+    """Return a copy of some packages, so that nothing else of the checkout counts."""
     root = folder / "repository"
     for part in PARTS:
         package = Path("longllama_code", part)

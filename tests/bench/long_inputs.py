@@ -35,13 +35,13 @@ QUARTER = {"hidden_size": 1024, "intermediate_size": 2752, "num_attention_heads"
 
 
 def peak_bytes() -> int:
-    """The most that was resident of this process so far."""
+    """Return the most that was resident of this process so far."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def build(name: str, n_layers: int, mem_layers: list[int], **overrides: Any) -> Any:
-    """A model of the family with a few of its layers."""
+    """Return a model of the family with a few of its layers."""
     import torch
 
     from longllama_code.checkpoints.loading import config_of
@@ -55,7 +55,7 @@ def build(name: str, n_layers: int, mem_layers: list[int], **overrides: Any) -> 
 
 
 def grouping(case: str, n_tokens: int, n_layers: int) -> dict[str, Any]:
-    """The last full window of a long input."""
+    """Return the last full window of a long input."""
     from longllama_code.model import attention
 
     heads = {"all at once": [32, 2048], "bounded": None}.get(case, [4, 2048])
@@ -67,7 +67,7 @@ def grouping(case: str, n_tokens: int, n_layers: int) -> dict[str, Any]:
 
 
 def scaling(case: str, n_tokens: int, n_layers: int) -> dict[str, Any]:
-    """One long prompt for a Llama 2 with a window of 32k."""
+    """Return one long prompt for a Llama 2 with a window of 32k."""
     if case == "local":
         return measured(build("llama-2-7b-32k", n_layers, [], **QUARTER), n_tokens, None)
     own = {**QUARTER, "max_position_embeddings": 4096}

@@ -35,7 +35,7 @@ def workspace(root: Path, n_files: int) -> None:
 
 
 async def measure(n_files: int, folder: Path) -> dict[str, Any]:
-    """One workspace."""
+    """Return one workspace."""
     root = folder / f"{n_files}"
     root.mkdir()
     workspace(root, n_files)

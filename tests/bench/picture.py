@@ -25,7 +25,7 @@ def demo_lines() -> list[str]:
 
 
 def draw(lines: list[str]) -> str:
-    """An SVG of a terminal window; the suggestion, between ⟦ and ⟧, in grey italics."""
+    """Return an SVG of a terminal window; the suggestion, between ⟦ and ⟧, in grey italics."""
     width = MARGIN_PX * 2 + CHAR_PX * max(map(len, lines))
     height = MARGIN_PX * 2 + LINE_PX * (len(lines) + 1)
     rows = [_row(line, index) for index, line in enumerate(["$ make demo", *lines])]

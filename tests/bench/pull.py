@@ -77,7 +77,7 @@ def one_pull(
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
-    """A pull from nothing, one that is killed, and the one after it."""
+    """Return a pull from nothing, one that is killed, and the one after it."""
     spec = spec_of(options.model)
     assert spec is not None
     assert isinstance(spec.source, GgufSource)

@@ -98,7 +98,7 @@ class RawClient:
         return future
 
     async def ask(self, method: str, params: Any = None) -> Json:
-        """A request and its answer."""
+        """Return a request and its answer."""
         return await asyncio.wait_for(self.request(method, params or {}), self._deadline_s)
 
     async def all_answered(self) -> None:

@@ -84,7 +84,7 @@ def sessions(n: int, n_keys: int) -> tuple[str, list[Session]]:
 
 
 def longest(candidates: Iterator[Session]) -> list[Session]:
-    """The longest change of a file; short ones are not worth a session."""
+    """Return the longest change of a file; short ones are not worth a session."""
     found = max(candidates, key=lambda session: len(session.typed), default=None)
     return [found] if found is not None and len(found.typed) >= LEAST_KEYS else []
 
@@ -170,7 +170,7 @@ def _gap(key: str, following: str) -> float:
 
 
 async def replay(options: argparse.Namespace, folder: Path) -> tuple[list[Key], dict[str, float]]:
-    """All sessions against one server with the repository in memory."""
+    """Return all sessions against one server with the repository in memory."""
     base, todo = sessions(options.sessions, options.keys)
     root = folder / "repository"
     root.mkdir()
@@ -209,7 +209,7 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 
 def quantile(times: list[float], share: float) -> float:
-    """The time within which so many came."""
+    """Return the time within which so many came."""
     ordered = sorted(times)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 

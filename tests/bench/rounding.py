@@ -46,14 +46,14 @@ def by_model(loaded: LoadedModel, window: Window, view: CompletionMemory | None)
 
 @torch.inference_mode()
 def by_kernels(loaded: LoadedModel, window: Window, view: CompletionMemory | None) -> Tensor:
-    """The same by kernels."""
+    """Return the same by kernels."""
     assert loaded.kernels is not None
     cache = LongLlamaCache(loaded.model.config, spills=False)
     hidden = loaded.kernels.run(window.ids, cache, view)[window.n_head - 1 : -1]
     return torch.stack([loaded.kernels.logits(row) for row in hidden]).log_softmax(-1)
 
 
-ARMS: dict[str, tuple[Read, str | None]] = {
+CONDITIONS: dict[str, tuple[Read, str | None]] = {
     "model": (by_model, None),
     "kernels": (by_kernels, None),
     "model, own memory": (by_model, "model"),
@@ -77,9 +77,11 @@ def main() -> None:
         fast = replace(plain, kernels=KernelModel(plain.model, torch.get_num_threads()))
     assert fast.kernels is not None
     print(f"kernels run it in {fast.kernels.kind}", file=sys.stderr)
-    arms = [name for name in ARMS if plain.model.config.mem_layers or ARMS[name][1] is None]
-    losses: dict[str, list[list[float]]] = {name: [] for name in arms}
-    alike: dict[str, list[bool]] = {name: [] for name in arms}
+    conditions = [
+        name for name in CONDITIONS if plain.model.config.mem_layers or CONDITIONS[name][1] is None
+    ]
+    losses: dict[str, list[list[float]]] = {name: [] for name in conditions}
+    alike: dict[str, list[bool]] = {name: [] for name in conditions}
     for tree in trees(options):
         rng = random.Random(f"rounding {tree.name}")
         windows, texts = divide(plain, tree, SizeOptions(windows=options.windows), rng)
@@ -91,14 +93,14 @@ def main() -> None:
         for window in windows:
             read({"model": plain, "kernels": fast}, window, memories, losses, alike)
         print(tree.name, file=sys.stderr, flush=True)
-    report = [line(name, losses, alike) for name in arms]
+    report = [line(name, losses, alike) for name in conditions]
     for each in report:
         print(json.dumps(each))
     print(json.dumps(report))
 
 
 def trees(options: argparse.Namespace) -> Iterator[SourceTree]:
-    """The folders, or else packages."""
+    """Yield the folders, or else packages."""
     for folder in options.repo or []:
         yield read_tree(folder)
     if not options.repo:
@@ -117,7 +119,7 @@ def read(
     targets = torch.tensor(window.ids[window.n_head :])[:, None]
     chosen: dict[str | None, Tensor] = {}
     for name in losses:
-        by, memory = ARMS[name]
+        by, memory = CONDITIONS[name]
         view = None if memory is None else CompletionMemory(memories[memory], None)
         found = by(loaded["model" if by is by_model else "kernels"], window, view)
         losses[name].append((-found.gather(1, targets)[:, 0]).tolist())
@@ -130,8 +132,8 @@ def read(
 def line(
     name: str, losses: dict[str, list[list[float]]], alike: dict[str, list[bool]]
 ) -> dict[str, object]:
-    """One line of the report; a change comes with its 95 % interval over windows."""
-    reference = "model" if ARMS[name][1] is None else "model, own memory"
+    """Return one line of the report; a change comes with its 95 % interval over windows."""
+    reference = "model" if CONDITIONS[name][1] is None else "model, own memory"
     shares = [
         Share(sum(mine) - sum(right), len(mine))
         for mine, right in zip(losses[name], losses[reference], strict=True)
@@ -140,7 +142,7 @@ def line(
     change = interval(shares, seed=0)
     assert change is not None
     return {
-        "arm": name,
+        "condition": name,
         "loss": round(sum(map(sum, losses[name])) / n_tokens, 4),
         "change": [round(end, 5) for end in (change.mean, change.low or 0, change.high or 0)],
         "alike": round(sum(alike[name]) / n_tokens, 4),

@@ -55,7 +55,7 @@ def ours(gguf: str, threads: int) -> tuple[Callable[[], None], Take]:
 
 
 def llama_cpp(gguf: str, threads: int) -> tuple[Callable[[], None], Take]:
-    """The same of llama.cpp."""
+    """Return the same of llama.cpp."""
     from llama_cpp import Llama  # pyright: ignore[reportMissingImports]
 
     both = {"n_threads": threads, "n_threads_batch": threads}
@@ -74,7 +74,7 @@ def serve(side: str, gguf: str, threads: int) -> None:
 
 
 def seconds(work: Callable[[], object], n_tokens: int) -> dict[str, float]:
-    """Tokens a second by the clock, and by what the processors did for it."""
+    """Return tokens a second by the clock, and by what the processors did for it."""
     clock, used = time.perf_counter(), time.process_time()
     work()
     clock, used = time.perf_counter() - clock, time.process_time() - used
@@ -100,7 +100,7 @@ class Side:
         )
 
     def measure(self) -> dict[str, dict[str, float]]:
-        """One round."""
+        """Return one round."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("go\n")

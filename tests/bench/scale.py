@@ -70,7 +70,7 @@ class Timed:
 
 
 def remember(engine: Engine, n_tokens: int) -> dict[str, float]:
-    """Files until memory has so many tokens; what that took."""
+    """Return files until memory has so many tokens; what that took."""
     counts = {"encoded": 0, "loaded": 0, "seconds": 0.0}
     held = 0
     for path, text in files():
@@ -111,7 +111,7 @@ def decode(engine: Engine, timed: Timed, number: int) -> tuple[float, float]:
 
 
 def opened(loaded: LoadedModel, cache: Path) -> Engine:
-    """An engine on the store that all sizes share."""
+    """Return an engine on the store that all sizes share."""
     folder = cache / "memory" / loaded.fingerprint
     return Engine(loaded, loaded.store(folder))
 

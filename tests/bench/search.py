@@ -31,7 +31,7 @@ ROUNDS = 5
 
 
 def listen(engine: Engine, n_requests: int) -> Heard:
-    """Every single query of some completions, with whom it was asked."""
+    """Return every single query of some completions, with whom it was asked."""
     heard: Heard = []
     score = RowView.score
 

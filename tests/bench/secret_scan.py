@@ -18,7 +18,7 @@ LARGE_CHARS = 500_000
 
 
 def texts_of(folder: Path) -> dict[str, str]:
-    """The source files of a folder, as the server would read them."""
+    """Return the source files of a folder, as the server would read them."""
     entries = [entry for entry in Workspace([folder]).scan() if entry.exclusion is None]
     return {entry.relative: read_source(entry.path) for entry in entries}
 

@@ -59,7 +59,7 @@ def used(pids: set[int]) -> Bytes:
 
 
 async def windows(folder: Path, roots: list[Path], options: argparse.Namespace) -> dict[str, Any]:
-    """One window, then a second one beside it, which shares the engine or does not."""
+    """Return one window, then a second one beside it, which shares the engine or does not."""
     found: dict[str, Any] = {}
     for shared in (True, False):
         given = settings(options.model, folder / "cache", options.tokens, shared=shared)

@@ -124,7 +124,7 @@ class Soak:
             await asyncio.sleep(KEYSTROKE_EVERY_S * self.random.random() * 2)
 
     def place(self) -> dict[str, int]:
-        """The end of the text."""
+        """Return the end of the text."""
         return {
             "line": self.text.count("\n"),
             "character": len(self.text) - self.text.rfind("\n") - 1,
@@ -166,7 +166,7 @@ async def files_in_memory(client: RawClient) -> dict[str, tuple[str, int]]:
 
 
 async def measure(minutes: float, model: str | None, folder: Path) -> dict[str, Any]:
-    """The soak, then a fresh server beside it."""
+    """Return the soak, then a fresh server beside it."""
     root = folder / "ws"
     repository(root)
     settings = scripted(folder, answers=[{"text": "suggested", "delay_ms": 5}])

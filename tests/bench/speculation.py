@@ -46,7 +46,7 @@ def requests(n_places: int, n_tokens: int) -> list[CompletionRequest]:
 
 
 def answer(engine: Engine, request: CompletionRequest, *, drafts: bool) -> CompletionResult:
-    """The answer, its prompt read before; the same cache serves both ways."""
+    """Return the answer, its prompt read before; the same cache serves both ways."""
     drafter = completer.Drafter
     if not drafts:
         completer.Drafter = _no_drafter

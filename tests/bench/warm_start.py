@@ -38,7 +38,7 @@ def write(root: Path, n_tokens: int) -> None:
 
 
 async def start(root: Path, options: argparse.Namespace) -> dict[str, float]:
-    """One start, until the first answer."""
+    """Return one start, until the first answer."""
     settings = {
         "model": {"path": options.model, "threads": 1},
         "memory": {"cacheDir": str(options.cache), "maxTokens": 2 * options.tokens},

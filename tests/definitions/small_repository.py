@@ -6,7 +6,7 @@ from textwrap import dedent
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.languages.facts import Definition, FileFacts
-from longllama_code.definitions.resolving import Place, Resolver
+from longllama_code.definitions.resolving import Location, Resolver
 
 
 def read(path: str, text: str) -> FileFacts:
@@ -43,6 +43,6 @@ def stands_for(files: Mapping[str, str], path: str, expression: str, line: int =
     index = index_of(files)
     file = index.file(path)
     assert file is not None
-    place = Place(path, line or dedent(files[path]).count("\n"))
+    place = Location(path, line or dedent(files[path]).count("\n"))
     found = Resolver(index, path, file).resolve(tuple(expression.split(".")), place)
     return [f"{one.path}: {one.full_name}" if one.definition else one.path for one in found]

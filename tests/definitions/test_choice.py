@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.definitions.around import around
 from longllama_code.definitions.choice import Chosen, choose
+from longllama_code.definitions.cursor_text import cursor_text
 from longllama_code.definitions.fitting import Block, fit
 from longllama_code.definitions.index import DefinitionIndex
 
@@ -195,7 +195,7 @@ def test_any_text_gets_a_choice_and_always_the_same(
     prefix, suffix = whole[: 25 + at], whole[25 + at :]
     found = choose(index, PATH, prefix, suffix)
     assert found == choose(index, PATH, prefix, suffix)
-    assert [one.wanted for one in found] == sorted((one.wanted for one in found), reverse=True)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
     fit(found, count, 100)
 
 
@@ -247,20 +247,20 @@ def test_around_a_cursor_the_expression_is_found_back_over_calls() -> None:
         "": (),
     }
     for prefix, receiver in cases.items():
-        assert around(prefix, "").receiver == receiver, prefix
-        assert around(prefix + "typed", "").receiver == receiver, prefix
+        assert cursor_text(prefix, "").receiver == receiver, prefix
+        assert cursor_text(prefix + "typed", "").receiver == receiver, prefix
 
 
 def test_around_a_cursor_the_open_calls_are_found() -> None:
-    assert around("x = f(g(1), h.i(2, [3, ", "").calls == (("h", "i"), ("f",))
-    assert around("if (a and (b", "").calls == ()
+    assert cursor_text("x = f(g(1), h.i(2, [3, ", "").calls == (("h", "i"), ("f",))
+    assert cursor_text("if (a and (b", "").calls == ()
 
 
 # What fits.
 
 
-def made(name: str, wanted: float, shown: str = "", path: str = "a.py", line: int = 1) -> Chosen:
-    return Chosen(path, name, "function", shown or f"def {name}(): ...", line, line, "", wanted)
+def made(name: str, score: float, shown: str = "", path: str = "a.py", line: int = 1) -> Chosen:
+    return Chosen(path, name, "function", shown or f"def {name}(): ...", line, line, "", score)
 
 
 def texts(blocks: list[Block]) -> str:
@@ -275,11 +275,11 @@ def texts(blocks: list[Block]) -> str:
 def test_blocks_are_within_the_budget_and_say_what_they_cost(
     parts: list[tuple[int, int, int]], budget: int
 ) -> None:
-    wanted = [
+    score = [
         made(f"f{number}", -number, "word " * size, f"{file}.py", line)
         for number, (file, line, size) in enumerate(parts)
     ]
-    blocks = fit(wanted, count, budget)
+    blocks = fit(score, count, budget)
     assert sum(block.n_tokens for block in blocks) <= budget
     assert len({block.path for block in blocks}) == len(blocks)
     for block in blocks:

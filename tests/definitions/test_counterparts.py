@@ -2,7 +2,7 @@
 
 from longllama_code.definitions.choice import choose, choose_for_file
 from longllama_code.definitions.counterparts import counterparts
-from longllama_code.definitions.resolving import Place, Resolver
+from longllama_code.definitions.resolving import Location, Resolver
 from tests.definitions.small_repository import index_of
 
 FILES = {
@@ -40,7 +40,7 @@ def found(line: int, path: str = PATH) -> list[tuple[str, str, bool]]:
     resolver = Resolver(index, path, index.live(path, OWN))
     return [
         (one.target.path, one.target.full_name, one.is_overridden)
-        for one in counterparts(index, resolver, Place(path, line))
+        for one in counterparts(index, resolver, Location(path, line))
     ]
 
 

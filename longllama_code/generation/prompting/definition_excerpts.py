@@ -9,7 +9,7 @@ from functools import lru_cache
 from longllama_code.definitions.choice import Chosen, choose, choose_for_file
 from longllama_code.definitions.fitting import fit
 from longllama_code.definitions.index import DefinitionIndex
-from longllama_code.definitions.kept import KeptFacts
+from longllama_code.definitions.fact_cache import FactCache
 from longllama_code.generation.prompting.prepared_prompt import Excerpts, Wanted, keys_of
 from longllama_code.generation.prompting.prompt import Excerpt
 from longllama_code.protocol import ShownDefinition
@@ -39,7 +39,7 @@ class RepositoryDefinitions:
     def __init__(
         self,
         tokenizer: Tokenizer,
-        kept: KeptFacts | None = None,
+        kept: FactCache | None = None,
         index: DefinitionIndex | None = None,
     ) -> None:
         self._tokenizer, self._kept = tokenizer, kept
@@ -49,12 +49,12 @@ class RepositoryDefinitions:
     def _n_tokens(self, text: str) -> int:
         return len(self._tokenizer.encode(text))
 
-    def beside(self) -> RepositoryDefinitions:
-        """Return those of another repository."""
+    def fork(self) -> RepositoryDefinitions:
+        """Return empty definitions of another repository, with the same tokenizer and cache."""
         return RepositoryDefinitions(self._tokenizer, self._kept)
 
-    def overlaid(self) -> RepositoryDefinitions:
-        """Return these as somebody has them who puts files of their own in place of some."""
+    def overlay(self) -> RepositoryDefinitions:
+        """Return definitions of a user over these, whose own files replace some of them."""
         index = DefinitionIndex.over(self._index)
         return RepositoryDefinitions(self._tokenizer, self._kept, index)
 

@@ -1,9 +1,9 @@
-"""Archives of published packages: pinned, fetched by the user's own package manager, not unpacked.
+"""Archives of published packages: pinned, fetched by the user's package manager, never unpacked.
 
     Archive ──▶ in the cache? ──▶ <cache_root>/sources/<file>
                   └─ no ──▶ pip or npm ──▶ verified ──┘
 
-What a wheel and an npm tarball have in common; ``packages`` and ``npm_packages`` know the rest.
+Shared by wheels (``packages``) and npm tarballs (``npm_packages``).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ VENDORED_FOLDERS = frozenset(
 
 @dataclass(frozen=True)
 class Client:
-    """A package manager of the user's.
+    """A package manager.
 
     Attributes:
-        name: of its command.
+        name: its command.
         purge: the command that empties its cache.
-        download: puts the archive of a requirement into a folder; raises ``DownloadError``.
+        download: downloads the archive of a requirement into a folder; raises ``DownloadError``.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Client:
 
 @dataclass(frozen=True)
 class Archive:
-    """One published file, down to the byte.
+    """A published file, pinned by its hash.
 
     Attributes:
         file: its name.
-        sha256: of its bytes.
-        requirement: what the client is asked for.
+        sha256: its hash.
+        requirement: argument for the client.
     """
 
     file: str
@@ -54,7 +54,7 @@ class Archive:
 
 
 def obtain(archive: Archive, client: Client) -> Path:
-    """The archive in the cache; one that is there and whole needs no network.
+    """Return the archive in the cache; one that is there and whole needs no network.
 
     Raises:
         DownloadError: the client failed, or the archive is not the one that we know.
@@ -69,7 +69,7 @@ def is_own(name: str, size: int) -> bool:
     """Whether a member is the package's own, of a size to be read, with a path below the root."""
     path = PurePosixPath(name)
     outside = path.is_absolute() or ".." in path.parts or "\\" in name
-    # UTF-8 takes at most four bytes a character: what is larger is not even unpacked.
+    # UTF-8 has at most four bytes per character; larger members are not even unpacked.
     huge = size > 4 * MAX_FILE_CHARS
     return not (outside or huge) and VENDORED_FOLDERS.isdisjoint(path.parts)
 

@@ -1,9 +1,9 @@
-"""Repositories as token rows: which rows come together in a batch, as a function of the step.
+"""Token rows of repositories, and their batches as a function of the step.
 
 A batch holds a few repositories with several rows each. A row is a window of one file behind its
 path header, as the encoder and the completer show files to the model. Rows of one repository are
-drawn from files that name each other's definitions where there are such (related files), and cut
-around a name that they share; that is when memory has something to say. The repositories of a step
+drawn from files that use each other's definitions if there are any (related files), and cut
+around a name that they share, so that memory is useful. The repositories of a step
 share names as well, so that negatives are hard: the right name in the wrong repository.
 """
 
@@ -34,24 +34,24 @@ DEFINITION = re.compile(
     re.MULTILINE,
 )
 UNRELATED_WEIGHT = 0.2
-"""How often a file that shares no name is drawn, beside one that shares one name."""
+"""Weight of a file that shares no name, relative to one that shares one name."""
 
 
 @dataclass(frozen=True)
 class Focus:
-    """How much of a step is arranged so that memory matters."""
+    """How much of a step is arranged so that memory is useful."""
 
     names: float = 0.0
-    """Share of rows that are cut around a name that the step's or repository's first row has."""
+    """Share of rows cut around a name in the step's or repository's first row."""
     planted: float = 0.0
-    """Share of repositories in which one row states a constant that another one defines."""
+    """Share of repositories in which a row states a constant that another one defines."""
     infill: float = 0.0
-    """Share of rows that begin with the text that follows them, for models with infill marks."""
+    """Share of rows that begin with the text after them, for models with infill marks."""
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """A row before it is tokens: more text than it can hold."""
+    """A row before tokenization, with more text than fits."""
 
     repository: int
     path: str
@@ -73,16 +73,16 @@ class _File:
 
 
 class Corpus:
-    """The rows of some source trees; equal seeds and steps give equal rows.
+    """Rows of some source trees; equal seeds and steps give equal rows.
 
     Args:
         trees: the repositories; those without two files are left out.
         tokenizer: the model's.
-        row_tokens: most tokens of a row, its head included.
-        seed: of every draw.
+        row_tokens: maximum number of tokens of a row, including its head.
+        seed: seed of every draw.
         focus: how rows of one step are related.
-        marks: of infill, for models that have them.
-        packed: whether other files follow where a file ends before its row is full.
+        marks: infill marks, for models that have them.
+        packed: whether other files follow if a file ends before its row is full.
 
     Raises:
         ConfigError: nothing is left to train on, or infill is wanted without marks.
@@ -118,11 +118,11 @@ class Corpus:
 
     @property
     def n_repositories(self) -> int:
-        """Repositories that rows are drawn from."""
+        """Number of repositories that rows are drawn from."""
         return len(self._repositories)
 
     def rows(self, step: int, n_repositories: int, n_each: int) -> list[Row]:
-        """The rows of one step: ``n_each`` of each of ``n_repositories``, lying together.
+        """Return the rows of one step: ``n_each`` of each of ``n_repositories``, lying together.
 
         Raises:
             ConfigError: the corpus has fewer repositories.
@@ -133,7 +133,7 @@ class Corpus:
                 f"{self.n_repositories}; add some, or ask for fewer."
             )
         rng = random.Random(f"{self._seed} {step}")
-        # By the square root of their size: small trees count too.
+        # By the square root of their size, so that small trees count too.
         chosen = _draw_distinct(rng, self._weights, n_repositories, power=0.5)
         drafts: list[_Draft] = []
         for number in chosen:
@@ -162,7 +162,7 @@ class Corpus:
     def _draft(
         self, file: _File, repository: int, sought: frozenset[str], rng: random.Random
     ) -> _Draft:
-        """A window of a file: around one of the names sought, or anywhere."""
+        """Return a window of a file: around one of the names sought, or anywhere."""
         starts = _line_starts(file.text, self._row_tokens)
         start = rng.choice(starts)
         shared = sorted(sought & file.names.keys())
@@ -176,7 +176,7 @@ class Corpus:
             [(draft.repository, draft.path) for draft in drafts],
             self._tokenizer,
             self._row_tokens,
-            # Its own, so that packed rows begin as those that are not packed.
+            # A separate generator, so that packed rows begin like those that are not packed.
             random.Random(f"{self._seed} {step} packed"),
         )
 
@@ -193,17 +193,17 @@ class Corpus:
             n_suffix = self._row_tokens - len(head) - self._marks.n_marks - room
             head = self._marks.head(begin, ids[room : room + n_suffix], header)
         row = Row([*head, *ids[:room]], ((0, len(head)),), draft.repository, draft.path)
-        # Text that goes on before it, behind an infill mark, is no file that has ended.
+        # With infill, the text that follows the row is in its head: the file has not ended.
         return row if packer is None or len(ids) > room else packer.fill(row)
 
     @property
     def _row_chars(self) -> int:
-        """Characters that a row about holds."""
+        """Return the approximate number of characters in a row."""
         return CHARS_PER_TOKEN * self._row_tokens
 
 
 def _draw_distinct(rng: random.Random, weights: Sequence[float], n: int, power: float) -> list[int]:
-    """Different indices, at most n, in proportion to powers of their weights, all above 0."""
+    """Draw at most n different indices in proportion to their weights, all above 0."""
     keyed = [(rng.random() ** (1 / weight**power), index) for index, weight in enumerate(weights)]
     return [index for _, index in sorted(keyed, reverse=True)[:n]]
 
@@ -215,14 +215,14 @@ def _names(text: str) -> frozenset[str]:
 def _draw_sharing(
     rng: random.Random, files: Sequence[_File], sought: frozenset[str] | None
 ) -> _File:
-    """A file, drawn by how many of the names sought it has; any, where none are."""
+    """Return a file, drawn by how many of the names sought it has; any, where none are."""
     if not sought:
         return rng.choice(files)
     return rng.choices(files, [len(sought & file.names.keys()) + 0.1 for file in files])[0]
 
 
 def _draw_related(rng: random.Random, files: Sequence[_File], first: _File, n: int) -> list[_File]:
-    """Other files, different as long as there are some: no row is to repeat another's text."""
+    """Draw other files, different ones if possible, so that rows do not repeat text."""
     others = [file for file in files if file is not first]
     weights = [_relation(first, other) + UNRELATED_WEIGHT for other in others]
     drawn = _draw_distinct(rng, weights, n, power=1.0)
@@ -233,15 +233,15 @@ def _draw_related(rng: random.Random, files: Sequence[_File], first: _File, n: i
 def _start_before(
     file: _File, name: str, starts: Sequence[int], n_chars: int, rng: random.Random
 ) -> int:
-    """One of the line starts from which a row holds the name, if there is one."""
+    """Return one of the line starts from which a row holds the name, if there is one."""
     found = [m.start() for m in re.finditer(rf"\b{re.escape(name)}\b", file.text)]
-    found = found or [file.text.index(name)]  # within a word: the digits of a 0xABCD are a name
+    found = found or [file.text.index(name)]  # within a word, such as the digits of 0xABCD
     at = rng.choice(found) - rng.randrange(n_chars // 2)
     return starts[max(0, bisect_right(starts, max(at, 0)) - 1)]
 
 
 def _relation(one: _File, other: _File) -> float:
-    """How many names defined in one of two files the other uses, either way."""
+    """Return how many names defined in one of two files the other one uses."""
     uses = sum(name in one.names for name in other.defined)
     used = sum(name in other.names for name in one.defined)
     return float(min(uses + used, 8))

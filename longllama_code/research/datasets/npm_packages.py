@@ -1,9 +1,9 @@
-"""npm packages as source trees: JavaScript and TypeScript as their authors wrote it.
+"""npm packages as source trees of JavaScript and TypeScript.
 
     data/training_npm_packages.json ──▶ NpmPackage ──▶ <cache_root>/sources/<tarball> ──▶ SourceTree
 
-As with wheels (``packages``), nothing of a package is installed, unpacked or run. A tarball holds
-more than sources: what a compiler or a bundler wrote is told by its folder, its name or its text.
+As with wheels (``packages``), nothing of a package is installed, unpacked or run. Output of
+compilers and bundlers is recognised by its folder, name or text, and left out.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ MAX_UNPACKED_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class NpmPackage:
-    """One release of an npm package, down to the byte.
+    """A release of an npm package, pinned by its hash.
 
     Attributes:
-        name: what npm calls it, its scope included.
+        name: its name with its scope.
         version: the release.
-        tarball: the name of its file.
-        sha256: of the tarball.
+        tarball: file name of the tarball.
+        sha256: hash of the tarball.
         licence: as its ``package.json`` states it.
-        suffixes: of the files that are read.
+        suffixes: suffixes of the files that are read.
         n_files: files that are worth reading.
         n_chars: characters in them.
     """
@@ -72,13 +72,13 @@ class NpmPackage:
 
 
 def load_npm_packages() -> list[NpmPackage]:
-    """The packages that training reads."""
+    """Return the packages that training reads."""
     entries = json.loads((DATA / "training_npm_packages.json").read_text("utf-8"))
     return cattrs.structure(entries, list[NpmPackage])
 
 
 def fetch(package: NpmPackage) -> SourceTree:
-    """The sources of a package, from the cache or else from the user's npm registry.
+    """Return the sources of a package, from the cache or else from the user's npm registry.
 
     Raises:
         DownloadError: npm is not there or failed, or the tarball is not the one that we know.
@@ -89,7 +89,7 @@ def fetch(package: NpmPackage) -> SourceTree:
 
 
 def read_tarball(tarball: Path, name: str, suffixes: Iterable[str] = SUFFIXES) -> SourceTree:
-    """The files of a tarball that ``read_tree`` would take, less what is vendored or built.
+    """Return the files of a tarball that ``read_tree`` would take, less what is vendored or built.
 
     Raises:
         DownloadError: it is no gzipped file, or is too large unpacked.
@@ -98,7 +98,7 @@ def read_tarball(tarball: Path, name: str, suffixes: Iterable[str] = SUFFIXES) -
     wanted = tuple(suffixes)
     with tarfile.open(fileobj=io.BytesIO(_decompressed(tarball)), mode="r:") as archive:
         readers: dict[PurePath, Callable[[], bytes]] = {
-            # All lies below one folder, mostly ``package``.
+            # All members are in one folder, mostly ``package``.
             PurePosixPath(*PurePosixPath(member.name).parts[1:]): partial(_read, archive, member)
             for member in archive
             if member.isreg() and member.name.endswith(wanted) and is_own(member.name, member.size)
@@ -109,7 +109,7 @@ def read_tarball(tarball: Path, name: str, suffixes: Iterable[str] = SUFFIXES) -
 
 
 def _decompressed(tarball: Path) -> bytes:
-    # In memory and bounded: tarfile believes sizes in headers, and reads some members whole.
+    # In memory and bounded: tarfile trusts sizes in headers, and reads some members whole.
     try:
         with gzip.open(tarball) as stream:
             data = stream.read(MAX_UNPACKED_BYTES + 1)
@@ -129,7 +129,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _written(paths: Iterable[PurePath]) -> list[PurePath]:
-    """The files that somebody wrote, as far as their paths tell."""
+    """Return the files that somebody wrote, as far as their paths tell."""
     own = [
         path
         for path in paths
@@ -137,7 +137,7 @@ def _written(paths: Iterable[PurePath]) -> list[PurePath]:
         and not SKIPPED_NAME.search(path.name)
     ]
     sources = [path for path in own if path.parts[0] in SOURCE_FOLDERS]
-    # Beside sources, all else is made from them; beside TypeScript, so is JavaScript of that name.
+    # Beside sources, everything else is generated; so is JavaScript beside TypeScript of that name.
     kept = sources or own
     typed = {path.with_suffix("") for path in kept if _is_typed(path)}
     return [path for path in kept if _is_typed(path) or path.with_suffix("") not in typed]

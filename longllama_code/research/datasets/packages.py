@@ -27,18 +27,18 @@ GENERATED_ENDINGS = ("_pb2.py", "_pb2_grpc.py")
 
 @dataclass(frozen=True)
 class Package:
-    """One release of a package, down to the byte.
+    """A release of a package, pinned by its hash.
 
     Attributes:
-        name: what pip calls it.
+        name: its name in the index.
         version: the release.
-        wheel: the name of its wheel, which is pure Python.
-        sha256: of the wheel.
+        wheel: file name of its wheel, which is pure Python.
+        sha256: hash of the wheel.
         licence: as its metadata state it.
         n_files: files that are worth reading.
         n_chars: characters in them.
-        released_since: the index has no wheel of any version from before this day (ISO), so that
-            no model trained on older code knows the package; empty where nobody asked.
+        released_since: day (ISO) before which the index has no wheel of any version, so that
+            models trained on older code cannot know the package; empty if unknown.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Package:
 
 
 def load_packages(which: Which) -> list[Package]:
-    """The packages of a manifest: those that training reads, or those that it must never see."""
+    """Return the packages of a manifest, for training or for evaluation."""
     entries = json.loads((DATA / f"{which}_packages.json").read_text("utf-8"))
     return [Package(**entry) for entry in entries]
 
 
 def fetch(package: Package, suffixes: Iterable[str] = (".py",)) -> SourceTree:
-    """The sources of a package, from the cache or else from the user's package index.
+    """Return the sources of a package, from the cache or else from the user's package index.
 
     Raises:
         DownloadError: pip failed, or the wheel is not the one that we know.
@@ -69,7 +69,7 @@ def fetch(package: Package, suffixes: Iterable[str] = (".py",)) -> SourceTree:
 
 
 def read_wheel(wheel: Path, name: str, suffixes: Iterable[str] = (".py",)) -> SourceTree:
-    """The files of a wheel that ``read_tree`` would take, less what is vendored or generated."""
+    """Return the files of a wheel as ``read_tree`` does, without vendored and generated ones."""
     with zipfile.ZipFile(wheel) as archive:
         readers: dict[PurePath, Callable[[], bytes]] = {
             PurePosixPath(member.filename): partial(archive.read, member)
@@ -81,7 +81,7 @@ def read_wheel(wheel: Path, name: str, suffixes: Iterable[str] = (".py",)) -> So
 
 
 def _download(requirement: str, into: Path) -> None:
-    # We read the sources only: which Python would run them does not matter.
+    # Sources are only read, so warnings about them for this Python do not matter.
     pip_download(requirement, into, "--ignore-requires-python")
 
 

@@ -1,6 +1,6 @@
-"""Packed rows: where a file ends before its row is full, another file goes on.
+"""Packed rows: if a file ends before its row is full, another file follows.
 
-As the mixture that LongLLaMA was trained on, which concatenates the files of a folder in random
+LongLLaMA's training mixture does so too: it concatenates the files of a folder in random
 order: files of the same folder first, else of the same repository, each behind its path header.
 """
 
@@ -15,18 +15,18 @@ from longllama_code.research.datasets.rows import Row, window
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 MIN_TEXT_TOKENS = 16
-"""Of another file, or it is not begun: a header with hardly any text behind it teaches nothing."""
+"""Minimum number of text tokens of another file; fewer behind a header teach nothing."""
 
 
 class Packer:
-    """Fills the rows of one step; no file is shown twice in it.
+    """Fills the rows of one step, in which no file appears twice.
 
     Args:
         repositories: for each repository, the text of each file by path.
         shown: (repository, path) of the files that the step's rows begin with.
         tokenizer: the model's.
-        row_tokens: most tokens of a row.
-        rng: of the order of files.
+        row_tokens: maximum number of tokens of a row.
+        rng: draws the order of files.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Packer:
         self._tokenizer, self._row_tokens, self._rng = tokenizer, row_tokens, rng
 
     def fill(self, row: Row) -> Row:
-        """The row, and other files behind it as far as there is room for some of their text."""
+        """Return the row followed by other files, as long as there is room for their text."""
         ids, heads = list(row.ids), list(row.heads)
         for path in self._order(row):
             header = self._header(path, ids[-1])
@@ -55,13 +55,13 @@ class Packer:
         return Row(ids, tuple(heads), row.repository, row.path)
 
     def _header(self, path: str, before: int) -> list[int]:
-        """Ids of the line that names a file, behind a token that may leave a line open."""
+        """Return ids of the line that names a file, behind a token that may leave a line open."""
         line_ends = self._tokenizer.token_bytes(before).endswith(b"\n")
         header = path_header(path) if line_ends else f"\n{path_header(path)}"
         return self._tokenizer.encode(header)[: self._row_tokens // 4]
 
     def _order(self, row: Row) -> list[str]:
-        """Files that no row shows, of the row's folder and then of others, each in random order."""
+        """Yield unused files of the row's folder, then of others, each in random order."""
         folder = PurePosixPath(row.path).parent
         paths = [
             path

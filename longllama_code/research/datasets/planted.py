@@ -1,7 +1,7 @@
-"""Constants planted into rows: one row defines them, another must state the value of one.
+"""Constants planted into rows: one row defines them, another one must state a value.
 
-Code that states what another file defines is rare in a sample of code, and is what memory is for.
-Names are put together from words of the rows, so that only the whole name tells constants apart.
+Code that depends on a value in another file is rare in samples of code, and memory is for it.
+Names are composed from words of the rows, so that only the whole name identifies a constant.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STATEMENTS = (
 
 @dataclass(frozen=True)
 class Planted:
-    """Two texts, changed: the lines of the one are what the other's line states."""
+    """Two changed texts: one defines constants, the other one states the value of one."""
 
     defining: str
     stating: str
@@ -61,7 +61,7 @@ def _constant(words: Sequence[str], rng: random.Random) -> tuple[str, str]:
 
 
 def _insert(text: str, lines: Sequence[str], rng: random.Random) -> str:
-    """The text with lines between two of those in its first half."""
+    """Return the text with lines between two of those in its first half."""
     starts = [0, *(m.end() for m in re.finditer("\n", text[: len(text) // 2]))]
     at = rng.choice(starts)
     return text[:at] + "".join(f"{line}\n" for line in lines) + text[at:]

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from longllama_code.tokenizers.tokenizer import Span
 
 CHARS_PER_TOKEN = 3
-"""Of code, about; a window takes several times as many, and is cut to tokens later."""
+"""Approximate number in code; windows take several times as many, and are cut to tokens later."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Token ids of one window of a file, and of whole files behind it where rows are packed."""
+    """Token ids of a window of a file, and in packed rows of other files behind it."""
 
     ids: list[int]
     heads: tuple[Span, ...]
     """Begin token, infill and path headers, from and to: context alone, not stored or predicted."""
     repository: int
     path: str
-    """Of the first file."""
+    """Path of the first file."""
 
     @property
     def texts(self) -> list[bool]:
-        """Which of the ids are text of a file, to be stored and predicted."""
+        """Whether each id is text of a file, which is stored and predicted."""
         texts = [True] * len(self.ids)
         for start, end in self.heads:
             texts[start:end] = [False] * (end - start)
@@ -31,5 +31,5 @@ class Row:
 
 
 def window(text: str, start: int, n_tokens: int) -> str:
-    """More text than the tokens can hold."""
+    """Return more text than fits into a row's tokens."""
     return text[start : start + 4 * CHARS_PER_TOKEN * n_tokens]

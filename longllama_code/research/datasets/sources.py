@@ -1,4 +1,4 @@
-"""Source trees as plain texts: what training reads, and what evaluation asks about."""
+"""Source trees as plain texts, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class SourceTree:
     texts: Mapping[str, str]
 
     def without(self, paths: Iterable[str]) -> SourceTree:
-        """The tree without some of its files."""
+        """Return the tree without some of its files."""
         left_out = set(paths)
         kept = {path: text for path, text in self.texts.items() if path not in left_out}
         return SourceTree(self.name, kept)
 
 
 def read_tree(root: Path, suffixes: Iterable[str] = (".py",), name: str = "") -> SourceTree:
-    """The files below a folder that are worth reading: neither tiny, huge, hidden nor repeated.
+    """Return the files below a folder that are neither tiny, huge, hidden nor repeated.
 
     Raises:
         OSError: the folder cannot be read.
@@ -44,11 +44,11 @@ def read_tree(root: Path, suffixes: Iterable[str] = (".py",), name: str = "") ->
 def worth_reading(
     readers: Mapping[PurePath, Callable[[], bytes]], suffixes: Iterable[str]
 ) -> dict[str, str]:
-    """The texts of those files that are worth reading; the others are not read if that can be told.
+    """Return the texts of files worth reading; others are not even read if possible.
 
     Args:
-        readers: what reads each file, by its path relative to the root.
-        suffixes: the endings that are wanted, with their dots.
+        readers: reader of each file, by its path relative to the root.
+        suffixes: suffixes to include, with their dots.
     """
     wanted = tuple(suffixes)
     texts: dict[str, str] = {}
@@ -64,7 +64,7 @@ def worth_reading(
 
 
 def hold_out(tree: SourceTree, share: float, rng: random.Random) -> tuple[SourceTree, SourceTree]:
-    """Some files of a tree, at least one, and the rest: to be asked about, and remembered."""
+    """Split a tree's files into held-out ones, at least one, and the others."""
     paths = sorted(tree.texts)
     rng.shuffle(paths)
     held = set(paths[: max(1, round(share * len(paths)))])
@@ -79,7 +79,7 @@ def _is_skipped(relative: PurePath) -> bool:
 
 
 def _decode(data: bytes) -> str | None:
-    """The text of a file; None where it is no UTF-8."""
+    """Return the text of a file; None where it is no UTF-8."""
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:

@@ -1,1 +1,1 @@
-"""Evaluation: whether a suggestion got better, and which heads make it so."""
+"""Evaluation: the quality of suggestions, and the choice of memory heads."""

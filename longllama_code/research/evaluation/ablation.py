@@ -1,4 +1,4 @@
-"""Variants of a model: its memory heads, its selection, the type and the sizes of its memory."""
+"""Variants of a model: memory heads, selection, and the type and size of its memory."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ FLOATS = "floats"
 
 @dataclass(frozen=True)
 class Ablation:
-    """What is changed; None leaves the model's own."""
+    """Changes to a model; None keeps the model's own value."""
 
     min_segment_tokens: int | None = None
     max_segment_tokens: int | None = None
     mem_top_k: int | None = None
-    """0: every key."""
+    """0 means every key."""
     mem_read_keys: int | None = None
-    """0: every key."""
+    """0 means every key."""
     mem_format: str | None = None
-    """``floats``: those of ``mem_dtype``, as is all that has other heads than the model's own."""
+    """``floats`` means those of ``mem_dtype``, which variants with other heads always use."""
     mem_dtype: str | None = None
     mem_layers: tuple[int, ...] | None = None
-    """Every head of these layers, unless ``mem_heads`` names some."""
+    """Memory layers, with all of their heads unless ``mem_heads`` names some."""
     mem_heads: Mapping[str, list[int]] | None = None
-    """Memory layer → its heads that see memory."""
+    """Heads that see memory, by memory layer."""
     copies: bool = True
     """Whether a model with a gate copies from memory."""
 
 
 def apply(loaded: LoadedModel, ablation: Ablation) -> LoadedModel:
-    """A variant; the model given stays as it is, and so do its weights.
+    """Return a variant; the model given stays as it is, and so do its weights.
 
     Raises:
         ConfigError: the variant contradicts itself.
@@ -59,18 +59,18 @@ def apply(loaded: LoadedModel, ablation: Ablation) -> LoadedModel:
 
 def _limits(own: Limits, ablation: Ablation) -> Limits:
     largest = ablation.max_segment_tokens or own.max_tokens
-    asked = ablation.min_segment_tokens
-    smallest = min(own.min_tokens, largest // 2) if asked is None else asked
+    requested = ablation.min_segment_tokens
+    smallest = min(own.min_tokens, largest // 2) if requested is None else requested
     if not 0 <= smallest <= largest:
         raise ConfigError(
-            f"segments of {smallest} to {largest} tokens were asked for; give "
+            f"segments of {smallest} to {largest} tokens were requested; give "
             "--min-segment-tokens that is no more than --max-segment-tokens."
         )
     return Limits(smallest, largest)
 
 
 def _fields(ablation: Ablation) -> dict[str, object]:
-    """Fields of the configuration to replace."""
+    """Return fields of the configuration to replace."""
     fields: dict[str, object] = {}
     if ablation.mem_top_k is not None:
         fields["mem_top_k"] = ablation.mem_top_k or None

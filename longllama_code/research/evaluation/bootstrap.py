@@ -13,7 +13,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Share:
-    """What one file contributes to a mean."""
+    """Contribution of one file to a mean."""
 
     total: float
     count: int
@@ -21,20 +21,20 @@ class Share:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95% confidence interval, absent where fewer than two files contribute."""
+    """A mean with its 95% confidence interval, which needs two files or more."""
 
     mean: float
     low: float | None
     high: float | None
     count: int
-    """Lines or tokens that the mean is over."""
+    """Number of lines or tokens in the mean."""
 
 
 def interval(shares: Sequence[Share], seed: int) -> Interval | None:
-    """The mean over all that files contribute, and the percentiles of resampled means.
+    """Return the mean over all that files contribute, and the percentiles of resampled means.
 
     Files are drawn with replacement, whole; a file with more lines weighs more, as it does in the
-    mean. None where nothing was counted.
+    mean. None if nothing was counted.
     """
     shares = [share for share in shares if share.count]
     if not shares:

@@ -1,10 +1,10 @@
-"""Other ways to encode a repository than the product's, to be compared with it.
+"""Variants of encoding a repository, to compare with the server's.
 
-    header off   segments stand behind blank lines, not behind the path of their file
-    store head   what stands before a segment is stored with it: attention may sink there
+    header off   segments follow blank lines instead of their file's path
+    store head   the header before a segment is stored with it, as an attention sink
     load order   a segment sees the segments encoded before it, as LongLLaMA's windows do
 
-Which files are in memory does not depend on it.
+The choice of files in memory is the same for all.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from longllama_code.research.evaluation.memories import (
 )
 
 NO_HEADER = "\n"
-"""In place of a path: the encoder repeats it, so that the first tokens are still not stored."""
+"""Replaces the path; the encoder repeats it, so that the first tokens are still not stored."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How segments are encoded; by default as the product encodes them."""
+    """Variant of encoding; the default is the server's."""
 
     header: bool = True
     """Whether segments are encoded behind the path of their file."""
@@ -47,14 +47,14 @@ def encode_repository(
     max_tokens: int | None = None,
     before: Sequence[EncodedFile] = (),
 ) -> list[EncodedFile]:
-    """Files in the order given, encoded in one of the ways, until their text has ``max_tokens``.
+    """Encode files in order until their text has ``max_tokens``.
 
     Args:
         loaded: the model.
         texts: the files.
-        encoding: the way.
+        encoding: the variant.
         max_tokens: when to stop.
-        before: files of the repository that were encoded earlier, in that way.
+        before: files of the repository that were encoded before with the same variant.
     """
     if encoding == Encoding():
         return encode_files(loaded, texts, max_tokens)
@@ -62,7 +62,7 @@ def encode_repository(
 
 
 class _VariantEncoder(Encoder):
-    """Segments of one repository, whose ids say how and after which others they were encoded."""
+    """Encoder of one repository; ids depend on the variant and on segments that were seen."""
 
     def __init__(
         self, loaded: LoadedModel, encoding: Encoding, before: Sequence[EncodedFile]
@@ -77,7 +77,7 @@ class _VariantEncoder(Encoder):
 
     def encode(self, header: str, text: str) -> EncodedSegment:
         header = header if self._encoding.header else NO_HEADER
-        # Before the first segment there is nothing to see, and nothing is offered.
+        # The first segment sees no memory.
         memory = CompletionMemory(self._earlier, None) if self._encoding.load_order else None
         stores_sink = self._encoding.store_head
         segment = self._encoder.encode(header, text, memory, stores_sink=stores_sink)
@@ -86,7 +86,7 @@ class _VariantEncoder(Encoder):
         return segment
 
     def _identity(self, alone: str) -> str:
-        """Equal ids mean equal keys: in load order they depend on all that came before."""
+        """Return an id that changes with the keys: in load order, with all earlier segments."""
         if not (self._encoding.store_head or self._encoding.load_order):
             return alone
         place = f"{alone} {self._encoding} {self._earlier.state} {self._earlier.n_segments}"

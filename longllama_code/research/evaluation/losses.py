@@ -1,4 +1,4 @@
-"""Loss of a model over a window of tokens, beside a memory or without one."""
+"""Loss of a model over a window of tokens, with or without memory."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from longllama_code.memory.segments.encoder import path_header
 
 
 def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], int]:
-    """Token ids of a window as a completion would see it, and how many stand before the text."""
+    """Return the token ids of a window as in a completion, and how many precede the text."""
     tokenizer = loaded.tokenizer
     head = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     head += tokenizer.encode_first(path_header(path))
@@ -22,7 +22,7 @@ def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], in
 def token_losses(
     loaded: LoadedModel, ids: list[int], n_head: int, memory: CompletionMemory | None
 ) -> Tensor:
-    """Loss of each token after the head, in nats: float32 (S - head,)."""
+    """Return loss of each token after the head, in nats: float32 (S - head,)."""
     batch = torch.tensor([ids], device=loaded.model.device)
     output = loaded.model(batch, use_cache=False, last_context_length=len(ids), memory=memory)
     logits = output.logits[0, max(n_head - 1, 0) : -1].float()

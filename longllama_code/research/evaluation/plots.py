@@ -1,4 +1,4 @@
-"""Figures of reports: the same input gives the same SVG, byte for byte."""
+"""Figures of reports; equal inputs give the same SVG byte for byte."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from longllama_code.errors import ConfigError
 from longllama_code.research.evaluation.bootstrap import Interval
 
 MAX_ANNOTATED_CELLS = 150
-"""Above as many cells, figures in them could not be read."""
+"""Maximum number of cells in which figures are legible."""
 PNG_DPI = 150
 SALT = "longllama"
-"""Decides the ids inside an SVG, which matplotlib otherwise draws at random."""
+"""Seed of the ids inside an SVG, which matplotlib otherwise draws at random."""
 
 Draw = Callable[[Any, Any], None]
 """Draws on a figure and its axes (matplotlib is typed in part, and imported late)."""
@@ -147,7 +147,7 @@ def bars(
 
 
 def require_matplotlib() -> Any:
-    """Matplotlib itself; ask before long work whose end needs it.
+    """Return matplotlib; call it before long work that needs it in the end.
 
     Raises:
         ConfigError: it is not installed.

@@ -1,9 +1,9 @@
-"""Activations of frozen layers, kept on disk: rows that come again need not go through them again.
+"""Cache on disk of the activations of frozen layers, for rows that are repeated.
 
-    <folder>/<pass>.safetensors   what enters the lowest trained layer, float16 (B, S, E)
+    <folder>/<pass>.safetensors   input of the lowest trained layer, float16 (B, S, E)
 
-A file is read back only where it is of the same model, layer and rows, and undamaged; any other is
-made again.
+A file is used only if it is undamaged and of the same model, layer and rows; any other is
+written again.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from longllama_code.research.datasets.rows import Row
 TENSOR = "hidden"
 
 
-class ActivationStore:
-    """The activations of one run.
+class ActivationCache:
+    """Activations of one run.
 
     Args:
-        folder: takes one file for each pass.
-        origin: of whatever computes them: equal origins give equal activations for equal rows.
+        folder: folder with one file for each pass.
+        origin: identity of the model and layer: equal ones give equal activations for equal rows.
     """
 
     def __init__(self, folder: Path, origin: str) -> None:
         self._folder, self._origin = folder, origin
         folder.mkdir(parents=True, exist_ok=True)
 
-    def kept(self, number: int, rows: Sequence[Row], order: Sequence[int]) -> KeptActivations:
-        """The place of one pass.
+    def cached(self, number: int, rows: Sequence[Row], order: Sequence[int]) -> CachedActivations:
+        """Return the place of one pass.
 
         Args:
             number: of the pass that has these rows first.
@@ -46,12 +46,12 @@ class ActivationStore:
             order: row i of the batch is ``rows[order[i]]``.
         """
         identity = _digest(json.dumps([self._origin, [row.ids for row in rows]]).encode())
-        return KeptActivations(self._folder / f"{number}.safetensors", identity, tuple(order))
+        return CachedActivations(self._folder / f"{number}.safetensors", identity, tuple(order))
 
 
 @dataclass(frozen=True)
-class KeptActivations:
-    """Where the activations of one batch are, or will be; rows have the batch's order."""
+class CachedActivations:
+    """Cache entry of one batch's activations; rows have the batch's order."""
 
     path: Path
     identity: str

@@ -1,4 +1,4 @@
-"""Rows as tensors, and which of their tokens count how much."""
+"""Rows as tensors, with the weights of their tokens in the loss."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Batch:
     padding: Tensor
     """bool (B, S), False for padding."""
     stored: Tensor
-    """bool (B, S), the tokens that memory takes in: neither heads nor padding."""
+    """bool (B, S), the tokens that enter memory: neither heads nor padding."""
     weights: Tensor
-    """float32 (B, S), what the loss of predicting each token counts; 0 for what is not sampled."""
+    """float32 (B, S), weight of each token in the loss; 0 if it is not sampled."""
     plan: CrossBatchPlan
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
+        """Return the batch on a device."""
         return Batch(
             self.ids.to(device),
             self.padding.to(device),
@@ -47,7 +47,7 @@ def collate(
     sampled_share: float = 1.0,
     recall_weight: float = 1.0,
 ) -> Batch:
-    """A batch of rows.
+    """Return a batch of rows.
 
     Args:
         rows: the rows.

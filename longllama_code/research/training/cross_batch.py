@@ -1,10 +1,10 @@
-"""Cross-batch attention: the rows of a training batch are each other's memory.
+"""Cross-batch attention: rows of a training batch serve as memory for each other.
 
 Source: FoT paper, section 3.2; ``FoT/cross_batch.py``. Memory layers attend, with gradients, to
-keys of rows of the same repository (positives) and of others (negatives), rotated as if first.
+keys of rows of the same repository (positives) and of others (negatives), rotated to position 0.
 
     chained      a row sees earlier rows as they attended themselves (the paper's way)
-    order free   a row sees rows as they are encoded alone: what our repository memory holds
+    order free   a row sees rows as encoded alone, as in our repository memory
 
 Order free, keys come from a pass in which no row sees another, so no row can leak through two
 memory layers, whichever rows see each other.
@@ -23,7 +23,7 @@ from longllama_code.errors import ConfigError
 from longllama_code.model.memory_source import DenseView, InputKeys, MemoryView
 
 Share = tuple[int, int]
-"""Rows of its own repository, and of others, that a row sees."""
+"""Number of rows of its own repository, and of others, that a row sees."""
 PUBLISHED_7B: tuple[Share, ...] = ((0, 0), (1, 2), (2, 5), (3, 4))
 """Quarters of the batch of LongLLaMA-Code 7B: (positives, negatives)."""
 
@@ -83,11 +83,11 @@ class CrossBatchMemory:
     Args:
         heads: memory layer → its memory heads.
         plan: which rows see which.
-        stored: bool (B, S), the tokens that memory takes in: neither head nor padding.
-        alone: keys and values of each memory layer, each (B, G, S, D), of rows encoded alone;
-            absent, rows see each other as they attend (chained).
+        stored: bool (B, S), the tokens that enter memory: neither head nor padding.
+        alone: keys and values of each memory layer, each (B, G, S, D), for rows encoded alone;
+            None means that rows see each other as they attend (chained).
         bank: foreign keys and values beyond the batch, each (heads, n, D) for a layer, without
-            gradients: many negatives for little.
+            gradients: many negatives at little cost.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class CrossBatchMemory:
         self._visible = self._visibility(plan.sees, stored)
 
     def layer_view(self, layer_idx: int, input_keys: InputKeys | None = None) -> MemoryView | None:
-        """Keys and values of all rows, each (1, memory heads, B·S, D), and who sees which."""
+        """Return all rows' keys and values, (1, memory heads, B·S, D), and visibility."""
         assert input_keys is not None
         encoded = input_keys() if self._alone is None else self._alone[layer_idx]
         heads = list(self._heads[layer_idx])
@@ -117,13 +117,15 @@ class CrossBatchMemory:
             more_keys, more_values = self._bank[layer_idx]
             keys = torch.cat((keys, more_keys[None]), dim=-2)
             values = torch.cat((values, more_values[None]), dim=-2)
-            seen = visible.any(dim=-1, keepdim=True)  # a row that sees no row sees no bank
+            seen = visible.any(
+                dim=-1, keepdim=True
+            )  # a row without memory does not see the bank either
             visible = torch.cat((visible, seen.expand(*seen.shape[:-1], more_keys.shape[1])), -1)
         return DenseView(keys, values, visible)
 
     @staticmethod
     def _visibility(sees: Tensor, stored: Tensor) -> Tensor:
-        """Bool (B, 1, 1, B·S)."""
+        """Return which stored tokens each row sees: bool (B, 1, 1, B·S)."""
         tokens = sees.to(stored.device)[:, :, None] & stored[None]
         return tokens.flatten(1)[:, None, None, :]
 
@@ -131,16 +133,16 @@ class CrossBatchMemory:
 def growing_negatives(shares: Sequence[Share], more: int, done: float) -> list[Share]:
     """Shares with further negatives, in proportion to the part of the run that is ``done``.
 
-    Few at first, or the model learns to ignore memory (paper, section 4.2); (0, 0) stays.
+    They start few, or the model learns to ignore memory (paper, section 4.2); (0, 0) stays.
     """
     extra = round(more * done)
     return [(p, n + extra) if p or n else (p, n) for p, n in shares]
 
 
 class NegativeBank:
-    """Keys and values of earlier batches, as negatives: a ring of tokens for each memory layer.
+    """Ring buffers of earlier batches' keys and values, as negatives for each memory layer.
 
-    They are a little stale, as weights have moved since; what they are for is to be ignored.
+    They are slightly stale, as weights have changed; that is fine for negatives.
     """
 
     def __init__(self, n_tokens: int) -> None:
@@ -167,11 +169,11 @@ class NegativeBank:
             self._rings[layer_idx] = keys, values
 
     def entries(self) -> Mapping[int, tuple[Tensor, Tensor]]:
-        """Keys and values of each layer, each (memory heads, n, D)."""
+        """Return keys and values of each layer, each (memory heads, n, D)."""
         return self._rings
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The rings, to resume with."""
+        """Return the rings, to resume with."""
         return {
             f"{layer}.{name}": part
             for layer, ring in self._rings.items()

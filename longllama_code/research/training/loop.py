@@ -1,7 +1,7 @@
-"""The training loop: steps, metrics, checkpoints, and going on after a kill.
+"""The training loop: steps, metrics, checkpoints, and resuming.
 
-Rows, plans and samples are functions of the seed and the step, so a run that was stopped goes on
-as if it had not been. Accelerate places, synchronises and saves; nothing here does.
+Rows, plans and samples are functions of the seed and the step, so a resumed run gives the same
+result. Placement, synchronisation and saving are Accelerate's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.datasets.corpus import Corpus
 from longllama_code.research.datasets.rows import Row
-from longllama_code.research.training.activations import ActivationStore, KeptActivations
+from longllama_code.research.training.activations import ActivationCache, CachedActivations
 from longllama_code.research.training.batch import Batch, collate
 from longllama_code.research.training.cross_batch import NegativeBank, growing_negatives, plan_rows
 from longllama_code.research.training.objective import (
@@ -43,17 +43,17 @@ ACTIVATIONS = "activations"
 ADAPTER = "adapter.safetensors"
 RUN = "run.json"
 RESUMES_WITHOUT = ("total_tokens", "save_minutes")
-"""Options that may differ when a run goes on; a schedule that ends later is another schedule."""
+"""Options that may change when a run resumes."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One step, for a progress bar and for ``metrics.jsonl``."""
+    """Metrics of one step, for a progress bar and ``metrics.jsonl``."""
 
     step: int
     n_steps: int
     tokens: int
-    """Trained on so far, in all processes."""
+    """Tokens trained on so far, in all processes."""
     loss: float
     with_memory: float | None
     local_only: float | None
@@ -145,8 +145,8 @@ class _Run:
     def _one_step(self) -> list[StepLoss]:
         options, losses = self._options, list[StepLoss]()
         for turn in range(options.accumulate):
-            batch, kept = self._pass(turn)
-            step_loss = self._objective(batch.to(self._accelerator.device), kept)
+            batch, cached = self._pass(turn)
+            step_loss = self._objective(batch.to(self._accelerator.device), cached)
             self._accelerator.backward(step_loss.loss / options.accumulate)
             losses.append(step_loss)
         trained = [p for p in self._objective.parameters() if p.requires_grad]
@@ -156,21 +156,21 @@ class _Run:
         self._optimizer.zero_grad()
         return losses
 
-    def _pass(self, turn: int) -> tuple[Batch, KeptActivations | None]:
-        """A batch, and the place of its activations: functions of seed, step, turn and process."""
+    def _pass(self, turn: int) -> tuple[Batch, CachedActivations | None]:
+        """Return the batch of a pass and its cached activations, a function of seed and step."""
         options, accelerator = self._options, self._accelerator
         per_step = options.accumulate * accelerator.num_processes
         number = self._step * per_step + turn * accelerator.num_processes
         number += accelerator.process_index
-        # The pass that had these rows first. Who sees whom is drawn anew each time.
+        # The first pass with these rows. Visibility is drawn again each time.
         distinct = options.distinct_steps
         first = number if distinct is None else number % (distinct * per_step)
         rows = self._corpus.rows(first, options.repositories_per_step, options.rows_per_repository)
         rng = random.Random(f"{options.seed} plan {number}")
         order = list(range(len(rows)))
         rng.shuffle(order)
-        kept = None if self._store is None else self._store.kept(first, rows, order)
-        return self._collate([rows[index] for index in order], rng), kept
+        cached = None if self._store is None else self._store.cached(first, rows, order)
+        return self._collate([rows[index] for index in order], rng), cached
 
     def _collate(self, rows: list[Row], rng: random.Random) -> Batch:
         options = self._options
@@ -205,7 +205,7 @@ class _Run:
         )
 
     def _save(self) -> None:
-        """A checkpoint appears whole: written beside, renamed, and only then the former goes."""
+        """Write a checkpoint to a temporary folder, rename it, then delete the former one."""
         target = self._folder / f"checkpoint-{self._step}"
         if target.exists():
             return
@@ -227,7 +227,7 @@ class _Run:
             return
         self._accelerator.load_state(str(checkpoints[-1]))
         bank = checkpoints[-1] / self._bank_name
-        if bank.exists():  # not where there were fewer processes before
+        if bank.exists():  # missing if the run had fewer processes before
             device, state = self._accelerator.device, load_file(bank)
             self._bank.load_state_dict({name: part.to(device) for name, part in state.items()})
         self._step = _step_of(checkpoints[-1])
@@ -235,11 +235,11 @@ class _Run:
 
     @property
     def _bank_name(self) -> str:
-        """Each process has a bank of its own."""
+        """Return the name of this process's bank."""
         return f"bank-{self._accelerator.process_index}.safetensors"
 
     def _export(self) -> Path:
-        """The changed weights, as one file."""
+        """Return the changed weights, as one file."""
         path = self._folder / ADAPTER
         objective = self._accelerator.unwrap_model(self._objective)
         if self._accelerator.is_main_process:
@@ -247,7 +247,7 @@ class _Run:
         return path
 
     def _check_keeping(self, lowest: int) -> None:
-        """Activations are kept only where they stay the same, and where each process can skip."""
+        """Refuse cached activations if layers change, or if processes cannot skip them."""
         if not self._options.keep_activations:
             return
         if lowest == 0:
@@ -262,22 +262,22 @@ class _Run:
                 "would wait for one that skips some; set keep_activations=false."
             )
 
-    def _open_store(self, fingerprint: str, lowest: int) -> ActivationStore | None:
+    def _open_store(self, fingerprint: str, lowest: int) -> ActivationCache | None:
         if not self._options.keep_activations:
             return None
-        return ActivationStore(self._folder / ACTIVATIONS, f"{fingerprint} {lowest}")
+        return ActivationCache(self._folder / ACTIVATIONS, f"{fingerprint} {lowest}")
 
     def _check_folder(self) -> None:
-        """The folder is empty, or holds this very run."""
+        """Refuse a folder that holds another run."""
         path = self._folder / RUN
         wanted = _identity(asdict(self._options))
         if not path.exists():
-            # Each process writes it, whole: another one may look in between.
+            # Each process writes it atomically, as another one may read it meanwhile.
             mine = path.with_name(f"{RUN}.{os.getpid()}")
             mine.write_text(json.dumps(asdict(self._options), indent=2) + "\n")
             mine.replace(path)
             return
-        # An option that a run does not name came later: the run was as without it.
+        # An option that the run does not name was added later; the run had its default.
         found = _identity({**asdict(TrainOptions()), **json.loads(path.read_text())})
         different = sorted(name for name in wanted if found.get(name) != wanted[name])
         if different:
@@ -289,14 +289,14 @@ class _Run:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Every step of a run, as ``Progress`` has it."""
+    """Return every step of a run, as ``Progress`` has it."""
     lines = (folder / METRICS).read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
 def _identity(options: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in options.items() if name not in RESUMES_WITHOUT}
-    return json.loads(json.dumps(kept))
+    cached = {name: value for name, value in options.items() if name not in RESUMES_WITHOUT}
+    return json.loads(json.dumps(cached))
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -312,11 +312,11 @@ def _cut_metrics(path: Path, step: int) -> None:
     """Forget the steps after a checkpoint: they are about to be made again."""
     if path.exists():
         lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept))
+        cached = [line for line in lines if json.loads(line)["step"] <= step]
+        path.write_text("".join(f"{line}\n" for line in cached))
 
 
 def _mean(values: list[float]) -> float | None:
-    """Mean of what is a number; None without any."""
+    """Return mean of what is a number; None without any."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else None

@@ -11,21 +11,21 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from longllama_code.model.modeling import LongLlamaForCausalLM, causal_mask
-from longllama_code.research.training.activations import KeptActivations
+from longllama_code.research.training.activations import CachedActivations
 from longllama_code.research.training.batch import Batch
 from longllama_code.research.training.cross_batch import CrossBatchMemory, NegativeBank
 
 
 @dataclass(frozen=True)
 class StepLoss:
-    """What one step gave; all but ``loss`` are without gradients."""
+    """Losses of one step; all but ``loss`` are without gradients."""
 
     loss: Tensor
-    """Scalar, nats/token, weighted: what is minimised."""
+    """Weighted loss to minimise: scalar, nats/token."""
     with_memory: Tensor
-    """Plain mean over rows that saw memory; NaN without such rows."""
+    """Unweighted mean over rows that saw memory; NaN without such rows."""
     local_only: Tensor
-    """Plain mean over rows that saw none; NaN without such rows."""
+    """Unweighted mean over rows that saw none; NaN without such rows."""
 
 
 class CrossBatchObjective(nn.Module):
@@ -33,7 +33,7 @@ class CrossBatchObjective(nn.Module):
 
     Args:
         model: the model to tune.
-        lowest_layer: the first layer that needs a gradient; those below run without.
+        lowest_layer: the first layer that needs gradients.
         chained: rows see each other as they attend, not as encoded alone.
         bank: foreign keys of earlier batches.
     """
@@ -47,19 +47,19 @@ class CrossBatchObjective(nn.Module):
         layers = sorted(model.config.mem_layers)
         self._heads = {layer: model.config.memory_heads(layer) for layer in layers}
 
-    def forward(self, batch: Batch, kept: KeptActivations | None = None) -> StepLoss:
-        """The loss of a batch; its keys go to the bank.
+    def forward(self, batch: Batch, cached: CachedActivations | None = None) -> StepLoss:
+        """Return the loss of a batch; its keys go to the bank.
 
         Args:
             batch: the rows.
-            kept: where the activations of frozen layers are kept, if they are.
+            cached: where the activations of frozen layers are cached, if they are.
         """
         model = self.model.model
         n_layers = self.model.config.num_hidden_layers
         positions = torch.arange(batch.ids.shape[1], device=batch.ids.device)[None]
         visible = causal_mask(batch.padding, batch.ids.shape[1])
         first, last = min(self._heads, default=n_layers), max(self._heads, default=n_layers)
-        hidden = self._frozen(batch, positions, visible, kept)
+        hidden = self._frozen(batch, positions, visible, cached)
         run = model.run_layers(hidden, positions, visible, layers=range(self._lowest, first))
         hidden = _last_output(run, hidden)
         alone = None
@@ -78,20 +78,20 @@ class CrossBatchObjective(nn.Module):
         return self._loss(model.norm(hidden), batch)
 
     def _frozen(
-        self, batch: Batch, positions: Tensor, visible: Tensor, kept: KeptActivations | None
+        self, batch: Batch, positions: Tensor, visible: Tensor, cached: CachedActivations | None
     ) -> Tensor:
-        """What enters the lowest trained layer, (B, S, E): as it was kept, or computed."""
+        """Return the input of the lowest trained layer, (B, S, E), from the cache or computed."""
         model = self.model.model
         shape = (*batch.ids.shape, self.model.config.hidden_size)
-        found = None if kept is None else kept.get(shape)
+        found = None if cached is None else cached.get(shape)
         if found is None:
             with torch.set_grad_enabled(self._lowest == 0):
                 hidden = model.embed_tokens(batch.ids)
                 run = model.run_layers(hidden, positions, visible, layers=range(self._lowest))
                 hidden = _last_output(run, hidden)
-            if kept is None:
+            if cached is None:
                 return hidden
-            found = kept.put(hidden)
+            found = cached.put(hidden)
         return found.to(batch.ids.device, self.model.dtype)
 
     def _loss(self, hidden: Tensor, batch: Batch) -> StepLoss:
@@ -109,14 +109,14 @@ class CrossBatchObjective(nn.Module):
 
 
 def _last_output(run: Iterator[tuple[int, Tensor, Tensor, Tensor]], hidden: Tensor) -> Tensor:
-    """What comes out of the last layer, or what went in where there is none."""
+    """Return the last layer's output, or the input without layers."""
     for _, output, _, _ in run:
         hidden = output
     return hidden
 
 
 def trained_tensors(model: nn.Module) -> Mapping[str, Tensor]:
-    """Every weight that training changed, on the CPU in float16, under the model's own names.
+    """Return every weight that training changed by name, on the CPU in float16.
 
     Low-rank updates are added to the weights that they update, so an adapter is whole tensors.
     """

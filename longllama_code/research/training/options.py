@@ -1,4 +1,4 @@
-"""Everything that decides a training run, and presets of it."""
+"""Options of a training run, and presets."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from longllama_code.research.training.trainable import SCOPES, LoraSizes, Scope
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """One run; equal options, model and sources give the same loss curve."""
+    """Options of a run; equal options, model and sources give the same loss curve."""
 
     total_tokens: int = 1_000_000
     """Tokens of rows to train on, in all processes."""
     repositories_per_step: int = 4
-    """Repositories whose rows meet in one forward pass of one process."""
+    """Repositories in one forward pass of one process."""
     rows_per_repository: int = 4
     row_tokens: int = 256
     distinct_steps: int | None = None
-    """Steps after which the rows come again, with other plans and samples; absent, never."""
+    """Steps after which rows repeat, with other plans and samples; None means never."""
     keep_activations: bool = False
-    """Whether what frozen layers make of the rows is kept on disk, in float16, for the next time.
+    """Whether what frozen layers make of the rows is cached on disk, in float16, for the next time.
 
     A pass takes rows x row_tokens x hidden size x 2 bytes.
     """
@@ -32,36 +32,36 @@ class TrainOptions:
     """Whether other files follow in a row where a file ends before it is full."""
     focus: Focus = Focus()  # noqa: RUF009 - frozen
     shares: tuple[Share, ...] = PUBLISHED_7B
-    """(positives, negatives) that the rows of a batch see, in turn."""
+    """(positives, negatives) that the rows of a batch see, cyclically."""
     more_negatives: int = 0
-    """Negatives added to every share but (0, 0) by the end of the run, growing from none."""
+    """Negatives added to every share but (0, 0) by the end of the run, growing from 0."""
     cross_batch_range: int | None = None
-    """At most so many rows lie together in one cross-batch; absent, all of a pass."""
+    """Maximum number of rows in one cross-batch; None means all of a pass."""
     chained: bool = False
     """Whether rows see each other as they attend (the paper), not as encoded alone."""
     bank_tokens: int = 0
-    """Tokens of earlier batches kept as further negatives; order free only."""
+    """Tokens of earlier batches cached as further negatives; order free only."""
     mem_top_k: int | None = None
-    """Keys of memory that a query sees while training; absent, all."""
+    """Keys of memory that a query sees in training; None means all."""
     mem_query_position: int | None = None
-    """The position at which queries ask memory; absent, their own."""
+    """Position of memory queries; None means their own."""
     scope: Scope = "memory-attention"
     lora: LoraSizes = LoraSizes()  # noqa: RUF009 - frozen
     learning_rate: float = 2e-4
     schedule: str = "cosine"
-    """A schedule of transformers: ``constant_with_warmup``, ``cosine``, …"""
+    """Learning-rate schedule of transformers: ``constant_with_warmup``, ``cosine``, …"""
     warmup_steps: int = 20
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float = 1.0
     accumulate: int = 1
-    """Passes before a step of the optimizer."""
+    """Passes per step of the optimizer."""
     sampled_share: float = 1.0
-    """Share of positions whose loss is computed, beside those that memory may tell."""
+    """Share of positions whose loss is computed, in addition to those that memory helps."""
     recall_weight: float = 1.0
     """Weight of tokens that memory holds and the local context does not.
 
-    Above 1 the model learns to copy more often than is right.
+    Above 1, the model learns to copy too often.
     """
     gradient_checkpointing: bool = False
     mixed_precision: str = "no"
@@ -133,4 +133,4 @@ PRESETS: Mapping[str, TrainOptions] = {
         mixed_precision="bf16",
     ),
 }
-"""Named runs: what shipped, and what the paper did."""
+"""Presets by name: those of shipped models, and of the paper."""

@@ -1,6 +1,6 @@
-"""What training may change, and the lowest layer that it reaches.
+"""Parameters that training changes, and the lowest layer among them.
 
-Layers below need no gradients and, as they never change, no second computation.
+Layers below need no gradients, and their activations can be cached.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LAYER = re.compile(r"\blayers\.(\d+)\.(.*)")
 
 @dataclass(frozen=True)
 class LoraSizes:
-    """Size of the low-rank updates that scope ``lora`` trains above the first memory layer."""
+    """Size of the low-rank updates of scope ``lora``."""
 
     rank: int = 16
     alpha: int = 32
@@ -53,7 +53,7 @@ def select_parameters(
 
 
 def lowest_trained_layer(model: LongLlamaForCausalLM) -> int:
-    """The first layer that a gradient must reach; 0 where the embeddings are trained."""
+    """Return the first layer that a gradient must reach; 0 where the embeddings are trained."""
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     numbers = [int(m[1]) if (m := LAYER.search(name)) else None for name in names]
     if any("embed_tokens" in name or "lm_head" in name for name in names):

@@ -81,7 +81,7 @@ def test_needles_do_not_occur_in_the_filler(kind) -> None:
         assert hidden.answer in hidden.text
         assert hidden.answer not in hidden.prefix
         assert hidden.path not in TREE.texts
-        assert hidden.asking_path not in (*TREE.texts, hidden.path)
+        assert hidden.question_path not in (*TREE.texts, hidden.path)
         for name in re.findall(r"^([A-Z_]+) = ", hidden.text, re.MULTILINE):
             assert not any(name in text for text in filler)
     assert len({hidden.answer for hidden in drawn}) > 10
@@ -203,7 +203,7 @@ def test_the_loss_of_an_answer_is_that_of_its_digits(tiny: LoadedModel, kind) ->
     assert answer_loss(tiny, hidden, memory_of(tiny)) == without
     assert answer_loss(tiny, hidden, full) != without
     space = "" if kind == "constant" else " "
-    ids, _ = window_ids(tiny, hidden.asking_path, f"{hidden.prefix}{space}{hidden.answer}")
+    ids, _ = window_ids(tiny, hidden.question_path, f"{hidden.prefix}{space}{hidden.answer}")
     n_answer = len(space + hidden.answer)
     losses = token_losses(tiny, ids, 0, None)
     assert without == pytest.approx(float(losses[-n_answer:].sum()), rel=1e-5)

@@ -24,21 +24,21 @@ def command(*arguments: str) -> int:
     return options.run(options)
 
 
-def line(path: str, number: int, arm: str, value: float, kind: str = "infile") -> LineRow:
+def line(path: str, number: int, condition: str, value: float, kind: str = "infile") -> LineRow:
     metrics = dict.fromkeys(
         ("exact_match", "edit_similarity", "identifier_match", "identifier_f1"), value
     )
-    return LineRow("r", path, number, kind, arm, "x", "x", metrics, 10 + number, 0.5)
+    return LineRow("r", path, number, kind, condition, "x", "x", metrics, 10 + number, 0.5)
 
 
 def test_differences_are_paired() -> None:
-    """Lines differ by far more than arms do: only pairs can tell that own is always better."""
+    """Lines differ far more than conditions do: only pairs can tell that own is always better."""
     rows = [
         row
         for n in range(8)
         for row in (line(f"{n}", n, "local", n / 10), line(f"{n}", n, "own", n / 10 + 0.1))
     ]
-    found = {figure.arm: figure for figure in figures(Results([], rows), 0)}
+    found = {figure.condition: figure for figure in figures(Results([], rows), 0)}
     own = found["own"]
     assert found["local"].difference is None
     assert own.difference is not None
@@ -57,7 +57,7 @@ def test_loss_is_weighed_by_tokens_and_told_as_perplexity() -> None:
         WindowRow("r", "a", 0, "own", 10, 10.0, 2, 6.0, 12),
         WindowRow("r", "b", 0, "own", 30, 62.0, 0, 0.0, 32),
     ]
-    found = {(f.kind, f.arm): f for f in figures(Results([], [], rows), 0)}
+    found = {(f.kind, f.condition): f for f in figures(Results([], [], rows), 0)}
     whole, names = found["all tokens", "own"], found["in-project", "own"]
     assert whole.value.mean == pytest.approx(72 / 40)
     assert whole.difference is not None
@@ -68,13 +68,17 @@ def test_loss_is_weighed_by_tokens_and_told_as_perplexity() -> None:
     assert names.difference.low is None  # of one file
 
 
-def test_arms_that_add_to_another_are_compared_with_it() -> None:
+def test_conditions_that_add_to_another_are_compared_with_it() -> None:
     values = {"local": 0.1, "own": 0.2, "after-prompt": 0.7, "after-memory": 0.4}
-    rows = [line(f"{n}", n, arm, n / 10 + value) for n in range(4) for arm, value in values.items()]
-    found = {figure.arm: figure for figure in figures(Results([], rows), 0)}
+    rows = [
+        line(f"{n}", n, condition, n / 10 + value)
+        for n in range(4)
+        for condition, value in values.items()
+    ]
+    found = {figure.condition: figure for figure in figures(Results([], rows), 0)}
     differences = {
-        arm: {base: round(paired.mean, 6) for base, paired in figure.more_differences.items()}
-        for arm, figure in found.items()
+        condition: {base: round(paired.mean, 6) for base, paired in figure.more_differences.items()}
+        for condition, figure in found.items()
     }
     assert differences == {
         "local": {},
@@ -126,12 +130,12 @@ def test_the_report_has_what_repeats_it(report: tuple[Path, dict[str, Any]]) -> 
 def test_figures_agree_with_rows_and_tables(report: tuple[Path, dict[str, Any]]) -> None:
     folder, found = report
     table = (folder / "eval.md").read_text()
-    arms = {"local", "own", "foreign", "both", "composed", "oracle"}
-    assert {row["arm"] for row in found["lines"]} == arms
-    assert {row["arm"] for row in found["windows"]} == arms - {"oracle"}
+    conditions = {"local", "own", "foreign", "both", "composed", "oracle"}
+    assert {row["condition"] for row in found["lines"]} == conditions
+    assert {row["condition"] for row in found["windows"]} == conditions - {"oracle"}
     for figure in found["figures"]:
         if figure["measure"] == "loss":
-            rows = [row for row in found["windows"] if row["arm"] == figure["arm"]]
+            rows = [row for row in found["windows"] if row["condition"] == figure["condition"]]
             prefix = "project_" if figure["kind"] == "in-project" else ""
             pairs = {
                 (row["repository"], row["path"], row["start"]): (
@@ -143,27 +147,27 @@ def test_figures_agree_with_rows_and_tables(report: tuple[Path, dict[str, Any]])
             total, count = (sum(part) for part in zip(*pairs.values(), strict=True))
         else:
             rows = [row for row in found["lines"] if row["kind"] == figure["kind"]]
-            rows = [row for row in rows if row["arm"] == figure["arm"]]
+            rows = [row for row in rows if row["condition"] == figure["condition"]]
             total, count = sum(row["metrics"][figure["measure"]] for row in rows), len(rows)
         assert figure["value"]["mean"] == pytest.approx(total / count)
         assert figure["value"]["count"] == count
         digits = 4 if figure["measure"] == "loss" else 3
-        shown = f"| {figure['kind']} | {count} | {figure['arm']} | {total / count:.{digits}f}"
+        shown = f"| {figure['kind']} | {count} | {figure['condition']} | {total / count:.{digits}f}"
         assert shown in table
     assert {path.name for path in folder.iterdir()} == {
         *("eval.json", "eval.md", "lines.png", "lines.svg", "loss.png", "loss.svg")
     }
 
 
-def test_arms_cost_what_they_show(report: tuple[Path, dict[str, Any]]) -> None:
+def test_conditions_cost_what_they_show(report: tuple[Path, dict[str, Any]]) -> None:
     tokens: dict[str, list[int]] = {}
     for row in report[1]["windows"]:
-        tokens.setdefault(row["arm"], []).append(row["prompt_tokens"])
+        tokens.setdefault(row["condition"], []).append(row["prompt_tokens"])
     assert tokens["own"] == tokens["foreign"] == tokens["both"] == tokens["local"]
     assert tokens["composed"] == [number + 99 for number in tokens["local"]]
 
 
-def test_the_arms_of_the_text_after_the_cursor(
+def test_the_conditions_of_the_text_after_the_cursor(
     infilling: LoadedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Asked for by name; every figure of theirs is in the tables, beside that of own."""
@@ -174,7 +178,7 @@ def test_the_arms_of_the_text_after_the_cursor(
         (root / f"m{number}.py").write_text(lines)
     arguments = ["--repo", str(root), "--files", "1", "--lines", "1", "--windows", "2"]
     arguments += ["--window-tokens", "32", "--memory-tokens", "300", "--prompt-tokens", "0"]
-    arguments += ["--arms", "local,own,after-memory,after-prompt"]
+    arguments += ["--conditions", "local,own,after-memory,after-prompt"]
     with pytest.raises(ConfigError, match="infill_marks"):
         command(*arguments, "--output", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
@@ -182,30 +186,30 @@ def test_the_arms_of_the_text_after_the_cursor(
     assert command(*arguments, "--output", str(tmp_path / "out")) == 0
     found = json.loads((tmp_path / "out" / "eval.json").read_text())
     table = (tmp_path / "out" / "eval.md").read_text()
-    arms = ["local", "own", "after-memory", "after-prompt"]
+    conditions = ["local", "own", "after-memory", "after-prompt"]
     for part in ("lines", "windows", "figures", "costs"):
-        assert list(dict.fromkeys(row["arm"] for row in found[part])) == arms
+        assert list(dict.fromkeys(row["condition"] for row in found[part])) == conditions
     assert "| value | Δ | Δ own | Δ after-memory |" in table
     assert "| value | Δ | perplexity | Δ own | Δ after-memory |" in table
-    rows = {row["arm"]: row for row in reversed(found["windows"])}
+    rows = {row["condition"]: row for row in reversed(found["windows"])}
     assert rows["after-prompt"]["prompt_tokens"] > rows["own"]["prompt_tokens"]
     (figure,) = (
         figure
         for figure in found["figures"]
-        if (figure["kind"], figure["arm"]) == ("all tokens", "after-prompt")
+        if (figure["kind"], figure["condition"]) == ("all tokens", "after-prompt")
     )
     for base in ("own", "after-memory"):
         mean = figure["more_differences"][base]["mean"]
         (other,) = (
             other
             for other in found["figures"]
-            if (other["kind"], other["arm"]) == ("all tokens", base)
+            if (other["kind"], other["condition"]) == ("all tokens", base)
         )
         assert mean == pytest.approx(figure["value"]["mean"] - other["value"]["mean"])
         assert f"{mean:+.4f}" in table
     assert found["model"]["config"]["infill_marks"] == [0xFE, 0xFF]
     drawn = (tmp_path / "out" / "lines.svg").read_text()
-    assert all(f">{arm}</text>" in drawn for arm in arms[1:])
+    assert all(f">{condition}</text>" in drawn for condition in conditions[1:])
 
 
 @pytest.mark.parametrize(

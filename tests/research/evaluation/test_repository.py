@@ -15,9 +15,9 @@ from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation.ablation import Ablation, apply
-from longllama_code.research.evaluation.completion import arms as arms_module
+from longllama_code.research.evaluation.completion import conditions as arms_module
 from longllama_code.research.evaluation.completion import repository
-from longllama_code.research.evaluation.completion.arms import Answer, Arm
+from longllama_code.research.evaluation.completion.conditions import Answer, Condition
 from longllama_code.research.evaluation.completion.heldout_loss import (
     LossWindow,
     loss_windows,
@@ -46,13 +46,13 @@ TEXT = "from a import tide_gauge\n\ndef height(port):\n    return tide_gauge(por
 DEFINED = {"a.py": "def tide_gauge(port):\n    return len(port)\n"}
 PROJECT = project_of(DEFINED)
 TREE = SourceTree("t", {f"{name}.py": f"def func_{name}():\n    pass\n" for name in "abcdefgh"})
-OPTIONS = EvalOptions(arms=("local", "own"), memory_tokens=40, files=2)
+OPTIONS = EvalOptions(conditions=("local", "own"), memory_tokens=40, files=2)
 
 
 def answers(text_of: Callable[[Cursor], str]) -> dict[str, set[float]]:
     """The values that each figure takes over all lines of a file."""
-    arms = {"local": lambda cursor, prefix: Answer(text_of(cursor), 1, 0.0)}
-    rows = list(complete_lines(arms, "r", {"b.py": TEXT}, cursors("b.py", TEXT, PROJECT)))
+    conditions = {"local": lambda cursor, prefix: Answer(text_of(cursor), 1, 0.0)}
+    rows = list(complete_lines(conditions, "r", {"b.py": TEXT}, cursors("b.py", TEXT, PROJECT)))
     assert len(rows) > 3
     return {name: {row.metrics[name] for row in rows} for name in METRICS}
 
@@ -111,11 +111,11 @@ def test_a_header_can_be_left_out(tiny: LoadedModel) -> None:
     ("trees", "options", "message"),
     [
         ([], OPTIONS, "nothing to evaluate"),
-        ([TREE], replace(OPTIONS, arms=("local", "foreign")), "another repository"),
-        ([TREE], replace(OPTIONS, arms=("own",)), "name local"),
-        ([TREE], replace(OPTIONS, arms=("local", "magic")), "magic"),
-        ([TREE], replace(OPTIONS, arms=("local", "after-memory")), "add own"),
-        ([TREE], replace(OPTIONS, arms=("local", "after-prompt")), "add own"),
+        ([TREE], replace(OPTIONS, conditions=("local", "foreign")), "another repository"),
+        ([TREE], replace(OPTIONS, conditions=("own",)), "name local"),
+        ([TREE], replace(OPTIONS, conditions=("local", "magic")), "magic"),
+        ([TREE], replace(OPTIONS, conditions=("local", "after-memory")), "add own"),
+        ([TREE], replace(OPTIONS, conditions=("local", "after-prompt")), "add own"),
         ([SourceTree("t", {"a.py": ""})], OPTIONS, "at least two"),
         ([TREE, TREE], OPTIONS, "one name"),
     ],
@@ -155,25 +155,27 @@ def test_losses_are_those_of_a_window_as_a_completion_would_see_it(tiny: LoadedM
     n_head = len(window.head)
     local = token_losses(tiny, window.head + window.ids, n_head, None)
     own = token_losses(tiny, window.head + window.ids, n_head, CompletionMemory(memory, None))
-    torch.testing.assert_close(losses(tiny, window, [], Arm()), local)
-    torch.testing.assert_close(losses(tiny, window, [], Arm(memory)), own)
+    torch.testing.assert_close(losses(tiny, window, [], Condition()), local)
+    torch.testing.assert_close(losses(tiny, window, [], Condition(memory)), own)
     assert not torch.allclose(own, local)
-    row = window_row(tiny, "r", window, "own", Arm(memory), 0)
+    row = window_row(tiny, "r", window, "own", Condition(memory), 0)
     mask = torch.tensor(window.project)
     assert (row.tokens, row.project_tokens) == (40, int(mask.sum()))
     assert row.loss == pytest.approx(float(own.sum()))
     assert row.project_loss == pytest.approx(float(own[mask].sum()))
 
 
-def test_a_loss_is_of_memory_as_its_arm_reads_it(tiny: LoadedModel, copying: LoadedModel) -> None:
+def test_a_loss_is_of_memory_as_its_condition_reads_it(
+    tiny: LoadedModel, copying: LoadedModel
+) -> None:
     memory = memory_of(copying, encode_files(copying, DEFINED))
     (window,) = loss_windows(copying, {"b.py": TEXT}, PROJECT, 1, 40, random.Random(1))
-    attended = losses(copying, window, [], Arm(memory, copies=False))
-    torch.testing.assert_close(attended, losses(tiny, window, [], Arm(memory)))
-    copied = losses(copying, window, [], Arm(memory, attends=False))
-    torch.testing.assert_close(copied, losses(copying, window, [], Arm()), atol=40, rtol=0)
+    attended = losses(copying, window, [], Condition(memory, copies=False))
+    torch.testing.assert_close(attended, losses(tiny, window, [], Condition(memory)))
+    copied = losses(copying, window, [], Condition(memory, attends=False))
+    torch.testing.assert_close(copied, losses(copying, window, [], Condition()), atol=40, rtol=0)
     at = bytes(window.ids).index(b"tide_gauge") + 5
-    assert float(copied[at]) < 0.1 < float(losses(copying, window, [], Arm())[at])
+    assert float(copied[at]) < 0.1 < float(losses(copying, window, [], Condition())[at])
 
 
 def test_foreign_memory_is_of_as_many_repositories_as_it_takes(tiny: LoadedModel) -> None:
@@ -189,11 +191,11 @@ def test_foreign_memory_is_of_as_many_repositories_as_it_takes(tiny: LoadedModel
 
 def test_a_context_is_no_part_of_the_loss(tiny: LoadedModel) -> None:
     (window,) = loss_windows(tiny, {"b.py": TEXT}, PROJECT, 1, 40, random.Random(1))
-    arm = Arm(None, lambda path, names, room: [65] * min(room, 7))
-    row = window_row(tiny, "r", window, "composed", arm, 30)
+    condition = Condition(None, lambda path, names, room: [65] * min(room, 7))
+    row = window_row(tiny, "r", window, "composed", condition, 30)
     assert row.tokens == 40
     assert row.prompt_tokens == len(window.head) + 40 + 7
-    assert row.loss != window_row(tiny, "r", window, "local", Arm(), 30).loss
+    assert row.loss != window_row(tiny, "r", window, "local", Condition(), 30).loss
 
 
 def test_a_variant_leaves_the_model_alone(tiny: LoadedModel) -> None:
@@ -237,7 +239,7 @@ AFTER = EvalOptions(
     window_tokens=48,
     memory_tokens=900,
     prompt_tokens=0,
-    arms=("local", "own", "after-memory", "after-prompt"),
+    conditions=("local", "own", "after-memory", "after-prompt"),
 )
 
 
@@ -274,7 +276,7 @@ def test_the_line_asked_for_is_not_in_memory(
     results = evaluate(infilling, [LONG_TREE], options, lambda _: None)
     (site,) = results.sites
     ((path, text),) = site.held_out.items()
-    once = {(row.line, row.arm): row for row in results.lines if row.arm != "local"}
+    once = {(row.line, row.condition): row for row in results.lines if row.condition != "local"}
     assert len(once) == len(views.memories) >= 6
     encoder = SegmentEncoder(
         infilling.model, infilling.tokenizer, infilling.fingerprint, infilling.limits
@@ -286,8 +288,8 @@ def test_the_line_asked_for_is_not_in_memory(
         assert remembered == site.remembered
         assert row.wanted not in after
         assert memory.rows.n_tokens == site.n_tokens + len(after)
-        assert bool(after) == (row.arm == "after-memory")
-        if row.arm == "after-memory":
+        assert bool(after) == (row.condition == "after-memory")
+        if row.condition == "after-memory":
             following = "\n" + "\n".join(text.split("\n")[row.line :])
             assert following.startswith(after)
             assert after == following or MAX_AFTER_TOKENS - 40 < len(after) <= MAX_AFTER_TOKENS
@@ -312,11 +314,16 @@ def test_windows_are_shown_what_follows_them(
     monkeypatch.setattr(repository, "memory_of", note)
     results = evaluate(infilling, [LONG_TREE], replace(AFTER, lines=0), lambda _: None)
     ((path, text),) = results.sites[0].held_out.items()
-    rows = {arm: [row for row in results.windows if row.arm == arm] for arm in AFTER.arms}
+    rows = {
+        condition: [row for row in results.windows if row.condition == condition]
+        for condition in AFTER.conditions
+    }
     afters = [texts[path] for texts in remembered if path in texts]
     assert len(afters) == len(rows["after-memory"]) == 2
     for number, after in enumerate(afters):
-        local, own, in_memory, in_prompt = (rows[arm][number] for arm in AFTER.arms)
+        local, own, in_memory, in_prompt = (
+            rows[condition][number] for condition in AFTER.conditions
+        )
         begin = text.index(after)
         assert begin == local.start + 48
         assert 0 < len(after) <= MAX_AFTER_TOKENS
@@ -331,13 +338,13 @@ def test_a_window_in_the_prompt_is_as_a_row_of_training(infilling: LoadedModel) 
     """Begin, mark, the lines after the window, mark, header, window."""
     (window,) = loss_windows(infilling, {"b.py": TEXT}, PROJECT, 1, 40, random.Random(1))
     marks = InfillMarks((0xFE,), (0xFF,))
-    row = window_row(infilling, "r", window, "after-prompt", Arm(marks=marks), 0)
+    row = window_row(infilling, "r", window, "after-prompt", Condition(marks=marks), 0)
     assert window.after
     head = marks.head([256], [*window.after.encode()], [*b"# b.py\n"])
     by_hand = token_losses(infilling, head + window.ids, len(head), None)
     assert row.loss == pytest.approx(float(by_hand.sum()))
     last = replace(window, after="")
-    plain = window_row(infilling, "r", last, "after-prompt", Arm(marks=marks), 0)
+    plain = window_row(infilling, "r", last, "after-prompt", Condition(marks=marks), 0)
     assert plain.prompt_tokens == len(window.head) + 40
 
 
@@ -349,13 +356,13 @@ def test_a_window_with_the_text_after_it_fits(infilling: LoadedModel) -> None:
         window = LossWindow(
             "b.py", 0, [256, *b"# b.py\n"], [65] * n_window, [False] * n_window, "z" * 99
         )
-        arm = Arm(marks=InfillMarks((0xFE,), (0xFF,)))
-        row = window_row(infilling, "r", window, "after-prompt", arm, 0)
+        condition = Condition(marks=InfillMarks((0xFE,), (0xFF,)))
+        row = window_row(infilling, "r", window, "after-prompt", condition, 0)
         assert row.prompt_tokens == size - n_free + (n_shown + 2 if n_shown else 0)
 
 
 def test_a_model_without_marks_is_refused(tiny: LoadedModel) -> None:
-    with pytest.raises(ConfigError, match=r"infill_marks.*leave the arm out"):
+    with pytest.raises(ConfigError, match=r"infill_marks.*leave the condition out"):
         evaluate(tiny, [LONG_TREE], AFTER, lambda _: None)
-    options = replace(AFTER, arms=("local", "own", "after-memory"), lines=0)
+    options = replace(AFTER, conditions=("local", "own", "after-memory"), lines=0)
     assert evaluate(tiny, [LONG_TREE], options, lambda _: None).windows

@@ -260,7 +260,7 @@ def typescript_tree() -> SourceTree:
 
 def test_a_typescript_tree_is_evaluated(tiny: LoadedModel) -> None:
     options = EvalOptions(
-        files=2, lines=4, windows=2, window_tokens=1000, arms=("local", "own", "oracle")
+        files=2, lines=4, windows=2, window_tokens=1000, conditions=("local", "own", "oracle")
     )
     results = evaluate(tiny, [typescript_tree()], options, lambda _: None)
     (site,) = results.sites
@@ -270,7 +270,8 @@ def test_a_typescript_tree_is_evaluated(tiny: LoadedModel) -> None:
     assert {(row.line, row.wanted[:18]) for row in shown} == {(3, "const local = bert")}
     assert {row.kind for row in results.lines} == {"inproject", "infile", "random"}
     local, own, oracle = (
-        [row for row in shown if row.arm == arm] for arm in ("local", "own", "oracle")
+        [row for row in shown if row.condition == condition]
+        for condition in ("local", "own", "oracle")
     )
     assert len(local) == len(own) == len(oracle)
     # The definition that the oracle shows has more bytes than the model may answer with.
@@ -289,7 +290,7 @@ def test_only_files_of_the_suffixes_are_read(
     (root / "src/extra.mts").write_text(tree.texts["src/m1.ts"].replace("1", "9"), "utf-8")
     arguments = ["eval", "--model", "tiny", "--repo", str(root), "--output", str(tmp_path / "out")]
     arguments += ["--suffix", ".ts", "--suffix", ".mts", "--files", "7", "--lines", "1"]
-    assert main([*arguments, "--windows", "0", "--arms", "local"]) == 0
+    assert main([*arguments, "--windows", "0", "--conditions", "local"]) == 0
     capsys.readouterr()
     report = json.loads((tmp_path / "out" / "eval.json").read_text("utf-8"))
     assert report["options"]["suffix"] == [".ts", ".mts"]

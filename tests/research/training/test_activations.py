@@ -1,4 +1,4 @@
-"""Rows that come again, and what frozen layers made of them, kept on disk."""
+"""Rows that come again, and what frozen layers made of them, cached on disk."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from longllama_code.generation import models
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.datasets.corpus import Corpus
 from longllama_code.research.datasets.rows import Row
-from longllama_code.research.training.activations import ActivationStore
+from longllama_code.research.training.activations import ActivationCache
 from longllama_code.research.training.loop import Progress, read_metrics, train
 from longllama_code.research.training.options import TrainOptions
 from tests.research.training.test_loop import OPTIONS, trees
@@ -80,10 +80,10 @@ def test_rows_come_again_with_other_plans(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_lower_layers_run_once_for_each_row(tmp_path: Path) -> None:
     plain, n_plain = run(tmp_path / "plain", AGAIN)
-    kept, n_kept = run(tmp_path / "kept", KEPT)
+    cached, n_kept = run(tmp_path / "cached", KEPT)
     assert (n_plain, n_kept) == (N_STEPS * PER_STEP, N_DISTINCT)
-    assert kept == pytest.approx(plain, abs=2e-3)
-    assert [path.name for path in files(tmp_path / "kept")] == [
+    assert cached == pytest.approx(plain, abs=2e-3)
+    assert [path.name for path in files(tmp_path / "cached")] == [
         f"{number}.safetensors" for number in range(N_DISTINCT)
     ]
     assert not (tmp_path / "plain" / "activations").exists()
@@ -133,28 +133,28 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, damage: Callable[[Path], N
 def test_rows_are_found_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, one: list[int], other: list[int]
 ) -> None:
-    store = ActivationStore(tmp_path_factory.mktemp("store"), "model")
+    store = ActivationCache(tmp_path_factory.mktemp("store"), "model")
     hidden = torch.randn(3, 2, 4)
-    returned = store.kept(7, ROWS, one).put(hidden[one])
+    returned = store.cached(7, ROWS, one).put(hidden[one])
     assert torch.equal(returned, hidden[one].half())
-    found = store.kept(7, ROWS, other).get((3, 2, 4))
+    found = store.cached(7, ROWS, other).get((3, 2, 4))
     assert found is not None
     assert torch.equal(found, hidden[other].half())
 
 
 def test_what_another_model_or_other_rows_made_is_not_read(tmp_path: Path) -> None:
-    store, order = ActivationStore(tmp_path, "model"), (0, 1, 2)
-    store.kept(0, ROWS, order).put(torch.zeros(3, 2, 4))
-    assert store.kept(0, ROWS, order).get((3, 2, 4)) is not None
-    assert store.kept(0, ROWS, order).get((3, 2, 5)) is None
-    assert store.kept(1, ROWS, order).get((3, 2, 4)) is None
-    assert store.kept(0, ROWS[::-1], order).get((3, 2, 4)) is None
-    assert ActivationStore(tmp_path, "other").kept(0, ROWS, order).get((3, 2, 4)) is None
+    store, order = ActivationCache(tmp_path, "model"), (0, 1, 2)
+    store.cached(0, ROWS, order).put(torch.zeros(3, 2, 4))
+    assert store.cached(0, ROWS, order).get((3, 2, 4)) is not None
+    assert store.cached(0, ROWS, order).get((3, 2, 5)) is None
+    assert store.cached(1, ROWS, order).get((3, 2, 4)) is None
+    assert store.cached(0, ROWS[::-1], order).get((3, 2, 4)) is None
+    assert ActivationCache(tmp_path, "other").cached(0, ROWS, order).get((3, 2, 4)) is None
 
 
 def test_what_float16_cannot_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"1e\+06.*keep_activations=false"):
-        ActivationStore(tmp_path, "m").kept(0, ROWS, (0, 1, 2)).put(torch.full((3, 2, 4), -1e6))
+        ActivationCache(tmp_path, "m").cached(0, ROWS, (0, 1, 2)).put(torch.full((3, 2, 4), -1e6))
     assert not list(tmp_path.iterdir())
 
 

@@ -1,1 +1,1 @@
-"""Lines of held-out files completed, and their loss, by what the model was shown."""
+"""Completion and loss of held-out files under several conditions."""

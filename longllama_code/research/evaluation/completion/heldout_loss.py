@@ -1,4 +1,4 @@
-"""Loss over windows of held-out files, and over the tokens in them that only the project knows."""
+"""Loss over windows of held-out files, and over their tokens that only the project defines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from longllama_code.generation.prompting.infill import (
     first_lines,
 )
 from longllama_code.memory.completion_memory import CompletionMemory
-from longllama_code.research.evaluation.completion.arms import Arm, insert
+from longllama_code.research.evaluation.completion.conditions import Condition, insert
 from longllama_code.research.evaluation.completion.lines import Project
 from longllama_code.research.evaluation.losses import window_ids
 from longllama_code.research.evaluation.names.reader import Use
@@ -28,28 +28,28 @@ from longllama_code.tokenizers.tokenizer import Span
 
 @dataclass(frozen=True)
 class LossWindow:
-    """Some tokens of a held-out file, from the start of a line on."""
+    """Tokens of a held-out file from the start of a line."""
 
     path: str
     start: int
     """Offset in the file, in code points."""
     head: list[int]
-    """Ids of what stands before it: the begin token and the file's header."""
+    """Ids before it: the begin token and the file's header."""
     ids: list[int]
     project: list[bool]
-    """Which of the tokens belong to a name that only other files of the project define."""
+    """Whether each token belongs to a name that only other files of the project define."""
     after: str
     """The file's text after the window."""
 
 
 @dataclass(frozen=True)
 class WindowRow:
-    """The loss of one arm over one window, in nats summed over tokens."""
+    """The loss of one condition over one window, in nats summed over tokens."""
 
     repository: str
     path: str
     start: int
-    arm: str
+    condition: str
     tokens: int
     loss: float
     project_tokens: int
@@ -66,7 +66,7 @@ def loss_windows(
     n_tokens: int,
     rng: random.Random,
 ) -> Iterator[LossWindow]:
-    """Windows of held-out files in turn, each of ``n_tokens`` or, of a short file, fewer."""
+    """Yield windows of held-out files in turn, each of ``n_tokens`` or, of a short file, fewer."""
     paths = sorted(texts)
     uses = {path: project.uses(path, texts[path]) for path in paths}
     for number in range(n_windows if paths else 0):
@@ -83,7 +83,7 @@ def loss_windows(
 
 
 def overlaps(spans: Sequence[Span], uses: Sequence[Use], start: int) -> list[bool]:
-    """Which tokens share a character with a name.
+    """Return whether each token shares a character with a name.
 
     Args:
         spans: code points of each token, counted from ``start``.
@@ -93,28 +93,30 @@ def overlaps(spans: Sequence[Span], uses: Sequence[Use], start: int) -> list[boo
     ends = [use.end for use in uses]
     found: list[bool] = []
     for first, last in spans:
-        # The first name that ends behind the token's begin is the only one to be looked at.
+        # Only the first name that ends behind the token's begin can overlap it.
         index = bisect_left(ends, start + first + 1)
         found.append(index < len(uses) and uses[index].start < start + last)
     return found
 
 
 @torch.inference_mode()
-def losses(loaded: LoadedModel, window: LossWindow, context: list[int], arm: Arm) -> Tensor:
-    """Loss of each token of a window but, where nothing stands before it, the first: (S,), nats."""
+def losses(
+    loaded: LoadedModel, window: LossWindow, context: list[int], condition: Condition
+) -> Tensor:
+    """Return each token's loss, (S,) in nats; without a context, the first token has none."""
     ids = insert(loaded.tokenizer, context, window.head) + window.ids
     batch = torch.tensor([ids], device=loaded.model.device)
-    memory = arm.memory_for(window.path, window.after)
+    memory = condition.memory_for(window.path, window.after)
     view = None if memory is None else CompletionMemory(memory, None)
     output = loaded.model(
         batch,
         use_cache=False,
         last_context_length=len(ids),
-        memory=view if arm.attends else None,
+        memory=view if condition.attends else None,
         logits_to_keep=len(window.ids) + 1,
     )
     logits = output.logits[0, :-1].float()
-    copier = Copier.of(loaded.model.config, view) if arm.copies else None
+    copier = Copier.of(loaded.model.config, view) if condition.copies else None
     if copier is not None:
         logits = copier.mix_window(logits, ids[:-1])
     return cross_entropy(logits, batch[0, len(ids) - len(logits) :], reduction="none").cpu()
@@ -125,22 +127,22 @@ def window_row(
     repository: str,
     window: LossWindow,
     name: str,
-    arm: Arm,
+    condition: Condition,
     prompt_tokens: int,
 ) -> WindowRow:
-    """The loss of one arm over a window, whose context has at most ``prompt_tokens``."""
+    """Return a condition's loss over a window with a context of at most ``prompt_tokens``."""
     n_own = len(window.head) + len(window.ids)
     room = loaded.model.config.window - n_own
-    context = arm.context_ids(window.path, (), min(prompt_tokens, room))
-    if arm.marks is not None:
-        context = _infill(loaded, arm.marks, window.after, room)
-    values = losses(loaded, window, context, arm)
+    context = condition.context_ids(window.path, (), min(prompt_tokens, room))
+    if condition.marks is not None:
+        context = _infill(loaded, condition.marks, window.after, room)
+    values = losses(loaded, window, context, condition)
     mask = torch.tensor(window.project[len(window.project) - len(values) :], dtype=torch.bool)
     return WindowRow(
         repository=repository,
         path=window.path,
         start=window.start,
-        arm=name,
+        condition=name,
         tokens=len(values),
         loss=float(values.sum()),
         project_tokens=int(mask.sum()),
@@ -150,14 +152,14 @@ def window_row(
 
 
 def _infill(loaded: LoadedModel, marks: InfillMarks, after: str, room: int) -> list[int]:
-    """What stands between begin token and header, as in the prompt of a completion."""
+    """Return the ids between begin token and header, as in the prompt of a completion."""
     n_most = min(marks.suffix_tokens, room - marks.n_marks)  # without the marks themselves
     shown, _ = first_lines(after, loaded.tokenizer, n_most)
     return marks.head([], shown, []) if shown or marks.always else []
 
 
 def _start(text: str, loaded: LoadedModel, n_tokens: int, rng: random.Random) -> int:
-    """The start of a line with enough text behind it; 0 in a short file."""
+    """Return the start of a line with enough text behind it; 0 in a short file."""
     spans = loaded.tokenizer.offsets(text)[1]
     if len(spans) <= n_tokens:
         return 0

@@ -1,4 +1,4 @@
-"""Lines to complete, by where the names in them are defined.
+"""Lines to complete, classified by where their names are defined.
 
     inproject-first   uses a name that another file defines and this one has not shown yet
     inproject         uses such a name that this file has shown
@@ -6,8 +6,8 @@
     common            uses names of the language and its library alone, or of many repositories
     random            any line that is neither blank nor a comment
 
-The first four exclude each other, the first that fits counts; ``random`` is drawn from all lines.
-Import statements are of no class but ``random``: at the top of a file, nothing foretells them.
+The first four are exclusive, and the first that fits counts; ``random`` draws from all lines.
+Import statements are in ``random`` only, as nothing before them predicts them.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from longllama_code.research.evaluation.names.syntax import SYNTAX_CLASSIFIERS
 LineClass = Literal["inproject-first", "inproject", "infile", "common", "random"]
 LINE_CLASSES: tuple[LineClass, ...] = get_args(LineClass)
 MAX_LINE_CHARS = 160
-"""Longer lines are not asked for: they are data more often than code."""
+"""Maximum length of a line to complete; longer ones are mostly data."""
 MANY_TREES = 3
-"""A name that so many of the repositories define is common."""
+"""Number of repositories whose definition of a name makes it common."""
 CLASSIFIERS: Mapping[str, Classifier] = {".py": PythonClassifier(), **SYNTAX_CLASSIFIERS}
-"""The languages, by suffix; files of others have no lines to complete."""
+"""Languages by suffix; other files have no lines to complete."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,24 @@ class Cursor:
     path: str
     kind: LineClass
     line: int
-    """Counts from 1."""
+    """Line number, from 1."""
     offset: int
-    """Where the line's text begins, in code points of the file."""
+    """Offset of the line's text in the file, in code points."""
     wanted: str
-    """The line, without indentation and blanks at its end."""
+    """The line without indentation and trailing blanks."""
     names: tuple[str, ...]
-    """Those of its names that other files define."""
+    """Names of the line that other files define."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """The names that a repository's remembered files define, and those that any could."""
+    """Names that a repository's remembered files define, and names that are common."""
 
     definitions: Mapping[str, tuple[Definition, ...]]
     many: frozenset[str]
 
     def foreign(self, path: str, names: FileNames) -> frozenset[str]:
-        """Names that the project defines in other files, not in this one, and nobody else.
+        """Return the names that only other files of the project define.
 
         Only files of the same language count: a Python name in Go is another name.
         """
@@ -74,7 +74,7 @@ class Project:
         )
 
     def uses(self, path: str, text: str) -> list[Use]:
-        """Where a held-out file uses names of other files, import statements included."""
+        """Return the uses of other files' names in a held-out file, including imports."""
         names = read_names(path, text)
         if names is None:
             return []
@@ -83,17 +83,17 @@ class Project:
 
 
 def read_names(path: str, text: str) -> FileNames | None:
-    """The names of a file; None where its language is unknown or it cannot be parsed."""
+    """Return the names of a file; None where its language is unknown or it cannot be parsed."""
     classifier = CLASSIFIERS.get(PurePosixPath(path).suffix)
     return None if classifier is None else classifier.read(path, text)
 
 
 def project_of(texts: Mapping[str, str], many: frozenset[str] = frozenset()) -> Project:
-    """What remembered files define.
+    """Return the definitions of remembered files.
 
     Args:
         texts: the files; not those that are held out.
-        many: names that many repositories define.
+        many: names that are common to many repositories.
     """
     definitions: dict[str, tuple[Definition, ...]] = {}
     for path, text in texts.items():
@@ -104,13 +104,13 @@ def project_of(texts: Mapping[str, str], many: frozenset[str] = frozenset()) -> 
 
 
 def names_of_many(trees: Iterable[Mapping[str, str]]) -> frozenset[str]:
-    """Names that at least ``MANY_TREES`` of the repositories define."""
+    """Return names that at least ``MANY_TREES`` of the repositories define."""
     counts = Counter(name for texts in trees for name in project_of(texts).definitions)
     return frozenset(name for name, count in counts.items() if count >= MANY_TREES)
 
 
 def cursors(path: str, text: str, project: Project) -> Iterator[Cursor]:
-    """Every line of a held-out file that can be asked for, once for each class that it is of."""
+    """Yield every line of a held-out file that can be completed, once for each of its classes."""
     names = read_names(path, text)
     if names is None:
         return
@@ -130,13 +130,13 @@ def cursors(path: str, text: str, project: Project) -> Iterator[Cursor]:
             if kind is not None and number not in names.imports:
                 yield Cursor(path, kind, number, offset, wanted, elsewhere)
             yield Cursor(path, "random", number, offset, wanted, elsewhere)
-        # A name such as `$store` is not what `identifiers` takes for one.
+        # `identifiers` does not find names such as `$store`.
         seen.update(identifiers(line), used.get(number, ()))
         start += len(line) + 1
 
 
 def sample(found: Iterable[Cursor], n_each: int, rng: random.Random) -> list[Cursor]:
-    """At most so many cursors of each class, in the order of files and lines."""
+    """Return at most ``n`` cursors of each class, in the order of files and lines."""
     by_kind: dict[LineClass, list[Cursor]] = {kind: [] for kind in LINE_CLASSES}
     for cursor in found:
         by_kind[cursor.kind].append(cursor)
@@ -156,7 +156,7 @@ def _kind(
     names: FileNames,
     project: Project,
 ) -> LineClass | None:
-    """The class of a line by the names that it uses; None where it is of none."""
+    """Return the class of a line by the names that it uses; None where it is of none."""
     elsewhere = foreign.intersection(used)
     if elsewhere:
         return "inproject" if elsewhere.issubset(seen) else "inproject-first"
@@ -168,5 +168,5 @@ def _kind(
 
 
 def _classifier(path: str) -> Classifier:
-    """The language of a file that has names."""
+    """Return the language of a file that has names."""
     return CLASSIFIERS[PurePosixPath(path).suffix]

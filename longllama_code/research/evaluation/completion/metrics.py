@@ -1,4 +1,4 @@
-"""How close a completed line is to the one that was written: each figure from 0 to 1."""
+"""Similarity of a completed line to the original one; all figures are from 0 to 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 
 def score(found: str, wanted: str) -> dict[str, float]:
-    """Every figure for one line; blanks at either end do not count.
+    """Return every figure for one line; blanks at either end do not count.
 
     Raises:
         ConfigError: rapidfuzz is not installed.
@@ -29,12 +29,12 @@ def score(found: str, wanted: str) -> dict[str, float]:
 
 
 def identifiers(line: str) -> list[str]:
-    """The words of a line that could be names, in order: keywords and words in strings too."""
+    """Return the words of a line in order, including keywords and words in strings."""
     return _IDENTIFIER.findall(line)
 
 
 def identifier_f1(found: list[str], wanted: list[str]) -> float:
-    """Harmonic mean of precision and recall over names, each as often as it occurs."""
+    """Return the F1 score over names, counted with repetitions."""
     if not found and not wanted:
         return 1.0
     shared = (Counter(found) & Counter(wanted)).total()
@@ -42,7 +42,7 @@ def identifier_f1(found: list[str], wanted: list[str]) -> float:
 
 
 def edit_similarity(found: str, wanted: str) -> float:
-    """One less the share of characters to insert or delete (normalised Indel distance).
+    """Return the edit similarity: 1 minus the normalised Indel distance.
 
     Raises:
         ConfigError: rapidfuzz is not installed.
@@ -51,7 +51,7 @@ def edit_similarity(found: str, wanted: str) -> float:
 
 
 def require_rapidfuzz() -> Any:
-    """The module ``rapidfuzz.fuzz``; ask before long work whose end needs it.
+    """Return the module ``rapidfuzz.fuzz``; call it before long work that needs it in the end.
 
     Raises:
         ConfigError: it is not installed.

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.evaluation.bootstrap import N_RESAMPLES, Interval, Share, interval
-from longllama_code.research.evaluation.completion.arms import ARMS
+from longllama_code.research.evaluation.completion.conditions import CONDITIONS
 from longllama_code.research.evaluation.completion.heldout_loss import WindowRow
 from longllama_code.research.evaluation.completion.lines import LINE_CLASSES
 from longllama_code.research.evaluation.completion.metrics import METRICS
@@ -21,7 +21,7 @@ from longllama_code.research.evaluation.completion.repository import LineRow, Re
 from longllama_code.research.evaluation.plots import bars, heat_map
 
 BASE = "local"
-"""The arm that the others are compared with."""
+"""Condition that the others are compared with."""
 MORE_BASES: Mapping[str, tuple[str, ...]] = {
     "both": ("own",),
     "attended": ("own",),
@@ -29,45 +29,45 @@ MORE_BASES: Mapping[str, tuple[str, ...]] = {
     "after-memory": ("own",),
     "after-prompt": ("own", "after-memory"),
 }
-"""Arms that add to another one are compared with it, too."""
+"""Further comparisons: conditions that extend another one are also compared with it."""
 DISTRIBUTIONS = ("longllama-code-lsp", "torch", "transformers", "tokenizers", "numpy", "rapidfuzz")
 
 Row = TypeVar("Row", LineRow, WindowRow)
 Measure = Callable[[Row], Share]
 Place = tuple[str, str, int]
-"""Repository, path, and a line or where a window begins."""
+"""Repository, path, and a line or the start of a window."""
 Shares = Mapping[Place, Share]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of one arm."""
+    """One figure of one condition."""
 
     measure: str
     kind: str
-    """A class of lines, or the tokens that a loss is over."""
-    arm: str
+    """Class of lines, or of tokens for a loss."""
+    condition: str
     value: Interval
     difference: Interval | None
-    """To the local arm, line by line or window by window."""
+    """Paired difference to the local condition."""
     perplexity_change_percent: float | None = None
-    """What the difference of a loss means; of the mean, not of the interval."""
+    """Change of perplexity that the mean difference of a loss amounts to."""
     more_differences: Mapping[str, Interval] = field(default_factory=dict[str, Interval])
-    """To other arms, likewise, by name."""
+    """Paired differences to other conditions, by name."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one completion of an arm takes."""
+    """Mean cost of one completion under a condition."""
 
-    arm: str
+    condition: str
     tokens: float
     seconds: float
     completions: int
 
 
 def figures(results: Results, seed: int) -> list[Figure]:
-    """Every figure that was measured."""
+    """Return every figure that was measured."""
     found: list[Figure] = []
     for kind in LINE_CLASSES:
         rows = [row for row in results.lines if row.kind == kind]
@@ -78,19 +78,19 @@ def figures(results: Results, seed: int) -> list[Figure]:
 
 
 def costs(rows: Iterable[LineRow]) -> list[Cost]:
-    """Mean tokens and time of each arm; a line of two classes counts once."""
-    once = {(row.arm, row.repository, row.path, row.line): row for row in rows}
-    by_arm: dict[str, list[LineRow]] = {}
+    """Return mean tokens and time of each condition; a line of two classes counts once."""
+    once = {(row.condition, row.repository, row.path, row.line): row for row in rows}
+    by_condition: dict[str, list[LineRow]] = {}
     for row in once.values():
-        by_arm.setdefault(row.arm, []).append(row)
+        by_condition.setdefault(row.condition, []).append(row)
     return [
         Cost(
-            arm,
-            sum(row.tokens for row in of_arm) / len(of_arm),
-            sum(row.seconds for row in of_arm) / len(of_arm),
-            len(of_arm),
+            condition,
+            sum(row.tokens for row in of_condition) / len(of_condition),
+            sum(row.seconds for row in of_condition) / len(of_condition),
+            len(of_condition),
         )
-        for arm, of_arm in by_arm.items()
+        for condition, of_condition in by_condition.items()
     ]
 
 
@@ -127,7 +127,7 @@ def as_json(loaded: LoadedModel, results: Results, options: Mapping[str, Any]) -
 
 
 def as_markdown(report: Mapping[str, Any]) -> str:
-    """The tables of a report, as ``as_json`` gives it."""
+    """Return the tables of a report, as ``as_json`` gives it."""
     parts = [f"# Repository completion: {report['model']['name']}"]
     for measure in (*METRICS, "loss"):
         found = [figure for figure in report["figures"] if figure["measure"] == measure]
@@ -135,11 +135,16 @@ def as_markdown(report: Mapping[str, Any]) -> str:
             parts.append(_measure_table(measure, found))
     if report["costs"]:
         rows = [
-            [cost["arm"], f"{cost['tokens']:.0f}", f"{cost['seconds']:.3f}", cost["completions"]]
+            [
+                cost["condition"],
+                f"{cost['tokens']:.0f}",
+                f"{cost['seconds']:.3f}",
+                cost["completions"],
+            ]
             for cost in report["costs"]
         ]
         parts.append("## Cost of a completion")
-        parts.append(_table(["arm", "tokens", "seconds", "completions"], rows))
+        parts.append(_table(["condition", "tokens", "seconds", "completions"], rows))
     columns = ["name", "held_out", "remembered", "memory_tokens", "encoding_seconds"]
     sites = [
         [site["name"], len(site["held_out"]), len(site["remembered"]), site["memory_tokens"],
@@ -148,8 +153,8 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     parts += ["## Repositories", _table([column.replace("_", " ") for column in columns], sites)]
     parts.append(
-        "Intervals: 95%, bootstrap over files. Δ: paired difference to local, or to the arm named. "
-        "What is in memory was encoded before, at no cost of a completion."
+        "Intervals: 95%, bootstrap over files. Δ: paired difference to local, or to the condition "
+        "named. Memory was encoded before; its cost is not in these numbers."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -176,34 +181,34 @@ def write(
 def _figures(
     rows: Sequence[Row], measure: str, kind: str, share: Measure[Row], seed: int
 ) -> list[Figure]:
-    """A figure for each arm that measured anything."""
-    by_arm: dict[str, dict[Place, Share]] = {}
+    """Return a figure for each condition that measured anything."""
+    by_condition: dict[str, dict[Place, Share]] = {}
     for row in rows:
-        by_arm.setdefault(row.arm, {})[_key(row)] = share(row)
+        by_condition.setdefault(row.condition, {})[_key(row)] = share(row)
     found: list[Figure] = []
-    for arm, shares in by_arm.items():
+    for condition, shares in by_condition.items():
         value = interval(_by_file(shares), seed)
         if value is None:
             continue
-        difference = None if arm == BASE else _paired(shares, by_arm[BASE], seed)
+        difference = None if condition == BASE else _paired(shares, by_condition[BASE], seed)
         change = None
         if measure == "loss" and difference is not None:
             change = 100 * math.expm1(difference.mean)
-        bases = [base for base in MORE_BASES.get(arm, ()) if base in by_arm]
-        more = {base: _paired(shares, by_arm[base], seed) for base in bases}
+        bases = [base for base in MORE_BASES.get(condition, ()) if base in by_condition]
+        more = {base: _paired(shares, by_condition[base], seed) for base in bases}
         known = {base: paired for base, paired in more.items() if paired is not None}
-        found.append(Figure(measure, kind, arm, value, difference, change, known))
+        found.append(Figure(measure, kind, condition, value, difference, change, known))
     return found
 
 
 def _paired(shares: Shares, base: Shares, seed: int) -> Interval | None:
-    """The difference between two arms, line by line or window by window."""
+    """Return the difference between two conditions, line by line or window by window."""
     paired = {key: Share(mine.total - base[key].total, mine.count) for key, mine in shares.items()}
     return interval(_by_file(paired), seed)
 
 
 def _key(row: LineRow | WindowRow) -> Place:
-    """What pairs rows of different arms; two windows may begin at one place and are then equal."""
+    """Return what pairs rows of different conditions: repository, path, and line or start."""
     place = row.line if isinstance(row, LineRow) else row.start
     return row.repository, row.path, place
 
@@ -241,13 +246,15 @@ def _site(site: Any) -> dict[str, Any]:
 
 def _measure_table(measure: str, found: Sequence[Mapping[str, Any]]) -> str:
     digits = 4 if measure == "loss" else 3
-    header = ["kind", "n", "arm", "value", "Δ"] + (["perplexity"] if measure == "loss" else [])
+    header = ["kind", "n", "condition", "value", "Δ"] + (
+        ["perplexity"] if measure == "loss" else []
+    )
     bases = list(dict.fromkeys(base for figure in found for base in figure["more_differences"]))
     header += [f"Δ {base}" for base in bases]
     rows: list[list[Any]] = []
     for figure in found:
         value, change = figure["value"], figure["perplexity_change_percent"]
-        row = [figure["kind"], value["count"], figure["arm"], _number(value, f".{digits}f")]
+        row = [figure["kind"], value["count"], figure["condition"], _number(value, f".{digits}f")]
         row.append(_number(figure["difference"], f"+.{digits}f"))
         if measure == "loss":
             row.append("" if change is None else f"{change:+.1f}%")
@@ -272,28 +279,30 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _plot_lines(found: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:
-    """What each arm changes in the edit similarity of each class of lines."""
+    """Plot each condition's change in the edit similarity of each class of lines."""
     cells = {
-        (figure["kind"], figure["arm"]): figure["difference"]["mean"]
+        (figure["kind"], figure["condition"]): figure["difference"]["mean"]
         for figure in found
         if figure["measure"] == "edit_similarity" and figure["difference"] is not None
     }
     if not cells:
         return []
     kinds = list(dict.fromkeys(kind for kind, _ in cells))
-    arms = [name for name in ARMS if any((kind, name) in cells for kind in kinds)]
-    values = [[cells.get((kind, arm), math.nan) for arm in arms] for kind in kinds]
-    labels = ("Completed lines", "arm", "class of lines", "Δ edit similarity")
-    return heat_map(values, kinds, arms, *labels, stem)
+    conditions = [name for name in CONDITIONS if any((kind, name) in cells for kind in kinds)]
+    values = [
+        [cells.get((kind, condition), math.nan) for condition in conditions] for kind in kinds
+    ]
+    labels = ("Completed lines", "condition", "class of lines", "Δ edit similarity")
+    return heat_map(values, kinds, conditions, *labels, stem)
 
 
 def _plot_losses(found: Sequence[Figure], stem: Path) -> list[Path]:
-    """What each arm changes in the loss, over all tokens and over names of the project."""
+    """Plot each condition's change in the loss, over all tokens and over names of the project."""
     series: dict[str, dict[str, Interval]] = {}
     for figure in found:
         if figure.measure == "loss" and figure.difference is not None:
-            series.setdefault(figure.kind, {})[figure.arm] = figure.difference
-    return bars(series, "Held-out loss against local context only", "arm", "nats/token", stem)
+            series.setdefault(figure.kind, {})[figure.condition] = figure.difference
+    return bars(series, "Held-out loss against local context only", "condition", "nats/token", stem)
 
 
 def _version(name: str) -> str | None:

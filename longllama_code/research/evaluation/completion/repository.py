@@ -1,4 +1,4 @@
-"""Repository completion: held-out files' lines and loss, with each arm side by side."""
+"""Repository completion: lines and loss of held-out files under each condition."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import InfillMarks, first_lines
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.research.datasets.sources import SourceTree, hold_out
-from longllama_code.research.evaluation.completion.arms import (
-    AFTER_ARMS,
-    ARMS,
-    DEFAULT_ARMS,
-    MARKED_ARMS,
-    PART_ARMS,
+from longllama_code.research.evaluation.completion.conditions import (
+    AFTER_CONDITIONS,
+    CONDITIONS,
+    DEFAULT_CONDITIONS,
+    MARKED_CONDITIONS,
+    PART_CONDITIONS,
     Answer,
-    Arm,
+    Condition,
     LineCompleter,
     Remember,
-    make_arms,
+    make_conditions,
 )
 from longllama_code.research.evaluation.completion.heldout_loss import (
     WindowRow,
@@ -47,32 +47,32 @@ Complete = Callable[[Cursor, str], Answer]
 """Completes a line, given the text before it."""
 
 MAX_AFTER_TOKENS = 2000
-"""Tokens of the text after a cursor that the arm ``after-memory`` encodes."""
+"""Tokens of the text after a cursor that the condition ``after-memory`` encodes."""
 
 
 @dataclass(frozen=True)
 class EvalOptions:
-    """Everything beside the model and the repositories that the result depends on."""
+    """Everything that the result depends on, except the model and the repositories."""
 
     files: int = 4
-    """Held out of each repository, at most half of its files."""
+    """Files held out of each repository, at most half of them."""
     lines: int = 16
-    """Of each class and repository."""
+    """Lines of each class and repository."""
     windows: int = 8
-    """Of each repository."""
+    """Windows of each repository."""
     window_tokens: int = 384
     memory_tokens: int = 20_000
     foreign_tokens: int = 20_000
-    """Of other repositories, at least; whole files."""
+    """Minimum number of tokens of other repositories' files, which are taken whole."""
     prompt_tokens: int = 6000
-    arms: tuple[str, ...] = DEFAULT_ARMS
+    conditions: tuple[str, ...] = DEFAULT_CONDITIONS
     seed: int = 0
     encoding: Encoding = Encoding()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True)
 class Site:
-    """One repository: what is asked about, and what is remembered."""
+    """A repository with held-out and remembered files."""
 
     name: str
     held_out: Mapping[str, str]
@@ -92,7 +92,7 @@ class Site:
 
     @property
     def digest(self) -> str:
-        """Equal digests: the same files, in the same roles."""
+        """Hash of the files and their roles."""
         digest = hashlib.sha256()
         for texts in (self.held_out, self.remembered):
             for path in sorted(texts):
@@ -103,13 +103,13 @@ class Site:
 
 @dataclass(frozen=True)
 class LineRow:
-    """One line, completed by one arm."""
+    """A line completed under one condition."""
 
     repository: str
     path: str
     line: int
     kind: str
-    arm: str
+    condition: str
     wanted: str
     found: str
     metrics: dict[str, float]
@@ -128,9 +128,9 @@ class Results:
 
 
 def evaluate(
-    loaded: LoadedModel, trees: Sequence[SourceTree], options: EvalOptions, say: Progress
+    loaded: LoadedModel, trees: Sequence[SourceTree], options: EvalOptions, progress: Progress
 ) -> Results:
-    """Ask every arm about every repository.
+    """Evaluate every condition on every repository.
 
     Raises:
         ConfigError: the options ask for what these repositories or this model cannot give.
@@ -141,12 +141,12 @@ def evaluate(
     results = Results([])
     for tree in trees:
         results.sites.append(prepare(loaded, tree, many, options))
-        say(f"{tree.name}: {results.sites[-1].n_tokens} tokens in memory")
+        progress(f"{tree.name}: {results.sites[-1].n_tokens} tokens in memory")
     for number, site in enumerate(results.sites):
         others = results.sites[number + 1 :] + results.sites[:number]
-        arms = _arms(loaded, site, _foreign(others, options.foreign_tokens), options)
-        results.lines.extend(_lines(loaded, site, arms, options, say))
-        results.windows.extend(_windows(loaded, site, arms, options, say))
+        conditions = _conditions(loaded, site, _foreign(others, options.foreign_tokens), options)
+        results.lines.extend(_lines(loaded, site, conditions, options, progress))
+        results.windows.extend(_windows(loaded, site, conditions, options, progress))
     return results
 
 
@@ -154,25 +154,25 @@ def check(trees: Sequence[SourceTree], options: EvalOptions) -> None:
     """Refuse what cannot be measured.
 
     Raises:
-        ConfigError: an arm is unknown, a repository too small, or another one is missing.
+        ConfigError: a condition is unknown, a repository too small, or another one is missing.
     """
     if not trees:
         raise ConfigError("there is nothing to evaluate on; give --repo PATH or --packages N.")
-    unknown = sorted(set(options.arms) - set(ARMS))
-    if unknown or "local" not in options.arms:
+    unknown = sorted(set(options.conditions) - set(CONDITIONS))
+    if unknown or "local" not in options.conditions:
         raise ConfigError(
-            f"arms are {','.join(options.arms)}; name local, which the others are compared "
-            f"with, and any of {', '.join(ARMS[1:])}."
+            f"--conditions is {','.join(options.conditions)}; name local, which the others are "
+            f"compared with, and any of {', '.join(CONDITIONS[1:])}."
         )
-    if set(AFTER_ARMS) & set(options.arms) and "own" not in options.arms:
+    if set(AFTER_CONDITIONS) & set(options.conditions) and "own" not in options.conditions:
         raise ConfigError(
-            f"arms are {','.join(options.arms)}; add own, which {' and '.join(AFTER_ARMS)} add to "
-            "and are compared with."
+            f"--conditions is {','.join(options.conditions)}; add own, which "
+            f"{' and '.join(AFTER_CONDITIONS)} add to and are compared with."
         )
-    if len(trees) < 2 and {"foreign", "both"} & set(options.arms):
+    if len(trees) < 2 and {"foreign", "both"} & set(options.conditions):
         raise ConfigError(
-            "the arms foreign and both need another repository; give a second --repo, or --arms "
-            "without them."
+            "the conditions foreign and both need another repository; give a second --repo, or "
+            "--conditions without them."
         )
     if len({tree.name for tree in trees}) < len(trees):
         raise ConfigError("two repositories have one name; rename a folder, or leave one out.")
@@ -185,18 +185,18 @@ def check(trees: Sequence[SourceTree], options: EvalOptions) -> None:
 
 
 def check_model(loaded: LoadedModel, options: EvalOptions) -> None:
-    """Refuse what this model cannot be asked.
+    """Refuse conditions that the model does not support.
 
     Raises:
-        ConfigError: an arm needs infill marks, and the model has none.
+        ConfigError: a condition needs infill marks, and the model has none.
     """
     marks = InfillMarks.of(loaded.model.config, loaded.tokenizer)
-    asked = [name for name in options.arms if name in MARKED_ARMS]
-    if marks is None and asked:
+    marked = [name for name in options.conditions if name in MARKED_CONDITIONS]
+    if marks is None and marked:
         raise ConfigError(
-            f"the arm {asked[0]} needs a model that was trained to fill in, and {loaded.name} "
-            "has no infill_marks in its config.json; train one with infill_marks and "
-            "focus.infill, or leave the arm out."
+            f"the condition {marked[0]} needs a model that was trained to fill in, and "
+            f"{loaded.name} has no infill_marks in its config.json; train one with infill_marks "
+            "and focus.infill, or leave the condition out."
         )
 
 
@@ -207,7 +207,7 @@ def prepare(
     rng = random.Random(f"{options.seed} {tree.name}")
     n_held = min(options.files, len(tree.texts) // 2)
     held_out, rest = hold_out(tree, n_held / len(tree.texts), rng)
-    # Where not all fits, memory is to hold files from anywhere in the tree, not the first by name.
+    # If not all files fit, memory holds files from anywhere in the tree, not the first by name.
     paths = sorted(rest.texts)
     rng.shuffle(paths)
     texts = {path: rest.texts[path] for path in paths}
@@ -219,13 +219,16 @@ def prepare(
 
 
 def complete_lines(
-    arms: Mapping[str, Complete], repository: str, texts: Mapping[str, str], asked: Iterable[Cursor]
+    conditions: Mapping[str, Complete],
+    repository: str,
+    texts: Mapping[str, str],
+    cursors: Iterable[Cursor],
 ) -> Iterator[LineRow]:
-    """Let every arm complete every line; a line of two classes is completed once."""
+    """Yield every line under every condition; a line of two classes is completed once."""
     done: dict[tuple[str, str, int], Answer] = {}
-    for cursor in asked:
+    for cursor in cursors:
         prefix = texts[cursor.path][: cursor.offset]
-        for name, complete in arms.items():
+        for name, complete in conditions.items():
             key = name, cursor.path, cursor.line
             if key not in done:
                 done[key] = complete(cursor, prefix)
@@ -235,7 +238,7 @@ def complete_lines(
                 path=cursor.path,
                 line=cursor.line,
                 kind=cursor.kind,
-                arm=name,
+                condition=name,
                 wanted=cursor.wanted,
                 found=answer.text.strip(),
                 metrics=score(answer.text, cursor.wanted),
@@ -245,7 +248,11 @@ def complete_lines(
 
 
 def _lines(
-    loaded: LoadedModel, site: Site, arms: Mapping[str, Arm], options: EvalOptions, say: Progress
+    loaded: LoadedModel,
+    site: Site,
+    conditions: Mapping[str, Condition],
+    options: EvalOptions,
+    progress: Progress,
 ) -> list[LineRow]:
     if not options.lines:
         return []
@@ -256,42 +263,49 @@ def _lines(
     ]
     rng = random.Random(f"{options.seed} {site.name} lines")
     completer = LineCompleter(loaded, options.prompt_tokens)
-    completes = {name: _complete(completer, arm, site.held_out) for name, arm in arms.items()}
-    asked = sample(found, options.lines, rng)
-    say(f"{site.name}: {len(asked)} lines")
-    return list(complete_lines(completes, site.name, site.held_out, asked))
+    completes = {
+        name: _complete(completer, condition, site.held_out)
+        for name, condition in conditions.items()
+    }
+    chosen = sample(found, options.lines, rng)
+    progress(f"{site.name}: {len(chosen)} lines")
+    return list(complete_lines(completes, site.name, site.held_out, chosen))
 
 
-def _complete(completer: LineCompleter, arm: Arm, texts: Mapping[str, str]) -> Complete:
+def _complete(completer: LineCompleter, condition: Condition, texts: Mapping[str, str]) -> Complete:
     def complete(cursor: Cursor, prefix: str) -> Answer:
         after = after_line(texts[cursor.path], cursor.offset)
-        return completer.complete(arm, cursor.path, prefix, cursor.names, after)
+        return completer.complete(condition, cursor.path, prefix, cursor.names, after)
 
     return complete
 
 
 def after_line(text: str, offset: int) -> str:
-    """The text from the end of the line on in which an offset stands; nothing of that line."""
+    """Return the text after the line that contains an offset."""
     end = text.find("\n", offset)
     return "" if end < 0 else text[end:]
 
 
 def _windows(
-    loaded: LoadedModel, site: Site, arms: Mapping[str, Arm], options: EvalOptions, say: Progress
+    loaded: LoadedModel,
+    site: Site,
+    conditions: Mapping[str, Condition],
+    options: EvalOptions,
+    progress: Progress,
 ) -> Iterator[WindowRow]:
-    """Losses of all arms but the oracle, which has no single line to know of."""
+    """Yield the losses of all conditions but the oracle, which needs a single line."""
     rng = random.Random(f"{options.seed} {site.name} windows")
-    say(f"{site.name}: {options.windows} windows")
+    progress(f"{site.name}: {options.windows} windows")
     for window in loss_windows(
         loaded, site.held_out, site.project, options.windows, options.window_tokens, rng
     ):
-        for name, arm in arms.items():
+        for name, condition in conditions.items():
             if name != "oracle":
-                yield window_row(loaded, site.name, window, name, arm, options.prompt_tokens)
+                yield window_row(loaded, site.name, window, name, condition, options.prompt_tokens)
 
 
 def _foreign(others: Sequence[Site], n_tokens: int) -> list[list[EncodedFile]]:
-    """Files of other repositories, one repository after the other, until they are enough."""
+    """Return files of other repositories, one repository after the other, until they are enough."""
     trees: list[list[EncodedFile]] = []
     for site in others:
         trees.append([])
@@ -303,18 +317,20 @@ def _foreign(others: Sequence[Site], n_tokens: int) -> list[list[EncodedFile]]:
     return trees
 
 
-def _arms(
+def _conditions(
     loaded: LoadedModel, site: Site, foreign: list[list[EncodedFile]], options: EvalOptions
-) -> dict[str, Arm]:
-    """The arms of one repository; ``foreign`` are files of others."""
+) -> dict[str, Condition]:
+    """Return the conditions of one repository; ``foreign`` are files of others."""
     own = memory_of(loaded, site.files)
-    memories: dict[str, RepositoryMemory] = dict.fromkeys(("own", *PART_ARMS, "after-prompt"), own)
-    if "foreign" in options.arms:
+    memories: dict[str, RepositoryMemory] = dict.fromkeys(
+        ("own", *PART_CONDITIONS, "after-prompt"), own
+    )
+    if "foreign" in options.conditions:
         memories["foreign"] = memory_of(loaded, *foreign)
-    if "both" in options.arms:
+    if "both" in options.conditions:
         memories["both"] = memory_of(loaded, site.files, *foreign)
-    return make_arms(
-        options.arms,
+    return make_conditions(
+        options.conditions,
         loaded.tokenizer,
         memories,
         site.remembered,
@@ -325,7 +341,7 @@ def _arms(
 
 
 def _remember(loaded: LoadedModel, site: Site, options: EvalOptions) -> Remember:
-    """Memory as the server has it at a cursor, without the text before it and its line."""
+    """Return memory as the server has it at a cursor, without the text up to its line's end."""
 
     def remember(path: str, after: str) -> RepositoryMemory:
         _, end = first_lines(after, loaded.tokenizer, MAX_AFTER_TOKENS)

@@ -1,1 +1,1 @@
-"""Parts of a model that are fitted to source trees: the copy gate, the table of memory heads."""
+"""Fits of a model's copy gate and memory table to source trees."""

@@ -1,10 +1,10 @@
-"""Fits the gate that decides how far to copy from memory (``generation/decoding/copying.py``).
+"""Fit of the gate that mixes copies from memory (``generation/decoding/copying.py``).
 
     repository ──┬── held out ──▶ windows ──▶ for each token: features, p(model), p(match)
                  └── the rest ──▶ memory, once the own one and once that of another repository
 
-The other repository's memory teaches the gate what not to trust. What the gate gains is told of
-repositories that it was not fitted on: each half is measured with the weights of the other half.
+The other repository's memory teaches the gate when not to copy. The gain is measured on
+repositories outside the fit: each half with the weights of the other half.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, 
 from longllama_code.research.evaluation.memories import encode_files, memory_of
 
 DECAY = 1e-4
-"""Of the weights' squares, so that features that say the same share what they say."""
+"""Weight decay, which shares weight among correlated features."""
 LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class CopyFitOptions:
-    """What the gate is fitted on."""
+    """Data to fit the gate on."""
 
     windows: int = 4
-    """Of each repository."""
+    """Windows of each repository."""
     window_tokens: int = 384
     memory_tokens: int = 20_000
     seed: int = 0
@@ -47,20 +47,20 @@ class CopyFitOptions:
 
 @dataclass(frozen=True)
 class Samples:
-    """Tokens to be predicted beside one memory."""
+    """Tokens to predict with one memory."""
 
     features: Tensor
     """float32 (n, 8)."""
     model: Tensor
-    """float32 (n,), the probability that the model gives the right token."""
+    """Probability of the right token by the model, float32 (n,)."""
     match: Tensor
-    """float32 (n,), the share of the longest match's places that the right token follows."""
+    """Share of the longest match's occurrences that the right token follows, float32 (n,)."""
     n_tokens: int
-    """All tokens; of ``n`` of them memory has a match."""
+    """Number of all tokens, of which ``n`` have a match in memory."""
 
     @classmethod
     def joined(cls, parts: Iterable[Samples]) -> Samples:
-        """All samples of some."""
+        """Return all samples of some."""
         found = list(parts)
         return cls(
             torch.cat([part.features for part in found]),
@@ -70,7 +70,7 @@ class Samples:
         )
 
     def change(self, weights: Tensor) -> Tensor:
-        """What copying changes in the loss, in nats per token, all tokens counted: a scalar."""
+        """Return the mean change of the loss by copying, in nats per token: a scalar."""
         gate = openness(self.features, weights)
         mixed = (1 - gate) * self.model + gate * self.match
         changes = self.model.clamp(min=LEAST).log() - mixed.clamp(min=LEAST).log()
@@ -79,30 +79,30 @@ class Samples:
 
 @dataclass(frozen=True)
 class CopyFit:
-    """The gate, and what it gains on repositories that it was not fitted on."""
+    """The gate, and its change of the loss on repositories outside the fit."""
 
     weights: list[float]
     own: float
-    """Nats per token, with the repository's own memory; below 0 is better."""
+    """Change in nats per token with the repository's own memory; negative is better."""
     foreign: float
-    """The same, with another repository's memory."""
+    """Change in nats per token with another repository's memory."""
 
 
 def fit_copying(
     loaded: LoadedModel,
     trees: Sequence[SourceTree],
     options: CopyFitOptions,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> CopyFit:
     """Fit the gate of a model.
 
     Raises:
         ConfigError: fewer than two repositories have two files and one long enough for a window.
     """
-    own, foreign = collect(loaded, trees, options, say)
+    own, foreign = collect(loaded, trees, options, progress)
     halves = [own[::2] + foreign[::2], own[1::2] + foreign[1::2]]
     fitted = [fit(Samples.joined(half)) for half in halves]
-    # Each repository with the weights that the other half gave.
+    # Each repository is measured with the weights of the other half.
     changes = [
         [float(part.change(fitted[1 - number % 2])) for number, part in enumerate(parts)]
         for parts in (own, foreign)
@@ -112,7 +112,7 @@ def fit_copying(
 
 
 def fit(samples: Samples) -> Tensor:
-    """The weights (8,) with the least loss."""
+    """Return the weights (8,) with the least loss."""
     weights = torch.zeros(N_COPY_FEATURES, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=300, line_search_fn="strong_wolfe")
 
@@ -130,36 +130,36 @@ def collect(
     loaded: LoadedModel,
     trees: Sequence[SourceTree],
     options: CopyFitOptions,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> tuple[list[Samples], list[Samples]]:
-    """Samples of each repository, beside its own memory and beside the next one's.
+    """Return samples of each repository, beside its own memory and beside the next one's.
 
     Raises:
-        ConfigError: fewer than two repositories can be asked about.
+        ConfigError: fewer than two repositories are large enough.
     """
-    asked: list[list[Window]] = []
+    windows_by_tree: list[list[Window]] = []
     memories: list[RepositoryMemory] = []
     for tree in trees:
         windows, memory = _prepare(loaded, tree, options)
         if windows and len(memory.rows):
-            asked.append(windows)
+            windows_by_tree.append(windows)
             memories.append(memory)
-            say(f"{tree.name}: {memory.rows.n_tokens:,} tokens in memory")
-    if len(asked) < 2:
+            progress(f"{tree.name}: {memory.rows.n_tokens:,} tokens in memory")
+    if len(windows_by_tree) < 2:
         raise ConfigError(
-            f"{len(asked)} of {len(trees)} repositories have two files and one of "
+            f"{len(windows_by_tree)} of {len(trees)} repositories have two files and one of "
             f"{options.window_tokens} tokens to ask about, and two are needed; name others with "
             "--repo or --packages, or give a smaller --window-tokens."
         )
     own: list[Samples] = []
     foreign: list[Samples] = []
     others = [*memories[1:], memories[0]]
-    for windows, memory, other in zip(asked, memories, others, strict=True):
+    for windows, memory, other in zip(windows_by_tree, memories, others, strict=True):
         views = CompletionMemory(memory, None), CompletionMemory(other, None)
         parts = [_window_samples(loaded, window, views) for window in windows]
         own.append(Samples.joined(part for part, _ in parts))
         foreign.append(Samples.joined(part for _, part in parts))
-        say(f"{len(own)} of {len(asked)} repositories asked")
+        progress(f"{len(own)} of {len(windows_by_tree)} repositories measured")
     return own, foreign
 
 
@@ -169,7 +169,7 @@ def _window_samples(
     """Return the tokens of a window that each of two memories has a match for."""
     own, other = views
     predicted = _log_probs(loaded, window, own)
-    # A model without memory layers predicts the same beside any memory.
+    # A model without memory layers predicts the same with any memory.
     beside = _log_probs(loaded, window, other) if loaded.model.config.mem_layers else predicted
     return _matched(window, predicted, own), _matched(window, beside, other)
 
@@ -231,7 +231,7 @@ def _as_prompted(loaded: LoadedModel, window: Window, text: str) -> Window:
 def _prepare(
     loaded: LoadedModel, tree: SourceTree, options: CopyFitOptions
 ) -> tuple[list[Window], RepositoryMemory]:
-    """Windows of some files, and a memory of the others."""
+    """Return windows of some files, and a memory of the others."""
     rng = random.Random(f"copying {options.seed} {tree.name}")
     sizes = SizeOptions(windows=options.windows, window_tokens=options.window_tokens)
     windows, texts = divide(loaded, tree, sizes, rng)

@@ -1,7 +1,7 @@
-"""Fits the table of a model's memory heads (``memory/storage/table.py``) to source trees.
+"""Fit of the table of a model's memory heads (``memory/storage/table.py``) to source trees.
 
-Keys are those that memory would hold of the trees; queries are those of windows of the same text,
-as its memory heads ask them.
+Keys are those that memory would hold of the trees; queries are those of the memory heads in
+windows of the same text.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ MIN_KEYS_PER_CLUSTER = 8
 
 @dataclass(frozen=True)
 class TableFitOptions:
-    """How much to look at."""
+    """Amount of data to fit on."""
 
     tokens: int = 8_000
-    """In memory, of each tree."""
+    """Tokens of each tree in memory."""
     queries: int = 1_024
-    """Tokens of each tree that ask."""
+    """Tokens of each tree whose queries are used."""
     clusters: int = 8_192
     rounds: int = 12
-    """Of k-means."""
+    """Rounds of k-means."""
     seed: int = 0
 
 
@@ -46,14 +46,14 @@ def fit_table(
     loaded: LoadedModel,
     trees: Sequence[SourceTree],
     options: TableFitOptions,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> MemoryTable:
-    """Mean, turn, centroids and spread of every memory head.
+    """Return mean, rotation, centroids and spread of every memory head.
 
     Raises:
         ConfigError: the trees have too few tokens for as many clusters.
     """
-    keys, queries = _keys_and_queries(loaded, trees, options, say)
+    keys, queries = _keys_and_queries(loaded, trees, options, progress)
     n_keys = keys.shape[1]
     if n_keys < MIN_KEYS_PER_CLUSTER * options.clusters:
         raise ConfigError(
@@ -62,9 +62,9 @@ def fit_table(
             "tokens each, at least)."
         )
     heads: list[tuple[Tensor, ...]] = []
-    for number, (mine, asked) in enumerate(zip(keys, queries, strict=True)):
-        heads.append(_fit_head(mine, asked, options))
-        say(f"memory head {number + 1} of {len(keys)}: {options.clusters:,} clusters")
+    for number, (mine, its_queries) in enumerate(zip(keys, queries, strict=True)):
+        heads.append(_fit_head(mine, its_queries, options))
+        progress(f"memory head {number + 1} of {len(keys)}: {options.clusters:,} clusters")
     return MemoryTable(*(torch.stack(part) for part in zip(*heads, strict=True)))
 
 
@@ -74,16 +74,16 @@ def _fit_head(
     mean, turn = keys.mean(0), round_queries(queries)
     turned = (keys - mean) @ turn
     generator = torch.Generator().manual_seed(options.seed)
-    # As it will be read: centroids are kept in float16.
+    # As they will be read: centroids are stored in float16.
     centroids = k_means(turned, options.clusters, options.rounds, generator).half().float()
     residuals = turned - centroids[nearest(turned, centroids)]
     return mean, turn, centroids, residuals.std(0)
 
 
 def k_means(points: Tensor, n: int, rounds: int, generator: torch.Generator) -> Tensor:
-    """Centroids (n, D) of points (N, D): Lloyd's rounds from a sample of the points.
+    """Return centroids (n, D) of points (N, D): Lloyd's rounds from a sample of the points.
 
-    A cluster that loses all of its points begins anew at one of them.
+    A cluster that loses all of its points restarts at a random point.
     """
     centroids = points[torch.randperm(len(points), generator=generator)[:n]].clone()
     for _ in range(rounds):
@@ -100,9 +100,9 @@ def _keys_and_queries(
     loaded: LoadedModel,
     trees: Sequence[SourceTree],
     options: TableFitOptions,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> tuple[Tensor, Tensor]:
-    """Of all memory heads, float32 (H, n, D) each."""
+    """Return keys and queries of all memory heads, each float32 (H, n, D)."""
     keys: list[Tensor] = []
     queries: list[Tensor] = []
     for tree in trees:
@@ -110,37 +110,37 @@ def _keys_and_queries(
         keys += [segment.keys.float() for file in files for segment in file.segments]
         texts = [file.text for file in files]
         queries.append(_queries(loaded, "".join(texts), options.queries))
-        say(f"{tree.name}: {sum(file.n_tokens for file in files):,} tokens")
+        progress(f"{tree.name}: {sum(file.n_tokens for file in files):,} tokens")
     return torch.cat(keys, dim=1), torch.cat(queries, dim=1)
 
 
 @torch.inference_mode()
 def _queries(loaded: LoadedModel, text: str, n_tokens: int) -> Tensor:
-    """What memory heads ask at the first tokens of a text: (H, queries, D)."""
-    heard = _Listener()
+    """Return the memory heads' queries at the first tokens of a text: (H, queries, D)."""
+    recorder = _QueryRecorder()
     ids = loaded.tokenizer.encode(text)[:n_tokens]
     batch = torch.tensor([ids], device=loaded.model.device)
-    loaded.model(batch, use_cache=False, last_context_length=len(ids), memory=heard)
-    heads = (torch.cat(heard.asked[key]) for key in sorted(heard.asked))
+    loaded.model(batch, use_cache=False, last_context_length=len(ids), memory=recorder)
+    heads = (torch.cat(recorder.queries[key]) for key in sorted(recorder.queries))
     return torch.stack([*heads]).float().cpu()
 
 
-class _Listener(MemorySource):
-    """Offers nothing to see, and hears what it is asked."""
+class _QueryRecorder(MemorySource):
+    """Memory source that records queries and shows nothing."""
 
     def __init__(self) -> None:
-        self.asked: defaultdict[tuple[int, int], list[Tensor]] = defaultdict(list)
-        """(layer, place among its memory heads) → queries, each (n, D)."""
+        self.queries: defaultdict[tuple[int, int], list[Tensor]] = defaultdict(list)
+        """Queries, each (n, D), by layer and index among its memory heads."""
 
     def layer_view(self, layer_idx: int, input_keys: InputKeys) -> MemoryView | None:
-        return _Hearing(self, layer_idx)
+        return _QueryRecordingView(self, layer_idx)
 
 
 @dataclass(frozen=True)
-class _Hearing:
-    """One token that nobody may see, to whoever asks for it."""
+class _QueryRecordingView:
+    """View of one masked token that records the queries of a layer."""
 
-    listener: _Listener
+    recorder: _QueryRecorder
     layer: int
     first_head: int = 0
     observe: AttentionObserver | None = None
@@ -153,7 +153,7 @@ class _Hearing:
 
     def score(self, memory_queries: Tensor, top_k: int | None) -> tuple[Tensor, Tensor | None]:
         for place, queries in enumerate(memory_queries[0], self.first_head):
-            self.listener.asked[self.layer, place].append(queries.flatten(0, 1))
+            self.recorder.queries[self.layer, place].append(queries.flatten(0, 1))
         lowest = torch.finfo(memory_queries.dtype).min
         return memory_queries.new_full((*memory_queries.shape[:-1], 1), lowest), None
 

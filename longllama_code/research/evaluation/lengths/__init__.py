@@ -1,1 +1,1 @@
-"""How a model fares as its memory or its context grows."""
+"""Evaluations by size of memory or context."""

@@ -1,4 +1,4 @@
-"""How unlikely the right answer is: tells models apart that never write it."""
+"""Loss of the right answer, which tells models apart even if none of them writes it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from longllama_code.research.evaluation.losses import token_losses, window_ids
 
 
 def answer_loss(loaded: LoadedModel, hidden: Needle, memory: RepositoryMemory | None) -> float:
-    """Loss of all tokens of the answer behind its question, in nats (a sum, not per token)."""
+    """Return the loss of the answer after its question, in nats, summed over tokens."""
     space = "" if hidden.prefix.endswith(" ") else " "
-    asked, _ = window_ids(loaded, hidden.asking_path, hidden.prefix)
-    ids, _ = window_ids(loaded, hidden.asking_path, f"{hidden.prefix}{space}{hidden.answer}")
-    # The last token of the question may be spelled otherwise once the answer follows.
-    n_same = next((n for n, (a, b) in enumerate(zip(asked, ids, strict=False)) if a != b), None)
-    n_question = len(asked) if n_same is None else n_same
+    question_ids, _ = window_ids(loaded, hidden.question_path, hidden.prefix)
+    ids, _ = window_ids(loaded, hidden.question_path, f"{hidden.prefix}{space}{hidden.answer}")
+    # The question's last token may be encoded differently once the answer follows.
+    n_same = next(
+        (n for n, (a, b) in enumerate(zip(question_ids, ids, strict=False)) if a != b), None
+    )
+    n_question = len(question_ids) if n_same is None else n_same
     view = None if memory is None else CompletionMemory(memory, None)
     return float(token_losses(loaded, ids, n_question, view).sum())

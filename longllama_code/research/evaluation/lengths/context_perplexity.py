@@ -1,4 +1,4 @@
-"""Perplexity of the same tokens after more and more context, as the paper's table 3 has it.
+"""Perplexity of the same tokens after growing contexts, as in table 3 of the paper.
 
 files of a tree, joined ──▶ documents of the longest context ──▶ their last tokens, scored after
                             the last 2k, 4k, … tokens: through memory, and where they fit in
@@ -32,32 +32,32 @@ class ContextRow:
     reading: Reading
     length: int
     loss: float
-    """Mean of the scored tokens, nats."""
+    """Mean loss of the scored tokens, in nats."""
 
 
 @dataclass(frozen=True)
 class ContextResult:
-    """All documents, and the trees that were too small for one."""
+    """Results of all documents, and the trees that were too small for one."""
 
     options: ContextOptions
     rows: list[ContextRow]
     scored: int
-    """Tokens of each document."""
+    """Number of scored tokens of each document."""
     too_small: dict[str, int]
-    """Tree → tokens that it has."""
+    """Number of tokens of each tree that was too small."""
 
     def losses(self, reading: Reading, length: int) -> dict[str, float]:
-        """Document → loss."""
+        """Return the loss of each document."""
         found = (row for row in self.rows if (row.reading, row.length) == (reading, length))
         return {row.document: row.loss for row in found}
 
     def perplexity(self, reading: Reading, length: int) -> float:
-        """Over all scored tokens; nan where nothing was read so."""
+        """Return the perplexity over all scored tokens; nan without any."""
         losses = self.losses(reading, length)
         return math.exp(fmean(losses.values())) if losses else math.nan
 
     def change(self, reading: Reading, length: int) -> tuple[float, float | None]:
-        """Change of the loss against the shortest context, and its error over documents, nats."""
+        """Return the loss's change against the shortest context and its standard error, in nats."""
         losses, base = self.losses(reading, length), self.losses(reading, min(self.options.lengths))
         changes = [loss - base[document] for document, loss in losses.items() if document in base]
         if not changes:
@@ -70,7 +70,7 @@ def context_perplexity(
     loaded: LoadedModel,
     trees: Sequence[SourceTree],
     options: ContextOptions,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> ContextResult:
     """Score every document after every context.
 
@@ -93,7 +93,7 @@ def context_perplexity(
                 read = list(_read(loaded, document[-length:], n_last, n_scored))
                 rows += [ContextRow(name, reading, length, loss) for reading, loss in read]
                 shown = ", ".join(f"{math.exp(loss):.2f} ({reading})" for reading, loss in read)
-                say(f"{name}, {length:,} tokens: {shown}")
+                progress(f"{name}, {length:,} tokens: {shown}")
     if not rows:
         raise ConfigError(
             f"no source tree has {max(options.lengths):,} tokens ({_listed(too_small)}); name "
@@ -103,7 +103,7 @@ def context_perplexity(
 
 
 def _scored(options: ContextOptions, n_last: int) -> int:
-    """How many tokens to score: each has local context before it, so no more than half of it."""
+    """Return how many tokens to score: at most half of the local context, so that all have some."""
     n_scored = min(options.scored, n_last // 2)
     if n_scored < 1 or min(options.lengths) <= n_scored:
         raise ConfigError(
@@ -116,9 +116,9 @@ def _scored(options: ContextOptions, n_last: int) -> int:
 def _read(
     loaded: LoadedModel, ids: list[int], n_last: int, n_scored: int
 ) -> Iterator[tuple[Reading, float]]:
-    """Loss after this context, in every way that the model can read it.
+    """Yield the loss after a context, for each way in which the model can read it.
 
-    Each context begins as a document would: with BOS in its first token's place.
+    Each context begins like a document: BOS replaces its first token.
     """
     model, bos = loaded.model, loaded.tokenizer.bos_id
     ids = ids if bos is None else [bos, *ids[1:]]

@@ -1,4 +1,4 @@
-"""A memory that grows by whole segments, so that each size costs only what it adds."""
+"""A memory that grows by whole segments, so that each size costs only the difference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from longllama_code.research.evaluation.memories import EncodedFile, SegmentMemo
 
 
 class GrowingMemory:
-    """Takes files in the order given, segment by segment; their paths must differ."""
+    """Memory that takes files in order, segment by segment; their paths must differ."""
 
     def __init__(self, loaded: LoadedModel, files: Iterable[EncodedFile]) -> None:
         self.memory = SegmentMemory(loaded)

@@ -1,4 +1,4 @@
-"""One long input as the original reads it: windows go to memory, the last tokens stay local.
+"""One long input as in the original: windows go to memory, the last tokens stay local.
 
 No repository memory and no segments: this is ``LongLlamaForCausalLM`` alone.
 """
@@ -13,20 +13,20 @@ from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
 PIECE_TOKENS = 1024
-"""Of a local context that is read piece by piece."""
+"""Tokens of each piece of a local context."""
 
 
 @torch.inference_mode()
 def write_after(
     model: LongLlamaForCausalLM, ids: list[int], n_last: int, n_new: int
 ) -> tuple[list[int], int]:
-    """What the model writes greedily after an input, and the bytes of its memory.
+    """Return what the model writes greedily after an input, and the bytes of its memory.
 
     Args:
         model: the model.
         ids: the input, of any length.
-        n_last: tokens at its end that are no memory.
-        n_new: tokens to write; the end of a document is one as any other.
+        n_last: tokens at its end that stay local.
+        n_new: tokens to write; generation does not stop at the end of a document.
     """
     cache = LongLlamaCache(model.config)
     step, written = torch.tensor([ids], device=model.device), list[int]()
@@ -45,12 +45,12 @@ def write_after(
 
 @torch.inference_mode()
 def last_losses(model: LongLlamaForCausalLM, ids: list[int], n_last: int, n_scored: int) -> Tensor:
-    """Loss of the last tokens of an input, nats: float32 (n_scored,).
+    """Return loss of the last tokens of an input, nats: float32 (n_scored,).
 
     Args:
         model: the model.
         ids: the input, of any length.
-        n_last: tokens at its end that are no memory, more than are scored.
+        n_last: tokens at its end that stay local; more than are scored.
         n_scored: how many of them to score.
     """
     batch = torch.tensor([ids], device=model.device)
@@ -60,9 +60,9 @@ def last_losses(model: LongLlamaForCausalLM, ids: list[int], n_last: int, n_scor
 
 @torch.inference_mode()
 def last_losses_locally(model: LongLlamaForCausalLM, ids: list[int], n_scored: int) -> Tensor:
-    """The same with the whole input as local context; it must fit in the window.
+    """Return these losses with the whole input as local context; it must fit in the window.
 
-    It is read piece by piece, so that no layer holds what all tokens make at once.
+    The input is read in pieces, to bound the memory of activations.
     """
     cache = LongLlamaCache(model.config, spills=False)
     batch = torch.tensor([ids], device=model.device)

@@ -1,4 +1,4 @@
-"""How loss changes with the size of memory: a repository's own files, then others' as distractors.
+"""Loss by size of memory: a repository's own files first, then others' as distractors.
 
     files of a repository ──┬── held out ──▶ windows
                             └── the rest ──▶ own memory ──▶ + other repositories ──▶ ... N tokens
@@ -25,19 +25,19 @@ from longllama_code.research.evaluation.probe.head_choice import Change
 
 HELD_OUT = 0.25
 OWN = "own/"
-"""Before the paths of a repository's own files, and ``other/…`` before those of the others."""
+"""Prefix of the repository's own paths; those of other repositories have ``other/…``."""
 
 
 @dataclass(frozen=True)
 class SizeOptions:
-    """What is measured."""
+    """Options of the evaluation."""
 
     lengths: tuple[int, ...] = (0, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 256_000)
-    """Tokens of memory."""
+    """Sizes of memory, in tokens."""
     own_tokens: int = 32_000
-    """Of each repository at most so many tokens are encoded, for itself and for the others."""
+    """Maximum number of tokens of each repository that are encoded, for itself and for others."""
     windows: int = 8
-    """Windows of each repository."""
+    """Number of windows of each repository."""
     window_tokens: int = 384
     seed: int = 0
 
@@ -48,7 +48,7 @@ class Window:
 
     path: str
     start: int
-    """Of its tokens, the first."""
+    """Index of its first token in the file."""
     ids: list[int]
     n_head: int
 
@@ -60,29 +60,29 @@ class Measured:
     repository: str
     length: int
     memory_tokens: int
-    """Tokens that were in memory: whole segments, at most ``length``."""
+    """Tokens in memory: whole segments, at most ``length``."""
     own_tokens: int
-    """Of them, the repository's own."""
+    """Tokens in memory of the repository itself."""
     changes: list[float]
-    """For each window, its loss less that without memory, in nats per token."""
+    """Change of each window's loss against that without memory, in nats per token."""
 
 
 @dataclass(frozen=True)
 class SizeResult:
-    """All sizes that every repository reached, so that each mean is over the same windows."""
+    """Results for all sizes that every repository reached, so means are over the same windows."""
 
     options: SizeOptions
     measured: list[Measured]
     local_loss: dict[str, list[float]]
-    """Repository → loss of each window without memory, in nats per token."""
+    """Loss of each window without memory, in nats per token, by repository."""
     unreached: list[int] = field(default_factory=list[int])
 
     def lengths(self) -> list[int]:
-        """The sizes that were reached."""
+        """Return the sizes that were reached."""
         return [n for n in sorted(self.options.lengths) if n not in self.unreached]
 
     def change(self, length: int, repository: str | None = None) -> Change:
-        """Mean over the windows of one repository, or of all."""
+        """Return the mean change over the windows of one repository, or of all."""
         return Change.of(
             [
                 change
@@ -93,7 +93,7 @@ class SizeResult:
         )
 
     def own_share(self, length: int) -> float:
-        """Of the tokens in memory, the share that is the repositories' own, 0 to 1."""
+        """Return the share of tokens in memory that are the repositories' own, 0 to 1."""
         at = [one for one in self.measured if one.length == length]
         return sum(one.own_tokens for one in at) / max(1, sum(one.memory_tokens for one in at))
 
@@ -102,7 +102,7 @@ def memory_sizes(
     loaded: LoadedModel,
     trees: Sequence[SourceTree],
     options: SizeOptions,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> SizeResult:
     """Measure every repository at every size.
 
@@ -113,7 +113,7 @@ def memory_sizes(
     names = [tree.name for tree in trees]
     if len(set(names)) < len(names):
         raise ConfigError(f"two repositories share a name ({', '.join(names)}); name each once.")
-    windows, encoded = _prepare(loaded, trees, options, say)
+    windows, encoded = _prepare(loaded, trees, options, progress)
     if not windows:
         raise ConfigError(
             f"none of {len(trees)} repositories has two files and one of {options.window_tokens} "
@@ -122,10 +122,10 @@ def memory_sizes(
         )
     measured: list[Measured] = []
     local: dict[str, list[float]] = {}
-    for name, asked in windows.items():
-        local[name] = [_loss(loaded, window, None) for window in asked]
-        measured += _grow(loaded, name, asked, local[name], encoded, options)
-        say(f"{name}: {len(asked)} windows measured")
+    for name, own_windows in windows.items():
+        local[name] = [_loss(loaded, window, None) for window in own_windows]
+        measured += _grow(loaded, name, own_windows, local[name], encoded, options)
+        progress(f"{name}: {len(own_windows)} windows measured")
     full = {n for n in options.lengths if sum(m.length == n for m in measured) == len(windows)}
     kept = [one for one in measured if one.length in full]
     return SizeResult(options, kept, local, sorted(set(options.lengths) - full))
@@ -134,18 +134,18 @@ def memory_sizes(
 def divide(
     loaded: LoadedModel, tree: SourceTree, options: SizeOptions, rng: random.Random
 ) -> tuple[list[Window], dict[str, str]]:
-    """Windows of some files of a repository, and the other files, in random order."""
+    """Return windows of some files of a repository, and the other files, in random order."""
     held, rest = hold_out(tree, HELD_OUT, rng)
-    asked = held_out_windows(loaded, held, options, rng)
+    own_windows = held_out_windows(loaded, held, options, rng)
     paths = sorted(rest.texts)
     rng.shuffle(paths)
-    return asked, {path: rest.texts[path] for path in paths}
+    return own_windows, {path: rest.texts[path] for path in paths}
 
 
 def held_out_windows(
     loaded: LoadedModel, held: SourceTree, options: SizeOptions, rng: random.Random
 ) -> list[Window]:
-    """Windows that do not overlap, drawn from all files that are held out."""
+    """Return windows that do not overlap, drawn from all files that are held out."""
     places = [
         place for path in sorted(held.texts) for place in _places(loaded, held, path, options)
     ]
@@ -156,18 +156,20 @@ def _prepare(
     loaded: LoadedModel,
     trees: Sequence[SourceTree],
     options: SizeOptions,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> tuple[dict[str, list[Window]], dict[str, list[EncodedFile]]]:
-    """Windows of each repository that has some, and its encoded files, in random order."""
+    """Return windows of each repository that has some, and its encoded files, in random order."""
     windows: dict[str, list[Window]] = {}
     encoded: dict[str, list[EncodedFile]] = {}
     for tree in trees:
         rng = random.Random(f"sizes {options.seed} {tree.name}")
-        asked, texts = divide(loaded, tree, options, rng)
+        own_windows, texts = divide(loaded, tree, options, rng)
         encoded[tree.name] = encode_files(loaded, texts, options.own_tokens)
-        if asked and texts:
-            windows[tree.name] = asked
-        say(f"{tree.name}: {sum(file.n_tokens for file in encoded[tree.name]):,} tokens encoded")
+        if own_windows and texts:
+            windows[tree.name] = own_windows
+        progress(
+            f"{tree.name}: {sum(file.n_tokens for file in encoded[tree.name]):,} tokens encoded"
+        )
     return windows, encoded
 
 
@@ -189,7 +191,7 @@ def _grow(
     encoded: Mapping[str, list[EncodedFile]],
     options: SizeOptions,
 ) -> Iterator[Measured]:
-    """One repository at every size that its own and the others' files reach."""
+    """Yield one repository at every size that its own and the others' files reach."""
     growing = GrowingMemory(loaded, [*_own(encoded[name]), *_others(encoded, name)])
     for length in sorted(options.lengths):
         if not growing.grow(length):
@@ -207,7 +209,7 @@ def _own(files: Sequence[EncodedFile]) -> Iterator[EncodedFile]:
 
 
 def _others(encoded: Mapping[str, list[EncodedFile]], name: str) -> Iterator[EncodedFile]:
-    """The files of the other repositories, one of each in turn."""
+    """Yield the files of the other repositories, one of each in turn."""
     columns = [
         [replace(file, path=f"other/{other}/{file.path}") for file in files]
         for other, files in encoded.items()
@@ -222,6 +224,6 @@ def _own_tokens(memory: RepositoryMemory) -> int:
 
 
 def _loss(loaded: LoadedModel, window: Window, memory: RepositoryMemory | None) -> float:
-    """Mean loss over a window's tokens, in nats per token."""
+    """Return mean loss over a window's tokens, in nats per token."""
     view = None if memory is None else CompletionMemory(memory, None)
     return float(token_losses(loaded, window.ids, window.n_head, view).mean())

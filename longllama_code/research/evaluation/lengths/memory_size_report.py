@@ -1,4 +1,4 @@
-"""Loss against the size of memory: as JSON, as Markdown, and as curves."""
+"""Report of loss by size of memory: JSON, Markdown and curves."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_report(loaded: LoadedModel, result: SizeResult, folder: Path) -> list[
 
 
 def as_json(loaded: LoadedModel, result: SizeResult) -> dict[str, Any]:
-    """The result in plain values, the change of every window among them."""
+    """Return the result in plain values, the change of every window among them."""
     model = loaded.model
     return {
         "format": FORMAT,
@@ -74,7 +74,7 @@ def as_json(loaded: LoadedModel, result: SizeResult) -> dict[str, Any]:
 
 
 def as_markdown(model: str, result: SizeResult) -> str:
-    """The result as tables: all repositories, then each."""
+    """Return the result as tables: all repositories, then each."""
     lengths, names = result.lengths(), list(result.local_loss)
     n_windows = sum(len(losses) for losses in result.local_loss.values())
     lines = [

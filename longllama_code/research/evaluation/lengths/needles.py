@@ -1,12 +1,12 @@
-"""What is hidden in memory and asked for: texts alone, without a model.
+"""Needles: texts hidden in memory, with the questions that ask for them.
 
 Two kinds. ``passkey``: a number in a note, among notes that repeat a few sentences, as in the
 LongLLaMA paper. ``constant``: a number that a settings module gives to a name, among real code, and
 that a test in another file must state.
 
-Memory is a set, so no token of it stands before another. The depth of a needle is the place of its
-file among the sorted paths, and tells where the file stood, not how far back the model must look.
-It comes right after the file at its depth, so among very few files the places are coarse.
+Memory is a set without an order. The depth of a needle is the position of its
+file among the sorted paths; it is not a distance that the model must look back.
+The needle follows the file at its depth, so among very few files depths are coarse.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Kind = Literal["passkey", "constant"]
 KINDS: tuple[Kind, ...] = ("passkey", "constant")
 
 N_DECOYS = 3
-"""Constants beside the one asked for, in the same module, with numbers of their own."""
+"""Other constants in the same module, with other numbers."""
 MAX_ANSWER_TOKENS = 16
 NO_DEADLINE_MS = 24 * 3_600_000
 FILLER_LINE = (
@@ -43,19 +43,19 @@ INTRODUCTION = (
 
 @dataclass(frozen=True)
 class Needle:
-    """A file that holds a number, and the text that asks for it."""
+    """A file with a number, and the text that asks for it."""
 
     path: str
     text: str
-    asking_path: str
+    question_path: str
     prefix: str
     answer: str
-    """The digits that must come first in the completion."""
+    """Digits with which the completion must begin."""
 
     def request(self, *, uses_memory: bool, shows_text: bool = False) -> CompletionRequest:
-        """The question, as an editor would put it; with the hidden text before it, if shown."""
+        """Return the question as an editor's request; with the hidden text before it, if shown."""
         return CompletionRequest(
-            self.asking_path,
+            self.question_path,
             f"{self.text}\n{self.prefix}" if shows_text else self.prefix,
             "",
             max_tokens=MAX_ANSWER_TOKENS,
@@ -68,14 +68,14 @@ class Needle:
 def needle(
     kind: Kind, rng: random.Random, paths: Collection[str], depth: float, filler: Sequence[str]
 ) -> Needle:
-    """A needle whose numbers and names occur nowhere in the filler.
+    """Return a needle whose numbers and names do not occur in the filler.
 
     Args:
-        kind: what to hide.
-        rng: decides numbers and names.
-        paths: the files that it stands among.
-        depth: where it stands among them, 0 (first) to 1 (last).
-        filler: every text that may be in memory beside it.
+        kind: the kind of needle.
+        rng: draws numbers and names.
+        paths: the files around it.
+        depth: its position among them, 0 (first) to 1 (last).
+        filler: every other text that may be in memory.
 
     Raises:
         ValueError: no number or name is free.
@@ -87,19 +87,19 @@ def needle(
 
 
 def filler_notes(n_notes: int, n_lines: int) -> dict[str, str]:
-    """Notes of the passkey's filler: path → text of ``n_lines`` equal lines."""
+    """Return notes of the passkey's filler: path → text of ``n_lines`` equal lines."""
     return {f"notes/{number:05}.txt": FILLER_LINE * n_lines for number in range(n_notes)}
 
 
 def neighbour(paths: Collection[str], depth: float) -> str | None:
-    """The file at a depth among the sorted paths, 0 to 1; None where there are none."""
+    """Return the file at a depth among the sorted paths, 0 to 1; None without files."""
     ordered = [p for p in sorted(paths) if not PurePosixPath(p).name.startswith("__")]
     ordered = ordered or sorted(paths)
     return ordered[round(depth * (len(ordered) - 1))] if ordered else None
 
 
 def place(paths: Collection[str], path: str) -> float:
-    """Where a file stands among the sorted paths, 0 to 1; 0 where it is alone."""
+    """Return a file's position among the sorted paths, 0 to 1; 0 for a single file."""
     return sorted(paths).index(path) / max(1, len(paths) - 1)
 
 
@@ -110,7 +110,7 @@ def is_right(given: str, answer: str) -> bool:
 
 
 def leading_share(given: str, answer: str) -> float:
-    """Share of the digits that are right before the first wrong one, 0 to 1."""
+    """Return share of the digits that are right before the first wrong one, 0 to 1."""
     digits = given.lstrip()
     wrong = (n for n, digit in enumerate(answer) if digits[n : n + 1] != digit)
     return next(wrong, len(answer)) / len(answer)
@@ -122,7 +122,7 @@ def _passkey(number: str, beside: str | None) -> Needle:
     return Needle(
         path=path,
         text=FILLER_LINE + hidden + FILLER_LINE,
-        asking_path="quiz.txt",
+        question_path="quiz.txt",
         prefix=f"{INTRODUCTION}What is the pass key? The pass key is",
         answer=number,
     )
@@ -130,28 +130,28 @@ def _passkey(number: str, beside: str | None) -> Needle:
 
 def _constant(rng: random.Random, beside: str | None, filler: Sequence[str]) -> Needle:
     path = "settings.py" if beside is None else _sibling(beside, "_settings")
-    path = str(PurePosixPath(path).with_suffix(".py"))  # whatever the language of the filler
+    path = str(PurePosixPath(path).with_suffix(".py"))  # in any language of the filler
     names: list[str] = []
     numbers: list[str] = []
     for _ in range(1 + N_DECOYS):
         names.append(_fresh_name(rng, [*filler, *names]))
         numbers.append(_fresh_number(rng, [*filler, *numbers]))
-    asked = rng.randrange(len(names))
+    chosen = rng.randrange(len(names))
     lines = [f"{name} = {number}\n" for name, number in zip(names, numbers, strict=True)]
     module = ".".join(PurePosixPath(path).with_suffix("").parts)
-    name = names[asked]
+    name = names[chosen]
     return Needle(
         path=path,
         text=f'"""Limits of this deployment."""\n\n{"".join(lines)}',
-        asking_path=f"tests/test_{name.lower()}.py",
+        question_path=f"tests/test_{name.lower()}.py",
         prefix=f"from {module} import {name}\n\n\n"
         f"def test_{name.lower()}():\n    assert {name} == ",
-        answer=numbers[asked],
+        answer=numbers[chosen],
     )
 
 
 def _sibling(path: str, ending: str) -> str:
-    """A path that comes right after another in sorted order."""
+    """Return a path that comes right after another in sorted order."""
     return str(PurePosixPath(path).with_name(f"{PurePosixPath(path).stem}{ending}")) + (
         PurePosixPath(path).suffix
     )

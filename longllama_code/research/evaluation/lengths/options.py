@@ -1,4 +1,4 @@
-"""What evaluations by length ask: plain values, so that a command line needs no model for them."""
+"""Options of evaluations by length, which the command line can read without torch."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,20 @@ from longllama_code.research.evaluation.lengths.needles import KINDS, Kind
 
 @dataclass(frozen=True, kw_only=True)
 class ByLength:
-    """What they have in common."""
+    """Options that all of them share."""
 
     lengths: tuple[int, ...]
-    """In tokens."""
+    """Lengths in tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PasskeyOptions(ByLength):
-    """Questions to repository memory."""
+    """Options of questions to repository memory."""
 
     lengths: tuple[int, ...] = (1_000, 4_000, 16_000, 64_000, 256_000)
-    """Tokens of memory, the needle's file among them."""
+    """Sizes of memory in tokens, including the needle's file."""
     depths: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
-    """Places of the needle's file among the sorted paths, 0 to 1."""
+    """Positions of the needle's file among the sorted paths, 0 to 1."""
     trials: int = 5
     """Questions for each length and depth."""
     kinds: tuple[Kind, ...] = KINDS
@@ -29,18 +29,18 @@ class PasskeyOptions(ByLength):
 
 @dataclass(frozen=True, kw_only=True)
 class InOneInput(ByLength):
-    """Of one long input, whose last tokens stay local."""
+    """Options of one long input, whose last tokens stay local."""
 
     last_context: int | None = None
-    """How many; absent, as the model's configuration has it."""
+    """Number of tokens that stay local; None uses the model's configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OriginalOptions(InOneInput):
-    """Prompts with a pass key, as the original asks for it."""
+    """Options of the original's pass-key prompts."""
 
     lengths: tuple[int, ...] = (4_000, 16_000, 64_000, 100_000, 256_000)
-    """Tokens of the prompt."""
+    """Lengths of the prompt, in tokens."""
     trials: int = 5
     """Prompts of each length."""
     seed: int = 0
@@ -48,11 +48,11 @@ class OriginalOptions(InOneInput):
 
 @dataclass(frozen=True, kw_only=True)
 class ContextOptions(InOneInput):
-    """Perplexity after more and more context."""
+    """Options of perplexity by length of context."""
 
     lengths: tuple[int, ...] = (2_048, 4_096, 8_192, 16_384, 32_768, 65_536)
-    """Tokens of context, the scored ones among them."""
+    """Lengths of the context in tokens, including the scored ones."""
     documents: int = 1
-    """Of each tree, one after the other."""
+    """Documents of each tree, one after the other."""
     scored: int = 512
-    """Tokens at the end of each document; no more than half of those that stay local."""
+    """Scored tokens at the end of each document; at most half of the local ones."""

@@ -1,8 +1,8 @@
-"""The pass key as the original asks for it: one prompt of N tokens, the number at a random place.
+"""The original's pass-key task: one prompt of N tokens with a number at a random position.
 
 The prompt is that of Landmark Attention (arXiv 2305.16300), which LongLLaMA took over
 (``examples/passkey.py``): a task, sentences that repeat, the number twice, sentences, the question.
-`passkey.py` asks the same of repository memory, which is a set of segments.
+`passkey.py` is the same task with repository memory, which is a set of segments.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FILLER = FILLER_LINE.rstrip("\n") + " "
 QUESTION = "What is the pass key? The pass key is"
 HIGHEST_KEY = 50_000
 SPARE_TOKENS = 4
-"""Written beyond those of the answer, as a vocabulary may spell it otherwise after the question."""
+"""Tokens written beyond the answer's, as its encoding may differ after the question."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class OriginalTrial:
     """One prompt."""
 
     length: int
-    """Tokens asked for."""
+    """Requested length in tokens."""
     n_tokens: int
-    """Tokens that the prompt has."""
+    """Actual length of the prompt in tokens."""
     place: float
-    """Where in it the number stands, 0 to 1."""
+    """Position of the number in the prompt, 0 to 1."""
     answer: str
     given: str
     memory_bytes: int
-    """Of keys and values, with the spare room of their buffers."""
+    """Size of keys and values, including spare room in their buffers."""
     seconds: float
 
     @property
@@ -56,14 +56,14 @@ class OriginalResult:
     trials: list[OriginalTrial]
 
     def of(self, length: int) -> list[OriginalTrial]:
-        """The trials of one length."""
+        """Return the trials of one length."""
         return [trial for trial in self.trials if trial.length == length]
 
 
 def original_passkey(
-    loaded: LoadedModel, options: OriginalOptions, say: Callable[[str], None] = lambda _: None
+    loaded: LoadedModel, options: OriginalOptions, progress: Callable[[str], None] = lambda _: None
 ) -> OriginalResult:
-    """Ask at every length, shorter ones first.
+    """Run the task at every length, shortest first.
 
     Raises:
         ConfigError: a length is too small for the question alone.
@@ -74,14 +74,14 @@ def original_passkey(
             trials.append(_ask(loaded, length, number, options))
             last = trials[-1]
             found = "right" if last.right else f"{last.given!r}, not {last.answer}"
-            say(f"{last.n_tokens:,} tokens, {last.seconds:.0f} s: {found}")
+            progress(f"{last.n_tokens:,} tokens, {last.seconds:.0f} s: {found}")
         right = fmean(trial.right for trial in trials if trial.length == length)
-        say(f"{right:.0%} right at {length:,} tokens")
+        progress(f"{right:.0%} right at {length:,} tokens")
     return OriginalResult(options, trials)
 
 
 def prompt_of(n_filler_chars: int, place: float, key: str) -> str:
-    """A prompt with so many characters of filler, a share ``place`` (0 to 1) before the number."""
+    """Return a prompt with the number behind a share ``place`` (0 to 1) of the filler."""
     before = round(place * n_filler_chars)
     endless = FILLER * (n_filler_chars // len(FILLER) + 1)
     lines = [
@@ -95,7 +95,7 @@ def prompt_of(n_filler_chars: int, place: float, key: str) -> str:
 
 
 def _ask(loaded: LoadedModel, length: int, number: int, options: OriginalOptions) -> OriginalTrial:
-    # Without the length: each length is asked the same, so that lengths compare pair by pair.
+    # Without the length: every length has the same questions, so that they compare in pairs.
     rng = random.Random(f"original {options.seed} {number}")
     place, key = rng.random(), str(rng.randrange(1, HIGHEST_KEY))
     ids = _prompt_ids(loaded, length, place, key)
@@ -109,7 +109,7 @@ def _ask(loaded: LoadedModel, length: int, number: int, options: OriginalOptions
 
 
 def _prompt_ids(loaded: LoadedModel, length: int, place: float, key: str) -> list[int]:
-    """A prompt of at most ``length`` tokens, and hardly fewer."""
+    """Return a prompt of at most ``length`` tokens, and hardly fewer."""
     sample, bare = 50, _ids(loaded, prompt_of(0, place, key))
     per_char = len(loaded.tokenizer.encode(FILLER * sample)) / len(FILLER * sample)
     n_chars = int((length - len(bare)) / per_char)

@@ -1,10 +1,10 @@
-"""Can a number be found again in memory? Accuracy over sizes of memory and depths.
+"""Retrieval of numbers from memory: accuracy by size of memory and depth.
 
     filler ──▶ encoded once ──▶ GrowingMemory ──┐
     needle ──▶ encoded for each trial ──────────┴──▶ question ──▶ greedy digits, equal or not
 
-Each question is asked twice more, without memory: as it is, so that whatever is right was guessed,
-and with the hidden text before it, so that whatever is wrong is not memory's fault.
+Each question is asked twice more without memory: alone, which counts guesses,
+and after the hidden text, which counts errors that are not due to memory.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from longllama_code.research.evaluation.lengths.options import PasskeyOptions
 from longllama_code.research.evaluation.memories import EncodedFile, encode_files
 
 Answer = Callable[[CompletionRequest], str]
-"""Completes a request with the memory that it was made for."""
+"""Completes a request with the memory that belongs to it."""
 MakeAnswer = Callable[[LoadedModel, RepositoryMemory], Answer]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One question: what was answered with memory, and without."""
+    """A question and its answers with memory and without."""
 
     kind: Kind
     length: int
     depth: float
     memory_tokens: int
-    """Tokens that were in memory: whole segments, about ``length`` and hardly ever above it."""
+    """Tokens in memory: whole segments, about ``length`` and hardly ever more."""
     place: float
-    """Where the file did stand among the sorted paths, 0 to 1."""
+    """Actual position of the file among the sorted paths, 0 to 1."""
     answer: str
     given: str
     given_without: str
     given_shown: str
-    """Without memory, the hidden text in local context."""
+    """Answer without memory, with the hidden text in local context."""
     loss: float
-    """Of the whole right answer with memory, in nats."""
+    """Loss of the whole right answer with memory, in nats."""
     loss_without: float
 
     @property
@@ -83,25 +83,25 @@ class Trial:
 
 @dataclass(frozen=True)
 class PasskeyResult:
-    """All questions, and the sizes that the filler was too small for."""
+    """Results of all questions, and the sizes that the filler was too small for."""
 
     options: PasskeyOptions
     trials: list[Trial]
     unreached: dict[Kind, list[int]] = field(default_factory=dict[Kind, list[int]])
 
     def cell(self, kind: Kind, length: int, depth: float) -> list[Trial]:
-        """The trials of one length and depth."""
+        """Return the trials of one length and depth."""
         return [t for t in self.trials if (t.kind, t.length, t.depth) == (kind, length, depth)]
 
     def accuracy(self, kind: Kind, length: int, depth: float) -> float:
-        """Share answered right, 0 to 1; nan where nothing was asked."""
+        """Return share answered right, 0 to 1; nan without trials."""
         cell = self.cell(kind, length, depth)
         return fmean(trial.right for trial in cell) if cell else float("nan")
 
 
 def complete_greedily(loaded: LoadedModel, memory: RepositoryMemory) -> Answer:
-    """What the product's own completion answers."""
-    completer = Completer(loaded.model, loaded.tokenizer, memory)
+    """Return the answer of the server's own completion."""
+    completer = Completer(CompletionModel(loaded.model, loaded.tokenizer), memory)
     return lambda request: completer.complete(request, lambda: False).text
 
 
@@ -109,37 +109,37 @@ def passkey(
     loaded: LoadedModel,
     trees: Sequence[SourceTree],
     options: PasskeyOptions,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
     make_answer: MakeAnswer = complete_greedily,
 ) -> PasskeyResult:
-    """Ask for every kind, length, depth and trial.
+    """Run the task for every kind, length, depth and trial.
 
     Raises:
-        ConfigError: constants are to be hidden, and there is no code to hide them in; or a length
+        ConfigError: there is no code to hide constants in, or a length
             is too small for what is hidden.
     """
     trials: list[Trial] = []
     unreached: dict[Kind, list[int]] = {}
     for kind in options.kinds:
         texts = _filler(loaded, kind, trees, options)
-        say(f"{kind}: encoding up to {max(options.lengths):,} tokens")
+        progress(f"{kind}: encoding up to {max(options.lengths):,} tokens")
         files = encode_files(loaded, texts, max(options.lengths))
         growing = GrowingMemory(loaded, files)
         answer = make_answer(loaded, growing.memory)
         for length in sorted(options.lengths):
-            asked = list(_ask(loaded, kind, length, growing, files, options, answer))
-            trials += asked
-            if not asked:
+            answered = list(_ask(loaded, kind, length, growing, files, options, answer))
+            trials += answered
+            if not answered:
                 unreached.setdefault(kind, []).append(length)
-                say(f"{kind}: the filler has fewer than {length:,} tokens")
+                progress(f"{kind}: the filler has fewer than {length:,} tokens")
             else:
-                right = fmean(trial.right for trial in asked)
-                say(f"{kind}: {right:.0%} right at {length:,} tokens")
+                right = fmean(trial.right for trial in answered)
+                progress(f"{kind}: {right:.0%} right at {length:,} tokens")
     return PasskeyResult(options, trials, unreached)
 
 
 def code_filler(trees: Sequence[SourceTree], seed: int) -> dict[str, str]:
-    """The files of all trees, shuffled, so that every size has files of every tree."""
+    """Return the files of all trees, shuffled, so that every size has files of every tree."""
     found = [
         (f"{tree.name}/{path}" if len(trees) > 1 else path, text)
         for tree in trees
@@ -161,9 +161,9 @@ def _filler(
             )
         return texts
     line_tokens = len(loaded.tokenizer.encode(FILLER_LINE))
-    # One segment each: equal segments of one file would be kept once.
+    # One segment each: equal segments of one file would be stored once.
     n_lines = max(1, loaded.limits.max_tokens // (line_tokens + 1))
-    # Half as many again: a tokenizer may need fewer tokens for lines together.
+    # Half as many again: lines may need fewer tokens together.
     n_notes = 3 * max(options.lengths) // (2 * n_lines * line_tokens) + 1
     return filler_notes(n_notes, n_lines)
 
@@ -177,7 +177,7 @@ def _ask(
     options: PasskeyOptions,
     answer: Answer,
 ) -> Iterator[Trial]:
-    """The trials of one length; none where the filler is too small for it."""
+    """Yield the trials of one length; none where the filler is too small for it."""
     texts = [file.text for file in files]
     first = _needle(kind, growing, options, (options.depths[0], 0), texts)
     (sample,) = encode_files(loaded, {first.path: first.text})
@@ -200,7 +200,7 @@ def _needle(
     trial: tuple[float, int],
     texts: Sequence[str],
 ) -> Needle:
-    # The length is left out: each size is asked the same, so sizes compare pair by pair.
+    # Without the length: every size has the same questions, so that they compare in pairs.
     rng = random.Random(f"{options.seed} {kind} {trial}")
     return needle(kind, rng, list(growing.memory.files), trial[0], texts)
 

@@ -1,4 +1,4 @@
-"""Found or not: as JSON, as Markdown, and as a heat map for each kind of needle."""
+"""Report of retrieval: JSON, Markdown, and a heat map for each kind of needle."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_report(loaded: LoadedModel, result: PasskeyResult, folder: Path) -> li
 
 
 def as_json(loaded: LoadedModel, result: PasskeyResult) -> dict[str, Any]:
-    """The result in plain values, every trial among them."""
+    """Return the result in plain values, every trial among them."""
     model = loaded.model
     return {
         "format": FORMAT,
@@ -75,15 +75,15 @@ def as_json(loaded: LoadedModel, result: PasskeyResult) -> dict[str, Any]:
 
 
 def summary(result: PasskeyResult, kind: Kind) -> dict[str, float | int]:
-    """Of all trials of a kind: shares from 0 to 1; empty where nothing was asked."""
-    asked = [trial for trial in result.trials if trial.kind == kind]
-    if not asked:
+    """Return the shares, from 0 to 1, over all trials of a kind; empty without trials."""
+    trials = [trial for trial in result.trials if trial.kind == kind]
+    if not trials:
         return {}
-    return {"trials": len(asked), **_means(asked)}
+    return {"trials": len(trials), **_means(trials)}
 
 
 def _means(trials: Sequence[Trial]) -> dict[str, float]:
-    """Shares from 0 to 1, and losses of whole answers in nats."""
+    """Return mean shares from 0 to 1, and mean losses of whole answers in nats."""
     return {
         "accuracy": fmean(trial.right for trial in trials),
         "leading_digits": fmean(trial.leading for trial in trials),
@@ -95,7 +95,7 @@ def _means(trials: Sequence[Trial]) -> dict[str, float]:
 
 
 def as_markdown(model: str, result: PasskeyResult) -> str:
-    """The result as tables: a row for each depth, a column for each size of memory."""
+    """Return the result as tables: a row for each depth, a column for each size of memory."""
     parts = [f"# Found again in memory: {model}\n", f"{NOTE}\n"]
     for kind in result.options.kinds:
         parts.append(f"## {TITLES[kind]}\n")
@@ -112,7 +112,7 @@ def as_markdown(model: str, result: PasskeyResult) -> str:
         parts.append(_table(result, kind))
         if kind in result.unreached:
             missing = ", ".join(f"{length:,}" for length in result.unreached[kind])
-            parts.append(f"Not asked, as the filler is too small: {missing} tokens.\n")
+            parts.append(f"Not run, as the filler is too small: {missing} tokens.\n")
     return "\n".join(parts)
 
 

@@ -61,21 +61,21 @@ LIBRARY = (
     "uuid",
     "warnings",
 )
-"""Modules whose names are common."""
+"""Modules of the standard library whose names count as common."""
 TYPES = (str, bytes, int, float, list, dict, set, tuple, BaseException)
-"""Types whose attributes are common."""
+"""Types whose attributes count as common."""
 
 
 class PythonClassifier:
-    """Python, as the interpreter that runs this parses it."""
+    """Classifier of Python, parsed by the running interpreter."""
 
     language = "python"
 
     def read(self, path: str, text: str) -> FileNames | None:
-        """As ``Classifier.read``."""
+        """See ``Classifier.read``."""
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of others' code, such as its invalid escapes
+                warnings.simplefilter("ignore")  # warnings about the code, such as invalid escapes
                 tree = ast.parse(text)
             tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
         except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
@@ -91,12 +91,12 @@ class PythonClassifier:
         )
 
     def is_common(self, name: str) -> bool:
-        """As ``Classifier.is_common``; dunder names belong to the language."""
+        """See ``Classifier.is_common``; dunder names belong to the language."""
         return name in _common() or (name.startswith("__") and name.endswith("__"))
 
 
 class _Reader(ast.NodeVisitor):
-    """Collects what a tree binds; within functions, only attributes are seen from outside."""
+    """Collects the names that a tree binds; of those in functions, only attributes are exported."""
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""What evaluation must know of a language: the names of a file, and which names are common."""
+"""Interface of a language in evaluation: the names of a file, and which names are common."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 MIN_NAME_CHARS = 3
-"""Shorter names are not exported: they are the same in every repository."""
+"""Minimum length of an exported name; shorter ones occur in every repository."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """Where a name is defined; lines count from 1, inclusive."""
+    """Location of a definition; lines count from 1, inclusive."""
 
     name: str
     path: str
@@ -49,15 +49,15 @@ class FileNames:
 
 
 class Classifier(Protocol):
-    """One language."""
+    """A language."""
 
     @property
     def language(self) -> str:
-        """Its name, which languages share whose files use each other's names."""
+        """Name of the language; languages whose files use each other's names share it."""
         ...
 
     def read(self, path: str, text: str) -> FileNames | None:
-        """The names of a file; None where it cannot be parsed."""
+        """Return the names of a file; None where it cannot be parsed."""
         ...
 
     def is_common(self, name: str) -> bool:

@@ -1,8 +1,8 @@
 """The names of a file in JavaScript, TypeScript, Go, Rust, Java, C or C++, by its syntax tree.
 
-One reader for all; ``syntax_languages`` tells it where each grammar puts names. A definition is
-exported wherever it stands outside functions: whether its language lets others see it, as with
-``pub`` or ``export``, is not asked, since nobody else uses a name that nobody else can see.
+One reader serves all; ``syntax_languages`` lists where each grammar has names. A definition is
+exported if it is outside functions; visibility (``pub``, ``export``) is ignored, as other files
+never use a name that they cannot see.
 """
 
 from __future__ import annotations
@@ -39,38 +39,38 @@ if TYPE_CHECKING:
 
 COMMON_NAMES = Path(__file__).parents[3] / "data" / "common_names"
 MAX_BROKEN_SHARE = 0.5
-"""A file of which more than this cannot be parsed is in another language than its suffix says."""
+"""Share of unparsable text above which a file is in another language than its suffix says."""
 COMMENTS = frozenset(
     {"comment", "line_comment", "block_comment", "html_comment", "hash_bang_line", "shebang"}
 )
 INNER_FIELDS = frozenset(
     {"body", "parameters", "parameter", "receiver", "result", "return_type", "type_parameters"}
 )
-"""Parts of a function that nobody sees from outside."""
+"""Parts of a function that are local to it."""
 NO_NAMES = frozenset({"blank_identifier", "statement_identifier"})
-"""Identifiers by their type, but no names: labels, and ``_``, which some grammars do not tell."""
+"""Identifier nodes that are no names: labels, and ``_`` in some grammars."""
 PATTERN_LEAF = "shorthand_field_identifier"
 OUTER = ("declarator", "pattern", "expression_list")
-"""Ends of the types of nodes that are part of a definition, not yet all of it."""
+"""Suffixes of the types of nodes that are only a part of a definition."""
 WRAPPERS = frozenset({"export_statement", "template_declaration", "ambient_declaration"})
 """Nodes that begin the lines of the definition within them."""
 
 
 class SyntaxClassifier:
-    """A language whose files one of some grammars can parse."""
+    """Classifier of a language with one or more grammars."""
 
     def __init__(self, language: str, *grammars: Language) -> None:
-        """Files are read with the first grammar that makes sense of all, or of most.
+        """Read files with the first grammar that parses all of the text, or most of it.
 
         Args:
-            language: files of equal languages share their names, and what is common.
+            language: name of the language, which files that share names have in common.
             grammars: at least one.
         """
         self.language = language
         self._grammars = grammars
 
     def read(self, path: str, text: str) -> FileNames | None:
-        """As ``Classifier.read``."""
+        """See ``Classifier.read``."""
         readers: list[_Reader] = []
         for grammar in self._grammars:
             readers.append(_Reader(path, text, grammar))
@@ -81,12 +81,12 @@ class SyntaxClassifier:
         return None if reader.broken > MAX_BROKEN_SHARE * n_bytes else reader.names()
 
     def is_common(self, name: str) -> bool:
-        """As ``Classifier.is_common``."""
+        """See ``Classifier.is_common``."""
         return name in _common(self.language)
 
 
 def _classifiers() -> dict[str, SyntaxClassifier]:
-    """A classifier for each suffix."""
+    """Return a classifier for each suffix."""
     of_language = {
         SyntaxClassifier("javascript", JAVASCRIPT): ".js .jsx .cjs .mjs",
         SyntaxClassifier("javascript", TYPESCRIPT): ".ts .cts .mts",
@@ -106,24 +106,24 @@ SYNTAX_CLASSIFIERS = _classifiers()
 
 @dataclass(frozen=True)
 class _Spot:
-    """A node of the tree, and what the nodes around it mean for it."""
+    """A node of the tree with its context."""
 
     node: Node
     field: str | None
-    """The field of its parent that it fills."""
+    """Its field in its parent."""
     parent: _Spot | None
     hidden: bool
-    """Within a function."""
+    """Whether it is inside a function."""
     imported: bool
 
     @property
     def place(self) -> tuple[str, str | None]:
-        """As in ``Language``."""
+        """Its place in the sense of ``Language``."""
         return "" if self.parent is None else self.parent.node.type, self.field
 
 
 class _Reader:
-    """Collects what a tree says of its file."""
+    """Collects the names of a file from its tree."""
 
     def __init__(self, path: str, text: str, language: Language) -> None:
         self._path, self._text, self._language = path, text, language
@@ -140,7 +140,7 @@ class _Reader:
             self._visit(spot)
 
     def names(self) -> FileNames:
-        """All that was found."""
+        """Return all that was found."""
         return FileNames(
             exported=tuple(self._exported),
             bound=frozenset(self._bound),
@@ -184,7 +184,7 @@ class _Reader:
             self._uses.append(Use(name, line, start, end))
 
     def _export(self, name: str, spot: _Spot) -> None:
-        if len(name) >= MIN_NAME_CHARS and not name.startswith("#"):  # no class shares its #names
+        if len(name) >= MIN_NAME_CHARS and not name.startswith("#"):  # `#names` are private
             lines = _lines(_definition(spot))
             self._exported.append(Definition(name, self._path, lines[0], lines[-1]))
 
@@ -193,7 +193,7 @@ class _Reader:
 
 
 def _walk(tree: Tree, language: Language) -> Iterator[_Spot]:
-    """Every node from the root on, parents first; a tree may be deeper than Python recurses."""
+    """Yield every node, parents first, without recursion, as trees can be very deep."""
     cursor = tree.walk()
     spot = _spot(cursor, None, language)
     while True:
@@ -210,7 +210,7 @@ def _walk(tree: Tree, language: Language) -> Iterator[_Spot]:
 
 def _spot(cursor: TreeCursor, parent: _Spot | None, language: Language) -> _Spot:
     node, field = cursor.node, cursor.field_name
-    assert node is not None  # a cursor that walks a tree stands on a node
+    assert node is not None  # the cursor is always on a node
     hidden, imported = (False, False) if parent is None else (parent.hidden, parent.imported)
     inner = parent is not None and parent.node.type in language.functions and field in INNER_FIELDS
     condition = language.imports.get(node.type)
@@ -266,7 +266,7 @@ def _is_member(spot: _Spot, language: Language) -> bool:
 
 
 def _definition(spot: _Spot) -> Node:
-    """The node of all that defines a name."""
+    """Return the node of all that defines a name."""
     around = spot.parent or spot
     while around.parent is not None and (
         around.node.type.endswith(OUTER)
@@ -278,13 +278,13 @@ def _definition(spot: _Spot) -> Node:
 
 
 def _lines(node: Node) -> range:
-    """The lines of a node, from 1."""
+    """Return the lines of a node, from 1."""
     first, last = lines_of(node)
     return range(first, last + 1)
 
 
 def _code_points(text: str) -> Sequence[int] | None:
-    """The code point that each byte of UTF-8 belongs to; None where both are equal."""
+    """Return the code point that each byte of UTF-8 belongs to; None where both are equal."""
     if text.isascii():
         return None
     widths = (len(char.encode("utf-8", "surrogatepass")) for char in text)
@@ -295,7 +295,7 @@ def _code_points(text: str) -> Sequence[int] | None:
 
 
 def _comment_lines(text: str, comments: Sequence[tuple[int, int]]) -> frozenset[int]:
-    """The lines that are blank without their comments, and are not with them."""
+    """Return the lines that hold nothing but comments."""
     pieces: list[str] = []
     done = 0
     for start, end in comments:
@@ -312,6 +312,6 @@ def _comment_lines(text: str, comments: Sequence[tuple[int, int]]) -> frozenset[
 
 @cache
 def _common(language: str) -> frozenset[str]:
-    """Names of a language and its library; lines that begin with ``#`` say where they are from."""
+    """Return names of a language and its library; lines that begin with ``#`` name sources."""
     lines = (COMMON_NAMES / f"{language}.txt").read_text("utf-8").splitlines()
     return frozenset(" ".join(line for line in lines if not line.startswith("#")).split())

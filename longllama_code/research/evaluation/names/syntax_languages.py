@@ -1,8 +1,8 @@
-"""What ``syntax_names`` must know of each language: where its grammar puts names.
+"""Languages of ``syntax``: where the grammar of each one has names.
 
 A place is ``parent.field``, the type of the node around an identifier and the field that it fills
 there, or ``parent`` alone where it fills none. ``tests/research/evaluation/test_syntax_names.py``
-asks the grammars whether they have every type and every field that is named here.
+checks that the grammars have every type and every field that is named here.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ class Language:
         module: the package of the grammar.
         grammar: its function that gives the language.
         binds: places where an identifier is given a value, or is declared.
-        functions: nodes whose body and parameters nobody sees from outside.
+        functions: nodes whose body and parameters are local.
         imports: nodes that are imports, if they meet the condition.
-        hides: other nodes that nobody sees into from outside.
-        table_keys: places that define a name outside functions, and use it within.
+        hides: other nodes whose names are local.
+        table_keys: places that define a name outside functions, and use it inside.
         variables: places in patterns that define where the name begins in lower case, and
             otherwise name a type or a constant.
-        with_body: nodes that define only where they have a body, and otherwise refer.
-        within: places where an identifier stands for the node around it.
-        owners: what members are defined on by assignment.
+        with_body: nodes that define a name if they have a body, and otherwise refer to it.
+        within: places whose identifier names the node around it.
+        owners: objects whose members are defined by assignment.
         skips: nodes whose identifiers are no names of the program.
     """
 
@@ -110,7 +110,7 @@ _JAVASCRIPT_IMPORTS = {
     "lexical_declaration": _requires,
     "variable_declaration": _requires,
 }
-# What is passed to a call, such as a table of options, is not for others to refer to.
+# Arguments of a call, such as a table of options, are not exported.
 _JAVASCRIPT_HIDES = kinds("arguments class_static_block catch_clause")
 
 JAVASCRIPT = Language(

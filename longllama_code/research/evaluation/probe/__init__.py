@@ -1,1 +1,1 @@
-"""The probe: which heads of a checkpoint are worth giving memory to."""
+"""The probe: finds the heads of a checkpoint that gain from memory."""

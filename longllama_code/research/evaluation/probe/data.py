@@ -1,4 +1,4 @@
-"""What the probe asks about: windows of files held out, and memories of the files beside them."""
+"""Data of the probe: windows of held-out files, and memories of the other files."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from longllama_code.research.evaluation.losses import window_ids
 from longllama_code.research.evaluation.probe.head_capture import AllHeads, Window, encode_all_heads
 
 HELD_OUT = 0.25
-"""The largest share of a repository's files that windows may come from; memory leaves them out."""
+"""Maximum share of a repository's files that are held out for windows."""
 MAX_FILE_CHARS = 6_000
-"""Of each file in memory, at most its first lines up to here, so that memory has many files."""
+"""Maximum number of characters of each file in memory, so that memory has many files."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is asked about, and remembered."""
+    """Numbers of windows and of tokens in memory."""
 
     windows: int = 8
-    """Windows of the first set, and of the second."""
+    """Windows of each of the two sets."""
     window_tokens: int = 384
     memory_tokens: int = 4096
     skip_first: int = 0
-    """Tokens at the start of each segment that memory leaves out (beside its path header)."""
+    """Tokens at the start of each segment that memory omits (in addition to its path header)."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A repository: windows of some of its files, and a memory of the others."""
+    """A repository with windows of some of its files, and a memory of the others."""
 
     name: str
     digest: str
-    """Of its paths and texts: equal digests, equal repositories."""
+    """Hash of its paths and texts."""
     windows: list[Window]
     memory: AllHeads
 
 
 def split(trees: Sequence[SourceTree], rng: random.Random) -> tuple[list[SourceTree], ...]:
-    """Repositories that rank heads, and others that choose among them.
+    """Split repositories into those that rank heads and those that choose among them.
 
     Raises:
         ConfigError: there are fewer than two.
@@ -62,7 +62,7 @@ def split(trees: Sequence[SourceTree], rng: random.Random) -> tuple[list[SourceT
 
 
 def usable(loaded: LoadedModel, trees: Sequence[SourceTree], n_tokens: int) -> list[SourceTree]:
-    """Repositories with two files or more, one of them long enough for a window."""
+    """Return repositories with two files or more, one of them long enough for a window."""
     return [
         tree
         for tree in trees
@@ -74,7 +74,7 @@ def usable(loaded: LoadedModel, trees: Sequence[SourceTree], n_tokens: int) -> l
 def subjects(
     loaded: LoadedModel, trees: Sequence[SourceTree], sizes: Sizes, rng: random.Random
 ) -> list[Subject]:
-    """Windows and memory of each repository; the windows are shared out evenly."""
+    """Return windows and memory of each repository; windows are distributed evenly."""
     made: list[Subject] = []
     for number, tree in enumerate(trees):
         n_windows = len(range(number, sizes.windows, len(trees)))
@@ -83,7 +83,7 @@ def subjects(
 
 
 def digest(tree: SourceTree) -> str:
-    """A hash over the paths and texts of a repository."""
+    """Return a hash over the paths and texts of a repository."""
     summed = hashlib.blake2b(digest_size=16)
     for path in sorted(tree.texts):
         for part in (path, tree.texts[path]):
@@ -107,7 +107,7 @@ def _subject(
 
 
 def _places(loaded: LoadedModel, tree: SourceTree, path: str, n_tokens: int) -> Iterator[Window]:
-    """All windows of a file that do not overlap; each begins as a completion's would."""
+    """Yield all windows of a file that do not overlap; each begins as a completion's would."""
     head, n_head = window_ids(loaded, path, "")
     ids = loaded.tokenizer.encode(tree.texts[path])
     for start in range(0, len(ids) - n_tokens + 1, n_tokens):
@@ -122,7 +122,7 @@ def _is_long(loaded: LoadedModel, text: str, n_tokens: int) -> bool:
 
 
 def _beginning(text: str) -> str:
-    """The first lines of a text."""
+    """Return the first lines of a text."""
     if len(text) <= MAX_FILE_CHARS:
         return text
     end = text.rfind("\n", 0, MAX_FILE_CHARS) + 1

@@ -1,6 +1,6 @@
-"""Memory for any set of heads of a model, and forwards that restart from stored hidden states.
+"""Memory for any set of heads, and forward passes that restart from stored hidden states.
 
-What one head with memory changes begins at its layer: everything below is the same and is run once.
+A head with memory changes nothing below its layer, so the layers below are run once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from longllama_code.research.evaluation.probe.head_choice import Head
 
 @dataclass(frozen=True)
 class Window:
-    """What the model predicts: token ids, of which the first ``n_head`` are no part of the text."""
+    """Token ids to predict; the first ``n_head`` are not part of the text."""
 
     path: str
     start: int
@@ -36,18 +36,18 @@ class Window:
 
 @dataclass(frozen=True)
 class AllHeads(MemorySource):
-    """Keys and values of every head of every layer; offers those of the memory heads."""
+    """Keys and values of every head of every layer; shows those of the memory heads."""
 
     config: LongLlamaConfig
     keys: Tensor
-    """(layers, G, M, D), rotated as if first; two bytes per number, to bound memory."""
+    """Keys (layers, G, M, D), rotated to position 0; two bytes per number, to bound memory."""
     values: Tensor
-    """(layers, G, M, D)."""
+    """Values (layers, G, M, D)."""
     paths: list[str]
-    """The files that it comes from."""
+    """Files that it comes from."""
 
     def layer_view(self, layer_idx: int, input_keys: InputKeys) -> MemoryView | None:
-        """The memory heads of one layer; None where memory is empty."""
+        """Return the memory heads of one layer; None if memory is empty."""
         if not self.keys.shape[2]:
             return None
         heads = list(self.config.memory_heads(layer_idx))
@@ -61,22 +61,22 @@ class AllHeads(MemorySource):
 
 @dataclass(frozen=True)
 class Capture:
-    """One forward over a window."""
+    """A forward pass over a window."""
 
     inputs: dict[int, Tensor]
-    """Layer → the hidden states (1, S, E) that entered it."""
+    """Hidden states (1, S, E) that entered each layer."""
     losses: Tensor
     """Loss of each token of the text, in nats: float32 (S - head,)."""
 
 
 def all_heads(config: LongLlamaConfig) -> list[Head]:
-    """Every key-value head of every layer."""
+    """Return every key-value head of every layer."""
     layers, heads = range(config.num_hidden_layers), range(config.n_kv_heads)
     return [(layer, head) for layer in layers for head in heads]
 
 
 def by_layer(heads: Collection[Head]) -> dict[int, list[int]]:
-    """Layer → its heads, both ascending."""
+    """Return the heads of each layer, both ascending."""
     layers = sorted({layer for layer, _ in heads})
     return {layer: sorted(head for at, head in heads if at == layer) for layer in layers}
 
@@ -119,16 +119,16 @@ def config_fields(config: LongLlamaConfig, fields: Mapping[str, object]) -> Gene
 def encode_all_heads(
     loaded: LoadedModel, texts: Mapping[str, str], max_tokens: int, skip_first: int = 0
 ) -> AllHeads:
-    """Memory of some files as the engine would encode them, but for every head.
+    """Return memory of some files as the engine would encode them, but for every head.
 
     Args:
         loaded: the model.
-        texts: path → text, in the order in which they are taken.
-        max_tokens: the most tokens to keep; the last segment may be cut short.
+        texts: path → text, in the order of encoding.
+        max_tokens: the maximum number of tokens; the last segment may be cut.
         skip_first: tokens at the start of each segment that are left out.
     """
     config = loaded.model.config
-    # A segment is cut and encoded as ever; only the list of what is kept of it is longer.
+    # Segments are cut and encoded as usual, but all heads are kept.
     fields = {"mem_dtype": "float16"} if config.mem_dtype == "float32" else {}
     with config_fields(config, fields), memory_heads(loaded.model, all_heads(config)):
         files = encode_files(loaded, texts, max_tokens)
@@ -165,7 +165,7 @@ def rerun(
     memory: MemorySource | None,
     start: tuple[int, Tensor],
 ) -> Tensor:
-    """Losses (S - head,) of a forward that starts at a layer, with what enters it.
+    """Return losses (S - head,) of a forward that starts at a layer, with what enters it.
 
     Args:
         loaded: the model.
@@ -185,7 +185,7 @@ def rerun(
 def _run(
     model: LongLlamaForCausalLM, hidden: Tensor, first: int, memory: MemorySource | None
 ) -> Iterator[tuple[int, Tensor]]:
-    """Each layer's index and output, from the first of them on."""
+    """Yield each layer's index and output, from the start layer on."""
     positions = torch.arange(hidden.shape[1], device=hidden.device)[None]
     visible = causal_mask(torch.ones_like(positions, dtype=torch.bool), hidden.shape[1])
     layers = range(first, model.config.num_hidden_layers)
@@ -206,7 +206,7 @@ def _batch(loaded: LoadedModel, window: Window) -> Tensor:
 
 
 def _join(config: LongLlamaConfig, files: list[EncodedFile], name: str, skip: int) -> Tensor:
-    """Keys or values of all segments, (layers, G, M, D).
+    """Return keys or values of all segments, (layers, G, M, D).
 
     Raises:
         ConfigError: there are none.

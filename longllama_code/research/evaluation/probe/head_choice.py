@@ -1,6 +1,6 @@
-"""Which heads get memory: ranked by one set of windows, chosen by another.
+"""Choice of memory heads: ranked on one set of windows, chosen on another.
 
-Pure functions of losses; who measures them is behind ``Measure``.
+Pure functions of losses, which ``Measure`` provides.
 """
 
 from __future__ import annotations
@@ -14,69 +14,69 @@ from typing import Literal, Protocol
 Head = tuple[int, int]
 """A layer and one of its key-value heads."""
 Losses = Sequence[float]
-"""Mean loss of each window, in nats per token; the same windows in the same order everywhere."""
+"""Mean loss of each window, in nats per token, always in the same order."""
 
 
 class Measure(Protocol):
-    """Losses of the windows that decide."""
+    """Measures the losses of the windows that decide."""
 
     def own(self, accepted: Collection[Head], candidates: Collection[Head]) -> dict[Head, Losses]:
-        """With each window's own repository in the accepted heads and one candidate more."""
+        """Return losses with the window's own repository in the accepted heads and a candidate."""
         ...
 
     def foreign(self, heads: Collection[Head]) -> Losses:
-        """With another repository in these heads."""
+        """Return losses with another repository in these heads."""
         ...
 
 
 @dataclass(frozen=True)
 class Change:
-    """A mean over windows, and its standard error (None for a single window)."""
+    """A mean over windows and its standard error (None for a single window)."""
 
     mean: float
     error: float | None
 
     @classmethod
     def between(cls, before: Losses, after: Losses) -> Change:
-        """Of the loss, window by window: below zero, it fell."""
+        """Return the change of the loss, paired by window; negative is better."""
         return cls.of([b - a for a, b in zip(before, after, strict=True)])
 
     @classmethod
     def of(cls, values: Losses) -> Change:
-        """Of some values, one for each window."""
+        """Return the mean change of values, one for each window."""
         error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
         return cls(fmean(values), error)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """When a head is taken."""
+    """Rules for accepting a head."""
 
     candidates: int = 12
-    """How many of the best-ranked heads are tried together."""
+    """Number of best-ranked heads that are tried."""
     max_heads: int = 6
     min_gain: float = 0.003
-    """What the loss must fall by for one more head, in nats per token."""
+    """Minimum decrease of the loss for one more head, in nats per token."""
     guard: float = 0.05
-    """What the loss with another repository's memory may rise by against no memory, in nats."""
+    """Maximum increase of the loss with another repository's memory against none, in nats."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One head that was tried last, and what became of it."""
+    """A head that was tried, and the result."""
 
     head: Head
     verdict: Literal["accepted", "too little gain", "distracted"]
     gain: Change
-    """What the loss changed by against the heads accepted so far."""
+    """Change of the loss against the heads accepted so far."""
     own: Change
-    """What the loss changes by in all, against no memory."""
+    """Change of the loss against no memory."""
     foreign: Change | None
-    """The same with another repository's memory; None where it did not matter any more."""
+    """Change with another repository's memory against none; None if not measured."""
 
 
 def rank(changes: Mapping[Head, Change]) -> list[Head]:
-    """Heads by change of loss, the best first; equals by layer and head."""
+    """Return heads by change of loss, the best first; equals by layer and head."""
     return sorted(changes, key=lambda head: (changes[head].mean, head))
 
 
@@ -101,9 +101,9 @@ def choose(
         for head in sorted(left, key=lambda head: fmean(losses[head])):
             step = _try(head, accepted, (local, current, losses[head]), measure, rules)
             steps.append(step)
-            if step.verdict == "too little gain":  # nor will any of those behind it do better
+            if step.verdict == "too little gain":  # those ranked lower will not do better
                 return accepted, steps
-            left.remove(head)  # what distracts now is not asked again beside more heads
+            left.remove(head)  # a head that distracts now is not tried again with more heads
             if step.verdict == "accepted":
                 accepted.append(head)
                 current = losses[head]

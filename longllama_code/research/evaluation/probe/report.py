@@ -1,4 +1,4 @@
-"""What the probe found: as a table, as files, and in the checkpoint's ``config.json``."""
+"""Report of the probe: a table, files, and fields of the checkpoint's ``config.json``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN = 12
 
 
 def memory_fields(result: ProbeResult) -> dict[str, Any]:
-    """The fields of ``config.json`` that the result decides.
+    """Return the fields of ``config.json`` that the result decides.
 
     Raises:
         ConfigError: no head was accepted.
@@ -36,7 +36,7 @@ def memory_fields(result: ProbeResult) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "mem_layers": list(chosen),
         "mem_heads": {str(layer): heads for layer, heads in chosen.items()},
-        "mem_format": None,  # its table is of other heads; `longllama table` makes one of these
+        "mem_format": None,  # the table is of other heads; `longllama table` makes one for these
     }
     if result.options.top_k is not None:
         fields["mem_top_k"] = result.top_k
@@ -57,7 +57,7 @@ def write_report(loaded: LoadedModel, result: ProbeResult, folder: Path) -> list
 
 
 def as_json(loaded: LoadedModel, result: ProbeResult) -> dict[str, Any]:
-    """The result in plain values, with all that it takes to repeat it."""
+    """Return the result in plain values, with all that it takes to repeat it."""
     model = loaded.model
     return {
         "format": FORMAT,
@@ -91,7 +91,7 @@ def as_json(loaded: LoadedModel, result: ProbeResult) -> dict[str, Any]:
 
 
 def as_text(result: ProbeResult) -> str:
-    """The result as lines to read."""
+    """Return the result as lines to read."""
     lines = [
         f"memory in one head alone, {_count(result.first)}: change of loss, nats/token",
         *(f"  {_name(head)}  {_show(result.changes[head])}" for head in result.ranked[:SHOWN]),
@@ -119,7 +119,7 @@ def _draw(config: LongLlamaConfig, result: ProbeResult, stem: Path) -> list[Path
         "layer",
         "change of loss (nats per token)",
         stem,
-        limit=max(0.0, -result.changes[result.ranked[0]].mean) or None,  # what helps is to be seen
+        limit=max(0.0, -result.changes[result.ranked[0]].mean) or None,  # show the heads that help
     )
 
 
@@ -153,6 +153,6 @@ def _show(change: Change) -> str:
     return f"{change.mean:+.4f}{error}"
 
 
-def _count(asked: list[Subject]) -> str:
-    n_windows = sum(len(subject.windows) for subject in asked)
-    return f"{n_windows} windows of {len(asked)} repositories"
+def _count(subjects: list[Subject]) -> str:
+    n_windows = sum(len(subject.windows) for subject in subjects)
+    return f"{n_windows} windows of {len(subjects)} repositories"

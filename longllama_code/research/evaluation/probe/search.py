@@ -1,7 +1,7 @@
-"""The probe: which key-value heads of a checkpoint use memory, found on repositories it reads.
+"""The probe's search for key-value heads that use memory.
 
-One head at a time gets memory on a first set of repositories; the best are added one by one while
-a second, disjoint set still improves, and as long as another repository's memory does no harm.
+Each head alone gets memory on a first set of repositories; the best are added one by one as long as
+a second, disjoint set improves and another repository's memory does no harm.
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ from longllama_code.research.evaluation.probe.head_choice import (
 )
 
 Progress = Callable[[str], None]
-"""Takes a line that says what is being done."""
+"""Called with a line that describes the current work."""
 
 HEADER_TOKENS = 64
-"""Room for what stands before a window's text."""
+"""Room for the tokens before a window's text."""
 
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """Everything beside the model and the repositories that the result depends on."""
+    """Everything that the result depends on, except the model and the repositories."""
 
     sizes: Sizes = field(default_factory=Sizes)
     rules: Rules = field(default_factory=Rules)
     top_k: int | None = None
-    """Keys of memory that each query sees; None for what the model's configuration says."""
+    """Keys of memory that each query sees; None uses the model's configuration."""
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What was found, and on what."""
+    """Result of the search, with its data."""
 
     options: ProbeOptions
     top_k: int | None
-    """The one in force."""
+    """Value that was used."""
     first: list[Subject]
     second: list[Subject]
     skipped: list[str]
     """Repositories too small for a window."""
     changes: dict[Head, Change]
-    """Change of loss on the first set with memory in this head alone, in nats per token."""
+    """Change of the loss on the first set with memory in one head, in nats per token."""
     ranked: list[Head]
     local: Change
     """Loss on the second set without memory."""
@@ -127,7 +127,7 @@ def check(config: LongLlamaConfig, sizes: Sizes) -> None:
 
 
 def screen(
-    loaded: LoadedModel, asked: Sequence[Subject], progress: Progress = lambda _: None
+    loaded: LoadedModel, subjects: Sequence[Subject], progress: Progress = lambda _: None
 ) -> dict[Head, Change]:
     """Change of loss with memory in each head alone, over all windows.
 
@@ -136,7 +136,7 @@ def screen(
     heads = all_heads(loaded.model.config)
     local: list[float] = []
     alone: dict[Head, list[float]] = {head: [] for head in heads}
-    pairs = list(_pairs(asked))
+    pairs = list(_pairs(subjects))
     for number, (window, memory) in enumerate(pairs, start=1):
         progress(f"one head at a time: window {number} of {len(pairs)}")
         stored = capture(loaded, window, (), None, {layer for layer, _ in heads})
@@ -148,30 +148,30 @@ def screen(
 
 
 class Rerunning:
-    """Measures sets of heads on some subjects, by forwards that restart where a head is added."""
+    """Measures sets of heads by forward passes that restart at the layer of an added head."""
 
     def __init__(
         self,
         loaded: LoadedModel,
-        asked: Sequence[Subject],
+        subjects: Sequence[Subject],
         foreign: Sequence[AllHeads],
         progress: Progress = lambda _: None,
     ) -> None:
         self._loaded = loaded
-        self._asked = asked
+        self._subjects = subjects
         self._foreign = foreign
-        """For each subject, the memory of another repository."""
+        """Memory of another repository for each subject."""
         self._progress = progress
 
     def local(self) -> list[float]:
-        """Losses without memory."""
-        return [self._loss(window, (), None) for window, _ in _pairs(self._asked)]
+        """Return losses without memory."""
+        return [self._loss(window, (), None) for window, _ in _pairs(self._subjects)]
 
     def own(self, accepted: Collection[Head], candidates: Collection[Head]) -> dict[Head, Losses]:
-        """As ``Measure.own``."""
+        """See ``Measure.own``."""
         losses: dict[Head, list[float]] = {head: [] for head in candidates}
         layers = {layer for layer, _ in candidates}
-        pairs = list(_pairs(self._asked))
+        pairs = list(_pairs(self._subjects))
         for number, (window, memory) in enumerate(pairs, start=1):
             self._progress(f"head {len(accepted) + 1}: window {number} of {len(pairs)}")
             stored = capture(self._loaded, window, accepted, memory, layers)
@@ -182,11 +182,11 @@ class Rerunning:
         return {head: found for head, found in losses.items()}
 
     def foreign(self, heads: Collection[Head]) -> list[float]:
-        """As ``Measure.foreign``."""
+        """See ``Measure.foreign``."""
         self._progress(f"{len(heads)} heads beside other repositories")
         return [
             self._loss(window, heads, memory)
-            for subject, memory in zip(self._asked, self._foreign, strict=True)
+            for subject, memory in zip(self._subjects, self._foreign, strict=True)
             for window in subject.windows
         ]
 
@@ -195,21 +195,21 @@ class Rerunning:
 
 
 def foreigners(first: Sequence[Subject], second: Sequence[Subject]) -> list[AllHeads]:
-    """Another repository's memory for each of the second set: the next one's, where there is."""
+    """Return the next repository's memory for each one of the second set."""
     if len(second) == 1:
         return [first[0].memory]
     return [second[(number + 1) % len(second)].memory for number in range(len(second))]
 
 
-def _pairs(asked: Sequence[Subject]) -> Iterator[tuple[Window, AllHeads]]:
-    return ((window, subject.memory) for subject in asked for window in subject.windows)
+def _pairs(subjects: Sequence[Subject]) -> Iterator[tuple[Window, AllHeads]]:
+    return ((window, subject.memory) for subject in subjects for window in subject.windows)
 
 
 def _mean(losses: Tensor) -> float:
-    """Mean loss of a window.
+    """Return mean loss of a window.
 
     Raises:
-        ConfigError: it is not finite, so that no head could be compared.
+        ConfigError: it is not finite, so heads cannot be compared.
     """
     mean = float(losses.double().mean())
     if not math.isfinite(mean):

@@ -1,1 +1,1 @@
-"""The original's evaluations, beside what was published of them."""
+"""The original's evaluations, compared with the published results."""

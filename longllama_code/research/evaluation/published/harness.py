@@ -1,8 +1,8 @@
 """EleutherAI's lm-evaluation-harness over a model, through its transformers interface.
 
-The harness finds ``LongLlamaForCausalLM`` without any code of the checkpoint, as importing this
-package registers it; models in 8 or 4 bits, and ``tiny``, go the same way. One input at a time: a
-batch pads inputs to one length, and so would move the border between memory and local context.
+The harness finds ``LongLlamaForCausalLM`` without code of the checkpoint, as importing this
+package registers it; so do models in 8 or 4 bits, and ``tiny``. Inputs are run one at a time: a
+batch would pad them, which moves the border between memory and local context.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from longllama_code.tokenizers.tokenizer import BYTE_NAMES, ByteTokenizer
 
 @dataclass(frozen=True)
 class HarnessOptions:
-    """What the harness is to run."""
+    """Options of the harness."""
 
     tasks: tuple[str, ...]
     few_shot: int | None = None
-    """Examples in the prompt; absent, as each task has it."""
+    """Examples in the prompt; None uses each task's number."""
     limit: int | None = None
-    """Questions of each task; absent, all."""
+    """Questions of each task; None means all."""
     max_length: int | None = None
-    """Most tokens of an input; beyond the window, the first ones are memory. Absent, the window."""
+    """Maximum length of an input in tokens; None means the window. Longer inputs use memory."""
     include_path: Path | None = None
-    """A folder with tasks of one's own."""
+    """Folder with further tasks."""
     seed: int = 0
 
 
@@ -50,10 +50,10 @@ class HarnessRow:
     task: str
     metric: str
     filter: str
-    """How answers were read; ``none`` where nothing is read out of them."""
+    """Filter that extracted the answers; ``none`` without one."""
     value: float
     error: float | None
-    """Standard error over the questions, where the harness gives one."""
+    """Standard error over the questions, if the harness gives one."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class HarnessResult:
 
     options: HarnessOptions
     version: str
-    """Of the harness."""
+    """Version of the harness."""
     rows: list[HarnessRow]
 
 
 def require_harness() -> Any:
-    """The harness.
+    """Return the harness.
 
     Raises:
         ConfigError: it is not installed.
@@ -92,7 +92,7 @@ def run_harness(loaded: LoadedModel, options: HarnessOptions) -> HarnessResult:
         tokenizer=transformers_tokenizer(loaded),
         batch_size=1,
         max_length=options.max_length or loaded.model.config.window,
-        add_bos_token=True,  # as published; nothing where the vocabulary has no such token
+        add_bos_token=True,  # as published; empty if the vocabulary has no such token
     )
     folder = None if options.include_path is None else str(options.include_path)
     manager = importlib.import_module("lm_eval.tasks").TaskManager(include_path=folder)
@@ -118,7 +118,7 @@ def run_harness(loaded: LoadedModel, options: HarnessOptions) -> HarnessResult:
 
 
 def rows_of(results: Mapping[str, Mapping[str, Any]]) -> Iterator[HarnessRow]:
-    """The figures in the harness's results: task → ``metric,filter`` → value."""
+    """Yield the figures in the harness's results: task → ``metric,filter`` → value."""
     for task, figures in results.items():
         for name, value in figures.items():
             metric, comma, filter_name = name.partition(",")
@@ -130,7 +130,7 @@ def rows_of(results: Mapping[str, Mapping[str, Any]]) -> Iterator[HarnessRow]:
 
 
 def transformers_tokenizer(loaded: LoadedModel) -> Any:
-    """A tokenizer of transformers with the ids of ours, which puts BOS, if any, before a text.
+    """Return our tokenizer as one of transformers, which adds BOS, if any, before a text.
 
     Raises:
         CheckpointError: the files of the tokenizer cannot be read.
@@ -143,7 +143,7 @@ def transformers_tokenizer(loaded: LoadedModel) -> Any:
         if isinstance(ours, SentencePieceTokenizer):
             return LlamaTokenizer.from_pretrained(folder)
         backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # the library raises nothing narrower
+    except Exception as error:  # the library raises plain Exception
         raise CheckpointError(f"no tokenizer can be read from {folder}: {error}") from error
     return _fast(backend, ours.bos_id, ours.eos_id)
 
@@ -159,7 +159,7 @@ def _fast(backend: tokenizers.Tokenizer, bos_id: int | None, eos_id: int) -> Any
 
 
 def _bytes_backend() -> tokenizers.Tokenizer:
-    """``ByteTokenizer``, in the Rust library's terms."""
+    """Return ``ByteTokenizer`` as a tokenizer of the Rust library."""
     vocab = {name: byte for byte, name in enumerate(BYTE_NAMES)}
     backend = cast("Any", tokenizers.Tokenizer(BPE(vocab=vocab, merges=[])))
     backend.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)

@@ -1,4 +1,4 @@
-"""What was measured of a model beside what was published of the family: JSON and Markdown."""
+"""Report of measured and published results: JSON and Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was published of the family, to stand beside what is measured.
+"""Published results of the family, for comparison.
 
 Sources: the FoT paper (arXiv 2307.03170), section 4.2 for the pass key and table 3 for perplexity;
 the README of github.com/CStanKonrad/long_llama for the tasks of the evaluation harness.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 PASSKEY_NOTE = "LongLLaMA-3B, section 4.2 of the paper; prompts of the same form."
 PASSKEY: Mapping[int, float] = {100_000: 0.945, 256_000: 0.73}
-"""Tokens of the prompt → share of the trials that were right, of LongLLaMA-3B."""
+"""Share of right answers of LongLLaMA-3B, by tokens of the prompt."""
 
 PERPLEXITY_NOTE = (
     "Table 3 of the paper: models of 184M parameters, tuned on C4, over other texts and another "
@@ -33,7 +33,7 @@ PERPLEXITY: Mapping[str, Mapping[int, tuple[float, ...]]] = {
         65_536: (7.26, 6.64, 8.60, 23.24),
     },
 }
-"""Method → tokens of context → perplexity on each of ``CORPORA``."""
+"""Perplexity on each of ``CORPORA``, by method and tokens of context."""
 
 HARNESS_NOTE = (
     "Published: the two tables of the original README, no examples in the prompt (OpenLLaMA-3B and "
@@ -70,4 +70,4 @@ HARNESS: Mapping[tuple[str, str], tuple[float, ...]] = {
     ("wic", "acc"): (0.48, 0.50, 0.50, 0.50, 0.54),
     ("winogrande", "acc"): (0.62, 0.60, 0.66, 0.63, 0.65),
 }
-"""Task and metric of the harness → what each of ``HARNESS_MODELS`` reached."""
+"""Result of each of ``HARNESS_MODELS``, by task and metric of the harness."""

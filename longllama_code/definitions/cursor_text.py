@@ -38,7 +38,7 @@ LOCAL_CHARS_AFTER = 2000
 
 
 @dataclass(frozen=True)
-class Around:
+class CursorText:
     """Context of a cursor.
 
     Attributes:
@@ -64,7 +64,7 @@ class Around:
     near: str
 
 
-def around(prefix: str, suffix: str, filler: str = "") -> Around:
+def cursor_text(prefix: str, suffix: str, filler: str = "") -> CursorText:
     """Return the context of a cursor; ``filler`` replaces an indented line in ``rest``."""
     kept = prefix[: TYPED.search(prefix, max(0, len(prefix) - 200)).start()]  # type: ignore[union-attr]
     line = prefix.count("\n") + 1
@@ -76,7 +76,7 @@ def around(prefix: str, suffix: str, filler: str = "") -> Around:
     found = IMPORTED_FROM.search(near)
     first = prefix.count("\n", 0, max(0, len(prefix) - LOCAL_CHARS_BEFORE)) + 1
     last = line + suffix.count("\n", 0, LOCAL_CHARS_AFTER)
-    return Around(
+    return CursorText(
         kept,
         suffix,
         line,
@@ -89,10 +89,10 @@ def around(prefix: str, suffix: str, filler: str = "") -> Around:
     )
 
 
-def everywhere(text: str) -> Around:
+def whole_file(text: str) -> CursorText:
     """Return a context for a whole file: all of it is near, and all of it is visible."""
     n_lines = text.count("\n") + 1
-    return Around(text, "", n_lines, text, (), (), "", (1, n_lines), text)
+    return CursorText(text, "", n_lines, text, (), (), "", (1, n_lines), text)
 
 
 def chains_in(text: str) -> list[tuple[str, ...]]:

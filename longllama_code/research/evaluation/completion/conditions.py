@@ -1,4 +1,4 @@
-"""The arms of a comparison: what a model is shown beside the text before the cursor.
+"""Conditions of a comparison: what a model sees in addition to the text before the cursor.
 
     local          nothing
     own            memory of the repository
@@ -10,9 +10,9 @@
     copied         memory of the repository, read by copying alone
     after-memory   memory of the repository, and of the text after the cursor's line
     after-prompt   memory of the repository; that text's first lines in the prompt (infill marks)
-    after-only     that text's first lines in the prompt, and nothing else: the file alone
+    after-only     that text's first lines in the prompt, without memory
 
-Every arm sees the same local text before the cursor. The last five are asked for by name.
+Every condition has the same local text before the cursor. The last five run only if named.
 """
 
 from __future__ import annotations
@@ -37,65 +37,65 @@ from longllama_code.research.evaluation.completion.lines import Project
 from longllama_code.research.evaluation.names.reader import Definition
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
-DEFAULT_ARMS = ("local", "own", "foreign", "both", "composed", "oracle")
-MARKED_ARMS = ("after-prompt", "after-only")
-"""Arms whose prompt has the text after the cursor, between infill marks."""
-AFTER_ARMS = ("after-memory", *MARKED_ARMS)
-"""What the text after the cursor adds, by the one way and by the other."""
-PART_ARMS = ("attended", "copied")
-"""What each of the two ways of reading memory does of what ``own`` does."""
-ARMS = (*DEFAULT_ARMS, *PART_ARMS, *AFTER_ARMS)
+DEFAULT_CONDITIONS = ("local", "own", "foreign", "both", "composed", "oracle")
+MARKED_CONDITIONS = ("after-prompt", "after-only")
+"""Conditions whose prompt has the text after the cursor between infill marks."""
+AFTER_CONDITIONS = ("after-memory", *MARKED_CONDITIONS)
+"""Conditions that add the text after the cursor, by memory or in the prompt."""
+PART_CONDITIONS = ("attended", "copied")
+"""Conditions that read memory in only one of the two ways that ``own`` does."""
+CONDITIONS = (*DEFAULT_CONDITIONS, *PART_CONDITIONS, *AFTER_CONDITIONS)
 MAX_LINE_TOKENS = 64
-"""Tokens after which a line is given up."""
+"""Maximum number of tokens of a completed line."""
 MAX_DEFINITIONS = 3
-"""Definitions of one name that the oracle shows, the nearest ones."""
+"""Maximum number of a name's definitions that the oracle shows, nearest first."""
 MAX_DEFINITION_LINES = 40
 
 Context = Callable[[str, Sequence[str], int], list[int]]
-"""Token ids to put before a file's text: of its path, names to be used, and most tokens."""
+"""Returns token ids to put before a file's text, given its path, names to use and a maximum."""
 Remember = Callable[[str, str], RepositoryMemory]
-"""The memory of one cursor: of its file's path, and the text after it."""
+"""Returns the memory of one cursor, given its file's path and the text after it."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A completed line, and what it cost."""
+    """A completed line and its cost."""
 
     text: str
     n_tokens: int
-    """Tokens that went through the model: of the prompt, and generated."""
+    """Tokens that went through the model, of the prompt and generated."""
     seconds: float
-    """Of prompt and generation; what is in memory was encoded before."""
+    """Time of prompt and generation; memory was encoded before."""
 
 
 @dataclass(frozen=True)
-class Arm:
-    """What a model is shown beside the local text."""
+class Condition:
+    """What a model sees in addition to the local text."""
 
     memory: RepositoryMemory | None = None
     context: Context | None = None
     remember: Remember | None = None
-    """Makes the memory for each cursor, in place of one for all."""
+    """Returns the memory for each cursor, instead of one for all."""
     marks: InfillMarks | None = None
-    """With them, the prompt begins with the text after the cursor."""
+    """Infill marks; with them, the prompt begins with the text after the cursor."""
     attends: bool = True
     """Whether memory layers see the memory."""
     copies: bool = True
     """Whether what follows the same tokens in memory is copied, by models with a gate."""
 
     def memory_for(self, path: str, after: str) -> RepositoryMemory | None:
-        """The memory beside a cursor, whose text after it may have to be encoded first."""
+        """Return the memory beside a cursor, whose text after it may have to be encoded first."""
         return self.memory if self.remember is None else self.remember(path, after)
 
     def context_ids(self, path: str, names: Sequence[str], max_tokens: int) -> list[int]:
-        """The ids to put between the document's begin token and the file's header."""
+        """Return the ids to put between the document's begin token and the file's header."""
         return [] if self.context is None else self.context(path, names, max(0, max_tokens))
 
 
 class LineCompleter:
-    """Completes lines as the server's ``Completer`` does, and with a context before the header.
+    """Completes lines like the server's ``Completer``, with a context before the header.
 
-    Nothing is carried from one completion to the next, so that times compare.
+    Nothing is cached between completions, so that times are comparable.
     """
 
     def __init__(self, loaded: LoadedModel, prompt_tokens: int) -> None:
@@ -109,28 +109,28 @@ class LineCompleter:
         self._prompt_tokens = prompt_tokens
 
     def complete(
-        self, arm: Arm, path: str, prefix: str, names: Sequence[str], after: str = ""
+        self, condition: Condition, path: str, prefix: str, names: Sequence[str], after: str = ""
     ) -> Answer:
-        """Greedy, to the end of the line.
+        """Complete greedily to the end of the line.
 
         Args:
-            arm: what is shown beside the prefix.
+            condition: what the model sees in addition to the prefix.
             path: the file.
             prefix: its text before the cursor.
-            names: what the oracle is told: names of the line that other files define.
-            after: the file's text after the line, for the arms that show it.
+            names: names of the line that other files define, for the oracle.
+            after: the file's text after the line, for conditions that show it.
         """
-        memory = arm.memory_for(path, after)
+        memory = condition.memory_for(path, after)
         started = time.perf_counter()
         around = Around(path, prefix, after)
-        prompt = build_prompt(around, self._tokenizer, self._room, arm.marks)
+        prompt = build_prompt(around, self._tokenizer, self._room, condition.marks)
         room = min(self._prompt_tokens, self._room - len(prompt.ids))
-        shown = arm.context_ids(path, names, room)
+        shown = condition.context_ids(path, names, room)
         ids = insert(self._tokenizer, shown, prompt.ids)
         view = None if memory is None else CompletionMemory(memory, None)
-        copier = Copier.of(self._model.config, view) if arm.copies else None
+        copier = Copier.of(self._model.config, view) if condition.copies else None
         writer = self._writer(list(ids), prompt.healed, copier)
-        self._write(ids, writer, view if arm.attends else None)
+        self._write(ids, writer, view if condition.attends else None)
         seconds = time.perf_counter() - started
         return Answer(writer.text.rstrip(), len(ids) + writer.n_tokens, seconds)
 
@@ -147,7 +147,7 @@ class LineCompleter:
                 return
 
 
-def make_arms(
+def make_conditions(
     names: Iterable[str],
     tokenizer: Tokenizer,
     memories: Mapping[str, RepositoryMemory],
@@ -155,17 +155,17 @@ def make_arms(
     project: Project,
     remember: Remember | None = None,
     marks: InfillMarks | None = None,
-) -> dict[str, Arm]:
-    """The arms of one repository.
+) -> dict[str, Condition]:
+    """Return the conditions of one repository.
 
     Args:
-        names: those wanted, of ``ARMS``.
+        names: those to make, of ``CONDITIONS``.
         tokenizer: the model's.
-        memories: of each arm that has one for all cursors.
-        remembered: the repository's files in memory, by path; held-out ones are not among them.
-        project: what these files define.
-        remember: the repository's memory with the text after a cursor, for ``after-memory``.
-        marks: the model's, for ``MARKED_ARMS``.
+        memories: the memory of each condition that has one for all cursors.
+        remembered: the repository's files in memory, by path, without held-out ones.
+        project: the definitions of these files.
+        remember: returns memory with the text after a cursor, for ``after-memory``.
+        marks: the model's infill marks, for ``MARKED_CONDITIONS``.
     """
     contexts: dict[str, Context] = {
         "composed": lambda path, _, room: nearest_files(tokenizer, remembered, path, room),
@@ -174,11 +174,11 @@ def make_arms(
         ),
     }
     return {
-        name: Arm(
+        name: Condition(
             memories.get(name),
             contexts.get(name),
             remember if name == "after-memory" else None,
-            marks if name in MARKED_ARMS else None,
+            marks if name in MARKED_CONDITIONS else None,
             attends=name != "copied",
             copies=name != "attended",
         )
@@ -187,7 +187,7 @@ def make_arms(
 
 
 def insert(tokenizer: Tokenizer, context: list[int], ids: list[int]) -> list[int]:
-    """Ids with a context behind the document's begin token."""
+    """Return ids with a context behind the document's begin token."""
     n_begin = 0 if tokenizer.bos_id is None else 1
     return ids[:n_begin] + context + ids[n_begin:]
 
@@ -195,7 +195,7 @@ def insert(tokenizer: Tokenizer, context: list[int], ids: list[int]) -> list[int
 def nearest_files(
     tokenizer: Tokenizer, texts: Mapping[str, str], path: str, max_tokens: int
 ) -> list[int]:
-    """Ids of the files nearest to a path, the nearest last, cropped from the left."""
+    """Return ids of the files nearest to a path, the nearest last, cropped from the left."""
     ids: list[int] = []
     for other in sorted(texts, key=lambda other: (path_distance(path, other), other)):
         if len(ids) >= max_tokens:
@@ -207,20 +207,20 @@ def nearest_files(
 def definitions(
     tokenizer: Tokenizer, texts: Mapping[str, str], found: Sequence[Definition], max_tokens: int
 ) -> list[int]:
-    """Ids of the lines of some definitions, each behind its file's header, cropped from the left.
+    """Return ids of the definitions' lines, each behind its file's header, cropped from the left.
 
     Args:
         tokenizer: the model's.
         texts: the files, by path.
-        found: the definitions, in the order in which they are to stand.
-        max_tokens: the most ids.
+        found: the definitions in the order in which to show them.
+        max_tokens: the maximum number of ids.
     """
     shown = "".join(_document(one.path, _lines(texts[one.path], one)) for one in found)
     return _last(tokenizer.encode(shown), max_tokens)
 
 
 def _definitions(project: Project, path: str, names: Sequence[str]) -> list[Definition]:
-    """The nearest definitions of each name, the very nearest last."""
+    """Return the nearest definitions of each name, the very nearest last."""
     found: list[Definition] = []
     for name in names:
         of_name = project.definitions.get(name, ())

@@ -39,7 +39,7 @@ KINDS = frozenset(("function", "method", "class", "constant", "attribute"))
 Fact = TypeVar("Fact", Definition, Import, Binding)
 
 
-class KeptFacts:
+class FactCache:
     """Reader of facts with a cache on disk.
 
     Args:

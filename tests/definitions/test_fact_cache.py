@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from longllama_code.definitions.fact_cache import FILE, FactCache, from_json, to_json
 from longllama_code.definitions.files import FreshFacts
-from longllama_code.definitions.kept import FILE, KeptFacts, from_json, to_json
 from longllama_code.definitions.languages.facts import FileFacts
 from longllama_code.definitions.languages.python.reader import PYTHON
 from tests.paths import ROOT
@@ -29,12 +29,12 @@ def n_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return PYTHON.read(text)
 
     language = replace(PYTHON, read=counted)
-    monkeypatch.setattr("longllama_code.definitions.kept.language_of", lambda _: language)
+    monkeypatch.setattr("longllama_code.definitions.fact_cache.language_of", lambda _: language)
     return texts
 
 
 def kept(folder: Path, path: str = "index.py", text: str = TEXT) -> FileFacts:
-    facts = KeptFacts(folder)
+    facts = FactCache(folder)
     found = facts.read(path, text)
     facts.close()
     return found
@@ -56,7 +56,8 @@ def test_other_readers_read_anew(
     tmp_path: Path, n_reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept(tmp_path)
-    monkeypatch.setattr("longllama_code.definitions.kept._readers", lambda: b"of another version")
+    readers = "longllama_code.definitions.fact_cache._readers"
+    monkeypatch.setattr(readers, lambda: b"of another version")
     assert kept(tmp_path) == FRESH
     assert len(n_reads) == 2
 
@@ -72,7 +73,7 @@ def test_a_damaged_file_is_built_again(tmp_path: Path, content: bytes, n_reads: 
 
 
 def test_a_file_that_is_cut_is_built_again(tmp_path: Path) -> None:
-    facts = KeptFacts(tmp_path)
+    facts = FactCache(tmp_path)
     for number in range(200):
         facts.read("index.py", TEXT + f"\nx{number} = {number}\n")
     facts.close()
@@ -136,7 +137,7 @@ def test_several_processes_keep_what_they_read_in_one_file(tmp_path: Path) -> No
 
 def _read_many(folder: Path, start: int) -> None:
     """Read forty texts, of which another process reads half as well."""
-    facts = KeptFacts(folder)
+    facts = FactCache(folder)
     for number in range(start, start + 40):
         facts.read("a.py", f"x{number} = {number}\n")
         facts.flush()

@@ -1,4 +1,4 @@
-"""What each arm is shown: the nearest files last, within a budget, and as the server completes."""
+"""Contexts of each condition: the nearest files last, within a budget, as the server completes."""
 
 from types import SimpleNamespace
 
@@ -12,15 +12,15 @@ from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import TUNED_SUFFIX_TOKENS, InfillMarks, first_lines
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import CompletionRequest
-from longllama_code.research.evaluation.completion import arms as arms_module
-from longllama_code.research.evaluation.completion.arms import (
-    AFTER_ARMS,
-    ARMS,
-    MARKED_ARMS,
+from longllama_code.research.evaluation.completion import conditions as arms_module
+from longllama_code.research.evaluation.completion.conditions import (
+    AFTER_CONDITIONS,
+    CONDITIONS,
+    MARKED_CONDITIONS,
     MAX_LINE_TOKENS,
-    Arm,
+    Condition,
     LineCompleter,
-    make_arms,
+    make_conditions,
     nearest_files,
 )
 from longllama_code.research.evaluation.completion.lines import project_of
@@ -70,13 +70,13 @@ def test_distance_is_one(one: str, other: str, third: str) -> None:
 
 
 def test_the_oracle_shows_definitions_alone() -> None:
-    arms = make_arms(ARMS, TOKENIZER, {}, TEXTS, project_of(TEXTS))
-    shown = arms["oracle"].context_ids(PATH, ("mid", "also", "unknown"), 9999)
+    conditions = make_conditions(CONDITIONS, TOKENIZER, {}, TEXTS, project_of(TEXTS))
+    shown = conditions["oracle"].context_ids(PATH, ("mid", "also", "unknown"), 9999)
     assert TOKENIZER.decode(shown) == (
         "# core/mid.py\nmid = 1\n# core/deep/also.py\ndef also():\n    return near\n"
     )
-    assert arms["oracle"].context_ids(PATH, (), 9999) == []
-    assert arms["local"].context_ids(PATH, ("mid",), 9999) == []
+    assert conditions["oracle"].context_ids(PATH, (), 9999) == []
+    assert conditions["local"].context_ids(PATH, ("mid",), 9999) == []
 
 
 @pytest.fixture(scope="module")
@@ -99,19 +99,21 @@ def test_lines_are_those_of_the_server(
         uses_memory=remembers,
     )
     wanted = Completer(tiny.model, tiny.tokenizer, memory).complete(request, lambda: False)
-    arm = Arm(memory if remembers else None)
-    found = LineCompleter(tiny, 0).complete(arm, PATH, prefix, ())
+    condition = Condition(memory if remembers else None)
+    found = LineCompleter(tiny, 0).complete(condition, PATH, prefix, ())
     assert found.text == wanted.text
     assert found.n_tokens == wanted.timings.prompt_tokens + wanted.timings.generated_tokens
 
 
 def test_a_context_comes_before_the_header_and_respects_its_budget(tiny: LoadedModel) -> None:
-    arms = make_arms(ARMS, tiny.tokenizer, {}, TEXTS, project_of(TEXTS))
+    conditions = make_conditions(CONDITIONS, tiny.tokenizer, {}, TEXTS, project_of(TEXTS))
     costs = {
-        budget: LineCompleter(tiny, budget).complete(arms["composed"], PATH, PREFIX, ()).n_tokens
+        budget: LineCompleter(tiny, budget)
+        .complete(conditions["composed"], PATH, PREFIX, ())
+        .n_tokens
         for budget in (0, 50)
     }
-    local = LineCompleter(tiny, 50).complete(arms["local"], PATH, PREFIX, ()).n_tokens
+    local = LineCompleter(tiny, 50).complete(conditions["local"], PATH, PREFIX, ()).n_tokens
     assert costs[0] == local
     assert local < costs[50] <= local + 50 + MAX_LINE_TOKENS
 
@@ -124,7 +126,9 @@ def test_a_context_never_leaves_the_window(tiny: LoadedModel) -> None:
         rooms.append(max_tokens)
         return []
 
-    n_local = LineCompleter(tiny, 10 * window).complete(Arm(None, note), PATH, PREFIX, ()).n_tokens
+    n_local = (
+        LineCompleter(tiny, 10 * window).complete(Condition(None, note), PATH, PREFIX, ()).n_tokens
+    )
     assert window - 2 * MAX_LINE_TOKENS - 100 < rooms[0] < window - n_local
 
 
@@ -140,12 +144,12 @@ def test_lines_that_begin_with_the_text_after_them_are_those_of_the_server(
         request, lambda: False
     )
     completer = LineCompleter(infilling, 0)
-    found = completer.complete(Arm(memory, marks=MARKS), PATH, prefix, (), after)
+    found = completer.complete(Condition(memory, marks=MARKS), PATH, prefix, (), after)
     assert found.text == wanted.text
     assert found.n_tokens == wanted.timings.prompt_tokens + wanted.timings.generated_tokens
 
 
-def test_an_arm_is_shown_the_text_after_the_line_in_one_way(
+def test_a_condition_is_shown_the_text_after_the_line_in_one_way(
     tiny: LoadedModel, memory: RepositoryMemory
 ) -> None:
     """In memory, in the prompt, or not at all."""
@@ -156,26 +160,32 @@ def test_an_arm_is_shown_the_text_after_the_line_in_one_way(
         return memory
 
     memories = {"own": memory, "after-prompt": memory}
-    assert {"after-prompt", "after-only"} == set(MARKED_ARMS)
-    arms = make_arms(
-        ARMS, tiny.tokenizer, memories, TEXTS, project_of(TEXTS), remember=remember, marks=MARKS
+    assert {"after-prompt", "after-only"} == set(MARKED_CONDITIONS)
+    conditions = make_conditions(
+        CONDITIONS,
+        tiny.tokenizer,
+        memories,
+        TEXTS,
+        project_of(TEXTS),
+        remember=remember,
+        marks=MARKS,
     )
-    assert list(arms) == list(ARMS)
+    assert list(conditions) == list(CONDITIONS)
     completer = LineCompleter(tiny, 0)
     tokens: dict[str, int] = {}
-    for name in ("local", "own", *AFTER_ARMS):
-        answer = completer.complete(arms[name], PATH, PREFIX, (), AFTER)
+    for name in ("local", "own", *AFTER_CONDITIONS):
+        answer = completer.complete(conditions[name], PATH, PREFIX, (), AFTER)
         tokens[name] = answer.n_tokens
-        without = completer.complete(arms[name], PATH, PREFIX, ()).n_tokens
+        without = completer.complete(conditions[name], PATH, PREFIX, ()).n_tokens
         shown = len(first_lines(AFTER, TOKENIZER, TUNED_SUFFIX_TOKENS)[0]) + 2
         difference = answer.n_tokens - without
-        if name in MARKED_ARMS:
+        if name in MARKED_CONDITIONS:
             assert shown - MAX_LINE_TOKENS < difference < shown + MAX_LINE_TOKENS
         else:
             assert difference == 0
     assert asked == [(PATH, AFTER), (PATH, "")]
     assert tokens["after-memory"] == tokens["own"]
-    assert arms["after-only"].memory is None
+    assert conditions["after-only"].memory is None
 
 
 def test_memory_is_read_by_attention_by_copying_or_by_both(
@@ -183,11 +193,11 @@ def test_memory_is_read_by_attention_by_copying_or_by_both(
 ) -> None:
     memory = memory_of(copying, encode_files(copying, {"a.py": "LANTERN_LIMIT = 7\n" * 3}))
     memories = dict.fromkeys(("own", "attended", "copied"), memory)
-    # The arms are the same whatever the model does with them.
-    arms = make_arms(ARMS, tiny.tokenizer, memories, TEXTS, project_of(TEXTS))
+    # The conditions are the same whatever the model does with them.
+    conditions = make_conditions(CONDITIONS, tiny.tokenizer, memories, TEXTS, project_of(TEXTS))
 
     def text(loaded: LoadedModel, name: str) -> str:
-        return LineCompleter(loaded, 0).complete(arms[name], "b.py", "x = LANT", ()).text
+        return LineCompleter(loaded, 0).complete(conditions[name], "b.py", "x = LANT", ()).text
 
     assert text(copying, "own") == text(copying, "copied") == "ERN_LIMIT = 7"
     assert text(copying, "attended") == text(tiny, "own") != text(tiny, "local")
@@ -206,7 +216,7 @@ def test_what_is_encoded_for_a_cursor_costs_no_time(
 
     monkeypatch.setattr(arms_module, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     completer = LineCompleter(tiny, 0)
-    answer = completer.complete(Arm(remember=remember), PATH, PREFIX, (), AFTER)
+    answer = completer.complete(Condition(remember=remember), PATH, PREFIX, (), AFTER)
     assert (clock[0], answer.seconds) == (100.0, 0.0)
-    own = completer.complete(Arm(memory), PATH, PREFIX, ())
+    own = completer.complete(Condition(memory), PATH, PREFIX, ())
     assert (answer.text, answer.n_tokens) == (own.text, own.n_tokens)

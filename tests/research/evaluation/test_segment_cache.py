@@ -11,7 +11,7 @@ from longllama_code.commands import evaluation_trees
 from longllama_code.generation import models
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.segments.encoder import SegmentEncoder
-from longllama_code.research.evaluation.memories import encode_files, keeping
+from longllama_code.research.evaluation.memories import encode_files, with_segment_cache
 
 TEXTS = {name: f"def {name}_one():\n    return {name}\n" * 30 for name in ("a.py", "b.py")}
 
@@ -19,7 +19,7 @@ TEXTS = {name: f"def {name}_one():\n    return {name}\n" * 30 for name in ("a.py
 @pytest.fixture
 def kept(tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
     monkeypatch.setenv("LONGLLAMA_CACHE", str(tmp_path))
-    return keeping(tiny)
+    return with_segment_cache(tiny)
 
 
 def test_a_second_evaluation_encodes_nothing(
@@ -27,7 +27,7 @@ def test_a_second_evaluation_encodes_nothing(
 ) -> None:
     first = encode_files(kept, TEXTS)
     monkeypatch.setattr(SegmentEncoder, "encode", None)
-    again = encode_files(keeping(tiny), TEXTS)
+    again = encode_files(with_segment_cache(tiny), TEXTS)
     assert [file.path for file in again] == [file.path for file in first]
     for one, other in zip(first, again, strict=True):
         for mine, theirs in zip(one.segments, other.segments, strict=True):
@@ -38,7 +38,7 @@ def test_a_second_evaluation_encodes_nothing(
 
 def test_another_model_has_another_folder(kept: LoadedModel, tmp_path: Path) -> None:
     encode_files(kept, TEXTS)
-    other = keeping(replace(kept, fingerprint="another one / with marks"))
+    other = with_segment_cache(replace(kept, fingerprint="another one / with marks"))
     assert other.kept is not None
     assert other.kept.totals()[0] == 0
     assert len([*(tmp_path / "evaluation").iterdir()]) == 2
