@@ -41,7 +41,7 @@ def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | None:
         overrides: configuration fields to replace.
 
     Returns:
-        The model; None where the weights are no GGUF file with blocks that kernels read.
+        The model; None if the weights are no GGUF file with blocks that kernels read.
 
     Raises:
         CheckpointError: weights are missing, damaged or not those the configuration asks for.

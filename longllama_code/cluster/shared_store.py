@@ -92,12 +92,12 @@ class SharedStore:
         self._write(f"{folder}/latest", snapshot.revision.encode())
 
     def latest(self, repository: str) -> str | None:
-        """Return the revision that was written last; None where there is none."""
+        """Return the revision that was written last; None if there is none."""
         content = self._read(f"{self._repository(repository)}/latest")
         return None if content is None else content.decode()
 
     def snapshot(self, repository: str, revision: str) -> Snapshot | None:
-        """Return a snapshot; None where there is none."""
+        """Return a snapshot; None if there is none."""
         if not REVISION.fullmatch(revision):
             return None
         content = self._read(f"{self._repository(repository)}/{revision}.json.gz")
@@ -154,7 +154,7 @@ def pack_segment(records: Tensor, offsets: Collection[int]) -> bytes:
 
 
 def unpack_segment(content: bytes) -> PackedSegment | None:
-    """Return a segment from its bytes; None where they are damaged."""
+    """Return a segment from its bytes; None if they are damaged."""
     if len(content) < HEAD.size:
         return None
     magic, n_tokens, n_bytes, n_offsets, checksum = HEAD.unpack_from(content)

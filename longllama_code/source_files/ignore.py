@@ -46,7 +46,7 @@ class _Layer(NamedTuple):
     rules: tuple[_Rule, ...]
 
     def verdict(self, path: str) -> bool | None:
-        """Whether the last rule that names the path ignores it; None where none names it."""
+        """Whether the last rule that names the path ignores it; None if none names it."""
         own = path[self.skip_chars :]
         return next((rule.ignores for rule in reversed(self.rules) if rule.regex.search(own)), None)
 
@@ -199,7 +199,7 @@ def _stamp(file: Path) -> _Stamp | None:
 
 
 def _read_rules(file: Path) -> tuple[_Rule, ...]:
-    """Return the rules in `file`, less the lines that git would not understand either."""
+    """Return the rules in `file`, without lines that are invalid for git too."""
     try:
         # As git does: any bytes may stand in a file name, and only a line feed ends a line.
         text = file.read_bytes().decode("utf-8-sig", errors="surrogateescape")

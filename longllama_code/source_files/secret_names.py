@@ -1,7 +1,7 @@
 """Names of files that hold secrets, and so never reach the model.
 
-The list is what Continue and Zed keep from their models, less what is often ordinary code
-(`config.json`, `settings.json`, databases, backups). It is built in: no setting opens it.
+The list is that of Continue and Zed, without names that are often ordinary code
+(`config.json`, `settings.json`, databases, backups). No setting changes it.
 """
 
 from pathspec import GitIgnoreSpec

@@ -1,4 +1,4 @@
-"""What the VS Code extension costs a window: the time that VS Code waits for its activation.
+"""Activation time of the VS Code extension, as VS Code measures it.
 
 Each run is a window of its own in a real workbench (code-server, headless Chromium), so each has an
 extension host that has not seen the extension before; the server that it starts is a real one. The

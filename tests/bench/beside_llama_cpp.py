@@ -109,7 +109,7 @@ def prefixes(text: str, n: int) -> list[str]:
 
 
 def last_lines(llama: LlamaCpp, text: str, n_tokens: int) -> str:
-    """As many last lines as have so many tokens: their beginning stays put while one types on."""
+    """Return the last lines of at most so many tokens; their start stays the same during typing."""
     lines = text.splitlines(keepends=True)
     first = len(lines) - 1
     while first and len(llama.ids("".join(lines[first - 1 :]))) <= n_tokens:
@@ -118,7 +118,7 @@ def last_lines(llama: LlamaCpp, text: str, n_tokens: int) -> str:
 
 
 def of_llama_cpp(llama: LlamaCpp, files: dict[str, str], places: list[str], changes: bool) -> Times:
-    """Its times; the texts are cut to what a prompt has room for."""
+    """Measure llama.cpp; texts are cut to fit a prompt."""
     context: list[list[int]] = []
     for chunk in chunks(files):
         ids = llama.ids(chunk)
@@ -146,7 +146,7 @@ def of_llama_cpp(llama: LlamaCpp, files: dict[str, str], places: list[str], chan
 
 
 def of_ours(engine: Engine, files: dict[str, str], places: list[str], changes: bool) -> Times:
-    """Our times."""
+    """Measure our engine."""
     times = Times([], [], [])
     text = files[CHANGED]
     for number, place in enumerate(places):

@@ -1,7 +1,7 @@
-"""Writes the manifest of npm packages: tarballs that npm has packed, less those that don't qualify.
+"""Write the manifest of npm packages from tarballs that npm has packed, if they qualify.
 
-The rules are those of ``choose_packages.py``. What has no sources of its own beside what was built
-from them has no files to be counted, and so does not qualify.
+The rules are those of ``choose_packages.py``. A package with built files only has no files that
+count, and does not qualify.
 
 Usage: npm pack NAME@VERSION --ignore-scripts --pack-destination FOLDER
        python tests/bench/choose_npm_packages.py FOLDER...

@@ -1,4 +1,4 @@
-"""Writes a manifest of packages: wheels that pip has fetched, less those that do not qualify.
+"""Write a manifest of packages from wheels that pip has fetched, if they qualify.
 
 A package qualifies with a permissive licence, a pure-Python wheel and sources of a useful size that
 are no copy of another one's. For evaluation pip is asked, too, that the index had no release of it
@@ -60,7 +60,7 @@ Release = Package | NpmPackage
 
 @dataclass(frozen=True)
 class Limits:
-    """What a package must keep to.
+    """Limits of a package.
 
     Attributes:
         files: at least so many files.
@@ -234,7 +234,7 @@ def fair_order(package: Release) -> str:
 
 
 def entry(package: Release) -> dict[str, object]:
-    """What the manifest holds: nothing that is empty."""
+    """Return the manifest's entry of a package, without empty fields."""
     return {key: value for key, value in asdict(package).items() if value != ""}
 
 

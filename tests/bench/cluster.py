@@ -54,14 +54,14 @@ from tests.cluster.processes import replica_pids
 from tests.cluster.stores import content, one_machine
 
 HELD_S = 0.5
-"""How long a worker is kept, so that the next call goes to another."""
+"""Time that a worker stays busy, so that the next call goes to another one."""
 WITHDRAWN = 0.1
 CHANGES = 0.05
 UPSCALE_DELAY_S, DOWNSCALE_DELAY_S = 5.0, 10.0
 
 
 def held_facts(place: Any) -> tuple[int, Any]:
-    """What there is to know of a model, on a worker, and which one it is."""
+    """Return the properties of the model on a worker, and the worker's process id."""
     from longllama_code.cluster.encoding import facts_of
 
     facts = facts_of(place)

@@ -22,11 +22,11 @@ from lsp_server.engine.team.http import TeamAddress, TeamRefused, TeamUnreachabl
 SOURCES = Path(__file__).parents[2]
 PORT = 18_765
 LIMIT_S = 180.0
-"""Of what should come to be."""
+"""Timeout of conditions that are waited for."""
 TYPED_CHARS = 200
-"""What is typed at a place before the next one."""
+"""Characters typed at one position before the next one."""
 LAST_CHANGES_S = 30.0
-"""How long changes may take that are under way at the end."""
+"""Timeout of changes that are pending at the end."""
 
 
 def sources(n_files: int) -> dict[str, str]:
@@ -123,7 +123,7 @@ def answering_logs() -> set[Path]:
 
 
 async def seconds_until(what: Callable[[], bool]) -> float | None:
-    """How long it takes to come to be; None where it does not."""
+    """Return the seconds until a condition holds; None if it never does."""
     began = time.monotonic()
     while time.monotonic() < began + LIMIT_S:
         if await asyncio.to_thread(what):
@@ -137,7 +137,7 @@ async def seconds_until(what: Callable[[], bool]) -> float | None:
 
 @dataclass
 class Counts:
-    """What became of the requests."""
+    """Outcomes of the requests."""
 
     asked: int = 0
     answered: int = 0
@@ -153,7 +153,7 @@ class Counts:
     """When a request was asked, in seconds, and how long its answer took."""
 
     def note(self, done: "asyncio.Future[Any]", began: float) -> None:
-        """What became of one of them."""
+        """Record the outcome of a request."""
         if done.cancelled():
             self.withdrawn += 1
         elif error := done.exception():
@@ -164,11 +164,11 @@ class Counts:
             self.took_ms.append((began, 1000 * (time.monotonic() - began)))
 
     def of(self, since: float, until: float) -> list[float]:
-        """How long the answers took of the requests that were asked then, in milliseconds."""
+        """Return the latencies, in milliseconds, of requests sent in a period."""
         return [ms for at, ms in self.took_ms if since <= at < until]
 
     def slowest_around(self, when: float) -> int | None:
-        """Of the requests without an answer at a moment, and within 30 seconds after it."""
+        """Return the slowest request pending at a moment or sent within 30 seconds after it."""
         found = [ms for at, ms in self.took_ms if at + ms / 1000 >= when and at < when + 30]
         return round(max(found)) if found else None
 
@@ -193,20 +193,20 @@ class Counts:
 
 
 class Again(logging.Handler):
-    """How often a request is asked again, while it is listened to."""
+    """Counts retries in the client's log."""
 
     def __init__(self) -> None:
         super().__init__()
         self.n_times = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Of the client's log."""
+        """Count the record of a retry."""
         self.n_times += "is asked again" in record.getMessage()
 
     @classmethod
     @contextmanager
     def counted(cls) -> "Iterator[Again]":
-        """From here on."""
+        """Count retries while the context is open."""
         log, again = logging.getLogger("lsp_server.engine.team.client"), cls()
         log.setLevel(logging.INFO)
         log.addHandler(again)
@@ -226,7 +226,7 @@ class Cursor:
         self._go_elsewhere()
 
     def moved(self) -> CompletionRequest:
-        """What is asked a few characters on."""
+        """Return the request a few characters further on."""
         self._at += self.dice.randrange(1, 12)
         if self._at >= self._end:
             self._go_elsewhere()
@@ -262,7 +262,7 @@ async def ask(
 
 
 def percentiles(took_ms: list[float]) -> dict[str, int]:
-    """Of times in milliseconds, where there are any."""
+    """Return percentiles of times in milliseconds, if there are any."""
     if len(took_ms) < 2:
         return {"p50 ms": round(took_ms[0])} if took_ms else {}
     cuts = statistics.quantiles(took_ms, n=100)
@@ -292,7 +292,7 @@ async def asking(team: Team, counts: Counts) -> AsyncIterator[asyncio.Event]:
 
 
 def cpu_s(pid: int) -> float:
-    """What a process has used; nothing where it is gone."""
+    """Return the CPU seconds of a process; 0 if it ended."""
     try:
         return psutil.Process(pid).cpu_times().user
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""How far what is known of a suggestion tells whether it is right, and what a filter would leave.
+"""Confidence filters: how well probabilities predict right suggestions, and what a filter keeps.
 
 In files of packages that training never saw, the rest of the package in memory, somebody types a
 few lines: the text after them is there, and at cursors along the way, at the beginning of lines and
@@ -36,7 +36,7 @@ from lsp_server.suggestions.trimming import fitted
 THRESHOLDS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
 MEMORY_TOKENS = 10_000
 LEAST_CHARS, MOST_CHARS = 1_500, 12_000
-"""Of a file that is asked about."""
+"""Minimum and maximum size of a file, in characters."""
 SPAN_LINES, CURSORS = 4, 6
 
 
@@ -47,10 +47,10 @@ class Sample:
     package: str
     path: str
     offset: int
-    """Of the cursor, in code points."""
+    """Offset of the cursor, in code points."""
     text: str
     line_prefix: str
-    """What stands before the cursor on its line."""
+    """Text before the cursor on its line."""
     confidence: float
     mean_probability: float
     least_probability: float
@@ -127,7 +127,7 @@ def asked(
 def suggestion(
     engine: Engine, package: str, path: str, text: str, offset: int, end: int, names: set[str]
 ) -> Sample | None:
-    """What is suggested at a cursor while the lines up to ``end`` are being typed."""
+    """Return the suggestion at a cursor while the lines up to ``end`` are being typed."""
     before, suffix = text[:offset], "\n" + text[end:]
     request = CompletionRequest(path, before, suffix, multiline=False, timeout_ms=600_000)
     result = engine.complete(request, lambda: False)
@@ -156,7 +156,7 @@ def suggestion(
 
 
 def line(found: Sequence[Sample], threshold: float) -> dict[str, float]:
-    """What a threshold leaves."""
+    """Return the results of a threshold."""
     kept = [one for one in found if one.least_probability >= threshold]
     n_right = sum(one.right for one in found)
     n_wrong = len(found) - n_right
@@ -190,17 +190,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    first = Engine(load_for_engine(options.model), None)
+    first = Engine.create(load_for_engine(options.model), None)
     found = read(options.output)
     for package in load_packages(options.role)[-options.packages :]:
-        engine = first.beside()
+        engine = first.fork()
         tree = fetch(package)
         done = {(one.path, one.offset) for one in found if one.package == tree.name}
         for one in asked(engine, tree, done, options):
             found.append(one)
             with options.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(one)) + "\n")
-        engine.leave()
+        engine.release()
         print(f"{len(found)} suggestions, {package.name}", file=sys.stderr, flush=True)
     report = [line(found, threshold) for threshold in THRESHOLDS]
     for each in report:

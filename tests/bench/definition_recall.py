@@ -1,4 +1,4 @@
-"""Are the names that an answer needs among the definitions that a model is shown?
+"""Recall of the names that an answer needs among the definitions that the model sees.
 
 Instances of CrossCodeEval: the answer's line is cut out of its file, the other files of the
 repository are in the index. Counted are the instances where a name of the answer is defined in
@@ -40,7 +40,7 @@ class Repository:
     index: DefinitionIndex = field(default_factory=DefinitionIndex)
     defined: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     seconds: float = 0.0
-    """That indexing took, of this process."""
+    """CPU seconds of this process for indexing."""
 
     def __post_init__(self) -> None:
         start = time.process_time()
@@ -122,7 +122,7 @@ def load_cases(
 
 @dataclass
 class Shown:
-    """What a model is shown of other files, within a number of tokens."""
+    """Definitions of other files that fit into a number of tokens."""
 
     names: set[str]
     n_of_file: int
@@ -131,7 +131,7 @@ class Shown:
 
 
 def shown(case: Case, definitions: RepositoryDefinitions, budget: int) -> Shown:
-    """What is shown within a budget."""
+    """Return the definitions shown within a budget."""
     text = case.prefix + case.suffix
     of_file = definitions.used_by(case.path, text, budget).excerpts
     of_cursor = definitions.wanted(case.path, case.prefix, case.suffix, budget, of_file).excerpts

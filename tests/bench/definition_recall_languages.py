@@ -1,4 +1,4 @@
-"""Are names that a file imports among what is shown, where it uses them for the first time?
+"""Recall of imported names at their first use among the definitions shown, by language.
 
 Public repositories, each checked out at the commit below as ``FOLDER/LANGUAGE/OWNER+NAME``. A case
 is the first use of a name that is imported from another file of the repository: what stands from
@@ -246,7 +246,7 @@ def member_of(name: str, behind: str, path: str, repository: Repository) -> str:
 
 
 def choose_for(case: Case, repository: Repository) -> tuple[list[Chosen], float]:
-    """What is chosen, and the seconds that this took with reading the file anew."""
+    """Return the choice, and the seconds that it took including reading the file."""
     start = time.perf_counter()
     chosen = choose(repository.index, case.path, case.prefix, "")
     return chosen, time.perf_counter() - start
@@ -255,7 +255,7 @@ def choose_for(case: Case, repository: Repository) -> tuple[list[Chosen], float]
 def measure(
     repository: Repository, tokenizer: Tokenizer, budget: int, *, missed: bool
 ) -> tuple[list[tuple[bool, bool | None]], list[float]]:
-    """Of each case, whether the name's definition is shown, and the member's; and the times."""
+    """Return for each case whether the definitions of name and member are shown; and times."""
     rng = random.Random(0)
     definitions = RepositoryDefinitions(tokenizer, None, repository.index)
     paths = sorted(repository.names)

@@ -106,7 +106,7 @@ def child(folder: Path, kind: WeightKind, n_tokens: int, cache: Path) -> dict[st
     report |= {"load_peak_gib": peak_bytes() / 2**30, "before_gib": base / 2**30}
     report |= {"stated_peak_gib": need.peak / 2**30, "weights_gib": need.weights / 2**30}
     report["memory_bytes_per_token"] = loaded.record_format.n_bytes
-    engine = Engine(loaded, loaded.store(cache / loaded.fingerprint))
+    engine = Engine.create(loaded, loaded.store(cache / loaded.fingerprint))
     for name, text in (("indexed", TEXT), ("edited", EDITED)):
         start = time.perf_counter()
         for _ in engine.remember("app/settings.py", text):
@@ -140,7 +140,7 @@ def run_child(folder: Path, kind: str, options: argparse.Namespace, cache: Path)
 
 
 def default_root() -> Path:
-    """Where checkpoints are written."""
+    """Return the folder for checkpoints."""
     from longllama_code.paths import cache_root
 
     return cache_root() / "bench" / "family"

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from longllama_code.generation.completer import Completer
+from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.models import LoadedModel, load, with_kernels
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.segment import EncodedSegment, page_offsets
@@ -32,7 +33,7 @@ from longllama_code.research.evaluation.memories import encode_files
 from tests.bench.family import default_root, peak_bytes, write
 
 FILLER_TOKENS = 150
-"""What is hidden is shorter, and encoded as it is."""
+"""Length of the random filler's segments; the needle is shorter, and encoded for real."""
 GIB = 2**30
 
 
@@ -80,7 +81,9 @@ def main() -> None:
     seconds: list[float] = []
 
     def make_answer(_: LoadedModel, memory: RepositoryMemory) -> harness.Answer:
-        completer = Completer(loaded.model, loaded.tokenizer, memory, loaded.kernels)
+        completer = Completer(
+            CompletionModel(loaded.model, loaded.tokenizer, loaded.kernels), memory
+        )
 
         def timed(request: CompletionRequest) -> str:
             start = time.perf_counter()

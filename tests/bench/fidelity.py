@@ -1,4 +1,4 @@
-"""How near compressed and searched memory comes to all keys in floats, at a size of memory.
+"""Fidelity of compressed and searched memory compared with all keys in floats.
 
 Windows of files that are not in memory, of as many repositories as its tokens need. One model, one
 text, several memories: floats of which all are read, then every format with all keys read and with
@@ -89,7 +89,7 @@ def prepare(
 
 @torch.inference_mode()
 def log_probs(loaded: LoadedModel, window: Window, memory: RepositoryMemory) -> Tensor:
-    """Of each token of a window but the head: (S, V)."""
+    """Return log probabilities of each token of a window after the head: (S, V)."""
     view = CompletionMemory(memory, None)
     ids = torch.tensor([window.ids])
     out = loaded.model(ids, use_cache=False, last_context_length=len(window.ids), memory=view)
@@ -100,7 +100,7 @@ def log_probs(loaded: LoadedModel, window: Window, memory: RepositoryMemory) -> 
 def listen(
     loaded: LoadedModel, window: Window, memory: RepositoryMemory
 ) -> list[tuple[int, Tensor]]:
-    """What each memory head asks in a window: its place, and (R, queries, D)."""
+    """Yield each memory head's index and its queries in a window, (R, queries, D)."""
     heard: dict[int, Tensor] = {}
     score = RowView.score
 
@@ -119,7 +119,7 @@ def listen(
 
 @dataclass(frozen=True)
 class Right:
-    """What a head asked, and what it finds among all keys in floats."""
+    """A head's queries, and their best keys among all keys in floats."""
 
     head: int
     queries: Tensor
@@ -130,7 +130,7 @@ class Right:
 
 @dataclass(frozen=True)
 class Compared:
-    """What a head finds in another memory beside that."""
+    """Result of a head in another memory."""
 
     recall: float
     mass: float
@@ -150,7 +150,7 @@ def found_in(
 def compare(
     memory: RepositoryMemory, asked: Sequence[Right], read: int | None, k: int
 ) -> Iterator[Compared]:
-    """Of each head and window."""
+    """Return the results of each head and window."""
     for right in asked:
         rows, _, mixed = found_in(memory, right.head, right.queries, read, k)
         hit = (right.rows[..., :, None] == rows[..., None, :]).any(-1)
@@ -160,7 +160,7 @@ def compare(
 
 
 def reach(memory: RepositoryMemory, head: int) -> Tensor:
-    """How far a key of each cluster lies from its centroid at most: (C,)."""
+    """Return the maximum distance of a key from the centroid of each cluster: (C,)."""
     form, rows = memory.rows.record_format, memory.rows
     everything = rows.positions()
     left = form.key_codes(rows.records.rows, everything, head) * torch.from_numpy(

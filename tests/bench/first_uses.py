@@ -130,15 +130,15 @@ def main() -> None:
     many = names_of_many(tree.texts for tree in trees)
     text = options.output.read_text("utf-8") if options.output.exists() else ""
     found = [json.loads(line) for line in text.splitlines()]
-    first = Engine(load_for_engine(options.model), None)
+    first = Engine.create(load_for_engine(options.model), None)
     for tree in trees:
-        engine = first.beside()
+        engine = first.fork()
         done = {(r["path"], r["line"], r["condition"]) for r in found if r["package"] == tree.name}
         for one in rows(engine, tree, many, done, options.lines, conditions):
             found.append(one)
             with options.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(one) + "\n")
-        engine.leave()
+        engine.release()
         print(f"{len(found)} answers, {tree.name}", file=sys.stderr, flush=True)
     for condition in conditions:
         of_condition = [r for r in found if r["condition"] == condition]

@@ -27,7 +27,7 @@ CHARS = [*"ab \n\r\t'\"#", "\r\n", "é", "€", "😀", "\u2028", "\f", "\x85", 
 BATCH = 200
 LARGEST_TEXT = 120
 NOT_SENT = {"textDocument/didOpen", "textDocument/didClose", "textDocument/didChange", "initialize"}
-"""Of random messages: what would change the documents behind the model's back, or begin anew."""
+"""Methods that random messages leave out: they change documents unnoticed, or restart."""
 NOT_RUN = {"toggle", "toggleLanguage"}
 """Commands after which there are no answers to compare."""
 

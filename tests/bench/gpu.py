@@ -68,7 +68,7 @@ def texts(n_files: int) -> list[tuple[str, str]]:
 
 def opened(loaded: LoadedModel, store: SegmentStore, n_files: int) -> tuple[Engine, float]:
     """Return an engine that remembers files, and the seconds which that took."""
-    engine, start = Engine(loaded, store), time.perf_counter()
+    engine, start = Engine.create(loaded, store), time.perf_counter()
     for path, text in texts(n_files):
         for _ in engine.remember(path, text):
             pass
@@ -87,7 +87,7 @@ def completed(engine: Engine, rounds: int) -> list[CompletionResult]:
 
 
 def with_share(loaded: LoadedModel, share: float, options: argparse.Namespace) -> dict[str, Any]:
-    """What was measured with a share of memory on the device, and what was suggested."""
+    """Measurements and suggestions with a share of memory on the device."""
     n_bytes, device = loaded.record_format.n_bytes, loaded.model.device
     whole = SegmentStore(None, n_bytes)
     n_tokens = opened(loaded, whole, options.files)[0].status().n_tokens if share < 1 else 0

@@ -72,7 +72,7 @@ async def requests(client: HeadlessClient, path: Path, n: int) -> list[float]:
 
 
 def end_of(text: str) -> Position:
-    """Where a text ends, as the client counts."""
+    """Return the end position of a text in the client's encoding."""
     return Document("", "python", 1, text).position(len(text), "utf-16")
 
 

@@ -96,7 +96,7 @@ def measured(model: Any, n_tokens: int, n_last: int | None) -> dict[str, Any]:
 
 
 def filled(case: str, _: int, n_layers: int) -> dict[str, Any]:
-    """What a question takes behind a memory of so many tokens."""
+    """Measure a question with a memory of so many tokens."""
     model = build("3b", n_layers, [n_layers - 1])
     return behind_memory(model, int(case), {"window": model.config.last_context_length, "token": 1})
 

@@ -1,4 +1,4 @@
-"""What the first request in a file reads, and the one after one more key, over the real server.
+"""Tokens read and time of a file's first request and the next one, through the real server.
 
 The workspace is a folder of the user's, taken into memory first. Then a file is opened and left
 alone for some seconds, in which the server reads the definitions that its prompts begin with. A
@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 
 async def asked(client: HeadlessClient, uri: str, before: str) -> Json:
-    """What is known of a request at the end of a text."""
+    """Return the measurements of a request at the end of a text."""
     position = Document("", "python", 1, before).position(len(before), "utf-32")
     suggestion = await client.complete(uri, position)
     explained = await client.explain() or {}

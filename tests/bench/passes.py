@@ -1,4 +1,4 @@
-"""What a pass of the model takes, and how fast it reads its weights, beside a plain sum of memory.
+"""Time of a forward pass, and its bandwidth compared with a plain sum over memory.
 
 Passes of 1, 4, 8 and 16 tokens behind 500 tokens of local context, without memory, one after the
 other in every round, as the engine makes them on a CPU. Every pass reads all weights once: their
@@ -27,14 +27,14 @@ SUMMED_BYTES = 512 << 20
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Of one call."""
+    """Return the seconds of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def decoders(loaded: LoadedModel) -> dict[str, Decoder]:
-    """Who makes the passes, by name."""
+    """Return the implementations of a pass by name."""
     if loaded.kernels is not None:
         return {"kernels": Decoder(loaded.model, (), loaded.kernels)}
     found = {"torch": Decoder(loaded.model)}
@@ -42,7 +42,7 @@ def decoders(loaded: LoadedModel) -> dict[str, Decoder]:
 
 
 def n_bytes(loaded: LoadedModel) -> int:
-    """Of the weights that every pass reads."""
+    """Return the bytes of the weights that every pass reads."""
     if loaded.kernels is not None:
         return loaded.kernels.nbytes
     return sum(weights.nbytes for weights in loaded.model.parameters())

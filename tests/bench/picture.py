@@ -16,7 +16,7 @@ GHOST, PLAIN, DIM = "#8b949e", "#e6edf3", "#6e7681"
 
 
 def demo_lines() -> list[str]:
-    """What the demo prints where no terminal reads."""
+    """Return the demo's output without a terminal."""
     command = [sys.executable, "-m", "lsp_server", "demo"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = run.stdout.rstrip().split("\n")

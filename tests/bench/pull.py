@@ -35,7 +35,7 @@ pull(sys.argv[1], lambda step, share: print(f"{share:.4f} {step}", flush=True))
 
 @contextmanager
 def index_of(wheels: Path | None, rate: float) -> Generator[tuple[dict[str, str], Index | None]]:
-    """What pip has to be told to use the folder's wheels, and who serves them."""
+    """Serve the folder's wheels; yield the environment that makes pip use them."""
     if wheels is None:
         yield {}, None
         return

@@ -1,4 +1,4 @@
-"""A client without manners: it sends what it is told, and counts what it gets for each request.
+"""A raw client that sends any message and counts the answers to each request.
 
 For the soak and the fuzz, which must see an answer that comes twice, or not at all.
 """
@@ -28,7 +28,7 @@ class RawClient:
         self.n_sent = 0
         self.phase: str | None = None
         self.messages: list[str] = []
-        """What the server showed to the user."""
+        """Messages that the server showed to the user."""
         self._deadline_s = deadline_s
         self._waiting: dict[Any, asyncio.Future[Json]] = {}
         self._ids = itertools.count(1)

@@ -49,7 +49,7 @@ class Session:
 
 @dataclass
 class Key:
-    """What one key brought."""
+    """Result of one key."""
 
     ms: float
     """From the key to the answer."""
@@ -63,7 +63,7 @@ class Key:
 
 
 def git(*arguments: str) -> str:
-    """What git says of the checkout."""
+    """Return git's output in the checkout."""
     return subprocess.run(
         ["git", *arguments], cwd=CHECKOUT, check=True, capture_output=True, text=True
     ).stdout
@@ -90,7 +90,7 @@ def longest(candidates: Iterator[Session]) -> list[Session]:
 
 
 def changes(path: str, old: str, new: str, n_keys: int) -> Iterator[Session]:
-    """Where lines were added or replaced: the rest of the file is as it was before."""
+    """Return where lines were added or replaced in the file."""
     a, b = old.splitlines(keepends=True), new.splitlines(keepends=True)
     for tag, a0, a1, b0, b1 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if tag in ("insert", "replace"):
@@ -215,7 +215,7 @@ def quantile(times: list[float], share: float) -> float:
 
 
 def report(keys: list[Key], numbers: dict[str, float]) -> dict[str, float]:
-    """What is printed and kept."""
+    """Return the results to print and store."""
     asked = [key.ms for key in keys if key.shown and not key.known]
     shown = [key for key in keys if key.shown]
     every = [key.ms for key in shown]
@@ -235,7 +235,7 @@ def report(keys: list[Key], numbers: dict[str, float]) -> dict[str, float]:
 
 
 def plot(keys: list[Key], path: Path) -> None:
-    """How many answers came within a time."""
+    """Return how many answers came within a time."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -1,4 +1,4 @@
-"""What kernels cost in quality: the model as the engine runs it, beside its float32.
+"""Loss of quality by kernels: the model as the engine runs it, compared with float32.
 
 On a CPU that is weights in 8 bits, or in a GGUF file's own blocks. Windows of files that are not in
 memory, of packages that training never saw, or of folders. The model and the kernels each read them
@@ -60,7 +60,7 @@ CONDITIONS: dict[str, tuple[Read, str | None]] = {
     "kernels, memory by the model": (by_kernels, "model"),
     "kernels, own memory": (by_kernels, "kernels"),
 }
-"""Who reads, and who encoded the memory beside, if there is one."""
+"""Conditions: what reads the text, and what encoded the memory, if there is one."""
 
 
 def main() -> None:

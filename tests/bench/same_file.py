@@ -33,7 +33,7 @@ Take = Callable[[list[int]], None]
 
 
 def ours(gguf: str, threads: int) -> tuple[Callable[[], None], Take]:
-    """What starts anew, and what takes tokens in."""
+    """Functions that reset, and that read tokens."""
     import torch
 
     from longllama_code.generation.models import load_for_engine

@@ -45,7 +45,7 @@ def files() -> Iterator[tuple[str, str]]:
 
 
 def resident_mb() -> dict[str, float]:
-    """Of this process, in MB: its own memory, and pages of mapped files; Linux only."""
+    """Return this process's own memory and its pages of mapped files, in MB; Linux only."""
     status = Path("/proc/self/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines())
     return {name: int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile")}
@@ -113,7 +113,7 @@ def decode(engine: Engine, timed: Timed, number: int) -> tuple[float, float]:
 def opened(loaded: LoadedModel, cache: Path) -> Engine:
     """Return an engine on the store that all sizes share."""
     folder = cache / "memory" / loaded.fingerprint
-    return Engine(loaded, loaded.store(folder))
+    return Engine.create(loaded, loaded.store(folder))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What one token's search of memory takes, by how many keys are read for it.
+"""Time of one token's memory search, by the number of keys read.
 
 The queries are those that the model asks while it writes; each is asked again alone, of every
 memory head: clusters, best keys and the mixture of their values. One thread; the formats of memory
@@ -51,7 +51,7 @@ def listen(engine: Engine, n_requests: int) -> Heard:
 
 
 def seconds(heard: Heard, read: int, top_k: int) -> float:
-    """Of one token, all memory heads together."""
+    """Return the time of one token in all memory heads."""
     layers: dict[range, list[float]] = {}
     for view, queries in heard:
         view = RowView(view.rows, view.heads, view.visible, None, read)

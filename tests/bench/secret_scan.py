@@ -1,4 +1,4 @@
-"""What the scan for secrets costs: CPU time for each file, and how long it holds up an event loop.
+"""Cost of the scan for secrets: CPU time of each file, and delay of an event loop.
 
 Usage: python tests/bench/secret_scan.py [FOLDER]; without it, this repository.
 """
@@ -38,7 +38,7 @@ def cost(texts: dict[str, str]) -> dict[str, object]:
 
 
 async def delays(text: str | None) -> dict[str, float]:
-    """How late an event loop is, in milliseconds, beside a scan; or beside nothing."""
+    """Return the delay of an event loop in milliseconds, with or without a scan."""
     late_ms: list[float] = []
 
     async def tick() -> None:

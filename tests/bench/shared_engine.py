@@ -1,4 +1,4 @@
-"""What a second window costs: memory of all processes, with one shared engine and with two.
+"""Memory of all processes with a second window, with one shared engine and with two.
 
 Two real servers over stdio on the two packages of this repository, up to as many tokens of each in
 memory; each was asked for a suggestion. PSS counts what processes share in parts, RSS as often as

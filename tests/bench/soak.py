@@ -55,7 +55,7 @@ def repository(root: Path) -> None:
 
 
 class Soak:
-    """What goes on at the same time."""
+    """Run the load's tasks at the same time."""
 
     def __init__(self, client: RawClient, root: Path) -> None:
         self.client, self.root = client, root

@@ -22,7 +22,7 @@ from lsp_server.documents.document import Position
 from tests.bench.scale import TYPED, files
 
 CHARS_A_TOKEN = 3.6
-"""Of `mini`, in these packages."""
+"""Characters per token of `mini` in these packages."""
 
 
 def write(root: Path, n_tokens: int) -> None:

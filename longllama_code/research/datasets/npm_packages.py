@@ -89,7 +89,7 @@ def fetch(package: NpmPackage) -> SourceTree:
 
 
 def read_tarball(tarball: Path, name: str, suffixes: Iterable[str] = SUFFIXES) -> SourceTree:
-    """Return the files of a tarball that ``read_tree`` would take, less what is vendored or built.
+    """Return the files of a tarball as ``read_tree`` does, without vendored and built ones.
 
     Raises:
         DownloadError: it is no gzipped file, or is too large unpacked.

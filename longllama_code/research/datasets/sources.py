@@ -79,7 +79,7 @@ def _is_skipped(relative: PurePath) -> bool:
 
 
 def _decode(data: bytes) -> str | None:
-    """Return the text of a file; None where it is no UTF-8."""
+    """Return the text of a file; None if it is no UTF-8."""
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:

@@ -59,7 +59,7 @@ class CachedActivations:
     order: tuple[int, ...]
 
     def get(self, shape: Sequence[int]) -> Tensor | None:
-        """Float16 of that shape, (B, S, E); None where they must be computed."""
+        """Return the activations, float16 (B, S, E); None if they must be computed."""
         try:
             with safe_open(self.path, "pt") as file:
                 found, metadata = file.get_tensor(TENSOR), file.metadata()

@@ -83,7 +83,7 @@ class Project:
 
 
 def read_names(path: str, text: str) -> FileNames | None:
-    """Return the names of a file; None where its language is unknown or it cannot be parsed."""
+    """Return the names of a file; None if its language is unknown or it cannot be parsed."""
     classifier = CLASSIFIERS.get(PurePosixPath(path).suffix)
     return None if classifier is None else classifier.read(path, text)
 
@@ -156,7 +156,7 @@ def _kind(
     names: FileNames,
     project: Project,
 ) -> LineClass | None:
-    """Return the class of a line by the names that it uses; None where it is of none."""
+    """Return the class of a line by the names that it uses; None if it is of none."""
     elsewhere = foreign.intersection(used)
     if elsewhere:
         return "inproject" if elsewhere.issubset(seen) else "inproject-first"

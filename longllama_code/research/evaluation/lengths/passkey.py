@@ -16,6 +16,7 @@ from statistics import fmean
 
 from longllama_code.errors import ConfigError
 from longllama_code.generation.completer import Completer
+from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import CompletionRequest

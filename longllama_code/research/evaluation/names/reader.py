@@ -57,7 +57,7 @@ class Classifier(Protocol):
         ...
 
     def read(self, path: str, text: str) -> FileNames | None:
-        """Return the names of a file; None where it cannot be parsed."""
+        """Return the names of a file; None if it cannot be parsed."""
         ...
 
     def is_common(self, name: str) -> bool:

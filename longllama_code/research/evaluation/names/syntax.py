@@ -284,7 +284,7 @@ def _lines(node: Node) -> range:
 
 
 def _code_points(text: str) -> Sequence[int] | None:
-    """Return the code point that each byte of UTF-8 belongs to; None where both are equal."""
+    """Return the code point that each byte of UTF-8 belongs to; None if both are equal."""
     if text.isascii():
         return None
     widths = (len(char.encode("utf-8", "surrogatepass")) for char in text)
