@@ -1,1 +1,1 @@
-"""Settings: each one declared once, read from all who have a say, and what is generated of them."""
+"""Settings: declarations, the layers that set them, and files generated from them."""

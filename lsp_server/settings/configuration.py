@@ -1,8 +1,8 @@
-"""The settings of one client, from all who have a say, as of now.
+"""Current settings of one client.
 
-Weakest first: the repository's ``pyproject.toml``, ``initializationOptions``,
-``workspace/configuration``, the command line, and what the user turned on or off by command. What
-was turned by command holds until the layers below it say something else than they did.
+Later layers override earlier ones: the repository's ``pyproject.toml``, ``initializationOptions``,
+``workspace/configuration``, the command line, and what the user toggled by a command. A toggle
+holds until the other layers set another value than before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,17 +23,17 @@ Layer = Literal["options", "configuration"]
 
 @dataclass(frozen=True)
 class RepositorySettings:
-    """What a repository says of itself."""
+    """Settings from a repository's own ``pyproject.toml``."""
 
     values: Mapping[str, Any]
     problem: str | None = None
-    """Why it could not be read."""
+    """Why the file could not be read, if so."""
 
 
 def repository_settings(roots: Sequence[Path]) -> RepositorySettings:
-    """``[tool.longllama]`` of the first workspace folder that has a ``pyproject.toml``.
+    """Read ``[tool.longllama]`` of the first workspace folder that has a ``pyproject.toml``.
 
-    A file that leads out of its folder, or is larger than 1 MiB, is not read.
+    A file larger than 1 MiB, or a link out of the folder, is not read.
     """
     for root in roots:
         path = root / FILE_NAME
@@ -41,7 +41,9 @@ def repository_settings(roots: Sequence[Path]) -> RepositorySettings:
             if not path.is_file():
                 continue
             if path.resolve().parent != root.resolve():
-                return RepositorySettings({}, f"{path} leads out of its folder and is not read.")
+                return RepositorySettings(
+                    {}, f"{path} links to a file outside its folder and is not read."
+                )
             if path.stat().st_size > MAX_FILE_BYTES:
                 return RepositorySettings({}, f"{path} is larger than 1 MiB and is not read.")
             document = tomli.loads(path.read_text("utf-8"))
@@ -53,13 +55,13 @@ def repository_settings(roots: Sequence[Path]) -> RepositorySettings:
 
 
 class Configuration:
-    """Owner of the layers and of the settings that they make."""
+    """Layers of settings, and the result of merging them."""
 
     def __init__(self, command_line: Mapping[str, Any] | None = None) -> None:
         self.settings = self._below = Settings()
-        """What holds now."""
+        """The current settings."""
         self.problems: list[Problem] = []
-        """What could not be used, of all layers."""
+        """Settings that are ignored, of all layers."""
         self._repository: Mapping[str, Any] = {}
         self._layers: dict[Layer, Any] = {"options": None, "configuration": None}
         self._command_line = command_line
@@ -68,22 +70,22 @@ class Configuration:
         self._resolve()
 
     def set_layer(self, layer: Layer, values: Any) -> None:
-        """Take in what the client says."""
+        """Set a layer that the client sent."""
         self._layers[layer] = values
         self._resolve()
 
     def set_repository(self, values: Mapping[str, Any]) -> None:
-        """Take in what the repository says of itself."""
+        """Set the repository's layer."""
         self._repository = values
         self._resolve()
 
     def toggle(self) -> None:
-        """Turn everything off, or on again."""
+        """Turn the server off, or on again."""
         self._is_toggled = not self.settings.enable
         self._apply_toggles()
 
     def toggle_language(self, language: str) -> None:
-        """Turn suggestions off in a language, or on again; ``*`` is every language not named."""
+        """Turn suggestions off in a language, or on again; ``*`` stands for all others."""
         self._toggles[language] = not self.settings.language_enabled(language)
         self._apply_toggles()
 

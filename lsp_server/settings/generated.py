@@ -16,15 +16,19 @@ PAGE = ROOT / "docs" / "settings.md"
 SCHEMA = Path(__file__).parent / "settings.schema.json"
 MANIFEST = ROOT / "editor-client" / "vscode" / "package.json"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
-OF_THE_MACHINE = ("longllama.memory.cacheDir", "longllama.model.path")
-"""Settings that name places on a machine: VS Code does not carry them to another one."""
-OF_THE_USER = ("longllama.engine.url", "longllama.engine.tokenFile", "longllama.engine.certificate")
-"""Settings that say where code goes: VS Code takes them from the user's own settings alone, so that
-no repository can name another place."""
+MACHINE_SETTINGS = ("longllama.memory.cacheDir", "longllama.model.path")
+"""Settings with paths of one machine, which VS Code does not sync to others."""
+USER_SETTINGS = (
+    "longllama.engine.url",
+    "longllama.engine.tokenFile",
+    "longllama.engine.certificate",
+)
+"""Settings that decide where source code is sent. VS Code reads them from the user's own settings
+only, so no repository can change them."""
 
 
 def table() -> str:
-    """The settings as a Markdown table; a star marks what a repository may set."""
+    """Return the settings as a Markdown table; a star marks those that a repository may set."""
     by_repository = set(repository_settings())
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, _, default, about in flat(Settings(), ""):
@@ -34,7 +38,7 @@ def table() -> str:
 
 
 def schema() -> str:
-    """The section as editors of JSON and TOML check it."""
+    """Return the JSON schema of the section, for editors of JSON and TOML."""
     document: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Settings of longllama-lsp (section {SECTION})",
@@ -51,18 +55,18 @@ def updated(text: str) -> str:
 
 
 def vscode_properties() -> dict[str, Any]:
-    """The settings as VS Code declares them."""
+    """Return the settings as VS Code declares them."""
     return {name: {**schema, "scope": _scope(name)} for name, schema in json_schema().items()}
 
 
 def _scope(name: str) -> str:
-    if name in OF_THE_USER:
+    if name in USER_SETTINGS:
         return "machine"
-    return "machine-overridable" if name in OF_THE_MACHINE else "window"
+    return "machine-overridable" if name in MACHINE_SETTINGS else "window"
 
 
 def with_properties(text: str) -> str:
-    """VS Code's manifest with the server's settings as they should be; the client's own stay."""
+    """Return VS Code's manifest with current settings of the server; the client's own stay."""
     manifest = json.loads(text)
     (server,) = (
         category
@@ -74,7 +78,7 @@ def with_properties(text: str) -> str:
 
 
 def generated() -> dict[Path, str]:
-    """Every generated file, as it should be."""
+    """Return the current text of every generated file."""
     return {
         PAGE: updated(PAGE.read_text("utf-8")),
         SCHEMA: schema(),
@@ -83,7 +87,7 @@ def generated() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Check what is generated, or write it; the exit code."""
+    """Check the generated files, or write them; return the exit code."""
     stale = [
         path
         for path, text in generated().items()

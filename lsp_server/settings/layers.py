@@ -1,8 +1,8 @@
-"""Settings from all who have a say, weakest first.
+"""Merges settings from several layers; later ones override earlier ones.
 
-Defaults, ``[tool.longllama]`` in the workspace's ``pyproject.toml``, ``initializationOptions``,
-``workspace/configuration`` (section ``longllama``), command line. A value that cannot be used is
-left out and reported by key, value and remedy; the server goes on without it.
+The layers are defaults, ``[tool.longllama]`` in the workspace's ``pyproject.toml``,
+``initializationOptions``, ``workspace/configuration`` (section ``longllama``) and the command line.
+An invalid value is ignored, and reported with its key and a remedy.
 """
 
 import re
@@ -11,14 +11,14 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from longllama_code.source_files.ignore import is_pattern
-from lsp_server.settings.declarations import OF_CLIENTS, SECTION, Rule, Settings, camel
+from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Rule, Settings, camel
 
 NOT_BY_REPOSITORY = "a repository's pyproject.toml may not set it; set it in your editor."
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A setting that could not be used."""
+    """A setting that is ignored, with a remedy."""
 
     key: str
     value: object
@@ -32,10 +32,10 @@ class Problem:
 def resolve(
     layers: Sequence[Mapping[str, Any] | None], repository: Mapping[str, Any] | None = None
 ) -> tuple[Settings, list[Problem]]:
-    """Settings from layers, weakest first, each nested as a client sends it.
+    """Merge layers, each nested as a client sends it; later ones override earlier ones.
 
-    Keys may be spelt in camelCase, kebab-case or snake_case. The ``repository``'s layer is the
-    weakest, and its values count only where a repository may set them.
+    Keys may be spelt in camelCase, kebab-case or snake_case. Every layer overrides the
+    ``repository``'s, which may set only what is declared as such.
     """
     settings, problems = _merge(Settings(), repository or {}, "", by_repository=True)
     for layer in layers:
@@ -47,8 +47,8 @@ def resolve(
 def _merge(
     group: Any, layer: object, prefix: str, *, by_repository: bool = False
 ) -> tuple[Any, list[Problem]]:
-    """A group with the layer's values in place of its own."""
-    if layer == []:  # an empty table of Lua, as Neovim writes it
+    """Return a group with the values of a layer, and the layer's problems."""
+    if layer == []:  # Neovim sends an empty Lua table as a list
         layer = {}
     if not isinstance(layer, Mapping):
         return group, [Problem(prefix.rstrip("."), layer, "give an object of settings.")]
@@ -58,7 +58,7 @@ def _merge(
     problems: list[Problem] = []
     for key, value in cast("Mapping[str, Any]", layer).items():
         item = known.get(_snake(key))
-        if not prefix and key in OF_CLIENTS:
+        if not prefix and key in CLIENT_KEYS:
             continue
         if item is None:
             problems.append(Problem(prefix + key, value, _unknown(known)))
@@ -81,12 +81,12 @@ def _unknown(known: Iterable[str]) -> str:
 
 
 def _snake(key: str) -> str:
-    """A key as our fields are named."""
+    """Return a key in snake_case, as fields are named."""
     return re.sub("[A-Z]", lambda match: f"_{match[0].lower()}", key).replace("-", "_")
 
 
 def _remedy(kind: Any, value: object, rule: Rule | None = None) -> str | None:
-    """What to do about a value of the wrong type; None where it is right."""
+    """Return a remedy for an invalid value; None for a valid one."""
     if rule is not None:
         is_right = isinstance(value, str) and re.fullmatch(rule.pattern, value)
         return None if is_right else rule.remedy
@@ -99,16 +99,16 @@ def _remedy(kind: Any, value: object, rule: Rule | None = None) -> str | None:
     if kind is bool:
         return None if isinstance(value, bool) else "give true or false."
     if kind is str:
-        return None if isinstance(value, str) else "give a text."
+        return None if isinstance(value, str) else "give a string."
     if kind == list[str]:
         return _patterns_remedy(value)
     is_table = isinstance(value, dict) and all(isinstance(item, bool) for item in value.values())
-    return None if is_table else "give an object of true and false."
+    return None if is_table else "give an object whose values are true or false."
 
 
 def _patterns_remedy(value: object) -> str | None:
-    """What to do about a list of texts: all of ours are lists of patterns."""
+    """Return a remedy for an invalid list of patterns; None for a valid one."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        return "give a list of texts."
+        return "give a list of strings."
     wrong = next((item for item in value if not is_pattern(item)), None)
     return None if wrong is None else f"{wrong!r} is not a gitignore pattern; correct it."

@@ -1,12 +1,12 @@
-"""The settings as others read them: JSON schemas, and rows of tables."""
+"""JSON schemas and table rows of the settings."""
 
 from typing import Any, Literal, get_args, get_origin
 
-from lsp_server.settings.declarations import OF_CLIENTS, SECTION, Rule, Settings, declared
+from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Rule, Settings, declared
 
 
 def json_schema() -> dict[str, Any]:
-    """A JSON schema of every setting, by its full dotted name, as VS Code declares them."""
+    """Return a JSON schema for each full dotted name, as VS Code declares settings."""
     return {
         f"{SECTION}.{name}": _value_schema(kind, item.metadata["rule"], default)
         | {"description": item.metadata["about"]}
@@ -15,17 +15,17 @@ def json_schema() -> dict[str, Any]:
 
 
 def nested_schema() -> dict[str, Any]:
-    """A JSON schema of the section as one object: what clients send, and what TOML holds."""
+    """Return a JSON schema of the section as one object, as in clients' messages and in TOML."""
     root: dict[str, Any] = _object_schema()
     for name, kind, default, item in declared(Settings(), ""):
         *groups, last = name.split(".")
-        place = root
+        parent = root
         for group in groups:
-            place = place["properties"].setdefault(group, _object_schema())
+            parent = parent["properties"].setdefault(group, _object_schema())
         schema = _value_schema(kind, item.metadata["rule"], default)
-        place["properties"][last] = schema | {"description": item.metadata["about"]}
-    for key in sorted(OF_CLIENTS):
-        root["properties"][key] = {"description": "The client's own; the server passes it over."}
+        parent["properties"][last] = schema | {"description": item.metadata["about"]}
+    for key in sorted(CLIENT_KEYS):
+        root["properties"][key] = {"description": "Setting of the client; the server ignores it."}
     return root
 
 
@@ -34,7 +34,7 @@ def _object_schema() -> dict[str, Any]:
 
 
 def _value_schema(kind: Any, rule: Rule | None, default: object) -> dict[str, Any]:
-    """What is strict in `setting_layers`, as JSON schema says it."""
+    """Return the JSON schema of a value, as strict as ``layers`` is."""
     schema: dict[str, Any] = {"type": _json_type(kind), "default": default}
     if get_origin(kind) is Literal:
         schema["enum"] = list(get_args(kind))
@@ -48,7 +48,7 @@ def _value_schema(kind: Any, rule: Rule | None, default: object) -> dict[str, An
 
 
 def flat(group: Any, prefix: str) -> list[tuple[str, Any, Any, str]]:
-    """Name, type, default and meaning of every setting of a group."""
+    """Return name, type, default and description of every setting of a group."""
     return [
         (name, kind, default, item.metadata["about"])
         for name, kind, default, item in declared(group, prefix)
@@ -56,7 +56,7 @@ def flat(group: Any, prefix: str) -> list[tuple[str, Any, Any, str]]:
 
 
 def repository_settings() -> list[str]:
-    """The settings that a repository's own ``pyproject.toml`` may name."""
+    """Return the settings that a repository's own ``pyproject.toml`` may set."""
     every = declared(Settings(), "")
     return [name for name, _, _, item in every if item.metadata["by_repository"]]
 

@@ -100,7 +100,7 @@ def test_a_file_that_leads_out_of_its_folder_is_not_read(tmp_path):
     (root / "pyproject.toml").symlink_to(outside / "pyproject.toml")
     found = repository_settings([root])
     assert found.values == {}
-    assert "leads out of its folder" in found.problem
+    assert "links to a file outside its folder" in found.problem
 
 
 def test_toggling():

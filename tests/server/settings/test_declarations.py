@@ -42,19 +42,19 @@ def test_the_last_layer_that_names_a_value_wins():
             {"completion": {"maxTokens": True}},
             "setting longllama.completion.maxTokens is True: give a whole number, 0 or more.",
         ),
-        ({"model": {"path": None}}, "setting longllama.model.path is None: give a text."),
+        ({"model": {"path": None}}, "setting longllama.model.path is None: give a string."),
         (
             {"trigger": {"mode": "always"}},
             "setting longllama.trigger.mode is 'always': choose one of 'auto', 'manual'.",
         ),
         (
             {"memory": {"include": "*.py"}},
-            "setting longllama.memory.include is '*.py': give a list of texts.",
+            "setting longllama.memory.include is '*.py': give a list of strings.",
         ),
         (
             {"enableLanguages": {"python": "yes"}},
             "setting longllama.enableLanguages is {'python': 'yes'}:"
-            " give an object of true and false.",
+            " give an object whose values are true or false.",
         ),
         (
             {"log": {"levle": "info"}},

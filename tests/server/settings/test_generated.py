@@ -3,7 +3,7 @@
 import json
 
 from lsp_server.settings import generated
-from lsp_server.settings.declarations import OF_CLIENTS, SECTION
+from lsp_server.settings.declarations import CLIENT_KEYS, SECTION
 
 MANIFEST = json.loads(generated.MANIFEST.read_text("utf-8"))
 
@@ -27,18 +27,18 @@ def test_drift_is_found_and_mended():
 
 def test_vscode_declares_the_clients_own_settings_and_the_servers_alone():
     own = set(properties()) - set(generated.vscode_properties())
-    assert {name.split(".")[1] for name in own} == OF_CLIENTS
+    assert {name.split(".")[1] for name in own} == CLIENT_KEYS
 
 
 def test_places_on_a_machine_are_restricted_and_stay_on_it():
     trust = MANIFEST["capabilities"]["untrustedWorkspaces"]
     restricted = trust["restrictedConfigurations"]
-    assert set(restricted) == {*generated.OF_THE_MACHINE, f"{SECTION}.server.command"}
+    assert set(restricted) == {*generated.MACHINE_SETTINGS, f"{SECTION}.server.command"}
     assert {properties()[name]["scope"] for name in restricted} == {"machine-overridable"}
 
 
 def test_where_code_goes_is_the_users_own_choice():
-    assert {properties()[name]["scope"] for name in generated.OF_THE_USER} == {"machine"}
-    assert not {name.removeprefix(f"{SECTION}.") for name in generated.OF_THE_USER} & set(
+    assert {properties()[name]["scope"] for name in generated.USER_SETTINGS} == {"machine"}
+    assert not {name.removeprefix(f"{SECTION}.") for name in generated.USER_SETTINGS} & set(
         generated.repository_settings()
     )
