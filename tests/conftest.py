@@ -43,7 +43,7 @@ def make_engine(tiny: LoadedModel) -> Iterator[Callable[..., Engine]]:
 
     def make(folder: Path | None = None, loaded: LoadedModel = tiny, **limits: int) -> Engine:
         store = None if folder is None else SegmentStore(folder, loaded.record_format.n_bytes)
-        opened.append(Engine(loaded, store, **limits))
+        opened.append(Engine.create(loaded, store, **limits))
         return opened[-1]
 
     yield make

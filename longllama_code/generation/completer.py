@@ -2,33 +2,21 @@
 
 import time
 from collections.abc import Callable, Generator
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 
 from longllama_code.errors import Cancelled
+from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.copying import Copier
 from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Decoder, ShouldStop
-from longllama_code.generation.decoding.healing import TokenHealer
 from longllama_code.generation.decoding.speculation import Drafter
 from longllama_code.generation.decoding.stopping import stop_rule
-from longllama_code.generation.decoding.stored_openings import KeptOpenings
 from longllama_code.generation.decoding.writer import Writer
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
-from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
-from longllama_code.generation.prompting.prepared_prompt import (
-    Choice,
-    Excerpts,
-    FileReading,
-    Prepared,
-)
+from longllama_code.generation.prompting.prepared_prompt import Choice, Excerpts, Prepared
 from longllama_code.generation.prompting.prompt import Around, Prompt, build_prompt, opening
-from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, WarmReadings
-from longllama_code.kernels.sharing.threads import ALONE
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.model.by_kernels.kernel_model import KernelModel
-from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
@@ -37,11 +25,10 @@ from longllama_code.protocol import (
     Timings,
     ignore_progress,
 )
-from longllama_code.tokenizers.tokenizer import Tokenizer
 
 MAX_SOURCES = 8
 LEAST_PROBABILITY = 0.02
-"""First tokens that the model expects less open no further suggestion."""
+"""Least probability of the first token of an alternative suggestion."""
 
 
 class Completer:
@@ -72,15 +59,15 @@ class Completer:
         should_stop: ShouldStop,
         on_progress: OnProgress = ignore_progress,
     ) -> CompletionResult:
-        """The greedy suggestion at a cursor, and others where several are wanted.
+        """Return the greedy suggestion at a cursor, and alternatives if several are requested.
 
         Args:
-            request: what is asked.
-            should_stop: whether the answer is no longer wanted.
-            on_progress: told the text of the first one as it grows.
+            request: the cursor, and options.
+            should_stop: whether the suggestion is no longer wanted; called between steps.
+            on_progress: receives the text of the suggestion as it grows.
 
         Raises:
-            Cancelled: ``should_stop`` said so, within one decode step or one prefill step.
+            Cancelled: ``should_stop`` returned true.
         """
         started = time.perf_counter()
         deadline = started + request.timeout_ms / 1000
@@ -89,7 +76,7 @@ class Completer:
         decoder = prepared.decoder
         prompt = self._prompt(request, prepared.excerpts)
         memory = self._completion_memory(request, prompt)
-        self._recall(request, prepared, memory)
+        self._restore_prefix(request, prepared, memory)
         try:
             reused = decoder.prefill(
                 prompt.ids, memory, lambda: should_stop() or time.perf_counter() >= deadline
@@ -128,10 +115,13 @@ class Completer:
         )
 
     def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
-        """Read the names and excerpts that all prompts of a file begin with.
+        """Process the names and excerpts that all prompts of a file begin with.
 
-        Yields after each step. It ends where a request for the file came in between: that one read
-        them.
+        Yields after each step, and ends early if a request for the file came in between, which
+        processed them.
+
+        Returns:
+            Number of tokens that are processed, now or before.
         """
         reading = self._model.readings.of(self, request.path)
         if not self._shows_definitions(request):
@@ -140,7 +130,7 @@ class Completer:
         prepared = reading.open(self._choice(request))
         ids = self._opening(request, prepared)
         memory = self._completion_memory(request, self._prompt(request, prepared.excerpts))
-        self._recall(request, prepared, memory)
+        self._restore_prefix(request, prepared, memory)
         decoder = prepared.decoder
         n_read, length = decoder.n_common([*ids, 0], memory), decoder.length
         while n_read < len(ids):
@@ -152,10 +142,10 @@ class Completer:
             self._model.openings.put(ids, decoder.snapshot())
         return n_read
 
-    def _recall(
+    def _restore_prefix(
         self, request: CompletionRequest, prepared: Prepared, memory: CompletionMemory | None
     ) -> None:
-        """Have a file that nothing was read of begin with what was read of it another time."""
+        """Load a file's prompt prefix from disk, if none of its prompts was processed so far."""
         if prepared.decoder.length or not prepared.of_file:
             return
         ids = self._opening(request, prepared)
@@ -171,7 +161,7 @@ class Completer:
         max_tokens: int,
         opening: int | None,
     ) -> Writer:
-        """A suggestion to be written."""
+        """Return a writer for a suggestion that begins with ``opening``, if it is given."""
         return Writer(
             self._model.tokenizer,
             self._model.healer,
@@ -186,14 +176,14 @@ class Completer:
         )
 
     def _min_confidence(self, request: CompletionRequest) -> float:
-        asked = request.min_confidence
-        return self._model.config.min_confidence if asked is None else asked
+        wanted = request.min_confidence
+        return self._model.config.min_confidence if wanted is None else wanted
 
     def _prepared(self, request: CompletionRequest) -> Prepared:
-        """Return the excerpts that the answer begins with, and what was read behind them.
+        """Return the excerpts of the prompt, and the decoder that processed them.
 
-        Where somebody waits and little but the text at the cursor is to be read, it is not all
-        read anew for what the repository could show besides.
+        If the user waits and only the text at the cursor is unprocessed, the excerpts stay as they
+        are: other ones would have to be processed first.
         """
         reading = self._model.readings.of(self, request.path)
         if not self._shows_definitions(request):
@@ -205,17 +195,19 @@ class Completer:
         return reading.renew(choice, partial(self._n_unread, request))
 
     def _shows_definitions(self, request: CompletionRequest) -> bool:
-        """Whether the model is shown other files' definitions: if it was taught to fill in."""
+        """Whether the prompt shows definitions of other files, to models trained to fill in."""
         is_taught = self._model.marks is not None and self._model.marks.always
         return is_taught and request.uses_memory and request.definition_tokens > 0
 
     def _n_unread(self, request: CompletionRequest, prepared: Prepared) -> int:
-        """Return how many tokens are to be read for a request, with what is prepared."""
+        """Return how many tokens of a prompt are not processed so far."""
         prompt = self._prompt(request, prepared.excerpts)
-        return len(prompt.ids) - prepared.decoder.n_common(prompt.ids, self._completion_memory(request, prompt))
+        return len(prompt.ids) - prepared.decoder.n_common(
+            prompt.ids, self._completion_memory(request, prompt)
+        )
 
     def _choice(self, request: CompletionRequest) -> Choice:
-        """Return what can be asked of the repository for a request."""
+        """Return functions that choose definitions for a request's file and for its cursor."""
         path, prefix, suffix = request.path, request.prefix, request.suffix
         n_tokens = min(request.definition_tokens, self._model.config.window // 4)
         return Choice(
@@ -225,10 +217,12 @@ class Completer:
 
     def _prompt(self, request: CompletionRequest, excerpts: Excerpts) -> Prompt:
         around = self._around(request, excerpts)
-        return build_prompt(around, self._model.tokenizer, self._most_tokens(request), self._model.marks)
+        return build_prompt(
+            around, self._model.tokenizer, self._most_tokens(request), self._model.marks
+        )
 
     def _opening(self, request: CompletionRequest, prepared: Prepared) -> list[int]:
-        """Return what all prompts of a file begin with."""
+        """Return the token ids that all prompts of a file begin with."""
         around = self._around(request, prepared.of_file or ())
         return opening(around, self._model.tokenizer, self._model.marks)
 
@@ -236,10 +230,14 @@ class Completer:
         return Around(request.path, request.prefix, request.suffix, request.repository, excerpts)
 
     def _most_tokens(self, request: CompletionRequest) -> int:
-        """Return how many tokens a prompt may have."""
-        return self._model.config.window - min(request.max_tokens, self._model.config.window // 2) - 1
+        """Return the most tokens of a prompt."""
+        return (
+            self._model.config.window - min(request.max_tokens, self._model.config.window // 2) - 1
+        )
 
-    def _completion_memory(self, request: CompletionRequest, prompt: Prompt) -> CompletionMemory | None:
+    def _completion_memory(
+        self, request: CompletionRequest, prompt: Prompt
+    ) -> CompletionMemory | None:
         if not request.uses_memory:
             return None
         text = request.prefix + request.suffix
@@ -249,7 +247,7 @@ class Completer:
 
 @dataclass(frozen=True)
 class _Answer:
-    """A request whose prompt was read."""
+    """Request whose prompt is processed."""
 
     decoder: Decoder
     prompt: Prompt
@@ -257,13 +255,15 @@ class _Answer:
     should_stop: ShouldStop
     deadline: float
     begin: Callable[[int | None], Writer]
-    """A suggestion to be written, with its first token where that is given."""
+    """Returns a writer of a suggestion, with a given first token or None."""
 
-    def write(self, opening: int | None = None, on_progress: OnProgress = ignore_progress) -> Writer:
-        """A suggestion, complete; ``on_progress`` is told its text as it grows.
+    def write(
+        self, opening: int | None = None, on_progress: OnProgress = ignore_progress
+    ) -> Writer:
+        """Write a suggestion to its end; call ``on_progress`` with its text as it grows.
 
         Raises:
-            Cancelled: ``should_stop`` said so.
+            Cancelled: ``should_stop`` returned true.
         """
         writer = self.begin(opening)
         drafter = Drafter(self.memory, writer.context)
@@ -273,10 +273,10 @@ class _Answer:
             if writer.take(token) or writer.expired(self.deadline):
                 return writer
             on_progress(writer.text)
-        raise AssertionError("a decoder goes on for ever")
+        raise AssertionError("decoder.steps() never ends by itself")
 
     def others(self, first: Writer, n_candidates: int) -> list[str]:
-        """What else may follow, each with another first token, the likelier ones first."""
+        """Return alternatives, each with another first token, the likelier first tokens first."""
         texts = [first.text.rstrip()]
         for first_token, probability in first.openings[1:n_candidates]:
             if probability < LEAST_PROBABILITY or time.perf_counter() >= self.deadline:

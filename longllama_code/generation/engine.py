@@ -1,11 +1,10 @@
-"""The engine: remember, forget, complete, status. The only door for callers.
+"""The engine, the interface of this package: remember, forget, complete, status.
 
-Synchronous, and for one thread: whoever owns the engine owns every tensor. ``remember`` is a
-generator, so that its owner can put a completion between any two segments.
+It is synchronous and for one thread, which owns every tensor. ``remember`` is a generator, so that
+a completion can run between two segments.
 """
 
 from collections.abc import Collection, Generator
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from longllama_code.definitions.fact_cache import FactCache
 from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
+from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.decoder import ShouldStop
 from longllama_code.generation.decoding.stored_openings import KeptOpenings
 from longllama_code.generation.models import LoadedModel, load_for_engine
@@ -39,92 +39,98 @@ from longllama_code.protocol import (
 )
 
 LARGE_BYTES = 1 << 30
-"""Weights of more make a pass longer than compiling."""
+"""Bytes of weights above which a pass takes longer than compiling."""
 DEFINITIONS_FOLDER = "definitions"
-"""In the cache folder: what files were found to define, for every model."""
+"""Folder of the facts about files' definitions, in the cache folder, for all models."""
 OPENINGS_FOLDER = "openings"
-"""In the same place: what was read of files before somebody asked."""
+"""Folder of the processed prompt prefixes, in a model's folder."""
 MODEL_NAME_FILE = "model"
-"""In the folder of a store: whose it is, for people who look at their cache folder."""
+"""File with the model's name in its folder, for people who look at their cache."""
 
 
 @dataclass
-class _Taken:
-    """The segments of a file that is being remembered."""
+class _PendingFile:
+    """Segments of a file that is being remembered."""
 
     records: RecordStorage
-    """What they are in."""
+    """Storage that contains the segments."""
     segments: dict[str, StoredSegment] = field(default_factory=dict[str, StoredSegment])
     counts: Counts = field(default_factory=Counts)
     counted: set[str] = field(default_factory=set[str])
 
 
 class Engine:
-    """A model, the repository in its memory, and the store behind it."""
+    """A model, one repository in its memory, and the store behind it.
+
+    ``open`` loads a model by name; ``create`` makes an engine of a loaded one.
+    """
 
     def __init__(
         self,
+        loaded: LoadedModel,
+        segments: Segments,
+        model: CompletionModel,
+        memory: RepositoryMemory,
+        definitions: RepositoryDefinitions,
+    ) -> None:
+        self._loaded, self._segments, self._model = loaded, segments, model
+        self._memory, self._definitions = memory, definitions
+        self._completer = Completer(model, memory, definitions)
+        self._counts = Counts()
+
+    @classmethod
+    def create(
+        cls,
         loaded: LoadedModel,
         store: SegmentStore | None,
         context_bytes: int = MAX_BYTES,
         folder: Path | None = None,
         facts: FactCache | None = None,
-    ) -> None:
-        """Begin with an empty memory.
+    ) -> "Engine":
+        """Return an engine with an empty memory.
 
         Args:
             loaded: the model.
-            store: where encoded segments are kept; None keeps them in RAM.
-            context_bytes: of what was read around cursors.
-            folder: where what was read of definitions is kept; None: nowhere.
-            facts: what files were found to define; None finds it out anew.
+            store: store of encoded segments; None keeps them in RAM.
+            context_bytes: most bytes of keys and values of processed prompts.
+            folder: folder of processed prompt prefixes; None keeps them in RAM.
+            facts: cache of the definitions that files contain; None for none.
         """
-        self._loaded = loaded
-        self._segments = Segments(loaded, store)
-        self._memory: RepositoryMemory = self._segments.open_memory()
-        self._definitions = RepositoryDefinitions(loaded.tokenizer, facts)
-        self._completer = Completer(
-            loaded.compiled or loaded.model,
-            loaded.tokenizer,
-            self._memory,
-            loaded.kernels,
-            context_bytes,
-            self._definitions,
-            KeptOpenings(folder and folder / OPENINGS_FOLDER, loaded.model.config),
-        )
-        self._counts = Counts()
+        segments = Segments(loaded, store)
+        openings = KeptOpenings(folder and folder / OPENINGS_FOLDER, loaded.model.config)
+        runs = loaded.compiled or loaded.model
+        model = CompletionModel(runs, loaded.tokenizer, loaded.kernels, context_bytes, openings)
+        definitions = RepositoryDefinitions(loaded.tokenizer, facts)
+        return cls(loaded, segments, model, segments.open_memory(), definitions)
 
     @property
     def fingerprint(self) -> str:
-        """Of the model: equal ones encode equal segments."""
+        """Fingerprint of the model; models with equal ones encode equal segments."""
         return self._loaded.fingerprint
 
-    def beside(self) -> "Engine":
-        """Another engine for another repository, over the same model and the same store.
+    def fork(self) -> "Engine":
+        """Return an engine for another repository, over the same model and the same store.
 
-        Both are for the one thread. ``leave`` takes it out again.
+        Both are for the same thread. ``release`` frees its memory.
         """
-        return self._over(self._segments.open_memory(), self._definitions.beside())
+        return self._with(self._segments.open_memory(), self._definitions.fork())
 
-    def overlaid(self) -> "Engine":
-        """An engine for one user's own files over this repository, which is complete.
+    def overlay(self) -> "Engine":
+        """Return an engine for one user's own files over this repository.
 
-        What it remembers, forgets and completes concerns nobody else. ``leave`` takes it out again.
+        Its files are visible to nobody else, and this repository's files no longer change.
+        ``release`` frees its memory.
         """
-        assert isinstance(self._memory, BaseMemory), "an overlay has none of its own"
+        assert isinstance(self._memory, BaseMemory), "an overlay has no overlays"
         memory = self._segments.open_overlay(self._memory)
-        return self._over(memory, self._definitions.overlaid())
+        return self._with(memory, self._definitions.overlay())
 
-    def _over(self, memory: RepositoryMemory, definitions: RepositoryDefinitions) -> "Engine":
-        other = copy(self)
-        other._memory, other._definitions = memory, definitions
-        other._completer = self._completer.beside(memory, definitions)
-        other._counts = Counts()
-        return other
+    def _with(self, memory: RepositoryMemory, definitions: RepositoryDefinitions) -> "Engine":
+        return Engine(self._loaded, self._segments, self._model, memory, definitions)
 
-    def leave(self) -> None:
-        """Let go of the repository; those beside it go on."""
-        self._completer.rest()
+    def release(self) -> None:
+        """Free the repository's memory and prompts; other engines over the model continue."""
+        self._completer.release_cache()
         self._segments.close_memory(self._memory)
 
     @classmethod
@@ -150,61 +156,61 @@ class Engine:
         warm_up(loaded)
         context_bytes = MAX_BYTES if options.context_bytes is None else options.context_bytes
         if not options.persist:
-            return cls(loaded, None, context_bytes)
+            return cls.create(loaded, None, context_bytes)
         try:
             cache = options.cache_dir or cache_root()
             folder = cache / "memory" / loaded.fingerprint
             store = loaded.store(folder, options.max_store_bytes)
             facts = FactCache(cache / DEFINITIONS_FOLDER)
-            engine = cls(loaded, store, context_bytes, folder, facts)
+            engine = cls.create(loaded, store, context_bytes, folder, facts)
             (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
             return engine
         except (StoreError, OSError) as error:
-            engine = cls(loaded, None, context_bytes)
+            engine = cls.create(loaded, None, context_bytes)
             engine._segments.report(error)
             return engine
 
     def remember(self, path: str, text: str) -> Generator[None, None, RememberResult]:
         """Take a file, or its new version, into memory; yields after each segment.
 
-        The former version stays until the new one is complete. Closing the generator early leaves
-        the former in place.
+        The former version stays until the new one is complete, also if the generator is closed
+        before its end.
         """
         header = path_header(path)
         pieces = self._segments.pieces(header, text)
         parts = [text[piece.start : piece.end] for piece in pieces]
-        taken = _Taken(self._segments.records)
+        pending = _PendingFile(self._segments.records)
         for part in parts:
-            self._take(header, part, taken)
+            self._take(header, part, pending)
             yield
-        ids = self._settle(header, parts, taken)
-        self._memory.replace(path, text, list(zip(ids, pieces, strict=True)), taken.segments)
+        ids = self._settle(header, parts, pending)
+        self._memory.replace(path, text, list(zip(ids, pieces, strict=True)), pending.segments)
         self._definitions.put(path, text)
         self._segments.make_room()
-        n_tokens, counts = self._memory.n_tokens(path), taken.counts
+        n_tokens, counts = self._memory.n_tokens(path), pending.counts
         return RememberResult(path, n_tokens, len(ids), counts.encoded, counts.loaded, counts.kept)
 
     def forget(self, path: str) -> bool:
-        """Take a file out of memory; False where it was not there. The store keeps its segments."""
+        """Take a file out of memory, but not out of the store; False if it was not there."""
         self._definitions.forget(path)
         return self._memory.forget(path)
 
     def restore(self, path: str) -> None:
-        """See the base's version of a file again: for an engine that is laid over another."""
-        assert isinstance(self._memory, OverlaidMemory), "there is no base"
+        """Show the base's version of a file again; only an overlay has one."""
+        assert isinstance(self._memory, OverlaidMemory), "only an overlay restores files"
         self._memory.restore(path)
         self._definitions.restore(path)
 
     def admit(self, segment_id: str, records: Tensor, page_offsets: Collection[int]) -> None:
-        """Put a segment that was encoded elsewhere into the store: uint8 (n, bytes).
+        """Store the records, uint8 (n, bytes), of a segment that was encoded elsewhere.
 
         Raises:
-            StoreError: it is of another model.
+            StoreError: the segment is of another model.
         """
         self._segments.admit(segment_id, records, page_offsets)
 
     def know_pieces(self, path: str, text: str, pieces: list[Slice]) -> None:
-        """Take note of how a file is cut, which somebody found out before."""
+        """Store how a file is cut, which was found out elsewhere."""
         self._segments.know_pieces(path_header(path), text, pieces)
 
     def lacks(self, segment_id: str) -> bool:
@@ -215,29 +221,29 @@ class Engine:
         self,
         request: CompletionRequest,
         should_stop: ShouldStop,
-        tell: OnProgress = ignore_progress,
+        on_progress: OnProgress = ignore_progress,
     ) -> CompletionResult:
-        """A suggestion at a cursor; ``tell`` is told its text as it grows.
+        """Return a suggestion at a cursor; call ``on_progress`` with its text as it grows.
 
         Raises:
-            Cancelled: ``should_stop`` said so.
+            Cancelled: ``should_stop`` returned true.
         """
         self._memory.rows.records.rebalance()
-        return self._completer.complete(request, should_stop, tell)
+        return self._completer.complete(request, should_stop, on_progress)
 
     def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
-        """Read what prompts of a file begin with before somebody asks; yields after each step.
+        """Process the beginning of a file's prompts before a request; yields after each step.
 
         Args:
-            request: the file and its text; where the cursor will be need not be known.
+            request: the file and its text, with the cursor anywhere.
 
         Returns:
-            how many tokens were read for it, now or before.
+            Number of tokens that are processed, now or before.
         """
         return self._completer.prepare(request)
 
     def status(self) -> EngineStatus:
-        """What is in memory, and where it came from."""
+        """Return what is in memory and in the store, with counts since the start."""
         model, kernels, rows = self._loaded.model, self._loaded.kernels, self._memory.rows
         n_tokens = self._memory.n_seen_tokens
         n_stored, _, stored_bytes = self._segments.totals()
@@ -262,50 +268,50 @@ class Engine:
         )
 
     def clear_store(self) -> int:
-        """Remove every stored segment that no memory here holds; how many there were."""
+        """Remove every stored segment that no memory uses; return how many there were."""
         return self._segments.clear()
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store, for this engine and all its forks."""
         self._segments.close()
         self._definitions.close()
 
-    def _take(self, header: str, text: str, taken: "_Taken") -> str:
-        """The id of a segment; it is encoded if neither memory nor the store has it."""
+    def _take(self, header: str, text: str, pending: _PendingFile) -> str:
+        """Return the id of a segment, encoded if neither memory nor the store has it."""
         segment_id = self._segments.identity(header, text)
-        if segment_id in taken.segments:
+        if segment_id in pending.segments:
             return segment_id
         if segment_id in self._memory:
             counts = Counts(kept=1)
         else:
-            taken.segments[segment_id], counts = self._segments.get(segment_id, header, text)
-        if segment_id not in taken.counted:
-            taken.counted.add(segment_id)
-            taken.counts += counts
+            pending.segments[segment_id], counts = self._segments.get(segment_id, header, text)
+        if segment_id not in pending.counted:
+            pending.counted.add(segment_id)
+            pending.counts += counts
             self._counts += counts
         return segment_id
 
-    def _settle(self, header: str, parts: list[str], taken: "_Taken") -> list[str]:
-        """The ids of all segments, which are in the records that memory reads from."""
+    def _settle(self, header: str, parts: list[str], pending: _PendingFile) -> list[str]:
+        """Return the ids of all segments, once all are in the records that memory reads from."""
         while True:
             self._segments.refresh(self._memory)
-            if taken.records is not self._segments.records:  # a collection moved what was taken
-                taken.records = self._segments.records
-                taken.segments.clear()
-            ids = [self._take(header, part, taken) for part in parts]
-            if taken.records is self._segments.records is self._memory.rows.records:
+            if pending.records is not self._segments.records:  # a collection moved the segments
+                pending.records = self._segments.records
+                pending.segments.clear()
+            ids = [self._take(header, part, pending) for part in parts]
+            if pending.records is self._segments.records is self._memory.rows.records:
                 return ids
 
 
 def warm_up(loaded: LoadedModel) -> None:
-    """Complete once from a line of memory, where kernels do it: at first they are compiled.
+    """Complete once, so that the kernels are compiled before the first request.
 
-    That takes seconds, once on a machine, for which no suggestion should wait. A pass of a large
-    model takes as long, at every start, so that one does without.
+    Compiling takes seconds, once on a machine. A pass of a large model takes as long at every
+    start, so a large model is not warmed up.
     """
     if loaded.kernels is None or loaded.kernels.nbytes > LARGE_BYTES:
         return
-    engine = Engine(loaded, None)
+    engine = Engine.create(loaded, None)
     for _ in engine.remember("a.py", "answer = 42\n"):
         pass
     request = CompletionRequest("b.py", "from a import ", "", max_tokens=2, timeout_ms=600_000)

@@ -88,7 +88,7 @@ def with_fields(loaded: LoadedModel, **fields: object) -> LoadedModel:
 
 
 def answers(loaded: LoadedModel, remember: Remember) -> list[CompletionResult]:
-    engine = Engine(loaded, None)
+    engine = Engine.create(loaded, None)
     remember(engine, "harbour.py", LIBRARY)
     return [engine.complete(request, lambda: False) for request in REQUESTS]
 
@@ -119,7 +119,7 @@ def test_the_same_answers_and_nothing_compiled_for_them(
 def test_the_same_states_in_passes_of_any_length(tiny: LoadedModel, remember: Remember) -> None:
     compiled = with_compiled_layers(tiny).compiled
     assert compiled is not None
-    engine = Engine(tiny, None)
+    engine = Engine.create(tiny, None)
     remember(engine, "harbour.py", LIBRARY)
     view = CompletionMemory(engine._memory, LocalText("b.py", "", 0, 0))
     ids = ByteTokenizer().encode(LIBRARY)

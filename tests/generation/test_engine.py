@@ -238,7 +238,10 @@ def test_a_full_store_keeps_what_is_in_memory(
     tiny: LoadedModel, make_engine: MakeEngine, remember: Remember, tmp_path: Path
 ) -> None:
     limit = 3 * len(TEXT) * tiny.record_format.n_bytes
-    engine, fresh = Engine(tiny, SegmentStore(tmp_path, tiny.record_format.n_bytes, limit)), make_engine()
+    engine, fresh = (
+        Engine.create(tiny, SegmentStore(tmp_path, tiny.record_format.n_bytes, limit)),
+        make_engine(),
+    )
     for number in range(6):
         remember(engine, "a.py", TEXT.replace("function", f"function{number}"))
     remember(engine, "b.py", TEXT)

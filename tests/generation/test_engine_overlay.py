@@ -38,7 +38,7 @@ def same(one: CompletionResult, other: CompletionResult) -> bool:
 @pytest.fixture
 def base(make_engine: MakeEngine, remember: Remember, copying: LoadedModel) -> Engine:
     host = make_engine(None, copying)
-    base = host.beside()
+    base = host.fork()
     for path, text in BASE.items():
         remember(base, path, text)
     return base
@@ -55,7 +55,7 @@ def alone(
 
 def test_an_overlay_of_nothing_is_the_base(base: Engine) -> None:
     expected, state = complete(base), base.status()
-    user = base.overlaid()
+    user = base.overlay()
     assert same(complete(user), expected)
     assert user.status().n_tokens == state.n_tokens
     assert user.status().n_segments == state.n_segments
@@ -64,7 +64,7 @@ def test_an_overlay_of_nothing_is_the_base(base: Engine) -> None:
 def test_each_sees_their_own_edit_as_if_it_were_the_repository(
     base: Engine, make_engine: MakeEngine, remember: Remember, copying: LoadedModel
 ) -> None:
-    edited, other = base.overlaid(), base.overlaid()
+    edited, other = base.overlay(), base.overlay()
     assert remember(edited, "a.py", EDIT).n_encoded == 1
     remember(other, "c.py", SECRET)
     assert same(complete(edited), alone(make_engine, remember, {**BASE, "a.py": EDIT}, copying))
@@ -75,7 +75,7 @@ def test_each_sees_their_own_edit_as_if_it_were_the_repository(
 
 
 def test_what_a_user_added_is_not_seen_by_others(base: Engine, remember: Remember) -> None:
-    reader, writer = base.overlaid(), base.overlaid()
+    reader, writer = base.overlay(), base.overlay()
     expected = complete(reader, SECRET[:30])
     remember(writer, "c.py", SECRET)
     remember(writer, "a.py", "")
@@ -87,7 +87,7 @@ def test_what_a_user_added_is_not_seen_by_others(base: Engine, remember: Remembe
 
 
 def test_typing_of_one_keeps_what_the_other_read(base: Engine, remember: Remember) -> None:
-    reader, writer = base.overlaid(), base.overlaid()
+    reader, writer = base.overlay(), base.overlay()
     complete(reader)
     remember(writer, "c.py", SECRET)
     assert complete(reader).timings.reused_tokens > 0
@@ -96,7 +96,7 @@ def test_typing_of_one_keeps_what_the_other_read(base: Engine, remember: Remembe
 def test_a_file_is_gone_and_back_again(
     base: Engine, make_engine: MakeEngine, remember: Remember, copying: LoadedModel
 ) -> None:
-    user = base.overlaid()
+    user = base.overlay()
     assert user.forget("a.py")
     assert not user.forget("a.py")
     assert same(complete(user), alone(make_engine, remember, {"b.py": BASE["b.py"]}, copying))
@@ -109,28 +109,28 @@ def test_a_file_is_gone_and_back_again(
 
 def test_who_leaves_takes_their_edits_along(base: Engine, remember: Remember) -> None:
     before = base.status().n_tokens
-    user = base.overlaid()
+    user = base.overlay()
     remember(user, "c.py", SECRET)
     assert base.status().n_tokens == before + len(SECRET)
-    user.leave()
+    user.release()
     assert base.status().n_tokens == before
 
 
 def test_the_same_edit_of_two_users_is_held_once(base: Engine, remember: Remember) -> None:
-    one, other = base.overlaid(), base.overlaid()
+    one, other = base.overlay(), base.overlay()
     remember(one, "c.py", SECRET)
     kept = remember(other, "c.py", SECRET)
     assert (kept.n_kept, kept.n_encoded) == (1, 0)
-    one.leave()
+    one.release()
     assert "87654" in complete(other, SECRET[:30]).text
 
 
 def test_a_collection_keeps_what_overlays_hold(
     make_engine: MakeEngine, remember: Remember, tmp_path: Path
 ) -> None:
-    base = make_engine(tmp_path).beside()
+    base = make_engine(tmp_path).fork()
     remember(base, "a.py", BASE["a.py"])
-    user = base.overlaid()
+    user = base.overlay()
     remember(user, "c.py", SECRET)
     expected = complete(user)
     assert base.clear_store() == 0

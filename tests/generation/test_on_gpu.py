@@ -86,11 +86,11 @@ def test_the_same_as_on_a_cpu(
 ) -> None:
     # Kernels round otherwise than tensors.
     monkeypatch.setattr(row_view, "search_of", lambda *given: RowSearch(*given[:4]))
-    expected = said(answers(Engine(loaded, None), remember))
+    expected = said(answers(Engine.create(loaded, None), remember))
     assert any(text for text, *_ in expected)
     assert any(sources for *_, sources in expected)
     for gpu_bytes in (ALL, SOME, NONE):
-        engine = Engine(on_gpu(loaded, gpu_bytes), None)
+        engine = Engine.create(on_gpu(loaded, gpu_bytes), None)
         assert said(answers(engine, remember)) == expected
         records = engine._memory.rows.records
         assert records.device == GPU
@@ -101,7 +101,7 @@ def test_the_same_as_on_a_cpu(
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_the_bits(loaded: LoadedModel, remember: Remember, dtype: torch.dtype) -> None:
     found = [
-        said(answers(Engine(on_gpu(loaded, gpu_bytes, dtype), None), remember))
+        said(answers(Engine.create(on_gpu(loaded, gpu_bytes, dtype), None), remember))
         for gpu_bytes in (ALL, SOME)
     ]
     assert found[0] == found[1]

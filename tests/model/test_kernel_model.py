@@ -14,6 +14,7 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.engine_options import EngineOptions
 from longllama_code.generation import models
 from longllama_code.generation.completer import Completer
+from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.engine import Engine
 from longllama_code.kernels.matrices.quantized import QuantizedMatrix
@@ -235,7 +236,7 @@ def test_drafts_change_nothing_of_an_answer(
     small = KernelModel(TINY.model)
 
     def answer():
-        completer = Completer(TINY.model, TINY.tokenizer, engine._memory, small)
+        completer = Completer(CompletionModel(TINY.model, TINY.tokenizer, small), engine._memory)
         return completer.complete(request, lambda: False)
 
     drafted = answer()

@@ -41,20 +41,20 @@ class Copy:
 class Copier:
     """Copies from what one completion sees of memory, for models that have a gate."""
 
-    def __init__(self, weights: Sequence[float], view: CompletionMemory, credit: float) -> None:
+    def __init__(self, weights: Sequence[float], memory: CompletionMemory, credit: float) -> None:
         self._weights = torch.tensor(weights)
-        self._view, self._credit = view, credit
+        self._memory, self._credit = memory, credit
         self._last: Copy | None = None
 
     @classmethod
-    def of(cls, config: LongLlamaConfig, view: CompletionMemory | None) -> Copier | None:
+    def of(cls, config: LongLlamaConfig, memory: CompletionMemory | None) -> Copier | None:
         """That of a model beside a memory; None where it has no gate, or sees no memory."""
-        if config.copy_gate is None or view is None:
+        if config.copy_gate is None or memory is None:
             return None
         n_heads = sum(len(config.memory_heads(layer)) for layer in config.mem_layers)
         # A token copied counts as much as what all memory heads attend to for it.
         queries = max(n_heads, 1) * config.num_attention_heads / config.n_kv_heads
-        return cls(config.copy_gate, view, queries)
+        return cls(config.copy_gate, memory, queries)
 
     def mix(self, logits: Tensor, context: Sequence[int]) -> Tensor:
         """Logits (V,), or log probabilities where something is copied.
@@ -63,7 +63,7 @@ class Copier:
             logits: the model's, (V,).
             context: ids before the token to be predicted.
         """
-        match = self._view.match(context)
+        match = self._memory.match(context)
         self._last = None if match is None else copied(logits, match, self._weights)
         return logits if self._last is None else self._last.log_probs.to(logits.device)
 
@@ -87,7 +87,7 @@ class Copier:
         if len(rows):
             drawn = self._last.gate * len(rows) / len(self._last.match.rows)
             share = drawn / float(self._last.log_probs[token].exp())
-            self._view.credit(rows, self._credit * share)
+            self._memory.credit(rows, self._credit * share)
 
 
 def copied(logits: Tensor, match: Match, weights: Tensor) -> Copy:

@@ -40,7 +40,7 @@ class Decoder:
         self._attends_to_memory = bool(model.config.mem_layers)
         self._cache = LongLlamaCache(model.config, spills=False)
         self._ids: list[int] = []
-        self._seen: object = None
+        self._memory_fingerprint: object = None
         self.n_passes = 0
         """Of all steps so far."""
         self.n_reused = 0
@@ -56,16 +56,20 @@ class Decoder:
         """Number of ids that were taken in."""
         return len(self._ids)
 
-    def n_common(self, ids: list[int], view: CompletionMemory | None) -> int:
+    def n_common(self, ids: list[int], memory: CompletionMemory | None) -> int:
         """How many ids of a prompt need not be read, but for the last."""
-        return _common_length(self._ids, ids[:-1]) if self._seen_of(view) == self._seen else 0
+        return (
+            _common_length(self._ids, ids[:-1])
+            if self._fingerprint_of(memory) == self._memory_fingerprint
+            else 0
+        )
 
-    def _seen_of(self, view: CompletionMemory | None) -> object:
-        return view.fingerprint if view is not None and self._attends_to_memory else None
+    def _fingerprint_of(self, memory: CompletionMemory | None) -> object:
+        return memory.fingerprint if memory is not None and self._attends_to_memory else None
 
     @torch.inference_mode()
     def prefill(
-        self, ids: list[int], view: CompletionMemory | None, should_stop: ShouldStop
+        self, ids: list[int], memory: CompletionMemory | None, should_stop: ShouldStop
     ) -> int:
         """Take in the ids, save the last few; return how many an earlier request left behind.
 
@@ -76,7 +80,7 @@ class Decoder:
         Raises:
             Cancelled: the request is no longer wanted; what was taken in is kept.
         """
-        reused = self.n_reused = self._go_back(ids, view)
+        reused = self.n_reused = self._go_back(ids, memory)
         most_left = 1 if self._kernels is None else PREFILL_STEP_TOKENS
         while (n_unread := len(ids) - len(self._ids)) > 1:
             if should_stop():
@@ -84,41 +88,41 @@ class Decoder:
             if n_unread <= most_left:
                 break
             n_next = min(PREFILL_STEP_TOKENS, n_unread - 1)
-            self._forward(ids[-n_unread : n_next - n_unread], view)
+            self._forward(ids[-n_unread : n_next - n_unread], memory)
         return reused
 
     @torch.inference_mode()
-    def read(self, ids: list[int], view: CompletionMemory | None) -> int:
+    def read(self, ids: list[int], memory: CompletionMemory | None) -> int:
         """Take in ids to the last, at once, as the beginning of a prompt; return how many."""
-        reused = self._go_back([*ids, -1], view)
+        reused = self._go_back([*ids, -1], memory)
         if reused < len(ids):
-            self._forward(ids[reused:], view)
+            self._forward(ids[reused:], memory)
         return len(ids)
 
     @torch.inference_mode()
-    def restore(self, ids: list[int], opening: Opening, view: CompletionMemory | None) -> None:
+    def restore(self, ids: list[int], opening: Opening, memory: CompletionMemory | None) -> None:
         """Go on from ids that were read before, perhaps by another process."""
         device = self._model.device
         self._cache.restore(opening.keys.to(device), opening.values.to(device))
-        self._ids, self._seen = list(ids), self._seen_of(view)
+        self._ids, self._memory_fingerprint = list(ids), self._fingerprint_of(memory)
 
     def snapshot(self) -> Opening:
         """Return what every layer made of the ids taken in so far."""
         keys, values = self._cache.snapshot()
         return Opening(keys.cpu(), values.cpu())
 
-    def _go_back(self, ids: list[int], view: CompletionMemory | None) -> int:
+    def _go_back(self, ids: list[int], memory: CompletionMemory | None) -> int:
         """Forget what a prompt does not begin with; return how many ids are left."""
-        reused = self.n_common(ids, view)
+        reused = self.n_common(ids, memory)
         self._cache.truncate(reused)
-        self._ids, self._seen = ids[:reused], self._seen_of(view)
+        self._ids, self._memory_fingerprint = ids[:reused], self._fingerprint_of(memory)
         return reused
 
     @torch.inference_mode()
     def steps(
         self,
         ids: list[int],
-        view: CompletionMemory | None,
+        memory: CompletionMemory | None,
         choose: Callable[[Tensor], int],
         drafter: Drafter | None = None,
     ) -> Iterator[int]:
@@ -127,19 +131,19 @@ class Decoder:
         For ever. A drafter's guess is fed along, and serves as far as it is what was chosen: the
         tokens are the same as without, from fewer passes.
         """
-        if view is not None:
-            view.records_attention = True
+        if memory is not None:
+            memory.records_attention = True
         unread = ids[len(self._ids) :]
         while True:
             n_read = len(self._ids) + len(unread)
             guess = [] if drafter is None else drafter.guess()[: self._window - n_read]
-            hidden = self._forward(unread + guess, view)
+            hidden = self._forward(unread + guess, memory)
             self.n_passes += 1
             n_right, last = 0, len(unread) - 1
             while True:
                 token = self._choose(hidden[last + n_right], choose)
-                if view is not None:
-                    view.count(last + n_right)
+                if memory is not None:
+                    memory.count(last + n_right)
                 if n_right == len(guess) or token != guess[n_right]:
                     break
                 n_right += 1
@@ -159,24 +163,24 @@ class Decoder:
         self._cache.truncate(length)
         del self._ids[length:]
 
-    def _forward(self, ids: list[int], view: CompletionMemory | None) -> Tensor:
+    def _forward(self, ids: list[int], memory: CompletionMemory | None) -> Tensor:
         """Hidden states (S, E) of ids that follow those taken in so far."""
-        if view is not None:
-            view.begin_pass()
+        if memory is not None:
+            memory.begin_pass()
         if self._kernels is not None:
-            hidden = self._kernels.run(ids, self._cache, view)
+            hidden = self._kernels.run(ids, self._cache, memory)
         else:
-            hidden = self._run_model(ids, view)
+            hidden = self._run_model(ids, memory)
         self._ids += ids
         return hidden
 
-    def _run_model(self, ids: list[int], view: CompletionMemory | None) -> Tensor:
+    def _run_model(self, ids: list[int], memory: CompletionMemory | None) -> Tensor:
         model, device = self._model.model, self._model.device
         start = self._cache.local_length
         positions = torch.arange(start, start + len(ids), device=device)[None]
         padding = torch.ones(1, start + len(ids), dtype=torch.bool, device=device)
         embeds = model.embed_tokens(torch.tensor([ids], device=device))
-        return model.window(embeds, positions, padding, self._cache, view)[0]
+        return model.window(embeds, positions, padding, self._cache, memory)[0]
 
 
 def _common_length(one: list[int], other: list[int]) -> int:

@@ -28,24 +28,24 @@ class Drafter:
     """Guesses for one completion, and learns how far to guess.
 
     Args:
-        view: what is seen of memory, if anything.
+        memory: what is seen of memory, if anything.
         context: the ids so far; whoever owns it appends what is chosen.
     """
 
-    def __init__(self, view: CompletionMemory | None, context: Sequence[int]) -> None:
-        self._view, self._context = view, context
+    def __init__(self, memory: CompletionMemory | None, context: Sequence[int]) -> None:
+        self._memory, self._context = memory, context
         self._prompt = NgramIndex()
         self._prompt.add(torch.tensor(context))
         self._n_tokens, self._least = FIRST_DRAFT_TOKENS, FIRST_MATCH_TOKENS
 
     def guess(self) -> list[int]:
         """Ids that may follow the context; none where no match is long enough."""
-        in_memory = None if self._view is None else self._view.match(self._context)
+        in_memory = None if self._memory is None else self._memory.match(self._context)
         in_prompt = self._prompt.match(self._context)
         if _length(in_prompt) >= max(self._least, _length(in_memory)):
             return self._prompt.following(_likeliest(in_prompt), self._n_tokens)
-        if self._view is not None and _length(in_memory) >= self._least:
-            return self._view.following(_likeliest(in_memory), self._n_tokens)
+        if self._memory is not None and _length(in_memory) >= self._least:
+            return self._memory.following(_likeliest(in_memory), self._n_tokens)
         return []
 
     def learn(self, n_guessed: int, n_right: int) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from longllama_code.definitions.choice import Chosen, choose, choose_for_file
+from longllama_code.definitions.fact_cache import FactCache
 from longllama_code.definitions.fitting import fit
 from longllama_code.definitions.index import DefinitionIndex
-from longllama_code.definitions.fact_cache import FactCache
 from longllama_code.generation.prompting.prepared_prompt import Excerpts, Wanted, keys_of
 from longllama_code.generation.prompting.prompt import Excerpt
 from longllama_code.protocol import ShownDefinition

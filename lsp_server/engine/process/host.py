@@ -55,11 +55,11 @@ Work = Generator[None, None, Any]
 class HostedEngine(Protocol):
     """Engine that is served: a model's, or a scripted one."""
 
-    def beside(self) -> "HostedEngine":
+    def fork(self) -> "HostedEngine":
         """Return an engine for another repository, over the same model."""
         ...
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release the repository."""
         ...
 
@@ -252,13 +252,13 @@ class ClientSession:
 
     def _open_engine(self, _: Job) -> Work:
         assert self._host.base is not None
-        self._engine = self._host.base.beside()
+        self._engine = self._host.base.fork()
         yield from ()
         return to_plain(self._engine.status())
 
     def _close_engine(self, _: Job) -> Work:
         if self._engine is not None:
-            self._engine.leave()
+            self._engine.release()
             self._engine = None
         yield from ()
 

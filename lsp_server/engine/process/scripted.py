@@ -84,11 +84,11 @@ class ScriptedEngine:
             raise _no_script(path, str(error)) from None
         return cls(model, script)
 
-    def beside(self) -> "ScriptedEngine":
+    def fork(self) -> "ScriptedEngine":
         """Return an engine for another repository, with the same script."""
         return ScriptedEngine(self._name, self._script)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release the repository."""
         self._texts.clear()
         self._n_tokens = 0

@@ -203,7 +203,7 @@ def test_what_was_prepared_survives_a_restart(
 ) -> None:
     results: list[CompletionResult] = []
     for _ in range(2):
-        engine = Engine(coder, None, folder=tmp_path)
+        engine = Engine.create(coder, None, folder=tmp_path)
         remember(engine, "harbour/ship.py", SHIP)
         if not results:
             prepare(engine, replace(REQUEST, is_ahead=True))
@@ -218,7 +218,7 @@ def test_users_of_one_repository_see_their_own_definitions(
 ) -> None:
     base = make_engine(loaded=coder)
     remember(base, "harbour/ship.py", SHIP)
-    mine, theirs = base.overlaid(), base.overlaid()
+    mine, theirs = base.overlay(), base.overlay()
     remember(mine, "harbour/ship.py", SHIP.replace("dues", "duties"))
     assert "Ship.duties" in shown(complete(mine))
     assert "Ship.dues" in shown(complete(theirs))

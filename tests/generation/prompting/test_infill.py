@@ -220,17 +220,17 @@ def hidden(
 ) -> tuple[LocalText, set[int]]:
     """What a completion calls local, and the characters of the file that it does not see."""
     views: list[Any] = []
-    engine = Engine(loaded, None)
+    engine = Engine.create(loaded, None)
     for _ in engine.remember("cursor.py", TEXT):
         pass
-    made = Completer._view
+    made = Completer._completion_memory
 
     def note(*arguments: Any) -> Any:
         views.append((arguments[2], made(*arguments)))
         return views[-1][1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(Completer, "_view", note)
+        patch.setattr(Completer, "_completion_memory", note)
         complete(engine, suffix=suffix)
     ((prompt, view),) = views
     shown_rows, memory, unseen = view.layer_view(2), engine._memory, set[int]()

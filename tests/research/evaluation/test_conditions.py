@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from longllama_code.definitions.layout import path_distance
 from longllama_code.generation.completer import Completer
+from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import TUNED_SUFFIX_TOKENS, InfillMarks, first_lines
 from longllama_code.memory.repository import RepositoryMemory
@@ -98,7 +99,9 @@ def test_lines_are_those_of_the_server(
         timeout_ms=600_000,
         uses_memory=remembers,
     )
-    wanted = Completer(tiny.model, tiny.tokenizer, memory).complete(request, lambda: False)
+    wanted = Completer(CompletionModel(tiny.model, tiny.tokenizer), memory).complete(
+        request, lambda: False
+    )
     condition = Condition(memory if remembers else None)
     found = LineCompleter(tiny, 0).complete(condition, PATH, prefix, ())
     assert found.text == wanted.text
@@ -140,7 +143,7 @@ def test_lines_that_begin_with_the_text_after_them_are_those_of_the_server(
     request = CompletionRequest(
         PATH, prefix, after, MAX_LINE_TOKENS, multiline=False, timeout_ms=600_000
     )
-    wanted = Completer(infilling.model, infilling.tokenizer, memory).complete(
+    wanted = Completer(CompletionModel(infilling.model, infilling.tokenizer), memory).complete(
         request, lambda: False
     )
     completer = LineCompleter(infilling, 0)

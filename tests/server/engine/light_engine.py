@@ -22,11 +22,11 @@ class LightEngine:
         self.texts = {}
         self.shared = Counter() if shared is None else shared
 
-    def beside(self):
+    def fork(self):
         self.shared["users"] += 1
         return LightEngine(self.shared)
 
-    def leave(self):
+    def release(self):
         self.shared["users"] -= 1
 
     def remember(self, path, text):

@@ -29,7 +29,7 @@ def test_each_completes_as_if_it_were_alone(make_engine: MakeEngine, remember: R
     remember(alone, "a.py", TEXT)
     expected = complete(alone)
     host = make_engine()
-    one, other = host.beside(), host.beside()
+    one, other = host.fork(), host.fork()
     remember(one, "a.py", TEXT)
     remember(other, "b.py", OTHER)
     foreign = complete(other)
@@ -44,7 +44,7 @@ def test_what_one_encoded_the_other_loads(
     make_engine: MakeEngine, remember: Remember, tmp_path: Path
 ) -> None:
     host = make_engine(tmp_path)
-    one, other = host.beside(), host.beside()
+    one, other = host.fork(), host.fork()
     assert remember(one, "a.py", TEXT).n_encoded == 3
     assert remember(other, "a.py", TEXT).n_loaded == 3
     assert (one.status().encoded_segments, other.status().encoded_segments) == (3, 0)
@@ -54,12 +54,12 @@ def test_typing_in_one_keeps_what_the_other_read(
     make_engine: MakeEngine, remember: Remember
 ) -> None:
     host = make_engine()
-    one, other = host.beside(), host.beside()
+    one, other = host.fork(), host.fork()
     for engine in (one, other):
         assert complete(engine).timings.reused_tokens == 0
     for engine in (one, other):
         assert complete(engine).timings.reused_tokens > 0
-    one.leave()
+    one.release()
     assert complete(other).timings.reused_tokens > 0
 
 
@@ -67,15 +67,15 @@ def test_a_collection_leaves_what_any_of_them_holds(
     tiny: LoadedModel, remember: Remember, tmp_path: Path
 ) -> None:
     limit = 4 * len(BLOCKS[0]) * tiny.record_format.n_bytes
-    host = Engine(tiny, SegmentStore(tmp_path, tiny.record_format.n_bytes, limit))
-    one, other = host.beside(), host.beside()
+    host = Engine.create(tiny, SegmentStore(tmp_path, tiny.record_format.n_bytes, limit))
+    one, other = host.fork(), host.fork()
     remember(one, "a.py", TEXT)
     expected = complete(one).text
     remember(other, "b.py", OTHER)  # the store is full now
     assert other.status().stored_segments == 6
     assert remember(one, "a.py", TEXT).n_kept == 3
     assert complete(one).text == expected
-    one.leave()
+    one.release()
     assert other.clear_store() == 3
     assert other.status().stored_segments == 3
     assert complete(other).sources
@@ -87,23 +87,23 @@ def test_who_leaves_takes_its_repository_out(
     make_engine: MakeEngine, remember: Remember, tmp_path: Path, persists: bool
 ) -> None:
     host = make_engine(tmp_path if persists else None)
-    one, other = host.beside(), host.beside()
+    one, other = host.fork(), host.fork()
     remember(one, "a.py", TEXT)
     remember(other, "b.py", OTHER)
     expected = complete(other)
-    one.leave()
+    one.release()
     assert complete(other).text == expected.text
     # In RAM nothing is left of it; on disk its segments wait for it.
-    again = remember(host.beside(), "a.py", TEXT)
+    again = remember(host.fork(), "a.py", TEXT)
     assert (again.n_loaded, again.n_encoded) == ((3, 0) if persists else (0, 3))
 
 
 def test_one_that_leaves_while_another_remembers(make_engine: MakeEngine) -> None:
     host = make_engine()
-    one, other = host.beside(), host.beside()
+    one, other = host.fork(), host.fork()
     work = one.remember("a.py", TEXT)
     next(work)
-    other.leave()  # what is in RAM and in no memory goes, this one's first segment too
+    other.release()  # what is in RAM and in no memory goes, this one's first segment too
     result = None
     while result is None:
         try:
@@ -121,7 +121,7 @@ def test_a_full_disk_is_full_for_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     host = make_engine(tmp_path)
-    one, other = host.beside(), host.beside()
+    one, other = host.fork(), host.fork()
     remember(one, "a.py", TEXT)
     expected = complete(one).text
 
@@ -131,5 +131,5 @@ def test_a_full_disk_is_full_for_all(
     monkeypatch.setattr(RecordFile, "write", full)
     assert remember(other, "b.py", OTHER).n_encoded == 3
     assert complete(one).text == expected
-    for engine in (one, other, host.beside()):
+    for engine in (one, other, host.fork()):
         assert "no space left" in str(engine.status().store_problem)

@@ -1,0 +1,45 @@
+"""A model with everything that the completers of several repositories share."""
+
+from functools import partial
+
+from longllama_code.generation.decoding.decoder import Decoder
+from longllama_code.generation.decoding.healing import TokenHealer
+from longllama_code.generation.decoding.stored_openings import KeptOpenings
+from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
+from longllama_code.generation.prompting.prepared_prompt import FileReading
+from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, WarmReadings
+from longllama_code.kernels.sharing.threads import ALONE
+from longllama_code.model.by_kernels.kernel_model import KernelModel
+from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.tokenizers.tokenizer import Tokenizer
+
+
+class CompletionModel:
+    """Model, tokenizer, and the caches of prompts that were processed before.
+
+    Args:
+        model: the model.
+        tokenizer: the model's.
+        kernels: the same model run by kernels, if there are any for it.
+        context_bytes: most bytes of keys and values of processed prompts.
+        openings: prompts that were processed by earlier processes; None for none.
+    """
+
+    def __init__(
+        self,
+        model: LongLlamaForCausalLM,
+        tokenizer: Tokenizer,
+        kernels: KernelModel | None = None,
+        context_bytes: int = MAX_BYTES,
+        openings: KeptOpenings | None = None,
+    ) -> None:
+        self.config = model.config
+        self.tokenizer = tokenizer
+        self.openings = openings or KeptOpenings(None, model.config)
+        self.healer = TokenHealer(tokenizer)
+        self.marks = InfillMarks.of(model.config, tokenizer)
+        self.ends = end_ids(tokenizer, self.marks)
+        self.threads = ALONE if kernels is None else kernels.threads
+        forbidden = never_written(tokenizer, self.marks, model.config.vocab_size)
+        make_decoder = partial(Decoder, model, forbidden, kernels)
+        self.readings = WarmReadings(partial(FileReading, make_decoder), context_bytes)
