@@ -1,4 +1,4 @@
-"""What is asked of the engine and what it answers: plain values, ready for JSON.
+"""Requests to the engine and its answers: plain values, ready for JSON.
 
 Nothing here needs torch, so that both sides of the process border can share it.
 """
@@ -29,84 +29,83 @@ def ignore_progress(_: str) -> None:
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """A cursor in a text."""
+    """Request for a suggestion at a cursor."""
 
     path: str
-    """The file, as it was given to ``remember``."""
+    """Path of the file, as passed to ``remember``."""
     prefix: str
-    """The text before the cursor."""
+    """Text before the cursor."""
     suffix: str
-    """The text after it."""
+    """Text after the cursor."""
     max_tokens: int = 48
     _: KW_ONLY
     multiline: bool = True
-    """Whether a block may be suggested where the cursor's line is blank."""
+    """Whether a block of several lines may be suggested on a blank line."""
     timeout_ms: int = 10_000
-    """After so long, what is there is answered."""
+    """Time after which the text generated so far is the answer."""
     uses_memory: bool = True
-    """False leaves repository memory out: for comparisons."""
+    """Whether memory is used; False is for comparisons."""
     min_confidence: float | None = 0.0
-    """Probability of any token below which neither it nor its line is written, 0 to 1; None: what
-    was found best for the model."""
+    """Minimum probability of every token of a line, 0 to 1; None: the model's own."""
     n_candidates: int = 1
-    """Suggestions wanted, each with another first token."""
+    """Number of suggestions, each with another first token."""
     repository: str = ""
-    """The repository's name, for models that were taught to be told; empty, it is not."""
+    """Repository's name, for models that are trained with it in the prompt; empty: left out."""
     definition_tokens: int = 768
-    """Most tokens of definitions from other files that the model is shown; 0: none."""
+    """Maximum number of tokens of other files' definitions in the prompt; 0: none."""
     is_ahead: bool = False
-    """Whether nobody waits for the answer, so that there is time to read other definitions."""
+    """Whether the request is made in advance, so that there is time to read other definitions."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Lines of a file that a suggestion drew on; they count from 1, inclusive."""
+    """Lines of a file in memory that a suggestion used; from 1, inclusive."""
 
     path: str
     first_line: int
     last_line: int
     mass: float
-    """Share of what was drawn from memory, by attention and by copying, 0 to 1."""
+    """Share of all use of memory, by attention and by copying, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class ShownDefinition:
-    """A definition of another file that the model was shown before it wrote."""
+    """Definition from another file in the model's prompt."""
 
     path: str
     name: str
-    """With the class that it is a member of, and a dot between them."""
+    """Qualified name: for a member, its class comes first, with a dot between them."""
     first_line: int
-    """From 1."""
+    """First line in its file, from 1."""
     last_line: int
-    """Inclusive."""
+    """Last line, inclusive."""
     reason: str
-    """Why it was chosen, in plain words."""
+    """Why it was chosen, for the user."""
     n_tokens: int
-    """Of what the model was shown of it."""
+    """Number of its tokens in the prompt."""
     is_named: bool = False
-    """Whether the suggestion names it."""
+    """Whether the suggestion uses its name."""
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the time of one completion went."""
+    """Times and counts of one completion."""
 
     prefill_ms: float = 0.0
-    """Until the first token was to be chosen."""
+    """Time until the first token could be chosen."""
     decode_ms: float = 0.0
     reused_tokens: int = 0
-    """Prompt tokens whose keys and values an earlier request left behind."""
+    """Prompt tokens whose keys and values were cached by an earlier request."""
     prompt_tokens: int = 0
     generated_tokens: int = 0
     passes: int = 0
-    """Forward passes that these took; fewer than tokens where drafts were right."""
+    """Forward passes for the generated tokens; fewer than these if drafts were accepted."""
     memory_tokens: int = 0
 
 
 @dataclass(frozen=True)
 class CompletionResult:
-    """A suggestion, to be inserted at the cursor."""
+    """Suggestion to insert at the cursor."""
 
     text: str
     stop_reason: StopReason
@@ -114,23 +113,24 @@ class CompletionResult:
     sources: list[Source] = field(default_factory=list[Source])
     empty_reason: EmptyReason | None = None
     confidence: float = 0.0
-    """Probability of the first token, of those that agree with the word at the cursor, 0 to 1."""
+    """Probability of the first token among those that continue the word at the cursor, 0 to 1."""
     mean_probability: float = 0.0
-    """Geometric mean of its tokens' probabilities, 0 to 1."""
+    """Geometric mean of the tokens' probabilities, 0 to 1."""
     least_probability: float = 0.0
-    """Probability of the token that was least expected, 0 to 1."""
+    """Lowest probability of any token, 0 to 1."""
     alternatives: list[str] = field(default_factory=list[str])
-    """Other suggestions, the likelier first tokens first."""
+    """Other suggestions, in order of their first tokens' probabilities."""
     definitions: list[ShownDefinition] = field(default_factory=list[ShownDefinition])
-    """What of other files it was shown, in this order."""
+    """Definitions from other files in the prompt, in their order there."""
     first_line: int = 0
-    """Of the file's own lines that it was shown, from 1."""
+    """First line of the file itself in the prompt, from 1."""
     last_line: int = 0
+    """Last line of the file itself in the prompt, inclusive."""
 
 
 @dataclass(frozen=True)
 class RememberResult:
-    """What remembering one file took."""
+    """Work of remembering one file."""
 
     path: str
     n_tokens: int
@@ -145,19 +145,19 @@ class RememberResult:
 
 @dataclass(frozen=True)
 class EngineUser:
-    """Who shares an engine: one editor window, with a repository of its own in memory."""
+    """Client of a shared engine: an editor window, with a repository of its own in memory."""
 
     name: str
-    """As it called itself."""
+    """Name that the client gave itself."""
     n_files: int
     n_tokens: int
     is_asking: bool
-    """Whether this is who asks for the status."""
+    """Whether this client requested the status."""
 
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """The engine at one moment."""
+    """State of the engine; counts are those of the client that requested it."""
 
     model: str
     device: str
@@ -173,14 +173,14 @@ class EngineStatus:
     loaded_segments: int
     """Segments read from disk since the start."""
     damaged_segments: int
-    """Stored segments found damaged, and encoded again."""
+    """Stored segments that were damaged, and encoded again."""
     store_problem: str | None
-    """Why nothing is kept on disk, where that is so."""
+    """Why nothing is stored on disk; None if segments are."""
     token_bytes: int = 0
-    """Of the record of one token in memory."""
+    """Bytes of one token's record in memory."""
     compiled: bool = False
     """Whether the model's layers are compiled by torch."""
     not_compiled: str | None = None
-    """Why they are not, where that was asked for."""
+    """Why they are not compiled, if that was requested."""
     users: list[EngineUser] = field(default_factory=list[EngineUser])
-    """Everybody whose repository it holds; the counts above are those of who asks."""
+    """All clients of the engine."""

@@ -1,10 +1,10 @@
-"""The one thread that owns the model: what is to be known, completions, then files, step by step.
+"""Thread that owns the model, and the schedule of its jobs.
 
-Work is a generator. Between two steps of one job the thread looks for a more urgent one, so that a
-completion waits for one segment of encoding at most. Several owners are served fairly: their files
-take turns, segment by segment. Of their completions that of who typed last goes first, where the
-owners are windows of one person; those of several people go in the order in which they came, or
-some would wait for as long as others ask.
+Jobs are generators. Between two steps of a job the thread takes up a more urgent one, so that a
+completion waits for the encoding of one segment at most. Owners are served fairly: their files take
+turns, segment by segment. If the owners are windows of one user, the completion of the window that
+was typed in last goes first. Those of several users go in order of arrival, as some would
+otherwise wait for as long as others type.
 """
 
 import itertools
@@ -18,20 +18,20 @@ from typing import Any
 
 
 class Priority(IntEnum):
-    """Lower goes first."""
+    """Priority of a job; lower goes first."""
 
     CONTROL = 0
-    """Coming, going, status: takes no time, and says that the thread lives."""
+    """Opening, closing and status: takes no time, and shows that the thread is alive."""
     TYPING = 1
     BACKGROUND = 2
 
 
 @dataclass(eq=False)
 class Job:
-    """Work in progress."""
+    """A job, queued or in progress."""
 
     owner: Hashable
-    """Whose it is."""
+    """Client that the job is for."""
     priority: Priority
     number: int
     work: Generator[None, None, Any]
@@ -40,60 +40,60 @@ class Job:
 
 
 class Schedule:
-    """Which job is next. Each owner's jobs of a priority stay in their order.
+    """Queue of jobs. The jobs of one owner and priority stay in order.
 
     Args:
-        of_many: whether the owners are several people.
+        has_many_users: whether the owners are several users, not windows of one.
     """
 
-    def __init__(self, *, of_many: bool = False) -> None:
-        self._of_many = of_many
-        self._lines: dict[Priority, dict[Hashable, deque[Job]]] = {each: {} for each in Priority}
+    def __init__(self, *, has_many_users: bool = False) -> None:
+        self._has_many_users = has_many_users
+        self._queues: dict[Priority, dict[Hashable, deque[Job]]] = {each: {} for each in Priority}
         self._typed: dict[Hashable, int] = {}
 
     def put(self, job: Job) -> None:
         """Queue a job."""
         if job.priority is Priority.TYPING:
             self._typed[job.owner] = job.number
-        self._lines[job.priority].setdefault(job.owner, deque()).append(job)
+        self._queues[job.priority].setdefault(job.owner, deque()).append(job)
 
     def put_back(self, job: Job) -> None:
-        """Queue what is left of a job before its owner's others, as their turn comes again."""
-        self._lines[job.priority].setdefault(job.owner, deque()).appendleft(job)
+        """Queue an unfinished job before the others of its owner."""
+        self._queues[job.priority].setdefault(job.owner, deque()).appendleft(job)
 
     def take(self) -> Job | None:
-        """The next job; None where nothing is to be done."""
-        for priority, line in self._lines.items():
-            if line:
-                owner = self._next_owner(priority, line)
-                jobs = line.pop(owner)
+        """Remove and return the next job; None if there is none."""
+        for priority, queue in self._queues.items():
+            if queue:
+                owner = self._next_owner(priority, queue)
+                jobs = queue.pop(owner)
                 job = jobs.popleft()
                 if jobs:
-                    line[owner] = jobs  # behind the others
+                    queue[owner] = jobs  # after the other owners
                 return job
         return None
 
     def forget(self, owner: Hashable) -> None:
-        """An owner has left."""
+        """Forget an owner that left."""
         self._typed.pop(owner, None)
 
-    def _next_owner(self, priority: Priority, line: dict[Hashable, deque[Job]]) -> Hashable:
-        if priority is Priority.CONTROL or (priority is Priority.TYPING and self._of_many):
-            return min(line, key=lambda owner: line[owner][0].number)
+    def _next_owner(self, priority: Priority, queue: dict[Hashable, deque[Job]]) -> Hashable:
+        if priority is Priority.CONTROL or (priority is Priority.TYPING and self._has_many_users):
+            return min(queue, key=lambda owner: queue[owner][0].number)
         if priority is Priority.TYPING:
-            return max(line, key=lambda owner: self._typed.get(owner, 0))
-        return next(iter(line))
+            return max(queue, key=lambda owner: self._typed.get(owner, 0))
+        return next(iter(queue))
 
 
 class EngineWorker:
-    """A daemon thread with a schedule of jobs.
+    """Daemon thread that runs jobs.
 
     Args:
-        of_many: whether it works for several people.
+        has_many_users: whether the owners of jobs are several users, not windows of one.
     """
 
-    def __init__(self, *, of_many: bool = False) -> None:
-        self._schedule = Schedule(of_many=of_many)
+    def __init__(self, *, has_many_users: bool = False) -> None:
+        self._schedule = Schedule(has_many_users=has_many_users)
         self._numbers = itertools.count()
         self._has_work = threading.Condition()
         threading.Thread(target=self._run, name="engine", daemon=True).start()
@@ -104,7 +104,7 @@ class EngineWorker:
         priority: Priority,
         work: Callable[[Job], Generator[None, None, Any]],
     ) -> Job:
-        """Queue work; its generator is made from the job, so that it can see ``cancelled``."""
+        """Queue a job; ``work`` is called with it, so that it can check ``cancelled``."""
         job = Job(owner, priority, next(self._numbers), _nothing())
         job.work = work(job)
         with self._has_work:
@@ -113,7 +113,7 @@ class EngineWorker:
         return job
 
     def forget(self, owner: Hashable) -> None:
-        """An owner has left; its jobs were cancelled, or are still to be done."""
+        """Forget an owner that left. Its jobs must have been cancelled, or will be finished."""
         with self._has_work:
             self._schedule.forget(owner)
 
@@ -128,7 +128,7 @@ class EngineWorker:
 
     @staticmethod
     def _step(job: Job) -> bool:
-        """Do one step; True if there is more to do."""
+        """Run one step of a job; return whether it is unfinished."""
         if job.cancelled.is_set():
             job.work.close()
             job.result.cancel()
@@ -137,7 +137,7 @@ class EngineWorker:
             next(job.work)
         except StopIteration as end:
             job.result.set_result(end.value)
-        except BaseException as error:  # whatever it is, it belongs to whoever asked
+        except BaseException as error:  # passed on to whoever waits for the result
             job.result.set_exception(error)
         else:
             return True

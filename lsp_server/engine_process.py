@@ -1,4 +1,4 @@
-"""``python -m lsp_server.engine_process``: the engine's process, by the name that it always had."""
+"""``python -m lsp_server.engine_process``: stable name of the engine process's module."""
 
 from lsp_server.engine.process.main import main
 

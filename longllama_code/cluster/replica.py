@@ -79,7 +79,7 @@ class Replica:
     """Owner of the model's thread; used on the event loop, except ``__init__``, which loads."""
 
     def __init__(self, options: ReplicaOptions, rights: Rights) -> None:
-        self._worker = EngineWorker(of_many=True)
+        self._worker = EngineWorker(has_many_users=True)
         loading = self._worker.submit(self, Priority.CONTROL, lambda _: _load(options))
         self._host: Engine = loading.result.result()
         self._shared = SharedStore(options.store, self._host.fingerprint)

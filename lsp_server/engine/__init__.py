@@ -1,1 +1,1 @@
-"""The server's side of the engine: which one, how it is started or joined, what is asked of it."""
+"""Engine: its process, and the server's client of it, local, shared or a team's."""

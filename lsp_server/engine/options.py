@@ -1,4 +1,4 @@
-"""What an engine's process is started with, and what its client knows besides."""
+"""Options of an engine's client, and their way to the engine process's command line."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _converter = make_converter()
 
 @dataclass(frozen=True)
 class ClientOptions:
-    """An engine to start or to join, and how to be its client."""
+    """Options of the engine to start or join, and of its client."""
 
     engine: EngineOptions
     is_shared: bool = False
@@ -23,7 +23,7 @@ class ClientOptions:
     idle_s: float = 0.0
     """How long a shared engine stays after its last client has gone."""
     hang_timeout_s: float = 0.0
-    """How long a process may leave a request without a sign of life; 0: for ever."""
+    """How long a process may leave requests unanswered before it is restarted; 0: forever."""
     name: str = ""
     """Name of this client in the engine's status."""
     note: str = ""

@@ -120,7 +120,9 @@ def private_folder() -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise CannotShare(f"{folder} belongs to somebody else")
+            raise CannotShare(
+                f"{folder} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR"
+            )
         folder.chmod(0o700)
     except OSError as error:
         raise CannotShare(f"{folder} cannot be used: {error}") from error

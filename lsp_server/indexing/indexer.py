@@ -1,9 +1,9 @@
 """Brings the workspace into memory: open files first, then changed ones, then those near them.
 
 One task on the event loop takes one step at a time: scan what changed on disk, forget files that
-are gone, remember the most urgent files. Steps therefore never conflict, and whatever the indexer
-is told meanwhile waits for the end of the step. Texts come from the disk, those of open documents
-from the editor. ``reindex_policy`` decides what becomes of each file.
+are gone, remember the most urgent files. Steps therefore never conflict; changes that are reported
+meanwhile are handled after the step. Texts come from the disk, those of open documents from the
+editor. ``reindex_policy`` decides what becomes of each file.
 """
 
 import asyncio

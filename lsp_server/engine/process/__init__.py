@@ -1,1 +1,1 @@
-"""The engine's process: the only part of the server that imports torch."""
+"""Engine process: the only part of the server that imports torch."""

@@ -1,1 +1,1 @@
-"""A team's engine, asked over HTTP, with one of this machine behind it."""
+"""Client of a team's engine over HTTP, with a local engine as its fallback."""

@@ -186,7 +186,7 @@ class TeamClient:
             try:
                 await asyncio.wait_for(self._post(protocol.LEAVE, {}), 1.0)
             except (TeamUnreachable, TeamRefused, asyncio.TimeoutError):
-                logger.info("the cluster was not told that this window is gone")
+                logger.info("the cluster did not answer when this window left it")
         await self._http.close()
 
     @property

@@ -80,7 +80,7 @@ def test_who_typed_last_is_completed_first(line):
 
 
 def test_nobody_waits_for_others_who_ask_again_and_again():
-    line = Line(of_many=True)
+    line = Line(has_many_users=True)
     line.put("a's first", "a", TYPING)
     line.put("b's first", "b", TYPING)
     line.put("c's", "c", TYPING)
