@@ -18,7 +18,7 @@ PRINT_EVERY_S = 1.0
 
 def add(commands: Any) -> None:
     """Add the command."""
-    parser = commands.add_parser("cluster", help="a team's engine and bulk encoding, on Ray")
+    parser = commands.add_parser("cluster", help="serve a team's engine, or encode in bulk, on Ray")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_serve(actions)
     _add_index(actions)
@@ -32,43 +32,45 @@ def _add_serve(actions: Any) -> None:
     _add_place(serve)
     serve.add_argument("--compile", action="store_true", help="compile the model's layers")
     serve.add_argument("--store", required=True, metavar="URL", help="the shared store")
-    serve.add_argument("--name", default="longllama", help="of the application (%(default)s)")
-    serve.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
+    serve.add_argument("--name", default="longllama", help="name of the application (%(default)s)")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument("--port", type=int, default=8000)
-    serve.add_argument("--tokens", type=Path, metavar="FILE", help="who may ask")
+    serve.add_argument(
+        "--tokens", type=Path, metavar="FILE", help="users, with hashes of their tokens"
+    )
     serve.add_argument("--tls-certificate", type=Path, metavar="FILE")
     serve.add_argument("--tls-key", type=Path, metavar="FILE")
     serve.add_argument("--min-replicas", type=int, default=1)
     serve.add_argument("--max-replicas", type=int, default=1)
     serve.add_argument(
-        "--target-requests", type=float, default=2, help="under way in a replica (%(default)s)"
+        "--target-requests", type=float, default=2, help="target load of a replica (%(default)s)"
     )
     serve.add_argument("--upscale-delay", type=float, default=10, metavar="SECONDS")
     serve.add_argument("--downscale-delay", type=float, default=300, metavar="SECONDS")
     serve.add_argument(
-        "--max-ongoing", type=int, default=3, help="requests that a replica has (%(default)s)"
+        "--max-ongoing", type=int, default=3, help="maximum requests of a replica (%(default)s)"
     )
     serve.add_argument(
-        "--max-queued", type=int, default=256, help="requests that wait for one (%(default)s)"
+        "--max-queued", type=int, default=256, help="maximum requests that wait (%(default)s)"
     )
     serve.add_argument(
-        "--max-repositories", type=int, default=4, help="in a replica's memory (%(default)s)"
+        "--max-repositories", type=int, default=4, help="repositories of a replica (%(default)s)"
     )
-    serve.add_argument("--max-store-bytes", type=int, help="of a machine's own cache of segments")
+    serve.add_argument("--max-store-bytes", type=int, help="size of a machine's cache of segments")
     serve.add_argument(
         "--max-context-bytes",
         type=int,
         default=1 << 30,
-        help="of what a replica has read around cursors (%(default)s)",
+        help="size of a replica's cache of text around cursors (%(default)s)",
     )
     serve.set_defaults(run=_serve)
 
 
 def _add_index(actions: Any) -> None:
-    index = actions.add_parser("index", help="encode a repository for everybody")
+    index = actions.add_parser("index", help="encode a repository into the shared store")
     index.add_argument("source", metavar="PATH|GIT_URL")
     index.add_argument("--revision", help="branch, tag or commit (the one checked out)")
-    index.add_argument("--repository", help="what to call it (the name of its folder)")
+    index.add_argument("--repository", help="name of the repository (that of its folder)")
     index.add_argument("--store", metavar="URL", help="the shared store")
     _add_place(index)
     index.set_defaults(run=_index)
@@ -78,14 +80,14 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=USUAL, help="name or folder (%(default)s)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--cache-dir", type=Path, help="this machine's own store of segments")
-    parser.add_argument("--address", help="of a Ray cluster (one on this machine)")
-    parser.add_argument("--cpus", type=float, default=1, help="of a worker (%(default)s)")
-    parser.add_argument("--gpus", type=float, default=0, help="of a worker (%(default)s)")
+    parser.add_argument("--cache-dir", type=Path, help="folder of this machine's store")
+    parser.add_argument("--address", help="address of a Ray cluster (starts one here)")
+    parser.add_argument("--cpus", type=float, default=1, help="CPUs of a worker (%(default)s)")
+    parser.add_argument("--gpus", type=float, default=0, help="GPUs of a worker (%(default)s)")
 
 
 def _add_token(actions: Any) -> None:
-    token = actions.add_parser("token", help="give a user a token")
+    token = actions.add_parser("token", help="create a token for a user")
     token.add_argument("user")
     token.add_argument("--repository", action="append", required=True, metavar="NAME|PATTERN")
     token.add_argument("--tokens", type=Path, required=True, metavar="FILE")
@@ -126,7 +128,7 @@ def _token(options: argparse.Namespace) -> int:
     from longllama_code.cluster.rights import add_user
 
     print(add_user(options.tokens, options.user, options.repository))
-    print("This is the only time that it is shown; the file has its hash.", file=sys.stderr)
+    print("The token is shown only once; the file holds its hash.", file=sys.stderr)
     return 0
 
 

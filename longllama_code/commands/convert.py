@@ -17,12 +17,12 @@ def add(
         "convert", help="write a checkpoint of a published layout with random weights"
     )
     command.add_argument("--random", required=True, choices=FAMILY, metavar="MODEL")
-    command.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="a new one")
+    command.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="new folder")
     command.add_argument(
         "--scale",
         choices=("full", "small"),
         default="full",
-        help="the published size, or a small one with as many layers (%(default)s)",
+        help="published size, or a small one with as many layers (%(default)s)",
     )
     command.add_argument("--seed", type=int, default=0)
     command.set_defaults(run=run)

@@ -16,9 +16,9 @@ from longllama_code.model_sources.catalog import model_dir
 def add(commands: Any) -> None:
     """Register the command."""
     command: argparse.ArgumentParser = commands.add_parser(
-        "copying", help="fit how far to copy what follows the same tokens in memory"
+        "copying", help="fit the gate that copies from memory"
     )
-    command.add_argument("--model", default="mini", help="its name or folder (%(default)s)")
+    command.add_argument("--model", default="mini", help="name or folder (%(default)s)")
     command.add_argument(
         "--repo", type=Path, action="append", default=[], metavar="PATH", help="a source tree"
     )
@@ -27,12 +27,14 @@ def add(commands: Any) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="packages to fetch as well: the last of those that training may use",
+        help="also use N packages, the last of those for training",
     )
-    command.add_argument("--windows", type=int, default=4, help="of each tree (%(default)s)")
+    command.add_argument(
+        "--windows", type=int, default=4, help="windows of each tree (%(default)s)"
+    )
     command.add_argument("--window-tokens", type=int, default=384, metavar="N")
     command.add_argument("--memory-tokens", type=int, default=20_000, metavar="N")
-    command.add_argument("--write", action="store_true", help="change the model's config.json")
+    command.add_argument("--write", action="store_true", help="write to the model's config.json")
     command.add_argument("--seed", type=int, default=0)
     command.set_defaults(run=run)
 

@@ -24,25 +24,25 @@ def add_shared(command: argparse.ArgumentParser, output: str) -> None:
     command.add_argument(
         "--encode-anew",
         action="store_true",
-        help="do without what earlier evaluations encoded, and keep nothing for later ones",
+        help="ignore the cache of encoded segments",
     )
 
 
 def add_places(command: argparse.ArgumentParser, output: str) -> None:
-    """Add which model, with which seed, and where the report goes."""
-    command.add_argument("--model", default="mini", help="its name or folder (%(default)s)")
+    """Add the options for model, seed and output folder."""
+    command.add_argument("--model", default="mini", help="name or folder (%(default)s)")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument(
         "--output",
         type=Path,
         default=Path(output),
         metavar="DIR",
-        help="where the report goes (%(default)s)",
+        help="folder of the report (%(default)s)",
     )
 
 
 def add_trees(command: argparse.ArgumentParser) -> None:
-    """Add which source trees to read."""
+    """Add the options for source trees."""
     command.add_argument(
         "--repo", type=Path, action="append", default=[], metavar="PATH", help="a source tree"
     )
@@ -54,7 +54,7 @@ def add_trees(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=".EXT",
-        help="files to read, such as .ts; more than once for several (.py)",
+        help="suffix of files to read, such as .ts; can be repeated (.py)",
     )
 
 

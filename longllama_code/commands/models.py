@@ -20,9 +20,9 @@ def add(
 ) -> None:
     """Add the command to a parser."""
     models = commands.add_parser(
-        "models", help="list the models that have a name, and those of other programs here"
+        "models", help="list the models of the catalog, and of other programs on this machine"
     )
-    models.add_argument("--json", action="store_true", help="for programs")
+    models.add_argument("--json", action="store_true", help="print JSON")
     models.set_defaults(run=_run)
 
 

@@ -23,10 +23,10 @@ def add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
 ) -> None:
     """Add the command to a parser."""
-    command = commands.add_parser("passkey", help="ask for numbers that stand in memory")
+    command = commands.add_parser("passkey", help="measure retrieval of numbers from memory")
     add_shared(command, "passkey")
     command.add_argument(
-        "--kind", choices=USUAL.kinds, action="append", help="what to hide; both if left out"
+        "--kind", choices=USUAL.kinds, action="append", help="kind of needle (both)"
     )
     add_lengths(command, USUAL.lengths, "tokens of memory")
     command.add_argument(
@@ -35,10 +35,10 @@ def add(
         nargs="+",
         default=USUAL.depths,
         metavar="X",
-        help="places of the file among the sorted paths, 0 to 1; memory itself has no order",
+        help="positions of the file among the sorted paths, 0 to 1; memory has no order",
     )
     command.add_argument(
-        "--trials", type=int, default=USUAL.trials, metavar="N", help="for each cell (%(default)s)"
+        "--trials", type=int, default=USUAL.trials, metavar="N", help="per cell (%(default)s)"
     )
     command.set_defaults(run=run)
 

@@ -19,15 +19,13 @@ def add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
 ) -> None:
     """Add the command to a parser."""
-    command = commands.add_parser("probe", help="find the heads that are worth giving memory to")
-    command.add_argument("--model", default="mini", help="its name or folder (%(default)s)")
+    command = commands.add_parser("probe", help="find the heads that gain from memory")
+    command.add_argument("--model", default="mini", help="name or folder (%(default)s)")
     command.add_argument(
-        "--repo", type=Path, action="append", default=[], metavar="PATH", help="source tree to ask"
+        "--repo", type=Path, action="append", default=[], metavar="PATH", help="a source tree"
     )
-    command.add_argument(
-        "--packages", type=int, default=0, metavar="N", help="packages to fetch and ask as well"
-    )
-    command.add_argument("--windows", type=int, default=8, help="of each set (%(default)s)")
+    command.add_argument("--packages", type=int, default=0, metavar="N", help="also use N packages")
+    command.add_argument("--windows", type=int, default=8, help="windows of each set (%(default)s)")
     command.add_argument("--window-tokens", type=int, default=384, metavar="N")
     command.add_argument("--memory-tokens", type=int, default=4096, metavar="N")
     command.add_argument("--top-k", type=int, metavar="K", help="keys that each query sees")
@@ -36,10 +34,10 @@ def add(
     command.add_argument("--min-gain", type=float, default=0.003, metavar="NATS")
     command.add_argument("--guard", type=float, default=0.05, metavar="NATS")
     command.add_argument(
-        "--skip-first", type=int, default=0, metavar="N", help="tokens of a segment to leave out"
+        "--skip-first", type=int, default=0, metavar="N", help="tokens of a segment to omit"
     )
-    command.add_argument("--output", type=Path, metavar="FOLDER", help="where the report goes")
-    command.add_argument("--write", action="store_true", help="change the model's config.json")
+    command.add_argument("--output", type=Path, metavar="FOLDER", help="folder of the report")
+    command.add_argument("--write", action="store_true", help="write to the model's config.json")
     command.add_argument("--seed", type=int, default=0)
     command.set_defaults(run=run)
 

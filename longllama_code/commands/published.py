@@ -29,19 +29,17 @@ def add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
 ) -> None:
     """Add the command to a parser."""
-    command = commands.add_parser(
-        "published", help="measure what the original published, beside its numbers"
-    )
+    command = commands.add_parser("published", help="run the original's evaluations, and compare")
     kinds = command.add_subparsers(title="evaluations", metavar="EVALUATION", required=True)
-    _add_passkey(kinds.add_parser("passkey", help="a number in one long prompt, through memory"))
-    _add_perplexity(kinds.add_parser("perplexity", help="perplexity after more and more context"))
+    _add_passkey(kinds.add_parser("passkey", help="retrieve a number from one long prompt"))
+    _add_perplexity(kinds.add_parser("perplexity", help="perplexity by length of context"))
     _add_harness(kinds.add_parser("lm-eval", help="tasks of lm-evaluation-harness"))
 
 
 def _add_passkey(command: argparse.ArgumentParser) -> None:
     add_places(command, "published")
     _add_long_input(command, USUAL_PASSKEY, "tokens of the prompt")
-    _add_count(command, "--trials", USUAL_PASSKEY.trials, "of each")
+    _add_count(command, "--trials", USUAL_PASSKEY.trials, "prompts of each length")
     command.set_defaults(run=_run_passkey)
 
 
@@ -49,7 +47,7 @@ def _add_perplexity(command: argparse.ArgumentParser) -> None:
     add_places(command, "published")
     add_trees(command)
     _add_long_input(command, USUAL_CONTEXT, "tokens of context")
-    _add_count(command, "--documents", USUAL_CONTEXT.documents, "of each tree")
+    _add_count(command, "--documents", USUAL_CONTEXT.documents, "documents of each tree")
     _add_count(command, "--scored", USUAL_CONTEXT.scored, "tokens at the end of each document")
     command.set_defaults(run=_run_perplexity)
 
@@ -61,7 +59,7 @@ def _add_count(command: argparse.ArgumentParser, name: str, usual: int, about: s
 def _add_harness(command: argparse.ArgumentParser) -> None:
     add_places(command, "published")
     command.add_argument(
-        "--tasks", required=True, metavar="TASK,…", help="as the harness names them"
+        "--tasks", required=True, metavar="TASK,…", help="names of the harness's tasks"
     )
     command.add_argument("--few-shot", type=int, metavar="N", help="examples in the prompt")
     command.add_argument("--limit", type=int, metavar="N", help="questions of each task")
@@ -69,7 +67,7 @@ def _add_harness(command: argparse.ArgumentParser) -> None:
         "--max-length",
         type=int,
         metavar="N",
-        help="most tokens of an input; beyond the window they go through memory (the window)",
+        help="maximum tokens of an input; above the window, it uses memory (the window)",
     )
     command.add_argument(
         "--include-path", type=Path, metavar="DIR", help="a folder with tasks of your own"
@@ -83,7 +81,7 @@ def _add_long_input(command: argparse.ArgumentParser, usual: InOneInput, what: s
         "--last-context",
         type=int,
         metavar="N",
-        help="tokens at the end that are no memory (as the model has it)",
+        help="tokens at the end that stay local (the model's)",
     )
 
 

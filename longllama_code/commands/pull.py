@@ -24,15 +24,15 @@ def add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
 ) -> None:
     """Add the command to a parser."""
-    fetch = commands.add_parser("pull", help="fetch a model and convert it, once")
+    fetch = commands.add_parser("pull", help="fetch a model")
     fetch.add_argument(
         "model",
         nargs="?",
         default=AUTO,
-        help="its name, or owner/name of the hub; auto: coder, or mini where memory is short",
+        help="name, or owner/name of the hub; auto: coder, or mini if memory is short",
     )
     fetch.add_argument(
-        "--from", type=Path, dest="folder", metavar="FOLDER", help="take its files from there"
+        "--from", type=Path, dest="folder", metavar="FOLDER", help="use the files in a folder"
     )
     fetch.add_argument("--accept-licence", action="store_true", help="accept the model's licence")
     fetch.set_defaults(run=_run)

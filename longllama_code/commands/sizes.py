@@ -20,7 +20,7 @@ def add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
 ) -> None:
     """Add the command to a parser."""
-    command = commands.add_parser("sizes", help="measure loss against the size of memory")
+    command = commands.add_parser("sizes", help="measure the loss by size of memory")
     add_shared(command, "sizes")
     command.add_argument(
         "--lengths", type=int, nargs="+", default=LENGTHS, metavar="N", help="tokens of memory"
@@ -30,7 +30,7 @@ def add(
         type=int,
         default=32_000,
         metavar="N",
-        help="tokens encoded of each tree, for itself and as others' distractors (%(default)s)",
+        help="tokens of each tree, for itself and as distractors (%(default)s)",
     )
     command.add_argument(
         "--trials",

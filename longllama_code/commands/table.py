@@ -15,21 +15,17 @@ from longllama_code.model_sources.catalog import model_dir
 def add(commands: Any) -> None:
     """Register the command."""
     command: argparse.ArgumentParser = commands.add_parser(
-        "table", help="fit the table that repository memory is compressed and searched by"
+        "table", help="fit the table for compressing and searching memory"
     )
-    command.add_argument("--model", default="mini", help="its name or folder (%(default)s)")
+    command.add_argument("--model", default="mini", help="name or folder (%(default)s)")
     command.add_argument(
         "--repo", type=Path, action="append", default=[], metavar="PATH", help="a source tree"
     )
-    command.add_argument(
-        "--packages", type=int, default=0, metavar="N", help="packages to fetch and read as well"
-    )
-    command.add_argument("--tokens", type=int, default=8_000, metavar="N", help="of each tree")
-    command.add_argument("--queries", type=int, default=1_024, metavar="N", help="of each tree")
-    command.add_argument("--clusters", type=int, default=8_192, metavar="N", help="of each head")
-    command.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="absent, the folder of the model"
-    )
+    command.add_argument("--packages", type=int, default=0, metavar="N", help="also use N packages")
+    command.add_argument("--tokens", type=int, default=8_000, metavar="N", help="per tree")
+    command.add_argument("--queries", type=int, default=1_024, metavar="N", help="per tree")
+    command.add_argument("--clusters", type=int, default=8_192, metavar="N", help="per head")
+    command.add_argument("--output", type=Path, metavar="FOLDER", help="(the model's folder)")
     command.add_argument("--seed", type=int, default=0)
     command.set_defaults(run=run)
 

@@ -22,15 +22,17 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "train", help="tune a model's memory on source trees (FoT, cross-batch)"
     )
-    parser.add_argument("output", type=Path, help="folder of the run; one that exists goes on")
+    parser.add_argument("output", type=Path, help="folder of the run; an existing one resumes")
     parser.add_argument("--model", default="mini", help="name or folder (%(default)s)")
     parser.add_argument("--repo", type=Path, action="append", default=[], help="a source tree")
-    parser.add_argument("--suffix", action="append", default=[], help="files to read (.py)")
     parser.add_argument(
-        "--packages", type=int, default=0, metavar="N", help="also N Python packages, pinned"
+        "--suffix", action="append", default=[], help="suffix of files to read (.py)"
     )
     parser.add_argument(
-        "--npm-packages", type=int, default=0, metavar="N", help="also N npm packages, pinned"
+        "--packages", type=int, default=0, metavar="N", help="also use N pinned Python packages"
+    )
+    parser.add_argument(
+        "--npm-packages", type=int, default=0, metavar="N", help="also use N pinned npm packages"
     )
     parser.add_argument("--preset", default="mini", help="mini or published-7b (%(default)s)")
     parser.add_argument(
@@ -38,10 +40,10 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="OPTION=VALUE",
-        help="an option of the preset to replace, such as learning_rate=1e-4",
+        help="replace an option of the preset, such as learning_rate=1e-4",
     )
-    parser.add_argument("--memory-heads", metavar="LAYER:HEAD,…", help="instead of the model's own")
-    parser.add_argument("--device", default="cpu", help="where the model lives (%(default)s)")
+    parser.add_argument("--memory-heads", metavar="LAYER:HEAD,…", help="memory heads")
+    parser.add_argument("--device", default="cpu", help="device (%(default)s)")
     parser.set_defaults(run=run)
 
 

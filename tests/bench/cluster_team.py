@@ -201,7 +201,7 @@ class Again(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count the record of a retry."""
-        self.n_times += "is asked again" in record.getMessage()
+        self.n_times += "is sent again" in record.getMessage()
 
     @classmethod
     @contextmanager
