@@ -166,9 +166,9 @@ def _filled(
     for name in sorted(found.keys() | wanted.keys()):
         shapes = found[name].shape if name in found else None, wanted.get(name)
         if shapes[0] != shapes[1]:
-            has, asked = (None if shape is None else (*shape,) for shape in shapes)
+            has, expected = (None if shape is None else (*shape,) for shape in shapes)
             raise CheckpointError(
-                f"{files[0]} has {name!r} of shape {has}, not {asked}; the config.json beside "
+                f"{files[0]} has {name!r} of shape {has}, not {expected}; the config.json beside "
                 "it belongs to another model."
             )
     model.load_state_dict(found, strict=False, assign=True)

@@ -52,7 +52,7 @@ def write_random(
         scale: ``full``, or ``small`` for tests.
         seed: of the weights.
         shard_bytes: most bytes of a file of weights; absent, as published.
-        progress: told of each file.
+        progress: called after each file.
 
     Raises:
         CheckpointError: the folder is not empty, or the disk has not enough room.

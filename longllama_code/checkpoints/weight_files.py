@@ -43,7 +43,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Yield names and tensors of a file; each is valid until the next one is asked for.
+    """Yield names and tensors of a file; each one is valid until the next.
 
     Raises:
         CheckpointError: the file is damaged, or holds more than tensors.

@@ -246,7 +246,7 @@ class Replica:
         while True:
             memory = await _in_time(memory_of(memory_id))
             try:
-                return await memory.complete(user.name, overlay, request, came_at, written.tell)
+                return await memory.complete(user.name, overlay, request, came_at, written.update)
             except MemoryGone:  # it was evicted between the two calls
                 continue
 
@@ -307,7 +307,7 @@ class _PartialText:
         self._text: str | None = None
         self._grown = asyncio.Event()
 
-    def tell(self, text: str) -> None:
+    def update(self, text: str) -> None:
         """Set the text; thread-safe."""
         self._loop.call_soon_threadsafe(self._grow, text)
 
@@ -329,7 +329,7 @@ class _PartialText:
 
 
 def _check(user: User, repository: str) -> None:
-    """Whether a user may read a repository; that it exists is not told to others."""
+    """Refuse users who may not read a repository, without revealing whether it exists."""
     try:
         check_name(repository)
     except ConfigError as error:

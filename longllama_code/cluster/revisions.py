@@ -49,8 +49,8 @@ def checked_out(source: str, revision: str | None = None) -> Generator[Checkout]
             _git("init", "--quiet", "--bare", str(git_dir))
             _at(git_dir, "fetch", "--quiet", "--depth=1", "--", source, revision or "HEAD")
             revision = "FETCH_HEAD"
-        asked = f"{revision or 'HEAD'}^{{commit}}"
-        commit = _at(git_dir, "rev-parse", "--verify", "--end-of-options", asked).split()[-1]
+        wanted = f"{revision or 'HEAD'}^{{commit}}"
+        commit = _at(git_dir, "rev-parse", "--verify", "--end-of-options", wanted).split()[-1]
         files = Path(temporary) / name
         files.mkdir()
         place = {"GIT_INDEX_FILE": str(Path(temporary) / "index"), "GIT_WORK_TREE": str(files)}

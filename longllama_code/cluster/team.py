@@ -29,7 +29,7 @@ from longllama_code.worker import EngineWorker, Job, Priority
 LOAD_FILES = 32
 """Number of files whose segments are fetched together."""
 MAX_COMPLETION_MS = 20_000
-"""Maximum time of a completion; a longer one could not be told from a hang."""
+"""Maximum time of a completion; a longer one could not be distinguished from a hang."""
 LAST_STEP_S = 0.5
 """Time that a completion may exceed its deadline."""
 IDLE_S = 1800.0
@@ -137,7 +137,7 @@ class TeamMemory:
         overlay: Overlay,
         request: CompletionRequest,
         came_at: float,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> Completed | None:
         """Return a suggestion, or None if it was cancelled; cancelling the caller stops the work.
 
@@ -146,10 +146,10 @@ class TeamMemory:
             overlay: the user's own files.
             request: the request; its timeout counts from ``came_at``.
             came_at: time of arrival, by ``time.monotonic``.
-            tell: told the text as it grows, on the worker's thread.
+            report: called with the text as it grows, on the worker's thread.
         """
         key = self._key(user, overlay)
-        work = functools.partial(self._complete, key, overlay, request, came_at, tell)
+        work = functools.partial(self._complete, key, overlay, request, came_at, report)
         left_s = request.timeout_ms / 1000 - (time.monotonic() - came_at)
         try:
             done = self._do(key, Priority.TYPING, work)
@@ -223,7 +223,7 @@ class TeamMemory:
         overlay: Overlay,
         request: CompletionRequest,
         came_at: float,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         job: Job,
     ) -> Work:
         yield from ()
@@ -235,7 +235,7 @@ class TeamMemory:
             return _late(missing, came_at)
         timed = replace(request, timeout_ms=left_ms)
         try:
-            result = member.engine.complete(timed, job.cancelled.is_set, tell)
+            result = member.engine.complete(timed, job.cancelled.is_set, report)
         except Cancelled:
             return None
         return Completed(result, missing, queued_ms)

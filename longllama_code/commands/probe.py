@@ -56,10 +56,10 @@ def run(options: argparse.Namespace) -> int:
 
     if options.output is not None:
         require_matplotlib()
-    asked = _probe_options(options)
+    probe_options = _probe_options(options)
     loaded = load(options.model)
-    check(loaded.model.config, asked.sizes)
-    result = probe(loaded, training_trees(options), asked, print_progress)
+    check(loaded.model.config, probe_options.sizes)
+    result = probe(loaded, training_trees(options), probe_options, print_progress)
     print(as_text(result))
     if options.output is not None:
         for path in write_report(loaded, result, options.output):

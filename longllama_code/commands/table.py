@@ -40,11 +40,13 @@ def run(options: argparse.Namespace) -> int:
     from longllama_code.generation.models import load
     from longllama_code.research.evaluation.fitting.table_fit import TableFitOptions, fit_table
 
-    asked = TableFitOptions(options.tokens, options.queries, options.clusters, seed=options.seed)
+    fit_options = TableFitOptions(
+        options.tokens, options.queries, options.clusters, seed=options.seed
+    )
     trees = training_trees(options)
     if not trees:
         raise ConfigError("no source tree to read: name some with --repo or --packages.")
-    table = fit_table(load(options.model), trees, asked, print_progress)
+    table = fit_table(load(options.model), trees, fit_options, print_progress)
     folder = options.output or model_dir(options.model)
     folder.mkdir(parents=True, exist_ok=True)
     print(table.save(folder))

@@ -99,16 +99,16 @@ class FactCache:
             self._connection = None
 
     def _known(self, key: bytes) -> FileFacts | None:
-        said = self._waiting.get(key)
-        if said is None and self._connection is not None:
+        stored = self._waiting.get(key)
+        if stored is None and self._connection is not None:
             try:
                 found = self._connection.execute("SELECT said FROM facts WHERE key = ?", (key,))
-                said = next((row[0] for row in found), None)
+                stored = next((row[0] for row in found), None)
             except sqlite3.OperationalError:
                 return None
             except sqlite3.DatabaseError as error:
                 self._build_again(error)
-        return from_json(said) if isinstance(said, bytes) else None
+        return from_json(stored) if isinstance(stored, bytes) else None
 
     def _open(self) -> None:
         connection = sqlite3.connect(self._path, timeout=BUSY_S, check_same_thread=False)
@@ -157,11 +157,11 @@ def to_json(facts: FileFacts) -> bytes:
     return json.dumps([*rows, facts.package], separators=(",", ":")).encode()
 
 
-def from_json(said: bytes) -> FileFacts | None:
+def from_json(stored: bytes) -> FileFacts | None:
     """Return the facts of compressed JSON; None if it is anything else."""
     try:
         inflating = zlib.decompressobj()
-        text = inflating.decompress(said, MAX_JSON_BYTES)
+        text = inflating.decompress(stored, MAX_JSON_BYTES)
         definitions, imports, bindings, package = json.loads(text)
         return FileFacts(
             tuple(_fact(Definition, row) for row in definitions),

@@ -47,7 +47,7 @@ def fields_of(
 
     Args:
         source: the file, for messages.
-        metadata: what its header says.
+        metadata: its metadata.
         names: its tensors, as llama.cpp calls them.
         factors: the slowdown of each pair of channels' rotation (``rope_freqs.weight``).
 
@@ -222,7 +222,7 @@ def _fitted(
 ) -> Iterator[tuple[float, float, int]]:
     """Fit the low factor, high factor and original context to the factors between the extremes.
 
-    The three can be told but for a common scale; the low factor is 1.
+    The three are determined up to a common scale; the low factor is set to 1.
     """
     between = (factors > 1 + _CLOSE) & (factors < most * (1 - _CLOSE))
     if np.count_nonzero(between) < 2:

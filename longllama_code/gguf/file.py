@@ -112,7 +112,7 @@ class GgufFile:
 
     Attributes:
         fields: entries of a ``config.json``: ``model_type``, sizes, rotation, special ids.
-        metadata: all that the (first) file's header says.
+        metadata: metadata of the (first) file.
         paths: the file, or its parts.
     """
 
@@ -218,8 +218,8 @@ def unpermute(rows: NDArray[Any], heads: int) -> NDArray[Any]:
 def _check_parts(path: Path, headers: Sequence[Header]) -> None:
     """Check that each part is there, says which one it is, and holds tensors of its own."""
     for part, header in enumerate(headers):
-        said = (plain_entry(header.metadata, f"split.{key}") for key in ("no", "count"))
-        number, count = said
+        claims = (plain_entry(header.metadata, f"split.{key}") for key in ("no", "count"))
+        number, count = claims
         if (number or 0, count or 1) != (part, len(headers)):
             raise CheckpointError(
                 f"{header.path} says it is part {number} (from 0) of {count}, but is read as part "

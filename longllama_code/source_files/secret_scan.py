@@ -51,7 +51,7 @@ def find_secret(name: str, text: str) -> Finding | None:
     The first call imports detect-secrets, which takes a while: call it on a thread.
 
     Args:
-        name: the file's name, which says how assignments are written in it.
+        name: the file's name, whose suffix decides how assignments are written.
         text: all of it.
     """
     return next(_findings(name, text), None)

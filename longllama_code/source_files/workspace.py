@@ -43,7 +43,7 @@ class Exclusion(str, Enum):
     NOT_UTF8 = "not_utf8", "its path or its text is not encoded in UTF-8"
 
     def __new__(cls, value: str, text: str) -> "Exclusion":
-        """Make a member that equals its value, with the text beside it."""
+        """Create a member that equals its value and has a text."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.text = text

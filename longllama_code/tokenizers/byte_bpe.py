@@ -118,7 +118,7 @@ def write_tokenizer(metadata: Mapping[str, Any], source: Path, folder: Path) -> 
     """Write the ``tokenizer.json`` or ``tokenizer.model`` that the metadata describe.
 
     Args:
-        metadata: what the header of a GGUF file says.
+        metadata: metadata of a GGUF file.
         source: the file, for messages.
         folder: where to write.
 

@@ -39,7 +39,7 @@ def _plain(written: str) -> str:
 
 
 def _declared(node: Node | None) -> tuple[Node | None, Node | None]:
-    """Return the name that is declared, and what says that it is a function, if it is one."""
+    """Return the declared name, and the declarator that makes it a function, if there is one."""
     function = None
     for _ in range(MAX_STEPS):
         if node is None or node.type not in DECLARATORS:

@@ -82,7 +82,7 @@ class Grammar:
     """Pattern of brackets, and of strings and comments, whose brackets do not count."""
 
     def read(self, text: str, other: "Grammar | None" = None) -> FileFacts:
-        """Return what a text says; by another grammar if that makes more sense of it."""
+        """Return the facts of a text, by another grammar if that parses more of it."""
         source = text.encode("utf-8", "replace")
         reader = Reader(source, self)
         if other is not None and reader.n_errors:
@@ -251,7 +251,7 @@ class Reader:
             bases: as in ``Definition``.
             owner: the class that it is a member of; None, the one around it.
             seen: whether others see it even from within a function, as with ``this.name = 1``.
-            is_private: as in ``Definition``; so it is, too, where ``private`` says so.
+            is_private: as in ``Definition``; ``private`` can set it too.
             is_static: as in ``Definition``.
         """
         if not name or (self.scope.inner and not seen):

@@ -75,7 +75,7 @@ def is_own(name: str, size: int) -> bool:
 
 
 def _download(archive: Archive, client: Client, place: Path) -> None:
-    """Fetch beside the place, verify, then rename: whoever else fetches it too does no harm."""
+    """Fetch into a temporary folder, verify, then rename, so concurrent downloads do no harm."""
     place.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".partial-") as scratch:
         client.download(archive.requirement, Path(scratch))

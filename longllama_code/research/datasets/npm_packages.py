@@ -129,7 +129,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _written(paths: Iterable[PurePath]) -> list[PurePath]:
-    """Return the files that somebody wrote, as far as their paths tell."""
+    """Return the files that were written by hand, judging by their paths."""
     own = [
         path
         for path in paths

@@ -93,7 +93,7 @@ class _VariantEncoder(Encoder):
         return hashlib.blake2b(place.encode(), digest_size=16).hexdigest()
 
     def _load(self, segment: EncodedSegment) -> None:
-        """Let later segments see one; nobody asks where in which file it stands."""
+        """Let later segments see one; its position in the file does not matter."""
         if self._encoding.load_order:
             nowhere = Slice(0, 0, 0, 0)
             self._earlier.take(segment.id, "", [nowhere], [segment])

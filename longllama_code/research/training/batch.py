@@ -53,8 +53,8 @@ def collate(
         rows: the rows.
         plan: which of them see which.
         rng: draws the sample.
-        sampled_share: the share of positions whose loss is computed, beside all of those that
-            memory may tell; the head of a small model costs as much as many layers. What is drawn
+        sampled_share: the share of positions whose loss is computed, in addition to all of those
+            that memory helps; the head of a small model costs as much as many layers. What is drawn
             counts for what is not, so the loss stays that of all positions.
         recall_weight: what a token counts that the rows seen hold and the row itself has not
             shown yet (after the same token before it).
@@ -79,7 +79,7 @@ def collate(
 
 
 def _targets(row: Row, elsewhere: set[tuple[int, int]]) -> Iterator[tuple[int, bool]]:
-    """Index of each token to predict, and whether memory may tell it and the row does not."""
+    """Return the index of each token to predict, and whether only memory, not the row, has it."""
     shown: set[tuple[int, int]] = set()
     for at, (pair, is_text) in enumerate(zip(pairwise(row.ids), row.texts[1:], strict=True), 1):
         if is_text:

@@ -76,7 +76,7 @@ def train(
         corpus: the rows.
         options: the run.
         folder: takes metrics, checkpoints and the result.
-        report: told of every step.
+        report: called after every step.
         max_steps: stop after so many more steps, with a checkpoint.
 
     Raises:

@@ -80,7 +80,7 @@ class TrainOptions:
             raise ConfigError(f"sampled_share is {self.sampled_share}; give a share above 0, to 1.")
         if self.chained and self.bank_tokens:
             raise ConfigError(
-                f"bank_tokens is {self.bank_tokens} beside chained rows; a bank holds rows encoded "
+                f"bank_tokens is {self.bank_tokens} with chained rows; a bank holds rows encoded "
                 "alone. Set one of both."
             )
         if self.distinct_steps is not None and self.distinct_steps < 1:

@@ -21,7 +21,7 @@ SELF_TYPE = re.compile(r"\bSelf\b")
 
 
 def _type(reader: Reader, node: Node, field: str = "type") -> str:
-    """Return a type that is written, with dots, and without what says how it is held."""
+    """Return a type with dots, without references and smart pointers."""
     written = NO_TYPE.sub("", reader.field(node, field)).replace("::", ".").strip(" *")
     owner = reader.scope.owner
     return SELF_TYPE.sub(owner, written) if owner else written

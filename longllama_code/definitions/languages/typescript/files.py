@@ -179,7 +179,7 @@ def _beside(config: str, path: str) -> str:
 
 @lru_cache(maxsize=512)
 def _fields(text: str) -> Mapping[str, object]:
-    """Return what a file in JSON says, with comments or without; nothing where it is damaged."""
+    """Return the content of a JSON file, which may have comments; empty if it is damaged."""
     try:
         fields = json.loads(COMMENT_OR_COMMA.sub(lambda found: found[1] or "", text))
     except (ValueError, RecursionError):

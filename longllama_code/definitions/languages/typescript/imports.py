@@ -108,7 +108,7 @@ def _export_default(reader: Reader, declared: Node) -> None:
 
 
 def required(reader: Reader, value: Node | None) -> tuple[str, str] | None:
-    """Return the module that ``require`` is called with, and the member that is asked of it."""
+    """Return the module that ``require`` is called with, and the member that is taken from it."""
     name = ""
     if value is not None and value.type == "await_expression":
         value = value.named_child(0)

@@ -29,7 +29,7 @@ from longllama_code.generation.decoding.stopping import LineEnd
 from longllama_code.generation.decoding.writer import Writer
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
-from longllama_code.generation.prompting.prompt import Around, build_prompt
+from longllama_code.generation.prompting.prompt import PromptSource, build_prompt
 from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.encoder import path_header
@@ -84,7 +84,7 @@ class Condition:
     """Whether what follows the same tokens in memory is copied, by models with a gate."""
 
     def memory_for(self, path: str, after: str) -> RepositoryMemory | None:
-        """Return the memory beside a cursor, whose text after it may have to be encoded first."""
+        """Return the memory for a cursor, which may encode the text after it first."""
         return self.memory if self.remember is None else self.remember(path, after)
 
     def context_ids(self, path: str, names: Sequence[str], max_tokens: int) -> list[int]:
@@ -122,7 +122,7 @@ class LineCompleter:
         """
         memory = condition.memory_for(path, after)
         started = time.perf_counter()
-        around = Around(path, prefix, after)
+        around = PromptSource(path, prefix, after)
         prompt = build_prompt(around, self._tokenizer, self._room, condition.marks)
         room = min(self._prompt_tokens, self._room - len(prompt.ids))
         shown = condition.context_ids(path, names, room)

@@ -22,7 +22,7 @@ from longllama_code.errors import ConfigError
 from longllama_code.generation.decoding.copying import features, openness
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import InfillMarks
-from longllama_code.generation.prompting.prompt import Around, build_prompt
+from longllama_code.generation.prompting.prompt import PromptSource, build_prompt
 from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.research.datasets.sources import SourceTree
@@ -132,7 +132,7 @@ def collect(
     options: CopyFitOptions,
     progress: Callable[[str], None],
 ) -> tuple[list[Samples], list[Samples]]:
-    """Return samples of each repository, beside its own memory and beside the next one's.
+    """Return samples of each repository, with its own memory and with the next one's.
 
     Raises:
         ConfigError: fewer than two repositories are large enough.
@@ -170,8 +170,8 @@ def _window_samples(
     own, other = views
     predicted = _log_probs(loaded, window, own)
     # A model without memory layers predicts the same with any memory.
-    beside = _log_probs(loaded, window, other) if loaded.model.config.mem_layers else predicted
-    return _matched(window, predicted, own), _matched(window, beside, other)
+    with_other = _log_probs(loaded, window, other) if loaded.model.config.mem_layers else predicted
+    return _matched(window, predicted, own), _matched(window, with_other, other)
 
 
 @torch.inference_mode()
@@ -191,7 +191,7 @@ def _log_probs(loaded: LoadedModel, window: Window, view: CompletionMemory) -> T
 
 
 def _matched(window: Window, log_probs: Tensor, view: CompletionMemory) -> Samples:
-    """Return what a match in memory says of each of a window's tokens."""
+    """Return the samples of a window's tokens that have a match in memory."""
     ids, first = window.ids, window.n_head
     found: list[tuple[Tensor, float, float]] = []
     for at, row in enumerate(log_probs, first):
@@ -222,7 +222,7 @@ def _as_prompted(loaded: LoadedModel, window: Window, text: str) -> Window:
         return window
     body = window.ids[window.n_head :]
     spans = tokenizer.offsets(text)[1][window.start : window.start + len(body)]
-    around = Around(window.path, text[: spans[0][0]], text[spans[-1][1] :])
+    around = PromptSource(window.path, text[: spans[0][0]], text[spans[-1][1] :])
     prompt = build_prompt(around, tokenizer, config.window - len(body), marks)
     head = [*prompt.ids, *tokenizer.encode(prompt.healed)]
     return Window(window.path, window.start, [*head, *body], len(head))

@@ -80,10 +80,10 @@ def needle(
     Raises:
         ValueError: no number or name is free.
     """
-    beside = neighbour(paths, depth)
+    previous = neighbour(paths, depth)
     if kind == "passkey":
-        return _passkey(_fresh_number(rng, filler), beside)
-    return _constant(rng, beside, filler)
+        return _passkey(_fresh_number(rng, filler), previous)
+    return _constant(rng, previous, filler)
 
 
 def filler_notes(n_notes: int, n_lines: int) -> dict[str, str]:
@@ -116,8 +116,8 @@ def leading_share(given: str, answer: str) -> float:
     return next(wrong, len(answer)) / len(answer)
 
 
-def _passkey(number: str, beside: str | None) -> Needle:
-    path = "notes/00000_note.txt" if beside is None else _sibling(beside, "_note")
+def _passkey(number: str, previous: str | None) -> Needle:
+    path = "notes/00000_note.txt" if previous is None else _sibling(previous, "_note")
     hidden = f"The pass key is {number}. Remember it. {number} is the pass key.\n"
     return Needle(
         path=path,
@@ -128,8 +128,8 @@ def _passkey(number: str, beside: str | None) -> Needle:
     )
 
 
-def _constant(rng: random.Random, beside: str | None, filler: Sequence[str]) -> Needle:
-    path = "settings.py" if beside is None else _sibling(beside, "_settings")
+def _constant(rng: random.Random, previous: str | None, filler: Sequence[str]) -> Needle:
+    path = "settings.py" if previous is None else _sibling(previous, "_settings")
     path = str(PurePosixPath(path).with_suffix(".py"))  # in any language of the filler
     names: list[str] = []
     numbers: list[str] = []

@@ -224,7 +224,7 @@ def _spot(cursor: TreeCursor, parent: _Spot | None, language: Language) -> _Spot
 
 
 def _is_name(node: Node) -> bool:
-    """Whether a node is an identifier; its type says so in all grammars, with what it names."""
+    """Whether a node is an identifier, by the name of its type."""
     kind = node.type
     return (
         node.child_count == 0

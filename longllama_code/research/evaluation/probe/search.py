@@ -110,7 +110,7 @@ def check(config: LongLlamaConfig, sizes: Sizes) -> None:
     """Refuse what could not be measured, or would not hold once written down.
 
     Raises:
-        ConfigError: says what and why.
+        ConfigError: the options do not fit the model or the repositories.
     """
     if not config.mem_positionals:
         raise ConfigError(
@@ -183,7 +183,7 @@ class Rerunning:
 
     def foreign(self, heads: Collection[Head]) -> list[float]:
         """See ``Measure.foreign``."""
-        self._progress(f"{len(heads)} heads beside other repositories")
+        self._progress(f"{len(heads)} heads with other repositories' memory")
         return [
             self._loss(window, heads, memory)
             for subject, memory in zip(self._subjects, self._foreign, strict=True)

@@ -116,7 +116,7 @@ def write_harness(loaded: LoadedModel, result: HarnessResult, folder: Path) -> l
         },
     }
     lines = [
-        f"lm-evaluation-harness {result.version}; published figures of other models beside.",
+        f"lm-evaluation-harness {result.version}; compared with published figures of other models.",
         "",
         f"| task | metric | measured | {' | '.join(published.HARNESS_MODELS)} |",
         f"|---|---|---:|{'---:|' * len(published.HARNESS_MODELS)}",
