@@ -30,7 +30,13 @@ from lsp_server.engine.protocol import (
 )
 from lsp_server.engine.shared_endpoint import CannotShare
 from lsp_server.engine.shared_launcher import SharedEngine, connect_or_launch
-from lsp_server.engine.stdio import READ_LIMIT_BYTES, SafeWriter, connect_stdio, read_messages
+from lsp_server.engine.stdio import (
+    READ_LIMIT_BYTES,
+    SafeWriter,
+    connect_stdio,
+    read_messages,
+    stop_client,
+)
 from lsp_server.tasks import retrieve_exception
 
 LEAVE_TIMEOUT_S = 5.0
@@ -71,6 +77,7 @@ class EngineConnection(JsonRPCClient):
         self._is_accepted = False
         self._is_ready = False
         self._shared: SharedEngine | None = None
+        self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         # pygls marks the functions that it registers, which bound methods do not allow.
@@ -90,7 +97,8 @@ class EngineConnection(JsonRPCClient):
             return None
         if self._shared is not None:
             return self._shared.pid
-        return self._server.pid if self._server and self._server.returncode is None else None
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
 
     # Start.
 
@@ -101,7 +109,7 @@ class EngineConnection(JsonRPCClient):
             OSError: it cannot be started.
         """
         self._is_accepted = True
-        await connect_stdio(self, *options.command())
+        self._process = await connect_stdio(self, *options.command())
         hello = to_plain(Hello(VERSION, options.name))
         self.protocol.send_request(HELLO, hello).add_done_callback(retrieve_exception)
 
@@ -204,12 +212,9 @@ class EngineConnection(JsonRPCClient):
         try:
             await read_messages(self, reader)
         finally:
-            self._stop_event.set()
             if self._writer is not None:
                 self._writer.close()
-            for answer in list(self.protocol._request_futures.values()):  # pyright: ignore[reportPrivateUsage]
-                if not answer.done():
-                    answer.set_exception(RuntimeError("the engine ended"))
+            stop_client(self, "the engine ended")
         if self._is_accepted:
             self._listener.ended(self, await self._exit_code())
 

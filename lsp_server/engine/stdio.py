@@ -1,6 +1,7 @@
 """JSON-RPC on stdin and stdout, for parent and child processes."""
 
 # pyright: reportPrivateUsage=false
+# This is the one module that uses private attributes of pygls' clients; they are those of 2.1.
 # `connect_stdio` must set what pygls' own `start_io` sets.
 
 import asyncio
@@ -73,6 +74,14 @@ async def read_messages(client: JsonRPCClient, stream: asyncio.StreamReader) -> 
         )
     except (asyncio.IncompleteReadError, ConnectionError):
         logger.info("the connection ended in the middle of a message")
+
+
+def stop_client(client: JsonRPCClient, reason: str) -> None:
+    """Mark a client as stopped, and end its pending requests with `RuntimeError`."""
+    client._stop_event.set()
+    for response in list(client.protocol._request_futures.values()):
+        if not response.done():
+            response.set_exception(RuntimeError(reason))
 
 
 class SafeWriter:
