@@ -1,4 +1,4 @@
-"""The configuration of a LongLLaMA model: Llama's fields, plus what its memory layers need.
+"""Configuration of a LongLLaMA model: Llama's fields, and those of memory layers.
 
 Source: the published ``configuration_longllama.py`` (names and defaults of the ``mem_*`` fields,
 ``last_context_length`` and ``torch_attention``); the others below are ours.
@@ -13,11 +13,11 @@ from longllama_code.errors import ConfigError
 
 MEM_DTYPES = ("float32", "float16", "bfloat16")
 MEM_FORMATS = {"int8": (8, 8), "int8-int5": (8, 5), "int8-int4": (8, 4), "int4": (4, 4)}
-"""Bits of keys and of values."""
+"""Bits of keys and of values, by name."""
 STEADY_ROTATIONS = ("default", "linear", "llama3", "yarn")
-"""Kinds of rotary scaling that are the same however long the text is."""
+"""Kinds of rotary scaling that do not depend on the length of the text."""
 N_COPY_FEATURES = 8
-"""What the gate weighs: a constant, and what ``generation/decoding/copying.py`` lists."""
+"""Number of features of the copy gate, see ``generation/decoding/copying.py``."""
 
 
 @strict
@@ -25,7 +25,7 @@ class LongLlamaConfig(LlamaConfig):
     """Configuration of ``LongLlamaForCausalLM``.
 
     ``max_position_embeddings`` is the window: the most tokens that attend to each other locally.
-    ``rope_theta`` is read from a published ``config.json`` and kept in ``rope_parameters``.
+    ``rope_theta`` of a published ``config.json`` is stored in ``rope_parameters``.
     """
 
     model_type = "longllama"
@@ -33,50 +33,54 @@ class LongLlamaConfig(LlamaConfig):
     mem_layers: list[int] | tuple[int, ...] = ()
     """Indices of the layers that see memory."""
     mem_heads: dict[str, list[int]] | None = None
-    """Memory layer → its key-value heads that see memory; absent, every head of ``mem_layers``."""
+    """Memory layer → its key-value heads that see memory; None for all heads of ``mem_layers``."""
     mem_top_k: int | None = None
-    """Keys of memory that each query sees, the best ones; absent, all, as published."""
+    """Number of best keys of memory that each query sees; None for all, as published."""
     mem_query_position: int | None = None
-    """The position at which every query asks memory; absent, its own in the window, as published.
+    """Position from which every query looks at memory; None for its own position, as published.
 
-    Keys of memory stand at position 0, so this is a distance: with it, what a query finds does not
-    depend on where in the window it stands.
+    Keys of memory have position 0, so this is a distance. With a fixed one, the result of a query
+    does not depend on its position in the window.
     """
     mem_positionals: bool = True
     """Whether memory layers rotate the keys and queries of the local context."""
     mem_dtype: str = "bfloat16"
-    """The type in which keys and values are kept in memory."""
+    """Dtype of keys and values in memory."""
     mem_format: str | None = None
-    """How many bits repository memory has for keys and values; absent, those of ``mem_dtype``."""
+    """Format of keys and values in repository memory (``MEM_FORMATS``); None for ``mem_dtype``."""
     mem_read_keys: int | None = None
-    """Keys of each memory head that are read for a token: those of the clusters nearest to it.
+    """Number of keys of each memory head that are read for a token, from the nearest clusters.
 
-    Absent, or where memory has no more, all are. Only models with a table of clusters heed it.
+    None reads all. It needs a table of clusters, and has no effect without one.
     """
     mem_attention_grouping: list[int] | tuple[int, ...] | None = None
-    """(heads, queries) that a memory layer handles at once at most; scores are bounded besides."""
+    """Most (heads, queries) that a memory layer handles at once; None sets no limit."""
     infill_marks: list[int] | tuple[int, ...] | None = None
-    """Tokens before the text after the cursor and before the text before it, if it was trained."""
+    """Token ids (suffix, prefix) of a model that our tuning trained to fill in."""
     copy_gate: list[float] | tuple[float, ...] | None = None
-    """Weights of the gate that copies what followed the same tokens in memory; absent, none is."""
+    """Weights of the copy gate (``generation/decoding/copying.py``); None copies nothing."""
     min_confidence: float = 0.0
-    """Probability of a token below which its line is not suggested while somebody types, unless a
-    request says otherwise, 0 to 1."""
+    """Probability of a token, 0 to 1, below which its line is not suggested, unless a request says
+    otherwise."""
     last_context_length: int = 1024
-    """Of a long input, the tokens that stay in the local context; those before go to memory."""
+    """Number of tokens of a long input that stay local; those before them go to memory."""
     torch_attention: bool = False
-    """Whether heads that see no memory use torch's fused attention."""
+    """Whether heads without memory use torch's fused attention."""
     qkv_bias: bool = False
     """Biases on the query, key and value projections alone (Qwen2)."""
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Let Llama's rules apply, then refuse what a LongLLaMA checkpoint cannot mean."""
+        """Apply Llama's rules, then check the fields of memory layers.
+
+        Raises:
+            ConfigError: fields contradict each other.
+        """
         super().__post_init__(**kwargs)
         self._check_rotation()
         self._check_memory()
 
     def memory_heads(self, layer_idx: int) -> tuple[int, ...]:
-        """The key-value heads of one layer that see memory; empty for a layer without memory."""
+        """Return the key-value heads of a layer that see memory, if there are any."""
         if layer_idx not in self.mem_layers:
             return ()
         if self.mem_heads is None:
@@ -85,24 +89,24 @@ class LongLlamaConfig(LlamaConfig):
 
     @property
     def n_kv_heads(self) -> int:
-        """The number of key-value heads, ``G``."""
+        """Number of key-value heads, ``G``."""
         return self.num_key_value_heads or self.num_attention_heads
 
     @property
     def window(self) -> int:
-        """The most tokens of local context."""
+        """Most tokens of local context."""
         return self.max_position_embeddings
 
     def _check_rotation(self) -> None:
-        """``rope_scaling`` of a ``config.json`` has become a part of ``rope_parameters`` by now.
+        """Refuse scalings that change as the text grows: stored keys keep their old rotation.
 
-        A scaling that changes as the text grows would turn keys that are kept another way.
+        ``rope_scaling`` of a ``config.json`` is a part of ``rope_parameters`` by now.
         """
         scaling = cast("dict[str, Any]", self.rope_parameters)
         if self.mem_layers and scaling["rope_type"] not in STEADY_ROTATIONS:
             raise ConfigError(
-                f"rope_scaling is {scaling!r} beside mem_layers {list(self.mem_layers)}: it turns "
-                "keys another way as the text grows, and memory keeps them as they are. Set "
+                f"rope_scaling is {scaling!r} with mem_layers {list(self.mem_layers)}: this "
+                "rotation of keys changes as the text grows, but keys in memory do not. Set "
                 f"rope_scaling to null or one of {', '.join(STEADY_ROTATIONS[1:])} in config.json."
             )
 
@@ -124,8 +128,8 @@ class LongLlamaConfig(LlamaConfig):
             )
         if self.last_context_length < 1:
             raise ConfigError(
-                f"last_context_length is {self.last_context_length}; at least 1 token must stay "
-                "in the local context to predict from."
+                f"last_context_length is {self.last_context_length}; give 1 or more, as the model "
+                "predicts from the last token."
             )
         self._check_grouping()
         self._check_heads()

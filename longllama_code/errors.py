@@ -1,14 +1,14 @@
-"""What can go wrong, drawn once.
+"""Errors that this package raises on purpose.
 
     LongLlamaError
     ├── ConfigError        a setting or a model configuration contradicts itself
-    ├── CheckpointError    a weight file is damaged, or of a kind that we do not read
-    ├── ModelNotFound      no model of that name here
-    ├── DownloadError      a model or package could not be fetched, or is not what was asked for
+    ├── CheckpointError    a weight file is damaged, or of a kind that is not supported
+    ├── ModelNotFound      no model of that name on this machine
+    ├── DownloadError      a model or package could not be downloaded, or differs from the request
     ├── StoreError         the repository memory on disk cannot be read or written
     └── Cancelled          the caller no longer wants the answer
 
-A message names the value that was found and ends with the remedy, so that it can be shown as is.
+A message names the value that was found and ends with the remedy, so it can be shown as it is.
 """
 
 
@@ -21,15 +21,15 @@ class ConfigError(LongLlamaError):
 
 
 class CheckpointError(LongLlamaError):
-    """A weight file is damaged, or of a kind that we do not read."""
+    """A weight file is damaged, or of a kind that is not supported."""
 
 
 class ModelNotFound(LongLlamaError):  # noqa: N818 - a state of this machine, not a fault of the code
-    """No model of that name here; the message says how to get it."""
+    """No model of that name is on this machine; the message says how to get it."""
 
 
 class DownloadError(LongLlamaError):
-    """A model or package could not be fetched, or what came is not what was asked for."""
+    """A model or package could not be downloaded, or differs from what was requested."""
 
 
 class StoreError(LongLlamaError):

@@ -14,7 +14,7 @@ from longllama_code.generation.decoding.stopping import stop_rule
 from longllama_code.generation.decoding.writer import Writer
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
 from longllama_code.generation.prompting.prepared_prompt import Choice, Excerpts, Prepared
-from longllama_code.generation.prompting.prompt import Around, Prompt, build_prompt, opening
+from longllama_code.generation.prompting.prompt import Prompt, PromptSource, build_prompt, opening
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import (
@@ -216,18 +216,20 @@ class Completer:
         )
 
     def _prompt(self, request: CompletionRequest, excerpts: Excerpts) -> Prompt:
-        around = self._around(request, excerpts)
+        source = self._source(request, excerpts)
         return build_prompt(
-            around, self._model.tokenizer, self._most_tokens(request), self._model.marks
+            source, self._model.tokenizer, self._most_tokens(request), self._model.marks
         )
 
     def _opening(self, request: CompletionRequest, prepared: Prepared) -> list[int]:
         """Return the token ids that all prompts of a file begin with."""
-        around = self._around(request, prepared.of_file or ())
-        return opening(around, self._model.tokenizer, self._model.marks)
+        source = self._source(request, prepared.of_file or ())
+        return opening(source, self._model.tokenizer, self._model.marks)
 
-    def _around(self, request: CompletionRequest, excerpts: Excerpts) -> Around:
-        return Around(request.path, request.prefix, request.suffix, request.repository, excerpts)
+    def _source(self, request: CompletionRequest, excerpts: Excerpts) -> PromptSource:
+        return PromptSource(
+            request.path, request.prefix, request.suffix, request.repository, excerpts
+        )
 
     def _most_tokens(self, request: CompletionRequest) -> int:
         """Return the most tokens of a prompt."""
@@ -269,7 +271,7 @@ class _Answer:
         drafter = Drafter(self.memory, writer.context)
         for token in self.decoder.steps(self.prompt.ids, self.memory, writer.choose, drafter):
             if self.should_stop():
-                raise Cancelled("the request was withdrawn while its answer was written")
+                raise Cancelled("the request was cancelled while its suggestion was written")
             if writer.take(token) or writer.expired(self.deadline):
                 return writer
             on_progress(writer.text)

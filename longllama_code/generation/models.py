@@ -1,4 +1,4 @@
-"""Models by name: loaded, with their tokenizer and what the engine must know of them."""
+"""Loading of models by name, with their tokenizers and what else an engine needs."""
 
 import ctypes
 import hashlib
@@ -45,13 +45,13 @@ TINY_SEED = 20230703
 MAX_SEGMENT_TOKENS = 480
 MIN_SEGMENT_TOKENS = 192
 CPU_CACHE_BYTES = 32 << 20
-"""Weights of this size stay in the caches of a CPU from one pass to the next."""
+"""Bytes of weights that stay in a CPU's caches from one pass to the next."""
 KERNELS_VERSION = "kernels 1"
-"""Raised whenever kernels encode the same text differently."""
+"""Changed whenever kernels encode the same text differently."""
 GPU_BYTES = 2 << 30
-"""Of a GPU's memory, for records: 4.8 million tokens of ``mini``."""
+"""Bytes of a GPU's memory for records: 4.8 million tokens of ``mini``."""
 COMPILED_FOLDER = "compiled"
-"""In the cache folder: what torch's compiler keeps for the next start."""
+"""Folder of the results of torch's compiler, in the cache folder."""
 READING_FIELDS = frozenset(
     (
         "mem_top_k",
@@ -62,7 +62,7 @@ READING_FIELDS = frozenset(
         "min_confidence",
     )
 )
-"""Of a configuration: they decide how memory is read, not what is in it."""
+"""Fields of a configuration that decide how memory is read, but not what it contains."""
 
 
 @dataclass(frozen=True)
@@ -73,49 +73,49 @@ class LoadedModel:
     model: LongLlamaForCausalLM
     tokenizer: Tokenizer
     fingerprint: str
-    """Equal fingerprints encode equal segments: weights, configuration, type of computation."""
+    """Hash of weights, configuration and dtype; models with equal ones encode equal segments."""
     limits: Limits
     """Sizes of its segments."""
     table: MemoryTable | None = None
-    """What is known of its memory heads."""
+    """Table of its memory heads, if there is one."""
     kernels: KernelModel | None = None
-    """The same by kernels; the model has let go of its weights then."""
+    """The model run by kernels; ``model`` has no weights then."""
     compiled: LongLlamaForCausalLM | None = None
-    """The same with compiled layers, for prompts and decoding; segments are encoded without."""
+    """The model with compiled layers, for prompts and decoding but not for encoding."""
     not_compiled: str | None = None
-    """Why there is none, where it was asked for."""
+    """Why there are no compiled layers, if they were requested."""
     kept: SegmentStore | None = None
-    """Where evaluations keep what they encode, for the next one."""
+    """Store in which evaluations keep encoded segments for the next one."""
     gpu_bytes: int = GPU_BYTES
-    """Of memory's records, that may be kept where the model is, if that is no CPU."""
+    """Most bytes of records that are cached on the model's device, unless it is a CPU."""
 
     @property
     def record_format(self) -> RecordFormat:
-        """How repository memory keeps its tokens.
+        """Format of the records of repository memory.
 
         Raises:
-            ConfigError: the configuration asks for a format that needs another table.
+            ConfigError: the configuration names a format that needs another table.
         """
         return RecordFormat.of(self.model.config, self.table)
 
     def encoder(self) -> SegmentEncoder:
-        """Return what turns text into segments."""
+        """Return the encoder of segments."""
         return SegmentEncoder(
             self.model, self.tokenizer, self.fingerprint, self.limits, self.kernels
         )
 
     @property
     def room(self) -> DeviceRoom | None:
-        """What memory may take of the model's device; None on a CPU."""
+        """Budget of memory on the model's device; None on a CPU."""
         device = self.model.device
         return None if device.type == "cpu" else DeviceRoom(device, self.gpu_bytes)
 
     def store(self, folder: Path | None, max_bytes: int | None = None) -> SegmentStore:
-        """A store of repository memory; without a folder, one that ends with the process.
+        """Return a store of repository memory; without a folder, one in RAM.
 
         Raises:
             StoreError: the folder cannot be written.
-            ConfigError: as ``form``.
+            ConfigError: see ``record_format``.
         """
         return SegmentStore(folder, self.record_format.n_bytes, max_bytes, self.room)
 
@@ -123,18 +123,16 @@ class LoadedModel:
 def load(
     name: str, device: str = "cpu", dtype: torch.dtype = torch.float32, *, blocks: bool = False
 ) -> LoadedModel:
-    """A model by name (``tiny``, ``mini``) or by the folder of its checkpoint.
-
-    Behind either, ``:int8`` or ``:int4`` keeps its weights in so many bits.
+    """Load a model by name (``tiny``, ``mini``) or by the folder of its checkpoint.
 
     Args:
-        name: the model.
+        name: the model; a suffix ``:int8`` or ``:int4`` quantizes its weights.
         device: a torch device.
-        dtype: the type to compute in.
-        blocks: whether the weights of a GGUF file may stay in its blocks, where kernels run them.
+        dtype: dtype of the computation.
+        blocks: whether weights of a GGUF file may stay in its blocks, if kernels can run them.
 
     Raises:
-        ModelNotFound: nothing of that name or path is here; the message says how to get it.
+        ModelNotFound: there is no model of that name or path; the message says how to get it.
         CheckpointError: the folder cannot be read as a model.
     """
     if name == "tiny":
@@ -156,40 +154,45 @@ def load(
 
 
 def _in_blocks(folder: Path) -> LongLlamaForCausalLM | None:
-    """The model of a GGUF file with its matrices in the file's blocks, if kernels can run it so."""
+    """Load a GGUF file with its matrices in blocks; return None if kernels cannot run it."""
     model = load_blocks(folder, torch_attention=True)
     return model if model is not None and KernelModel.fits(model) else None
 
 
 def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
-    """A model as settings name its place: the device, and the type that it computes in.
+    """Load a model onto a device, in a dtype, as the settings name them.
 
     Args:
-        name: as for ``load``.
-        device: a torch device; ``auto`` is the CPU, which is what all of memory is tested on.
-        dtype: of torch, or ``int8`` or ``int4``, as behind the name; ``auto`` is what
-            ``usual_dtype`` says, and on a CPU the blocks of a GGUF file as they are.
+        name: see ``load``.
+        device: a torch device; ``auto`` is the CPU.
+        dtype: name of a dtype of torch, or ``int8`` or ``int4``; ``auto`` is ``usual_dtype``, and
+            on a CPU keeps the blocks of a GGUF file.
 
     Raises:
-        ModelNotFound: nothing of that name or path is here.
-        CheckpointError: it cannot be read, or not so.
+        ModelNotFound: there is no model of that name or path.
+        CheckpointError: the model cannot be read, or not onto this device in this dtype.
     """
     device = "cpu" if device == "auto" else device
     if dtype in WEIGHT_KINDS:
         base, kind = split_weights(name)
         if kind not in (None, dtype):
-            raise CheckpointError(f"model {name} says {kind}, model.dtype {dtype}; choose one.")
+            raise CheckpointError(
+                f"model {name} names {kind}, and model.dtype is {dtype}; set model.dtype to auto."
+            )
         name, dtype = f"{base}:{dtype}" if base != "tiny" else base, "auto"
     try:
         chosen = usual_dtype(device) if dtype == "auto" else getattr(torch, dtype)
         of_file = dtype == "auto" and torch.device(device).type == "cpu"
         return load(name, device, chosen, blocks=of_file)
-    except (RuntimeError, AssertionError) as error:  # torch's, of a device that is not there
-        raise CheckpointError(f"{name} cannot be put onto {device} in {dtype}: {error}") from error
+    except (RuntimeError, AssertionError) as error:  # of torch, for a missing device
+        raise CheckpointError(
+            f"{name} cannot be loaded onto {device} in {dtype}: {error}; set model.device or "
+            "model.dtype to auto."
+        ) from error
 
 
 def usual_dtype(device: str) -> torch.dtype:
-    """What a model computes in on a device, where nobody says."""
+    """Return the default dtype of the computation on a device."""
     kind = torch.device(device).type
     if kind == "cpu":
         return torch.float32
@@ -198,7 +201,7 @@ def usual_dtype(device: str) -> torch.dtype:
 
 
 def _has_bfloat16() -> bool:
-    """Whether the CUDA device computes in bfloat16 itself; cards before Ampere do not."""
+    """Whether the CUDA device supports bfloat16 natively; cards before Ampere do not."""
     return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
@@ -210,18 +213,18 @@ def load_for_engine(
     *,
     compile: bool = False,
 ) -> LoadedModel:
-    """A model as the engine runs it: by kernels, where nothing else is asked for.
+    """Load a model as the engine runs it: by kernels, unless something else is requested.
 
     Args:
-        name: as for ``load``.
-        device: as for ``load_placed``.
-        dtype: likewise.
-        gpu_bytes: of memory, how many are kept where the model is, if that is no CPU.
+        name: see ``load``.
+        device: see ``load_placed``.
+        dtype: see ``load_placed``.
+        gpu_bytes: most bytes of records that are cached on the model's device.
         compile: whether to compile its layers.
 
     Raises:
-        ModelNotFound: no model of that name or path is here.
-        CheckpointError: it cannot be read, or not so.
+        ModelNotFound: there is no model of that name or path.
+        CheckpointError: the model cannot be read, or not onto this device in this dtype.
     """
     loaded = load_placed(name, device, dtype)
     if gpu_bytes is not None:
@@ -232,9 +235,10 @@ def load_for_engine(
 
 
 def with_kernels(loaded: LoadedModel) -> LoadedModel:
-    """The model by kernels, where there are any for it and its weights are what passes wait for.
+    """Return the model run by kernels, if there are any for it and its weights exceed the caches.
 
-    Its own weights are dropped. What kernels encode is not what the model did, so it is kept apart.
+    The model's own weights are freed. Kernels encode text slightly differently, so the fingerprint
+    changes.
     """
     weights = *loaded.model.parameters(), *loaded.model.buffers()
     kept = [
@@ -252,19 +256,19 @@ def with_kernels(loaded: LoadedModel) -> LoadedModel:
 
 
 def with_compiled_layers(loaded: LoadedModel) -> LoadedModel:
-    """The model with compiled layers, or with the reason why it goes without."""
+    """Return the model with compiled layers, or with the reason why there are none."""
     if loaded.kernels is not None:
         return replace(loaded, not_compiled="kernels run this model, which torch does not compile")
     try:
         return replace(loaded, compiled=compiled(loaded.model, cache_root() / COMPILED_FOLDER))
-    except Exception as error:  # compilers that are not there, or fail, raise what they like
+    except Exception as error:  # a missing or failing compiler raises anything
         reason = " ".join(f"{type(error).__name__}: {error}".split("\n\n")[0].split())
         logger.warning("the model runs without compiled layers: %s", reason)
         return replace(loaded, not_compiled=reason)
 
 
 def _return_memory() -> None:
-    """Give back to the system what was freed; glibc would keep 400 MB of ``mini``'s own weights."""
+    """Return freed memory to the system; glibc would keep 400 MB of ``mini``'s weights."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
@@ -272,9 +276,9 @@ def _return_memory() -> None:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a model's folder: byte-level BPE, or else sentencepiece.
+    """Load the tokenizer of a model's folder: byte-level BPE, or else sentencepiece.
 
-    LLaMA's folders often hold a ``tokenizer.json`` as well, which is no byte-level one.
+    LLaMA's folders often contain a ``tokenizer.json``, too, which is not byte-level.
 
     Raises:
         CheckpointError: neither can be read.
@@ -285,7 +289,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def tiny_config() -> LongLlamaConfig:
-    """A LongLLaMA of three layers: one without memory, one with it in both heads, one in one."""
+    """Return a configuration of three layers, with memory in none, both and one of two heads."""
     return LongLlamaConfig(
         vocab_size=ByteTokenizer.vocab_size,
         hidden_size=64,
@@ -306,7 +310,7 @@ def tiny_config() -> LongLlamaConfig:
 
 
 def _tiny(device: str, dtype: torch.dtype) -> LoadedModel:
-    """The seeded random model: never downloaded, the same everywhere, good for testing clients."""
+    """Return a model with seeded random weights, for tests of clients: it needs no download."""
     config = tiny_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(TINY_SEED)
@@ -323,7 +327,7 @@ def _limits(config: LongLlamaConfig) -> Limits:
 
 
 def _fingerprint(folder: Path, salt: str) -> str:
-    """A hash over what decides a segment's encoding; weights count by name, size and time."""
+    """Return a hash of what decides a segment's encoding; of weights, name, size and time."""
     digest = hashlib.blake2b(salt.encode(), digest_size=8)
     fields = json.loads((folder / "config.json").read_text())
     decisive = {name: value for name, value in fields.items() if name not in READING_FIELDS}

@@ -79,7 +79,7 @@ def test_cancellation(make_engine: MakeEngine, n: int) -> None:
     """At once, in the prefill and in decoding; what was computed serves the next request."""
     engine, fresh = make_engine(), make_engine()
     stop = StopAt(n)
-    with pytest.raises(Cancelled, match="withdrawn"):
+    with pytest.raises(Cancelled, match="cancelled"):
         engine.complete(REQUEST, stop)
     assert stop.asked == n
     after = complete(engine)

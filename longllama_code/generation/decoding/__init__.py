@@ -1,1 +1,1 @@
-"""How a model writes: token by token, to where the suggestion ends."""
+"""Decoding: the tokens of a suggestion, one by one, to its end."""

@@ -1,9 +1,9 @@
-"""Copying: the model's prediction, mixed with what followed the same tokens in memory.
+"""Copying: a mixture of the model's prediction and what followed the same tokens in memory.
 
-    p(token) = (1 - g) · model(token) + g · share of the longest match's places that token follows
+    p(token) = (1 - g) · model(token) + g · share of the longest match's occurrences it follows
 
 The gate g is logistic in a few features of the match and of the model's prediction. A small model
-finds a name in memory by attention, and then misspells it; the gate learns when to trust the match.
+finds a name in memory by attention, and then misspells it; the gate learns when to trust a match.
 Sources: "On the Localness of Software" (Tu et al., 2014); the mixture of a pointer with a
 vocabulary, "Pointer Sentinel Mixture Models" (arXiv 1609.07843).
 """
@@ -22,24 +22,24 @@ from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.retrieval.ngrams import Match
 
 MAX_GATE = 0.999
-"""No match is certain: what memory never showed stays possible."""
+"""Largest gate; tokens that memory never showed stay possible."""
 LEAST_PROBABILITY = 1e-4
-"""Below it, how little the model expects the likeliest copy no longer counts."""
+"""Offset of a probability's logarithm in the features."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """What a gate made of a match and a prediction."""
+    """Mixture of a match and a prediction."""
 
     match: Match
     gate: float
-    """Weight of copying, 0 to 1."""
+    """Weight of the match, 0 to 1."""
     log_probs: Tensor
-    """float32 (V,), the mixture."""
+    """The mixture, float32 (V,)."""
 
 
 class Copier:
-    """Copies from what one completion sees of memory, for models that have a gate."""
+    """Copying from visible memory in one completion, for models with a gate."""
 
     def __init__(self, weights: Sequence[float], memory: CompletionMemory, credit: float) -> None:
         self._weights = torch.tensor(weights)
@@ -48,20 +48,20 @@ class Copier:
 
     @classmethod
     def of(cls, config: LongLlamaConfig, memory: CompletionMemory | None) -> Copier | None:
-        """That of a model beside a memory; None where it has no gate, or sees no memory."""
+        """Return the copier of a model, or None if it has no gate or sees no memory."""
         if config.copy_gate is None or memory is None:
             return None
         n_heads = sum(len(config.memory_heads(layer)) for layer in config.mem_layers)
-        # A token copied counts as much as what all memory heads attend to for it.
+        # For sources, a copied token counts as much as one token's attention of all memory heads.
         queries = max(n_heads, 1) * config.num_attention_heads / config.n_kv_heads
         return cls(config.copy_gate, memory, queries)
 
     def mix(self, logits: Tensor, context: Sequence[int]) -> Tensor:
-        """Logits (V,), or log probabilities where something is copied.
+        """Return log probabilities (V,) of the mixture, or the logits if there is no match.
 
         Args:
             logits: the model's, (V,).
-            context: ids before the token to be predicted.
+            context: ids before the token that is predicted.
         """
         match = self._memory.match(context)
         self._last = None if match is None else copied(logits, match, self._weights)
@@ -69,18 +69,18 @@ class Copier:
 
     @property
     def candidates(self) -> list[int]:
-        """Tokens that the last mixture could copy."""
+        """Tokens of the last match."""
         return [] if self._last is None else self._last.match.tokens.tolist()
 
     def mix_window(self, logits: Tensor, ids: Sequence[int]) -> Tensor:
-        """What is predicted after each of the ids' last S tokens, (S, V), mixed."""
+        """Return the mixtures after each of the ids' last S tokens, (S, V)."""
         first = len(ids) - len(logits) + 1
         return torch.stack(
             [self.mix(row, ids[: first + number]).float() for number, row in enumerate(logits)]
         )
 
     def chose(self, token: int) -> None:
-        """Credit the rows that a token came from, as far as it was copied."""
+        """Credit the rows that a chosen token was copied from, by the match's share in it."""
         if self._last is None:
             return
         rows = self._last.match.rows[self._last.match.followers == token]
@@ -91,7 +91,7 @@ class Copier:
 
 
 def copied(logits: Tensor, match: Match, weights: Tensor) -> Copy:
-    """The mixture of a prediction (V,) and a match."""
+    """Return the mixture of a prediction (V,) and a match."""
     log_probs = logits.float().cpu().log_softmax(dim=-1)
     gate = openness(features(match, log_probs), weights)
     mixed = log_probs + torch.log1p(-gate)
@@ -101,20 +101,22 @@ def copied(logits: Tensor, match: Match, weights: Tensor) -> Copy:
 
 
 def openness(found: Tensor, weights: Tensor) -> Tensor:
-    """How far the gate is open, (…), for features (…, 8)."""
+    """Return the gate (…), 0 to 1, for features (…, 8)."""
     return torch.sigmoid(found @ weights).clamp(max=MAX_GATE)
 
 
 def features(match: Match, log_probs: Tensor) -> Tensor:
-    """What the gate weighs: float32 (8,).
+    """Return the features that the gate weighs, float32 (8,).
 
     Args:
-        match: the longest one.
+        match: the longest match.
         log_probs: the model's, (V,).
     """
     likeliest = int(match.counts.argmax())
     expected = float(log_probs[match.tokens[likeliest]].exp())
-    surprise = -log_probs.clamp(min=torch.finfo(log_probs.dtype).min)  # 0 · ∞ for what is forbidden
+    surprise = -log_probs.clamp(
+        min=torch.finfo(log_probs.dtype).min
+    )  # not 0 · ∞ for forbidden tokens
     found = (
         1.0,
         math.log1p(match.length),

@@ -1,4 +1,4 @@
-"""Prefill and greedy decoding over a local cache and a memory source."""
+"""Prefill and greedy decoding over a local cache and repository memory."""
 
 from collections.abc import Callable, Collection, Iterator
 
@@ -14,18 +14,18 @@ from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
 
 PREFILL_STEP_TOKENS = 64
-"""Tokens between two looks at whether the request is still wanted."""
+"""Tokens of a prefill step; between two steps, the request may be cancelled."""
 
 ShouldStop = Callable[[], bool]
 
 
 class Decoder:
-    """Runs the model over one sequence, and keeps its keys and values for the next request.
+    """Model over one sequence, whose keys and values are kept for the next request.
 
     Args:
         model: the model.
         forbidden: ids that are never generated.
-        kernels: the same model by kernels, where there are any; it makes all passes then.
+        kernels: the same model run by kernels, if there are any for it; they run all passes then.
     """
 
     def __init__(
@@ -42,22 +42,22 @@ class Decoder:
         self._ids: list[int] = []
         self._memory_fingerprint: object = None
         self.n_passes = 0
-        """Of all steps so far."""
+        """Number of forward passes of all steps so far."""
         self.n_reused = 0
-        """Ids of the last prompt that an earlier request left behind."""
+        """Number of ids of the last prompt that were in the cache already."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the keys and values that are kept."""
+        """Bytes of the cached keys and values."""
         return self._cache.nbytes
 
     @property
     def length(self) -> int:
-        """Number of ids that were taken in."""
+        """Number of ids in the cache."""
         return len(self._ids)
 
     def n_common(self, ids: list[int], memory: CompletionMemory | None) -> int:
-        """How many ids of a prompt need not be read, but for the last."""
+        """Return how many ids of a prompt, except its last one, are in the cache."""
         return (
             _common_length(self._ids, ids[:-1])
             if self._fingerprint_of(memory) == self._memory_fingerprint
@@ -71,20 +71,20 @@ class Decoder:
     def prefill(
         self, ids: list[int], memory: CompletionMemory | None, should_stop: ShouldStop
     ) -> int:
-        """Take in the ids, save the last few; return how many an earlier request left behind.
+        """Process a prompt except its last ids; return how many ids were in the cache already.
 
-        What is left behind is valid as long as the memory that layers attend to is the same. The
-        last ids, at most a step's, are taken in by the pass that writes the first token; one alone
-        where a token's logits may depend on the others of its pass.
+        Cached keys are valid as long as the memory that layers attend to is the same. The last ids,
+        at most a step's, are processed by the pass that predicts the first token. Without kernels
+        it is one id, because a token's logits may depend on the other tokens of its pass.
 
         Raises:
-            Cancelled: the request is no longer wanted; what was taken in is kept.
+            Cancelled: ``should_stop`` returned true; the cache keeps what was processed.
         """
         reused = self.n_reused = self._go_back(ids, memory)
         most_left = 1 if self._kernels is None else PREFILL_STEP_TOKENS
         while (n_unread := len(ids) - len(self._ids)) > 1:
             if should_stop():
-                raise Cancelled("the request was withdrawn while its text was read")
+                raise Cancelled("the request was cancelled while its prompt was processed")
             if n_unread <= most_left:
                 break
             n_next = min(PREFILL_STEP_TOKENS, n_unread - 1)
@@ -93,7 +93,7 @@ class Decoder:
 
     @torch.inference_mode()
     def read(self, ids: list[int], memory: CompletionMemory | None) -> int:
-        """Take in ids to the last, at once, as the beginning of a prompt; return how many."""
+        """Process the beginning of a prompt in one pass, to its last id; return its length."""
         reused = self._go_back([*ids, -1], memory)
         if reused < len(ids):
             self._forward(ids[reused:], memory)
@@ -101,18 +101,18 @@ class Decoder:
 
     @torch.inference_mode()
     def restore(self, ids: list[int], opening: Opening, memory: CompletionMemory | None) -> None:
-        """Go on from ids that were read before, perhaps by another process."""
+        """Replace the cache by ids that were processed before, perhaps by another process."""
         device = self._model.device
         self._cache.restore(opening.keys.to(device), opening.values.to(device))
         self._ids, self._memory_fingerprint = list(ids), self._fingerprint_of(memory)
 
     def snapshot(self) -> Opening:
-        """Return what every layer made of the ids taken in so far."""
+        """Return the keys and values of all layers for the ids in the cache."""
         keys, values = self._cache.snapshot()
         return Opening(keys.cpu(), values.cpu())
 
     def _go_back(self, ids: list[int], memory: CompletionMemory | None) -> int:
-        """Forget what a prompt does not begin with; return how many ids are left."""
+        """Truncate the cache to what a prompt begins with; return how many ids are left."""
         reused = self.n_common(ids, memory)
         self._cache.truncate(reused)
         self._ids, self._memory_fingerprint = ids[:reused], self._fingerprint_of(memory)
@@ -126,10 +126,14 @@ class Decoder:
         choose: Callable[[Tensor], int],
         drafter: Drafter | None = None,
     ) -> Iterator[int]:
-        """Go on from ids, as ``prefill`` has them, with what ``choose`` makes of logits (V,).
+        """Generate tokens without end, after ``prefill`` of the same ids.
 
-        For ever. A drafter's guess is fed along, and serves as far as it is what was chosen: the
-        tokens are the same as without, from fewer passes.
+        Args:
+            ids: the prompt.
+            memory: repository memory, as for ``prefill``.
+            choose: picks the next token by logits (V,).
+            drafter: guesses tokens, which are verified in one pass; the result is the same as
+                without it, from fewer passes.
         """
         if memory is not None:
             memory.records_attention = True
@@ -159,12 +163,12 @@ class Decoder:
         return choose(logits.index_fill(0, self._forbidden, float("-inf")))
 
     def _keep(self, length: int) -> None:
-        """Forget the keys and values of a guess that was wrong."""
+        """Drop the keys and values of rejected draft tokens."""
         self._cache.truncate(length)
         del self._ids[length:]
 
     def _forward(self, ids: list[int], memory: CompletionMemory | None) -> Tensor:
-        """Hidden states (S, E) of ids that follow those taken in so far."""
+        """Process ids that follow those in the cache; return hidden states (S, E)."""
         if memory is not None:
             memory.begin_pass()
         if self._kernels is not None:

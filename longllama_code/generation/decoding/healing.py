@@ -1,7 +1,7 @@
 """Token healing: generation continues the text before the cursor, not its last token.
 
-A cursor inside a word or an indentation splits what the tokenizer would keep together. The split
-token is taken back and generation may choose any token that begins with its text.
+A cursor inside a word or an indentation splits what the tokenizer would keep together. The last
+token is removed from the prompt, and the generated tokens must begin with its text.
 """
 
 from bisect import bisect_left
@@ -15,7 +15,7 @@ from longllama_code.tokenizers.tokenizer import Tokenizer
 
 
 class TokenHealer:
-    """Finds the tokens that agree with a text; built once for a tokenizer."""
+    """Index of a tokenizer's vocabulary by the tokens' bytes; built once for a tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -24,11 +24,11 @@ class TokenHealer:
         self._by_bytes = dict(self._sorted)
 
     def allowed(self, remainder: bytes) -> list[int]:
-        """Tokens that may come first where a text must begin with ``remainder``.
+        """Return the tokens that may come first in a text that must begin with ``remainder``.
 
-        Those that begin with all of it; a word is not spelt in smaller pieces, which the model
-        knows less well. Blanks may be split, as the last one belongs to the word behind them, and
-        so may what no token begins with.
+        These are the tokens that begin with all of it: a word is not spelt in smaller tokens, which
+        the model has rarely seen. Blanks may be split, because the last one often belongs to the
+        next word, and so may a text that no token begins with.
         """
         begin = self._beginning_with(remainder)
         if begin and not remainder.isspace():
@@ -48,13 +48,13 @@ class TokenHealer:
         return [token for _, token in matching]
 
     def constrain(self, logits: Tensor, remainder: bytes, spelt: Sequence[int] = ()) -> Tensor:
-        """Logits (V,) with every token that may not come next at minus infinity.
+        """Return logits (V,) with minus infinity for every token that may not come next.
 
         Args:
-            logits: the prediction.
-            remainder: what is owed.
-            spelt: tokens that memory spells a text like this one with; those of them that the
-                remainder begins with are allowed as well.
+            logits: the prediction, (V,).
+            remainder: text with which the next tokens must begin.
+            spelt: tokens with which memory continues; those of them with which the remainder begins
+                are allowed as well.
         """
         heads = [token for token in spelt if self._begins(remainder, token)]
         allowed = self.allowed(remainder) + heads

@@ -1,10 +1,10 @@
-"""Drafts: what will probably be written next, to be verified in one forward pass.
+"""Drafts of the next tokens, which are verified in one forward pass.
 
-What followed the longest match of the context's end, in memory or in the prompt itself, is guessed
-to follow again. A pass over a few tokens reads the same weights as a pass over one, though it takes
-longer by a fifth of that for each: so a guess begins short, and grows as it is right. The output is
-that of plain decoding. Sources: "REST:
-Retrieval-Based Speculative Decoding" (arXiv 2311.08252); prompt lookup decoding.
+A draft is what followed the longest match of the context's end, in memory or in the prompt. A pass
+over a few tokens reads the same weights as a pass over one, but each further token takes a fifth of
+its time. So drafts begin short, and grow while they are right. The output is that of plain
+decoding. Sources: "REST: Retrieval-Based Speculative Decoding" (arXiv 2311.08252); prompt lookup
+decoding.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ MAX_DRAFT_TOKENS = 12
 FIRST_DRAFT_TOKENS = 2
 LEAST_DRAFT_TOKENS = 1
 FIRST_MATCH_TOKENS = 2
-"""A match must be as long to be followed; longer after guesses that were wrong from the start."""
+"""Length from which a match is followed; it grows when a draft's first token is wrong."""
 LEAST_MATCH_TOKENS, MOST_MATCH_TOKENS = 1, 12
 
 
 class Drafter:
-    """Guesses for one completion, and learns how far to guess.
+    """Drafts for one completion, with a length that adapts to their success.
 
     Args:
-        memory: what is seen of memory, if anything.
-        context: the ids so far; whoever owns it appends what is chosen.
+        memory: visible memory, if there is any.
+        context: ids so far; its owner appends the chosen ones.
     """
 
     def __init__(self, memory: CompletionMemory | None, context: Sequence[int]) -> None:
@@ -39,7 +39,7 @@ class Drafter:
         self._n_tokens, self._least = FIRST_DRAFT_TOKENS, FIRST_MATCH_TOKENS
 
     def guess(self) -> list[int]:
-        """Ids that may follow the context; none where no match is long enough."""
+        """Return ids that may follow the context, or none if no match is long enough."""
         in_memory = None if self._memory is None else self._memory.match(self._context)
         in_prompt = self._prompt.match(self._context)
         if _length(in_prompt) >= max(self._least, _length(in_memory)):
@@ -49,7 +49,7 @@ class Drafter:
         return []
 
     def learn(self, n_guessed: int, n_right: int) -> None:
-        """How many ids of the last guess were chosen indeed."""
+        """Adapt to how many ids of the last draft were right."""
         if n_right == n_guessed:
             self._n_tokens = min(2 * self._n_tokens, MAX_DRAFT_TOKENS)
             self._least = max(self._least - 1, LEAST_MATCH_TOKENS)

@@ -1,4 +1,4 @@
-"""When a suggestion is complete: pure functions of the text so far.
+"""Stop rules: pure functions that decide when a suggestion is complete.
 
     one line      the cursor's line has text                  ends at the newline
     a block       the cursor's line is blank                  ends where its scope does
@@ -20,44 +20,44 @@ REPEATED_LINES = 3
 FENCE = "```"
 OPENERS = (":", "{")
 _REPEATED = re.compile(r"(?=.{16})(.{2,40}?)\1{3,}$")
-"""At the end of a line: the same characters four times, sixteen of them or more."""
+"""Repetition at the end of a line: the same characters four times, at least sixteen."""
 _CLOSES = re.compile(r"[)\]}]+[;,]?")
-"""A line that closes brackets and does nothing else."""
+"""Line that closes brackets and does nothing else."""
 Finished = tuple[str, StopReason]
 
 
 class Ending(Protocol):
-    """What completes a suggestion."""
+    """Rule that completes a suggestion."""
 
     def cut(self, text: str) -> Finished | None:
-        """Return the finished suggestion once ``text`` has passed its end; None before that."""
+        """Return the finished suggestion once ``text`` is past its end; None before that."""
         ...
 
     def unfinished(self, text: str) -> str:
-        """Return what is worth showing of a text that was interrupted."""
+        """Return the part of an interrupted text that is worth showing."""
         return text
 
 
 class LineEnd(Ending):
-    """The rest of a line, whatever it says."""
+    """Rule that ends a suggestion at its first newline."""
 
     def cut(self, text: str) -> Finished | None:
-        """Return the line, once ``text`` has passed its end."""
+        """Return the line once ``text`` is past its end."""
         line, newline, _ = text.partition("\n")
         return (line.rstrip(), "line") if newline else None
 
 
 @dataclass(frozen=True)
 class StopRule(Ending):
-    """What ends one suggestion.
+    """Rule for the suggestion at one cursor.
 
     Attributes:
-        multiline: whether it may be a block.
+        multiline: whether the suggestion may be a block.
         indent: columns of the scope; a line of the block stays at or right of it.
-        opened: whether the cursor stands behind what opens the block.
+        opened: whether the cursor is behind a ``:`` or ``{`` that opens the block.
         closed: whether the text after the cursor closes the scope.
-        next_line: the first line after the cursor's that is not blank, with its indentation.
-        fenced: whether the file has fences of its own.
+        next_line: first line after the cursor's that is not blank, with its indentation.
+        fenced: whether the file contains Markdown fences.
     """
 
     multiline: bool
@@ -68,7 +68,7 @@ class StopRule(Ending):
     fenced: bool = False
 
     def cut(self, text: str) -> Finished | None:
-        """Return the finished suggestion once ``text`` has passed its end; None before that."""
+        """Return the finished suggestion once ``text`` is past its end; None before that."""
         repeated = _REPEATED.search(text, text.rfind("\n") + 1)
         if repeated is not None and re.search(r"\w", repeated[1]):
             return text[: repeated.start() + len(repeated[1])].rstrip(), "repeats_itself"
@@ -87,19 +87,19 @@ class StopRule(Ending):
         return whole if whole.strip() else text
 
     def _cut_block(self, lines: list[str]) -> Finished | None:
-        """Return the block, where one of its complete lines is beyond its end."""
+        """Return the block once a complete line is past its end; None before that."""
         for number in range(1, len(lines)):
             if self._closes(lines[number]):
                 return _joined(lines[: number + 1]), "block"
             reason = self._ends_before(lines, number)
-            if reason == "repeats_itself":  # once is enough
+            if reason == "repeats_itself":  # keep the line once
                 number -= REPEATED_LINES - 2
             if reason is not None:
                 return _joined(lines[:number]), reason
         return None
 
     def _closes(self, line: str) -> bool:
-        """Whether a line closes the scope, which nothing after the cursor does."""
+        """Whether a line closes a scope that nothing after the cursor closes."""
         is_outside = _indent(line) < self.indent
         return not self.closed and is_outside and _CLOSES.fullmatch(line.strip()) is not None
 
@@ -110,7 +110,7 @@ class StopRule(Ending):
         if not self.fenced and line.lstrip().startswith(FENCE):
             return "fence"
         if not line.strip():
-            # Behind an opener, the first line is the rest of the cursor's.
+            # Behind an opener, the first line is the rest of the cursor's line.
             return "block" if not before.strip() and not (self.opened and number == 1) else None
         last = lines[max(number - REPEATED_LINES + 1, 0) : number + 1]
         if last == [line] * REPEATED_LINES and re.search(r"\w", line):
@@ -119,10 +119,10 @@ class StopRule(Ending):
         return "block" if is_outside or self._begins_another(lines, number) else None
 
     def _begins_another(self, lines: list[str], number: int) -> bool:
-        """Whether a line stands behind a blank one and a definition that is complete."""
+        """Whether a line follows a blank one and a complete definition."""
         if lines[number - 1].strip() or _indent(lines[number]) > self.indent:
             return False
-        # The first line goes on from the cursor's column.
+        # The first line continues at the cursor's column.
         inner = [_indent(line) for line in lines[1:number] if line.strip()]
         return _indent(lines[0]) > 0 or max(inner, default=0) > self.indent
 
@@ -133,14 +133,14 @@ def stop_rule(prefix: str, suffix: str, multiline: bool) -> StopRule:
     Args:
         prefix: the file's text before the cursor.
         suffix: the file's text after it.
-        multiline: whether a block may be suggested where one is expected.
+        multiline: whether a block may be suggested where the cursor's line is blank.
     """
     line = prefix[prefix.rfind("\n") + 1 :]
     rest_of_line, _, following = suffix.partition("\n")
     next_lines = (candidate.rstrip() for candidate in following.split("\n", 20)[:20])
     next_line = next((candidate for candidate in next_lines if candidate), "")
     opened = line.rstrip().endswith(OPENERS)
-    # What a block behind an opener has at the least is one column more than the opener's line.
+    # A block behind an opener is indented by at least one column more than the opener's line.
     indent = _indent(line) + 1 if opened else len(line)
     return StopRule(
         multiline=multiline and not rest_of_line.strip() and (opened or not line.strip()),
@@ -165,7 +165,7 @@ def _is_closed(prefix: str, next_line: str, indent: int) -> bool:
 
 
 def _opener_of(prefix: str, indent: int) -> str:
-    """Return the last line before the cursor that stands left of a scope; empty for none."""
+    """Return the last line before the cursor that is left of a scope, or an empty string."""
     for line in reversed(prefix.split("\n")[-400:]):
         if line.strip() and _indent(line) < indent:
             return line

@@ -1,8 +1,9 @@
-"""Keys and values of what prompts of files begin with, on disk.
+"""Keys and values of prompt beginnings ("openings") on disk.
 
-An editor that starts again reads no definition anew. Each opening has a file, named by its token
-ids, in the folder of the model's store: what another model or another version made of the same ids
-is never met. A damaged file is as good as none. What was used longest ago goes.
+With them, a restarted editor need not process the same definitions again. Each opening has a file,
+named by a hash of its token ids, in the folder of the model's store, so openings of another model
+or version are never read. A damaged file is removed. Above the size limit, openings used longest
+ago are removed.
 """
 
 import hashlib
@@ -24,16 +25,16 @@ logger = logging.getLogger(__name__)
 
 MAX_BYTES = 512 << 20
 LEAST_TOKENS = 64
-"""Fewer are read again as fast as a file is."""
+"""Least number of tokens of a stored opening; fewer are processed as fast as a file is read."""
 SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What every layer made of a prompt's first ids."""
+    """Keys and values of all layers for the first ids of a prompt."""
 
     keys: Tensor
-    """Rotated, (layers, G, S, D)."""
+    """Rotated keys, (layers, G, S, D)."""
     values: Tensor
     """(layers, G, S, D)."""
 
@@ -42,26 +43,26 @@ class KeptOpenings:
     """Owner of a folder of openings.
 
     Args:
-        folder: where they lie; None keeps none.
-        config: of the model.
-        max_bytes: what they may take.
+        folder: folder of the files; None stores nothing.
+        config: the model's.
+        max_bytes: most bytes of all files.
     """
 
     def __init__(
         self, folder: Path | None, config: LongLlamaConfig, max_bytes: int = MAX_BYTES
     ) -> None:
-        # Where layers attend to memory, a prompt's keys are of the memory as it was.
+        # If layers attend to memory, the keys of a prompt depend on the memory at the time.
         self._folder = None if config.mem_layers else folder
         self._max_bytes = max_bytes
         self._layers, self._heads = config.num_hidden_layers, config.n_kv_heads
         self._head_size = config.head_dim or config.hidden_size // config.num_attention_heads
 
     def has(self, ids: Sequence[int]) -> bool:
-        """Whether an opening is kept."""
+        """Whether an opening is stored."""
         return self._folder is not None and self._path(self._folder, ids).is_file()
 
     def get(self, ids: Sequence[int]) -> Opening | None:
-        """Return an opening; None where it is not kept, or cannot be read."""
+        """Return an opening, or None if it is not stored or cannot be read."""
         if self._folder is None or len(ids) < LEAST_TOKENS:
             return None
         path = self._path(self._folder, ids)
@@ -72,7 +73,9 @@ class KeptOpenings:
         except FileNotFoundError:
             return None
         except (OSError, SafetensorError, KeyError) as error:
-            logger.warning("%s is damaged and is made again: %s", path.name, error)
+            logger.warning(
+                "%s is damaged, is removed, and will be written again: %s", path.name, error
+            )
             with suppress(OSError):
                 path.unlink()
             return None
@@ -80,7 +83,7 @@ class KeptOpenings:
         return opening if opening.keys.shape == opening.values.shape == shape else None
 
     def put(self, ids: Sequence[int], opening: Opening) -> None:
-        """Keep an opening, whole or not at all; where the disk refuses, it is read again later."""
+        """Store an opening, atomically; a disk that fails is logged, and nothing is stored."""
         if self._folder is None or len(ids) < LEAST_TOKENS:
             return
         path = self._path(self._folder, ids)
@@ -92,12 +95,15 @@ class KeptOpenings:
             part.replace(path)
             self._make_room()
         except OSError as error:
-            logger.warning("what a file's prompts begin with is not kept: %s", error)
+            logger.warning(
+                "the beginning of a file's prompts cannot be stored: %s; free some disk space",
+                error,
+            )
             with suppress(OSError):
                 part.unlink()
 
     def _make_room(self) -> None:
-        """Remove what was used longest ago, until the rest is within the bytes."""
+        """Remove openings used longest ago, until the rest fits."""
         assert self._folder is not None
         found = [(path, path.stat()) for path in self._folder.glob(f"*{SUFFIX}")]
         n_bytes = sum(stat.st_size for _, stat in found)

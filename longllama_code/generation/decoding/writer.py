@@ -1,4 +1,4 @@
-"""The suggestion as it grows: which token comes next, and when it is complete."""
+"""Writer of a suggestion: chooses its tokens, and knows when it is complete."""
 
 import math
 import time
@@ -16,20 +16,21 @@ MAX_OPENINGS = 8
 
 
 class Writer:
-    """The suggestion as it grows.
+    """Suggestion that grows token by token.
 
     Args:
         tokenizer: the model's.
-        healer: knows the tokens that agree with what is owed.
+        healer: restricts the first tokens to those that continue ``healed``.
         ends: tokens that end every suggestion.
-        copier: copies from memory; absent, the model's prediction stands.
-        context: ids that it goes on from.
-        healed: text that it begins with, which the cursor's file has already.
-        ending: what completes it.
+        copier: copies from memory; None uses the model's prediction alone.
+        context: ids of the prompt, to which chosen tokens are appended.
+        healed: text before the cursor with which the tokens must begin.
+        ending: rule that completes the suggestion.
         max_tokens: most tokens of the suggestion.
-        min_confidence: probability of a token below which it is not written, nor what would
-            follow; of a line that is not complete, nothing is then. 0 to 1.
-        opening: the first token that is not settled, where it is not to be the likeliest.
+        min_confidence: probability of a token, 0 to 1, below which the suggestion ends before the
+            token's line.
+        opening: first token that ``healed`` does not determine, for alternatives; None takes the
+            likeliest.
     """
 
     def __init__(
@@ -52,28 +53,28 @@ class Writer:
         self._ending = ending
         self._max_tokens, self._opening = max_tokens, opening
         self._min_confidence, self._is_unsure = min_confidence, False
-        # As the tokenizer spells it: a character without bytes of its own has become U+FFFD, and
-        # a vocabulary that merges blanks has made one of them.
+        # Spelt by the tokenizer, which may replace a character by U+FFFD, or merge blanks.
         spelt = tokenizer.decode(tokenizer.encode(healed))
         self._owed = spelt.encode()
         self._skip = len(spelt)
         self._text = ""
         self.n_tokens = 0
         self.began = 0.0
-        """When the prompt was read: the first token was to be chosen then."""
+        """Time at which the first token was chosen, after the prompt was processed."""
         self.stop_reason: StopReason = "max_tokens"
         self.openings: list[tuple[int, float]] = []
-        """Tokens that may be the first that is not settled, and their probabilities, best first."""
+        """Candidates for the first token that ``healed`` does not determine, with their
+        probabilities, best first."""
         self._log_probs: list[float] = []
 
     @property
     def text(self) -> str:
-        """What is to be inserted at the cursor."""
+        """Text to insert at the cursor."""
         return self._text[self._skip :]
 
     @property
     def confidence(self) -> float:
-        """Probability of the likeliest first token that is not settled, 0 to 1."""
+        """Probability of the likeliest first token that ``healed`` does not determine, 0 to 1."""
         return self.openings[0][1] if self.openings else 0.0
 
     @property
@@ -84,11 +85,11 @@ class Writer:
 
     @property
     def least_probability(self) -> float:
-        """Probability of the token that was least expected, 0 to 1."""
+        """Lowest probability of any of its tokens, 0 to 1."""
         return math.exp(min(self._log_probs, default=-math.inf))
 
     def choose(self, logits: Tensor) -> int:
-        """The most likely token; while healed text is owed, of those that agree with it.
+        """Return the most likely token; while healed text is left, of those that continue it.
 
         Args:
             logits: the model's, (V,).
@@ -108,18 +109,18 @@ class Writer:
         return self._noted(int(torch.argmax(logits)), logits)
 
     def _noted(self, token: int, logits: Tensor) -> int:
-        """Return a token that was chosen; from the first unsettled one on, how likely it was."""
+        """Record the probability of a chosen token, unless ``healed`` determines it; return it."""
         if self.openings:
             self._log_probs.append(float(logits[token].float() - logits.float().logsumexp(0)))
             self._is_unsure = math.exp(self._log_probs[-1]) < self._min_confidence
         return token
 
     def _says_something(self, token: int) -> bool:
-        """Whether a token does more than spell what is owed, which is as good as certain."""
+        """Whether a token says more than the healed text that is left."""
         return not self._owed or len(self._tokenizer.token_bytes(token)) > len(self._owed)
 
     def take(self, token: int) -> bool:
-        """Append a token; True when the suggestion is complete."""
+        """Append a token; return whether the suggestion is complete."""
         if self._is_unsure:
             self._say(self.text.rpartition("\n")[0])
             self.stop_reason = "unsure"
@@ -144,7 +145,7 @@ class Writer:
         return True
 
     def expired(self, deadline: float) -> bool:
-        """Whether time is up."""
+        """End the suggestion if the deadline has passed; return whether it has."""
         if time.perf_counter() < deadline:
             return False
         self._say(self._ending.unfinished(self.text))
@@ -152,12 +153,12 @@ class Writer:
         return True
 
     def _say(self, text: str) -> None:
-        """Put a text in place of what was written at the cursor."""
+        """Replace the text of the suggestion."""
         self._text = self._text[: self._skip] + text
 
 
 def _likeliest(logits: Tensor) -> list[tuple[int, float]]:
-    """The best tokens of those that are possible and their probabilities, best first."""
+    """Return the likeliest tokens and their probabilities, best first."""
     best = logits.float().softmax(-1).topk(min(MAX_OPENINGS, len(logits)))
     found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [(token, probability) for token, probability in found if probability > 0]

@@ -1,1 +1,1 @@
-"""What a model reads before it writes: the text at the cursor, and excerpts of other files."""
+"""Prompts: the text at the cursor, and excerpts of other files."""

@@ -1,4 +1,4 @@
-"""The definitions of a repository, as excerpts of its files that a model is shown."""
+"""Definitions of a repository, as excerpts of its files for prompts."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from longllama_code.protocol import ShownDefinition
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 MAX_COUNTED = 100_000
-"""Lines of definitions whose tokens are known."""
+"""Most lines of definitions whose token counts are cached."""
 FILE_SHARE = 1 / 3
-"""Of the tokens: what a file uses anywhere may take so much; the rest is left to its cursors. With
-half of them, names that a cursor needs for the first time are crowded out in languages where
-packages are imported as a whole (Go, 768 tokens: 0.88 of them are shown, 0.90 with a third, 0.94
-with none), and a Python file's cursors have as few tokens to read (171, 233, 425)."""
+"""Share of the tokens for what a file uses anywhere; the rest is left to its cursors. With half of
+the tokens, names that a cursor needs for the first time are crowded out in languages where packages
+are imported as a whole: Go, with 768 tokens, shows 0.88 of them, 0.90 with a third, and 0.94 with
+none. In Python, a cursor has 171 unprocessed tokens with half, 233 with a third, 425 with none."""
 NEEDED_SHARE = 0.5
-"""Of the tokens: so much of what is wanted most must be shown. The rest changes with every name
-that is used; to read it anew each time would cost more than it is worth."""
+"""Share of the tokens whose definitions, the most wanted ones, must be shown. The rest changes with
+every name that is used, and would cost more to process each time than it is worth."""
 
 
 class RepositoryDefinitions:
-    """What one repository defines, and what of it a cursor is shown.
+    """Definitions of one repository, and the choice of those that a prompt shows.
 
     Args:
         tokenizer: the model's.
-        kept: what earlier texts said, on disk; None keeps nothing.
-        index: the repository's files; None: none so far.
+        kept: cache of the facts about files on disk; None for none.
+        index: index of the repository's files; None for an empty one.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RepositoryDefinitions:
         return RepositoryDefinitions(self._tokenizer, self._kept, index)
 
     def close(self) -> None:
-        """Write what is to be kept, and let go of it."""
+        """Write and close the cache of facts."""
         if self._kept is not None:
             self._kept.close()
 
@@ -72,11 +72,11 @@ class RepositoryDefinitions:
         self._index.forget(path)
 
     def restore(self, path: str) -> None:
-        """See again what a file of somebody's own stood in place of."""
+        """Show the base's version of a file again that a user's own file replaced."""
         self._index.restore(path)
 
     def used_by(self, path: str, text: str, n_tokens: int) -> Wanted:
-        """Return what all prompts of a file should show, within a share of so many tokens."""
+        """Return what all prompts of a file should show, within a share of ``n_tokens``."""
         chosen = choose_for_file(self._index, path, text)
         n_file_tokens = int(FILE_SHARE * n_tokens)
         excerpts = self._fitting(chosen, n_file_tokens)
@@ -92,8 +92,8 @@ class RepositoryDefinitions:
             path: the cursor's file.
             prefix: its text before the cursor.
             suffix: its text after it.
-            n_tokens: of everything that is shown, paths included.
-            shown: what is shown in any case.
+            n_tokens: most tokens of all excerpts, paths included.
+            shown: excerpts that are shown in any case.
         """
         chosen = choose(self._index, path, prefix, suffix)
         known = keys_of(shown)
@@ -110,18 +110,23 @@ class RepositoryDefinitions:
         return tuple(Excerpt(block.path, block.text, block.chosen) for block in blocks)
 
     def _n_tokens_of(self, excerpt: Excerpt) -> int:
-        """Return how many tokens an excerpt and its path have, counted by lines."""
+        """Return the number of tokens of an excerpt and its path, counted by lines."""
         lines = [excerpt.path, *excerpt.text.split("\n")]
         return 1 + sum(self._count(f"{line}\n") for line in lines)
 
     def still_hold(self, excerpt: Excerpt) -> bool:
-        """Whether its file says what an excerpt says."""
+        """Whether an excerpt still matches its file."""
         file = self._index.file(excerpt.path)
-        said = set() if file is None else {each.shown for each in file.facts.definitions}
-        return said.issuperset(each.shown for each in excerpt.chosen)
+        texts = set() if file is None else {each.shown for each in file.facts.definitions}
+        return texts.issuperset(each.shown for each in excerpt.chosen)
 
     def described(self, excerpts: Sequence[Excerpt], text: str) -> list[ShownDefinition]:
-        """Return what a model was shown, for people; ``text`` is what it wrote then."""
+        """Describe the definitions in excerpts, and whether a suggestion names them.
+
+        Args:
+            excerpts: excerpts of the prompt.
+            text: the suggestion.
+        """
         names = set(re.findall(r"\w+", text))
         return [
             ShownDefinition(

@@ -1,12 +1,12 @@
-"""The text around a cursor as a model was taught to see it: marks, their order, and how much.
+"""Infill marks: how a model was trained to see the text around a cursor.
 
     [REPOSITORY · name] [FILE · path] SUFFIX marks · text after · PREFIX marks · text before
 
-The text after the cursor stands first, so what is generated goes on from the text before it, and
-typing only appends to the prompt. Models that were taught ``prefix · suffix · middle`` are shown an
-empty prefix, and a middle that begins with the text before the cursor. With Qwen2.5-Coder that is
-right more often than its own order (first lines of CrossCodeEval: 0.48, 0.44); for Code Llama and
-StarCoder it is one of the two published orders.
+The text after the cursor comes first, so the model continues the text before it, and typing only
+appends to the prompt. Models that were trained on ``prefix · suffix · middle`` get an empty prefix,
+and a middle that begins with the text before the cursor. Qwen2.5-Coder is right more often with it
+than with its own order (first lines of CrossCodeEval: 0.48, 0.44); for Code Llama and StarCoder it
+is one of the two published orders.
 
 Sources: "Efficient Training of Language Models to Fill in the Middle" (arXiv 2207.14255), section 3
 (SPM, its second variant); ``llama/generation.py`` of Code Llama (``infilling_prompt_tokens`` with
@@ -22,24 +22,24 @@ from longllama_code.tokenizers.sentencepiece import MARKS
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 MAX_SUFFIX_TOKENS = 512
-"""Most tokens of the text after the cursor in a prompt; memory has the rest of the file."""
+"""Most tokens of the text after the cursor in a prompt."""
 TUNED_SUFFIX_TOKENS = 96
-"""Most such tokens for marks that our own tuning taught, with as little text."""
+"""The same for models that our own tuning trained, which used as little text."""
 MAX_CHARS_PER_TOKEN = 16
-"""Longest token that is reckoned with, in code points, where text is cut to be tokenized."""
+"""Longest token that is assumed, in code points, when text is cut before tokenizing."""
 
 
 @dataclass(frozen=True)
 class InfillFamily:
-    """Names of the special tokens that a family of models was taught to fill in with.
+    """Names of the special tokens for infilling in a family of models.
 
     Attributes:
-        prefix: stands before the text before the cursor.
-        suffix: stands before the text after it.
-        middle: stands before what is to be written.
-        end: ends what is written, where the family has a token of its own for that.
-        repository: stands before a repository's name.
-        file: stands before a file's path.
+        prefix: precedes the text before the cursor.
+        suffix: precedes the text after it.
+        middle: precedes the text to generate.
+        end: ends the generated text, if the family has a token for it.
+        repository: precedes a repository's name.
+        file: precedes a file's path.
     """
 
     prefix: str
@@ -74,25 +74,25 @@ STARCODER = InfillFamily(
     file="<filename>",
 )
 FAMILIES = (CODE_LLAMA, DEEPSEEK_CODER, QWEN_CODER, STARCODER_2, STARCODER)
-"""Every family whose marks are looked for in a vocabulary; the first that is there is taken.
+"""Families whose marks are looked up in a vocabulary; the first match is used.
 
-StarCoder's marks are StarCoder 2's with other names for repository and file, so that a vocabulary
-with neither of those is still filled in with.
+StarCoder and StarCoder 2 differ in the names for repository and file alone, so a vocabulary with
+neither name matches as well.
 """
 
 
 @dataclass(frozen=True)
 class InfillMarks:
-    """Token ids by which one model is shown the text around a cursor.
+    """Token ids that mark the text around a cursor for one model.
 
     Attributes:
         suffix: token ids before the text after the cursor.
         prefix: token ids before the text before it.
-        ends: token ids that end what is written.
-        repository: token id before a repository's name, where the model knows one.
-        file: token id before a file's path; absent, a comment line names the file.
+        ends: token ids that end the generated text.
+        repository: token id before a repository's name, if the model has one.
+        file: token id before a file's path; without it, a comment line names the file.
         suffix_tokens: most tokens of the text after the cursor.
-        always: whether the marks stand in the prompt where nothing follows the cursor, too.
+        always: whether the prompt has marks even if nothing follows the cursor.
     """
 
     suffix: tuple[int, ...]
@@ -107,7 +107,8 @@ class InfillMarks:
     def of(cls, config: LongLlamaConfig, tokenizer: Tokenizer | None = None) -> InfillMarks | None:
         """Return the marks of a model's configuration, or else those of its vocabulary.
 
-        None for a model that was not taught to fill in.
+        Returns:
+            None for a model that was not trained to fill in.
         """
         if config.infill_marks is not None:
             suffix, prefix = config.infill_marks
@@ -116,9 +117,9 @@ class InfillMarks:
 
     @classmethod
     def named(cls, tokenizer: Tokenizer) -> InfillMarks | None:
-        """Return the marks of the family whose names the vocabulary has."""
+        """Return the marks of the first family whose names are in the vocabulary."""
         known = [family for family in FAMILIES if _knows(tokenizer, family)]
-        # Of two families with the same marks, the one whose names for files are known as well.
+        # Of two families with the same marks, prefer the one whose name for files is known, too.
         with_files = [each for each in known if each.file and tokenizer.id_of(each.file)]
         family = next(iter([*with_files, *known]), None)
         return None if family is None else cls._of_family(tokenizer, family)
@@ -136,7 +137,7 @@ class InfillMarks:
         return cls(
             suffix=(prefix, suffix),
             prefix=(middle,),
-            # An instruct model ends a turn, or begins a file, where an answer is over.
+            # After an answer, an instruct model ends its turn or begins another file.
             ends=tokenizer.special_ids if end is None else frozenset((end,)),
             repository=token(family.repository),
             file=token(family.file),
@@ -145,12 +146,12 @@ class InfillMarks:
         )
 
     def head(self, begin: list[int], suffix: list[int], header: list[int]) -> list[int]:
-        """Return what stands before the text before the cursor."""
+        """Return the ids that precede the text before the cursor."""
         return [*begin, *self.suffix, *suffix, *self.prefix, *header]
 
     @property
     def n_marks(self) -> int:
-        """Number of ids that stand around the text after the cursor."""
+        """Number of mark ids around the text after the cursor."""
         return len(self.suffix) + len(self.prefix)
 
     @property
@@ -173,12 +174,12 @@ def end_ids(tokenizer: Tokenizer, marks: InfillMarks | None) -> frozenset[int]:
 def never_written(
     tokenizer: Tokenizer, marks: InfillMarks | None, vocab_size: int = 0
 ) -> frozenset[int]:
-    """Return the ids that no suggestion holds: special ones, marks, those the vocabulary lacks.
+    """Return the ids that no suggestion contains: special ones, marks, and unknown ones.
 
     Args:
         tokenizer: the model's.
         marks: the model's.
-        vocab_size: how many ids the model predicts; often more than its vocabulary has.
+        vocab_size: number of ids that the model predicts, often more than its vocabulary has.
     """
     own = frozenset[int]() if marks is None else marks.ids
     unknown = frozenset(range(tokenizer.vocab_size, vocab_size))
@@ -186,15 +187,15 @@ def never_written(
 
 
 def first_lines(text: str, tokenizer: Tokenizer, max_tokens: int) -> tuple[list[int], int]:
-    """Return the ids of a text's first lines, and how many of its code points they stand for.
+    """Return the ids of a text's first lines, and the number of code points that they cover.
 
-    The last line is cut off at a token where no whole line fits but blank ones. The result depends
-    on this text alone, so what is typed before it leaves it as it is.
+    If only blank lines fit, the next line is cut at a token. The result depends on this text alone,
+    so it stays the same while the user types before it.
 
     Args:
         text: the text after a cursor.
         tokenizer: the model's.
-        max_tokens: the most ids; none where it is below 1.
+        max_tokens: most ids; no ids if it is below 1.
     """
     max_tokens = max(0, max_tokens)
     part = text[: MAX_CHARS_PER_TOKEN * max_tokens]
@@ -204,5 +205,5 @@ def first_lines(text: str, tokenizer: Tokenizer, max_tokens: int) -> tuple[list[
     end = spans[max_tokens][0] if len(ids) > max_tokens else len(part)
     whole = part.rfind("\n", 0, end) + 1
     end = whole if part[:whole].strip() else end
-    # Once more: a token may reach over the line's end, into the next one's indentation.
+    # Tokenized again: a token may extend over the line's end into the next indentation.
     return tokenizer.encode(part[:end])[:max_tokens], end

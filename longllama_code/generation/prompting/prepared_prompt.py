@@ -1,11 +1,12 @@
-"""What was read for the prompts of one file, and which excerpts of other files they begin with.
+"""Prompts of one file: their excerpts of other files, and the decoders that processed them.
 
     [excerpts of what the file uses] [excerpts of what the cursor needs besides] text at the cursor
 
-The first are the same wherever the cursor is, and are read when the file is opened. The second are
-chosen anew where the text at the cursor is to be read anyhow. While somebody types, a file keeps
-both, as long as they say what the repository says; others that are wanted by then are read while
-nobody waits, beside the ones that serve until they are complete.
+The first are the same for all cursors of the file, and are processed when it is opened. The second
+are chosen again whenever most of the text at the cursor is unprocessed anyway. While the user
+types, a file keeps both, as long as they match the repository. If other excerpts are wanted by
+then, they are processed in the background by a second decoder, which replaces the first one when it
+is ready.
 """
 
 from __future__ import annotations
@@ -19,60 +20,60 @@ from longllama_code.generation.prompting.prompt import Excerpt
 
 Excerpts = tuple[Excerpt, ...]
 Key = tuple[str, str, str]
-"""A definition: its path, its name, how it is written."""
+"""Key of a definition: its path, its name, its text."""
 
 
 def keys_of(excerpts: Excerpts) -> frozenset[Key]:
-    """Return the definitions that excerpts show."""
+    """Return the keys of the definitions in some excerpts."""
     return frozenset(each.key for excerpt in excerpts for each in excerpt.chosen)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a prompt should show."""
+    """Excerpts that a prompt should show."""
 
     excerpts: Excerpts = ()
     needed: frozenset[Key] = frozenset()
-    """Those of the definitions without which it will not do."""
+    """Keys of the definitions that the prompt must show."""
     reasons: Mapping[Key, Chosen] = field(default_factory=dict[Key, Chosen])
-    """Definitions as they are wanted, shown or not."""
+    """All chosen definitions, shown or not, with the reasons for choosing them."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What can be asked of the repository for one request."""
+    """Functions that choose excerpts of the repository for one request."""
 
     of_file: Callable[[], Wanted]
-    """What all prompts of the file should show."""
+    """Returns what all prompts of the file should show."""
     of_cursor: Callable[[Excerpts], Wanted]
-    """What this one should show, besides what it does in any case."""
+    """Returns what this prompt should show, besides the excerpts given."""
 
 
 @dataclass
 class Prepared:
-    """Excerpts, and what was read of a prompt that begins with them."""
+    """Excerpts, and a decoder that processed a prompt that begins with them."""
 
     decoder: Decoder
     of_file: Excerpts | None = None
-    """What the file uses; None: nobody has asked so far."""
+    """Excerpts of what the file uses; None if they are not chosen so far."""
     of_cursor: Excerpts = ()
     is_chosen: bool = False
-    """Whether the cursor's excerpts are what was wanted, and not left over, or none so far."""
+    """Whether the cursor's excerpts were chosen, and none of them was dropped since."""
 
     @property
     def excerpts(self) -> Excerpts:
-        """All of them, in order."""
+        """All excerpts, in order."""
         return (*(self.of_file or ()), *self.of_cursor)
 
     def drop(self, holds: Callable[[Excerpt], bool]) -> None:
-        """Show no longer what the repository does not say any more."""
+        """Drop the excerpts that no longer match the repository."""
         before = self.excerpts
         self.of_file = self.of_file and tuple(filter(holds, self.of_file))
         self.of_cursor = tuple(filter(holds, self.of_cursor))
         self.is_chosen &= self.excerpts == before
 
     def choose(self, choice: Choice) -> Prepared:
-        """Show what is wanted; nothing changes where everything needed is there. Return this."""
+        """Show what is wanted, unless everything needed is shown already; return this."""
         if self.of_file is None:
             self.of_file = choice.of_file().excerpts
         now = choice.of_cursor(self.of_file)
@@ -83,11 +84,11 @@ class Prepared:
         return self.explained_by(now)
 
     def shows(self, wanted: Wanted) -> bool:
-        """Whether everything that is needed is among the excerpts."""
+        """Whether the excerpts show everything that is needed."""
         return wanted.needed <= keys_of(self.excerpts)
 
     def explained_by(self, wanted: Wanted) -> Prepared:
-        """Take over why definitions are wanted now; return this."""
+        """Update the reasons why definitions are shown; return this."""
         self.of_file = self.of_file and _explained(self.of_file, wanted)
         self.of_cursor = _explained(self.of_cursor, wanted)
         return self
@@ -101,7 +102,7 @@ def _explained(excerpts: Excerpts, wanted: Wanted) -> Excerpts:
 
 
 class FileReading:
-    """Owner of what was read for one file.
+    """Owner of the prompts of one file.
 
     Args:
         make: makes a decoder of the model.
@@ -110,7 +111,7 @@ class FileReading:
     def __init__(self, make: Callable[[], Decoder]) -> None:
         self._make = make
         self.current = Prepared(make())
-        """What answers begin with."""
+        """Beginning of the prompts of requests."""
         self._coming: Prepared | None = None
 
     @property
@@ -120,7 +121,7 @@ class FileReading:
         return self.current.decoder.nbytes + coming
 
     def drop(self, holds: Callable[[Excerpt], bool]) -> None:
-        """Show no longer what the repository does not say any more."""
+        """Drop the excerpts that no longer match the repository."""
         self.current.drop(holds)
         if self._coming is not None and not all(map(holds, self._coming.excerpts)):
             self._coming = None
@@ -132,14 +133,14 @@ class FileReading:
         return self.current
 
     def renew(self, choice: Choice, n_unread: Callable[[Prepared], int]) -> Prepared:
-        """Return what an answer begins with that somebody waits for.
+        """Return the beginning of the prompt of a request that the user waits for.
 
-        It shows what is wanted, unless little is to be read for what is there: to show something
-        else would have more read anew.
+        It shows what is wanted, unless only a few tokens are unprocessed with the current excerpts;
+        with other excerpts, more tokens would have to be processed.
 
         Args:
-            choice: finds out what the repository has to show.
-            n_unread: how many tokens are to be read for something prepared.
+            choice: chooses excerpts.
+            n_unread: counts the unprocessed tokens of the request with a prepared beginning.
         """
         n_current, coming = n_unread(self.current), self._coming
         if coming is not None and n_unread(coming) <= max(n_current, PREFILL_STEP_TOKENS):
@@ -150,7 +151,7 @@ class FileReading:
         return self.current.choose(choice)
 
     def prepare(self, choice: Choice) -> Prepared:
-        """Return what shows what is wanted: the current prompt, or one that is read beside it."""
+        """Return a beginning that shows what is wanted, the current one or a second one."""
         if self.current.of_file is None:
             return self.current.choose(choice)
         now = choice.of_cursor(self.current.of_file)
@@ -161,7 +162,7 @@ class FileReading:
         return self._coming.choose(choice)
 
     def open(self, choice: Choice) -> Prepared:
-        """Return what shows what the file uses now: the current prompt, or one beside it."""
+        """Return a beginning that shows what the file uses, the current one or a second one."""
         wanted = choice.of_file()
         if self.current.of_file is None:
             self.current.of_file = wanted.excerpts

@@ -1,11 +1,11 @@
-"""The prompt of a cursor: excerpts of other files, and the text around it.
+"""Prompt of a cursor: excerpts of other files, and the text around it.
 
     [names, excerpts] text after the cursor · text before it
 
-The text before the cursor begins at an anchor that is a function of the text's length in steps, so
-it stays put while the user types, and the keys and values of one request serve the next. A model
-with infill marks is also shown the lines after the cursor, before those before it (``infill.py``),
-and excerpts of other files in the layout of repositories that it was taught.
+The text before the cursor begins at an anchor that moves in steps of the text's length. It stays in
+place while the user types, so the keys and values of one request serve the next. A model with
+infill marks also gets the lines after the cursor, which precede those before it (``infill.py``),
+and excerpts of other files in the repository layout that it was trained on.
 """
 
 from dataclasses import dataclass, field
@@ -18,38 +18,38 @@ from longllama_code.memory.segments.encoder import path_header
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 ANCHOR_STEP_CHARS = 1024
-"""Least code points before the cursor, where there are as many; at most twice as many."""
+"""Code points of a step; the local context has one to two steps before the cursor."""
 MARKED_STEP_CHARS = 2048
-"""Step for models that were taught to fill in: 512 tokens of code or more."""
+"""Step for models that were trained to fill in: about 512 tokens of code."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids of the local context, and the text that healing took back from its end."""
+    """Token ids of the local context, and the text that token healing removed from its end."""
 
     ids: list[int]
     start: int
     """Offset in the prefix where the local text begins."""
     end: int
-    """Offset in prefix and suffix where it ends: at the cursor, or behind the lines after it."""
+    """Offset in prefix and suffix where the local text ends, at or behind the cursor."""
     healed: str
-    """What the generated tokens must begin with: the unfinished word before the cursor."""
+    """Unfinished word before the cursor, with which the generated tokens must begin."""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Something of another file of the repository, as a model is shown it."""
+    """Lines of another file of the repository, as the prompt shows them."""
 
     path: str
     text: str
     """Whole lines, without the last one's end."""
     chosen: tuple[Chosen, ...] = field(default=(), compare=False)
-    """The definitions that are in it."""
+    """Definitions in the excerpt."""
 
 
 @dataclass(frozen=True)
-class Around:
-    """A cursor in a file of a repository."""
+class PromptSource:
+    """Cursor in a file of a repository, and excerpts of other files."""
 
     path: str
     prefix: str
@@ -57,10 +57,10 @@ class Around:
     suffix: str = ""
     """The file's text after it."""
     repository: str = ""
-    """The repository's name; empty, it is not told."""
+    """The repository's name; an empty one is not shown."""
     excerpts: tuple[Excerpt, ...] = ()
-    """What of other files is shown, for models with infill marks; the last one stands nearest to
-    the file itself. Neighbours of one path are shown as one file."""
+    """Excerpts of other files, for models with infill marks; the last one is nearest to the
+    cursor's file. Adjacent excerpts of one path are shown as one file."""
 
 
 def anchor(prefix: str, step: int = ANCHOR_STEP_CHARS) -> int:
@@ -77,20 +77,20 @@ def anchor(prefix: str, step: int = ANCHOR_STEP_CHARS) -> int:
 
 
 def build_prompt(
-    around: Around, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None = None
+    source: PromptSource, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None = None
 ) -> Prompt:
     """Return the local context of a cursor, at most ``max_tokens`` long.
 
-    The last token is taken back where the cursor may stand inside a word or an indentation; the
-    caller makes the generation begin with its text (token healing).
+    If the cursor may be inside a word or an indentation, the last token is removed, and the caller
+    makes the generation begin with its text (token healing).
 
     Args:
-        around: the cursor and its file.
+        source: the cursor, its file, and excerpts.
         tokenizer: the model's.
-        max_tokens: the most ids.
-        marks: of infill; for models without, the suffix is not shown.
+        max_tokens: most ids.
+        marks: the model's infill marks; without marks, the suffix is not shown.
     """
-    prefix = around.prefix
+    prefix = source.prefix
     is_taught = marks is not None and marks.always
     start = anchor(prefix, MARKED_STEP_CHARS if is_taught else ANCHOR_STEP_CHARS)
     text = prefix[start:]
@@ -101,7 +101,7 @@ def build_prompt(
         ids, spans = ids[:n_kept], spans[:n_kept]
     else:
         healed_from = len(text)
-    head, n_after = _before(around, tokenizer, max_tokens, marks)
+    head, n_after = _before(source, tokenizer, max_tokens, marks)
     n_cut = max(0, len(ids) + len(head) - max_tokens)
     return Prompt(
         ids=head + ids[n_cut:],
@@ -111,22 +111,24 @@ def build_prompt(
     )
 
 
-def opening(around: Around, tokenizer: Tokenizer, marks: InfillMarks | None = None) -> list[int]:
-    """Return what a prompt begins with, to the end of the excerpts.
+def opening(
+    source: PromptSource, tokenizer: Tokenizer, marks: InfillMarks | None = None
+) -> list[int]:
+    """Return the ids of a prompt's beginning, to the end of the excerpts.
 
     Args:
-        around: the file, and excerpts that stand first in its prompts, perhaps before others.
+        source: the file, and the first excerpts of its prompts.
         tokenizer: the model's.
-        marks: of infill; models without are shown no excerpts.
+        marks: the model's infill marks; without marks, no excerpts are shown.
     """
     begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     if marks is None:
         return begin
     if marks.file is None:
-        return begin + _excerpts_under_comments(around, tokenizer)
-    if marks.repository is not None and around.repository:
-        begin += [marks.repository, *tokenizer.encode(f"{around.repository}\n")]
-    for path, texts in groupby(around.excerpts, attrgetter("path")):
+        return begin + _excerpts_under_comments(source, tokenizer)
+    if marks.repository is not None and source.repository:
+        begin += [marks.repository, *tokenizer.encode(f"{source.repository}\n")]
+    for path, texts in groupby(source.excerpts, attrgetter("path")):
         begin += [marks.file, *tokenizer.encode(f"{path}\n")]
         for excerpt in texts:
             begin += tokenizer.encode(f"{excerpt.text}\n")
@@ -134,42 +136,42 @@ def opening(around: Around, tokenizer: Tokenizer, marks: InfillMarks | None = No
 
 
 def _may_go_on(text: str) -> bool:
-    """Whether the last token may be a part of a longer one: not so at the start of a line."""
+    """Whether the last token may be part of a longer one; at the start of a line, it is not."""
     return bool(text) and (not text[-1].isspace() or text[-1] in " \t")
 
 
 def _before(
-    around: Around, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None
+    source: PromptSource, tokenizer: Tokenizer, max_tokens: int, marks: InfillMarks | None
 ) -> tuple[list[int], int]:
-    """Return what stands before the local text, and how much of the suffix is in it.
+    """Return the ids before the local text, and how many code points of the suffix they contain.
 
-    At most half of the tokens are names and excerpts and a quarter the suffix's, whatever the local
-    text is, so that typing on leaves them as they are. The second is in code points.
+    At most half of the tokens are names and excerpts, and a quarter the suffix, whatever the local
+    text is, so they stay the same while the user types.
     """
-    begin = _names(around, tokenizer, marks)[-(max_tokens // 2) :]
-    header = tokenizer.encode_first(path_header(around.path))[-(max_tokens // 2) :]
+    begin = _names(source, tokenizer, marks)[-(max_tokens // 2) :]
+    header = tokenizer.encode_first(path_header(source.path))[-(max_tokens // 2) :]
     if marks is None:
         return begin + header, 0
     room = max_tokens // 4 - marks.n_marks
-    shown, n_after = first_lines(around.suffix, tokenizer, min(marks.suffix_tokens, room))
+    shown, n_after = first_lines(source.suffix, tokenizer, min(marks.suffix_tokens, room))
     if not shown and not (marks.always and room >= 0):
         return begin + header, 0
     behind = header if marks.file is None else []
     return marks.head(begin, shown, behind), n_after
 
 
-def _names(around: Around, tokenizer: Tokenizer, marks: InfillMarks | None) -> list[int]:
-    """Return a prompt's opening, and the file's own path where the model has a mark for it."""
-    begin = opening(around, tokenizer, marks)
+def _names(source: PromptSource, tokenizer: Tokenizer, marks: InfillMarks | None) -> list[int]:
+    """Return a prompt's beginning, and the file's own path if the model has a mark for it."""
+    begin = opening(source, tokenizer, marks)
     if marks is None or marks.file is None:
         return begin
-    return [*begin, marks.file, *tokenizer.encode(f"{around.path}\n")]
+    return [*begin, marks.file, *tokenizer.encode(f"{source.path}\n")]
 
 
-def _excerpts_under_comments(around: Around, tokenizer: Tokenizer) -> list[int]:
-    """Return the excerpts, each file's under a comment that names it: for models without marks."""
+def _excerpts_under_comments(source: PromptSource, tokenizer: Tokenizer) -> list[int]:
+    """Return the excerpts, each file's under a comment that names it, for models without marks."""
     ids: list[int] = []
-    for path, texts in groupby(around.excerpts, attrgetter("path")):
+    for path, texts in groupby(source.excerpts, attrgetter("path")):
         ids += tokenizer.encode(path_header(path))
         for excerpt in texts:
             ids += tokenizer.encode(f"{excerpt.text}\n")

@@ -1,4 +1,4 @@
-"""What earlier requests left behind, file by file: the user goes back and forth between a few."""
+"""Cache of processed prompts, file by file: users go back and forth between a few files."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from longllama_code.generation.prompting.prepared_prompt import FileReading
 
 MAX_BYTES = 256 << 20
-"""Of keys and values of local contexts; the file used last stays in any case."""
+"""Most bytes of keys and values; the file used last is kept in any case."""
 
 
 class WarmReadings:
-    """What was read for each of the files completed last, of all windows together.
+    """Processed prompts of the files completed last, for all repositories together.
 
     Args:
-        make: begins to read a file.
-        max_bytes: what their keys and values may take.
+        make: makes the entry of a file, with nothing processed.
+        max_bytes: most bytes of all keys and values.
     """
 
     def __init__(self, make: Callable[[], FileReading], max_bytes: int = MAX_BYTES) -> None:
@@ -22,11 +22,11 @@ class WarmReadings:
         self._readings: OrderedDict[tuple[int, str], FileReading] = OrderedDict()
 
     def of(self, owner: object, path: str) -> FileReading:
-        """That of an owner's file; the ones used longest ago go, where all take too much.
+        """Return the entry of a file; above the size limit, drop entries used longest ago.
 
         Args:
-            owner: whose paths these are; it lives until it is dropped.
-            path: the file.
+            owner: owner of the paths, which must live until ``drop`` is called with it.
+            path: path of the file.
         """
         key = id(owner), path
         reading = self._readings.pop(key, None) or self._make()
@@ -36,11 +36,11 @@ class WarmReadings:
         return reading
 
     def drop(self, owner: object) -> None:
-        """Let go of all files of an owner."""
+        """Drop all files of an owner."""
         for key in [key for key in self._readings if key[0] == id(owner)]:
             del self._readings[key]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all local keys and values."""
+        """Bytes of all keys and values."""
         return sum(reading.nbytes for reading in self._readings.values())

@@ -11,7 +11,7 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel, tiny_config
 from longllama_code.generation.prompting.infill import QWEN_CODER, InfillMarks
-from longllama_code.generation.prompting.prompt import Around, Excerpt, build_prompt, opening
+from longllama_code.generation.prompting.prompt import Excerpt, PromptSource, build_prompt, opening
 from longllama_code.memory.segments.segmenter import Limits
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
@@ -87,7 +87,7 @@ def test_the_layout_is_the_repositorys() -> None:
     marks = InfillMarks.named(TOKENIZER)
     assert marks is not None
     excerpts = (Excerpt("a.py", "x = 1"), Excerpt("a.py", "y = 2"), Excerpt("b.py", "z = 3"))
-    around = Around("c.py", "x", "\n", "port", excerpts)
+    around = PromptSource("c.py", "x", "\n", "port", excerpts)
     prefix, suffix, middle, repository, file = (TOKENIZER.id_of(name) for name in NAMES)
     encode = TOKENIZER.encode
     first = [repository, *encode("port\n"), file, *encode("a.py\nx = 1\ny = 2\n")]

@@ -13,7 +13,7 @@ from longllama_code.generation.completer import Completer
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import TUNED_SUFFIX_TOKENS, InfillMarks, first_lines
-from longllama_code.generation.prompting.prompt import Around, Prompt, build_prompt
+from longllama_code.generation.prompting.prompt import Prompt, PromptSource, build_prompt
 from longllama_code.memory.completion_memory import LocalText
 from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.segments.segment import PAGE_TOKENS
@@ -38,7 +38,7 @@ texts = st.lists(st.tuples(line, st.sampled_from(["\n", ""])).map("".join), max_
 
 
 def infill(suffix: str, prefix: str = PREFIX, max_tokens: int = 4000) -> Prompt:
-    return build_prompt(Around(PATH, prefix, suffix), BYTES, max_tokens, MARKS)
+    return build_prompt(PromptSource(PATH, prefix, suffix), BYTES, max_tokens, MARKS)
 
 
 def test_the_text_after_the_cursor_comes_first() -> None:
@@ -50,9 +50,11 @@ def test_the_text_after_the_cursor_comes_first() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "x = valu", "    ", PREFIX, "x = 1\n" * 700])
 def test_without_marks_or_suffix_nothing_is_different(prefix: str) -> None:
-    plain = build_prompt(Around(PATH, prefix), BYTES, 400)
+    plain = build_prompt(PromptSource(PATH, prefix), BYTES, 400)
     assert (
-        build_prompt(Around(PATH, prefix, SUFFIX), BYTES, 400) == plain == infill("", prefix, 400)
+        build_prompt(PromptSource(PATH, prefix, SUFFIX), BYTES, 400)
+        == plain
+        == infill("", prefix, 400)
     )
     assert plain.end == len(prefix)
     with_suffix = infill(SUFFIX, prefix, 4000)

@@ -23,7 +23,7 @@ from longllama_code.generation.prompting.infill import (
     first_lines,
     never_written,
 )
-from longllama_code.generation.prompting.prompt import MARKED_STEP_CHARS, Around, build_prompt
+from longllama_code.generation.prompting.prompt import MARKED_STEP_CHARS, PromptSource, build_prompt
 from longllama_code.memory.segments.encoder import path_header
 from longllama_code.memory.segments.segmenter import Limits
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -64,7 +64,7 @@ def test_the_marks_of_a_family(family: InfillFamily) -> None:
     assert marks is not None
     prefix, suffix, middle, repository, file = (name and tokenizer.id_of(name) for name in names)
     text = "x" + "".join(known)
-    around = Around(PATH, text + "\n", text, "shop")
+    around = PromptSource(PATH, text + "\n", text, "shop")
     prompt = build_prompt(around, tokenizer, 4000, marks)
     before, after = tokenizer.encode(text + "\n"), tokenizer.encode(text)
     header = tokenizer.encode(HEADER)
@@ -81,7 +81,7 @@ def test_the_marks_of_a_family(family: InfillFamily) -> None:
 def test_a_repository_without_a_name_is_not_told() -> None:
     names = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|repo_name|>", "<|file_sep|>")
     tokenizer = byte_level("</s>", *names)
-    ids = build_prompt(Around(PATH, "x\n"), tokenizer, 4000, InfillMarks.named(tokenizer)).ids
+    ids = build_prompt(PromptSource(PATH, "x\n"), tokenizer, 4000, InfillMarks.named(tokenizer)).ids
     assert ids[0] == tokenizer.id_of("<|file_sep|>")
     assert tokenizer.id_of("<|repo_name|>") not in ids
 
@@ -96,7 +96,7 @@ def test_the_first_starcoder_has_its_own_names_for_files() -> None:
 def test_as_much_text_as_was_measured_to_help() -> None:
     """Five hundred tokens of either side at least, where there are as many."""
     line = "value = 1\n"
-    prompt = build_prompt(Around(PATH, line * 900, line * 900), PIECES, 16_000, MARKED)
+    prompt = build_prompt(PromptSource(PATH, line * 900, line * 900), PIECES, 16_000, MARKED)
     n_before = 900 * len(line) - prompt.start
     assert MARKED_STEP_CHARS <= n_before < 2 * MARKED_STEP_CHARS
     shown = THEIRS.encode(line * ((prompt.end - 900 * len(line)) // len(line)))
@@ -128,7 +128,7 @@ lines = st.lists(st.sampled_from(["x = 1\n", "    return é\n", "\n", "  y\n"]),
 def test_code_llamas_own_prompt(before: str, after: str) -> None:
     """``infilling_prompt_tokens(suffix_first=True)``: a blank before the prefix alone."""
     shown, end = first_lines(after, PIECES, MAX_SUFFIX_TOKENS)
-    prompt = build_prompt(Around(PATH, before, after), PIECES, 4000, MARKED)
+    prompt = build_prompt(PromptSource(PATH, before, after), PIECES, 4000, MARKED)
     face = THEIRS.encode("☺")
     own = THEIRS.encode("☺" + after[:end])[len(face) :]
     assert own == shown
@@ -139,7 +139,7 @@ def test_code_llamas_own_prompt(before: str, after: str) -> None:
 @settings(deadline=None)
 @given(before=lines.map("".join), after=lines.map("".join), max_tokens=st.integers(16, 300))
 def test_a_prompt_fits(before: str, after: str, max_tokens: int) -> None:
-    prompt = build_prompt(Around(PATH, before * 9, after), PIECES, max_tokens, MARKED)
+    prompt = build_prompt(PromptSource(PATH, before * 9, after), PIECES, max_tokens, MARKED)
     assert len(prompt.ids) <= max_tokens
     assert prompt.ids[:3] == [1, PRE, SUF]
     assert prompt.ids.count(MID) == 1
@@ -219,7 +219,7 @@ def test_the_end_of_the_middle_ends_a_suggestion(
 
 def test_a_word_is_healed_in_pieces(make_engine: MakeEngine, code_llama: LoadedModel) -> None:
     """What was taken back is written first, and is no part of the suggestion."""
-    around = Around(PATH, "import tokeniz", SUFFIX)
+    around = PromptSource(PATH, "import tokeniz", SUFFIX)
     prompt = build_prompt(around, PIECES, 4000, MARKED)
     kept = PIECES.decode(prompt.ids[prompt.ids.index(MID) + 1 :])
     assert kept + prompt.healed == " " + HEADER + "import tokeniz"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from longllama_code.generation.decoding.healing import TokenHealer
 from longllama_code.generation.prompting.prompt import (
     ANCHOR_STEP_CHARS,
-    Around,
+    PromptSource,
     anchor,
     build_prompt,
 )
@@ -53,7 +53,7 @@ def test_anchor_moves_on() -> None:
 
 
 def check_prompt(tokenizer: Tokenizer, prefix: str, max_tokens: int) -> None:
-    prompt = build_prompt(Around("src/a.py", prefix), tokenizer, max_tokens)
+    prompt = build_prompt(PromptSource("src/a.py", prefix), tokenizer, max_tokens)
     head = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     head += tokenizer.encode(path_header("src/a.py"))
     assert prompt.ids[: len(head)] == head
@@ -90,7 +90,7 @@ def test_prompt_of_bytes(prefix: str, max_tokens: int) -> None:
     ],
 )
 def test_healing_of_bytes(prefix: str, healed: str) -> None:
-    assert build_prompt(Around("a.py", prefix), BYTES, 400).healed == healed
+    assert build_prompt(PromptSource("a.py", prefix), BYTES, 400).healed == healed
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +153,7 @@ def test_what_memory_spells_otherwise_is_allowed(fast: FastTokenizer, healer: To
 
 def test_a_word_in_the_middle_is_healed(fast: FastTokenizer, healer: TokenHealer) -> None:
     """` sel` is a token, taken back; ` self` is one more that generation may choose instead."""
-    prompt = build_prompt(Around("a.py", "def f(self):\n    return sel"), fast, 400)
+    prompt = build_prompt(PromptSource("a.py", "def f(self):\n    return sel"), fast, 400)
     (whole,) = fast.encode(" self")
     assert prompt.healed == " sel"
     assert whole in healer.allowed(prompt.healed.encode())
@@ -162,7 +162,7 @@ def test_a_word_in_the_middle_is_healed(fast: FastTokenizer, healer: TokenHealer
 def test_a_prompt_cut_to_fit_says_where_its_text_begins() -> None:
     tokenizer = ByteTokenizer()
     prefix = "".join(f"line {number}\n" for number in range(40))
-    prompt = build_prompt(Around("a.py", prefix), tokenizer, 60)
+    prompt = build_prompt(PromptSource("a.py", prefix), tokenizer, 60)
     assert len(prompt.ids) == 60
     assert tokenizer.decode(prompt.ids).endswith(prefix[prompt.start :])
     assert 0 < len(prefix) - prompt.start < 60
@@ -170,6 +170,6 @@ def test_a_prompt_cut_to_fit_says_where_its_text_begins() -> None:
 
 def test_a_long_path_leaves_room_for_the_text() -> None:
     tokenizer = ByteTokenizer()
-    prompt = build_prompt(Around("folder/" * 100, "x = 1\n"), tokenizer, 40)
+    prompt = build_prompt(PromptSource("folder/" * 100, "x = 1\n"), tokenizer, 40)
     assert len(prompt.ids) <= 40
     assert tokenizer.decode(prompt.ids).endswith("\nx = 1\n")
