@@ -25,8 +25,8 @@ def test_importing_the_package_imports_no_torch():
     assert run(code) == "False"
 
 
-def test_requests_and_errors_need_no_torch():
-    names = "CompletionRequest, CompletionResult, LongLlamaError"
+def test_requests_options_and_errors_need_no_torch():
+    names = "CompletionRequest, CompletionResult, EngineOptions, LongLlamaError"
     code = f"from longllama_code import {names}; import sys; print('torch' in sys.modules)"
     assert run(code) == "False"
 
