@@ -1,6 +1,6 @@
-"""Products with weights in the blocks of a GGUF file, as they lie there.
+"""Products with weights in the blocks of a GGUF file.
 
-Inputs are rounded as in ``products.py``, and a row comes out the same alone or beside others.
+Inputs are rounded as in ``products.py``, and a row's result does not depend on other rows.
 """
 
 import numpy as np
@@ -29,9 +29,9 @@ from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.products import Floats, Steps, round_inputs
 
 ROWS, FEW_ROWS = 4, 2
-"""Of a tile, and where there are fewer."""
+"""Rows of a tile, and of a tile for fewer rows."""
 CACHED_BYTES = 1 << 18
-"""Of inputs that meet all weights before the next ones do: half of a core's second cache."""
+"""Bytes of inputs that are multiplied with all weights at a time: half a second-level cache."""
 
 Bytes = NDArray[np.uint8]
 Levels = NDArray[np.int16]
@@ -58,13 +58,13 @@ _two_rows_halves = make_panel_product(FEW_ROWS, 2, False)
 
 @kernel
 def round_in_order(inputs: Floats, steps: Steps, units: Floats, sums: Floats) -> None:
-    """Each row as steps of a unit of its own, in the order in which tiles take them.
+    """Round each row to multiples of a unit of its own, in the order in which tiles load them.
 
     Args:
         inputs: (S, K), K a multiple of 32.
-        steps: (S, K), written: of each 32 those at even places first.
+        steps: (S, K), written; of each 32 steps, those at even indices come first.
         units: (S,), written.
-        sums: (S, chunks), written: of the steps of each 32; zeros behind them.
+        sums: sums of each 32 steps (S, chunks), written, followed by zeros.
     """
     round_inputs(inputs, steps, units)
     chunk = np.empty(CHUNK, np.int16)
@@ -92,18 +92,18 @@ def multiply_row(
     outputs: Floats,
     column: int,
 ) -> None:
-    """One row of rounded inputs times the transpose of some rows of weights, read as they come.
+    """Multiply one row of rounded inputs with some rows of weights, whose blocks are read in order.
 
     Args:
-        kind: of blocks.
-        steps: (1, K), as ``round_in_order`` gives them.
-        units: (1,), likewise.
-        sums: (1, chunks), likewise.
+        kind: kind of the blocks.
+        steps: (1, K), from ``round_in_order``.
+        units: (1,), from ``round_in_order``.
+        sums: (1, chunks), from ``round_in_order``.
         blocks: (N, bytes).
-        first: the first row of weights.
-        end: one past the last, more than ``first``.
+        first: first row of weights.
+        end: one past the last row, more than ``first``.
         outputs: (1, …), written from ``column`` on.
-        column: of the row ``first``.
+        column: column of row ``first``.
     """
     offsets = np.zeros(sums.shape, np.float32)
     if kind == Q4_0:
@@ -136,9 +136,10 @@ def multiply_rows(
     outputs: Floats,
     column: int,
 ) -> None:
-    """The same for S rows of inputs, two at least, and two rows of weights at least.
+    """Multiply at least two rows of rounded inputs with at least two rows of weights.
 
-    Weights are unpacked once for all rows that the cache holds.
+    Weights are unpacked once for all rows of inputs that fit in the cache. Arguments are those of
+    ``multiply_row``, with S rows.
     """
     n_rows, size = steps.shape
     n_cached = max(ROWS, CACHED_BYTES // (2 * size) // ROWS * ROWS)
@@ -147,7 +148,7 @@ def multiply_rows(
     for start in range(0, n_rows, n_cached):
         last = min(start + n_cached, n_rows)
         for number in range(first, end, PAIR):
-            output = min(number, end - PAIR)  # the last pair may begin within the one before
+            output = min(number, end - PAIR)  # the last pair may overlap the one before
             for place in range(PAIR):
                 _unpack(kind, blocks, output + place, levels, scales, offsets, place)
             inputs = steps, units, sums, start, last
@@ -164,7 +165,7 @@ def _multiply_panel(
     outputs: Floats,
     column: int,
 ) -> None:
-    """Some rows of inputs times levels that are unpacked."""
+    """Multiply some rows of inputs with the unpacked levels of two rows of weights."""
     known = *inputs, levels, scales, offsets, kind, _FACTORS, outputs, column
     is_few = inputs[0].shape[0] < ROWS
     if kind in (Q4_1, Q5_1, Q4_K, Q5_K):

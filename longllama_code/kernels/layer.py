@@ -1,4 +1,4 @@
-"""A decoder layer over a few tokens, but for its products: norm, rotation, attention, feed-forward.
+"""Parts of a decoder layer over a few tokens: norm, rotation, activation, sums.
 
 Shapes: ``S`` tokens, ``E`` hidden, ``H`` query heads, ``G`` key-value heads, ``D`` head size.
 """
@@ -16,7 +16,7 @@ f32 = np.float32
 
 @loose_kernel
 def normalize(hidden: Floats, weight: Floats, eps: float, normed: Floats) -> None:
-    """RMS norm of (S, E) by row, into ``normed``."""
+    """Write the RMS norm of each row of (S, E) into ``normed``."""
     for row in range(hidden.shape[0]):
         total = f32(0)
         for column in range(hidden.shape[1]):
@@ -28,7 +28,7 @@ def normalize(hidden: Floats, weight: Floats, eps: float, normed: Floats) -> Non
 
 @loose_kernel
 def rotate(heads: Floats, cos: Floats, sin: Floats, rotated: Floats) -> None:
-    """(H, S, D) by the positions behind ``cos`` and ``sin`` (S, D), into ``rotated``."""
+    """Rotate (H, S, D) by the positions behind ``cos`` and ``sin`` (S, D), into ``rotated``."""
     for head in range(heads.shape[0]):
         for row in range(heads.shape[1]):
             _rotate(heads[head, row], cos[row], sin[row], rotated[head, row])
@@ -48,12 +48,12 @@ def place_heads(
 
     Args:
         joined: (S, (H + 2 · G) · D).
-        cos: (S, D), of the tokens' positions; empty: queries and keys are not rotated.
-        sin: likewise.
-        n_before: tokens of the local context before.
+        cos: cosines of the tokens' positions (S, D); if empty, nothing is rotated.
+        sin: sines (S, D).
+        n_before: number of tokens of the local context before the pass.
         queries: (H, S, D), written.
         keys: (G, room, D), written from row ``n_before`` on.
-        values: (G, room, D), likewise.
+        values: (G, room, D), written from row ``n_before`` on.
     """
     n_heads, n_rows, size = queries.shape
     n_groups, rotates = keys.shape[0], cos.shape[0] > 0
@@ -84,7 +84,7 @@ def _rotate(head: Floats, cos: Floats, sin: Floats, rotated: Floats) -> None:
 
 @kernel
 def split_heads(joined: Floats, first: int, heads: Floats) -> None:
-    """Columns of (S, …) from ``first`` on, as (H, S, D)."""
+    """Copy columns of (S, …), from ``first`` on, into (H, S, D)."""
     n_heads, n_rows, size = heads.shape
     for head in range(n_heads):
         start = first + head * size
@@ -95,9 +95,9 @@ def split_heads(joined: Floats, first: int, heads: Floats) -> None:
 
 @loose_kernel
 def exponentials(numbers: Floats, highest: np.float32) -> np.float32:
-    """Replace x by exp(x - highest), for differences from -87 to 87; their sum.
+    """Replace x by exp(x - highest) to float32's precision; return the sum.
 
-    To float32's precision.
+    Differences must be at most 87; those below -87 count as -87.
 
     Source: Cephes ``expf``: exp(x) = 2ⁿ · exp(r), with a polynomial for r in ±½ ln 2.
     """
@@ -123,7 +123,7 @@ def exponentials(numbers: Floats, highest: np.float32) -> np.float32:
 
 @loose_kernel
 def gate(both: Floats, gated: Floats) -> None:
-    """SiLU of the first half of (S, 2 · I) times the second, into (S, I)."""
+    """Write SiLU of the first half of (S, 2 · I) times the second half, (S, I)."""
     size = gated.shape[1]
     for row in range(both.shape[0]):
         out = gated[row]

@@ -1,8 +1,8 @@
 """Products with weights in 8 bits.
 
-Weights are codes in blocks of 64 with a scale each; inputs are rounded to 15 bits of each token's
-largest value, and block sums are integers, so a token's result does not depend on how many others
-are in the pass. That is what makes verified drafts exact.
+Weights are codes in blocks of 64, each with a scale. Inputs are rounded to 15 bits of each token's
+largest value, and the sums of a block are integers. So a token's result does not depend on the
+other tokens of the pass, which makes verified drafts exact.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ Codes = NDArray[np.int8]
 Steps = NDArray[np.int16]
 
 MOST = 16383
-"""The largest step of an input: products of 15 and 8 bits, 64 of them, fit into 32 bits."""
+"""Largest step of an input; sums of 64 products of 15 and 8 bits fit in 32 bits."""
 f32 = np.float32
 
 _one_row, _two_rows = make_product_tile(1, OUTPUTS), make_product_tile(2, OUTPUTS)
@@ -26,7 +26,7 @@ _three_rows, _four_rows = make_product_tile(3, OUTPUTS), make_product_tile(ROWS,
 
 @kernel
 def multiply(inputs: Floats, codes: Codes, scales: Floats, outputs: Floats) -> None:
-    """(S, K) times the transpose of weights into (S, N).
+    """Multiply inputs (S, K) with the transpose of weights (N, K), into (S, N).
 
     Args:
         inputs: (S, K).
@@ -55,7 +55,7 @@ def multiply(inputs: Floats, codes: Codes, scales: Floats, outputs: Floats) -> N
 
 @kernel
 def round_inputs(inputs: Floats, steps: Steps, units: Floats) -> None:
-    """Each row as steps of a unit of its own."""
+    """Round each row to multiples (``steps``) of a unit of its own."""
     for row in range(inputs.shape[0]):
         largest = f32(0)
         for column in range(inputs.shape[1]):

@@ -1,7 +1,7 @@
-"""Weights of a file, rounded to 8 or 4 bits row by row, while a row is in the cache.
+"""Quantization of a file's weights to 8 or 4 bits, row by row, while a row is in the cache.
 
-Floats come as their bits: ``shift`` is what makes them those of float32 (16 for bfloat16, 0 for
-float32). The results are those of the same steps in torch, bit for bit.
+Floats are passed as their bits; a left shift by ``shift`` makes them float32 (16 for bfloat16, 0
+for float32). Results equal those of the same steps in torch, to the bit.
 """
 
 from typing import Any
@@ -17,8 +17,8 @@ Floats = NDArray[np.float32]
 
 SIGNLESS = 0x7FFFFFFF
 TO_INTEGER = 12582912.0
-"""1.5 · 2²³: a float32 that it is added to stands there as an integer, rounded to even, in the low
-bits."""
+"""1.5 · 2²³: adding it to a float32 leaves the number, rounded half to even, as an integer in the
+low bits."""
 
 u32 = np.uint32
 f32 = np.float32
@@ -26,11 +26,11 @@ f32 = np.float32
 
 @kernel
 def round_codes(bits: Bits, shift: int, rows: NDArray[np.int8], scales: Floats) -> None:
-    """Weights as codes of 8 bits, with a scale for each row: its largest weight by 127.
+    """Quantize weights to 8 bits, with a scale for each row: its largest weight divided by 127.
 
     Args:
         bits: (N, K).
-        shift: to the bits of float32.
+        shift: left shift to the bits of float32.
         rows: (N, K), written.
         scales: (N,), written.
     """
@@ -53,7 +53,7 @@ def round_codes(bits: Bits, shift: int, rows: NDArray[np.int8], scales: Floats) 
 
 @kernel
 def largest_of_groups(bits: Bits, shift: int, largest: Floats) -> None:
-    """The largest weight of each group, without its sign: (N, K) → (N, K / group)."""
+    """Write the largest magnitude in each group: (N, K) → (N, K / group)."""
     group = bits.shape[1] // largest.shape[1]
     found = np.empty(largest.shape[1], np.uint32)
     values = found.view(np.float32)
@@ -68,13 +68,13 @@ def largest_of_groups(bits: Bits, shift: int, largest: Floats) -> None:
 
 @kernel
 def pack_levels(bits: Bits, shift: int, divisors: Floats, packed: NDArray[np.uint8]) -> None:
-    """Weights as levels of 4 bits, 8 more than what they stand for, two in a byte.
+    """Quantize weights to 4 bits, as codes that are levels plus 8, two in a byte.
 
     Args:
         bits: (N, K).
-        shift: to the bits of float32.
+        shift: left shift to the bits of float32.
         divisors: (N, K / group), above 0.
-        packed: (N, K / 2), written; the first of two levels is in the low half.
+        packed: (N, K / 2), written; the first of two codes is in the low half.
     """
     size = bits.shape[1]
     group = size // divisors.shape[1]

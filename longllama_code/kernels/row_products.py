@@ -1,6 +1,6 @@
-"""Products with weights that are kept row by row, in 8 or 4 bits, as files are rounded to.
+"""Products with weights in rows of 8 or 4 bits, as they are quantized while a file is loaded.
 
-Inputs are rounded and sums are taken as in ``products.py``, by the same tiles.
+Inputs are rounded and sums computed as in ``products.py``, by the same tiles.
 """
 
 import numpy as np
@@ -13,16 +13,16 @@ from longllama_code.kernels.products import Codes, Floats, Steps, round_inputs
 
 Bytes = NDArray[np.uint8]
 Halves = NDArray[np.uint16]
-"""The bits of positive float16."""
+"""Bits of positive float16 numbers."""
 
 CACHED_ROWS = 32
-"""Inputs that meet all weights before the next ones do: of a 7B model 256 to 700 kB, which a core's
-second cache holds."""
+"""Rows of inputs that are multiplied with all weights at a time: 256 to 700 kB for a 7B model,
+which fit in a core's second-level cache."""
 
 i32 = np.int32
 f32 = np.float32
 
-# One row meets one output after the other: weights that lie row by row are read as they come.
+# A single row takes one output after the other, so that weights are read in order.
 _one, _four_rows = make_product_tile(1, 1, ByRow), make_product_tile(ROWS, PAIR, ByRow)
 _one_packed = make_product_tile(1, 1, Packed)
 _four_rows_packed = make_product_tile(ROWS, PAIR, Packed)
@@ -30,7 +30,7 @@ _four_rows_packed = make_product_tile(ROWS, PAIR, Packed)
 
 @kernel
 def multiply_rows(inputs: Floats, codes: Codes, scales: Floats, outputs: Floats) -> None:
-    """(S, K) times the transpose of (N, K) weights into (S, N).
+    """Multiply inputs (S, K) with the transpose of weights (N, K), into (S, N).
 
     Args:
         inputs: (S, K).
@@ -60,11 +60,11 @@ def multiply_rows(inputs: Floats, codes: Codes, scales: Floats, outputs: Floats)
 
 @kernel
 def multiply_packed(inputs: Floats, packed: Bytes, scales: Halves, outputs: Floats) -> None:
-    """(S, K) times the transpose of (N, K) weights in 4 bits into (S, N).
+    """Multiply inputs (S, K) with the transpose of 4-bit weights (N, K), into (S, N).
 
     Args:
         inputs: (S, K).
-        packed: (N, K / 2), K a multiple of 32; each level is 8 more than what it stands for.
+        packed: (N, K / 2), K a multiple of 32; a code is a level plus 8.
         scales: (N, K / 32).
         outputs: (S, N), written.
     """
@@ -94,7 +94,7 @@ def multiply_packed(inputs: Floats, packed: Bytes, scales: Halves, outputs: Floa
 
 @kernel
 def _part(steps: Steps) -> None:
-    """Of each group, put those that meet the low halves of bytes first."""
+    """Reorder the steps of each group: those for the low halves of bytes come first."""
     group = np.empty(GROUP, np.int16)
     for row in range(steps.shape[0]):
         for start in range(0, steps.shape[1], GROUP):
@@ -106,7 +106,7 @@ def _part(steps: Steps) -> None:
 
 @kernel
 def _spread(halves: Halves, floats: Floats) -> None:
-    """Positive float16 (n, K / 32) as float32, whose exponent, after a shift, is 112 higher."""
+    """Convert positive float16 (n, K / 32) to float32: shift the bits, and add 112 to exponents."""
     for row in range(halves.shape[0]):
         bits = floats[row].view(np.int32)
         for group in range(halves.shape[1]):

@@ -82,17 +82,17 @@ def test_memory_and_local_context_share_one_softmax(n_groups, n_heads, n_rows, n
     shape, size = (n_groups, n_heads, n_rows), 8
     scores, local = 5 * normal(*shape, n_keys), 5 * normal(*shape)
     scores[..., n_keys - min(n_missing, n_keys) :] = LOWEST
-    weights, kept = np.full_like(scores, np.nan), np.full_like(local, np.nan)
-    weigh_memory(scores, local, weights, kept)
+    weights, local_share = np.full_like(scores, np.nan), np.full_like(local, np.nan)
+    weigh_memory(scores, local, weights, local_share)
     both = torch.from_numpy(np.concatenate((scores, local[..., None]), axis=-1)).softmax(-1)
     np.testing.assert_allclose(weights, both[..., :-1], rtol=1e-4, atol=1e-7)
-    np.testing.assert_allclose(kept, both[..., -1], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(local_share, both[..., -1], rtol=1e-4, atol=1e-7)
     assert not weights[scores == LOWEST].any()
 
     heads = np.array([1, 4, 2][:n_groups])
-    mixed, remembered = normal(n_rows, 5 * n_heads * size), normal(*shape, size)
+    mixed, from_memory = normal(n_rows, 5 * n_heads * size), normal(*shape, size)
     wanted = mixed.reshape(n_rows, 5, n_heads, size).transpose(1, 2, 0, 3).copy()
-    wanted[heads] = wanted[heads] * kept[..., None] + remembered
-    add_memory(mixed, heads, kept, remembered)
+    wanted[heads] = wanted[heads] * local_share[..., None] + from_memory
+    add_memory(mixed, heads, local_share, from_memory)
     by_head = mixed.reshape(n_rows, 5, n_heads, size).transpose(1, 2, 0, 3)
     np.testing.assert_allclose(by_head, wanted, rtol=1e-5, atol=1e-6)

@@ -1,7 +1,7 @@
-"""Tiles of attention: scores of a few queries and keys; values mixed for a few queries.
+"""Tiles of attention: scores of a few queries and keys, and weighted sums of values.
 
-What a query gets does not depend on which others are in its tile, nor on where a token stands in
-one: sums are taken lane by lane, and lanes added in one order.
+A result depends neither on the other queries of its tile nor on a token's position in the tile:
+each lane of a vector is summed by itself, and lanes are added in a fixed order.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from numba.extending import intrinsic
 from longllama_code.kernels.codegen.vectors import FLOAT, Vectors, code_of
 
 LANES = 4
-"""Sizes of heads are multiples of it."""
+"""Divisor of the sizes of heads."""
 
 
 def make_score_tile(n_queries: int, n_keys: int, n_lanes: int) -> Callable[..., None]:
-    """A function for kernels: products of queries and keys.
+    """Return a function for kernels that multiplies queries and keys.
 
     ``tile(queries, first, keys, token, scores)`` writes ``scores`` (n_queries, M), from column
     ``token`` on, for ``queries`` (Q, D) from row ``first`` on and ``keys`` (M, D).
@@ -26,7 +26,7 @@ def make_score_tile(n_queries: int, n_keys: int, n_lanes: int) -> Callable[..., 
     Args:
         n_queries: queries of a tile.
         n_keys: keys of a tile.
-        n_lanes: sums of a score; D is a multiple of it.
+        n_lanes: lanes of a vector, a divisor of D.
     """
 
     @intrinsic
@@ -38,16 +38,16 @@ def make_score_tile(n_queries: int, n_keys: int, n_lanes: int) -> Callable[..., 
 
 
 def make_mix_tile(n_queries: int, n_parts: int, n_lanes: int) -> Callable[..., None]:
-    """A function for kernels: values, mixed by weights.
+    """Return a function for kernels that sums values by weights.
 
-    ``tile(weights, values, n_tokens, first, mixed)`` writes ``mixed`` (n_queries, D), from column
-    ``first`` on, ``n_parts · n_lanes`` of them, from ``weights`` (n_queries, M) and ``values``
-    (M, D) of the first ``n_tokens``, which are at least one.
+    ``tile(weights, values, n_tokens, first, mixed)`` writes ``n_parts · n_lanes`` columns of
+    ``mixed`` (n_queries, D), from column ``first`` on, from ``weights`` (n_queries, M) and
+    ``values`` (M, D) of the first ``n_tokens`` tokens, at least one.
 
     Args:
         n_queries: queries of a tile.
         n_parts: vectors of each query.
-        n_lanes: of a vector.
+        n_lanes: lanes of a vector.
     """
 
     @intrinsic
@@ -63,19 +63,19 @@ def _write_scores(v: Vectors, arguments: list[Any], shape: tuple[int, int], n_la
     builder, kind = v.builder, ir.VectorType(FLOAT, n_lanes)
     size = builder.extract_value(queries.shape, 1)
     n_queries, n_keys = shape
-    asking = [
+    query_starts = [
         v.at(queries.data, builder.add(first, v.number(number)), size)
         for number in range(n_queries)
     ]
-    asked = [
+    key_starts = [
         v.at(keys.data, builder.add(token, v.number(number)), size) for number in range(n_keys)
     ]
 
     def add_lanes(step: Any, totals: list[Any]) -> list[Any]:
         at = builder.mul(step, v.number(n_lanes))
-        mine = [v.load(builder.gep(start, [at]), 0, kind) for start in asked]
+        mine = [v.load(builder.gep(start, [at]), 0, kind) for start in key_starts]
         new: list[Any] = []
-        for number, start in enumerate(asking):
+        for number, start in enumerate(query_starts):
             query = v.load(builder.gep(start, [at]), 0, kind)
             of_query = totals[number * n_keys : (number + 1) * n_keys]
             new += [v.fma(query, key, total) for key, total in zip(mine, of_query, strict=True)]

@@ -1,15 +1,16 @@
-"""What is in the blocks of a GGUF file, as a product takes it: levels, scales, offsets.
+"""Decoding of the blocks of a GGUF file into levels, scales and offsets.
 
-A weight is a level times the scale of its chunk, and the offset of its chunk, where there is one.
+A weight is a level times the scale of its chunk, plus the chunk's offset if the kind has offsets.
 
-Weights lie in chunks of 32. A chunk becomes two vectors of sixteen levels: of the weights at even
-places, and of those at odd ones, which are the low and high bytes of 16-bit words. So no bytes have
-to be spread out. The first half of each vector is of the chunk's first sixteen weights.
+A chunk has 32 weights. It becomes two vectors of sixteen levels: those of the weights at even
+indices, and those at odd ones, which are the low and high bytes of 16-bit words. So bytes need not
+be widened by shuffles. The first half of each vector has levels of the chunk's first sixteen
+weights.
 
-A level may be a weight's level times a power of two, where that saves a shift. What it is times is
-taken back from the sums, which changes no bit of them: ``FACTORS``, or the scales of the chunk.
+A level may be multiplied by a power of two if that saves a shift. ``FACTORS``, or the scales of the
+chunk, divide the sums by it afterwards, which is exact.
 
-The blocks: ``ggml-common.h`` and ``ggml-quants.c`` of llama.cpp.
+Source of the formats: ``ggml-common.h`` and ``ggml-quants.c`` of llama.cpp.
 """
 
 from __future__ import annotations
@@ -24,29 +25,29 @@ from longllama_code.kernels.codegen.block_scales import eight_scales, sixteen_sc
 from longllama_code.kernels.codegen.vectors import CODES, INT32, LANES, STEP, STEPS, Vectors
 
 CHUNK = 2 * STEP
-"""Weights whose products are added up as integers."""
+"""Weights whose products are summed as integers."""
 Chunk = tuple[Any, Any]
-"""Levels of the weights at even places, and at odd ones."""
+"""Levels of the weights at even indices, and at odd ones."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """What a block's code gives."""
+    """Decoded block: LLVM values of its chunks."""
 
     chunks: Sequence[Chunk]
     scales: Sequence[Any]
-    """Of each chunk, eight floats: those of the first four are of its first sixteen weights."""
+    """Eight floats for each chunk; the first four are for its first sixteen weights."""
     offsets: Any = None
-    """A vector, of each chunk one; or one in all lanes, of the only chunk."""
+    """Vector with an offset for each chunk, or with that of the only chunk in all lanes."""
 
 
 Reading = Callable[[Vectors, Any], Block]
-"""Writes code that takes what is in a block at an address."""
+"""Writes the code that decodes the block at an address."""
 
 _BYTES = ir.VectorType(ir.IntType(8), CHUNK)
 _WORDS = ir.VectorType(INT32, LANES)
 Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K = range(8)
-"""Kinds of blocks, as kernels are told."""
+"""Kinds of blocks, as numbers for kernels."""
 KINDS = {
     "Q4_0": Q4_0,
     "Q4_1": Q4_1,
@@ -57,52 +58,52 @@ KINDS = {
     "Q5_K": Q5_K,
     "Q6_K": Q6_K,
 }
-"""By their names in GGUF."""
+"""Kinds by their names in GGUF."""
 
 
 def _halves(low: int, high: int) -> Any:
-    """One number for the levels of a chunk's first sixteen weights, another for the rest."""
+    """Return one number for the lanes of a chunk's first sixteen weights, another for the rest."""
     return ir.Constant(STEPS, [low] * LANES + [high] * LANES)
 
 
 def _words(v: Vectors, start: Any, offset: int) -> Any:
-    """32 bytes as they come: those at even places are the low halves of words."""
+    """Load 32 bytes as words; bytes at even indices are the low halves."""
     return v.builder.bitcast(v.load(start, offset, _BYTES), STEPS)
 
 
 def _twice(v: Vectors, start: Any, offset: int) -> Any:
-    """16 bytes, whose low and high halves are of the first and the last weights of a chunk."""
+    """Load 16 bytes twice: low halves are for a chunk's first weights, high ones for its last."""
     both = v.load(start, offset, CODES)
     return v.builder.bitcast(v.pick(both, both, [*range(STEP)] * 2), STEPS)
 
 
 def _even_and_odd(v: Vectors, words: Any, low: int, high: int) -> Chunk:
-    """What is under masks in the low bytes of words, and in their high bytes."""
+    """Return the masked low bytes of words, and the masked high bytes."""
     mask, eight = _halves(low, high), _halves(8, 8)
     return v.builder.and_(words, mask), v.builder.and_(v.builder.lshr(words, eight), mask)
 
 
 def _less(v: Vectors, chunk: Chunk, low: int, high: int) -> Chunk:
-    """Levels that count from zero, less the one that stands for zero."""
+    """Subtract the code that stands for zero from unsigned codes."""
     even, odd = chunk
     zero = _halves(low, high)
     return v.builder.sub(even, zero), v.builder.sub(odd, zero)
 
 
 def _fifth_bits(v: Vectors, start: Any, offset: int) -> Any:
-    """Four bytes of a chunk's fifth bits, those of a word in its high byte."""
+    """Load a chunk's 32 fifth bits; the bits of a word's two weights are in its high byte."""
     place = v.builder.gep(start, [v.number(offset)])
     bits = v.builder.load(v.builder.bitcast(place, INT32.as_pointer()))
     bits.align = 1
     one = v.builder.insert_element(ir.Constant(_WORDS, ir.Undefined), bits, INT32(0))
     four = v.builder.bitcast(v.pick(one, one, [0] * LANES), _BYTES)
-    # In each half of 128 bits, as an instruction has it: words 0-3 are of the half's first byte.
+    # Shuffles work within halves of 128 bits: words 0-3 of a half take the half's first byte.
     lanes = [half * STEP + 2 * half + word // 4 for half in (0, 1) for word in range(LANES)]
     return v.builder.bitcast(v.pick(four, four, [lane for lane in lanes for _ in (0, 1)]), STEPS)
 
 
 def _bit_masks() -> tuple[Any, Any]:
-    """Where the bits of even and odd weights are in the words that ``_fifth_bits`` gives."""
+    """Return masks of the bits of even and odd weights in the words of ``_fifth_bits``."""
     places = [8 + 2 * (word % 4) for word in range(LANES)] * 2
     even, odd = ([_signed(1 << place + odd) for place in places] for odd in (0, 1))
     return ir.Constant(STEPS, even), ir.Constant(STEPS, odd)
@@ -125,7 +126,8 @@ def _q4_1(v: Vectors, start: Any) -> Block:
 def _q5_0(v: Vectors, start: Any) -> Block:
     even, odd = _even_and_odd(v, _twice(v, start, 6), 0x0F, 0xF0)
     bits, masks = _fifth_bits(v, start, 2), _bit_masks()
-    # A level without its fifth bit is 16 less: 16 - (0 or much, at least 256), but no less than 0.
+    # A level without its fifth bit is 16 less. The masked bit is 0 or at least 256, so the
+    # saturating difference of 16 and it is 16 or 0.
     sixteen = _halves(16, 16 << 4)
     lacking = [v.less_or_zero(sixteen, v.builder.and_(bits, mask)) for mask in masks]
     levels = v.builder.sub(even, lacking[0]), v.builder.sub(odd, lacking[1])
@@ -186,7 +188,7 @@ def _q6_k(v: Vectors, start: Any) -> Block:
 
 
 def _moved_bits(v: Vectors, words: Any, n_bits: int, place: int, to: int) -> Chunk:
-    """Bits of each byte, from a place on, moved to another: of even bytes, and of odd ones."""
+    """Move bits of each byte from one position to another; return even bytes, and odd ones."""
     mask = ((1 << n_bits) - 1) << to
     moved: list[Any] = []
     for here in (place, place + 8):
@@ -198,15 +200,15 @@ def _moved_bits(v: Vectors, words: Any, n_bits: int, place: int, to: int) -> Chu
 
 
 READINGS: list[Reading] = [_q4_0, _q4_1, _q5_0, _q5_1, _q8_0, _q4_k, _q5_k, _q6_k]
-"""By kind."""
+"""Decoders by kind."""
 _PLAIN, _HALF = (1.0,) * LANES, (1.0,) * (LANES // 2) + (1 / 16,) * (LANES // 2)
 FACTORS: list[tuple[float, ...]] = [
     _HALF, _HALF, _HALF, _HALF, (1 / 256,) * LANES, _PLAIN, _PLAIN, _PLAIN,
 ]  # fmt: skip
-"""What sums, side by side, are multiplied by."""
+"""Factors of the sums' lanes, by kind."""
 BLOCK_BYTES = [18, 20, 22, 24, 34, 144, 176, 210]
 BLOCK_CHUNKS = [1, 1, 1, 1, 1, 8, 8, 8]
 CHUNK_SCALES = [1, 1, 1, 1, 1, 1, 1, 2]
-"""Scales of a chunk: of all its weights, or of the first sixteen and of the others."""
+"""Number of scales of a chunk, by kind: one for all weights, or two for sixteen each."""
 WITH_OFFSETS = (Q4_1, Q5_1, Q4_K, Q5_K)
-"""Kinds whose chunks have offsets."""
+"""Kinds with offsets."""

@@ -1,4 +1,4 @@
-"""The scales in blocks of a GGUF file, as float32: code for tiles."""
+"""Decoding of the scales in blocks of a GGUF file to float32, for tiles."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _FOUR, _EIGHT = ir.VectorType(_BYTE, LANES // 2), ir.VectorType(_BYTE, LANES)
 _WORDS, _FLOATS = ir.VectorType(INT32, LANES), ir.VectorType(FLOAT, LANES)
 _HALVES = ir.VectorType(_SHORT, LANES)
 _MINUS = (-1.0,) * LANES
-# Levels that lie in the high halves of bytes come sixteen times as large.
+# Levels from the high halves of bytes are sixteen times too large.
 _ODD_PARTS = (1.0, 1 / 16) * (LANES // 2)
 _LAST_PARTS = (1.0,) * (LANES // 2) + (1 / 16,) * (LANES // 2)
 
 
 def spread_half(v: Vectors, start: Any, offset: int) -> Any:
-    """The float16 at some byte, in all lanes."""
+    """Load the float16 at an offset into all lanes, as float32."""
     half = _load(v, start, offset, _SHORT)
     one = v.builder.insert_element(ir.Constant(_HALVES, ir.Undefined), half, INT32(0))
     halves = v.pick(one, one, [0] * LANES)
@@ -30,7 +30,7 @@ def spread_half(v: Vectors, start: Any, offset: int) -> Any:
 
 
 def _shifted(v: Vectors, halves: Any) -> Any:
-    """Float16, whose bits these are, as float32, whose exponent, after a shift, is 112 higher."""
+    """Convert the bits of float16 to float32: shift them, and add 112 to exponents."""
     builder, bits = v.builder, v.builder.zext(halves, _WORDS)
     sign = builder.shl(builder.and_(bits, _all(1 << 15)), _all(16))
     rest = builder.shl(builder.and_(bits, _all((1 << 15) - 1)), _all(13))
@@ -39,10 +39,11 @@ def _shifted(v: Vectors, halves: Any) -> Any:
 
 
 def eight_scales(v: Vectors, start: Any) -> tuple[list[Any], Any]:
-    """Scales of the eight chunks of a block of ``Q4_K`` or ``Q5_K``, and their offsets.
+    """Return the scales of the eight chunks of a ``Q4_K`` or ``Q5_K`` block, and their offsets.
 
-    Each has 6 bits: of the first four in a byte of its own, of the others 4 in a byte for both and
-    2 above the bits of the first four.
+    Scales and offsets have 6 bits each. The first four of either are in bytes of their own. Of the
+    last four, the low 4 bits of scale and offset share a byte, and the high 2 bits are above those
+    of the first four.
     """
     builder = v.builder
     first, second, both = (_load(v, start, offset, INT32) for offset in (4, 8, 12))
@@ -57,7 +58,7 @@ def eight_scales(v: Vectors, start: Any) -> tuple[list[Any], Any]:
 
 
 def _six_bits(v: Vectors, own: Any, shared: Any) -> Any:
-    """Eight numbers of 6 bits, as floats."""
+    """Unpack eight numbers of 6 bits to floats."""
 
     def under(bits: Any, mask: int) -> Any:
         return v.builder.and_(bits, INT32(mask * 0x01010101))
@@ -69,7 +70,7 @@ def _six_bits(v: Vectors, own: Any, shared: Any) -> Any:
 
 
 def sixteen_scales(v: Vectors, start: Any) -> list[Any]:
-    """Scales of the eight chunks of a block of ``Q6_K``, two of each."""
+    """Return the scales of the eight chunks of a ``Q6_K`` block, two for each chunk."""
     builder, half = v.builder, LANES // 2
     unit, parts = spread_half(v, start, 208), ir.Constant(_FLOATS, _LAST_PARTS)
     scales: list[Any] = []

@@ -1,12 +1,12 @@
 """Tiles of a product with weights in blocks of a GGUF file.
 
-One row of inputs meets blocks as they lie in the file; several meet levels that were unpacked into
-a panel that stays in the cache. Both take the same steps in the same order for an output, so it
-comes out the same, bit for bit:
+A single row of inputs is multiplied with blocks as they are read from the file. For several rows,
+the levels of two outputs are unpacked into a panel that stays in the cache. Both do the same steps
+in the same order for an output, so results are equal to the bit:
 
-    of each chunk of 32    integers: products of levels and steps, side by side in eight sums
+    for each chunk of 32   integers: products of levels and steps, summed in eight lanes
                            floats: the sums times the chunk's scale, added to eight totals
-    of the row             the totals added up, with the chunks' offsets, times the row's unit
+    for the row            the totals added up, with the chunks' offsets, times the row's unit
 """
 
 from collections.abc import Callable
@@ -33,24 +33,24 @@ from longllama_code.kernels.codegen.vectors import INT32, LANES, STEP, STEPS, Ve
 PAIR = 2
 """Outputs of a tile."""
 AHEAD, LINE = 4096, 64
-"""Bytes, of the weights that are asked for while those before are multiplied; of a cache line."""
+"""Bytes ahead that weights are prefetched; bytes of a cache line."""
 
 
 def make_row_product(kind: int) -> Callable[..., None]:
-    """A function for kernels: one row of inputs times blocks as they lie.
+    """Return a function for kernels that multiplies one row of inputs with blocks.
 
     ``multiply(steps, units, sums, blocks, first, end, offsets, outputs, column)`` writes the
-    outputs of the rows of weights from ``first`` up to ``end``, which are not none.
+    outputs of the rows of weights from ``first`` up to ``end``, at least one.
 
-    * steps: int16 (1, K), of each 32 inputs those at even places first.
+    * steps: rounded inputs, int16 (1, K); of each 32, those at even indices come first.
     * units: float32 (1,).
-    * sums: float32 (1, chunks), of the steps of each chunk; a multiple of eight chunks.
+    * sums: sums of the steps of each chunk, float32 (1, chunks); a multiple of eight chunks.
     * blocks: uint8 (N, bytes).
-    * offsets: float32 (1, chunks), changed.
+    * offsets: buffer, float32 (1, chunks).
     * outputs: float32 (1, …), written from ``column`` on.
 
     Args:
-        kind: of blocks.
+        kind: kind of the blocks.
     """
 
     @intrinsic
@@ -73,10 +73,10 @@ def make_row_product(kind: int) -> Callable[..., None]:
 
 
 def make_unpacking(kind: int) -> Callable[..., None]:
-    """A function for kernels: ``unpack(blocks, output, levels, scales, offsets, place)``.
+    """Return a function for kernels: ``unpack(blocks, output, levels, scales, offsets, place)``.
 
-    It writes what is in an output's row into the row ``place`` of int16 (outputs, K), float32
-    (outputs, scales of a row) and (outputs, chunks).
+    It unpacks the row of an output into row ``place`` of ``levels``, int16 (outputs, K), of
+    ``scales``, float32 (outputs, scales of a row), and of ``offsets``, float32 (outputs, chunks).
     """
 
     @intrinsic
@@ -90,20 +90,21 @@ def make_unpacking(kind: int) -> Callable[..., None]:
 
 
 def make_panel_product(n_rows: int, n_scales: int, has_offsets: bool) -> Callable[..., None]:
-    """A function for kernels: rows of inputs times the unpacked levels of two outputs.
+    """Return a function for kernels that multiplies rows with the unpacked levels of two outputs.
 
     ``multiply(steps, units, sums, first, end, levels, scales, offsets, kind, factors, outputs,
-    column)`` writes the columns ``column`` and after it of the rows from ``first`` up to ``end``,
-    of which there are so many as a tile has, from the first of all on; some may be written twice.
+    column)`` writes two columns, from ``column`` on, of the rows from ``first`` up to ``end``. If
+    the last tile is not full, it begins earlier, and some rows are written twice; so there must be
+    at least ``n_rows`` rows up to ``end``.
 
-    * steps, units, sums, outputs: of (S, …), as for ``make_row_product``.
-    * levels, scales, offsets: of the two outputs, as ``make_unpacking`` writes them.
-    * factors: float32 (kinds, 8), of which ``kind`` is meant.
+    * steps, units, sums, outputs: see ``make_row_product``, with S rows.
+    * levels, scales, offsets: of the two outputs, see ``make_unpacking``.
+    * factors: float32 (kinds, 8), of which row ``kind`` is used.
 
     Args:
         n_rows: rows of a tile.
-        n_scales: of a chunk, 1 or 2.
-        has_offsets: whether the offsets are any.
+        n_scales: scales of a chunk, 1 or 2.
+        has_offsets: whether blocks of this kind have offsets.
     """
 
     @intrinsic
@@ -192,7 +193,7 @@ def _write_unpacking(v: Vectors, arguments: list[Any], kind: int) -> None:
 
 
 def _keep_offsets(v: Vectors, block: Block, to: Any) -> None:
-    """Store those of a block's chunks, if there are any."""
+    """Store the offsets of a block's chunks, if it has any."""
     if block.offsets is None:
         return
     if len(block.chunks) == LANES:
@@ -240,7 +241,7 @@ def _write_panel_product(
 def _panel_totals(
     v: Vectors, steps: Any, rows: list[Any], levels: Any, scales: Any, n_scales: int
 ) -> list[Any]:
-    """The totals of a tile: of each row, of each output."""
+    """Return the totals of a tile, by row and then by output."""
     size, row_scales = (v.builder.extract_value(each.shape, 1) for each in (steps, scales))
     inputs = [v.at(steps.data, row, size) for row in rows]
     weights = [v.at(levels.data, v.number(output), size) for output in range(PAIR)]
@@ -267,13 +268,13 @@ def _panel_totals(
 
 
 def _added(v: Vectors, levels: Chunk, inputs: Any, scale: Any, total: Any) -> Any:
-    """The totals after a chunk."""
+    """Return the totals after a chunk."""
     even, odd = (v.multiply_add(*both) for both in zip(levels, inputs, strict=True))
     return v.fma(v.builder.sitofp(v.builder.add(even, odd), FLOATS), scale, total)
 
 
 def _scale(v: Vectors, start: Any, n_scales: int) -> Any:
-    """What the sums of a chunk are multiplied by."""
+    """Load the scale of a chunk into all lanes, or its two scales into half of them each."""
     spread = [v.load_spread(start, number, LANES) for number in range(n_scales)]
     half = LANES // 2
     first, last = spread[0], spread[-1]
@@ -283,7 +284,7 @@ def _scale(v: Vectors, start: Any, n_scales: int) -> Any:
 
 
 def _with_offsets(v: Vectors, total: Any, offsets: Any, known: Any, sums: Any) -> Any:
-    """Totals and the products of the chunks' offsets and the sums of their inputs."""
+    """Add the products of the chunks' offsets and the sums of their inputs to the totals."""
 
     def add_eight(number: Any, totals: list[Any]) -> list[Any]:
         one, other = (

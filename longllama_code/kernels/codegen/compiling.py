@@ -1,4 +1,4 @@
-"""How kernels are compiled."""
+"""Decorators that compile kernels."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -9,13 +9,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Compiled for this CPU when first called; other threads run meanwhile.
+    """Compile a function for this CPU at its first call, to run without Python's global lock.
 
-    Floats are summed in the order written, so a row of a batch is computed as it is alone.
+    Floats are summed in the order of the code, so a row's result does not depend on its batch.
     """
     return cast("F", numba.njit(cache=True, nogil=True)(function))
 
 
 def loose_kernel(function: F) -> F:
-    """The same, with sums in whatever order is fastest; the order is the same at every call."""
+    """Compile a function with sums in the fastest order, which is the same at every call."""
     return cast("F", numba.njit(cache=True, nogil=True, fastmath=True)(function))

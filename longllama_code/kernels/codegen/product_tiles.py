@@ -1,7 +1,11 @@
-"""A tile of a product: a few rows of inputs times a few outputs of rounded weights.
+"""Tile of a product: a few rows of inputs times a few outputs of quantized weights.
 
-Eight sums side by side for each output, which are added up once at the end. They and the order in
-which they are added do not depend on the tile, so a row comes out the same in any of them.
+    of each block   integers: products of codes and steps, summed in eight lanes
+                    floats: the sums times the block's scale, added to eight totals
+    at the end      the eight totals of each output, added up, times the row's unit
+
+The order of all additions is the same in every tile, so a row's result does not depend on the other
+rows, to the bit.
 """
 
 from collections.abc import Callable
@@ -25,9 +29,9 @@ from longllama_code.kernels.codegen.vectors import (
 from longllama_code.kernels.codegen.weight_layouts import OUTPUTS, InTiles, Layout
 
 ROWS, PAIR = 4, 2
-"""Of a tile of several rows: its sums, and one row of inputs, fit into sixteen registers."""
+"""Rows and outputs of a tile whose sums, with one row of inputs, fit in sixteen registers."""
 WIDTH = OUTPUTS if N_REGISTERS > 16 else PAIR
-"""Outputs of such a tile, on this CPU."""
+"""Outputs of such a tile on this CPU."""
 
 FLOATS = ir.VectorType(FLOAT, LANES)
 
@@ -35,20 +39,20 @@ FLOATS = ir.VectorType(FLOAT, LANES)
 def make_product_tile(
     n_rows: int, n_outputs: int, layout: type[Layout] = InTiles
 ) -> Callable[..., None]:
-    """A function for kernels that computes a tile.
+    """Return a function for kernels that computes a tile.
 
-    ``tile(steps, units, row, codes, scales, first, outputs)`` writes the outputs ``first`` and
-    after it of the rows ``row`` and after it.
+    ``tile(steps, units, row, codes, scales, first, outputs)`` writes the outputs from ``first`` on
+    of the rows from ``row`` on.
 
-    * steps: int16 (S, K), of inputs that are so many ``units`` (S,).
-    * codes and scales: the weights (N, K), as the layout says.
+    * steps: rounded inputs, int16 (S, K), in multiples of ``units`` (S,).
+    * codes and scales: weights (N, K), in the layout's order.
     * outputs: (S, N).
 
     Args:
         n_rows: rows of a tile.
-        n_outputs: outputs of a tile; where weights lie in tiles a divisor of four, of which
-            ``first`` is a multiple.
-        layout: where the weights lie.
+        n_outputs: outputs of a tile; for weights in tiles it is a divisor of four, and ``first`` a
+            multiple of it.
+        layout: order of the weights in memory.
     """
 
     @intrinsic
@@ -77,7 +81,7 @@ def _write(
         scale = [weights.scale(block, output) for output in range(n_outputs)]
         starts = [v.at(start, block, v.number(layout.block)) for start in rows]
         sums = [ir.Constant(SUMS, None)] * len(totals)
-        for step in range(layout.block // STEP):  # of all sums: one waits for its own steps alone
+        for step in range(layout.block // STEP):  # innermost over sums, which are independent
             inputs = [v.load(start, step * STEP, STEPS) for start in starts]
             for place, total in enumerate(sums):
                 number, output = divmod(place, n_outputs)
@@ -102,7 +106,7 @@ def _write(
 
 
 def _sums(v: Vectors, totals: list[Any]) -> Any:
-    """What each of some vectors adds up to."""
+    """Return the sum of each of some vectors."""
     if len(totals) == 4:
         return v.sums_of_four(totals)
     sums = ir.Constant(ir.VectorType(FLOAT, len(totals)), ir.Undefined)

@@ -1,4 +1,4 @@
-"""A tile of the search: products of a few queries and the 8-bit keys of a few records."""
+"""Tile of the search: products of a few queries and the 8-bit keys of a few records."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,14 +11,14 @@ from longllama_code.kernels.codegen.vectors import CODES, STEP, STEPS, SUMS, Vec
 
 
 def make_code_tile(n_queries: int, n_keys: int) -> Callable[..., None]:
-    """A function for kernels: products in integers, for one key or four.
+    """Return a function for kernels that multiplies queries with one key or four, in integers.
 
-    ``tile(steps, first, content, places, number, key, sums)`` writes the columns of ``sums``, int32
-    (Q, M), from ``number`` on, in the rows from ``first`` on.
+    ``tile(steps, first, content, places, number, key, sums)`` writes ``sums``, int32 (Q, M), in
+    columns from ``number`` on and rows from ``first`` on.
 
-    * steps: int16 (Q, D), the queries.
-    * content: int8 (N, bytes), records, whose keys begin at the byte ``key``.
-    * places: int32 (M,), which records.
+    * steps: rounded queries, int16 (Q, D).
+    * content: records, int8 (N, bytes), whose keys begin at byte ``key``.
+    * places: indices of the records, int32 (M,).
 
     Args:
         n_queries: queries of a tile.
@@ -36,10 +36,10 @@ def make_code_tile(n_queries: int, n_keys: int) -> Callable[..., None]:
 
 
 def make_loading(n_keys: int) -> Callable[..., None]:
-    """A function for kernels that begins to load the keys of a few records into the cache.
+    """Return a function for kernels that prefetches the keys of a few records.
 
-    ``load(content, places, number, key)`` takes those of ``places`` from ``number`` on; otherwise
-    as for ``make_code_tile``.
+    ``load(content, places, number, key)`` prefetches ``n_keys`` of ``places`` from ``number`` on;
+    see ``make_code_tile``.
     """
 
     @intrinsic
@@ -90,7 +90,7 @@ def _write_loading(v: Vectors, arguments: list[Any], n_keys: int) -> None:
 
 
 def _keys(v: Vectors, content: Any, places: Any, number: Any, key: Any, n_keys: int) -> list[Any]:
-    """Where the keys of a few records begin."""
+    """Return the addresses of the keys of a few records."""
     builder = v.builder
     record_bytes = builder.extract_value(content.strides, 0)
     found: list[Any] = []

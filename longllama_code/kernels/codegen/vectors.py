@@ -1,7 +1,7 @@
-"""LLVM code for vectors: what a compiled loop does not come to by itself.
+"""Generation of LLVM vector code that the compiler does not find by itself.
 
-Numba's cache looks at the file of a kernel alone: where this file changes, or one of tiles, the
-files of the kernels that use them have to.
+Numba's cache checks only the file of a kernel. Whenever the code generated here or by tiles
+changes, the files of the kernels that use it must change, too.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from numba.core import cgutils
 INT32, FLOAT = ir.IntType(32), ir.FloatType()
 _FEATURES = binding.get_host_cpu_features()
 HAS_MADD = bool(_FEATURES.get("avx2"))
-"""Whether the CPU multiplies and adds pairs of 16 bits in one instruction."""
+"""Whether the CPU multiplies and adds pairs of 16-bit numbers in one instruction."""
 HAS_HALF_FLOATS = bool(_FEATURES.get("f16c"))
-"""Whether the CPU reads float16 in one instruction."""
+"""Whether the CPU converts float16 in one instruction."""
 N_REGISTERS = 32 if _FEATURES.get("avx512vl") else 16
-"""Of vectors."""
+"""Number of vector registers."""
 
 LANES = 8
-"""Sums that a product of 8-bit codes keeps side by side."""
+"""Lanes of the sums in a product of 8-bit codes."""
 STEP = 2 * LANES
-"""Numbers that one multiply-add takes in."""
+"""Numbers that one multiply-add takes from each factor."""
 SUMS = ir.VectorType(INT32, LANES)
 STEPS, CODES = ir.VectorType(ir.IntType(16), STEP), ir.VectorType(ir.IntType(8), STEP)
 
@@ -33,11 +33,11 @@ Write = Callable[["Vectors", list[Any]], None]
 
 
 def code_of(write: Write, *arguments: Any) -> tuple[Any, Callable[..., Any]]:
-    """What a numba intrinsic returns: a function of these types that returns nothing.
+    """Return what a numba intrinsic must: the signature of a procedure, and its code generator.
 
     Args:
-        write: is given arrays with their ``data`` and ``shape``, and numbers as they are.
-        arguments: numba's types.
+        write: writes the code; it receives arrays with ``data`` and ``shape``, and plain numbers.
+        arguments: numba's types of the arguments.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -57,42 +57,42 @@ def code_of(write: Write, *arguments: Any) -> tuple[Any, Callable[..., Any]]:
 
 
 class Vectors:
-    """Adds code where a builder stands."""
+    """Writer of vector instructions at a builder's position."""
 
     def __init__(self, builder: Any) -> None:
         self.builder = builder
         self.size = ir.IntType(64)
 
     def number(self, value: int) -> Any:
-        """A size or index."""
+        """Return a constant size or index."""
         return self.size(value)
 
     def at(self, start: Any, index: Any, stride: Any) -> Any:
-        """The address of the ``index``-th of things that take ``stride`` elements each."""
+        """Return the address of item ``index``, where items take ``stride`` elements each."""
         return self.builder.gep(start, [self.builder.mul(index, stride)])
 
     def load(self, start: Any, offset: int, kind: Any) -> Any:
-        """A vector that begins ``offset`` elements after an address, at any alignment."""
+        """Load a vector ``offset`` elements after an address, at any alignment."""
         place = self.builder.gep(start, [self.number(offset)])
         loaded = self.builder.load(self.builder.bitcast(place, kind.as_pointer()))
         loaded.align = 1
         return loaded
 
     def store(self, vector: Any, start: Any, offset: int) -> None:
-        """Write a vector ``offset`` elements after an address, at any alignment."""
+        """Store a vector ``offset`` elements after an address, at any alignment."""
         place = self.builder.gep(start, [self.number(offset)])
         pointer = self.builder.bitcast(place, vector.type.as_pointer())
         self.builder.store(vector, pointer, align=1)
 
     def load_spread(self, start: Any, offset: int, n_lanes: int) -> Any:
-        """One number in all lanes."""
+        """Load one number into all lanes."""
         kind = ir.VectorType(FLOAT, n_lanes)
         one = self.builder.load(self.builder.gep(start, [self.number(offset)]))
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), one, INT32(0))
         return self.pick(first, first, [0] * n_lanes)
 
     def prefetch(self, start: Any) -> None:
-        """Begin to load what is at an address."""
+        """Prefetch the cache line at an address."""
         kind = ir.FunctionType(ir.VoidType(), [start.type, INT32, INT32, INT32])
         name = "llvm.prefetch.p0"
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
@@ -100,12 +100,12 @@ class Vectors:
         self.builder.call(function, [start, reads, is_kept, is_data])
 
     def pick(self, one: Any, other: Any, lanes: list[int]) -> Any:
-        """Lanes of two vectors, those of the second counted on."""
+        """Shuffle two vectors; lanes of the second are numbered after those of the first."""
         indices = ir.Constant(ir.VectorType(INT32, len(lanes)), lanes)
         return self.builder.shuffle_vector(one, other, indices)
 
     def fma(self, one: Any, other: Any, total: Any) -> Any:
-        """``one * other + total``, rounded once."""
+        """Return ``one * other + total``, rounded once."""
         kind = total.type
         signature = ir.FunctionType(kind, [kind] * 3)
         name = f"llvm.fma.v{kind.count}f32"
@@ -113,7 +113,7 @@ class Vectors:
         return self.builder.call(function, [one, other, total])
 
     def multiply_add(self, one: Any, other: Any) -> Any:
-        """Sums of the products of neighbours: 16 numbers of 16 bits each into 8 of 32."""
+        """Multiply 16 pairs of 16-bit numbers, and add neighbours into 8 numbers of 32 bits."""
         builder = self.builder
         half = ir.VectorType(INT32, one.type.count // 2)
         if HAS_MADD:
@@ -128,22 +128,22 @@ class Vectors:
         return builder.add(even, odd)
 
     def smaller(self, one: Any, other: Any) -> Any:
-        """The smaller of each two numbers, which have no sign."""
+        """Return the minimum in each lane, of unsigned numbers."""
         is_less = self.builder.icmp_unsigned("<", one, other)
         return self.builder.select(is_less, one, other)
 
     def less_or_zero(self, one: Any, other: Any) -> Any:
-        """``one - other``, numbers without sign, or zero where that is none."""
+        """Return ``one - other`` in each lane, of unsigned numbers, or zero if that is negative."""
         larger = self.builder.select(self.builder.icmp_unsigned(">", one, other), one, other)
         return self.builder.sub(larger, other)
 
     def plus(self, one: Any, other: Any) -> Any:
-        """Vectors of floats or of integers, added up."""
+        """Add two vectors of floats or of integers."""
         add = self.builder.fadd if one.type.element == FLOAT else self.builder.add
         return add(one, other)
 
     def sum(self, lanes: Any) -> Any:
-        """The sum of all lanes, halves first."""
+        """Return the sum of all lanes, adding halves first."""
         n_left = lanes.type.count
         while n_left > 1:
             n_left //= 2
@@ -153,7 +153,7 @@ class Vectors:
         return self.builder.extract_element(lanes, INT32(0))
 
     def sums_of_four(self, vectors: list[Any]) -> Any:
-        """The sums of four vectors, each as ``sum`` adds it up: (4,)."""
+        """Return the sums of four vectors as one vector (4,), each in the order of ``sum``."""
         while vectors[0].type.count > 4:
             half = vectors[0].type.count // 2
             low, high = list(range(half)), list(range(half, 2 * half))
@@ -166,12 +166,12 @@ class Vectors:
         return self.plus(first, second)
 
     def loop(self, n_rounds: Any, starts: list[Any], body: Callable[[Any, list[Any]], list[Any]]):
-        """Values after ``n_rounds`` rounds, at least one, of a body that makes new ones of them.
+        """Write a loop of at least one round; return its values after the last round.
 
         Args:
-            n_rounds: how many.
-            starts: the values before.
-            body: is given the number of the round and the values.
+            n_rounds: number of rounds.
+            starts: values before the first round.
+            body: receives the round's number and the values, and returns new values.
         """
         builder, before = self.builder, self.builder.block
         rounds, after = builder.append_basic_block("rounds"), builder.append_basic_block("after")

@@ -1,6 +1,7 @@
-"""Where the weights of a product lie: how a tile finds those of an output, block by block.
+"""Layouts of weights in memory: how a tile loads those of an output, block by block.
 
-A layout is made where a tile's code begins, and asked for a block's levels and their scale.
+A layout is created at the beginning of a tile's code; it writes the loads of a block's levels and
+scale.
 """
 
 from __future__ import annotations
@@ -12,34 +13,34 @@ from llvmlite import ir
 from longllama_code.kernels.codegen.vectors import CODES, LANES, STEP, STEPS, Vectors
 
 BLOCK = 64
-"""Weights of 8 bits whose products are added up as integers."""
+"""8-bit weights whose products are summed as integers."""
 GROUP = 32
-"""Weights of 4 bits that share a scale."""
+"""4-bit weights that share a scale."""
 OUTPUTS = 4
-"""Outputs whose weights, in tiles, or scales, of 4 bits, lie together."""
+"""Outputs whose weights (in tiles), or scales (of 4 bits), are adjacent."""
 
 
 class Layout(Protocol):
-    """The weights of some outputs, from one on."""
+    """Weights of adjacent outputs."""
 
     block: int
-    """Weights that are added up as integers, and share a scale."""
+    """Weights that are summed as integers and share a scale."""
     fuses: bool
-    """Whether products and scale are multiplied and added in one: a step less, which waits longer
-    for the sum before it."""
+    """Whether the scale is applied by a fused multiply-add: one instruction less, with a longer
+    latency."""
 
     def __init__(
         self, v: Vectors, codes: Any, scales: Any, first: Any, n_blocks: Any, n_outputs: int
     ) -> None:
-        """Begin at the output ``first``; a row has ``n_blocks`` blocks."""
+        """Begin at output ``first``; a row has ``n_blocks`` blocks."""
         ...
 
     def levels(self, block: Any, output: int) -> list[Any]:
-        """What a block's codes stand for, vectors of 16 bits."""
+        """Return the levels of a block's codes, in vectors of 16-bit numbers."""
         ...
 
     def scale(self, block: Any, output: int) -> Any:
-        """What they are multiplied by, in all lanes."""
+        """Return the scale of a block, in all lanes."""
         ...
 
 
@@ -59,12 +60,12 @@ class InTiles(Layout):
         self._scales = builder.gep(scales.data, [start])
 
     def levels(self, block: Any, output: int) -> list[Any]:
-        """What a block's codes stand for."""
+        """Return the levels of a block's codes."""
         start = self._v.at(self._codes, block, self._v.number(OUTPUTS * BLOCK))
         return _codes(self._v, start, output * BLOCK)
 
     def scale(self, block: Any, output: int) -> Any:
-        """What they are multiplied by."""
+        """Return the scale of a block."""
         start = self._v.at(self._scales, block, self._v.number(OUTPUTS))
         return self._v.load_spread(start, output, LANES)
 
@@ -84,19 +85,19 @@ class ByRow(Layout):
         self._scales = [v.load_spread(own, output, LANES) for output in range(n_outputs)]
 
     def levels(self, block: Any, output: int) -> list[Any]:
-        """What a block's codes stand for."""
+        """Return the levels of a block's codes."""
         return _codes(self._v, self._v.at(self._rows[output], block, self._v.number(BLOCK)), 0)
 
     def scale(self, block: Any, output: int) -> Any:
-        """What they are multiplied by."""
+        """Return the scale of a block."""
         return self._scales[output]
 
 
 class Packed(Layout):
-    """Two levels of 4 bits in a byte, 8 more than what they stand for: uint8 (N, K / 2).
+    """Two codes of 4 bits in a byte, each a level plus 8: uint8 (N, K / 2).
 
     Of the 32 inputs of a group, those of the low halves come first. Scales, float32 (4, K / 32),
-    are of the four outputs among which the tile's are.
+    are those of the four outputs to which the tile's belong.
     """
 
     block, fuses = GROUP, False
@@ -112,7 +113,7 @@ class Packed(Layout):
         self._scales = [v.at(own, v.number(output), n_blocks) for output in range(n_outputs)]
 
     def levels(self, block: Any, output: int) -> list[Any]:
-        """What a block's levels stand for."""
+        """Return the levels of a block's codes."""
         v, builder = self._v, self._v.builder
         both = v.load(v.at(self._rows[output], block, v.number(GROUP // 2)), 0, CODES)
         low = builder.and_(both, ir.Constant(CODES, [15] * STEP))
@@ -121,12 +122,12 @@ class Packed(Layout):
         return [builder.sub(builder.zext(half, STEPS), eight) for half in (low, high)]
 
     def scale(self, block: Any, output: int) -> Any:
-        """What they are multiplied by."""
+        """Return the scale of a block."""
         start = self._v.builder.gep(self._scales[output], [block])
         return self._v.load_spread(start, 0, LANES)
 
 
 def _codes(v: Vectors, start: Any, first: int) -> list[Any]:
-    """A block of 8-bit codes from the ``first`` after an address on."""
+    """Load a block of 8-bit codes, ``first`` bytes after an address."""
     loaded = [v.load(start, first + offset, CODES) for offset in range(0, BLOCK, STEP)]
     return [v.builder.sext(codes, STEPS) for codes in loaded]

@@ -1,1 +1,1 @@
-"""Weight matrices as kernels multiply them: rounded, row by row, in blocks of GGUF files."""
+"""Weight matrices for kernels: quantized in tiles, in rows, or in blocks of GGUF files."""

@@ -1,4 +1,4 @@
-"""Weights in the blocks of a GGUF file, where they lie."""
+"""Weight matrices in the blocks of a GGUF file, mapped into memory."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from longllama_code.kernels.sharing.threads import ALONE, Threads
 
 @dataclass(frozen=True)
 class BlockRows:
-    """(N, K) weights in blocks of one kind."""
+    """Weights (N, K) in blocks of one kind."""
 
     kind: str
-    """As GGUF calls it: one that ``has_kernel`` knows."""
+    """GGUF's name of the kind; ``has_kernel`` must be true for it."""
     blocks: Bytes
-    """(N, bytes of a row); only read, so it may be a mapped file's own memory."""
+    """(N, bytes of a row); never written, so it may be a mapped file."""
     n_inputs: int
     """K."""
 
     def __post_init__(self) -> None:
-        """See that rows lie behind each other."""
+        """Make the rows contiguous."""
         object.__setattr__(self, "blocks", np.ascontiguousarray(self.blocks))
 
     @staticmethod
@@ -38,15 +38,15 @@ class BlockRows:
 
 @dataclass(frozen=True)
 class BlockMatrix(Matrix):
-    """Weights in blocks of one kind or several, their outputs behind each other."""
+    """Weights in blocks of one or several kinds, with their outputs side by side."""
 
     parts: Sequence[BlockRows]
     table: Numbers = field(init=False)
-    """Where they are, for ``multiply_shared``."""
+    """Kind, address and shape of each part, for ``multiply_shared``."""
     _n_outputs: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Write down where the parts are."""
+        """Fill in ``table``."""
         rows = [
             (KINDS[part.kind], part.blocks.ctypes.data, *part.blocks.shape) for part in self.parts
         ]
@@ -60,11 +60,11 @@ class BlockMatrix(Matrix):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held, or mapped."""
+        """Bytes of the blocks."""
         return sum(part.blocks.nbytes for part in self.parts)
 
     def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
-        """(S, K) inputs times the transpose: (S, N)."""
+        """Multiply inputs (S, K) with the transpose: (S, N)."""
         outputs = np.empty((len(inputs), self._n_outputs), np.float32)
         with threads.helpers.board() as board:
             multiply_shared(board, self.table, inputs, outputs)

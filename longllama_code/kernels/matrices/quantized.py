@@ -1,4 +1,4 @@
-"""Rounded weights, and those in 8 bits in the order in which a product reads them."""
+"""Weight matrices for kernels, and 8-bit weights in the order in which a product reads them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HIGHEST_CODE = 127
 
 
 class Matrix(Protocol):
-    """(N, K) weights that kernels multiply with."""
+    """Weights (N, K) that kernels multiply with."""
 
     @property
     def n_inputs(self) -> int:
@@ -25,11 +25,11 @@ class Matrix(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes of the weights."""
         ...
 
     def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
-        """(S, K) inputs times the transpose: (S, N). A row comes out the same alone."""
+        """Multiply inputs (S, K) with the transpose: (S, N), each row independent of the others."""
         ...
 
 
@@ -40,7 +40,7 @@ def product(
     n_outputs: int,
     threads: Threads,
 ) -> Floats:
-    """What a kernel makes of (S, K) inputs and weights, (S, N), rows shared between threads."""
+    """Run a kernel over inputs (S, K), with the rows shared between threads; return (S, N)."""
     outputs = np.empty((len(inputs), n_outputs), np.float32)
 
     def multiply_rows(first: int, end: int) -> None:
@@ -52,11 +52,11 @@ def product(
 
 @dataclass(frozen=True)
 class QuantizedMatrix(Matrix):
-    """(N, K) weights: codes times the scale of their block of a row."""
+    """Weights (N, K) as 8-bit codes, with a scale for each block of 64 in a row."""
 
     codes: Codes
-    """(N / 4, K / 64, 4, 64): in the order in which a product reads them. The number of outputs is
-    rounded up to a multiple of four by zeros."""
+    """(N / 4, K / 64, 4, 64), in the order in which a product reads them; N is padded with zeros to
+    a multiple of four."""
     scales: Floats
     """(N / 4, K / 64, 4)."""
     n_outputs: int
@@ -64,7 +64,7 @@ class QuantizedMatrix(Matrix):
 
     @classmethod
     def of(cls, weights: Floats) -> QuantizedMatrix:
-        """The nearest codes of (N, K) weights, of a size that ``fits`` allows."""
+        """Quantize weights (N, K), of a K for which ``fits`` is true."""
         n_outputs = len(weights)
         weights = np.pad(weights, ((0, -n_outputs % OUTPUTS), (0, 0)))
         blocks = weights.reshape(len(weights) // OUTPUTS, OUTPUTS, -1, BLOCK).swapaxes(1, 2)
@@ -74,16 +74,16 @@ class QuantizedMatrix(Matrix):
 
     @staticmethod
     def fits(n_inputs: int) -> bool:
-        """Whether there are kernels for weights of so many inputs (K)."""
+        """Whether there are kernels for K inputs."""
         return n_inputs % BLOCK == 0
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes of the weights."""
         return self.codes.nbytes + self.scales.nbytes
 
     def floats(self) -> Floats:
-        """The weights that the codes stand for, (N, K)."""
+        """Return the dequantized weights, (N, K)."""
         blocks = (self.codes * self.scales[..., None]).swapaxes(1, 2)
         return blocks.reshape(len(self.codes) * OUTPUTS, -1)[: self.n_outputs]
 
@@ -93,6 +93,6 @@ class QuantizedMatrix(Matrix):
         return self.codes.shape[1] * BLOCK
 
     def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
-        """(S, K) inputs times the transpose: (S, N)."""
+        """Multiply inputs (S, K) with the transpose: (S, N)."""
         weights, n_all = (self.codes, self.scales), len(self.codes) * OUTPUTS
         return product(multiply, inputs, weights, n_all, threads)[:, : self.n_outputs]

@@ -1,4 +1,4 @@
-"""Weights that are kept row by row, as they were rounded while a file was read."""
+"""Weight matrices in rows, as they were quantized while a file was loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from longllama_code.kernels.sharing.threads import ALONE, Threads
 
 @dataclass(frozen=True)
 class RowMatrix(Matrix):
-    """(N, K) weights in 8 bits."""
+    """Weights (N, K) in 8 bits."""
 
     codes: Codes
     """(N, K)."""
@@ -25,7 +25,7 @@ class RowMatrix(Matrix):
 
     @staticmethod
     def fits(n_inputs: int) -> bool:
-        """Whether there are kernels for weights of so many inputs (K)."""
+        """Whether there are kernels for K inputs."""
         return n_inputs % BLOCK == 0
 
     @property
@@ -35,27 +35,27 @@ class RowMatrix(Matrix):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes of the weights."""
         return self.codes.nbytes + self.scales.nbytes
 
     def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
-        """(S, K) inputs times the transpose: (S, N)."""
+        """Multiply inputs (S, K) with the transpose: (S, N)."""
         weights = self.codes, self.scales
         return product(multiply_rows, inputs, weights, len(self.codes), threads)
 
 
 @dataclass(frozen=True)
 class PackedMatrix(Matrix):
-    """(N, K) weights in 4 bits."""
+    """Weights (N, K) in 4 bits."""
 
     packed: Bytes
-    """(N, K / 2), levels 8 more than what they stand for, the first of two in the low half."""
+    """(N, K / 2), codes that are levels plus 8, the first of two in the low half."""
     scales: Halves
     """(N, K / 32)."""
 
     @staticmethod
     def fits(n_inputs: int) -> bool:
-        """Whether there are kernels for weights of so many inputs (K)."""
+        """Whether there are kernels for K inputs."""
         return n_inputs % GROUP == 0
 
     @property
@@ -65,18 +65,18 @@ class PackedMatrix(Matrix):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes of the weights."""
         return self.packed.nbytes + self.scales.nbytes
 
     def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
-        """(S, K) inputs times the transpose: (S, N)."""
+        """Multiply inputs (S, K) with the transpose: (S, N)."""
         weights = self.packed, self.scales
         return product(multiply_packed, inputs, weights, len(self.packed), threads)
 
 
 @dataclass(frozen=True)
 class JoinedMatrix(Matrix):
-    """Matrices of the same inputs, their outputs behind each other."""
+    """Matrices of the same inputs, with their outputs side by side."""
 
     parts: Sequence[Matrix]
 
@@ -87,9 +87,9 @@ class JoinedMatrix(Matrix):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes of the weights."""
         return sum(part.nbytes for part in self.parts)
 
     def times(self, inputs: Floats, threads: Threads = ALONE) -> Floats:
-        """(S, K) inputs times the transpose: (S, N)."""
+        """Multiply inputs (S, K) with the transpose: (S, N)."""
         return np.concatenate([part.times(inputs, threads) for part in self.parts], axis=1)

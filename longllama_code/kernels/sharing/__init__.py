@@ -1,1 +1,1 @@
-"""Work that is shared between threads: a decoder layer's products and attention."""
+"""Sharing of work between threads: the products and attention of a decoder layer."""

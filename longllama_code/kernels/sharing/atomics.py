@@ -1,4 +1,4 @@
-"""Numbers that several threads read and write at the same time, and memory by its address."""
+"""Atomic operations on numbers that threads share, and access to memory by address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SEQUENTIAL = "seq_cst"
 
 
 def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """The address of one number of an array."""
+    """Return the address of one number of an array."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     return builder.gep(array.data, [arguments[1]])
 
@@ -70,12 +70,12 @@ def _pointer(_: Any, address: Any) -> Any:
 
 
 read = cast("Callable[[Any, int], int]", _read)
-"""One number of an int64 array, as any thread wrote it last."""
+"""Read one number of an int64 array, as any thread wrote it last."""
 write = cast("Callable[[Any, int, int], None]", _write)
-"""Set one number of an int64 array, after all that was written before."""
+"""Write one number of an int64 array, visible after everything written before it."""
 add = cast("Callable[[Any, int, int], int]", _add)
-"""Add to one number of an int64 array; what it was before."""
+"""Add to one number of an int64 array; return its former value."""
 pause = cast("Callable[[], None]", _pause)
-"""Let the CPU know that a loop only waits."""
+"""Tell the CPU that a loop only waits."""
 pointer = cast("Callable[[int], Any]", _pointer)
-"""An address, for ``numba.carray``."""
+"""Return a pointer to an address, for ``numba.carray``."""

@@ -1,7 +1,8 @@
-"""Decoder layers whose weights are in blocks, in one call: for one token each call counts.
+"""Decoder layers with weights in blocks, run in one call.
 
-Between two calls there is Python, which a layer's weights have driven out of the CPU's caches: 0.3
-ms a layer, while threads that help wait. So a row of numbers says where all of a layer is.
+For one token, each call counts: a layer's weights evict Python's code and data from the CPU's
+caches, so returning to Python between layers takes 0.3 ms a layer, while other threads wait. A
+layer is therefore described by a row of numbers, addresses and sizes, that kernels can read.
 """
 
 import numpy as np
@@ -12,13 +13,13 @@ from longllama_code.kernels.layer import Floats, add, gate, normalize, place_hea
 from longllama_code.kernels.sharing.atomics import pointer
 from longllama_code.kernels.sharing.shared_work import Numbers, attend_shared, multiply_shared
 
-# Places in a row: addresses of floats; of tables for ``multiply_shared``, each with its parts in
-# the next place; and of the local context.
+# Indices of a row: addresses of floats; addresses of tables for ``multiply_shared``, each followed
+# by its number of parts; addresses of the local context; and sizes.
 (
     INPUT_NORM, INNER_NORM, BIAS, QKV, OUT, GATE_UP, DOWN, KEYS, VALUES, ROOM, ROTATES, N_GROUPS,
     N_HEADS, N_FIELDS,
 ) = 0, 1, 2, 3, 5, 7, 9, 11, 12, 13, 14, 15, 16, 17  # fmt: skip
-"""``BIAS`` is 0 where there is none; ``ROTATES`` 0 where positions are not told."""
+"""``BIAS`` is 0 if there is none; ``ROTATES`` is 0 for layers without rotation."""
 
 
 @kernel
@@ -31,16 +32,16 @@ def run_layers(
     sin: Floats,
     n_before: int,
 ) -> None:
-    """Let (S, E) pass through layers, in place.
+    """Run layers over (S, E), in place.
 
     Args:
-        board: of the caller alone, for the time of the call.
-        layers: (layers, fields).
-        eps: of the norms.
-        state: (S, E), changed.
-        cos: (S, D), of the tokens' positions.
-        sin: likewise.
-        n_before: tokens of the local context before the pass.
+        board: board that no other caller uses during the call.
+        layers: rows of all layers, (layers, fields).
+        eps: epsilon of the norms.
+        state: hidden states (S, E), changed.
+        cos: cosines of the tokens' positions, (S, D).
+        sin: sines, (S, D).
+        n_before: number of tokens of the local context before the pass.
     """
     n_rows, size = cos.shape
     n_heads, n_groups = layers[0, N_HEADS], layers[0, N_GROUPS]
@@ -55,12 +56,12 @@ def run_layers(
 
 @kernel
 def project(board: Numbers, layer: Numbers, eps: float, state: Floats, joined: Floats) -> None:
-    """Queries, keys and values of (S, E), behind each other.
+    """Write queries, keys and values of (S, E), side by side.
 
     Args:
-        board: of the caller alone, for the time of the call.
-        layer: (fields,).
-        eps: of the norm.
+        board: board that no other caller uses during the call.
+        layer: row of the layer, (fields,).
+        eps: epsilon of the norm.
         state: (S, E).
         joined: (S, (H + 2 · G) · D), written.
     """
@@ -87,19 +88,19 @@ def attend_local(
     mixed: Floats,
     totals: Floats,
 ) -> None:
-    """Project (S, E), and attend to the local context that these tokens are added to.
+    """Project (S, E), append it to the local context, and attend to that.
 
     Args:
-        board: of the caller alone, for the time of the call.
-        layer: (fields,).
-        eps: of the norm.
+        board: board that no other caller uses during the call.
+        layer: row of the layer, (fields,).
+        eps: epsilon of the norm.
         state: (S, E).
-        cos: (S, D), of the tokens' positions.
-        sin: likewise.
-        n_before: tokens of the local context before the pass.
-        joined: as for ``project``, written.
-        mixed: as for ``attend``, written.
-        totals: likewise, written.
+        cos: cosines of the tokens' positions, (S, D).
+        sin: sines, (S, D).
+        n_before: number of tokens of the local context before the pass.
+        joined: see ``project``, written.
+        mixed: see ``attend``, written.
+        totals: see ``attend``, written.
     """
     project(board, layer, eps, state, joined)
     n_rows, size = cos.shape
@@ -114,12 +115,12 @@ def attend_local(
 
 @kernel
 def finish(board: Numbers, layer: Numbers, eps: float, state: Floats, mixed: Floats) -> None:
-    """The rest of a layer, from what its heads mixed.
+    """Run the rest of a layer on what its heads mixed.
 
     Args:
-        board: of the caller alone, for the time of the call.
-        layer: (fields,).
-        eps: of the norm.
+        board: board that no other caller uses during the call.
+        layer: row of the layer, (fields,).
+        eps: epsilon of the norm.
         state: (S, E), changed.
         mixed: (S, H · D).
     """

@@ -1,4 +1,4 @@
-"""Threads that help with passes over few tokens, and look out for the next work for a while."""
+"""Threads that share short work, and poll for the next work for a while before they sleep."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from longllama_code.kernels.sharing.shared_work import COMING, OTHERS, SLEEPERS, Numbers, serve
 
 LOOKS = 1 << 15
-"""At the board, before a thread sleeps: 0.1 to 2 ms, by the CPU."""
+"""Polls of the board before a thread sleeps: 0.1 to 2 ms, depending on the CPU."""
 
 
 class Helpers:
-    """Some threads beside the caller's.
+    """Threads besides the caller's.
 
     Args:
-        n_threads: how many.
+        n_threads: number of threads.
     """
 
     def __init__(self, n_threads: int) -> None:
@@ -32,20 +32,20 @@ class Helpers:
         weakref.finalize(self, _end, self._board, self._beds, ended)
 
     def board(self) -> Board:
-        """What the threads look at, awake or about to be, for a ``with`` statement.
+        """Return the threads' board, for a ``with`` statement that wakes them.
 
-        While another caller has it: one at which nobody looks.
+        While another caller uses it, the board is one without threads, so the caller works alone.
         """
         return Board(self._board, self._is_used, self._beds)
 
 
 class Board:
-    """A board, for the time of a ``with`` statement: entered for each part of a layer.
+    """Context of one use of the board, for each part of a layer.
 
     Args:
-        board: of the threads.
-        is_used: held by whom it belongs to for now.
-        beds: in which the threads sleep.
+        board: board of the threads.
+        is_used: lock of the caller that uses the board.
+        beds: locks on which the threads sleep.
     """
 
     def __init__(self, board: Numbers, is_used: threading.Lock, beds: list[threading.Lock]) -> None:
@@ -53,7 +53,7 @@ class Board:
         self._is_mine = False
 
     def __enter__(self) -> Numbers:
-        """Have the threads look, if they are free."""
+        """Wake the threads, unless another caller uses them."""
         self._is_mine = self._is_used.acquire(blocking=False)
         if not self._is_mine:
             return np.zeros(SLEEPERS, np.int64)
@@ -62,7 +62,7 @@ class Board:
         return self._board
 
     def __exit__(self, *_: object) -> None:
-        """Let them go to sleep after a while."""
+        """Let the threads sleep after a while."""
         if self._is_mine:
             self._board[COMING] = 0
             self._is_used.release()
@@ -77,7 +77,7 @@ def _wake(board: Numbers, beds: list[threading.Lock]) -> None:
 
 def _help(board: Numbers, number: int, bed: threading.Lock, ended: threading.Event) -> None:
     while True:
-        bed.acquire()  # until somebody wakes this thread
+        bed.acquire()  # released by whoever wakes this thread
         if ended.is_set():
             return
         serve(board, number, LOOKS)

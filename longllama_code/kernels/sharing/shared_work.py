@@ -1,11 +1,15 @@
-"""Products with blocks, and attention, shared between threads that wait for them in a loop.
+"""Products with blocks, and attention, shared between threads that wait by spinning.
 
-Such a piece of work for one token takes from 0.1 to 2 ms, and waking a thread by the system 0.1 ms.
-So threads wait for the next one by looking at a board until none has come for a while, then they
-sleep.
+Such work takes 0.1 to 2 ms for one token, and waking a thread by the system takes 0.1 ms. So
+threads poll a board for the next work, and sleep after some time without any.
 
-The board says what is to be done, in shares. Whoever is free takes the next share, the caller too:
-a thread that sleeps, or that the system does not let run, is not waited for.
+    1. The caller writes the work's description (addresses, shapes) on the board, then the number of
+       shares into ``LEFT``, which makes them available.
+    2. Every thread that polls the board, and the caller, takes shares by decrementing ``LEFT``
+       atomically, and adds 1 to ``DONE`` after each share.
+    3. The caller returns when ``DONE`` equals the number of shares.
+
+Nobody waits for a thread that sleeps or is not scheduled, since it takes no share.
 """
 
 import numpy as np
@@ -24,30 +28,31 @@ from longllama_code.kernels.sharing.atomics import add, pause, pointer, read, wr
 Numbers = NDArray[np.int64]
 
 LEAST_PRODUCTS, LEAST_OUTPUTS, SHARES = 1 << 17, 16, 4
-"""Of a share, products of numbers, and outputs; shares for each thread, that none waits long."""
+"""Least products of numbers in a share, least outputs in a share, and number of shares for each
+thread: several, so that none waits long for the last one."""
 MOST_PRODUCTS = 1 << 20
-"""Of a share, for each row: 0.2 ms, the longest that one thread waits for another's last share."""
+"""Most products of a share for each row: 0.2 ms, the longest wait for another's last share."""
 
-# Places on a board. What threads write is apart from the rest, in cache lines of its own.
+# Indices of a board. Fields that threads write are in cache lines of their own.
 LEFT, DONE, OTHERS, COMING, FIELDS = 0, 16, 30, 31, 32
-"""Shares that nobody has taken; that are done; threads beside the caller's; whether work comes;
-what is to be done."""
+"""Shares that are left; shares that are done; number of threads besides the caller; whether work is
+coming; first field of the work's description."""
 _IS_ATTENTION, _SHARES, _ROWS, _SIZE = range(FIELDS, FIELDS + 4)
 _STEPS, _UNITS, _SUMS, _OUTPUTS, _TABLE, _PARTS, _CHUNKS, _COLUMNS = range(_SIZE + 1, _SIZE + 9)
 _QUERIES, _KEYS, _VALUES, _MIXED, _TOTALS, _HEADS, _GROUPS, _ROOM, _BEFORE = range(
     _SIZE + 1, _SIZE + 10
 )
 SLEEPERS = 48
-"""From here on, of each other thread: whether it sleeps."""
+"""First of the flags, one for each other thread, that tell whether it sleeps."""
 
 
 @kernel
 def multiply_shared(board: Numbers, table: Numbers, inputs: Floats, outputs: Floats) -> None:
-    """(S, K) times the transpose of weights in some parts, behind each other, into (S, N).
+    """Multiply inputs (S, K) with the transpose of weights in several parts, into (S, N).
 
     Args:
-        board: of the caller alone, for the time of the call.
-        table: (parts, 4): the kind of each, the address of its blocks, its rows, bytes of a row.
+        board: board that no other caller uses during the call.
+        table: (parts, 4): kind, address of the blocks, number of rows, bytes of a row.
         inputs: (S, K).
         outputs: (S, N), written.
     """
@@ -56,7 +61,8 @@ def multiply_shared(board: Numbers, table: Numbers, inputs: Floats, outputs: Flo
     steps, units = np.empty((n_rows, size), np.int16), np.empty(n_rows, np.float32)
     sums = np.empty((n_rows, n_chunks), np.float32)
     round_in_order(inputs, steps, units, sums)
-    # A function of its own, as what is made here lives until the last line that names it.
+    # A function of its own: numba frees these arrays after the last line that names them, and
+    # threads read them by address.
     _multiply_rounded(board, table, steps, units, sums, outputs)
 
 
@@ -83,16 +89,16 @@ def attend_shared(
     mixed: Floats,
     totals: Floats,
 ) -> None:
-    """``attend``, by several threads.
+    """Run ``attend`` with several threads.
 
     Args:
-        board: of the caller alone, for the time of the call.
-        queries: as for ``attend``, and all that follow.
-        keys: likewise.
-        values: likewise.
-        n_before: likewise.
-        mixed: likewise, written.
-        totals: likewise, written.
+        board: board that no other caller uses during the call.
+        queries: see ``attend``.
+        keys: see ``attend``.
+        values: see ``attend``.
+        n_before: see ``attend``.
+        mixed: see ``attend``, written.
+        totals: see ``attend``, written.
     """
     n_heads, n_rows, size = queries.shape
     board[_IS_ATTENTION], board[_ROWS], board[_SIZE] = 1, n_rows, size
@@ -106,12 +112,12 @@ def attend_shared(
 
 @kernel
 def serve(board: Numbers, number: int, n_looks: int) -> None:
-    """Take shares of work that comes; return when none was about to for so many looks.
+    """Take shares of work; return after ``n_looks`` polls without any work.
 
     Args:
-        board: shared with the caller of ``multiply_shared``.
-        number: of this thread, whose place among the sleepers is marked at the end.
-        n_looks: how often to look.
+        board: board of the callers of ``multiply_shared`` and ``attend_shared``.
+        number: index of this thread, whose flag is set at the end, before it sleeps.
+        n_looks: number of polls.
     """
     look = 0
     while look < n_looks:
@@ -126,13 +132,13 @@ def serve(board: Numbers, number: int, n_looks: int) -> None:
 
 @kernel
 def _share(board: Numbers, n_rows: int, of_row: int, most: int) -> None:
-    """Have work done that is written on the board.
+    """Split the work on the board into shares, and wait until they are done.
 
     Args:
-        board: with the work.
-        n_rows: of the work.
-        of_row: products of numbers that a row takes.
-        most: shares, that none is too small.
+        board: board with the work's description.
+        n_rows: rows of the work.
+        of_row: products of numbers in a row.
+        most: most shares, so that none is too small.
     """
     n_threads = 1 + board[OTHERS]
     n_shares = 1
@@ -151,8 +157,8 @@ def _share(board: Numbers, n_rows: int, of_row: int, most: int) -> None:
 def _take_shares(board: Numbers) -> None:
     while read(board, LEFT) > 0:
         left = add(board, LEFT, -1)
-        # What is left of earlier work is never more than nothing, so this share is current: what
-        # the board says stays until all its shares are done.
+        # A positive number means a share of the current work: the description on the board does
+        # not change until all its shares are done.
         if left > 0:
             if board[_IS_ATTENTION]:
                 _attend_share(board, left - 1)
@@ -163,7 +169,7 @@ def _take_shares(board: Numbers) -> None:
 
 @kernel
 def _multiply_share(board: Numbers, share: int) -> None:
-    """Outputs of one share, part by part."""
+    """Compute the outputs of one share, part by part."""
     n_rows, n_outputs, n_shares = board[_ROWS], board[_COLUMNS], board[_SHARES]
     of_steps, of_sums = (n_rows, board[_SIZE]), (n_rows, board[_CHUNKS])
     steps = carray(pointer(board[_STEPS]), of_steps, np.int16)
@@ -190,7 +196,7 @@ def _multiply_share(board: Numbers, share: int) -> None:
 
 @kernel
 def _attend_share(board: Numbers, share: int) -> None:
-    """Tiles of queries of one share."""
+    """Compute the tiles of queries of one share."""
     n_heads, n_rows, size = board[_HEADS], board[_ROWS], board[_SIZE]
     n_groups, n_shares = board[_GROUPS], board[_SHARES]
     of_keys = n_groups, board[_ROOM], size

@@ -1,4 +1,4 @@
-"""Rows of a kernel's work, shared between threads."""
+"""Threads that share the rows of a kernel's work."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from functools import cached_property, partial
 from longllama_code.kernels.sharing.helpers import Helpers
 
 LEAST_ROWS = 16
-"""Of a thread: what is less is done before another thread has begun."""
+"""Least rows of a thread; fewer are done before another thread has started."""
 LEAST_GAIN = 1.15
-"""How much faster threads must be to be worth having: on cores that others use, they wait."""
+"""Speed-up from which several threads are used; on busy cores they only wait."""
 LEAST_TRIES, MOST_TRIES, TRYING_S = 3, 20, 0.1
 
 Work = Callable[[int, int], None]
-"""Does the rows from one up to another."""
+"""Function that processes rows from a first one up to an end."""
 
 
 class Threads:
-    """The caller's thread, and others beside it.
+    """The caller's thread, and a pool of others.
 
     Args:
-        n_threads: all of them.
+        n_threads: number of threads, the caller's included.
     """
 
     def __init__(self, n_threads: int = 1) -> None:
@@ -32,12 +32,12 @@ class Threads:
 
     @classmethod
     def measured(cls, most: int, work: Work, n_rows: int) -> Threads:
-        """As many as make some work faster here and now, at most ``most``: all, or one.
+        """Measure some work, and return ``most`` threads if they are faster than one, or else one.
 
         Args:
-            most: threads that may be used.
-            work: compiled already.
-            n_rows: of the work.
+            most: most threads.
+            work: the work, compiled already.
+            n_rows: its rows.
         """
         alone, together = cls(), cls(most)
         if together._others is None:
@@ -51,11 +51,11 @@ class Threads:
 
     @cached_property
     def helpers(self) -> Helpers:
-        """Those that share work too short for ``run``."""
+        """Threads that share work that is too short for ``run``."""
         return Helpers(self.n_threads - 1)
 
     def run(self, work: Work, n_rows: int) -> None:
-        """Do all rows; return when they are done."""
+        """Process all rows; return when they are done."""
         n_parts = min(self.n_threads, n_rows // LEAST_ROWS)
         if n_parts < 2 or self._others is None:
             work(0, n_rows)
@@ -73,7 +73,7 @@ ALONE = Threads()
 
 
 def _seconds(works: list[Callable[[], None]]) -> list[float]:
-    """The least that each took, in turn: what else the machine does meets all of them."""
+    """Return the least time of each work, run in turn so that other load affects all alike."""
     least, began = [float("inf")] * len(works), time.perf_counter()
     for number in range(1, MOST_TRIES + 1):
         for place, work in enumerate(works):
