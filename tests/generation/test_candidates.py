@@ -62,7 +62,7 @@ def test_a_request_may_leave_the_threshold_to_the_model(make_engine, monkeypatch
     engine = make_engine()
     left_to_it = replace(REQUEST, min_confidence=None)
     assert engine.complete(left_to_it, never).text
-    monkeypatch.setattr(engine._completer._config, "min_confidence", 1.0)
+    monkeypatch.setattr(engine._completer._model.config, "min_confidence", 1.0)
     assert engine.complete(left_to_it, never).empty_reason == "unsure"
     assert engine.complete(REQUEST, never).text
 

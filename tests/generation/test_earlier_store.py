@@ -7,6 +7,7 @@ the store goes by weights, configuration and encoder, not by where code lies.
 import zipfile
 from pathlib import Path
 
+from longllama_code.engine_options import EngineOptions
 from longllama_code.generation.engine import Engine
 from tests.conftest import finish
 from tests.paths import DATA
@@ -19,7 +20,7 @@ TEXT = "".join(
 def test_a_store_of_an_earlier_version_serves(tmp_path: Path) -> None:
     with zipfile.ZipFile(DATA / "store_before_rooms.zip") as written:
         written.extractall(tmp_path)
-    engine = Engine.open("tiny", tmp_path)
+    engine = Engine.open(EngineOptions("tiny", cache_dir=tmp_path))
     try:
         known = finish(engine.remember("shapes.py", TEXT))
         new = finish(engine.remember("other.py", TEXT.replace("area", "volume")))

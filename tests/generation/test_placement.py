@@ -52,7 +52,7 @@ def test_a_card_without_bfloat16_takes_float16(
 
 
 def test_what_contradicts_itself_or_is_not_there() -> None:
-    with pytest.raises(CheckpointError, match=r"names int4, and model\.dtype int8"):
+    with pytest.raises(CheckpointError, match=r"names int4, and model\.dtype is int8"):
         models.load_placed("mini:int4", "auto", "int8")
     with pytest.raises(CheckpointError, match="no-such-device"):
         models.load_placed("tiny", "no-such-device")

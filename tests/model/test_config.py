@@ -29,7 +29,7 @@ DYNAMIC = {"rope_type": "dynamic", "factor": 2.0}
         ({"mem_dtype": "int8"}, "'int8'", "choose one of .*'bfloat16'"),
         ({"mem_query_position": -1}, "mem_query_position is -1", "0 or more"),
         ({"infill_marks": [1, 2, 3]}, r"\[1, 2, 3\]", "two token ids"),
-        ({"last_context_length": 0}, "last_context_length is 0", "at least 1"),
+        ({"last_context_length": 0}, "last_context_length is 0", "give 1 or more"),
         ({"mem_attention_grouping": [1, 2, 3]}, r"\[1, 2, 3\]", "two positive numbers"),
         ({"mem_attention_grouping": [0, 4]}, r"\[0, 4\]", "two positive numbers"),
         ({"mem_heads": {"2": [0]}}, r"\['2'\].*\[1\]", "the same layers"),

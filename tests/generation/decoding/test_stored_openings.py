@@ -88,4 +88,4 @@ def test_a_full_disk_is_no_failure(folder: Path, caplog: pytest.LogCaptureFixtur
     kept = KeptOpenings(folder, plain_config())
     kept.put(IDS, replace(opening()))
     assert kept.get(IDS) is None
-    assert "not kept" in caplog.text
+    assert "cannot be stored" in caplog.text
