@@ -28,7 +28,7 @@ class LayerInputs:
     """What a decoder layer needs besides its hidden states (B, S, E)."""
 
     rotation: Rotation
-    """Of the S tokens."""
+    """Rotation of the S tokens."""
     position_zero_scale: float
     """``Rotary.position_zero_scale``."""
     visible: Tensor

@@ -63,7 +63,7 @@ def _length(match: Match | None) -> int:
 
 
 def _likeliest(match: Match | None) -> int:
-    """The last row of the token that followed most often."""
+    """Return the last row of the token that followed most often."""
     assert match is not None
     token = match.tokens[match.counts.argmax()]
     return int(match.rows[match.followers == token].max())
