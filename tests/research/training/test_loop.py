@@ -96,7 +96,7 @@ def test_a_killed_run_goes_on_along_the_same_curve(tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     script = (
         "import dataclasses; from pathlib import Path;"
-        "from tests.training import test_loop as t;"
+        "from tests.research.training import test_loop as t;"
         "o = dataclasses.replace(t.OPTIONS, save_minutes=0.0);"
         f"t.run(Path({str(folder)!r}), o)"
     )
