@@ -136,11 +136,11 @@ class RememberResult:
     n_tokens: int
     n_segments: int
     n_encoded: int
-    """Segments that had to be encoded."""
+    """Number of segments that were encoded."""
     n_loaded: int
-    """Segments read from the store on disk."""
+    """Number of segments that were read from the store on disk."""
     n_kept: int
-    """Segments that were in memory already."""
+    """Number of segments that were in memory already."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,9 @@ class EngineStatus:
     stored_segments: int
     stored_bytes: int
     encoded_segments: int
-    """Segments encoded since the start."""
+    """Number of segments encoded since the start."""
     loaded_segments: int
-    """Segments read from disk since the start."""
+    """Number of segments read from disk since the start."""
     damaged_segments: int
     """Stored segments that were damaged, and encoded again."""
     store_problem: str | None
