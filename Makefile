@@ -50,7 +50,7 @@ bench: $(VENV)/.installed-dev
 eval: $(VENV)/.installed-dev
 	$(BIN)/longllama pull mini
 	$(BIN)/longllama eval --packages 10 --lines 0 --windows 4 --foreign-tokens 60000 \
-		--arms local,own,attended,copied,foreign,both
+		--conditions local,own,attended,copied,foreign,both
 
 clean:
 	rm -rf $(VENV) build dist $(CLIENT)/node_modules $(CLIENT)/dist $(CLIENT)/dist-test $(CLIENT)/server .pytest_cache .ruff_cache .hypothesis .import_linter_cache
