@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lsp_server.cli.options import (
+    ONE_SUGGESTION,
     Command,
     Json,
     add_json_option,
@@ -82,7 +83,7 @@ async def _suggestion_at(
     path: Path, position: Position, options: argparse.Namespace, terminal: Terminal
 ) -> tuple[str, Json]:
     """Return the suggestion at a cursor, empty if there is none, and its explanation."""
-    settings = {**settings_from(options), "completion": {"candidates": 1}}
+    settings = {**settings_from(options), "completion": ONE_SUGGESTION}
     async with headless(options.root, settings, terminal.show_progress) as client:
         await client.wait_until_indexed()
         terminal.end_progress()

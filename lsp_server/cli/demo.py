@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsp_server.cli.options import (
+    ONE_SUGGESTION,
     Command,
     add_model_options,
     add_workspace_option,
@@ -27,7 +28,7 @@ EXCLUDED = [
     *("tests/", "editor-client/", "docs/", "*.md", "lsp_server/cli/demo.py"),
     *(f"longllama_code/{name}/" for name in ("data", "commands", "research")),
 ]
-SETTINGS: dict[str, Any] = {"memory": {"exclude": EXCLUDED}, "completion": {"candidates": 1}}
+SETTINGS: dict[str, Any] = {"memory": {"exclude": EXCLUDED}, "completion": ONE_SUGGESTION}
 """Leave out this module, which holds the text, and folders that triple the time of indexing."""
 
 

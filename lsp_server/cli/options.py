@@ -7,6 +7,9 @@ from typing import Any
 Json = dict[str, Any]
 Command = argparse.ArgumentParser
 
+ONE_SUGGESTION: Json = {"candidates": 1, "timeoutMs": 120_000}
+"""Settings of commands that ask once: whoever runs one waits for it, on a slow machine too."""
+
 
 def add_workspace_option(parser: Command) -> None:
     """Add ``--root``."""

@@ -69,6 +69,16 @@ def test_complete(scripted_options, root):
     assert answer["text"] in plain.stdout
 
 
+def test_whoever_asks_once_waits_for_a_slow_machine(options, root, tmp_path):
+    """Longer than an editor does while somebody types."""
+    script = tmp_path / "slow.json"
+    script.write_text('{"answers": [{"before": "", "text": "slowly", "delay_ms": 10500}]}')
+    slow = [f"script:{script}" if option == "tiny" else option for option in options]
+    done = run("complete", f"{root / 'lib.py'}:2:12", *slow)
+    assert done.returncode == 0, done.stderr
+    assert "slowly" in done.stdout
+
+
 def test_explain(scripted_options, root):
     cursor = f"{root / 'lib.py'}:2:12"
     done = run("explain", cursor, *scripted_options)
