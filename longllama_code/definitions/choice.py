@@ -250,13 +250,29 @@ class _Choice:
         n_users = self._index.n_users(one.name, of_member=bool(one.owner))
         return UNUSED_ELSEWHERE if n_users < 1 else max(0.0, 5 - 1.5 * log2(n_users))
 
-    def _add_module(self, target: Target, score: float, reason: str, less: float = MEMBER) -> None:
+    def _add_module(
+        self,
+        target: Target,
+        score: float,
+        reason: str,
+        less: float = MEMBER,
+        *,
+        is_imported_from: bool = False,
+    ) -> None:
+        """Score what a module defines.
+
+        Where names are being imported from it, those with a leading underscore are left out: shown
+        a list of all of them, a model imports all of them.
+        """
         n_classes = 0
         is_own = self._path in self._resolver.package(target.path)
         for one in self._resolver.heads(target.path)[:MAX_HEADS]:
             if one.definition is None or (one.definition.is_private and not is_own):
                 continue
-            private = PRIVATE if one.definition.name.startswith("_") else 0
+            has_underscore = one.definition.name.startswith("_")
+            if has_underscore and is_imported_from:
+                continue
+            private = PRIVATE if has_underscore else 0
             self._add(one, score - private - self._rarity(one.definition), reason)
             if one.definition.kind == "class" and n_classes < MAX_CLASSES:
                 n_classes += 1
@@ -289,7 +305,8 @@ class _Choice:
     def _add_importable(self) -> None:
         imported = Import("*", self._at.imports_from)
         for path in self._index.targets(self._path, imported)[:1]:
-            self._add_module(Target(path), RECEIVER, f"imported from {imported.module}")
+            reason = f"imported from {imported.module}"
+            self._add_module(Target(path), RECEIVER, reason, is_imported_from=True)
 
     def _add_called(self) -> None:
         for level, chain in enumerate(self._at.calls):

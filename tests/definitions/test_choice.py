@@ -154,6 +154,12 @@ def test_what_a_test_is_of_is_wanted(index: DefinitionIndex) -> None:
     assert not chosen(index, "def test_far():\n    |", "tests/far_checks.py")
 
 
+def test_names_with_an_underscore_are_not_shown_for_import(index: DefinitionIndex) -> None:
+    names = [one.name for one in chosen(index, "from shop.tools import |")]
+    assert "rounded" in names
+    assert "_own" not in names
+
+
 def test_own_text_counts_before_what_the_index_has_of_the_file(index: DefinitionIndex) -> None:
     over = DefinitionIndex.over(index)
     over.put(PATH, "class Old:\n    def gone(self): ...\n")
