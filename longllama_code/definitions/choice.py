@@ -34,20 +34,34 @@ from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.languages.facts import Definition, Import, Kind
 from longllama_code.definitions.resolving import OWN, Chain, Location, Resolver, Target
+from longllama_code.definitions.scores import (
+    BASE,
+    CALLED,
+    CALLED_PENALTIES,
+    CLASS_PENALTIES,
+    GUESSED,
+    IMPORTED,
+    IMPORTED_PENALTIES,
+    INHERITED,
+    LENGTH,
+    MEMBER,
+    MODULE,
+    NAMESAKE,
+    OVERRIDDEN,
+    PRIVATE,
+    RECEIVER,
+    RECENCY,
+    SPECIAL,
+    TESTED,
+    TYPED,
+    UNUSED,
+    UNUSED_ELSEWHERE,
+    VALUE_PENALTIES,
+    Penalties,
+)
 
-RECEIVER, CALLED, UNUSED, TYPED, IMPORTED, BASE, MODULE, STEP = 100, 90, 75, 66, 60, 50, 40, 30
-"""Score of a definition by the reason for which it is chosen."""
-RECENCY = 10
-"""Extra score of the name that was used last."""
-MEMBER, PRIVATE, INHERITED, SPECIAL = 12, 5, 1, 40
-"""Penalties of members relative to their class."""
-GUESSED, OVERRIDDEN, NAMESAKE, TESTED = 80, 70, 45, 25
 TEST = re.compile(r"^tests?_|_tests?$|[.-](?:test|spec)$|Tests?$")
 """Prefixes and suffixes by which a test file's name differs from that of the file it tests."""
-LENGTH = 0.02
-"""Penalty for each character of a definition."""
-UNUSED_ELSEWHERE = 8
-"""Penalty of a definition that no other file uses."""
 MAX_CHAINS = 80
 MAX_IMPORTS = 200
 MAX_MEMBERS = 200
@@ -56,21 +70,6 @@ MAX_CHOSEN = 400
 MAX_CLASSES = 20
 """Maximum number of a module's classes whose members are considered."""
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
-
-
-@dataclass(frozen=True, slots=True)
-class Penalties:
-    """Penalties of members relative to their class, by the reason why the class is chosen."""
-
-    member: float
-    static: float
-    constructor: float
-
-
-IMPORTED_PENALTIES = Penalties(MEMBER, MEMBER - 3, 0.5)
-CALLED_PENALTIES = Penalties(3 * MEMBER, 3 * MEMBER, 0.5)
-VALUE_PENALTIES = Penalties(5, 8, 8)
-CLASS_PENALTIES = Penalties(5, 2, 8)
 
 
 @dataclass(frozen=True, slots=True)
