@@ -70,47 +70,25 @@ class Completer:
             Cancelled: ``should_stop`` returned true.
         """
         started = time.perf_counter()
-        deadline = started + request.timeout_ms / 1000
-        max_tokens = min(request.max_tokens, self._model.config.window // 2)
         prepared = self._prepared(request)
-        decoder = prepared.decoder
         prompt = self._prompt(request, prepared.excerpts)
         memory = self._completion_memory(request, prompt)
         self._restore_prefix(request, prepared, memory)
-        try:
-            reused = decoder.prefill(
-                prompt.ids, memory, lambda: should_stop() or time.perf_counter() >= deadline
-            )
-        except Cancelled:
-            if time.perf_counter() < deadline:
-                raise
-            timings = Timings(
-                prefill_ms=1000 * (time.perf_counter() - started),
-                reused_tokens=decoder.n_reused,
-                prompt_tokens=len(prompt.ids),
-            )
-            return CompletionResult("", "deadline", timings, empty_reason="deadline")
-        n_passes = decoder.n_passes
-        begin = partial(self._begin, prompt, memory, request, max_tokens)
-        answer = _Answer(decoder, prompt, memory, should_stop, deadline, begin)
+        deadline = started + request.timeout_ms / 1000
+        begin = partial(self._begin, prompt, memory, request)
+        answer = _Answer(prepared.decoder, prompt, memory, should_stop, started, deadline, begin)
+        if not answer.read_prompt():
+            return CompletionResult("", "deadline", answer.timings(), empty_reason="deadline")
         writer = answer.write(on_progress=on_progress)
-        timings = Timings(
-            prefill_ms=1000 * (writer.began - started),
-            decode_ms=1000 * (time.perf_counter() - writer.began),
-            reused_tokens=reused,
-            prompt_tokens=len(prompt.ids),
-            generated_tokens=writer.n_tokens,
-            passes=decoder.n_passes - n_passes,
-            memory_tokens=self._memory.n_seen_tokens if memory is not None else 0,
-        )
+        n_memory_tokens = 0 if memory is None else self._memory.n_seen_tokens
+        timings = replace(answer.timings(writer), memory_tokens=n_memory_tokens)
         result = _result(writer, timings, memory)
-        before = request.prefix.count("\n", 0, prompt.start)
-        shown = (request.prefix + request.suffix).count("\n", prompt.start, prompt.end)
+        first_line, last_line = _lines(request, prompt)
         return replace(
             result,
             definitions=self._definitions.described(prepared.excerpts, result.text),
-            first_line=before + 1,
-            last_line=before + shown + 1,
+            first_line=first_line,
+            last_line=last_line,
             alternatives=answer.others(writer, request.n_candidates),
         )
 
@@ -158,7 +136,6 @@ class Completer:
         prompt: Prompt,
         memory: CompletionMemory | None,
         request: CompletionRequest,
-        max_tokens: int,
         opening: int | None,
     ) -> Writer:
         """Return a writer for a suggestion that begins with ``opening``, if it is given."""
@@ -170,7 +147,7 @@ class Completer:
             list(prompt.ids),
             prompt.healed,
             stop_rule(request.prefix, request.suffix, request.multiline),
-            max_tokens,
+            self._max_tokens(request),
             self._min_confidence(request),
             opening,
         )
@@ -231,11 +208,13 @@ class Completer:
             request.path, request.prefix, request.suffix, request.repository, excerpts
         )
 
+    def _max_tokens(self, request: CompletionRequest) -> int:
+        """Return the most tokens of a suggestion."""
+        return min(request.max_tokens, self._model.config.window // 2)
+
     def _most_tokens(self, request: CompletionRequest) -> int:
         """Return the most tokens of a prompt."""
-        return (
-            self._model.config.window - min(request.max_tokens, self._model.config.window // 2) - 1
-        )
+        return self._model.config.window - self._max_tokens(request) - 1
 
     def _completion_memory(
         self, request: CompletionRequest, prompt: Prompt
@@ -249,15 +228,48 @@ class Completer:
 
 @dataclass(frozen=True)
 class _Answer:
-    """Request whose prompt is processed."""
+    """Work on one request: its prompt is processed, then suggestions are written."""
 
     decoder: Decoder
     prompt: Prompt
     memory: CompletionMemory | None
     should_stop: ShouldStop
+    started: float
     deadline: float
     begin: Callable[[int | None], Writer]
     """Returns a writer of a suggestion, with a given first token or None."""
+
+    def read_prompt(self) -> bool:
+        """Process the prompt; return whether that was done before the deadline.
+
+        Raises:
+            Cancelled: ``should_stop`` returned true.
+        """
+        try:
+            self.decoder.prefill(
+                self.prompt.ids, self.memory, lambda: self.should_stop() or self._is_late()
+            )
+        except Cancelled:
+            if not self._is_late():
+                raise
+            return False
+        return True
+
+    def _is_late(self) -> bool:
+        return time.perf_counter() >= self.deadline
+
+    def timings(self, writer: Writer | None = None) -> Timings:
+        """Return times and counts so far, of the suggestion that was just written, if any."""
+        now = time.perf_counter()
+        began = now if writer is None else writer.began
+        return Timings(
+            prefill_ms=1000 * (began - self.started),
+            decode_ms=1000 * (now - began),
+            reused_tokens=self.decoder.n_reused,
+            prompt_tokens=len(self.prompt.ids),
+            generated_tokens=0 if writer is None else writer.n_tokens,
+            passes=0 if writer is None else self.decoder.n_passes,
+        )
 
     def write(
         self, opening: int | None = None, on_progress: OnProgress = ignore_progress
@@ -281,11 +293,18 @@ class _Answer:
         """Return alternatives, each with another first token, the likelier first tokens first."""
         texts = [first.text.rstrip()]
         for first_token, probability in first.openings[1:n_candidates]:
-            if probability < LEAST_PROBABILITY or time.perf_counter() >= self.deadline:
+            if probability < LEAST_PROBABILITY or self._is_late():
                 break
             self.decoder.prefill(self.prompt.ids, self.memory, self.should_stop)
             texts.append(self.write(first_token).text.rstrip())
         return [text for text in dict.fromkeys(texts[1:]) if text not in ("", texts[0])]
+
+
+def _lines(request: CompletionRequest, prompt: Prompt) -> tuple[int, int]:
+    """Return the first and the last line of the file that a prompt shows, from 1."""
+    first = request.prefix.count("\n", 0, prompt.start) + 1
+    shown = (request.prefix + request.suffix).count("\n", prompt.start, prompt.end)
+    return first, first + shown
 
 
 def _result(writer: Writer, timings: Timings, memory: CompletionMemory | None) -> CompletionResult:

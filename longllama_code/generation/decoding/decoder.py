@@ -42,7 +42,7 @@ class Decoder:
         self._ids: list[int] = []
         self._memory_fingerprint: object = None
         self.n_passes = 0
-        """Number of forward passes of all steps so far."""
+        """Number of forward passes since the last suggestion began."""
         self.n_reused = 0
         """Number of ids of the last prompt that were in the cache already."""
 
@@ -137,6 +137,7 @@ class Decoder:
         """
         if memory is not None:
             memory.records_attention = True
+        self.n_passes = 0
         unread = ids[len(self._ids) :]
         while True:
             n_read = len(self._ids) + len(unread)
