@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -16,6 +17,11 @@ from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import RememberResult
 
+# A busy machine is no failure: what is timed are benchmarks, not tests.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 torch.set_num_threads(1)  # tiny tensors: two threads wait for each other longer than they compute
 
 
