@@ -1,0 +1,1 @@
+"""Readers of published benchmarks, each of which yields instances of one form."""

@@ -1,0 +1,1 @@
+"""Replays of commits, typed key by key by a simulated person."""
