@@ -1,0 +1,1 @@
+"""Chunks of a repository's files that resemble the text before a cursor."""
