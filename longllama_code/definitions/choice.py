@@ -17,10 +17,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import log2
 from pathlib import PurePosixPath
 
+from longllama_code.definitions.chosen import Chosen
 from longllama_code.definitions.counterparts import counterparts
 from longllama_code.definitions.cursor_text import (
     NAMES,
@@ -32,7 +32,7 @@ from longllama_code.definitions.cursor_text import (
 from longllama_code.definitions.guessing import guess_classes
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
-from longllama_code.definitions.languages.facts import Definition, Import, Kind
+from longllama_code.definitions.languages.facts import Definition, Import
 from longllama_code.definitions.resolving import OWN, Chain, Location, Resolver, Target
 from longllama_code.definitions.scores import (
     BASE,
@@ -70,38 +70,6 @@ MAX_CHOSEN = 400
 MAX_CLASSES = 20
 """Maximum number of a module's classes whose members are considered."""
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__", "constructor", "new", "New"))
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A definition that was chosen for a cursor.
-
-    Attributes:
-        path: its file.
-        name: its name, with its class's.
-        kind: its kind.
-        shown: its source without its body.
-        line: its first line, from 1.
-        last_line: its last line, inclusive.
-        reason: why it was chosen, in plain words.
-        score: its score; higher is better.
-        heads: line and head of each class around it.
-    """
-
-    path: str
-    name: str
-    kind: Kind
-    shown: str
-    line: int
-    last_line: int
-    reason: str
-    score: float
-    heads: tuple[tuple[int, str], ...] = ()
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Identity of the definition, whatever its line and score."""
-        return self.path, self.name, self.shown
 
 
 def choose(index: DefinitionIndex, path: str, prefix: str, suffix: str) -> list[Chosen]:
@@ -220,17 +188,16 @@ class _Choice:
         for distance, ancestor in enumerate(self._resolver.ancestors(target)):
             level = score - min(distance, 4) * INHERITED
             self._add(ancestor, level, reason)
+            has_constructor = False
             for one in self._resolver.members(ancestor)[:MAX_MEMBERS]:
                 if one.definition is None:
                     continue
                 penalty = self._penalty(one.definition, less)
                 if _is_constructor(one.definition):
+                    has_constructor = True
                     penalty += SPECIAL if is_constructed else 0
                 self._add(one, level - penalty, reason)
-            is_constructed |= any(
-                one.definition is not None and _is_constructor(one.definition)
-                for one in self._resolver.members(ancestor)[:MAX_MEMBERS]
-            )
+            is_constructed |= has_constructor
 
     def _penalty(self, one: Definition, less: Penalties) -> float:
         """Return the penalty of a member relative to what it belongs to."""

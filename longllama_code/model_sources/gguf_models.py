@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from pathlib import Path
 
 from filelock import FileLock
@@ -18,6 +17,7 @@ from filelock import FileLock
 from longllama_code.errors import ModelNotFound
 from longllama_code.gguf.file import GGUF_NAME, is_gguf, part_paths
 from longllama_code.model_sources.gguf_folders import link_gguf
+from longllama_code.model_sources.model_folders import building
 
 LINKING = 1
 """Version of the configuration and tokenizer that are derived; a new one links files again."""
@@ -48,7 +48,8 @@ def gguf_folder(path: Path, root: Path) -> Path:
     folder.parent.mkdir(exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not _is_complete(folder):
-            _build(path, folder)
+            with building(folder) as partial:
+                link_gguf(path, partial, {})
     return folder
 
 
@@ -66,16 +67,3 @@ def _folder_name(path: Path) -> str:
 
 def _is_complete(folder: Path) -> bool:
     return (folder / "config.json").is_file() and (folder / GGUF_NAME).is_file()
-
-
-def _build(path: Path, folder: Path) -> None:
-    """Build in a temporary folder, then rename; the caller's lock makes leftovers ours."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    for leftover in (partial, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir()
-    try:
-        link_gguf(path, partial, {})
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -10,9 +10,7 @@ from lsp_server.cli.options import (
     ONE_SUGGESTION,
     Command,
     Json,
-    add_json_option,
-    add_model_options,
-    add_workspace_option,
+    add_query_options,
     settings_from,
 )
 from lsp_server.cli.terminal import Terminal
@@ -37,9 +35,7 @@ def configure_explain(parser: Command) -> None:
 
 def _add_options(parser: Command) -> None:
     parser.add_argument("cursor", metavar="FILE:LINE:COL", help="both count from 1")
-    add_json_option(parser)
-    add_workspace_option(parser)
-    add_model_options(parser)
+    add_query_options(parser)
 
 
 def complete(options: argparse.Namespace) -> int:

@@ -7,9 +7,7 @@ from dataclasses import asdict
 
 from lsp_server.cli.options import (
     Command,
-    add_json_option,
-    add_model_options,
-    add_workspace_option,
+    add_query_options,
     settings_from,
 )
 from lsp_server.diagnosis import Check, as_lines, diagnose, worst
@@ -18,9 +16,7 @@ from lsp_server.settings.configuration import Configuration, repository_settings
 
 def configure(parser: Command) -> None:
     """Add the options of ``diagnose``."""
-    add_json_option(parser)
-    add_workspace_option(parser)
-    add_model_options(parser)
+    add_query_options(parser)
     parser.set_defaults(run=run)
 
 

@@ -27,6 +27,13 @@ def add_json_option(parser: Command) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def add_query_options(parser: Command) -> None:
+    """Add the options of a command that prints one result: form, workspace and model."""
+    add_json_option(parser)
+    add_workspace_option(parser)
+    add_model_options(parser)
+
+
 def settings_from(options: argparse.Namespace) -> Json:
     """Return the settings that the model options stand for."""
     settings: Json = {}

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from lsp_server.cli.options import (
     Command,
     Json,
-    add_json_option,
-    add_model_options,
-    add_workspace_option,
+    add_query_options,
     settings_from,
 )
 from lsp_server.cli.terminal import Terminal
@@ -20,9 +18,7 @@ from lsp_server.clients.headless import headless
 
 def configure(parser: Command) -> None:
     """Add the options of ``status``."""
-    add_json_option(parser)
-    add_workspace_option(parser)
-    add_model_options(parser)
+    add_query_options(parser)
     parser.set_defaults(run=run)
 
 

@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from longllama_code.definitions.choice import Chosen, choose
+from longllama_code.definitions.choice import choose
+from longllama_code.definitions.chosen import Chosen
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.languages.facts import Import

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.definitions.choice import Chosen, choose
+from longllama_code.definitions.choice import choose
+from longllama_code.definitions.chosen import Chosen
 from longllama_code.definitions.cursor_text import cursor_text
 from longllama_code.definitions.fitting import Block, fit
 from longllama_code.definitions.index import DefinitionIndex

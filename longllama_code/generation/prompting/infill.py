@@ -24,7 +24,7 @@ from longllama_code.tokenizers.tokenizer import Tokenizer
 MAX_SUFFIX_TOKENS = 512
 """Most tokens of the text after the cursor in a prompt."""
 TUNED_SUFFIX_TOKENS = 96
-"""The same for models that our own tuning trained, which used as little text."""
+"""Most tokens of that text for models tuned by us, which were trained with as few."""
 MAX_CHARS_PER_TOKEN = 16
 """Longest token that is assumed, in code points, when text is cut before tokenizing."""
 

@@ -40,7 +40,7 @@ class Match:
     tokens: Tensor
     """Distinct ids among ``followers``, int64 (k,)."""
     counts: Tensor
-    """How often each of ``tokens`` followed, int64 (k,)."""
+    """Number of times that each of ``tokens`` followed, int64 (k,)."""
 
 
 class NgramIndex:

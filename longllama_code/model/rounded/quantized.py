@@ -33,7 +33,7 @@ FEW_TOKENS = 64
 BLOCK_WEIGHTS = 1 << 18
 """Weights dequantized at once: 1 MB in float32, which fits in a core's cache."""
 GPU_BLOCK_WEIGHTS = 1 << 25
-"""The same on a GPU, where fewer kernel launches are faster: 64 MB in 16 bits."""
+"""Weights dequantized at once on a GPU: 64 MB in 16 bits, as fewer kernel launches are faster."""
 
 
 class Int8Linear(nn.Module):

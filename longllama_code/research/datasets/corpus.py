@@ -19,7 +19,7 @@ from functools import cached_property
 
 from longllama_code.errors import ConfigError
 from longllama_code.generation.prompting.infill import InfillMarks
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.research.datasets.packing import Packer
 from longllama_code.research.datasets.planted import plant
 from longllama_code.research.datasets.rows import CHARS_PER_TOKEN, Row, window
@@ -39,7 +39,7 @@ UNRELATED_WEIGHT = 0.2
 
 @dataclass(frozen=True)
 class Focus:
-    """How much of a step is arranged so that memory is useful."""
+    """Shares of a training step that are arranged so that memory is useful."""
 
     names: float = 0.0
     """Share of rows cut around a name in the step's or repository's first row."""

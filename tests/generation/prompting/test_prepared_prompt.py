@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from longllama_code.definitions.choice import Chosen
+from longllama_code.definitions.chosen import Chosen
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.prompting.prepared_prompt import (
     Choice,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.evaluation.lengths.memory_size import SizeResult
 from longllama_code.research.evaluation.probe.head_choice import Change
+from longllama_code.research.evaluation.report_files import model_identity, write_json
 
 FORMAT = 1
 NOTE = (
@@ -30,8 +30,7 @@ def write_report(loaded: LoadedModel, result: SizeResult, folder: Path) -> list[
 
     folder.mkdir(parents=True, exist_ok=True)
     data, text = folder / "sizes.json", folder / "sizes.md"
-    dumped = json.dumps(as_json(loaded, result), indent=2, ensure_ascii=False, allow_nan=False)
-    data.write_text(dumped + "\n", "utf-8")
+    write_json(data, as_json(loaded, result))
     text.write_text(as_markdown(loaded.name, result), "utf-8")
     drawn = curves(
         _series(result),
@@ -51,10 +50,7 @@ def as_json(loaded: LoadedModel, result: SizeResult) -> dict[str, Any]:
         "format": FORMAT,
         "note": NOTE,
         "model": {
-            "name": loaded.name,
-            "fingerprint": loaded.fingerprint,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "device": model.device.type,
+            **model_identity(loaded),
             "mem_layers": list(model.config.mem_layers),
             "mem_top_k": model.config.mem_top_k,
         },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.evaluation.lengths.needles import Kind
 from longllama_code.research.evaluation.lengths.passkey import PasskeyResult, Trial
+from longllama_code.research.evaluation.report_files import model_identity, write_json
 
 FORMAT = 1
 NOTE = (
@@ -33,8 +33,7 @@ def write_report(loaded: LoadedModel, result: PasskeyResult, folder: Path) -> li
     """
     folder.mkdir(parents=True, exist_ok=True)
     data, text = folder / "passkey.json", folder / "passkey.md"
-    dumped = json.dumps(as_json(loaded, result), indent=2, ensure_ascii=False, allow_nan=False)
-    data.write_text(dumped + "\n", "utf-8")
+    write_json(data, as_json(loaded, result))
     text.write_text(as_markdown(loaded.name, result), "utf-8")
     drawn = [path for kind in result.options.kinds for path in _draw(result, kind, folder)]
     return [data, text, *drawn]
@@ -48,10 +47,7 @@ def as_json(loaded: LoadedModel, result: PasskeyResult) -> dict[str, Any]:
         "unit": "share of trials whose greedy digits are all right, 0 to 1",
         "note": NOTE,
         "model": {
-            "name": loaded.name,
-            "fingerprint": loaded.fingerprint,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "device": model.device.type,
+            **model_identity(loaded),
             "mem_layers": list(model.config.mem_layers),
             "mem_top_k": model.config.mem_top_k,
         },

@@ -19,6 +19,7 @@ from longllama_code.research.evaluation.probe.data import Subject
 from longllama_code.research.evaluation.probe.head_capture import by_layer
 from longllama_code.research.evaluation.probe.head_choice import Change, Head, Step
 from longllama_code.research.evaluation.probe.search import ProbeResult
+from longllama_code.research.evaluation.report_files import model_identity, write_json
 
 FORMAT = 1
 SHOWN = 12
@@ -51,8 +52,7 @@ def write_report(loaded: LoadedModel, result: ProbeResult, folder: Path) -> list
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / "probe.json"
-    text = json.dumps(as_json(loaded, result), indent=2, ensure_ascii=False, allow_nan=False)
-    report.write_text(text + "\n", "utf-8")
+    write_json(report, as_json(loaded, result))
     return [report, *_draw(loaded.model.config, result, folder / "heads")]
 
 
@@ -63,10 +63,7 @@ def as_json(loaded: LoadedModel, result: ProbeResult) -> dict[str, Any]:
         "format": FORMAT,
         "unit": "nats per token; mean over windows, error: standard error over windows",
         "model": {
-            "name": loaded.name,
-            "fingerprint": loaded.fingerprint,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "device": model.device.type,
+            **model_identity(loaded),
             "layers": model.config.num_hidden_layers,
             "kv_heads": model.config.n_kv_heads,
             "segment_tokens": asdict(loaded.limits),

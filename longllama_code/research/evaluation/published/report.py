@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from longllama_code.research.evaluation.lengths.context_perplexity import (
 from longllama_code.research.evaluation.lengths.original_passkey import OriginalResult
 from longllama_code.research.evaluation.published import results as published
 from longllama_code.research.evaluation.published.harness import HarnessResult, HarnessRow
+from longllama_code.research.evaluation.report_files import model_identity, write_json
 
 FORMAT = 1
 TITLES: Mapping[Reading, str] = {
@@ -138,10 +138,7 @@ def _write(
     fields = {
         "format": FORMAT,
         "model": {
-            "name": loaded.name,
-            "fingerprint": loaded.fingerprint,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "device": model.device.type,
+            **model_identity(loaded),
             "window": model.config.window,
             "mem_layers": list(model.config.mem_layers),
             "mem_dtype": model.config.mem_dtype,
@@ -151,7 +148,7 @@ def _write(
     }
     folder.mkdir(parents=True, exist_ok=True)
     data, text = (folder / f"published-{name}.{kind}" for kind in ("json", "md"))
-    data.write_text(json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_json(data, fields)
     parts = [f"# {name}: {loaded.name}", "", *lines, "", *notes]
     text.write_text("\n".join(parts) + "\n", "utf-8")
     return [data, text]

@@ -1,7 +1,8 @@
-"""Folders of a model that a newer version of it has replaced."""
+"""Folders of models in the cache: built whole or not at all, and removed once they are replaced."""
 
 import shutil
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
@@ -10,6 +11,23 @@ from filelock import FileLock, Timeout
 FINGERPRINT_DIGITS = 8
 """Hexadecimal digits behind a model's name in the name of its folder."""
 _PARTIAL, _REMOVED = ".partial", ".removed"
+
+
+@contextmanager
+def building(folder: Path) -> Generator[Path, None, None]:
+    """Give a temporary folder to build in, which becomes ``folder`` if nothing is raised.
+
+    The caller holds the folder's lock, so leftovers of an earlier build may be removed.
+    """
+    partial = folder.with_name(folder.name + _PARTIAL)
+    for leftover in (partial, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def remove_outdated(folder: Path) -> list[Path]:
