@@ -29,6 +29,9 @@ class Instance:
     """Whether each published run was right, by its name; None if unknown."""
     since: date | None = None
     """Day since when the code has been public, at the latest; None if unknown."""
+    snapshot: str = ""
+    """State of the repository, in data that has several of one. Only instances with the same
+    repository and the same snapshot have the same other files."""
 
     @property
     def has_repository(self) -> bool:
