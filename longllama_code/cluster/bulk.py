@@ -23,7 +23,7 @@ from longllama_code.cluster.encoding import (
 )
 from longllama_code.cluster.shared_store import PackedSegment, SharedStore
 from longllama_code.cluster.snapshots import Snapshot, SnapshotFile
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.memory.storage.store import SegmentStore
 
 BATCH_CHARS = 16_000

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from longllama_code.errors import CheckpointError
 from longllama_code.generation.models import LoadedModel, load_for_engine
-from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
+from longllama_code.memory.segments.encoder import SegmentEncoder
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.model_sources.default_model import USUAL
 

@@ -13,6 +13,7 @@ import json
 import logging
 import sqlite3
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
@@ -146,6 +147,27 @@ class FactCache:
             with suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
+
+
+def cached_facts(folder: Path) -> Iterator[FileFacts]:
+    """Yield all facts of the cache in a folder, without changing it; nothing if there is none.
+
+    Those that a running process has not written yet are missing; ``FactCache.close`` writes them.
+
+    Raises:
+        sqlite3.Error: the file is damaged, or locked for too long.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
+    try:
+        for (stored,) in connection.execute("SELECT said FROM facts ORDER BY rowid"):
+            facts = from_json(stored) if isinstance(stored, bytes) else None
+            if facts is not None:
+                yield facts
+    finally:
+        connection.close()
 
 
 def to_json(facts: FileFacts) -> bytes:

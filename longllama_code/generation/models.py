@@ -30,13 +30,8 @@ from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear
 from longllama_code.model_sources.catalog import model_dir
 from longllama_code.paths import cache_root
-from longllama_code.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer
-from longllama_code.tokenizers.tokenizer import (
-    ByteTokenizer,
-    FastTokenizer,
-    Tokenizer,
-    is_byte_level,
-)
+from longllama_code.tokenizers.loading import load_tokenizer
+from longllama_code.tokenizers.tokenizer import ByteTokenizer, Tokenizer
 from longllama_code.weight_kinds import WEIGHT_KINDS, split_weights
 
 logger = logging.getLogger(__name__)
@@ -273,19 +268,6 @@ def _return_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """Load the tokenizer of a model's folder: byte-level BPE, or else sentencepiece.
-
-    LLaMA's folders often contain a ``tokenizer.json``, too, which is not byte-level.
-
-    Raises:
-        CheckpointError: neither can be read.
-    """
-    if is_byte_level(folder) or not (folder / MODEL_FILE).is_file():
-        return FastTokenizer.from_folder(folder)
-    return SentencePieceTokenizer.from_folder(folder)
 
 
 def tiny_config() -> LongLlamaConfig:

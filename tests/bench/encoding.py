@@ -21,7 +21,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from longllama_code.generation.models import LoadedModel, load
-from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
+from longllama_code.memory.segments.encoder import SegmentEncoder
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 
 SOURCES = Path(__file__).parents[2]

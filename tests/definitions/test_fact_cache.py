@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from longllama_code.definitions.fact_cache import FILE, FactCache, from_json, to_json
+from longllama_code.definitions.fact_cache import (
+    FILE,
+    FactCache,
+    cached_facts,
+    from_json,
+    to_json,
+)
 from longllama_code.definitions.files import FreshFacts
 from longllama_code.definitions.languages.facts import FileFacts
 from longllama_code.definitions.languages.python.reader import PYTHON
@@ -142,3 +148,14 @@ def _read_many(folder: Path, start: int) -> None:
         facts.read("a.py", f"x{number} = {number}\n")
         facts.flush()
     facts.close()
+
+
+def test_cached_facts_are_read_without_changing_the_cache(tmp_path: Path) -> None:
+    cache = FactCache(tmp_path)
+    facts = [cache.read(f"{name}.py", f"def {name}(): ...\n") for name in "ab"]
+    assert list(cached_facts(tmp_path)) == []  # not written yet
+    cache.close()
+    before = (tmp_path / FILE).read_bytes()
+    assert list(cached_facts(tmp_path)) == facts
+    assert (tmp_path / FILE).read_bytes() == before
+    assert list(cached_facts(tmp_path / "absent")) == []

@@ -12,7 +12,8 @@ from torch import Tensor
 from longllama_code.generation import models
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText, _encoded_offsets
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
+from longllama_code.memory.segments.encoder import SegmentEncoder
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.memory.segments.segment import PAGE_TOKENS, EncodedSegment
 from longllama_code.research.evaluation.memories import SegmentMemory
 

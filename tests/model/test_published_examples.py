@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM, LlamaTokenizer,
 
 from longllama_code.checkpoints.published import FAMILY
 from longllama_code.checkpoints.random_weights import write_random
-from longllama_code.generation.models import load_tokenizer
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.tokenizers.loading import load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch_dtype.*:FutureWarning")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models
 
 from longllama_code.errors import CheckpointError
-from longllama_code.generation.models import load_tokenizer
+from longllama_code.tokenizers.loading import load_tokenizer
 from longllama_code.tokenizers.sentencepiece import MARKS, SentencePieceTokenizer
 from longllama_code.tokenizers.tokenizer import FastTokenizer, IncrementalDecoder
 from tests.tokenizers.pieces import MERGES_BLANKS, vocabulary, write_vocabulary

@@ -6,11 +6,11 @@ segment as local context and are not stored: the first tokens of a text attract 
 they say (attention sinks; measured in docs/decisions/0001-memory-is-a-set-of-segments.md).
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
 
+from longllama_code.memory.segments.identity import segment_id
 from longllama_code.memory.segments.segment import EncodedSegment, page_offsets
 from longllama_code.memory.segments.segmenter import Limits, Slice, cut
 from longllama_code.model.by_kernels.kernel_model import KernelModel
@@ -18,8 +18,6 @@ from longllama_code.model.memory_source import MemorySource
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
-ENCODER_VERSION = 2
-"""Increased whenever the same text would be encoded differently, so old segments are not read."""
 MIN_SINK_TOKENS = 4
 """Least number of tokens before a segment; a shorter header is repeated."""
 
@@ -55,7 +53,7 @@ class SegmentEncoder:
         self._heads = {
             layer: list(config.memory_heads(layer)) for layer in sorted(config.mem_layers)
         }
-        self._salt = f"{fingerprint}\0{ENCODER_VERSION}\0".encode()
+        self._fingerprint = fingerprint
 
     def cut(self, text: str) -> list[Slice]:
         """Return the segments of a file, without blank ones."""
@@ -64,10 +62,7 @@ class SegmentEncoder:
 
     def identity(self, header: str, text: str) -> str:
         """Return the id of a segment's encoding; equal ids mean equal keys and values."""
-        digest = hashlib.blake2b(self._salt, digest_size=16)
-        digest.update(header.encode("utf-8", "surrogatepass") + b"\0")
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
+        return segment_id(self._fingerprint, header, text)
 
     @torch.inference_mode()
     def encode(
@@ -131,8 +126,3 @@ class SegmentEncoder:
         while len(sink) < MIN_SINK_TOKENS:
             sink += header_ids
         return sink
-
-
-def path_header(path: str) -> str:
-    """Return the line that names a file before its segments and before the local context."""
-    return f"# {path}\n"

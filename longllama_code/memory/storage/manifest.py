@@ -10,6 +10,7 @@ from typing import Any
 
 from longllama_code.errors import StoreError
 
+FILE = "manifest.sqlite"
 BUSY_S = 60.0
 """Longest wait for another process, which may be copying records in a collection."""
 MIGRATIONS = (
@@ -58,7 +59,7 @@ class Manifest:
     def __init__(self, folder: Path | None) -> None:
         self._name = "memory" if folder is None else str(folder)
         with self._errors():
-            path = ":memory:" if folder is None else folder / "manifest.sqlite"
+            path = ":memory:" if folder is None else folder / FILE
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.research.datasets.rows import Row, window
 from longllama_code.tokenizers.tokenizer import Tokenizer
 

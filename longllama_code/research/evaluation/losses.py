@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from longllama_code.generation.decoding.copying import Copier
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.completion_memory import CompletionMemory
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 
 
 def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], int]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.shared_segments import SharedSegments

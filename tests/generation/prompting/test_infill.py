@@ -15,7 +15,7 @@ from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import TUNED_SUFFIX_TOKENS, InfillMarks, first_lines
 from longllama_code.generation.prompting.prompt import Prompt, PromptSource, build_prompt
 from longllama_code.memory.completion_memory import LocalText
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.memory.segments.segment import PAGE_TOKENS
 from longllama_code.model_sources import catalog
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult

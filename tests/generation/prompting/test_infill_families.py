@@ -24,7 +24,7 @@ from longllama_code.generation.prompting.infill import (
     never_written,
 )
 from longllama_code.generation.prompting.prompt import MARKED_STEP_CHARS, PromptSource, build_prompt
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.memory.segments.segmenter import Limits
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult

@@ -14,7 +14,7 @@ from longllama_code.generation.prompting.prompt import (
     anchor,
     build_prompt,
 )
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.model_sources import catalog
 from longllama_code.tokenizers.tokenizer import ByteTokenizer, FastTokenizer, Tokenizer
 

@@ -8,7 +8,7 @@ import torch
 
 from longllama_code.errors import ConfigError
 from longllama_code.generation.prompting.infill import InfillMarks
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.research.datasets.corpus import Corpus, Focus
 from longllama_code.research.datasets.rows import Row
 from longllama_code.research.datasets.sources import SourceTree, hold_out

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.generation.prompting.infill import InfillMarks
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.research.datasets.corpus import Corpus, Focus
 from longllama_code.research.datasets.packing import MIN_TEXT_TOKENS
 from longllama_code.research.datasets.rows import Row

@@ -11,7 +11,7 @@ from torch import Tensor
 from longllama_code.__main__ import main
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.completion_memory import CompletionMemory
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.memory.segments.segment import PAGE_TOKENS, EncodedSegment
 from longllama_code.model.memory_source import InContextMemory
 from longllama_code.research.evaluation.encodings import Encoding, encode_repository

@@ -12,7 +12,8 @@ from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import TUNED_SUFFIX_TOKENS, InfillMarks
 from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segments.encoder import SegmentEncoder, path_header
+from longllama_code.memory.segments.encoder import SegmentEncoder
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation.ablation import Ablation, apply
 from longllama_code.research.evaluation.completion import conditions as arms_module

@@ -32,7 +32,7 @@ from longllama_code.generation.prompting.infill import InfillMarks, end_ids, nev
 from longllama_code.generation.prompting.prompt import PromptSource, build_prompt
 from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
-from longllama_code.memory.segments.encoder import path_header
+from longllama_code.memory.segments.identity import path_header
 from longllama_code.research.evaluation.completion.lines import Project
 from longllama_code.research.evaluation.names.reader import Definition
 from longllama_code.tokenizers.tokenizer import Tokenizer
