@@ -182,12 +182,14 @@ def test_what_is_missing_is_named_and_the_rest_goes_on(tmp_path, work, git_direc
     assert not (tmp_path / "data" / "repos" / "b-no-commit").exists()
 
 
+def template_of(folder):
+    return f"{folder.as_uri()}/{{owner}}/{{name}}"
+
+
 def test_a_commit_is_fetched_only_from_where_the_user_says(tmp_path, work, git_directories):
     facts = write_facts(tmp_path / "facts.jsonl", fact(work[1]))
     assert rebuild(facts, tmp_path / "no").instances == 0
-    template = (
-        (git_directories / "{owner}" / "{name}").as_uri().replace("%7B", "{").replace("%7D", "}")
-    )
+    template = template_of(git_directories)
     rebuilt = rebuild(facts, tmp_path / "data", clone_from=template)
     assert (rebuilt.instances, rebuilt.left_out) == (1, {})
     (instance,) = cross_code_eval.load(tmp_path / "data")
@@ -196,6 +198,21 @@ def test_a_commit_is_fetched_only_from_where_the_user_says(tmp_path, work, git_d
     assert "git: " in away.left_out["someone-shapes-1"]
     with pytest.raises(ValueError, match=r"write it with \{owner\} and \{name\}"):
         rebuild(facts, tmp_path / "data", clone_from="https://example.org/x.git")
+
+
+def test_all_of_the_history_is_fetched_if_a_commit_alone_is_refused(
+    tmp_path, work, git_directories, monkeypatch
+):
+    """Version 0 of git's protocol gives no commit that no branch ends in."""
+    url = (git_directories / "someone" / "shapes").as_uri()
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        git(work[0], "-c", "protocol.version=0", "fetch", "--depth=1", url, work[1])
+    assert "not our ref" in refused.value.stderr or "unadvertised" in refused.value.stderr
+    (tmp_path / "gitconfig").write_text("[protocol]\n\tversion = 0\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    facts = write_facts(tmp_path / "facts.jsonl", fact(work[1]))
+    rebuilt = rebuild(facts, tmp_path / "data", clone_from=template_of(git_directories))
+    assert (rebuilt.instances, rebuilt.left_out) == (1, {})
 
 
 def test_programs_that_a_git_directory_names_are_not_run(tmp_path, work, git_directories):
