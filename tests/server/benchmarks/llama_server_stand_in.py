@@ -53,7 +53,8 @@ class StandIn:
     @property
     def requests(self) -> list[Json]:
         path = self.folder / REQUESTS
-        return [json.loads(line) for line in path.open()] if path.exists() else []
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text.split("\n")[:-1]]
 
     @property
     def asked(self) -> list[Json]:
