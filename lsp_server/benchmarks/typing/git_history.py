@@ -167,7 +167,9 @@ class GitHistory:
         return found
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
-        return ["git", "--git-dir", str(self._git_dir), *arguments]
+        # git would run what a repository names as its monitor of files.
+        safe = ("-c", "core.fsmonitor=false")
+        return ["git", *safe, "--git-dir", str(self._git_dir), *arguments]
 
     def _output(self, *arguments: str, limit: int) -> bytes | None:
         """Return what git writes; None if it fails, or writes more than the limit."""
