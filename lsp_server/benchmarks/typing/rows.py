@@ -8,6 +8,7 @@ from typing import Any
 from lsp_server.benchmarks.reporting.results_file import ResultsFile
 from lsp_server.benchmarks.typing.session import Session
 from lsp_server.benchmarks.typing.typist import Key
+from lsp_server.benchmarks.workspaces.training_cutoff import UNKNOWN, TrainingData, publication
 
 Json = dict[str, Any]
 RowKey = tuple[str, str, str]
@@ -60,14 +61,20 @@ class Row:
         """Number of keys that suggestions saved."""
         return self.characters - self.pressed
 
-    def of(self, session: Session) -> "Row":
-        """Return the row with what is known of a session before it is typed."""
+    def of(self, session: Session, training: TrainingData = UNKNOWN) -> "Row":
+        """Return the row with what is known of a session before it is typed.
+
+        Args:
+            session: the session.
+            training: what is known of the model's training data.
+        """
         return replace(
             self,
             session=session.id,
             repository=session.repository,
             language=session.language,
             since=session.date.isoformat(),
+            published=publication(session.date, training),
         )
 
 

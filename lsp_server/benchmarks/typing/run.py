@@ -21,6 +21,7 @@ from lsp_server.benchmarks.typing.rhythm import count_keys
 from lsp_server.benchmarks.typing.rows import Row, RowFile
 from lsp_server.benchmarks.typing.session import Replay, Session
 from lsp_server.benchmarks.typing.typist import Typist
+from lsp_server.benchmarks.workspaces.training_cutoff import UNKNOWN, TrainingData
 
 
 @runtime_checkable
@@ -48,6 +49,7 @@ async def run_typing(
     folder: Path,
     blank: Row,
     progress: Callable[[str], None] = lambda _: None,
+    training: TrainingData = UNKNOWN,
 ) -> None:
     """Type every session that has no row yet, and add its row.
 
@@ -59,6 +61,7 @@ async def run_typing(
         folder: parent folder of workspaces.
         blank: row with the fields that all rows have in common.
         progress: called with a line for each row.
+        training: what is known of the model's training data.
     """
     done = {key for key, row in rows.rows().items() if row.error is None}
     sides = [Side(condition, person) for condition in conditions for person in people]
@@ -76,7 +79,7 @@ async def run_typing(
             if todo:
                 with tempfile.TemporaryDirectory(dir=folder) as parent:
                     workspace = Path(parent, replay.repository.short_name)
-                    await SideRun(side, replay, workspace, mine, record).run(todo)
+                    await SideRun(side, replay, workspace, mine, record, training).run(todo)
 
 
 def describe(row: Row) -> str:
@@ -94,14 +97,21 @@ class SideRun:
         folder: the workspace, named like the repository; it must not exist yet.
         blank: row with the fields that all rows have in common.
         record: called with each row.
+        training: what is known of the model's training data.
     """
 
     def __init__(
-        self, side: Side, replay: Replay, folder: Path, blank: Row, record: Callable[[Row], None]
+        self,
+        side: Side,
+        replay: Replay,
+        folder: Path,
+        blank: Row,
+        record: Callable[[Row], None],
+        training: TrainingData = UNKNOWN,
     ) -> None:
         self._condition, self._person = side.condition, side.person
         self._replay, self._folder = replay, folder
-        self._blank, self._record = blank, record
+        self._blank, self._record, self._training = blank, record, training
 
     async def run(self, todo: Sequence[Session]) -> None:
         """Type some sessions. A system that ends is replaced by another one."""
@@ -171,7 +181,7 @@ class SideRun:
 
     def _row(self, session: Session, typist: Typist, loaded: Loaded) -> Row:
         return replace(
-            self._blank.of(session),
+            self._blank.of(session, self._training),
             characters=count_keys(session.typed),
             pressed=typist.n_pressed,
             index_seconds=round(loaded.seconds, 3),
@@ -182,7 +192,8 @@ class SideRun:
         )
 
     def _fail(self, session: Session, error: Exception) -> None:
-        self._record(replace(self._blank.of(session), error=f"{type(error).__name__}: {error}"))
+        row = self._blank.of(session, self._training)
+        self._record(replace(row, error=f"{type(error).__name__}: {error}"))
 
 
 def write_tree(history: GitHistory, commit: str, folder: Path) -> None:

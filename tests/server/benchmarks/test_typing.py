@@ -23,6 +23,7 @@ from lsp_server.benchmarks.typing.session import Replay, Session
 from lsp_server.benchmarks.typing.summary import summarise
 from lsp_server.benchmarks.typing.tables import as_markdown
 from lsp_server.benchmarks.typing.typist import Key, Typist
+from lsp_server.benchmarks.workspaces.training_cutoff import UNKNOWN, TrainingData
 from tests.server.benchmarks.test_typing_commits import AREA, SHAPES, USES, GitRepository
 
 FAST = Rhythm(slowdown=1e-3)
@@ -197,6 +198,7 @@ class Bench:
 
     def __init__(self, replays, folder):
         self.replays, self.folder, self.seen, self.lines = replays, folder, [], []
+        self.training = UNKNOWN
         self.work = folder / "work"
         self.work.mkdir()
 
@@ -217,7 +219,16 @@ class Bench:
         people = [Person(policy, FAST) for policy in people]
         blank = Row("", "", "", "", "code1")
         asyncio.run(
-            run_typing(self.replays, conditions, people, rows, self.work, blank, self.lines.append)
+            run_typing(
+                self.replays,
+                conditions,
+                people,
+                rows,
+                self.work,
+                blank,
+                self.lines.append,
+                self.training,
+            )
         )
         return rows.rows()
 
@@ -256,6 +267,15 @@ def test_without_the_repository_the_workspace_begins_empty(bench):
     rows = bench.run(alone)
     assert bench.seen == [("alone", "shapes", {})]
     assert all(row.error is None for row in rows.values())
+
+
+def test_rows_say_whether_the_commit_was_public_before_the_training(bench):
+    bench.training = TrainingData(date(2024, 1, 3), date(2024, 1, 3), "")
+    rows = bench.run(bench.condition("none", lambda _: lambda *_: ""))
+    assert [(row.since, row.published) for row in rows.values()] == [
+        ("2024-01-03", "before"),
+        ("2024-01-04", "after"),
+    ]
 
 
 def test_a_planted_text_is_found_and_nothing_is_typed(replay, tmp_path):
