@@ -123,4 +123,4 @@ def _last_column(content: bytes, n_bytes: int) -> int:
 def _ids(content: bytes, n_bytes: int, column: int) -> list[int]:
     records = np.frombuffer(content, np.uint8).reshape(-1, n_bytes)
     ids = records[:, column : column + ID_BYTES].copy().view(np.int32)[:, 0]
-    return [int(token) for token in ids]
+    return ids.tolist()

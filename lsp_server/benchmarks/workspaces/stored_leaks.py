@@ -20,7 +20,7 @@ from pathlib import Path
 
 from longllama_code.definitions.fact_cache import cached_facts
 from longllama_code.definitions.languages import language_of
-from longllama_code.definitions.languages.facts import Definition, FileFacts
+from longllama_code.definitions.languages.facts import FileFacts
 from longllama_code.errors import StoreError
 from longllama_code.memory.segments.identity import path_header, segment_id
 from longllama_code.memory.storage.stored_tokens import stored_tokens
@@ -35,8 +35,6 @@ from lsp_server.benchmarks.workspaces.trees import files
 
 MODELS_FOLDER, DEFINITIONS_FOLDER, MODEL_NAME_FILE = "memory", "definitions", "model"
 """Names in an engine's cache folder (``longllama_code/generation/engine.py``)."""
-MIN_SHOWN_CHARS = 8
-"""Characters of an answer that a definition shows at least, to be looked at more closely."""
 
 
 def leaks_in_store(
@@ -76,8 +74,9 @@ def _in_segments(store: Path, wanted: Sequence[Passage]) -> Iterator[Leak]:
     }
     for segment in stored_tokens(store):
         text = decoder.decode(segment.ids)
+        compared = plain_ends(text)
         for passage in wanted:
-            if not passage.is_partly_in(plain_ends(text)):
+            if not passage.is_partly_in(compared):
                 continue
             own = segment_id(store.name, path_header(passage.file), text)
             if passage.file not in several or own != segment.segment_id:
@@ -110,6 +109,11 @@ def _tokenizer(store: Path) -> Tokenizer:
         raise StoreError(
             f"{store} does not name its model ({error}); take an empty cache folder."
         ) from error
+    return _loaded(name)
+
+
+@cache
+def _loaded(name: str) -> Tokenizer:
     return ByteTokenizer() if name == "tiny" else load_tokenizer(model_dir(name))
 
 
@@ -126,8 +130,8 @@ def _in_definitions(
 ) -> list[Leak]:
     """Return the answers that cached definitions show and no file in the workspace does.
 
-    A definition is one line or few, which files may have in common. So what shows an answer is
-    compared with the definitions of the workspace, and of documents opened for other answers.
+    A definition is short, and files may have it in common. So what shows an answer is compared with
+    the definitions of the workspace, and of documents opened for other answers.
     """
     try:
         found = [
@@ -135,7 +139,7 @@ def _in_definitions(
             for facts in cached_facts(folder)
             for text in _texts(facts)
             for passage in wanted
-            if _shows(text, passage)
+            if passage.is_partly_in(plain_ends(text))
         ]
     except sqlite3.Error as error:
         raise StoreError(f"the definitions in {folder} cannot be read: {error}.") from error
@@ -146,15 +150,6 @@ def _in_definitions(
         if each.text not in expected and each.text not in _opened_for_others(each, instances)
     }
     return [Leak(name, f"the stored definition {each.text!r}") for name, each in leaking.items()]
-
-
-def _shows(text: str, passage: Passage) -> bool:
-    """Whether a definition's text is a part of the passage with some of the answer in it."""
-    start = passage.with_answer.find(text)
-    first, last = (max(0, at - len(passage.before)) for at in (start, start + len(text)))
-    n_shown = len(passage.answer[first:last].strip())
-    least = min(MIN_SHOWN_CHARS, len(passage.answer.strip()))
-    return passage.is_partly_in(text) or (start >= 0 and 0 < least <= n_shown)
 
 
 def _definitions_of(workspace: Path) -> frozenset[str]:
@@ -174,7 +169,6 @@ def _opened_for_others(shown: _Shown, instances: Sequence[Instance]) -> set[str]
     return {text for other in others for text in _texts(_read(other.file, other.opened))}
 
 
-@cache
 def _read(path: str, text: str) -> FileFacts:
     language = language_of(path)
     return FileFacts() if language is None else language.read(plain_ends(text))
@@ -183,8 +177,4 @@ def _read(path: str, text: str) -> FileFacts:
 def _texts(facts: FileFacts) -> Iterator[str]:
     """Yield the texts of a file's definitions, as they are cached."""
     for definition in facts.definitions:
-        yield from _texts_of(definition)
-
-
-def _texts_of(definition: Definition) -> Iterator[str]:
-    yield from filter(None, (definition.shown, definition.documentation))
+        yield from filter(None, (definition.shown, definition.documentation))

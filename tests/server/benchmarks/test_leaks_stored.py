@@ -176,7 +176,11 @@ def test_a_document_may_not_show_the_only_answer_of_its_file(instances, workspac
 
 # Definitions.
 
-SIZES = "from shapes import unit_size, Square\n\nLARGEST = 12 * unit_size(Square)\nSMALLEST = 1\n"
+SIZES = """from shapes import unit_size, Square
+
+LARGEST_OF_ALL_SQUARES = 12 * unit_size(Square)
+SMALLEST = 1
+"""
 
 
 @pytest.fixture
@@ -203,8 +207,8 @@ def test_a_planted_answer_is_found_in_definitions(constant, workspace, cache):
 
 def test_a_definition_of_the_workspace_is_no_leak(constant, workspace, cache):
     remembered(cache, {"shapes.py": SHAPES})
-    (workspace / "own.py").write_text("LARGEST = 12 * unit_size(Square)\n")
-    cached(cache, "LARGEST = 12 * unit_size(Square)\n")
+    (workspace / "own.py").write_text("LARGEST_OF_ALL_SQUARES = 12 * unit_size(Square)\n")
+    cached(cache, "LARGEST_OF_ALL_SQUARES = 12 * unit_size(Square)\n")
     assert leaks_in_store(cache, [constant], workspace) == []
 
 
