@@ -3,7 +3,8 @@
 import torch
 
 from longllama_code.generation.models import LoadedModel
-from longllama_code.memory.segments.encoder import MIN_SINK_TOKENS, SegmentEncoder, path_header
+from longllama_code.memory.segments.encoder import MIN_SINK_TOKENS, SegmentEncoder
+from longllama_code.memory.segments.identity import path_header
 
 TEXT = "def f(x):\n    return 'é'\n"
 
