@@ -9,7 +9,7 @@ It is assumed that the person has visited up to eight other files before the doc
 at its top and left at a random line. The extension means to pick a chunk around the cursor of an
 editor that is left, and of one that is entered. As VS Code names the new editor as the active one
 by then, it picks the latter twice; here it picks both, which shows the model more. Each document
-begins a new session of the editor, so that results do not depend on the order of documents.
+begins a new session of the editor, so that prompts do not depend on the order of documents.
 """
 
 import asyncio
@@ -114,7 +114,7 @@ class LlamaVscode:
     async def open(self, file: str, text: str) -> Loaded:
         """Visit other files, open a document, and have the ring's chunks processed.
 
-        llama.cpp processes these chunks anew, whatever it processed before.
+        llama.cpp keeps what it processed of the same chunks before, as it does between updates.
 
         Returns:
             Numbers of chunks of other files, and of tokens of a prompt without the document.
@@ -127,7 +127,7 @@ class LlamaVscode:
         if self._ring.chunks:
             started = time.perf_counter()
             update = update_request(self._ring.chunks, self._settings)
-            read = await self._server.infill({**update, "cache_prompt": False})
+            read = await self._server.infill(update)
             loaded = replace(
                 loaded,
                 files=len(self._context),

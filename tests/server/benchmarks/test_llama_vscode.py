@@ -88,7 +88,7 @@ async def test_the_nearest_files_were_visited_and_the_document_entered(
     assert firsts == ["far = 0", "below = 0", "near = 0", "import a"]
     for chunk in left:
         assert chunk["text"].strip() in Path(chunk["filename"]).read_text()
-    assert (update["n_predict"], update["cache_prompt"]) == (0, False)
+    assert (update["n_predict"], update["cache_prompt"]) == (0, True)
     assert loaded.files == 6
     assert loaded.tokens == sum(len(chunk["text"].split()) for chunk in update["input_extra"])
     assert loaded.engine == "model.gguf (llama.cpp 7 (stand-in))"
