@@ -37,7 +37,7 @@ class Row:
     pressed: int = 0
     """Number of keys that were pressed, those that accept included."""
     seconds: float = 0.0
-    """Time of typing."""
+    """Time from the opened document to the last key."""
     cpu_seconds: float | None = None
     """CPU time of the system meanwhile; None if it cannot be told."""
     index_seconds: float = 0.0

@@ -50,7 +50,7 @@ def rhythm_line(rhythm: Json) -> str:
     return (
         f"Rhythm: {rhythm['word_s']:g} s from key to key within a word, {rhythm['word_end_s']:g} s "
         f"elsewhere, {rhythm['line_end_s']:g} s at a line's end, {rhythm['reading_s']:g} s to read "
-        f"and accept{how} (slowdown {slowdown:g})."
+        f"and accept, {rhythm['start_s']:g} s before the first key{how} (slowdown {slowdown:g})."
     )
 
 

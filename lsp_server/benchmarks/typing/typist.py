@@ -60,11 +60,12 @@ class Typist:
         """Number of keys, those that accept included."""
 
     async def type(self) -> None:
-        """Type all of it.
+        """Find the place, and type all of it.
 
         Raises:
             SystemGoneError: the system has ended or does not respond.
         """
+        await asyncio.sleep(self._person.rhythm.seconds_to_start)
         remaining = self._session.typed
         pressed = keystroke(remaining)
         try:
@@ -75,10 +76,7 @@ class Typist:
             await self._end_overtaken()
 
     async def _press(self, pressed: str, remaining: str) -> str:
-        """Insert what one key writes, ask, and return what the next key writes.
-
-        Whatever the key writes, what comes next is decided when it is time for the next key.
-        """
+        """Insert what one key writes, ask, and return what the next key writes when it is time."""
         started = time.perf_counter()
         self.n_pressed += 1
         at = len(self._session.before) + len(self._session.typed) - len(remaining)
@@ -102,7 +100,7 @@ class Typist:
     async def _ask(self, at: int, next_key_at: float) -> Answer | RuntimeError | None:
         """Return the answer or why there is none; None if the next key comes first."""
         request = asyncio.ensure_future(self._system.complete(at, automatic=True))
-        self._overtaken.add(request)  # until it is not
+        self._overtaken.add(request)  # at once, so that it is ended if typing is cancelled
         await asyncio.wait([request], timeout=max(0.0, next_key_at - time.perf_counter()))
         if not request.done():
             request.cancel()

@@ -28,8 +28,9 @@ def test_keys_follow_faster_within_words_than_at_their_ends(key, following, seco
     assert Rhythm(slowdown=3).gap_s(key, following) == pytest.approx(3 * seconds)
 
 
-def test_a_slower_person_reads_more_slowly_too():
+def test_a_slower_person_reads_and_starts_more_slowly_too():
     assert Rhythm(slowdown=2).seconds_to_read == 2 * Rhythm().seconds_to_read
+    assert Rhythm(slowdown=2).seconds_to_start == 2 * Rhythm().seconds_to_start
 
 
 @pytest.mark.parametrize("slowdown", [0, -1, float("nan")])

@@ -18,7 +18,7 @@ SETTINGS = {
     "trigger": {"debounceMs": 0},
     "completion": {"maxTokens": 4, "ahead": False},
 }
-HASTY = Rhythm(word_s=0.02, word_end_s=0.02, line_end_s=2.0, reading_s=0.02)
+HASTY = Rhythm(word_s=0.02, word_end_s=0.02, line_end_s=2.0, reading_s=0.02, start_s=0.5)
 """At a line's end there is time for a suggestion on a busy machine too."""
 
 
