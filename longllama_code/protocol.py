@@ -21,6 +21,9 @@ StopReason = Literal[
 OnProgress = Callable[[str], None]
 """Callback that receives the text of a suggestion as it grows."""
 EmptyReason = Literal["nothing_to_add", "deadline", "unsure"]
+RepositoryContext = Literal["definitions", "similar"]
+"""What a code model's prompt shows of other files: definitions that the cursor needs, or chunks
+that are similar to the text before it."""
 
 
 def ignore_progress(_: str) -> None:
@@ -52,9 +55,11 @@ class CompletionRequest:
     repository: str = ""
     """Repository's name, for models that are trained with it in the prompt; empty: left out."""
     definition_tokens: int = 768
-    """Maximum number of tokens of other files' definitions in the prompt; 0: none."""
+    """Maximum number of tokens of other files in the prompt; 0: none."""
+    repository_context: RepositoryContext = "definitions"
+    """What these tokens show."""
     is_ahead: bool = False
-    """Whether the request is made in advance, so that there is time to read other definitions."""
+    """Whether the request is made in advance, so that there is time to read other excerpts."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,12 @@ class Source:
 
 @dataclass(frozen=True)
 class ShownDefinition:
-    """Definition from another file in the model's prompt."""
+    """Definition from another file, or chunk of one, in the model's prompt."""
 
     path: str
     name: str
-    """Qualified name: for a member, its class comes first, with a dot between them."""
+    """Qualified name: for a member, its class comes first, with a dot between them. The name of a
+    chunk is its lines."""
     first_line: int
     """First line in its file, from 1."""
     last_line: int
@@ -121,7 +127,7 @@ class CompletionResult:
     alternatives: list[str] = field(default_factory=list[str])
     """Other suggestions, in order of their first tokens' probabilities."""
     definitions: list[ShownDefinition] = field(default_factory=list[ShownDefinition])
-    """Definitions from other files in the prompt, in their order there."""
+    """Definitions from other files, or chunks of them, in the prompt, in their order there."""
     first_line: int = 0
     """First line of the file itself in the prompt, from 1."""
     last_line: int = 0

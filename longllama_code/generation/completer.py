@@ -12,7 +12,8 @@ from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Deco
 from longllama_code.generation.decoding.speculation import Drafter
 from longllama_code.generation.decoding.stopping import stop_rule
 from longllama_code.generation.decoding.writer import Writer
-from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
+from longllama_code.generation.prompting.excerpt_source import ExcerptSource
+from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
 from longllama_code.generation.prompting.prepared_prompt import Choice, Excerpts, Prepared
 from longllama_code.generation.prompting.prompt import Prompt, PromptSource, build_prompt, opening
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
@@ -37,21 +38,22 @@ class Completer:
     Args:
         model: the model, which completers of several repositories may share.
         memory: memory of the repository.
-        definitions: definitions of the repository; None for none.
+        sources: sources of excerpts of the repository; None for empty ones.
     """
 
     def __init__(
         self,
         model: CompletionModel,
         memory: RepositoryMemory,
-        definitions: RepositoryDefinitions | None = None,
+        sources: ExcerptSources | None = None,
     ) -> None:
         self._model, self._memory = model, memory
-        self._definitions = definitions or RepositoryDefinitions(model.tokenizer)
+        self._sources = sources or ExcerptSources.create(model.tokenizer, memory)
 
     def release_cache(self) -> None:
         """Drop the keys and values of this repository's prompts."""
-        self._model.readings.drop(self)
+        for source in self._sources.every:
+            self._model.readings.drop(source)
 
     def complete(
         self,
@@ -86,7 +88,7 @@ class Completer:
         first_line, last_line = _lines(request, prompt)
         return replace(
             result,
-            definitions=self._definitions.described(prepared.excerpts, result.text),
+            definitions=self._excerpts(request).described(prepared.excerpts, result.text),
             first_line=first_line,
             last_line=last_line,
             alternatives=answer.others(writer, request.n_candidates),
@@ -101,10 +103,11 @@ class Completer:
         Returns:
             Number of tokens that are processed, now or before.
         """
-        reading = self._model.readings.of(self, request.path)
-        if not self._shows_definitions(request):
+        source = self._excerpts(request)
+        reading = self._model.readings.of(source, request.path)
+        if not self._shows_excerpts(request):
             return 0
-        reading.drop(self._definitions.still_hold)
+        reading.drop(source.still_hold)
         prepared = reading.open(self._choice(request))
         ids = self._opening(request, prepared)
         memory = self._completion_memory(request, self._prompt(request, prepared.excerpts))
@@ -162,17 +165,22 @@ class Completer:
         If the user waits and only the text at the cursor is unprocessed, the excerpts stay as they
         are: other ones would have to be processed first.
         """
-        reading = self._model.readings.of(self, request.path)
-        if not self._shows_definitions(request):
+        source = self._excerpts(request)
+        reading = self._model.readings.of(source, request.path)
+        if not self._shows_excerpts(request):
             return reading.show_nothing()
-        reading.drop(self._definitions.still_hold)
+        reading.drop(source.still_hold)
         choice = self._choice(request)
         if request.is_ahead:
             return reading.prepare(choice)
         return reading.renew(choice, partial(self._n_unread, request))
 
-    def _shows_definitions(self, request: CompletionRequest) -> bool:
-        """Whether the prompt shows definitions of other files, to models trained to fill in."""
+    def _excerpts(self, request: CompletionRequest) -> ExcerptSource:
+        """Return what chooses excerpts for a request."""
+        return self._sources.named(request.repository_context)
+
+    def _shows_excerpts(self, request: CompletionRequest) -> bool:
+        """Whether the prompt shows excerpts of other files, to models trained to fill in."""
         is_taught = self._model.marks is not None and self._model.marks.always
         return is_taught and request.uses_memory and request.definition_tokens > 0
 
@@ -184,12 +192,13 @@ class Completer:
         )
 
     def _choice(self, request: CompletionRequest) -> Choice:
-        """Return functions that choose definitions for a request's file and for its cursor."""
+        """Return functions that choose excerpts for a request's file and for its cursor."""
         path, prefix, suffix = request.path, request.prefix, request.suffix
+        source = self._excerpts(request)
         n_tokens = min(request.definition_tokens, self._model.config.window // 4)
         return Choice(
-            lambda: self._definitions.used_by(path, prefix + suffix, n_tokens),
-            lambda shown: self._definitions.wanted(path, prefix, suffix, n_tokens, shown),
+            lambda: source.used_by(path, prefix + suffix, n_tokens),
+            lambda shown: source.wanted(path, prefix, suffix, n_tokens, shown),
         )
 
     def _prompt(self, request: CompletionRequest, excerpts: Excerpts) -> Prompt:

@@ -19,7 +19,7 @@ from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.decoder import ShouldStop
 from longllama_code.generation.decoding.stored_openings import KeptOpenings
 from longllama_code.generation.models import LoadedModel, load_for_engine
-from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
+from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES
 from longllama_code.generation.segments import Counts, Segments
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
@@ -71,11 +71,11 @@ class Engine:
         segments: Segments,
         model: CompletionModel,
         memory: RepositoryMemory,
-        definitions: RepositoryDefinitions,
+        sources: ExcerptSources,
     ) -> None:
         self._loaded, self._segments, self._model = loaded, segments, model
-        self._memory, self._definitions = memory, definitions
-        self._completer = Completer(model, memory, definitions)
+        self._memory, self._sources = memory, sources
+        self._completer = Completer(model, memory, sources)
         self._counts = Counts()
 
     @classmethod
@@ -100,8 +100,9 @@ class Engine:
         openings = KeptOpenings(folder and folder / OPENINGS_FOLDER, loaded.model.config)
         runs = loaded.compiled or loaded.model
         model = CompletionModel(runs, loaded.tokenizer, loaded.kernels, context_bytes, openings)
-        definitions = RepositoryDefinitions(loaded.tokenizer, facts)
-        return cls(loaded, segments, model, segments.open_memory(), definitions)
+        memory = segments.open_memory()
+        sources = ExcerptSources.create(loaded.tokenizer, memory, facts)
+        return cls(loaded, segments, model, memory, sources)
 
     @property
     def fingerprint(self) -> str:
@@ -113,7 +114,8 @@ class Engine:
 
         Both are for the same thread. ``release`` frees its memory.
         """
-        return self._with(self._segments.open_memory(), self._definitions.fork())
+        memory = self._segments.open_memory()
+        return self._with(memory, self._sources.fork(memory))
 
     def overlay(self) -> "Engine":
         """Return an engine for one user's own files over this repository.
@@ -123,10 +125,10 @@ class Engine:
         """
         assert isinstance(self._memory, BaseMemory), "an overlay has no overlays"
         memory = self._segments.open_overlay(self._memory)
-        return self._with(memory, self._definitions.overlay())
+        return self._with(memory, self._sources.overlay(memory))
 
-    def _with(self, memory: RepositoryMemory, definitions: RepositoryDefinitions) -> "Engine":
-        return Engine(self._loaded, self._segments, self._model, memory, definitions)
+    def _with(self, memory: RepositoryMemory, sources: ExcerptSources) -> "Engine":
+        return Engine(self._loaded, self._segments, self._model, memory, sources)
 
     def release(self) -> None:
         """Free the repository's memory and prompts; other engines over the model continue."""
@@ -185,21 +187,21 @@ class Engine:
             yield
         ids = self._settle(header, parts, pending)
         self._memory.replace(path, text, list(zip(ids, pieces, strict=True)), pending.segments)
-        self._definitions.put(path, text)
+        self._sources.put(path, text)
         self._segments.make_room()
         n_tokens, counts = self._memory.n_tokens(path), pending.counts
         return RememberResult(path, n_tokens, len(ids), counts.encoded, counts.loaded, counts.kept)
 
     def forget(self, path: str) -> bool:
         """Take a file out of memory, but not out of the store; False if it was not there."""
-        self._definitions.forget(path)
+        self._sources.forget(path)
         return self._memory.forget(path)
 
     def restore(self, path: str) -> None:
         """Show the base's version of a file again; only an overlay has one."""
         assert isinstance(self._memory, OverlaidMemory), "only an overlay restores files"
         self._memory.restore(path)
-        self._definitions.restore(path)
+        self._sources.restore(path)
 
     def admit(self, segment_id: str, records: Tensor, page_offsets: Collection[int]) -> None:
         """Store the records, uint8 (n, bytes), of a segment that was encoded elsewhere.
@@ -274,7 +276,7 @@ class Engine:
     def close(self) -> None:
         """Close the store, for this engine and all its forks."""
         self._segments.close()
-        self._definitions.close()
+        self._sources.close()
 
     def _take(self, header: str, text: str, pending: _PendingFile) -> str:
         """Return the id of a segment, encoded if neither memory nor the store has it."""

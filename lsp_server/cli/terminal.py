@@ -91,7 +91,7 @@ class Terminal:
         self.print(f"      of the file itself, it was shown lines {first} to {last}")
         definitions = explained["definitions"]
         n_tokens = sum(each["n_tokens"] for each in definitions)
-        self.print(f"      of other files, {len(definitions)} definitions, {n_tokens} tokens:")
+        self.print(f"      of other files, {len(definitions)} excerpts, {n_tokens} tokens:")
         for each in definitions:
             where = f"{each['path']}:{each['first_line']}"
             named = ", named by the suggestion" if each["is_named"] else ""

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast, get_type_hints
 
 from longllama_code.model_sources.default_model import AUTO
 from longllama_code.paths import cache_path
+from longllama_code.protocol import RepositoryContext
 
 SECTION = "longllama"
 CLIENT_KEYS = frozenset({"server", "trace"})
@@ -110,7 +111,12 @@ class Completion:
     )
     definition_tokens: int = tunable(
         768,
-        "Maximum number of tokens of other files' definitions in a code model's prompt; 0: none.",
+        "Maximum number of tokens of other files in a code model's prompt; 0: none.",
+    )
+    repository_context: RepositoryContext = tunable(
+        "definitions",
+        "What a code model's prompt shows of other files: definitions that the cursor needs"
+        " (definitions), or chunks of ten lines that are similar to the text before it (similar).",
     )
     disable_in_comments: bool = tunable(False, "Whether suggestions are disabled in comments.")
 

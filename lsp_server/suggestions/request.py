@@ -38,6 +38,7 @@ def build_request(
         n_candidates=1 if cursor.is_automatic else settings.completion.candidates,
         repository=cursor.repository,
         definition_tokens=settings.completion.definition_tokens,
+        repository_context=settings.completion.repository_context,
         is_ahead=is_ahead,
     )
 

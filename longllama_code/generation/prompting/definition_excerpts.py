@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 
-from longllama_code.definitions.choice import Chosen, choose, choose_for_file
+from longllama_code.definitions.choice import choose, choose_for_file
+from longllama_code.definitions.chosen import Chosen
 from longllama_code.definitions.fact_cache import FactCache
 from longllama_code.definitions.fitting import fit
 from longllama_code.definitions.index import DefinitionIndex
+from longllama_code.generation.prompting.excerpt_source import (
+    NEEDED_SHARE,
+    describe,
+    n_tokens_of,
+    token_counter,
+)
 from longllama_code.generation.prompting.prepared_prompt import Excerpts, Wanted, keys_of
 from longllama_code.generation.prompting.prompt import Excerpt
 from longllama_code.protocol import ShownDefinition
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
-MAX_COUNTED = 100_000
-"""Most lines of definitions whose token counts are cached."""
 FILE_SHARE = 1 / 3
 """Share of the tokens for what a file uses anywhere; the rest is left to its cursors. With half of
 the tokens, names that a cursor needs for the first time are crowded out in languages where packages
 are imported as a whole: Go, with 768 tokens, shows 0.88 of them, 0.90 with a third, and 0.94 with
 none. In Python, a cursor has 171 unprocessed tokens with half, 233 with a third, 425 with none."""
-NEEDED_SHARE = 0.5
-"""Share of the tokens whose definitions, the most wanted ones, must be shown. The rest changes with
-every name that is used, and would cost more to process each time than it is worth."""
 
 
 class RepositoryDefinitions:
@@ -44,10 +44,7 @@ class RepositoryDefinitions:
     ) -> None:
         self._tokenizer, self._kept = tokenizer, kept
         self._index = DefinitionIndex(kept) if index is None else index
-        self._count = lru_cache(MAX_COUNTED)(self._n_tokens)
-
-    def _n_tokens(self, text: str) -> int:
-        return len(self._tokenizer.encode(text))
+        self._count = token_counter(tokenizer)
 
     def fork(self) -> RepositoryDefinitions:
         """Return empty definitions of another repository, with the same tokenizer and cache."""
@@ -98,7 +95,7 @@ class RepositoryDefinitions:
         chosen = choose(self._index, path, prefix, suffix)
         known = keys_of(shown)
         others = [each for each in chosen if each.key not in known]
-        n_left = n_tokens - sum(map(self._n_tokens_of, shown))
+        n_left = n_tokens - sum(n_tokens_of(each, self._count) for each in shown)
         excerpts = self._fitting(others, n_left)
         most = self._fitting(chosen, int(NEEDED_SHARE * n_tokens))
         needed = keys_of(most) & (known | keys_of(excerpts))
@@ -108,11 +105,6 @@ class RepositoryDefinitions:
         """Return as many definitions as fit, the most wanted file last."""
         blocks = fit(chosen, self._count, n_tokens)
         return tuple(Excerpt(block.path, block.text, block.chosen) for block in blocks)
-
-    def _n_tokens_of(self, excerpt: Excerpt) -> int:
-        """Return the number of tokens of an excerpt and its path, counted by lines."""
-        lines = [excerpt.path, *excerpt.text.split("\n")]
-        return 1 + sum(self._count(f"{line}\n") for line in lines)
 
     def still_hold(self, excerpt: Excerpt) -> bool:
         """Whether an excerpt still matches its file."""
@@ -127,17 +119,4 @@ class RepositoryDefinitions:
             excerpts: excerpts of the prompt.
             text: the suggestion.
         """
-        names = set(re.findall(r"\w+", text))
-        return [
-            ShownDefinition(
-                each.path,
-                each.name,
-                each.line,
-                each.last_line,
-                each.reason,
-                self._count(each.shown + "\n"),
-                each.name.rpartition(".")[2] in names,
-            )
-            for excerpt in excerpts
-            for each in excerpt.chosen
-        ]
+        return describe(excerpts, text, self._count)

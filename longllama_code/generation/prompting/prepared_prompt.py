@@ -14,17 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from longllama_code.definitions.choice import Chosen
 from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Decoder
-from longllama_code.generation.prompting.prompt import Excerpt
+from longllama_code.generation.prompting.prompt import Excerpt, Shown
 
 Excerpts = tuple[Excerpt, ...]
 Key = tuple[str, str, str]
-"""Key of a definition: its path, its name, its text."""
+"""Key of a definition or chunk: its path, its name, its text."""
 
 
 def keys_of(excerpts: Excerpts) -> frozenset[Key]:
-    """Return the keys of the definitions in some excerpts."""
+    """Return the keys of what some excerpts show."""
     return frozenset(each.key for excerpt in excerpts for each in excerpt.chosen)
 
 
@@ -34,9 +33,9 @@ class Wanted:
 
     excerpts: Excerpts = ()
     needed: frozenset[Key] = frozenset()
-    """Keys of the definitions that the prompt must show."""
-    reasons: Mapping[Key, Chosen] = field(default_factory=dict[Key, Chosen])
-    """All chosen definitions, shown or not, with the reasons for choosing them."""
+    """Keys of what the prompt must show."""
+    reasons: Mapping[Key, Shown] = field(default_factory=dict[Key, Shown])
+    """All that was chosen, shown or not, with the reasons for choosing it."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Prepared:
         return wanted.needed <= keys_of(self.excerpts)
 
     def explained_by(self, wanted: Wanted) -> Prepared:
-        """Update the reasons why definitions are shown; return this."""
+        """Update the reasons why excerpts are shown; return this."""
         self.of_file = self.of_file and _explained(self.of_file, wanted)
         self.of_cursor = _explained(self.of_cursor, wanted)
         return self

@@ -11,8 +11,8 @@ and excerpts of other files in the repository layout that it was trained on.
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
+from typing import Protocol
 
-from longllama_code.definitions.choice import Chosen
 from longllama_code.generation.prompting.infill import InfillMarks, first_lines
 from longllama_code.memory.segments.identity import path_header
 from longllama_code.tokenizers.tokenizer import Tokenizer
@@ -36,6 +36,45 @@ class Prompt:
     """Unfinished word before the cursor, with which the generated tokens must begin."""
 
 
+class Shown(Protocol):
+    """Definition or chunk of another file that was chosen to be shown."""
+
+    @property
+    def path(self) -> str:
+        """Its file."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name: a definition's with its class's, or a chunk's lines."""
+        ...
+
+    @property
+    def shown(self) -> str:
+        """Its text, as the prompt shows it."""
+        ...
+
+    @property
+    def line(self) -> int:
+        """Its first line, from 1."""
+        ...
+
+    @property
+    def last_line(self) -> int:
+        """Its last line, inclusive."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it was chosen, in plain words."""
+        ...
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Its identity, whatever its lines and the reason."""
+        ...
+
+
 @dataclass(frozen=True)
 class Excerpt:
     """Lines of another file of the repository, as the prompt shows them."""
@@ -43,8 +82,8 @@ class Excerpt:
     path: str
     text: str
     """Whole lines, without the last one's end."""
-    chosen: tuple[Chosen, ...] = field(default=(), compare=False)
-    """Definitions in the excerpt."""
+    chosen: tuple[Shown, ...] = field(default=(), compare=False)
+    """What the excerpt shows."""
 
 
 @dataclass(frozen=True)

@@ -5,29 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from longllama_code.config import LongLlamaConfig
 from longllama_code.generation.engine import Engine
-from longllama_code.generation.models import LoadedModel, tiny_config
-from longllama_code.generation.prompting.infill import QWEN_CODER, InfillMarks
+from longllama_code.generation.models import LoadedModel
+from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prompt import Excerpt, PromptSource, build_prompt, opening
-from longllama_code.memory.segments.segmenter import Limits
-from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
-from tests.generation.prompting.test_infill_families import byte_level
+from tests.code_model import NAMES, TOKENIZER, code_model
 
 MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
 
-NAMES = [
-    QWEN_CODER.prefix,
-    QWEN_CODER.suffix,
-    QWEN_CODER.middle,
-    str(QWEN_CODER.repository),
-    str(QWEN_CODER.file),
-]
-TOKENIZER = byte_level("</s>", *NAMES)
 SHIP = '''\
 class Ship:
     """A vessel."""
@@ -51,19 +39,7 @@ REQUEST = CompletionRequest(
 
 @pytest.fixture(scope="module")
 def coder() -> LoadedModel:
-    """A random model with a code model's marks, and no layer that attends to memory."""
-    fields = {
-        **tiny_config().to_dict(),
-        "vocab_size": TOKENIZER.vocab_size,
-        "bos_token_id": None,
-        "eos_token_id": 256,
-        "mem_layers": [],
-        "mem_heads": {},
-    }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)
-        model = LongLlamaForCausalLM(LongLlamaConfig.from_dict(fields)).eval()
-    return LoadedModel("coder", model, TOKENIZER, "coder", Limits(96, 480))
+    return code_model()
 
 
 def complete(engine: Engine, request: CompletionRequest = REQUEST) -> CompletionResult:

@@ -131,7 +131,7 @@ def test_how_a_suggestion_came_about_is_told_whole():
         "      shown Ship.dues of lib.py:5",
         "      1 tokens in 2 ms (read 1 tokens: 1 ms, write: 1 ms), 1 tokens in memory",
         "      of the file itself, it was shown lines 1 to 40",
-        "      of other files, 2 definitions, 24 tokens:",
+        "      of other files, 2 excerpts, 24 tokens:",
         "        Ship.dues  lib.py:5"
         "  (what stands before the cursor: ship, named by the suggestion)",
         "        moor  lib.py:5  (what stands before the cursor: ship)",

@@ -2,7 +2,9 @@
 
 import pytest
 
+from longllama_code.protocol import CompletionRequest
 from longllama_code.source_files.model_text import model_text
+from lsp_server.engine.protocol import from_plain, to_plain
 from lsp_server.settings.layers import resolve
 from lsp_server.suggestions.request import build_request, refuse
 from tests.server.suggestions.cursors import cursor
@@ -35,6 +37,15 @@ def test_the_request_has_what_stands_on_both_sides_and_the_limits():
     assert (request.path, request.prefix, request.suffix) == ("src/a.py", "a\nb", "c\nd")
     assert (request.max_tokens, request.timeout_ms, request.multiline) == (7, 9, False)
     assert request.uses_memory
+
+
+def test_the_request_says_what_is_shown_of_other_files():
+    request = build_request(cursor("x = |"), settings())
+    assert (request.definition_tokens, request.repository_context) == (768, "definitions")
+    similar = settings(completion={"definitionTokens": 5, "repositoryContext": "similar"})
+    request = build_request(cursor("x = |"), similar)
+    assert (request.definition_tokens, request.repository_context) == (5, "similar")
+    assert from_plain(to_plain(request), CompletionRequest) == request
 
 
 def test_refusals():

@@ -1,0 +1,102 @@
+"""Interface of what chooses excerpts of a repository's files for prompts, and what all share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Protocol
+
+from longllama_code.generation.prompting.prepared_prompt import Excerpts, Wanted
+from longllama_code.generation.prompting.prompt import Excerpt
+from longllama_code.protocol import ShownDefinition
+from longllama_code.tokenizers.tokenizer import Tokenizer
+
+MAX_COUNTED = 100_000
+"""Most lines whose token counts are cached."""
+NEEDED_SHARE = 0.5
+"""Share of the tokens for what must be shown, the most wanted excerpts. The rest changes with every
+line that is typed, and would cost more to process each time than it is worth."""
+
+CountTokens = Callable[[str], int]
+
+
+class ExcerptSource(Protocol):
+    """Chooser of excerpts of one repository."""
+
+    def put(self, path: str, text: str) -> None:
+        """Take in a file, or its new version."""
+        ...
+
+    def forget(self, path: str) -> None:
+        """Take out a file."""
+        ...
+
+    def restore(self, path: str) -> None:
+        """Show the base's version of a file again that a user's own file replaced."""
+        ...
+
+    def used_by(self, path: str, text: str, n_tokens: int) -> Wanted:
+        """Return what all prompts of a file should show, within a share of ``n_tokens``."""
+        ...
+
+    def wanted(
+        self, path: str, prefix: str, suffix: str, n_tokens: int, shown: Excerpts = ()
+    ) -> Wanted:
+        """Return what a cursor should be shown of other files.
+
+        Args:
+            path: the cursor's file.
+            prefix: its text before the cursor.
+            suffix: its text after it.
+            n_tokens: most tokens of all excerpts, paths included.
+            shown: excerpts that are shown in any case.
+        """
+        ...
+
+    def still_hold(self, excerpt: Excerpt) -> bool:
+        """Whether an excerpt still matches its file."""
+        ...
+
+    def described(self, excerpts: Sequence[Excerpt], text: str) -> list[ShownDefinition]:
+        """Describe what excerpts show, and whether a suggestion names it.
+
+        Args:
+            excerpts: excerpts of the prompt.
+            text: the suggestion.
+        """
+        ...
+
+
+def token_counter(tokenizer: Tokenizer) -> CountTokens:
+    """Return a function that counts the tokens of a line, and caches the counts."""
+
+    @lru_cache(MAX_COUNTED)
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text))
+
+    return count
+
+
+def n_tokens_of(excerpt: Excerpt, count: CountTokens) -> int:
+    """Return the number of tokens of an excerpt and its path, counted by lines."""
+    lines = [excerpt.path, *excerpt.text.split("\n")]
+    return 1 + sum(count(f"{line}\n") for line in lines)
+
+
+def describe(excerpts: Sequence[Excerpt], text: str, count: CountTokens) -> list[ShownDefinition]:
+    """Describe what excerpts show; see ``ExcerptSource.described``."""
+    names = set(re.findall(r"\w+", text))
+    return [
+        ShownDefinition(
+            each.path,
+            each.name,
+            each.line,
+            each.last_line,
+            each.reason,
+            count(each.shown + "\n"),
+            each.name.rpartition(".")[2] in names,
+        )
+        for excerpt in excerpts
+        for each in excerpt.chosen
+    ]

@@ -1,0 +1,70 @@
+"""All sources of excerpts of one repository, which is told once of each file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from longllama_code.definitions.fact_cache import FactCache
+from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
+from longllama_code.generation.prompting.excerpt_source import ExcerptSource
+from longllama_code.generation.prompting.similar_excerpts import SimilarChunks
+from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.protocol import RepositoryContext
+from longllama_code.tokenizers.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class ExcerptSources:
+    """Definitions of a repository, and its chunks."""
+
+    definitions: RepositoryDefinitions
+    similar: SimilarChunks
+
+    @classmethod
+    def create(
+        cls, tokenizer: Tokenizer, memory: RepositoryMemory, facts: FactCache | None = None
+    ) -> ExcerptSources:
+        """Return the sources of an empty repository.
+
+        Args:
+            tokenizer: the model's.
+            memory: files of the repository.
+            facts: cache on disk of the definitions that files contain; None for none.
+        """
+        return cls(RepositoryDefinitions(tokenizer, facts), SimilarChunks(tokenizer, memory))
+
+    def fork(self, memory: RepositoryMemory) -> ExcerptSources:
+        """Return the sources of another repository, which is empty."""
+        return ExcerptSources(self.definitions.fork(), self.similar.fork(memory))
+
+    def overlay(self, memory: RepositoryMemory) -> ExcerptSources:
+        """Return the sources of a user whose own files replace some of these."""
+        return ExcerptSources(self.definitions.overlay(), self.similar.overlay(memory))
+
+    def named(self, name: RepositoryContext) -> ExcerptSource:
+        """Return the source that a request names."""
+        return self.similar if name == "similar" else self.definitions
+
+    @property
+    def every(self) -> tuple[ExcerptSource, ...]:
+        """All sources."""
+        return self.definitions, self.similar
+
+    def put(self, path: str, text: str) -> None:
+        """Take in a file, or its new version."""
+        for source in self.every:
+            source.put(path, text)
+
+    def forget(self, path: str) -> None:
+        """Take out a file."""
+        for source in self.every:
+            source.forget(path)
+
+    def restore(self, path: str) -> None:
+        """Show the base's version of a file again that a user's own file replaced."""
+        for source in self.every:
+            source.restore(path)
+
+    def close(self) -> None:
+        """Write and close the cache of definitions."""
+        self.definitions.close()
