@@ -6,7 +6,7 @@ import sys
 import warnings
 
 from lsp_server import __version__
-from lsp_server.benchmarks import cross_code_eval
+from lsp_server.benchmarks.commands import command as benchmarks
 from lsp_server.cli import cache, complete, demo, diagnose, serve, sessions, status
 from lsp_server.cli.options import Command
 
@@ -45,13 +45,7 @@ def _parser() -> Command:
         ("cache", cache.configure, "list or remove what the cache folder holds"),
         ("record", sessions.configure_record, "serve one client and record the session"),
         ("replay", sessions.configure_replay, "replay a session and compare the responses"),
-        ("bench", _configure_benchmarks, "run a published benchmark on the server"),
+        ("bench", benchmarks.configure, "run a published benchmark on the server"),
     ):
         configure(commands.add_parser(name, help=about))
     return parser
-
-
-def _configure_benchmarks(parser: Command) -> None:
-    benchmarks = parser.add_subparsers(title="benchmarks", metavar="NAME", required=True)
-    about = "lines that need another file, with the repository in memory and without"
-    cross_code_eval.add_options(benchmarks.add_parser("crosscodeeval", help=about))

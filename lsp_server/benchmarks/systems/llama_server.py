@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 
 from lsp_server.benchmarks.systems.system import SystemGoneError
 from lsp_server.engine.stdio import python_command
@@ -127,6 +128,14 @@ class LlamaServer:
                     f"llama-server did not load {self.model!r} within {START_TIMEOUT_S:.0f} s."
                 )
             await asyncio.sleep(POLL_S)
+
+    def cpu_seconds(self) -> float | None:
+        """Return the CPU time of llama-server since it began; None if it cannot be told."""
+        with suppress(psutil.Error):
+            for process in psutil.Process(self._process.pid).children():
+                times = process.cpu_times()
+                return times.user + times.system
+        return None
 
     async def infill(self, body: Mapping[str, Any]) -> Infill:
         """Send ``POST /infill``. A cancelled call ends the request there.

@@ -177,6 +177,10 @@ class LlamaVscode:
             self._ring.update_all()
             await self._server.infill(update_request(self._ring.chunks, self._settings))
 
+    def cpu_seconds(self) -> float | None:
+        """Return the CPU time of llama-server since it began; None if it cannot be told."""
+        return self._server.cpu_seconds()
+
     async def close(self) -> None:
         """Close the document: end what still runs for it."""
         tasks = [*self._tasks]

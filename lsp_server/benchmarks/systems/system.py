@@ -21,6 +21,8 @@ class Loaded:
     """Number of files that are not in memory."""
     engine: str = ""
     """Model, number format and device."""
+    seconds: float = 0.0
+    """Time until it was taken in."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Answer:
     read_tokens: int = 0
     """Number of prompt tokens that were processed for this request."""
     generated_tokens: int = 0
+    seconds: float = 0.0
+    """Time from the request to its answer."""
     is_known: bool = False
     """Whether it was answered from an earlier answer, without the model."""
     context: Sequence[str] = field(default_factory=tuple[str, ...])

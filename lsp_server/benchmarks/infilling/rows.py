@@ -1,14 +1,11 @@
-"""Results of a run on disk, one a line, so that an interrupted run can be resumed.
+"""Rows of a run: the result of each instance under each condition."""
 
-The first line describes the run. An incomplete line, left by a killed process, is ignored.
-"""
-
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from lsp_server.benchmarks.reporting.results_file import ResultsFile
 
 Json = dict[str, Any]
 Key = tuple[str, str]
@@ -24,6 +21,11 @@ class Row:
     condition: str
     commit: str
     """Commit of the code that ran."""
+    language: str = "python"
+    kind: str = ""
+    """Category of the instance in its benchmark."""
+    published: str = "unknown"
+    """Whether the code was public ``before`` or ``after`` the model was trained."""
     wanted: str = ""
     """Answer of the benchmark."""
     suggestion: str = ""
@@ -38,15 +40,21 @@ class Row:
     stop_reason: str | None = None
     seconds: float = 0.0
     """Time of the request, after indexing."""
+    key_seconds: float | None = None
+    """Time of a request after one more key that the suggestion did not foresee."""
+    change_seconds: float | None = None
+    """Time of such a request after another file was changed."""
     index_seconds: float = 0.0
-    """Time from opening the document until the memory was up to date."""
+    """Time from opening the document until its repository was taken in."""
     files: int = 0
-    """Number of files in memory."""
+    """Number of files in memory, or of chunks in the prompt."""
     tokens: int = 0
-    """Number of tokens in memory."""
+    """Number of tokens in memory, or of the chunks in the prompt."""
     left_out: int = 0
     """Number of files that are not in memory."""
     prompt_tokens: int = 0
+    read_tokens: int = 0
+    """Number of prompt tokens that were processed for the request."""
     generated_tokens: int = 0
     engine: str = ""
     """Model, number format and device."""
@@ -60,69 +68,31 @@ class Row:
 
 
 class RowFile:
-    """File of a run's results. Several processes may append to it."""
+    """File of a run's rows. Several processes may append to it."""
 
     def __init__(self, path: Path, run: Mapping[str, Any]) -> None:
         """Open or create a file.
 
-        Args:
-            path: the file.
-            run: description of the run: model, weights, settings.
-
         Raises:
             ValueError: the file belongs to another run.
         """
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found = _lines(path)
-        if not found:
-            self._append({"run": dict(run)})
-        elif (before := found[0].get("run")) != dict(run):
-            raise ValueError(
-                f"{path} holds results of another run, {before!r}; this is {dict(run)!r}. Name "
-                "another file, or remove this one."
-            )
+        self._file = ResultsFile(path, run)
 
     def rows(self) -> dict[Key, Row]:
         """Return the last row of each key."""
         names = {field.name for field in fields(Row)}
         rows = (
             Row(**{name: value for name, value in _renamed(line).items() if name in names})
-            for line in _lines(self._path)
+            for line in self._file.results()
             if "instance" in line
         )
         return {row.key: row for row in rows}
 
     def add(self, row: Row) -> None:
         """Append a row; it is on disk when this returns."""
-        self._append(asdict(row))
-
-    def _append(self, line: Json) -> None:
-        data = (json.dumps(line) + "\n").encode()
-        with self._path.open("ab+") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size:
-                file.seek(size - 1)
-                data = data if file.read(1) == b"\n" else b"\n" + data
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        self._file.add(asdict(row))
 
 
 def _renamed(line: Json) -> Json:
     """Return a line of 0.1 with the present name of ``arm``."""
     return {"condition" if name == "arm" else name: value for name, value in line.items()}
-
-
-def _lines(path: Path) -> list[Json]:
-    if not path.is_file():
-        return []
-    found: list[Json] = []
-    for line in path.read_text("utf-8", errors="replace").splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)  # pyright: ignore[reportUnknownArgumentType]
-    return found

@@ -8,6 +8,10 @@ from typing import Any
 
 import psutil
 
+from longllama_code.errors import CheckpointError, ModelNotFound
+from longllama_code.gguf.file import GGUF_NAME
+from longllama_code.model_sources.catalog import model_dir
+from longllama_code.model_sources.default_model import chosen_model
 from lsp_server import __version__
 
 Json = dict[str, Any]
@@ -49,7 +53,7 @@ def _cpu() -> tuple[str, set[str]]:
 
 def commit() -> str:
     """Return the commit of the running code, or its version outside of a checkout."""
-    folder = Path(__file__).parent.parent
+    folder = Path(__file__).parents[2]
     try:
         head = _git(folder, "rev-parse", "--short=10", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "..")
@@ -65,10 +69,29 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+def weights_folder(model: str) -> Path | None:
+    """Return the file or folder of a model's weights; None if it has none on this machine."""
+    path = Path(model).expanduser()
+    if path.exists():
+        return path
+    try:
+        return model_dir(chosen_model(model).name)
+    except (ModelNotFound, CheckpointError):
+        return None
+
+
+def gguf_of(model: str) -> Path | None:
+    """Return the GGUF file of a model; None if its weights are not in that form, or not here."""
+    path = weights_folder(model)
+    if path is not None and path.is_dir():
+        path /= GGUF_NAME
+    return path if path is not None and path.is_file() and path.suffix == ".gguf" else None
+
+
 def weights_digest(model: str) -> str | None:
-    """Return the sha256 of the weights in a file or folder; None if the model is a name."""
-    path = Path(model)
-    if not path.exists():
+    """Return the sha256 of a model's weights; None if it has none on this machine."""
+    path = weights_folder(model)
+    if path is None:
         return None
     digest = hashlib.sha256()
     for each in [path] if path.is_file() else sorted(path.iterdir()):

@@ -2,14 +2,15 @@
 
 Only the first line of a suggestion counts, without blanks at either end; an empty one is wrong.
 Edit similarity is the ratio of ``difflib``: twice the number of matching characters by the number
-of all. Identifiers are the words outside of strings and comments that are not keywords of Python.
-They match if they are the same in the same order; F1 is that of their sets.
+of all. Identifiers are the words outside of strings and comments that are not keywords of the
+language. They match if they are the same in the same order; F1 is that of their sets.
 """
 
 import difflib
-import keyword
 import re
 from dataclasses import dataclass
+
+from lsp_server.benchmarks.infilling.keywords import keywords_of
 
 MEASURES = ("right", "edit_similarity", "identifier_match", "identifier_f1")
 _STRING = re.compile(r"""(["'])(?:\\.|(?!\1)[^\\\n])*\1""")
@@ -27,14 +28,16 @@ class Scores:
     identifier_f1: float
 
 
-NOTHING = Scores(0.0, 0.0, 0.0, 0.0)
-"""Scores of an instance without an answer."""
+def score(suggestion: str, answer: str, language: str = "python") -> Scores:
+    """Score a suggestion.
 
-
-def score(suggestion: str, answer: str) -> Scores:
-    """Score a suggestion."""
+    Args:
+        suggestion: text of the suggestion.
+        answer: text of the benchmark's answer.
+        language: LSP's identifier of their language.
+    """
     found, wanted = first_line(suggestion), first_line(answer)
-    names, wanted_names = identifiers(found), identifiers(wanted)
+    names, wanted_names = (identifiers(line, language) for line in (found, wanted))
     return Scores(
         right=float(found == wanted),
         edit_similarity=difflib.SequenceMatcher(None, found, wanted).ratio(),
@@ -48,10 +51,11 @@ def first_line(text: str) -> str:
     return next((line for line in text.split("\n") if line.strip()), "").strip()
 
 
-def identifiers(line: str) -> list[str]:
+def identifiers(line: str, language: str = "python") -> list[str]:
     """Return the identifiers in a line of code, in order."""
     code = _COMMENT.sub("", _STRING.sub(" ", line))
-    return [word for word in _WORD.findall(code) if not keyword.iskeyword(word)]
+    keywords = keywords_of(language)
+    return [word for word in _WORD.findall(code) if word not in keywords]
 
 
 def _f1(found: set[str], wanted: set[str]) -> float:

@@ -1,0 +1,1 @@
+"""Results on disk, machines, statistics, tables and plots."""
