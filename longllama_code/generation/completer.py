@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from longllama_code.errors import Cancelled
 from longllama_code.generation.completion_model import CompletionModel
@@ -30,6 +30,11 @@ from longllama_code.protocol import (
 MAX_SOURCES = 8
 LEAST_PROBABILITY = 0.02
 """Least probability of the first token of an alternative suggestion."""
+
+
+_Inputs = tuple[Prompt, CompletionMemory | None]
+_InputsOf = Callable[[Excerpts], _Inputs]
+"""Returns the prompt that shows some excerpts, and the memory beside it; made once for each."""
 
 
 class Completer:
@@ -72,9 +77,9 @@ class Completer:
             Cancelled: ``should_stop`` returned true.
         """
         started = time.perf_counter()
-        prepared = self._prepared(request)
-        prompt = self._prompt(request, prepared.excerpts)
-        memory = self._completion_memory(request, prompt)
+        inputs = cache(partial(self._inputs, request))
+        prepared = self._prepared(request, inputs)
+        prompt, memory = inputs(prepared.excerpts)
         self._restore_prefix(request, prepared, memory)
         deadline = started + request.timeout_ms / 1000
         begin = partial(self._begin, prompt, memory, request)
@@ -110,7 +115,7 @@ class Completer:
         reading.drop(source.still_hold)
         prepared = reading.open(self._choice(request))
         ids = self._opening(request, prepared)
-        memory = self._completion_memory(request, self._prompt(request, prepared.excerpts))
+        _, memory = self._inputs(request, prepared.excerpts)
         self._restore_prefix(request, prepared, memory)
         decoder = prepared.decoder
         n_read, length = decoder.n_common([*ids, 0], memory), decoder.length
@@ -159,7 +164,7 @@ class Completer:
         wanted = request.min_confidence
         return self._model.config.min_confidence if wanted is None else wanted
 
-    def _prepared(self, request: CompletionRequest) -> Prepared:
+    def _prepared(self, request: CompletionRequest, inputs: _InputsOf) -> Prepared:
         """Return the excerpts of the prompt, and the decoder that processed them.
 
         If the user waits and only the text at the cursor is unprocessed, the excerpts stay as they
@@ -173,7 +178,7 @@ class Completer:
         choice = self._choice(request)
         if request.is_ahead:
             return reading.prepare(choice)
-        return reading.renew(choice, partial(self._n_unread, request))
+        return reading.renew(choice, partial(_n_unread, inputs))
 
     def _excerpts(self, request: CompletionRequest) -> ExcerptSource:
         """Return what chooses excerpts for a request."""
@@ -183,13 +188,6 @@ class Completer:
         """Whether the prompt shows excerpts of other files, to models trained to fill in."""
         is_taught = self._model.marks is not None and self._model.marks.always
         return is_taught and request.uses_memory and request.definition_tokens > 0
-
-    def _n_unread(self, request: CompletionRequest, prepared: Prepared) -> int:
-        """Return how many tokens of a prompt are not processed so far."""
-        prompt = self._prompt(request, prepared.excerpts)
-        return len(prompt.ids) - prepared.decoder.n_common(
-            prompt.ids, self._completion_memory(request, prompt)
-        )
 
     def _choice(self, request: CompletionRequest) -> Choice:
         """Return functions that choose excerpts for a request's file and for its cursor."""
@@ -201,11 +199,13 @@ class Completer:
             lambda shown: source.wanted(path, prefix, suffix, n_tokens, shown),
         )
 
-    def _prompt(self, request: CompletionRequest, excerpts: Excerpts) -> Prompt:
+    def _inputs(self, request: CompletionRequest, excerpts: Excerpts) -> _Inputs:
+        """Return the prompt of a request that shows some excerpts, and the memory beside it."""
         source = self._source(request, excerpts)
-        return build_prompt(
+        prompt = build_prompt(
             source, self._model.tokenizer, self._most_tokens(request), self._model.marks
         )
+        return prompt, self._completion_memory(request, prompt)
 
     def _opening(self, request: CompletionRequest, prepared: Prepared) -> list[int]:
         """Return the token ids that all prompts of a file begin with."""
@@ -307,6 +307,12 @@ class _Answer:
             self.decoder.prefill(self.prompt.ids, self.memory, self.should_stop)
             texts.append(self.write(first_token).text.rstrip())
         return [text for text in dict.fromkeys(texts[1:]) if text not in ("", texts[0])]
+
+
+def _n_unread(inputs: _InputsOf, prepared: Prepared) -> int:
+    """Return how many tokens of a prompt are not processed so far."""
+    prompt, memory = inputs(prepared.excerpts)
+    return len(prompt.ids) - prepared.decoder.n_common(prompt.ids, memory)
 
 
 def _lines(request: CompletionRequest, prompt: Prompt) -> tuple[int, int]:

@@ -75,12 +75,15 @@ class Prepared:
         """Show what is wanted, unless everything needed is shown already; return this."""
         if self.of_file is None:
             self.of_file = choice.of_file().excerpts
-        now = choice.of_cursor(self.of_file)
-        if not self.shows(now):
-            kept = tuple(each for each in self.of_cursor if each in now.excerpts)
-            self.of_cursor = kept + tuple(each for each in now.excerpts if each not in kept)
+        return self.show(choice.of_cursor(self.of_file))
+
+    def show(self, wanted: Wanted) -> Prepared:
+        """Show what the cursor wants, unless everything needed is shown already; return this."""
+        if not self.shows(wanted):
+            kept = tuple(each for each in self.of_cursor if each in wanted.excerpts)
+            self.of_cursor = kept + tuple(each for each in wanted.excerpts if each not in kept)
         self.is_chosen = True
-        return self.explained_by(now)
+        return self.explained_by(wanted)
 
     def shows(self, wanted: Wanted) -> bool:
         """Whether the excerpts show everything that is needed."""
@@ -156,9 +159,12 @@ class FileReading:
         now = choice.of_cursor(self.current.of_file)
         if self.current.shows(now):
             return self.current.explained_by(now)
-        if self._coming is None:
-            self._coming = Prepared(self._make(), self.current.of_file)
-        return self._coming.choose(choice)
+        coming = self._coming
+        if coming is None:
+            coming = self._coming = Prepared(self._make(), self.current.of_file)
+        if coming.of_file != self.current.of_file:
+            return coming.choose(choice)
+        return coming.show(now)
 
     def open(self, choice: Choice) -> Prepared:
         """Return a beginning that shows what the file uses, the current one or a second one."""
