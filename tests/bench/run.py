@@ -17,7 +17,6 @@ BENCHMARKS = (
     "passes",
     "search",
     "latency",
-    "replay",
     "speculation",
     "imports",
     "edits",
