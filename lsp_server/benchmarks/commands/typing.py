@@ -17,11 +17,11 @@ from lsp_server.benchmarks.commands.options import (
     setup,
     system_options,
 )
+from lsp_server.benchmarks.git.directories import find_repositories
 from lsp_server.benchmarks.reporting.machine import commit
 from lsp_server.benchmarks.systems.conditions import SystemOptions, open_conditions
 from lsp_server.benchmarks.typing.commits import MAX_CHARS, Choice, find_replays
 from lsp_server.benchmarks.typing.person import POLICIES, Person
-from lsp_server.benchmarks.typing.repositories import find_repositories
 from lsp_server.benchmarks.typing.rhythm import Rhythm
 from lsp_server.benchmarks.typing.rows import Row, RowFile
 from lsp_server.benchmarks.typing.run import run_typing

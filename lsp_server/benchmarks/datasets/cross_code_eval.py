@@ -20,7 +20,7 @@ from lsp_server.benchmarks.datasets.fields import (
     text_field,
 )
 from lsp_server.benchmarks.datasets.instance import Instance
-from lsp_server.benchmarks.datasets.paths import (
+from lsp_server.benchmarks.paths import (
     inside,
     language_id,
     path_inside,

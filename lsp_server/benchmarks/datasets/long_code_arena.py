@@ -27,13 +27,13 @@ from lsp_server.benchmarks.datasets.fields import (
     text_field,
 )
 from lsp_server.benchmarks.datasets.instance import Instance
-from lsp_server.benchmarks.datasets.paths import (
+from lsp_server.benchmarks.datasets.tables import ending_of
+from lsp_server.benchmarks.paths import (
     checked_files,
     language_id,
     path_inside,
     repository_name,
 )
-from lsp_server.benchmarks.datasets.tables import ending_of
 
 MAX_ROW_BYTES = 1 << 28
 """Largest length of a line of JSON: the largest snapshots have over a hundred megabytes."""

@@ -23,20 +23,19 @@ from filelock import FileLock, Timeout
 
 from lsp_server.benchmarks.datasets.cross_code_eval import REBUILT, TREES
 from lsp_server.benchmarks.datasets.fields import message, number_field, text_field
-from lsp_server.benchmarks.datasets.git_commits import (
-    GitError,
-    address,
-    borrowed,
-    check_commit,
-    check_source,
-    check_template,
-    commit_time,
-    fetched,
-    git_directory,
-    write_tree,
-)
-from lsp_server.benchmarks.datasets.paths import path_inside, read_inside, repository_name
 from lsp_server.benchmarks.datasets.tables import rows
+from lsp_server.benchmarks.git.borrowing import borrowed
+from lsp_server.benchmarks.git.directories import git_directory
+from lsp_server.benchmarks.git.fetching import address, check_source, check_template, fetched
+from lsp_server.benchmarks.git.history import commit_time
+from lsp_server.benchmarks.git.running import GitError, check_commit
+from lsp_server.benchmarks.git.trees import write_tree
+from lsp_server.benchmarks.paths import (
+    MAX_FILE_BYTES,
+    path_inside,
+    read_inside,
+    repository_name,
+)
 
 Json = dict[str, Any]
 
@@ -157,7 +156,7 @@ class _Rebuilding:
     def _instances_of(self, repository: str, origin: Origin, facts: Sequence[Json]) -> list[str]:
         try:
             since = self._day_of_tree(repository, origin)
-        except (GitError, ValueError, OSError) as error:
+        except (ValueError, OSError) as error:
             self._leave_out(repository, str(error))
             return []
         self._rebuilt.repositories += 1
@@ -209,7 +208,8 @@ class _Rebuilding:
             try:
                 with place as git:
                     since = commit_time(git, origin.commit).date()
-                    write_tree(git, origin.commit, new)
+                    if missing := write_tree(git, origin.commit, new, MAX_FILE_BYTES):
+                        raise GitError(f"{missing[0]!r} and other files are missing")
                     return since
             except GitError as error:
                 problem = error
@@ -219,7 +219,7 @@ class _Rebuilding:
         folder = self._git_directories
         directory = git_directory(folder, origin.source) if folder else None
         if directory is not None:
-            yield borrowed(directory)
+            yield borrowed(directory, origin.commit)
         if self._clone_from is not None:
             parent = self._output / UNFINISHED
             parent.mkdir(exist_ok=True)

@@ -29,13 +29,13 @@ from lsp_server.benchmarks.datasets.fields import (
     text_field,
 )
 from lsp_server.benchmarks.datasets.instance import Instance
-from lsp_server.benchmarks.datasets.paths import (
+from lsp_server.benchmarks.datasets.tables import ending_of
+from lsp_server.benchmarks.paths import (
     checked_files,
     language_id,
     path_inside,
     repository_name,
 )
-from lsp_server.benchmarks.datasets.tables import ending_of
 
 SPLITS = ("cross_file_first", "cross_file_random", "in_file")
 

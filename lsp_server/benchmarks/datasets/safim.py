@@ -21,8 +21,8 @@ from pathlib import Path
 
 from lsp_server.benchmarks.datasets.fields import Row, read_instances, text_field
 from lsp_server.benchmarks.datasets.instance import Instance
-from lsp_server.benchmarks.datasets.paths import repository_name
 from lsp_server.benchmarks.datasets.tables import ending_of
+from lsp_server.benchmarks.paths import repository_name
 
 SPLITS = {
     "block_completion": "block",

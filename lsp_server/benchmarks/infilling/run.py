@@ -13,12 +13,13 @@ from lsp_server.benchmarks.datasets.instance import Instance
 from lsp_server.benchmarks.infilling.rows import Row
 from lsp_server.benchmarks.infilling.scores import score
 from lsp_server.benchmarks.infilling.timing import Delays, time_changes
+from lsp_server.benchmarks.paths import write_inside
 from lsp_server.benchmarks.systems.conditions import Condition
 from lsp_server.benchmarks.systems.system import Answer, Loaded, System, SystemGoneError
 from lsp_server.benchmarks.workspaces.leaks import leak_in_prompt, leak_of_document, leaks
 from lsp_server.benchmarks.workspaces.passages import without_answers
 from lsp_server.benchmarks.workspaces.training_cutoff import UNKNOWN, TrainingData, publication
-from lsp_server.benchmarks.workspaces.trees import copy_tree, write_inside
+from lsp_server.benchmarks.workspaces.trees import copy_tree
 
 NO_DELAYS = Delays(None, None)
 

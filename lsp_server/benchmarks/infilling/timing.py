@@ -6,9 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from longllama_code.definitions.layout import path_distance
 from lsp_server.benchmarks.datasets.instance import Instance
-from lsp_server.benchmarks.datasets.paths import read_source
+from lsp_server.benchmarks.paths import files, read_source
 from lsp_server.benchmarks.systems.system import Answer, System
-from lsp_server.benchmarks.workspaces.trees import files
 
 KEYS = "xyz_"
 """Keys to type: one of them is not what the suggestion begins with."""

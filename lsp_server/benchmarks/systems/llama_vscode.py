@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lsp_server.benchmarks.paths import write_inside
 from lsp_server.benchmarks.systems.llama_server import Infill, LlamaServer
 from lsp_server.benchmarks.systems.llama_vscode_cache import (
     Suggestions,
@@ -167,11 +168,7 @@ class LlamaVscode:
         Raises:
             ValueError: a link leads out of the workspace.
         """
-        path = self._folder / file
-        if not path.resolve().is_relative_to(self._folder.resolve()):
-            raise ValueError(f"{file!r} leads out of its repository.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8", newline="\n")
+        path = write_inside(self._folder, file, text)
         self._ring.pick(str(path), split_lines(text))
         if self._ring.queued:
             self._ring.update_all()

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from longllama_code.source_files.languages import language_of
-from lsp_server.benchmarks.typing.git_history import Commit, GitHistory, Hunk, ModifiedFile
-from lsp_server.benchmarks.typing.session import Replay, Repository, Session
+from lsp_server.benchmarks.git.directories import Repository
+from lsp_server.benchmarks.git.history import Commit, GitHistory, Hunk, ModifiedFile, opened
+from lsp_server.benchmarks.git.trees import read_files
+from lsp_server.benchmarks.typing.session import Replay, Session
 from lsp_server.benchmarks.typing.written_files import is_source, is_written
 
 MIN_CHARS, MAX_CHARS = 40, 160
@@ -29,6 +31,8 @@ MAX_COMMITS = 3000
 MAX_FILES_OF_COMMIT = 40
 """A commit that touches more files was hardly typed."""
 MAX_FILE_BYTES = 200_000
+MAX_WRITTEN_BYTES = 1 << 20
+"""Larger files are not in the workspace; the server's limit is below."""
 MAX_REST_CHARS = 2000
 ROUNDS = 4
 """Searches for sessions in place of those whose text stands elsewhere."""
@@ -92,17 +96,18 @@ def find_replay(repository: Repository, n: int, choice: Choice) -> Replay | None
     Raises:
         ValueError: the repository cannot be read, or is too large.
     """
-    history = GitHistory(repository.git_dir)
-    candidates = _candidates(repository, history, choice)
     taken, parents, base = list[Session](), dict[str, str](), ""
-    for _ in range(ROUNDS):
-        more = list(islice(candidates, n - len(taken)))
-        if not more:
-            break
-        parents |= {session.commit: parent for session, parent in more}
-        taken += [session for session, _ in more]
-        base = parents[taken[-1].commit]
-        taken = _without_leaks(taken, history.files(base))
+    with opened(repository.git_dir) as history:
+        candidates = _candidates(repository, history, choice)
+        for _ in range(ROUNDS):
+            more = list(islice(candidates, n - len(taken)))
+            if not more:
+                break
+            parents |= {session.commit: parent for session, parent in more}
+            taken += [session for session, _ in more]
+            base = parents[taken[-1].commit]
+            files = read_files(history.repository, base, MAX_WRITTEN_BYTES)
+            taken = _without_leaks(taken, files)
     # If the oldest one was left out, the workspace is older than needed.
     return Replay(repository, base, tuple(reversed(taken))) if taken else None
 

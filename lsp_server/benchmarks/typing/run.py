@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from lsp_server.benchmarks.git.borrowing import borrowed
+from lsp_server.benchmarks.git.trees import write_tree
+from lsp_server.benchmarks.paths import files, write_inside
 from lsp_server.benchmarks.systems.conditions import Condition
 from lsp_server.benchmarks.systems.system import Loaded, System, SystemGoneError
-from lsp_server.benchmarks.typing.commits import is_in_document, leaks
-from lsp_server.benchmarks.typing.git_history import GitHistory
+from lsp_server.benchmarks.typing.commits import MAX_WRITTEN_BYTES, is_in_document, leaks
 from lsp_server.benchmarks.typing.person import Person
 from lsp_server.benchmarks.typing.rhythm import count_keys
 from lsp_server.benchmarks.typing.rows import Row, RowFile
@@ -139,8 +141,9 @@ class SideRun:
         self._folder.mkdir(parents=True)
         if not self._condition.shows_repository:
             return
-        history = GitHistory(self._replay.repository.git_dir)
-        write_tree(history, self._replay.base, self._folder)
+        base = self._replay.base
+        with borrowed(self._replay.repository.git_dir, base) as repository:
+            write_tree(repository, base, self._folder, MAX_WRITTEN_BYTES)
         if found := leaks(self._replay.sessions, files_below(self._folder)):
             raise ValueError("; ".join(found))
 
@@ -166,7 +169,7 @@ class SideRun:
         if is_in_document(session):
             raise ValueError(f"the text of {session.id} is in the document that is opened.")
         if not self._condition.shows_repository:
-            _write(self._folder / session.file, session.opened.encode())
+            write_inside(self._folder, session.file, session.opened)
         loaded = await system.open(session.file, session.opened)
         try:
             typist = Typist(system, session, self._person)
@@ -196,30 +199,10 @@ class SideRun:
         self._record(replace(row, error=f"{type(error).__name__}: {error}"))
 
 
-def write_tree(history: GitHistory, commit: str, folder: Path) -> None:
-    """Write a commit's regular files below a folder.
-
-    Raises:
-        ValueError: there are too many files, or they are too large together.
-    """
-    for path, data in history.files(commit):
-        _write(folder / path, data)
-
-
 def files_below(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the paths and contents of the files below a folder."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield path.relative_to(folder).as_posix(), path.read_bytes()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file, unless the tree is broken and has it as a folder too."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except (FileExistsError, IsADirectoryError, NotADirectoryError):
-        return
+    for path in files(folder):
+        yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 
 def _cpu_seconds(system: System) -> float | None:

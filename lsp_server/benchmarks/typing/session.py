@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+
+from lsp_server.benchmarks.git.directories import Repository
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,6 @@ class Session:
     def target(self) -> str:
         """Text of the document when everything is typed."""
         return self.before + self.typed + self.after
-
-
-@dataclass(frozen=True)
-class Repository:
-    """Repository with history."""
-
-    name: str
-    """Name of the repository, or ``owner/name``."""
-    git_dir: Path
-
-    @property
-    def short_name(self) -> str:
-        """Name without its owner, as a checkout's folder has it."""
-        return self.name.rpartition("/")[2]
 
 
 @dataclass(frozen=True)

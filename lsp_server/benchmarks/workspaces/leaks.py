@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsp_server.benchmarks.datasets.instance import Instance
+from lsp_server.benchmarks.paths import files, is_readable, leads_inside, links
 from lsp_server.benchmarks.workspaces.passages import passage_of, passages, plain_ends
-from lsp_server.benchmarks.workspaces.trees import (
-    files,
-    is_readable,
-    leads_inside,
-    links,
-    readings,
-)
+from lsp_server.benchmarks.workspaces.trees import readings
 
 
 @dataclass(frozen=True)

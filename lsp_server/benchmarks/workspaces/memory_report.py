@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lsp_server.benchmarks.workspaces.trees import leads_inside
+from lsp_server.benchmarks.paths import leads_inside
 
 
 def unexpected_in_memory(

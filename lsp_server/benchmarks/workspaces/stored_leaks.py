@@ -28,10 +28,9 @@ from longllama_code.model_sources.catalog import model_dir
 from longllama_code.tokenizers.loading import load_tokenizer
 from longllama_code.tokenizers.tokenizer import ByteTokenizer, Tokenizer
 from lsp_server.benchmarks.datasets.instance import Instance
-from lsp_server.benchmarks.datasets.paths import read_source
+from lsp_server.benchmarks.paths import files, read_source
 from lsp_server.benchmarks.workspaces.leaks import Leak
 from lsp_server.benchmarks.workspaces.passages import Passage, passages, plain_ends
-from lsp_server.benchmarks.workspaces.trees import files
 
 MODELS_FOLDER, DEFINITIONS_FOLDER, MODEL_NAME_FILE = "memory", "definitions", "model"
 """Names in an engine's cache folder (``longllama_code/generation/engine.py``)."""

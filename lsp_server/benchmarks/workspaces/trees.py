@@ -5,13 +5,12 @@ of the copy.
 """
 
 import codecs
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from lsp_server.benchmarks.datasets.instance import Instance
-from lsp_server.benchmarks.datasets.paths import MAX_FILE_BYTES
+from lsp_server.benchmarks.paths import files, inside, remove_outward_links, write_inside
 from lsp_server.benchmarks.workspaces.passages import (
     Passage,
     passages,
@@ -43,8 +42,9 @@ def copy_tree(
     """
     if isinstance(source, Path):
         shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(".git"))
-        _check_links(target, instances)
-        _remove_outward_links(target)
+        for instance in instances:
+            inside(target, instance.file)
+        remove_outward_links(target)
     else:
         target.mkdir(parents=True)
         for file, text in source.items():
@@ -54,54 +54,6 @@ def copy_tree(
     wanted = passages(instances)
     for path in files(target):
         _remove_answers(target, path, wanted)
-
-
-def write_inside(folder: Path, file: str, text: str) -> Path:
-    """Write a file below a folder, create its parents, and return its path.
-
-    Raises:
-        ValueError: the path, or a symlink, leads out of the folder.
-    """
-    path = folder / file
-    if ".." in PurePosixPath(file).parts or "\0" in file or not leads_inside(folder, path):
-        raise ValueError(f"{file!r} is a path or a link that leads out of its repository.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8", errors="replace", newline="\n")
-    return path
-
-
-def files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder that a server may read, without symlinks."""
-    for root, _, names in os.walk(folder):
-        for name in sorted(names):
-            path = Path(root, name)
-            if not path.is_symlink() and is_readable(path):
-                yield path
-
-
-def links(folder: Path) -> Iterator[Path]:
-    """Yield the symlinks below a folder, to files and to folders."""
-    for root, folders, names in os.walk(folder):
-        for name in sorted([*folders, *names]):
-            path = Path(root, name)
-            if path.is_symlink():
-                yield path
-
-
-def leads_inside(folder: Path, path: Path) -> bool:
-    """Whether a path lies in a folder, with its symlinks followed. A loop of links does not."""
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # the latter before Python 3.13, for a loop
-        return False
-
-
-def is_readable(path: Path) -> bool:
-    """Whether a path leads to a file, no pipe or device, of a size that the server would read."""
-    try:
-        return path.is_file() and path.stat().st_size <= MAX_FILE_BYTES
-    except OSError:
-        return False
 
 
 def readings(path: Path) -> list[str]:
@@ -138,15 +90,3 @@ def _cleaned(text: str, wanted: Sequence[Passage]) -> str:
         for passage in found:
             text = passage.removed_from(text)
     return text
-
-
-def _check_links(target: Path, instances: Sequence[Instance]) -> None:
-    for file in {each.file for each in instances}:
-        if not leads_inside(target, target / file):
-            raise ValueError(f"{file!r} is a link that leads out of its repository.")
-
-
-def _remove_outward_links(target: Path) -> None:
-    for path in list(links(target)):
-        if not leads_inside(target, path):
-            path.unlink()

@@ -9,9 +9,11 @@ from datetime import date
 import pytest
 from filelock import FileLock
 
-from lsp_server.benchmarks.datasets import cross_code_eval, git_commits, rebuilding
-from lsp_server.benchmarks.datasets.git_commits import address, check_source, git_directory
+from lsp_server.benchmarks.datasets import cross_code_eval, rebuilding
 from lsp_server.benchmarks.datasets.rebuilding import rebuild
+from lsp_server.benchmarks.git import trees
+from lsp_server.benchmarks.git.directories import git_directory
+from lsp_server.benchmarks.git.fetching import address, check_source
 
 USES = "from shapes import area\n\nprint(area(2))\n"
 LATER = "print('another commit')\n"
@@ -234,7 +236,7 @@ def test_programs_that_a_git_directory_names_are_not_run(tmp_path, work, git_dir
 
 
 def test_a_tree_that_is_too_large_is_left_out(tmp_path, work, git_directories, monkeypatch):
-    monkeypatch.setattr(git_commits, "MAX_TREE_BYTES", 10)
+    monkeypatch.setattr(trees, "MAX_TREE_BYTES", 10)
     facts = write_facts(tmp_path / "facts.jsonl", fact(work[1]))
     rebuilt = rebuild(facts, tmp_path / "data", git_directories=git_directories)
     assert "the files are larger than" in rebuilt.left_out["someone-shapes-1"]

@@ -17,7 +17,8 @@ from lsp_server.benchmarks.datasets.fields import (
     object_field,
     text_field,
 )
-from lsp_server.benchmarks.datasets.paths import (
+from lsp_server.benchmarks.datasets.tables import rows
+from lsp_server.benchmarks.paths import (
     checked_files,
     inside,
     language_id,
@@ -25,7 +26,6 @@ from lsp_server.benchmarks.datasets.paths import (
     read_inside,
     repository_name,
 )
-from lsp_server.benchmarks.datasets.tables import rows
 
 JSON_OBJECTS = st.dictionaries(
     st.text(max_size=5), st.one_of(st.text(), st.integers(), st.none(), st.lists(st.booleans()))

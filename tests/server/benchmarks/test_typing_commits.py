@@ -6,17 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from lsp_server.benchmarks.git.borrowing import borrowed
+from lsp_server.benchmarks.git.directories import Repository, find_repositories
+from lsp_server.benchmarks.git.trees import read_files, safe_path, write_tree
 from lsp_server.benchmarks.typing.commits import (
+    MAX_WRITTEN_BYTES,
     Choice,
     find_replay,
     find_replays,
     is_in_document,
     leaks,
 )
-from lsp_server.benchmarks.typing.git_history import GitHistory, safe_path
-from lsp_server.benchmarks.typing.repositories import find_repositories
-from lsp_server.benchmarks.typing.run import files_below, write_tree
-from lsp_server.benchmarks.typing.session import Repository
+from lsp_server.benchmarks.typing.run import files_below
 
 SHAPES = "class Square:\n    def __init__(self, side):\n        self.side = side\n"
 AREA = "    def area_in_metres(self):\n        return self.side * self.side\n"
@@ -62,6 +63,14 @@ class GitRepository:
     def repository(self):
         return Repository("someone/shapes", self.folder / ".git")
 
+    def files(self, commit):
+        with borrowed(self.folder / ".git", commit) as repository:
+            return list(read_files(repository, commit, MAX_WRITTEN_BYTES))
+
+    def write(self, commit, target):
+        with borrowed(self.folder / ".git", commit) as repository:
+            return write_tree(repository, commit, target, MAX_WRITTEN_BYTES)
+
     def replay(self, n=10, **choice):
         return find_replay(self.repository, n, Choice(**choice))
 
@@ -98,7 +107,7 @@ def test_the_workspace_holds_nothing_of_the_commits(history, tmp_path):
     repo, _ = history
     replay = repo.replay()
     folder = tmp_path / "ws"
-    write_tree(GitHistory(repo.repository.git_dir), replay.base, folder)
+    repo.write(replay.base, folder)
     assert dict(files_below(folder)) == {
         "shapes.py": SHAPES.encode(),
         "uses.py": b"import shapes\n",
@@ -109,12 +118,12 @@ def test_the_workspace_holds_nothing_of_the_commits(history, tmp_path):
 def test_a_text_that_is_planted_in_the_workspace_is_found(history):
     repo, (_, second, third) = history
     sessions = repo.replay().sessions
-    files = GitHistory(repo.repository.git_dir).files(third)
+    files = repo.files(third)
     assert leaks(sessions, files) == [
         f"the text of {sessions[0].id} is in shapes.py",
         f"the text of {sessions[1].id} is in uses.py",
     ]
-    files = GitHistory(repo.repository.git_dir).files(second)
+    files = repo.files(second)
     assert leaks(sessions, files) == [f"the text of {sessions[0].id} is in shapes.py"]
     planted = [("notes.txt", "  ".join(USES.split(" ")).encode())]  # with other blanks
     assert leaks(sessions, planted) == [f"the text of {sessions[1].id} is in notes.txt"]
@@ -284,7 +293,7 @@ def test_links_and_large_files_are_not_written(repo, tmp_path):
     repo.folder.joinpath("link.py").symlink_to(tmp_path / "secret.py")
     repo.folder.joinpath("folder").symlink_to(tmp_path)
     head = repo.commit(a_py="x = 1\n", big_py="x" * (1 << 20) + "yz")
-    write_tree(GitHistory(repo.repository.git_dir), head, tmp_path / "ws")
+    repo.write(head, tmp_path / "ws")
     assert [path for path, _ in files_below(tmp_path / "ws")] == ["a.py"]
 
 
@@ -303,7 +312,7 @@ def test_nothing_that_a_repository_names_is_run(repo, tmp_path):
     for name in (*names, "diff.external", "core.pager", "core.fsmonitor"):
         repo.git("config", name, str(script))
     replay = repo.replay()
-    write_tree(GitHistory(repo.repository.git_dir), replay.base, tmp_path / "ws")
+    repo.write(replay.base, tmp_path / "ws")
     assert len(replay.sessions) == 1
     assert not mark.exists()
 
@@ -312,7 +321,7 @@ def test_a_missing_object_is_passed_over(history, tmp_path):
     repo, (first, _, _) = history
     blob = repo.git("rev-parse", f"{first}:uses.py")
     (repo.folder / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
-    files = dict(GitHistory(repo.repository.git_dir).files(first))
+    files = dict(repo.files(first))
     assert files == {"shapes.py": SHAPES.encode()}
 
 

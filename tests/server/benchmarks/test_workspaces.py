@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_server.benchmarks.datasets.instance import Instance
+from lsp_server.benchmarks.paths import files, write_inside
 from lsp_server.benchmarks.workspaces.leaks import leaks
 from lsp_server.benchmarks.workspaces.passages import (
     AFTER_CHARS,
@@ -17,7 +18,7 @@ from lsp_server.benchmarks.workspaces.passages import (
     passages,
     without_answers,
 )
-from lsp_server.benchmarks.workspaces.trees import copy_tree, files, write_inside
+from lsp_server.benchmarks.workspaces.trees import copy_tree
 from tests.server.benchmarks.small_benchmark import ANSWERS, SHAPES, USES
 
 
@@ -99,7 +100,7 @@ def test_an_answers_file_that_is_a_link_out_of_the_repository_is_refused(instanc
     path = instances[0].tree / "uses.py"
     path.unlink()
     path.symlink_to(outside)
-    with pytest.raises(ValueError, match=r"'uses\.py' is a link that leads out"):
+    with pytest.raises(ValueError, match=r"'uses\.py' is a path or a link that leads out"):
         copy_tree(instances[0].tree, tmp_path / "ws", instances)
     assert outside.read_text() == USES
 

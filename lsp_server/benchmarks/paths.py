@@ -1,6 +1,7 @@
-"""Names, paths and source files that a data set gives. None of them may lead out of its folder."""
+"""Names, paths and files that somebody else gives. None of them may lead out of its folder."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from longllama_code.source_files.languages import language_of
@@ -53,8 +54,7 @@ def read_inside(folder: Path, file: str) -> str:
         OSError: there is no such file.
     """
     path = inside(folder, file)
-    size = path.stat().st_size
-    if not path.is_file() or size > MAX_FILE_BYTES:
+    if path.stat() and not is_readable(path):
         raise ValueError(f"{file!r} is no regular file of at most {MAX_FILE_BYTES >> 20} MiB")
     return read_source(path)
 
@@ -63,16 +63,71 @@ def inside(folder: Path, file: str) -> Path:
     """Return the path of something below a folder.
 
     Raises:
-        ValueError: a symlink leads out of the folder.
+        ValueError: the path, or a symlink, leads out of the folder.
     """
     path = folder / file
-    try:
-        is_inside = path.resolve().is_relative_to(folder.resolve())
-    except RuntimeError as error:  # A loop of links, until Python 3.12.
-        raise ValueError(f"{file!r} is a link to itself") from error
-    if not is_inside:
-        raise ValueError(f"{file!r} is a link that leads out of its folder")
+    if "\0" in file or ".." in PurePosixPath(file).parts or not leads_inside(folder, path):
+        raise ValueError(f"{file!r} is a path or a link that leads out of its repository")
     return path
+
+
+def leads_inside(folder: Path, path: Path) -> bool:
+    """Whether a path lies in a folder, with its symlinks followed. A loop of links does not."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # the latter before Python 3.13, for a loop
+        return False
+
+
+def write_inside(folder: Path, file: str, content: str | bytes) -> Path:
+    """Write a file below a folder, create its parents, and return its path.
+
+    Raises:
+        ValueError: the path, or a symlink, leads out of the folder.
+    """
+    path = inside(folder, file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_text = isinstance(content, str)
+    path.write_bytes(content.encode("utf-8", errors="replace") if is_text else content)
+    return path
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder that a server may read, without symlinks."""
+    for root, _, names in os.walk(folder):
+        for name in sorted(names):
+            path = Path(root, name)
+            if not path.is_symlink() and is_readable(path):
+                yield path
+
+
+def links(folder: Path) -> Iterator[Path]:
+    """Yield the symlinks below a folder, to files and to folders."""
+    for root, folders, names in os.walk(folder):
+        for name in sorted([*folders, *names]):
+            path = Path(root, name)
+            if path.is_symlink():
+                yield path
+
+
+def remove_outward_links(folder: Path) -> None:
+    """Remove the symlinks below a folder that lead out of it."""
+    for path in list(links(folder)):
+        if not leads_inside(folder, path):
+            path.unlink()
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a path leads to a file, no pipe or device, of a size that the server would read."""
+    try:
+        return path.is_file() and path.stat().st_size <= MAX_FILE_BYTES
+    except OSError:
+        return False
+
+
+def small_text(path: Path) -> str:
+    """Return the text of a file that the server would read; nothing if there is no such file."""
+    return read_source(path) if is_readable(path) else ""
 
 
 def checked_files(named_texts: Iterable[tuple[str, str]]) -> dict[str, str]:
