@@ -45,6 +45,12 @@ def interval(shares: Sequence[Share], seed: int) -> Interval | None:
     if len(shares) < 2:
         return Interval(mean, None, None, n)
     drawn = np.random.default_rng(seed).integers(len(shares), size=(N_RESAMPLES, len(shares)))
-    means = totals[drawn].sum(1) / counts[drawn].sum(1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(mean, float(low), float(high), n)
+    return with_percentiles(mean, totals[drawn].sum(1) / counts[drawn].sum(1), n)
+
+
+def with_percentiles(
+    value: float, resampled: np.ndarray[tuple[int], np.dtype[np.float64]], count: int
+) -> Interval:
+    """Return a value with the interval that holds the middle 95 % of its resampled ones."""
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value, float(low), float(high), count)

@@ -75,19 +75,11 @@ def summarise(rows: Sequence[Row], instances: Sequence[Instance], about: Mapping
             **_figures([row for row in rows if row.instance in ids]),
             "published": _published(names, ids & present, instances),
         },
-        "by_kind": _split(rows, lambda row: row.kind),
-        "by_language": _split(rows, lambda row: row.language),
-        "by_publication": _split(rows, lambda row: row.published),
+        "by_kind": statistics.by_group(rows, lambda row: row.kind, _figures),
+        "by_language": statistics.by_group(rows, lambda row: row.language, _figures),
+        "by_publication": statistics.by_group(rows, lambda row: row.published, _figures),
         "failed": [asdict(row) for row in rows if row.error is not None],
     }
-
-
-def _split(rows: Sequence[Row], of: Callable[[Row], str]) -> Json:
-    """Return figures of each group; none if there is only one."""
-    groups = sorted({of(row) for row in rows})
-    if len(groups) < 2:
-        return {}
-    return {group: _figures([row for row in rows if of(row) == group]) for group in groups}
 
 
 def _figures(rows: Sequence[Row]) -> Json:

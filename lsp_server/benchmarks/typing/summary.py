@@ -6,12 +6,12 @@ from itertools import combinations
 from typing import Any
 
 from longllama_code.research.evaluation.bootstrap import Interval
-from lsp_server.benchmarks.typing.intervals import Counts, compare, quantile, share
+from lsp_server.benchmarks.reporting.statistics import Counts, by_group, compare, quantile, share
 from lsp_server.benchmarks.typing.rows import Row
 from lsp_server.benchmarks.typing.typist import Key
 
 Json = dict[str, Any]
-Count = Callable[[Row], tuple[float, float]]
+Count = Callable[[Row], tuple[float, int]]
 
 MEASURES: dict[str, Count] = {
     "saved": lambda row: (row.saved, row.characters),
@@ -57,8 +57,8 @@ def summarise(rows: Sequence[Row], about: Mapping[str, Any]) -> Json:
         "engines": sorted({row.engine for row in good if row.engine}),
         "commits": sorted({row.commit for row in rows}),
         "all": _figures(good),
-        "by_publication": _split(good, lambda row: row.published),
-        "by_language": _split(good, lambda row: row.language),
+        "by_publication": by_group(good, lambda row: row.published, _figures),
+        "by_language": by_group(good, lambda row: row.language, _figures),
         "failed": [asdict(row) for row in rows if row.error is not None],
     }
 
@@ -80,14 +80,6 @@ def shown_times(rows: Iterable[Row], of: str) -> dict[str, list[float]]:
 def measure(rows: Iterable[Row], name: str) -> Interval | None:
     """Return a measure of `MEASURES` over rows, with its interval."""
     return share(_counts(rows, name))
-
-
-def _split(rows: Sequence[Row], of: Callable[[Row], str]) -> Json:
-    """Return figures of each group; none if there is only one."""
-    groups = sorted({of(row) for row in rows})
-    if len(groups) < 2:
-        return {}
-    return {group: _figures([row for row in rows if of(row) == group]) for group in groups}
 
 
 def _figures(rows: Sequence[Row]) -> Json:
@@ -150,9 +142,9 @@ def _comparison(rows: Sequence[Row], base: Sequence[Row]) -> Json:
 
 
 def _counts(rows: Iterable[Row], name: str) -> Counts:
-    found: dict[str, tuple[float, float]] = {}
+    found: dict[str, tuple[float, int]] = {}
     for row in rows:
-        total, count = found.get(row.repository, (0.0, 0.0))
+        total, count = found.get(row.repository, (0.0, 0))
         more, more_count = MEASURES[name](row)
         found[row.repository] = total + more, count + more_count
     return found
