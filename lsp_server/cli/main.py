@@ -6,7 +6,6 @@ import sys
 import warnings
 
 from lsp_server import __version__
-from lsp_server.benchmarks.commands import command as benchmarks
 from lsp_server.cli import cache, complete, demo, diagnose, serve, sessions, status
 from lsp_server.cli.options import Command
 
@@ -15,7 +14,8 @@ DESCRIPTION = "Language server for code completion, and commands that use it wit
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command, and return the exit code."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(has_benchmarks="bench" in arguments).parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     # pygls logs parameters, which are source code, also in errors.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
@@ -29,7 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> Command:
+def _parser(*, has_benchmarks: bool) -> Command:
+    """Return the parser of the command line.
+
+    Args:
+        has_benchmarks: whether ``bench`` has its options; they take as long to import as a server.
+    """
     parser = argparse.ArgumentParser(prog="longllama-lsp", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     serve.add_connection_options(parser)
@@ -45,7 +50,11 @@ def _parser() -> Command:
         ("cache", cache.configure, "list or remove what the cache folder holds"),
         ("record", sessions.configure_record, "serve one client and record the session"),
         ("replay", sessions.configure_replay, "replay a session and compare the responses"),
-        ("bench", benchmarks.configure, "run a published benchmark on the server"),
     ):
         configure(commands.add_parser(name, help=about))
+    bench = commands.add_parser("bench", help="run a published benchmark on the server")
+    if has_benchmarks:
+        from lsp_server.benchmarks.commands import command
+
+        command.configure(bench)
     return parser

@@ -10,8 +10,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the benchmarks to the command's parser."""
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="NAME", required=True)
     for name, benchmark in BENCHMARKS.items():
-        infilling.add_options(benchmarks.add_parser(name, help=benchmark.title), name)
-    typing.add_options(benchmarks.add_parser("typing", help="commits, typed key by key"))
+        about = f"{benchmark.title} (arXiv {benchmark.paper})"
+        parser = benchmarks.add_parser(
+            name, help=about, description=f"{about}: {infilling.DESCRIPTION}"
+        )
+        infilling.add_options(parser, name)
+    typing.add_options(
+        benchmarks.add_parser(
+            "typing", help="commits, typed key by key", description=typing.DESCRIPTION
+        )
+    )
     rebuild.add_options(
-        benchmarks.add_parser("rebuild", help="write CrossCodeEval's repositories from git's")
+        benchmarks.add_parser(
+            "rebuild",
+            help="write the data of crosscodeeval from git directories",
+            description=rebuild.DESCRIPTION,
+        )
     )

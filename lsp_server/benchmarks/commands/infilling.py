@@ -35,6 +35,10 @@ from lsp_server.benchmarks.workspaces.training_cutoff import TrainingData, train
 
 SETTINGS: Json = {"completion": {"candidates": 1, "ahead": False}}
 """One suggestion is scored."""
+DESCRIPTION = (
+    "every condition is asked once at every cursor; suggestions are scored against the "
+    "benchmark's answers, which are nowhere in what is asked."
+)
 Workspace = tuple[str, str]
 """Repository and snapshot of instances that have one workspace."""
 
@@ -67,10 +71,17 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help=benchmark.data)
     add_common_options(parser, name)
     parser.add_argument(
-        "--limit", type=int, help="maximum number of instances, spread over the repositories"
+        "--limit",
+        type=int,
+        metavar="N",
+        help="maximum number of instances, spread over the repositories (default: all)",
     )
     parser.add_argument(
-        "--part", type=_part, default=(0, 1), help="I/N: run the I-th of N parts, from 0"
+        "--part",
+        type=_part,
+        default=(0, 1),
+        metavar="I/N",
+        help="run the I-th of N parts, from 0; processes with one part each may share FILE",
     )
     parser.add_argument(
         "--no-delays",
@@ -87,9 +98,9 @@ def run(benchmark: Benchmark, options: argparse.Namespace) -> int:
     from lsp_server.benchmarks.infilling.summary import summarise
     from lsp_server.benchmarks.infilling.tables import as_markdown
 
+    given = setup(options, SETTINGS)
     instances = list(benchmark.load(options.data))
     _check_repositories(instances, options.conditions)
-    given = setup(options, SETTINGS)
     rows = RowFile(options.output.with_suffix(".jsonl"), given.about)
     with tempfile.TemporaryDirectory(prefix="longllama-bench-") as name:
         work = _work(options, given, instances, Path(name))

@@ -4,12 +4,20 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 from longllama_code.model_sources.default_model import AUTO
 from lsp_server.benchmarks.reporting.machine import gguf_of, machine, weights_digest
-from lsp_server.benchmarks.systems.conditions import ABOUT, FILE, NAMES, REPOSITORY, SystemOptions
+from lsp_server.benchmarks.systems.conditions import (
+    ABOUT,
+    FILE,
+    LLAMA_CPP,
+    NAMES,
+    REPOSITORY,
+    SystemOptions,
+)
 
 Json = dict[str, Any]
 ALL = "all"
@@ -39,21 +47,49 @@ def add_common_options(parser: argparse.ArgumentParser, name: str) -> None:
         default=(FILE, REPOSITORY),
         help=f"names with commas between them, or {ALL}. {about} (default: {FILE},{REPOSITORY})",
     )
-    parser.add_argument("--model", help="name of a model, or its file or folder")
-    parser.add_argument("--output", type=Path, default=Path(f"{name}.json"), metavar="FILE")
     parser.add_argument(
-        "--cache", type=Path, help="folder of encoded segments (default: a temporary one)"
+        "--model", help="name of a model, or its file or folder (default: the server's)"
     )
     parser.add_argument(
-        "--settings", type=_object, default={}, help="settings of the server, as JSON"
+        "--output",
+        type=Path,
+        default=Path(f"{name}.json"),
+        metavar="FILE",
+        help="file of the summary; beside it are its tables (.md), a picture (.svg) and every "
+        "result (.jsonl), which is not asked for again by the same command (default: %(default)s)",
     )
     parser.add_argument(
-        "--llama-server", default="llama-server", help="llama.cpp's server, for its condition"
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        help="folder in which the server stores what it encoded (default: a temporary one)",
     )
     parser.add_argument(
-        "--gguf", type=Path, help="weights for llama.cpp (default: the model's, if it has a GGUF)"
+        "--settings",
+        type=_object,
+        default={},
+        metavar="JSON",
+        help='settings of the server, such as \'{"model": {"threads": 2}}\'',
     )
-    parser.add_argument("--threads", type=int, default=0, help="of llama.cpp (default: all cores)")
+    parser.add_argument(
+        "--llama-server",
+        default="llama-server",
+        metavar="PROGRAM",
+        help="llama.cpp's server, for the condition llama.cpp (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--gguf",
+        type=Path,
+        metavar="FILE",
+        help="weights for llama.cpp (default: those of the model, if they are a GGUF file)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="threads of llama.cpp (default: one a core)",
+    )
 
 
 @dataclass(frozen=True)
@@ -70,11 +106,15 @@ def setup(options: argparse.Namespace, defaults: Json) -> Setup:
     Args:
         options: the command line.
         defaults: settings of the benchmark, besides those that all have.
+
+    Raises:
+        ValueError: something that the run needs is not on this machine.
     """
     settings = merged(merged(SETTINGS, defaults), options.settings)
     if options.model:
         settings = merged(settings, {"model": {"path": options.model}})
     model = str(settings.get("model", {}).get("path", AUTO))
+    _check_installed(options, model)
     digest = weights_digest(model)
     return Setup(settings, {"model": model, "weights_sha256": digest, "settings": settings})
 
@@ -104,6 +144,24 @@ def merged(defaults: Mapping[str, Any], settings: Mapping[str, Any]) -> Json:
         both = isinstance(before, dict) and isinstance(value, dict)
         found[key] = merged(cast("Json", before), cast("Json", value)) if both else value
     return found
+
+
+def _check_installed(options: argparse.Namespace, model: str) -> None:
+    """Raise an error at once, instead of after hours, if something is missing."""
+    if find_spec("matplotlib") is None:
+        raise ValueError("the picture needs matplotlib: pip install 'longllama-code-lsp[bench]'.")
+    if LLAMA_CPP not in options.conditions:
+        return
+    # Imported here, since an HTTP client would delay the other conditions.
+    from lsp_server.benchmarks.systems.llama_server import existing_program
+
+    gguf = options.gguf or gguf_of(model)
+    if gguf is None:
+        raise ValueError(
+            f"llama.cpp needs the weights of {model!r} as a GGUF file, which is not here. Give "
+            f"--gguf FILE, or --conditions without {LLAMA_CPP}."
+        )
+    existing_program(options.llama_server, gguf)
 
 
 def _conditions(text: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import partial
+from itertools import product
 from pathlib import Path
 
 from longllama_code.model_sources.default_model import chosen_model
@@ -28,39 +28,73 @@ from lsp_server.benchmarks.typing.run import run_typing
 from lsp_server.benchmarks.typing.session import Replay
 from lsp_server.benchmarks.workspaces.training_cutoff import TrainingData, training_data
 
-_say = partial(print, file=sys.stderr, flush=True)
+DESCRIPTION = (
+    "A simulated person types what real commits added, key by key, into every condition, and "
+    "accepts suggestions that are right: how many keys do they save, and how often do they "
+    "interrupt? Times of the person are real ones."
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "data", type=Path, nargs="+", metavar="GIT_DIR", help="git directory, or a folder of them"
+        "data",
+        type=Path,
+        nargs="+",
+        metavar="GIT_DIR",
+        help="git directory or checkout, or a folder of them",
     )
     add_common_options(parser, "typing")
-    parser.add_argument("--sessions", type=int, default=20, help="number of sessions, in all")
     parser.add_argument(
-        "--characters", type=int, default=MAX_CHARS, help="most characters of a session"
+        "--sessions",
+        type=int,
+        default=20,
+        metavar="N",
+        help="number of sessions, spread over the repositories (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--characters",
+        type=int,
+        default=MAX_CHARS,
+        metavar="N",
+        help="maximum number of characters of a session (default: %(default)s)",
     )
     parser.add_argument(
         "--people",
         type=_policies,
         default=POLICIES,
+        metavar="NAMES",
         help="what people accept: whole (suggestions right to their end), word (the first word, "
         "too), or both with a comma (the default)",
     )
     parser.add_argument(
-        "--slowdown", type=float, default=1.0, help="factor of the time between keys"
+        "--slowdown",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="how many times slower than usual the person types and reads (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="chooses the sessions")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="another number chooses other sessions (default: %(default)s)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Type what has no result yet, write the summary, print its tables; return the exit code."""
+    """Type what has no result yet, write the summary, print its tables; return the exit code.
+
+    Raises:
+        ValueError: no session can be made of these repositories.
+    """
     from lsp_server.benchmarks.typing.plot import plot  # these import numpy and matplotlib
     from lsp_server.benchmarks.typing.summary import summarise
     from lsp_server.benchmarks.typing.tables import as_markdown
 
+    given = setup(options, {})
     choice = Choice(
         min_chars=min(Choice.min_chars, options.characters),
         max_chars=options.characters,
@@ -68,9 +102,11 @@ def run(options: argparse.Namespace) -> int:
     )
     replays = find_replays(find_repositories(options.data), options.sessions, choice, _say)
     if not any(replay.sessions for replay in replays):
-        raise ValueError("no commit of these repositories adds enough code to be typed.")
+        raise ValueError(
+            f"no commit of these repositories adds {choice.min_chars} characters of code in one "
+            "place to a file that is there before. Give others, or fewer --characters."
+        )
     rhythm = Rhythm(slowdown=options.slowdown)
-    given = setup(options, {})
     about = {
         **given.about,
         "rhythm": rhythm.describe(),
@@ -111,11 +147,28 @@ async def _type_all(
     Raises:
         RuntimeError: a model cannot be run.
     """
+    names = _waiting(replays, names, people, rows)
+    if not names:
+        return
     empty = folder / "empty"
     empty.mkdir()
     async with open_conditions(names, systems, empty) as conditions:
         blank = Row("", "", "", "", commit())
         await run_typing(replays, conditions, people, rows, folder, blank, _say, training)
+
+
+def _waiting(
+    replays: Sequence[Replay], names: Sequence[str], people: Sequence[Person], rows: RowFile
+) -> list[str]:
+    """Return the conditions under which a session has no result yet."""
+    done = {key for key, row in rows.rows().items() if row.error is None}
+    sessions = [session.id for replay in replays for session in replay.sessions]
+    policies = [person.policy for person in people]
+    return [name for name in names if {*product(sessions, [name], policies)} - done]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _policies(text: str) -> tuple[str, ...]:

@@ -58,6 +58,8 @@ class Row:
     generated_tokens: int = 0
     engine: str = ""
     """Model, number format and device."""
+    store_searched: bool = False
+    """Whether what the system had stored was searched for answers before it was asked."""
     error: str | None = None
     """Why there is no answer. A resumed run tries again."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from longllama_code.errors import StoreError
 from lsp_server.benchmarks.datasets.instance import Instance
 from lsp_server.benchmarks.infilling.rows import Row
 from lsp_server.benchmarks.infilling.scores import score
@@ -89,6 +90,11 @@ class RepositoryRun:
     async def _run_on_one_system(self, waiting: list[Instance]) -> None:
         """Run instances, and remove them from ``waiting``, until the system ends."""
         async with self._condition.open(self._folder) as system:
+            try:
+                self._check_store()
+            except (StoreError, ValueError) as error:
+                self._fail(waiting, error)
+                waiting.clear()
             while waiting:
                 instance = waiting[0]
                 try:
@@ -124,6 +130,21 @@ class RepositoryRun:
         """Raise an error if an answer is left in the workspace."""
         if found := leaks(self._folder, self._others):
             raise ValueError("; ".join(map(str, found)))
+
+    def _check_store(self) -> None:
+        """Raise an error if an answer is in what the system has stored.
+
+        Raises:
+            ValueError: one is.
+            StoreError: the store cannot be read.
+        """
+        # Imported here, since the server's start, which names this command, needs no tokenizer.
+        from lsp_server.benchmarks.workspaces.stored_leaks import leaks_in_store
+
+        if self._condition.cache is not None and self._condition.shows_repository:
+            if found := leaks_in_store(self._condition.cache, self._others, self._folder):
+                raise ValueError("; ".join(map(str, found)))
+            self._blank = replace(self._blank, store_searched=True)
 
     def _row(self, instance: Instance, loaded: Loaded, answer: Answer, delays: Delays) -> Row:
         scores = score(answer.text, instance.answer, instance.language)

@@ -28,6 +28,8 @@ class Condition:
     """Opens the system on a workspace."""
     shows_repository: bool = True
     """Whether the workspace is the whole repository; otherwise it holds the open file alone."""
+    cache: Path | None = None
+    """Folder in which the system stores what it encoded; None if it stores nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class SystemOptions:
     """How systems are started."""
 
     settings: Json
-    """Settings of this server."""
+    """Settings of this server, ``memory.cacheDir`` among them."""
     llama_server: str = "llama-server"
     """llama.cpp's server: a path, or the name of a command."""
     gguf: Path | None = None
@@ -75,13 +77,15 @@ async def open_conditions(
 
 
 def _ours(name: str, settings: Json) -> Condition:
-    if name == FILE:
-        alone = partial(our_server, settings=settings, only_open_file=True)
-        return Condition(FILE, alone, shows_repository=False)
+    memory: Json = settings.get("memory", {})
+    cache = Path(memory["cacheDir"]) if memory.get("persist", True) else None
     completion: Json = dict(settings.get("completion", {}))
     if name == SIMILAR:
         completion["repositoryContext"] = "similar"
-    return Condition(name, partial(our_server, settings={**settings, "completion": completion}))
+    is_alone = name == FILE
+    settings = {**settings, "completion": completion}
+    opened = partial(our_server, settings=settings, only_open_file=is_alone)
+    return Condition(name, opened, not is_alone, cache)
 
 
 async def _llama_cpp(options: SystemOptions, stack: AsyncExitStack) -> Condition:

@@ -77,7 +77,7 @@ async def llama_server(
         ValueError: the program or the file does not exist.
         RuntimeError: the model cannot be run; the message quotes the log.
     """
-    program, port = _existing(executable, gguf), _free_port()
+    program, port = existing_program(executable, gguf), _free_port()
     version = await _version(program)
     command = [program, "--model", str(gguf), "--host", HOST, "--port", str(port), *PRESET]
     command += ["--ctx-size", str(CONTEXT_TOKENS)]
@@ -179,16 +179,24 @@ def _infill(answer: Json) -> Infill:
     )
 
 
-def _existing(executable: str, gguf: Path) -> str:
-    """Return the path of the program."""
+def existing_program(executable: str, gguf: Path) -> str:
+    """Return the path of llama-server.
+
+    Args:
+        executable: its path or name.
+        gguf: the model's file.
+
+    Raises:
+        ValueError: the program or the file does not exist.
+    """
     program = shutil.which(executable)
     if program is None:
         raise ValueError(
             f"{executable!r} is no program; install llama.cpp, or build it from "
-            "https://github.com/ggml-org/llama.cpp, and give the path of its llama-server."
+            "https://github.com/ggml-org/llama.cpp, and give --llama-server PATH."
         )
     if not gguf.is_file():
-        raise ValueError(f"{str(gguf)!r} is no file; give the model's GGUF file.")
+        raise ValueError(f"{str(gguf)!r} is no file; give --gguf FILE, the model's weights.")
     return program
 
 

@@ -1,5 +1,7 @@
 """Text of a small benchmark in the rebuilt form of CrossCodeEval: two files, two answers."""
 
+import json
+
 USES = """from shapes import Square
 
 def measure(side):
@@ -33,3 +35,15 @@ def row_of(text, answer, **fields):
         "ground_truth": answer,
         **fields,
     }
+
+
+def write_benchmark(folder):
+    """Write the benchmark to a new folder, and return it."""
+    tree = folder / "repos" / "someone-shapes-1234567"
+    tree.mkdir(parents=True)
+    (tree / "uses.py").write_text(USES)
+    (tree / "shapes.py").write_text(SHAPES)
+    marks = ({"published_3b": True, "published_14b": True}, {"published_3b": None})
+    rows = [row_of(USES, answer, **mark) for answer, mark in zip(ANSWERS, marks, strict=True)]
+    (folder / "instances.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
