@@ -21,9 +21,9 @@ MAX_ARCHITECTURE_BYTES = 15_000
 FOLDERS = ("longllama_code", "lsp_server", "tests", "docs", "editor-client", ".github", ".ci")
 FILE = re.compile(r".+\.(?:el|js|jsonl?|lua|md|py|safetensors|sh|svg|toml|ts|txt|ya?ml)")
 EXAMPLE = re.compile(
-    r"(?:[abc]|app|lib|src/app)\.py|(?:cert|key)\.pem|FILE\.jsonl?|pyproject\.toml"
+    r"(?:[abc]|app|lib|src/app)\.py|(?:cert|key)\.pem|FILE\.(?:jsonl?|md|svg)|pyproject\.toml"
     r"|(?:answers|config|dashboard|tokenizer|tokens)\.json"
-    r"|(?:instances|line_completion|session)\.jsonl"
+    r"|(?:instances|line_completion(?:_rg1_bm25)?|session)\.jsonl"
 )
 """Names that stand for a user's own files, or for files inside a model or a data set."""
 
@@ -43,7 +43,7 @@ def quoted_paths(text: str) -> Iterator[tuple[str, str]]:
     for quoted in QUOTED.findall(without_blocks(text)):
         # A command names its file after `python`; everything behind it is its own.
         words = quoted.split()
-        words = words[1:] if words[0] == "python" else words
+        words = words[1:] if words[0] == "python" and len(words) > 1 else words
         path, _, symbol = words[0].partition(":")
         if is_ours(path):
             yield path, symbol
