@@ -8,7 +8,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 
 from lsp_server.benchmarks.git.borrowing import borrowed, head
-from lsp_server.benchmarks.git.running import MAX_OUTPUT_BYTES, GitError, output
+from lsp_server.benchmarks.git.running import GitError, output
 from lsp_server.benchmarks.git.trees import REGULAR_FILES, safe_path
 
 _HUNK = re.compile(rb"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
@@ -75,8 +75,7 @@ class GitHistory:
     def modified_files(self, commit: Commit, max_files: int) -> list[ModifiedFile]:
         """Return the regular files that a commit changed; none if it touched too many files."""
         names = ("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames")
-        listed = self._output(*names, commit.parent, commit.id)
-        fields = (listed or b"").split(b"\0")[:-1]
+        fields = self._output(*names, commit.parent, commit.id).split(b"\0")[:-1]
         if len(fields) > 2 * max_files:
             return []
         found: list[ModifiedFile] = []
@@ -92,19 +91,21 @@ class GitHistory:
         form = ("-p", "-U0", "--inter-hunk-context=0", "--diff-algorithm=histogram", "--no-color")
         ends = (commit.parent, commit.id, "--", path)
         written = self._output("diff-tree", *form, "--no-renames", *ends)
-        return [_hunk(match) for match in _HUNK.finditer(written or b"")]
+        return [_hunk(match) for match in _HUNK.finditer(written)]
 
     def text(self, blob: str, max_bytes: int) -> str | None:
         """Return a file's text; None if it is too large, absent, or not UTF-8."""
-        data = self._output("cat-file", "blob", blob, limit=max_bytes)
-        return None if data is None else _decoded(data)
-
-    def _output(self, *arguments: str, limit: int = MAX_OUTPUT_BYTES) -> bytes | None:
-        """Return what git writes; None if it fails, or writes more than the limit."""
         try:
-            return output(self.repository, *arguments, limit=limit)
-        except GitError:
+            return output(self.repository, "cat-file", "blob", blob, limit=max_bytes).decode()
+        except ValueError:  # GitError is one, too
             return None
+
+    def _output(self, *arguments: str) -> bytes:
+        """Return what git writes; nothing if it fails, or writes too much."""
+        try:
+            return output(self.repository, *arguments)
+        except GitError:
+            return b""
 
 
 @contextmanager
@@ -137,13 +138,6 @@ def _time(seconds: str) -> datetime:
         return datetime.fromtimestamp(int(seconds), timezone.utc)
     except (ValueError, OverflowError, OSError) as error:
         raise GitError(f"{seconds!r} is no time of a commit") from error
-
-
-def _decoded(data: bytes) -> str | None:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return None
 
 
 def _hunk(match: re.Match[bytes]) -> Hunk:

@@ -47,54 +47,42 @@ def output(
     Raises:
         GitError: git is missing, fails, or writes more than the limit.
     """
-    with tempfile.TemporaryFile() as said:
-        with _started(repository, arguments, said, keeps_configuration) as process:
-            assert process.stdout is not None
-            data = process.stdout.read(limit + 1)
-            if len(data) > limit:
-                process.kill()
-                raise GitError(f"git {arguments[0]} writes more than {limit:,} bytes")
-        if process.returncode:
-            said.seek(0)
-            raise GitError(_last_line(said.read()) or f"git {arguments[0]} has failed")
+    with stream(repository, *arguments, keeps_configuration=keeps_configuration) as written:
+        data = written.read(limit + 1)
+        if len(data) > limit:
+            raise GitError(f"git {arguments[0]} writes more than {limit:,} bytes")
     return data
 
 
 @contextmanager
-def conversation(
-    repository: Path, *arguments: str
-) -> Generator[tuple[IO[bytes], IO[bytes]], None, None]:
-    """Run git, and yield its input and its output. It is ended afterwards.
+def stream(
+    repository: Path, *arguments: str, given: bytes = b"", keeps_configuration: bool = False
+) -> Generator[IO[bytes]]:
+    """Run git on some input, and yield its output, which must be read to its end.
 
     Raises:
-        GitError: git is missing.
+        GitError: git is missing or fails.
     """
-    with _started(repository, arguments, subprocess.DEVNULL, False, subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as said:
+        asked.write(given)
+        asked.seek(0)
+        settings = ("-c", f"core.attributesFile={os.devnull}")
+        command = ["git", "--git-dir", str(repository), *settings, *arguments]
+        env, pipe = _environment(keeps_configuration), subprocess.PIPE
         try:
-            yield process.stdin, process.stdout
-        finally:
-            process.kill()
-
-
-def _started(
-    repository: Path,
-    arguments: tuple[str, ...],
-    said: IO[bytes] | int,
-    keeps_configuration: bool,
-    asked: int = subprocess.DEVNULL,
-) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            ["git", "--git-dir", str(repository), *arguments],
-            stdin=asked,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            env=_environment(keeps_configuration),
-        )
-    except FileNotFoundError as error:
-        raise GitError("git is not installed") from error
+            process = subprocess.Popen(command, stdin=asked, stdout=pipe, stderr=said, env=env)
+        except FileNotFoundError as error:
+            raise GitError("git is not installed") from error
+        with process:
+            assert process.stdout is not None
+            try:
+                yield process.stdout
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            said.seek(0)
+            raise GitError(_last_line(said.read()) or f"git {arguments[0]} has failed")
 
 
 def _environment(keeps_configuration: bool) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsp_server.benchmarks.git.running import GitError, conversation, output
+from lsp_server.benchmarks.git.running import GitError, output, stream
 from lsp_server.benchmarks.paths import (
     inside,
     path_inside,
@@ -120,14 +120,11 @@ def _contents(
     wanted = [each for each, limit in sizes if each.size is not None and each.size <= limit]
     if sum(each.size or 0 for each in wanted) > MAX_TREE_BYTES:
         raise ValueError(f"the files are larger than {MAX_TREE_BYTES >> 30} GiB")
-    with conversation(repository, "cat-file", "--batch") as (asked, answers):
+    names = "".join(f"{each.blob}\n" for each in wanted)
+    with stream(repository, "cat-file", "--batch", given=names.encode()) as written:
         for file in wanted:
-            asked.write(f"{file.blob}\n".encode())
-            asked.flush()
-            header = answers.readline().split()  # name, type, size
-            content = (
-                answers.read(file.size or 0) if header[2:] == [str(file.size).encode()] else b""
-            )
-            if len(content) != file.size or answers.read(1) != b"\n":
+            _, _, size = written.readline().partition(b" blob ")
+            content = written.read(file.size or 0) if size == b"%d\n" % (file.size or 0) else b""
+            if len(content) != file.size or written.read(1) != b"\n":
                 raise GitError(f"git cannot read {file.path!r}")
             yield file, content
