@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from longllama_code.research.evaluation.plots import SALT, require_matplotlib
+from lsp_server.benchmarks.reporting.plots import draw_bars, svg
 from lsp_server.benchmarks.typing.rows import Row
 from lsp_server.benchmarks.typing.summary import shown_times
 
@@ -20,20 +20,14 @@ def plot(summary: Json, rows: Sequence[Row], path: Path) -> None:
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    matplotlib = require_matplotlib()
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.hashsalt": SALT, "svg.fonttype": "none"}):
-        figure: Any = Figure(figsize=(9.6, 3.6), layout="constrained")
-        FigureCanvasSVG(figure)
+    with svg(path, 9.6, 3.6) as figure:
         left, right = figure.subplots(1, 2)
         _draw_times(left, rows)
-        _draw_saved(right, summary["all"]["sides"])
-        slowdown = summary["rhythm"]["slowdown"]
-        figure.suptitle(f"Typing; slowdown {slowdown:g}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Date": None})
+        sides = summary["all"]["sides"]
+        saved = [(f"{side['condition']}, {side['person']}", side["saved"]) for side in sides]
+        draw_bars(right, saved, ".1%")
+        right.set(xlabel="characters saved, share of all")
+        figure.suptitle(f"Typing; slowdown {summary['rhythm']['slowdown']:g}")
 
 
 def _draw_times(axes: Any, rows: Sequence[Row]) -> None:
@@ -51,16 +45,3 @@ def _draw_times(axes: Any, rows: Sequence[Row]) -> None:
     axes.grid(visible=True, alpha=0.3)
     if first:
         axes.legend(fontsize="small")
-
-
-def _draw_saved(axes: Any, sides: Sequence[Json]) -> None:
-    names = [f"{side['condition']}, {side['person']}" for side in sides]
-    for number, side in enumerate(sides):
-        saved = side["saved"] or {"mean": 0.0, "low": None}
-        axes.barh(number, saved["mean"], color="C0", height=0.6)
-        if saved["low"] is not None:
-            axes.hlines(number, saved["low"], saved["high"], color="black", linewidth=1)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.grid(visible=True, axis="x", alpha=0.3)
-    axes.set(xlabel="characters saved, share of all")
