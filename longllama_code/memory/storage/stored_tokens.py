@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,13 +44,27 @@ class _Row:
     checksum: int
 
 
-def stored_tokens(folder: Path) -> Iterator[StoredTokens]:
+def stored_ids(folder: Path) -> set[str]:
+    """Return the ids of all segments of a store, damaged ones as well.
+
+    Raises:
+        StoreError: there is no store, or it cannot be read.
+    """
+    try:
+        _, _, rows = _manifest(folder)
+    except (OSError, sqlite3.Error) as error:
+        raise _unreadable(folder, error) from error
+    return {row.segment_id for row in rows}
+
+
+def stored_tokens(folder: Path, without: Set[str] = frozenset()) -> Iterator[StoredTokens]:
     """Yield the tokens of all segments of a store, in the order of their records.
 
     Damaged segments are left out, as the engine never uses them.
 
     Args:
         folder: folder of one model's store.
+        without: ids of segments that are left out.
 
     Raises:
         StoreError: there is no store, or it cannot be read.
@@ -61,15 +75,19 @@ def stored_tokens(folder: Path) -> Iterator[StoredTokens]:
             return
         with (folder / f"records-{number}.bin").open("rb") as records:
             n_bytes, column = _sizes(records, smallest)
-            for row in rows:
+            for row in (row for row in rows if row.segment_id not in without):
                 content = _content(records, row, n_bytes)
                 if content is not None:
                     yield StoredTokens(row.segment_id, _ids(content, n_bytes, column))
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(
-            f"the store in {folder} cannot be read: {error}; look again when no engine uses it, or "
-            "take an empty cache folder."
-        ) from error
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"the store in {folder} cannot be read: {error}; look again when no engine uses it, or "
+        "take an empty cache folder."
+    )
 
 
 def _manifest(folder: Path) -> tuple[int, list[_Row], list[_Row]]:

@@ -6,10 +6,11 @@ requested as if the user had invoked them.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from longllama_code.errors import StoreError
+from longllama_code.errors import LongLlamaError
 from lsp_server.benchmarks.datasets.instance import Instance
 from lsp_server.benchmarks.infilling.rows import Row
 from lsp_server.benchmarks.infilling.scores import score
@@ -56,11 +57,16 @@ class RepositoryRun:
     async def run(self, todo: Sequence[Instance]) -> None:
         """Run some instances. A system that ends is replaced by another one."""
         waiting = list(todo)
+        store = self._condition.store
         try:
             self._prepare()
-        except (OSError, ValueError) as error:
+            with nullcontext() if store is None else store.workspace():
+                await self._run_all(waiting)
+        except (OSError, ValueError, LongLlamaError) as error:
             self._fail(waiting, error)
-            return
+
+    async def _run_all(self, waiting: list[Instance]) -> None:
+        """Run instances, and remove them from ``waiting``, until none is left."""
         while waiting:
             n_before = len(waiting)
             try:
@@ -92,7 +98,7 @@ class RepositoryRun:
         async with self._condition.open(self._folder) as system:
             try:
                 self._check_store()
-            except (StoreError, ValueError) as error:
+            except (LongLlamaError, ValueError) as error:
                 self._fail(waiting, error)
                 waiting.clear()
             while waiting:
@@ -137,12 +143,11 @@ class RepositoryRun:
         Raises:
             ValueError: one is.
             StoreError: the store cannot be read.
+            ModelNotFound: its model's tokenizer is not here.
         """
-        # Imported here, since the server's start, which names this command, needs no tokenizer.
-        from lsp_server.benchmarks.workspaces.stored_leaks import leaks_in_store
-
-        if self._condition.cache is not None and self._condition.shows_repository:
-            if found := leaks_in_store(self._condition.cache, self._others, self._folder):
+        store = self._condition.store
+        if store is not None and self._condition.shows_repository:
+            if found := store.leaks(self._others, self._folder):
                 raise ValueError("; ".join(map(str, found)))
             self._blank = replace(self._blank, store_searched=True)
 

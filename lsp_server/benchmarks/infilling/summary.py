@@ -1,6 +1,6 @@
 """Summary of a run: means with intervals, differences of conditions, and published runs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from typing import Any
@@ -118,6 +118,7 @@ def _condition(rows: Sequence[Row]) -> Json:
         "answers": len(rows),
         "failed": sum(row.error is not None for row in rows),
         "repositories": len({row.repository for row in rows}),
+        "stores_searched": len({row.repository for row in rows if row.store_searched}),
         **{measure: asdict(found) for measure, found in means.items() if found is not None},
         **{of: asdict(found) if found else None for of, found in took.items()},
         "tokens": sum(row.tokens for row in rows) / len(rows),

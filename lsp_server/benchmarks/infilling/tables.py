@@ -5,6 +5,7 @@ from typing import Any
 
 from lsp_server.benchmarks.infilling.summary import ALL_MEASURES
 from lsp_server.benchmarks.reporting.markdown import about, cell, table, times_cell
+from lsp_server.benchmarks.systems.conditions import FILE, LLAMA_CPP
 
 NAMES = {
     "right": "first line right",
@@ -43,8 +44,19 @@ def as_markdown(summary: Mapping[str, Any]) -> str:
             parts += [f"{title}: {group or 'none'}", _figures(figures)]
     if summary["failed"]:
         parts.append(f"Failed, and counted as wrong: {len(summary['failed'])}.")
-    parts.append(NOTE)
+    parts += [*_stores(summary["all"]["conditions"]), NOTE]
     return "\n\n".join(parts) + "\n"
+
+
+def _stores(conditions: Mapping[str, Any]) -> list[str]:
+    """Return a line on the search of what this server had stored of repositories."""
+    counts = [
+        f"{name} {found['stores_searched']} of {found['repositories']}"
+        for name, found in conditions.items()
+        if name not in (FILE, LLAMA_CPP)
+    ]
+    about = "Repositories whose store was searched for answers before the first request"
+    return [f"{about}: {', '.join(counts)}."] if counts else []
 
 
 def _figures(figures: Mapping[str, Any], published: Mapping[str, Any] | None = None) -> str:

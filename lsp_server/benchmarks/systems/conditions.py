@@ -5,9 +5,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lsp_server.benchmarks.systems.longllama import Json, our_server
 from lsp_server.benchmarks.systems.system import System
+
+if TYPE_CHECKING:
+    from lsp_server.benchmarks.workspaces.stored_leaks import StoreSearch
 
 FILE, REPOSITORY, SIMILAR, LLAMA_CPP = "file", "repository", "similar", "llama.cpp"
 NAMES = (FILE, REPOSITORY, SIMILAR, LLAMA_CPP)
@@ -28,8 +32,8 @@ class Condition:
     """Opens the system on a workspace."""
     shows_repository: bool = True
     """Whether the workspace is the whole repository; otherwise it holds the open file alone."""
-    cache: Path | None = None
-    """Folder in which the system stores what it encoded; None if it stores nothing."""
+    store: "StoreSearch | None" = None
+    """What the system stores, to search it for answers; None if it stores nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +72,31 @@ async def open_conditions(
         if set(names) - {LLAMA_CPP}:
             await stack.enter_async_context(our_server(empty, options.settings))
         found: list[Condition] = []
+        store = _store(options.settings)
         for name in names:
             if name == LLAMA_CPP:
                 found.append(await _llama_cpp(options, stack))
             else:
-                found.append(_ours(name, options.settings))
+                found.append(_ours(name, options.settings, store))
         yield found
 
 
-def _ours(name: str, settings: Json) -> Condition:
+def _store(settings: Json) -> "StoreSearch | None":
+    # Imported here, since tokenizers take long to import, and the command line names conditions.
+    from lsp_server.benchmarks.workspaces.stored_leaks import StoreSearch
+
     memory: Json = settings.get("memory", {})
-    cache = Path(memory["cacheDir"]) if memory.get("persist", True) else None
+    return StoreSearch(Path(memory["cacheDir"])) if memory.get("persist", True) else None
+
+
+def _ours(name: str, settings: Json, store: "StoreSearch | None") -> Condition:
     completion: Json = dict(settings.get("completion", {}))
     if name == SIMILAR:
         completion["repositoryContext"] = "similar"
     is_alone = name == FILE
     settings = {**settings, "completion": completion}
     opened = partial(our_server, settings=settings, only_open_file=is_alone)
-    return Condition(name, opened, not is_alone, cache)
+    return Condition(name, opened, not is_alone, store)
 
 
 async def _llama_cpp(options: SystemOptions, stack: AsyncExitStack) -> Condition:

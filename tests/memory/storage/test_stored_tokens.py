@@ -10,7 +10,7 @@ from longllama_code.errors import StoreError
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.records import RecordFormat
 from longllama_code.memory.storage.store import SegmentStore
-from longllama_code.memory.storage.stored_tokens import stored_tokens
+from longllama_code.memory.storage.stored_tokens import stored_ids, stored_tokens
 
 TOKENS = {"a": [7, 0, 151_643], "b": [0], "c": [*range(300)]}
 
@@ -41,6 +41,12 @@ def test_tokens_are_read_beside_an_open_store(tmp_path: Path, n_heads: int, head
     assert read(tmp_path) == TOKENS
     store.close()
     assert read(tmp_path) == TOKENS
+
+
+def test_some_segments_are_left_out(tmp_path: Path) -> None:
+    filled(tmp_path, 1, 16).close()
+    assert stored_ids(tmp_path) == set(TOKENS)
+    assert [each.segment_id for each in stored_tokens(tmp_path, {"a", "c"})] == ["b"]
 
 
 def test_they_are_read_after_a_collection(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from longllama_code.tokenizers.tokenizer import ByteTokenizer
 from lsp_server.benchmarks.datasets.instance import Instance
 from lsp_server.benchmarks.workspaces.memory_report import unexpected_in_memory
 from lsp_server.benchmarks.workspaces.passages import passages
-from lsp_server.benchmarks.workspaces.stored_leaks import leaks_in_store
+from lsp_server.benchmarks.workspaces.stored_leaks import StoreSearch, leaks_in_store
 from lsp_server.benchmarks.workspaces.trees import copy_tree
 from lsp_server.clients.headless import headless
 from lsp_server.documents.document import Document
@@ -172,6 +172,47 @@ def test_a_document_may_not_show_the_only_answer_of_its_file(instances, workspac
     assert leaks_in_store(cache, only, workspace) == []
     remembered(cache, {"uses.py": USES})
     assert places(leaks_in_store(cache, only, workspace)) == {(only[0].id, "segment")}
+
+
+# Several workspaces with one store.
+
+
+def test_what_another_workspace_of_the_run_stored_is_no_leak(instances, workspace, cache):
+    search = StoreSearch(cache)
+    with search.workspace():
+        remembered(cache, {"main.py": USES})  # in another state of the repository
+    with search.workspace():
+        remembered(cache, {"shapes.py": SHAPES})
+        assert search.leaks(instances, workspace) == []
+    assert leaks_in_store(cache, instances, workspace) != []
+
+
+def test_what_was_there_before_the_run_is_a_leak_in_every_workspace(instances, workspace, cache):
+    remembered(cache, {"planted.py": USES})
+    search = StoreSearch(cache)
+    for _ in range(2):
+        with search.workspace():
+            remembered(cache, {"shapes.py": SHAPES, "planted.py": USES})
+            found = search.leaks(instances, workspace)
+        assert places(found) == {(each.id, "segment") for each in instances}
+
+
+def test_a_leak_stays_one_when_the_workspace_is_run_again(instances, workspace, cache):
+    search = StoreSearch(cache)
+    for _ in range(2):
+        with search.workspace():
+            remembered(cache, {"planted.py": USES})
+            assert search.leaks(instances, workspace) != []
+
+
+def test_definitions_of_another_workspace_are_no_leaks(constant, workspace, cache):
+    search = StoreSearch(cache)
+    with search.workspace():
+        remembered(cache, {"shapes.py": SHAPES})
+        cached(cache, SIZES)
+    with search.workspace():
+        assert search.leaks([constant], workspace) == []
+    assert leaks_in_store(cache, [constant], workspace) != []
 
 
 # Definitions.
