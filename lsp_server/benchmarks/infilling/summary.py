@@ -11,11 +11,12 @@ from lsp_server.benchmarks.infilling.rows import Row
 from lsp_server.benchmarks.infilling.scores import MEASURES
 from lsp_server.benchmarks.reporting import statistics
 from lsp_server.benchmarks.reporting.statistics import Paired, Times
+from lsp_server.benchmarks.systems.conditions import COMPARED, FILE, LLAMA_CPP, SIMILAR
 
 Json = dict[str, Any]
 
 ALL_MEASURES = (*MEASURES, "suggested")
-BASES = ("file", "similar", "llama.cpp")
+BASES = (FILE, SIMILAR, LLAMA_CPP)
 """Conditions that the others are compared with."""
 
 
@@ -97,7 +98,7 @@ def _figures(rows: Sequence[Row]) -> Json:
 
 def _pairs(conditions: Iterable[str]) -> list[tuple[str, str]]:
     """Return which conditions are compared, each with those that follow it among the bases."""
-    order = [*dict.fromkeys(("repository", "similar", "llama.cpp", "file", *conditions))]
+    order = [*dict.fromkeys((*COMPARED, *conditions))]
     there = set(conditions)
     return [
         (of, base)

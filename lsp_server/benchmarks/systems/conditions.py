@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FILE, REPOSITORY, SIMILAR, LLAMA_CPP = "file", "repository", "similar", "llama.cpp"
 NAMES = (FILE, REPOSITORY, SIMILAR, LLAMA_CPP)
+COMPARED = (REPOSITORY, SIMILAR, LLAMA_CPP, FILE)
+"""The conditions in the order of their comparison: each minus those after it."""
 ABOUT = {
     FILE: "this server, with the open file alone",
     REPOSITORY: "this server, with the repository in memory",

@@ -7,6 +7,7 @@ from typing import Any
 
 from longllama_code.research.evaluation.bootstrap import Interval
 from lsp_server.benchmarks.reporting.statistics import Counts, by_group, compare, quantile, share
+from lsp_server.benchmarks.systems import conditions
 from lsp_server.benchmarks.typing.rows import Row
 from lsp_server.benchmarks.typing.typist import Key
 
@@ -93,10 +94,16 @@ def _figures(rows: Sequence[Row]) -> Json:
         ],
         "comparisons": [
             {"person": one[0], "of": one[1], "base": other[1], **_comparison(*both)}
-            for one, other in combinations(sides, 2)
+            for one, other in combinations(sorted(sides, key=_rank), 2)
             if one[0] == other[0] and (both := _paired(sides[one], sides[other]))[0]
         ],
     }
+
+
+def _rank(side: tuple[str, str]) -> int:
+    """Return the place of a side, person and condition, in the order of comparison."""
+    order, (_, condition) = conditions.COMPARED, side
+    return order.index(condition) if condition in order else len(order)
 
 
 def _side(rows: Sequence[Row]) -> Json:

@@ -59,6 +59,8 @@ def test_the_summary_has_both_sides_and_what_they_depend_on(runs):
     assert set(summary["workspaces"]) == {"someone/shapes"}
     assert summary["choice"] == {"characters": 45, "seed": 1}
     assert summary["failed"] == []
+    (compared,) = summary["all"]["comparisons"]
+    assert (compared["of"], compared["base"]) == ("repository", "file")
 
 
 def test_tables_and_picture_are_written_beside_the_summary(runs):
@@ -66,6 +68,7 @@ def test_tables_and_picture_are_written_beside_the_summary(runs):
     assert first.out == first.written(".md") + "\n"
     assert first.out.startswith("## Typing")
     assert "2 sessions of 1 repositories" in first.out
+    assert "| whole | repository minus file | 2 |" in first.out
     assert ElementTree.fromstring(first.written(".svg")).tag.endswith("svg")
 
 
