@@ -17,6 +17,7 @@ from lsp_server.benchmarks.commands.options import (
     add_common_options,
     described,
     merged,
+    positive,
     setup,
     system_options,
 )
@@ -72,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     add_common_options(parser, name)
     parser.add_argument(
         "--limit",
-        type=int,
+        type=positive,
         metavar="N",
         help="maximum number of instances, spread over the repositories (default: all)",
     )

@@ -146,6 +146,17 @@ def merged(defaults: Mapping[str, Any], settings: Mapping[str, Any]) -> Json:
     return found
 
 
+def positive(text: str) -> int:
+    """Return the number of an option, which must be at least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
+
+
 def _check_installed(options: argparse.Namespace, model: str) -> None:
     """Raise an error at once, instead of after hours, if something is missing."""
     if find_spec("matplotlib") is None:

@@ -14,6 +14,7 @@ from lsp_server.benchmarks.commands.options import (
     add_common_options,
     described,
     merged,
+    positive,
     setup,
     system_options,
 )
@@ -47,14 +48,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_common_options(parser, "typing")
     parser.add_argument(
         "--sessions",
-        type=int,
+        type=positive,
         default=20,
         metavar="N",
         help="number of sessions, spread over the repositories (default: %(default)s)",
     )
     parser.add_argument(
         "--characters",
-        type=int,
+        type=positive,
         default=MAX_CHARS,
         metavar="N",
         help="maximum number of characters of a session (default: %(default)s)",
@@ -94,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
     from lsp_server.benchmarks.typing.summary import summarise
     from lsp_server.benchmarks.typing.tables import as_markdown
 
+    rhythm = Rhythm(slowdown=options.slowdown)
     given = setup(options, {})
     choice = Choice(
         min_chars=min(Choice.min_chars, options.characters),
@@ -106,7 +108,6 @@ def run(options: argparse.Namespace) -> int:
             f"no commit of these repositories adds {choice.min_chars} characters of code in one "
             "place to a file that is there before. Give others, or fewer --characters."
         )
-    rhythm = Rhythm(slowdown=options.slowdown)
     about = {
         **given.about,
         "rhythm": rhythm.describe(),

@@ -19,8 +19,14 @@ def test_settings_from_the_command_line_count_within_their_groups():
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--conditions", "file,prompt", "'prompt' is no condition"),
+        (
+            "--conditions",
+            "file,prompt",
+            "'prompt' is no condition; known: file, repository, similar, llama.cpp, all",
+        ),
         ("--part", "2/2", "'2/2' is no part"),
+        ("--limit", "0", "'0' is no number from 1"),
+        ("--limit", "-1", "'-1' is no number from 1"),
         ("--part", "x", "'x' is no part"),
         ("--settings", "[]", "'[]' is no JSON object"),
         ("--settings", "{", "'{' is no JSON"),

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lsp_server.benchmarks.systems import longllama
+from lsp_server.cli.main import main
 from tests.server.benchmarks.bench_command import bench, scripted
 from tests.server.benchmarks.test_typing_commits import AREA, SHAPES, USES, GitRepository
 
@@ -118,9 +119,17 @@ def test_llama_cpp_is_missed_before_histories_are_read(tmp_path):
 
 
 @pytest.mark.usefixtures("no_server")
+def test_an_impossible_slowdown_is_named_before_histories_are_read(tmp_path):
+    ran = type_commits(tmp_path / "absent", tmp_path, "--slowdown", "0")
+    assert ran.code == 1
+    assert "a slowdown of 0.0 is impossible" in ran.err
+
+
+@pytest.mark.usefixtures("no_server")
 def test_unknown_people_are_named_with_those_that_are_known(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        type_commits(tmp_path, tmp_path, "--people", "everybody")
+        main(["bench", "typing", str(tmp_path), "--people", "everybody"])
+    assert "'everybody' is no such person; known: whole, word" in capsys.readouterr().err
 
 
 def test_the_first_line_of_results_describes_the_run(runs):
