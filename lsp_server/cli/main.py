@@ -5,6 +5,7 @@ import logging
 import sys
 import warnings
 
+from longllama_code.errors import LongLlamaError
 from lsp_server import __version__
 from lsp_server.cli import cache, complete, demo, diagnose, serve, sessions, status
 from lsp_server.cli.options import Command
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except KeyboardInterrupt:
         return 130
-    except (RuntimeError, OSError, ValueError) as error:
+    except (LongLlamaError, RuntimeError, OSError, ValueError) as error:
         print(f"longllama-lsp: {error}", file=sys.stderr)
         return 1
 

@@ -202,7 +202,8 @@ class _Rebuilding:
 
     def _export(self, origin: Origin, new: Path) -> date:
         """Write the files of a commit, from the first place that has it, and return its day."""
-        problem = GitError(f"no git directory of {origin.source} in {self._git_directories}")
+        where = self._git_directories or "any folder: give --git-dirs or --clone-from"
+        problem = GitError(f"no git directory of {origin.source} in {where}")
         for place in self._places(origin):
             shutil.rmtree(new, ignore_errors=True)
             try:
