@@ -17,7 +17,8 @@ from lsp_server.benchmarks.infilling.scores import score
 from lsp_server.benchmarks.infilling.timing import Delays, time_changes
 from lsp_server.benchmarks.paths import write_inside
 from lsp_server.benchmarks.systems.conditions import Condition
-from lsp_server.benchmarks.systems.system import Answer, Loaded, System, SystemGoneError
+from lsp_server.benchmarks.systems.replacement import work_through
+from lsp_server.benchmarks.systems.system import Answer, Loaded, System
 from lsp_server.benchmarks.workspaces.leaks import leak_in_prompt, leak_of_document, leaks
 from lsp_server.benchmarks.workspaces.passages import without_answers
 from lsp_server.benchmarks.workspaces.training_cutoff import UNKNOWN, TrainingData, publication
@@ -56,24 +57,20 @@ class RepositoryRun:
 
     async def run(self, todo: Sequence[Instance]) -> None:
         """Run some instances. A system that ends is replaced by another one."""
-        waiting = list(todo)
-        store = self._condition.store
+        store, last = self._condition.store, todo[-1]
+
+        async def work(system: System, instance: Instance) -> None:
+            self._record(await self._answered(system, instance, is_last=instance is last))
+
         try:
             self._prepare()
             with nullcontext() if store is None else store.workspace():
-                await self._run_all(waiting)
+                await work_through(
+                    self._condition, self._folder, todo, work, self._fail, self._check_store
+                )
         except (OSError, ValueError, LongLlamaError) as error:
-            self._fail(waiting, error)
-
-    async def _run_all(self, waiting: list[Instance]) -> None:
-        """Run instances, and remove them from ``waiting``, until none is left."""
-        while waiting:
-            n_before = len(waiting)
-            try:
-                await self._run_on_one_system(waiting)
-            except Exception as error:  # another system runs the rest
-                if len(waiting) == n_before or isinstance(error, SystemGoneError):
-                    self._fail([waiting.pop(0)], error)
+            for instance in todo:
+                self._fail(instance, error)
 
     def _prepare(self) -> None:
         """Create the workspace.
@@ -92,25 +89,6 @@ class RepositoryRun:
             )
         copy_tree(source, self._folder, self._others)
         self._check_files()
-
-    async def _run_on_one_system(self, waiting: list[Instance]) -> None:
-        """Run instances, and remove them from ``waiting``, until the system ends."""
-        async with self._condition.open(self._folder) as system:
-            try:
-                self._check_store()
-            except (LongLlamaError, ValueError) as error:
-                self._fail(waiting, error)
-                waiting.clear()
-            while waiting:
-                instance = waiting[0]
-                try:
-                    is_last = len(waiting) == 1
-                    self._record(await self._answered(system, instance, is_last=is_last))
-                except SystemGoneError:
-                    raise
-                except Exception as error:
-                    self._fail([instance], error)
-                waiting.pop(0)
 
     async def _answered(self, system: System, instance: Instance, *, is_last: bool) -> Row:
         """Open the document, complete at the cursor, and close it again; return the row."""
@@ -187,7 +165,6 @@ class RepositoryRun:
             wanted=instance.answer,
         )
 
-    def _fail(self, instances: Sequence[Instance], error: Exception) -> None:
+    def _fail(self, instance: Instance, error: Exception) -> None:
         message = f"{type(error).__name__}: {error}"
-        for instance in instances:
-            self._record(replace(self._row_of(instance), error=message))
+        self._record(replace(self._row_of(instance), error=message))

@@ -16,7 +16,8 @@ from lsp_server.benchmarks.git.borrowing import borrowed
 from lsp_server.benchmarks.git.trees import write_tree
 from lsp_server.benchmarks.paths import files, write_inside
 from lsp_server.benchmarks.systems.conditions import Condition
-from lsp_server.benchmarks.systems.system import Loaded, System, SystemGoneError
+from lsp_server.benchmarks.systems.replacement import work_through
+from lsp_server.benchmarks.systems.system import Loaded, System
 from lsp_server.benchmarks.typing.commits import MAX_WRITTEN_BYTES, is_in_document, leaks
 from lsp_server.benchmarks.typing.person import Person
 from lsp_server.benchmarks.typing.rhythm import count_keys
@@ -117,20 +118,17 @@ class SideRun:
 
     async def run(self, todo: Sequence[Session]) -> None:
         """Type some sessions. A system that ends is replaced by another one."""
-        waiting = list(todo)
+
+        async def work(system: System, session: Session) -> None:
+            self._record(await self._typed(system, session))
+
         try:
             self._prepare()
         except (OSError, ValueError) as error:
-            for session in waiting:
+            for session in todo:
                 self._fail(session, error)
             return
-        while waiting:
-            n_before = len(waiting)
-            try:
-                await self._run_on_one_system(waiting)
-            except Exception as error:  # another system runs the rest
-                if len(waiting) == n_before or isinstance(error, SystemGoneError):
-                    self._fail(waiting.pop(0), error)
+        await work_through(self._condition, self._folder, todo, work, self._fail)
 
     def _prepare(self) -> None:
         """Create the workspace.
@@ -146,19 +144,6 @@ class SideRun:
             write_tree(repository, base, self._folder, MAX_WRITTEN_BYTES)
         if found := leaks(self._replay.sessions, files_below(self._folder)):
             raise ValueError("; ".join(found))
-
-    async def _run_on_one_system(self, waiting: list[Session]) -> None:
-        """Type sessions, and remove them from ``waiting``, until the system ends."""
-        async with self._condition.open(self._folder) as system:
-            while waiting:
-                session = waiting[0]
-                try:
-                    self._record(await self._typed(system, session))
-                except SystemGoneError:
-                    raise
-                except Exception as error:
-                    self._fail(session, error)
-                waiting.pop(0)
 
     async def _typed(self, system: System, session: Session) -> Row:
         """Open a document, type, and close it again; return the row.
