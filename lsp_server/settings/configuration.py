@@ -31,27 +31,43 @@ class RepositorySettings:
 
 
 def repository_settings(roots: Sequence[Path]) -> RepositorySettings:
-    """Read ``[tool.longllama]`` of the first workspace folder that has a ``pyproject.toml``.
+    """Read ``[tool.longllama]`` of the first workspace folder whose ``pyproject.toml`` has it.
 
-    A file larger than 1 MiB, or a link out of the folder, is not read.
+    The settings hold for all folders; a problem names the folders whose own do not count. A file
+    larger than 1 MiB, or a link out of the folder, is not read.
     """
+    used: Path | None = None
+    values: Mapping[str, Any] = {}
+    problems: list[str] = []
     for root in roots:
         path = root / FILE_NAME
-        try:
-            if not path.is_file():
-                continue
-            if path.resolve().parent != root.resolve():
-                return RepositorySettings(
-                    {}, f"{path} links to a file outside its folder and is not read."
-                )
-            if path.stat().st_size > MAX_FILE_BYTES:
-                return RepositorySettings({}, f"{path} is larger than 1 MiB and is not read.")
-            document = tomli.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
-            return RepositorySettings({}, f"{path} is not read: {error}")
-        tool = document.get("tool")
-        return RepositorySettings(tool.get(SECTION, {}) if isinstance(tool, dict) else {})
-    return RepositorySettings({})
+        section, problem = _section(path)
+        if problem is not None:
+            problems.append(problem)
+        elif section is not None and used is None:
+            used, values = path, section
+        elif section is not None and section != values:
+            problems.append(
+                f"[tool.{SECTION}] of {path} is not used, as that of {used} holds for all folders; "
+                "put the settings there, or into your editor's."
+            )
+    return RepositorySettings(values, " ".join(problems) or None)
+
+
+def _section(path: Path) -> tuple[Any, str | None]:
+    """Return a file's ``[tool.longllama]``, None without one; and why the file is not read."""
+    try:
+        if not path.is_file():
+            return None, None
+        if path.resolve().parent != path.parent.resolve():
+            return None, f"{path} links to a file outside its folder and is not read."
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return None, f"{path} is larger than 1 MiB and is not read."
+        document = tomli.loads(path.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+        return None, f"{path} is not read: {error}"
+    tool = document.get("tool")
+    return (tool.get(SECTION) if isinstance(tool, dict) else None), None
 
 
 class Configuration:

@@ -2,7 +2,12 @@
 
 import pytest
 
-from lsp_server.settings.configuration import MAX_FILE_BYTES, Configuration, repository_settings
+from lsp_server.settings.configuration import (
+    MAX_FILE_BYTES,
+    Configuration,
+    RepositorySettings,
+    repository_settings,
+)
 from lsp_server.settings.schemas import repository_settings as allowed_to_repositories
 
 
@@ -64,13 +69,40 @@ def test_a_repository_may_set_what_narrows_or_tunes_alone():
     }
 
 
-def test_the_repository_is_read_from_the_first_folder_that_has_a_file(tmp_path):
+def test_the_repository_is_read_from_the_first_folder_that_has_settings(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
+    other = write(tmp_path / "other", "[project]\n")
     one = write(tmp_path / "one", '[tool.longllama]\nmemory.exclude = ["a/"]\n')
-    two = write(tmp_path / "two", "[tool.longllama]\nenable = false\n")
     assert repository_settings([empty]).values == {}
-    assert repository_settings([empty, one, two]).values == {"memory": {"exclude": ["a/"]}}
+    found = repository_settings([empty, other, one])
+    assert (found.values, found.problem) == ({"memory": {"exclude": ["a/"]}}, None)
+
+
+def test_folders_whose_settings_do_not_count_are_named(tmp_path):
+    one = write(tmp_path / "one", "[tool.longllama]\nenable = true\n")
+    same = write(tmp_path / "same", "[tool.longllama]\nenable = true\n")
+    others = [write(tmp_path / name, "[tool.longllama]\nenable = false\n") for name in "ab"]
+    found = repository_settings([one, same, *others])
+    assert found.values == {"enable": True}
+    for other in others:
+        assert f"of {other / 'pyproject.toml'} is not used" in found.problem
+    assert f"as that of {one / 'pyproject.toml'} holds" in found.problem
+    assert str(same) not in found.problem
+
+
+def test_a_folder_whose_file_cannot_be_read_hides_no_other(tmp_path):
+    broken = write(tmp_path / "broken", "[tool.longllama\n")
+    one = write(tmp_path / "one", "[tool.longllama]\nenable = false\n")
+    found = repository_settings([broken, one])
+    assert found.values == {"enable": False}
+    assert f"{broken / 'pyproject.toml'} is not read" in found.problem
+
+
+def test_a_file_that_begins_with_a_byte_order_mark(tmp_path):
+    root = write(tmp_path / "ws", "")
+    (root / "pyproject.toml").write_bytes(b"\xef\xbb\xbf[tool.longllama]\nenable = false\n")
+    assert repository_settings([root]) == RepositorySettings({"enable": False})
 
 
 @pytest.mark.parametrize(
