@@ -125,6 +125,16 @@ def read_source(path: Path, limits: Limits = _DEFAULT_LIMITS) -> str:
     return data.decode("utf-8-sig")
 
 
+def refuse_live_text(path: Path, text: str, limits: Limits = _DEFAULT_LIMITS) -> None:
+    """Hold the text of a file in an editor to the limits of files. Takes a thread's time.
+
+    Raises:
+        SourceError: saved as it is, the file would be excluded for its size or its content.
+    """
+    if exclusion := _by_live_text(text, limits):
+        raise SourceError(path, exclusion)
+
+
 def refuse_secrets(path: Path, text: str) -> None:
     """Look for secrets in a text, from the disk or from an editor. Takes a thread's time.
 
@@ -168,7 +178,22 @@ def _by_content(data: bytes, limits: Limits, *, is_whole: bool) -> Exclusion | N
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=is_whole)
     except UnicodeDecodeError:
         return Exclusion.NOT_UTF8
-    longest_chars = max(map(len, text.split("\n")))
+    return _by_lines(text, limits)
+
+
+def _by_live_text(text: str, limits: Limits) -> Exclusion | None:
+    # A character has one byte at least, so a text that is much too long is not encoded.
+    if len(text) > limits.max_file_bytes:
+        return Exclusion.TOO_LARGE
+    # A client may send half of a surrogate pair.
+    if len(text.encode("utf-8", "surrogatepass")) > limits.max_file_bytes:
+        return Exclusion.TOO_LARGE
+    return Exclusion.BINARY if "\0" in text else _by_lines(text, limits)
+
+
+def _by_lines(text: str, limits: Limits) -> Exclusion | None:
+    """Return the exclusion of a text with very long lines; a CR alone ends a line, too."""
+    longest_chars = max(map(len, text.replace("\r", "\n").split("\n")))
     return Exclusion.GENERATED if longest_chars > limits.max_line_chars else None
 
 

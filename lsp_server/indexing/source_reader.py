@@ -5,7 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from longllama_code.source_files.model_text import model_text
-from longllama_code.source_files.workspace import Limits, read_source, refuse_secrets
+from longllama_code.source_files.workspace import (
+    Limits,
+    read_source,
+    refuse_live_text,
+    refuse_secrets,
+)
 
 
 class SourceReader:
@@ -36,14 +41,18 @@ class SourceReader:
         """Return the text of a file.
 
         Raises:
-            SourceError: it is not a source file, or holds a secret.
+            SourceError: it is not a source file, exceeds a limit, or holds a secret.
         """
         text = self._open_text(path)
         if text is None:
             text = await asyncio.to_thread(self._read_file, path)
-        else:  # uncached: the live text may change again soon
-            await asyncio.to_thread(refuse_secrets, path, text)
+        else:
+            await asyncio.to_thread(self._check_live_text, path, text)
         return model_text(text)
+
+    def _check_live_text(self, path: Path, text: str) -> None:
+        refuse_live_text(path, text, self.limits)
+        refuse_secrets(path, text)  # uncached: the live text may change again soon
 
     def _read_file(self, path: Path) -> str:
         text = read_source(path, self.limits)
