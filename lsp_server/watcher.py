@@ -95,7 +95,7 @@ class Watcher:
         self._is_ignored_dir = lru_cache(maxsize=4096)(is_ignored_dir)
         self._pending = _Pending(debounce_ms / 1000)
         self._lock = threading.Lock()
-        self._watches: dict[Path, ObservedWatch] = {}
+        self._watches: dict[Path, tuple[ObservedWatch, FileSystemEventHandler]] = {}
         self._observer = self._start_observer()
         self._thread = threading.Thread(target=self._deliver, name="watcher", daemon=True)
         self._thread.start()
@@ -119,7 +119,14 @@ class Watcher:
     def remove(self, root: Path) -> None:
         """Stop watching a folder, if it is watched."""
         with self._lock:
-            if watch := self._watches.pop(root, None):
+            known = self._watches.pop(root, None)
+            if known is None:
+                return
+            watch, handler = known
+            # Two roots may be one folder by a link, and then have one watch.
+            if any(other == watch for other, _ in self._watches.values()):
+                self._observer.remove_handler_for_watch(handler, watch)
+            else:
                 self._observer.unschedule(watch)
 
     def stop(self) -> None:
@@ -174,9 +181,8 @@ class Watcher:
         # inotify would watch a symlink itself, and other systems report the target's path.
         watched = root if self.polling else root.resolve()
         handler = _Handler(watched, partial(self._add_change, root))
-        self._watches[root] = self._observer.schedule(
-            handler, str(watched), recursive=True, event_filter=_EVENTS
-        )
+        watch = self._observer.schedule(handler, str(watched), recursive=True, event_filter=_EVENTS)
+        self._watches[root] = watch, handler
 
     def _check_watches_left(self) -> None:
         """Check that there are watches left, by watching a new folder.

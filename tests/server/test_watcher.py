@@ -173,6 +173,27 @@ def test_a_root_that_is_a_link(
     }
 
 
+@pytest.mark.parametrize("removed", ["root", "link"])
+def test_of_two_roots_that_are_one_by_a_link_either_may_go(
+    root: Path, recorder: Recorder, watch: Callable[..., Watcher], removed: str
+) -> None:
+    link = root.parent / "link"
+    link.symlink_to(root)
+    watcher = watch(root, link)
+    (root / "a.py").write_text("x")
+    recorder.wait_for(root / "a.py", link / "a.py")
+    gone, kept = (root, link) if removed == "root" else (link, root)
+    watcher.remove(gone)
+    watcher.remove(gone)  # which does nothing
+    (root / "new.py").write_text("x")
+    assert gone / "new.py" not in recorder.wait_for(kept / "new.py")
+    watcher.add(gone)
+    (root / "again.py").write_text("x")
+    recorder.wait_for(root / "again.py", link / "again.py")
+    watcher.remove(gone)
+    watcher.remove(kept)
+
+
 def test_a_root_that_goes_away(
     root: Path, recorder: Recorder, watch: Callable[..., Watcher]
 ) -> None:
