@@ -52,9 +52,12 @@ class CursorContext:
         """Part of a word that ends at the cursor; may be empty."""
         return re.split(r"\W", self.line_prefix)[-1]
 
-    @property
+    @cached_property
     def is_in_comment(self) -> bool:
-        """Whether text inserted at the cursor would be part of a comment."""
+        """Whether text inserted at the cursor would be part of a comment.
+
+        Takes time at first, as the text has to be read: ask for it on a thread.
+        """
         return ends_in_comment(self.before, self.language)
 
     def typed_since(self, earlier: "CursorContext") -> str | None:

@@ -25,7 +25,7 @@ async def prepare(
     """
     if engine is None or engine.state is not EngineState.READY or not settings.completion.ahead:
         return
-    if refuse(cursor, settings) is not None:
+    if refuse(cursor, settings, is_ahead=True) is not None:
         return
     try:
         await engine.prepare(build_request(cursor, settings, is_ahead=True))

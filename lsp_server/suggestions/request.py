@@ -6,8 +6,17 @@ from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.filters import Refusal, refuse_file, refuse_trigger
 
 
-def refuse(cursor: CursorContext, settings: Settings) -> Refusal | None:
-    """Return the reason why nothing is suggested at a cursor; None if something may be."""
+def refuse(
+    cursor: CursorContext, settings: Settings, *, is_ahead: bool = False
+) -> Refusal | None:
+    """Return the reason why nothing is suggested at a cursor; None if something may be.
+
+    Args:
+        cursor: where to suggest.
+        settings: the settings now.
+        is_ahead: whether nobody waits for a suggestion there. Then it does not matter whether the
+            cursor is in a comment, for which the text has to be read.
+    """
     if not settings.enable:
         return "disabled"
     if not settings.language_enabled(cursor.language):
@@ -18,7 +27,7 @@ def refuse(cursor: CursorContext, settings: Settings) -> Refusal | None:
         reason := refuse_trigger(cursor.line_prefix, cursor.line_suffix, settings.trigger)
     ):
         return reason
-    if settings.completion.disable_in_comments and cursor.is_in_comment:
+    if settings.completion.disable_in_comments and not is_ahead and cursor.is_in_comment:
         return "in_comment"
     return None
 

@@ -61,6 +61,8 @@ class Suggester:
         self._cached_for = Completion()
         """Settings that the cached answers were written with."""
         self._debounce = DebouncePolicy()
+        self._reading = asyncio.Lock()
+        """Held while a text is read, so that requests go on in the order in which they came."""
 
     async def suggest(
         self,
@@ -77,6 +79,9 @@ class Suggester:
             engine: the engine; None if it was stopped.
             was_typed_on: whether text was added at the cursor since the request.
         """
+        if settings.completion.disable_in_comments:
+            async with self._reading:
+                await asyncio.to_thread(getattr, cursor, "is_in_comment")
         self._begin(cursor, settings)
         reason = refuse(cursor, settings)
         if reason is None and engine is not None:
@@ -173,7 +178,8 @@ class Suggester:
     def _ask_ahead(self, request: PendingRequest, accepted: str) -> None:
         """Ask for what would follow a suggestion once the user accepts it."""
         cursor = request.cursor.after_accepting(accepted)
-        if self._cache.find(cursor) is None and refuse(cursor, request.settings) is None:
+        reason = refuse(cursor, request.settings, is_ahead=True)
+        if self._cache.find(cursor) is None and reason is None:
             self._ask(replace(request, cursor=cursor, is_ahead=True), AHEAD_AFTER_S)
 
     def _ask(self, request: PendingRequest, delay_s: float = 0.0) -> PendingAnswer:
