@@ -1,22 +1,27 @@
 """Rules that keep paths out of memory: the user's, git's and built-in ones.
 
-In ascending precedence: `.git/info/exclude`; the `.gitignore` of every folder from the
-top of the repository down; the `.longllamaignore` of every folder; the `exclude` setting. The
-last pattern that names a path decides. What lies in an ignored folder is ignored, whatever a
+In ascending precedence: git's `core.excludesFile`; `info/exclude`; the `.gitignore` of every folder
+from the top of the repository down; the `.longllamaignore` of every folder; the `exclude` setting.
+The last pattern that names a path decides. What lies in an ignored folder is ignored, whatever a
 pattern says of it, and the names in `ALWAYS_IGNORED` are not open to patterns at all.
 
-The user's global ignore file (`core.excludesFile`) is not read.
+A repository inside another one has git's rules of its own; those of the outer one say whether it
+is ignored as a whole.
 """
 
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+from longllama_code.source_files.git_repository import GitRepository, git_folder, git_repository
+from longllama_code.source_files.patterns import Patterns, as_bytes, parse, parse_file
+from longllama_code.source_files.regular_files import read_regular, read_regular_inside
 
-from longllama_code.paths import repository_root
+logger = logging.getLogger(__name__)
+
+MAX_RULES_BYTES = 1 << 20
+"""Size beyond which a rules file is not read further."""
 
 _ALWAYS_IGNORED = """
     .git .hg .svn .jj .bzr
@@ -29,26 +34,19 @@ ALWAYS_IGNORED: frozenset[str] = frozenset(_ALWAYS_IGNORED.split())
 """Names that never hold source, at any depth: version control, installed packages, what tools
 write and nobody edits. A folder with a `pyvenv.cfg` is one of them, whatever its name."""
 
-_Stamp = tuple[int, int]
-
-
-class _Rule(NamedTuple):
-    """One line of a rules file."""
-
-    regex: re.Pattern[str]
-    ignores: bool
+_GIT_IGNORE = ".gitignore"
+_Stamp = tuple[int, ...]
 
 
 class _Layer(NamedTuple):
     """The rules of one file, and the length of its folder's path below the top."""
 
-    skip_chars: int
-    rules: tuple[_Rule, ...]
+    skip_bytes: int
+    patterns: Patterns
 
-    def verdict(self, path: str) -> bool | None:
+    def verdict(self, path: bytes, *, is_dir: bool) -> bool | None:
         """Whether the last rule that names the path ignores it; None if none names it."""
-        own = path[self.skip_chars :]
-        return next((rule.ignores for rule in reversed(self.rules) if rule.regex.search(own)), None)
+        return self.patterns.verdict(path[self.skip_bytes :], is_dir=is_dir)
 
 
 class _AllowList(NamedTuple):
@@ -56,19 +54,20 @@ class _AllowList(NamedTuple):
 
     layer: _Layer
 
-    def verdict(self, path: str) -> bool | None:
+    def verdict(self, path: bytes, *, is_dir: bool) -> bool | None:
         """Return True for a file that no pattern names, nor a folder above it; None otherwise."""
-        if path.endswith("/"):
+        if is_dir:
             return None  # it may hold a file that a pattern names
-        ends = [len(path), *(i + 1 for i in reversed(range(len(path))) if path[i] == "/")]
-        verdicts = (self.layer.verdict(path[:end]) for end in ends)
-        return None if next((v for v in verdicts if v is not None), False) else True
+        own = path[self.layer.skip_bytes :]
+        return None if self.layer.patterns.names_file(own) else True
 
 
 class FolderRules:
     """Rules for the direct children of one folder, as they were when it was created."""
 
-    def __init__(self, folder: Path, prefix: str, layers: tuple[_Layer | _AllowList, ...]) -> None:
+    def __init__(
+        self, folder: Path, prefix: bytes, layers: tuple[_Layer | _AllowList, ...]
+    ) -> None:
         self._folder = folder
         self._prefix = prefix
         self._layers = layers
@@ -77,8 +76,8 @@ class FolderRules:
         """Whether a child of this folder is ignored, by its own name and kind alone."""
         if name in ALWAYS_IGNORED or (is_dir and _is_virtual_environment(self._folder / name)):
             return True
-        path = f"{self._prefix}{name}/" if is_dir else f"{self._prefix}{name}"
-        verdicts = (layer.verdict(path) for layer in self._layers)
+        path = self._prefix + as_bytes(name)
+        verdicts = (layer.verdict(path, is_dir=is_dir) for layer in self._layers)
         return next((verdict for verdict in verdicts if verdict is not None), False)
 
 
@@ -111,12 +110,13 @@ class IgnoreRules:
             ValueError: a pattern of `include` or `exclude` is not in gitignore syntax.
         """
         self.root = root
-        self.file_names: tuple[str, ...] = (ignore_file, *[".gitignore"] * respect_gitignore)
+        self.file_names: tuple[str, ...] = (ignore_file, *[_GIT_IGNORE] * respect_gitignore)
         """Names of rules files, strongest first; a change of one may change any decision."""
         self._top = _repository_top(root)
-        self._info_exclude = self._top / ".git" / "info" / "exclude" if respect_gitignore else None
+        self._respects_git = respect_gitignore
+        self._repositories: dict[Path, GitRepository] = {}
         self._settings = tuple(self._layers_of_settings(include, exclude))
-        self._cache: dict[Path, tuple[_Stamp, tuple[_Rule, ...]]] = {}
+        self._cache: dict[Path, tuple[_Stamp, Patterns]] = {}
 
     def ignores(self, path: Path, *, is_dir: bool = False) -> bool:
         """Whether `path`, or a folder between it and the root, is ignored. The root never is.
@@ -137,52 +137,108 @@ class IgnoreRules:
         layers = (*self._settings, *self._layers_of_files(folder))
         return FolderRules(folder, self._prefix(folder), layers)
 
+    def outside_stamps(self) -> dict[Path, object]:
+        """Return what changes when one of git's rules outside of the folder's files does.
+
+        Those are `info/exclude` and what the configuration names, of all repositories that were
+        met; nobody reports changes of them.
+        """
+        files = {
+            file
+            for one in list(self._repositories.values())
+            for file in (one.info_exclude, one.user_excludes, *one.configuration)
+            if file is not None
+        }
+        return {file: _stamp(file) for file in files}
+
+    def forget_repositories(self) -> None:
+        """Read again what git's rules outside of the folder's files depend on."""
+        self._repositories.clear()
+
     def _layers_of_settings(
         self, include: tuple[str, ...], exclude: tuple[str, ...]
     ) -> Iterator[_Layer | _AllowList]:
-        skip_chars = len(self._prefix(self.root))
+        skip_bytes = len(self._prefix(self.root))
         if exclude:
-            yield _Layer(skip_chars, tuple(_parse(exclude)))
+            yield _Layer(skip_bytes, Patterns(parse(exclude)))
         if include:
-            yield _AllowList(_Layer(skip_chars, tuple(_parse(include))))
+            yield _AllowList(_Layer(skip_bytes, Patterns(parse(include))))
 
     def _layers_of_files(self, folder: Path) -> Iterator[_Layer]:
         """Yield every rules file that applies to the children of `folder`, strongest first."""
         folders = [folder, *folder.parents]
         folders = folders[: folders.index(self._top) + 1]
-        for name in self.file_names:
-            for place in folders:
-                if rules := self._rules(place / name):
-                    yield _Layer(len(self._prefix(place)), rules)
-        if self._info_exclude and (rules := self._rules(self._info_exclude)):
-            yield _Layer(0, rules)
+        yield from self._layers_named(self.file_names[0], folders)
+        if self._respects_git:
+            top = next((place for place in folders[:-1] if git_folder(place)), self._top)
+            yield from self._layers_of_git(folders[: folders.index(top) + 1])
 
-    def _rules(self, file: Path) -> tuple[_Rule, ...]:
-        """Return the rules in `file`, read only if it changed; none where it cannot be read."""
+    def _layers_of_git(self, folders: list[Path]) -> Iterator[_Layer]:
+        """Yield git's rules for the children of a folder, given with those up to its top."""
+        top = folders[-1]
+        repository = self._repository(top)
+        ignores_case = repository.ignores_case
+        yield from self._layers_named(_GIT_IGNORE, folders, ignores_case=ignores_case)
+        for file in (repository.info_exclude, repository.user_excludes):
+            if file and (patterns := self._patterns(file, ignores_case, is_ours=True)):
+                yield _Layer(len(self._prefix(top)), patterns)
+
+    def _layers_named(
+        self, name: str, folders: list[Path], *, ignores_case: bool = False
+    ) -> Iterator[_Layer]:
+        for place in folders:
+            if patterns := self._patterns(place / name, ignores_case):
+                yield _Layer(len(self._prefix(place)), patterns)
+
+    def _repository(self, top: Path) -> GitRepository:
+        if (known := self._repositories.get(top)) is None:
+            known = self._repositories[top] = git_repository(top)
+        return known
+
+    def _patterns(
+        self, file: Path, ignores_case: bool, *, is_ours: bool = False
+    ) -> Patterns | None:
+        """Return the rules in a file, read only if it changed; None where it cannot be read.
+
+        Args:
+            file: the file.
+            ignores_case: whether names are compared without regard to case.
+            is_ours: whether it is the user's own, and no part of what was checked out.
+        """
         stamp = _stamp(file)
         if stamp is None:
-            return ()
+            return None
+        key = (*stamp, ignores_case)
         known = self._cache.get(file)
-        if known is None or known[0] != stamp:
-            known = self._cache[file] = (stamp, _read_rules(file))
+        if known is None or known[0] != key:
+            known = self._cache[file] = (key, self._read(file, ignores_case, is_ours))
         return known[1]
 
-    def _prefix(self, folder: Path) -> str:
+    def _read(self, file: Path, ignores_case: bool, is_ours: bool) -> Patterns:
+        try:
+            if is_ours:
+                data = read_regular(file, MAX_RULES_BYTES + 1)
+            elif file.name == _GIT_IGNORE and file.is_symlink():
+                data = b""  # git does not follow it either
+            else:
+                data = read_regular_inside(file, self._top, MAX_RULES_BYTES + 1)
+        except OSError as error:
+            logger.warning("the rules in %r are not read: %s", str(file), error.strerror)
+            data = b""
+        if len(data) > MAX_RULES_BYTES:
+            limit = f"{MAX_RULES_BYTES:,} bytes"
+            logger.warning("%r is larger than %s; rules behind do not count", str(file), limit)
+            data = data[: data.rfind(b"\n", 0, MAX_RULES_BYTES) + 1]
+        return parse_file(data, ignores_case=ignores_case)
+
+    def _prefix(self, folder: Path) -> bytes:
         """Return the prefix, relative to the top, of the paths of `folder`'s children."""
-        return "".join(f"{part}/" for part in folder.relative_to(self._top).parts)
-
-
-def is_pattern(text: str) -> bool:
-    """Whether a text is in gitignore syntax."""
-    with suppress(ValueError):
-        list(_parse([text]))
-        return True
-    return False
+        return b"".join(as_bytes(part) + b"/" for part in folder.relative_to(self._top).parts)
 
 
 def _repository_top(root: Path) -> Path:
-    """Return the folder of the repository that `root` is in, or `root` where it is in none."""
-    return repository_root(root) or root
+    """Return the top of the repository that `root` is in, or `root` where it is in none."""
+    return next((place for place in (root, *root.parents) if git_folder(place)), root)
 
 
 def _is_virtual_environment(folder: Path) -> bool:
@@ -193,39 +249,6 @@ def _stamp(file: Path) -> _Stamp | None:
     """Return a value that changes when `file` does; None if it cannot be examined."""
     try:
         status = file.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
-    return status.st_mtime_ns, status.st_size
-
-
-def _read_rules(file: Path) -> tuple[_Rule, ...]:
-    """Return the rules in `file`, without lines that are invalid for git too."""
-    try:
-        # As git does: any bytes may stand in a file name, and only a line feed ends a line.
-        text = file.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-    except OSError:
-        return ()
-    rules: list[_Rule] = []
-    for line in text.split("\n"):
-        with suppress(ValueError):
-            rules.extend(_parse([line]))
-    return tuple(rules)
-
-
-def _parse(patterns: Iterable[str]) -> Iterator[_Rule]:
-    """Compile patterns to expressions that name a path itself: `a/file`, or `a/folder/`.
-
-    Raises:
-        ValueError: a pattern is not in gitignore syntax.
-    """
-    for pattern in patterns:
-        try:
-            # `a/**` is everything inside a, so never a itself: `a/**/*` says so to pathspec.
-            spelt_out = re.sub(r"(^!?|/)\*\*(/?\s*)$", r"\1**/*\2", pattern)
-            regex, ignores = GitIgnoreSpecPattern.pattern_to_regex(spelt_out)
-            if regex is not None and ignores is not None:
-                # pathspec lets a folder's pattern match all that lies inside. Git goes folder by
-                # folder, as we do, so that a deeper file can overrule what was said of one.
-                yield _Rule(re.compile(rf"(?:{regex})\Z"), ignores)
-        except (ValueError, re.error) as error:
-            raise ValueError(f"{pattern!r} is not a gitignore pattern") from error
+    return status.st_mtime_ns, status.st_size, status.st_ino

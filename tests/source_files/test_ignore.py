@@ -233,7 +233,7 @@ def test_unchanged_rules_are_read_once(tmp_path: Path, monkeypatch: pytest.Monke
     write(tmp_path, {".gitignore": "a.py"})
     rules = IgnoreRules(tmp_path)
     assert rules.ignores(tmp_path / "a.py")
-    monkeypatch.delattr(Path, "read_bytes")
+    monkeypatch.delattr("longllama_code.source_files.ignore.read_regular_inside")
     assert rules.ignores(tmp_path / "a.py")
 
 
