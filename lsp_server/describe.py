@@ -6,6 +6,8 @@ from typing import Any
 MAX_SOURCES = 3
 
 REASONS: Mapping[str, str] = {
+    "not_open": "the editor asked for a document that it has not opened",
+    "out_of_step": "a change of the document was not understood; close it and open it again",
     "disabled": "everything is turned off; `longllama.toggle` turns it on",
     "language_disabled": "suggestions are turned off in this language (longllama.enableLanguages)",
     "glob_disabled": "suggestions are turned off in this file (longllama.disabledGlobs)",

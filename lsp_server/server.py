@@ -24,6 +24,7 @@ from lsp_server.methods import DID_CHANGE_STATUS
 from lsp_server.notices.indexing_progress import IndexingProgress
 from lsp_server.notices.larger_model_offer import LargerModelOffer
 from lsp_server.notices.messages import show_message
+from lsp_server.receiving.lenient import lenient_converter
 from lsp_server.session import Session
 from lsp_server.tasks import BackgroundTasks
 
@@ -52,6 +53,7 @@ class Server(LanguageServer):
             __version__,
             notebook_document_sync=NOTEBOOK_SYNC,
             protocol_cls=Protocol,
+            converter_factory=lenient_converter,
         )
         self.stop_event = threading.Event()
         """Set when no further message is to be read."""
@@ -62,9 +64,18 @@ class Server(LanguageServer):
         self._token = token
 
     @property
+    def is_initialized(self) -> bool:
+        """Whether the client was accepted."""
+        return cast("Protocol", self.protocol).is_initialized
+
+    @property
     def was_shut_down(self) -> bool:
         """Whether the client sent ``shutdown``, as it should before ``exit``."""
         return cast("Protocol", self.protocol).was_shut_down
+
+    def receive(self, body: bytes) -> None:
+        """Handle the body of a message from the client. Raises nothing."""
+        cast("Protocol", self.protocol).receive(body)
 
     def accept_client(self, options: Any) -> Any:
         """Check the token in ``initializationOptions``, and return the options without it.

@@ -11,14 +11,17 @@ import secrets
 import socket
 import sys
 from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
-from pygls.io_ import StdinAsyncReader, StdoutWriter, run_async, run_websocket
+from pygls.io_ import StdoutWriter, WebSocketWriter
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
+from websockets.exceptions import ConnectionClosed
 
-from lsp_server.engine.stdio import READ_LIMIT_BYTES, take_stdout
+from lsp_server.engine.stdio import READ_LIMIT_BYTES, StdinReader, take_stdout
 from lsp_server.handlers.table import new_server
+from lsp_server.receiving.framing import read_bodies, without_headers
 from lsp_server.server import Server
 
 logger = logging.getLogger(__name__)
@@ -77,7 +80,7 @@ async def _serve(server: Server, connection: Coroutine[Any, Any, None]) -> None:
 async def _serve_stdio(server: Server) -> None:
     """Serve the process that started this one."""
     server.protocol.set_writer(StdoutWriter(take_stdout()))
-    await _run(server, StdinAsyncReader(sys.stdin.buffer))
+    await _run(server, StdinReader())
 
 
 async def _serve_tcp(server: Server, host: str, port: int) -> None:
@@ -116,9 +119,10 @@ class _CheckedReader:
             ConnectionError: the first line is not a header of LSP.
         """
         line = await self._reader.readline()
-        if not self._is_checked and line and not line.lower().startswith(b"content-"):
+        name = line.strip(b" \t\r\n\xef\xbb\xbf").lower()
+        if not self._is_checked and name and not name.startswith(b"content-"):
             raise ConnectionError("the client does not speak LSP: no Content- header")
-        self._is_checked = True
+        self._is_checked |= bool(name)
         return line
 
     def readexactly(self, n: int) -> Awaitable[bytes]:
@@ -136,9 +140,7 @@ async def _serve_websocket(server: Server, host: str, port: int) -> None:
             return
         is_taken = True
         try:
-            await run_websocket(
-                connection, server.stop_event, server.protocol, logger, server.report_server_error
-            )
+            await _run_websocket(server, connection)
         finally:
             disconnected.set()
 
@@ -151,13 +153,20 @@ async def _serve_websocket(server: Server, host: str, port: int) -> None:
         await disconnected.wait()
 
 
-async def _run(server: Server, reader: _CheckedReader | StdinAsyncReader) -> None:
+async def _run(server: Server, reader: _CheckedReader | StdinReader) -> None:
     try:
-        await run_async(
-            server.stop_event, reader, server.protocol, logger, server.report_server_error
-        )
+        await read_bodies(server.stop_event, reader, server.receive)
     except (asyncio.IncompleteReadError, ConnectionError):
         logger.info("the client disconnected in the middle of a message")
+
+
+async def _run_websocket(server: Server, connection: ServerConnection) -> None:
+    server.protocol.set_writer(WebSocketWriter(connection), include_headers=False)
+    with suppress(ConnectionClosed):
+        while not server.stop_event.is_set():
+            server.receive(without_headers(await connection.recv(decode=False)))
+    server.stop_event.set()
+    await connection.close()
 
 
 def _print_addresses(scheme: str, sockets: Iterable[socket.socket]) -> None:

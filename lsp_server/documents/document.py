@@ -45,7 +45,7 @@ class Document:
     Attributes:
         uri: The editor's name for the document.
         language: The editor's language identifier, such as `python`.
-        version: The editor's version number after the last change.
+        version: The editor's version number after the last change, or a greater one.
     """
 
     def __init__(self, uri: str, language: str, version: int, text: str) -> None:
@@ -67,7 +67,8 @@ class Document:
         for edit in edits:
             self._replace(edit, encoding)
         self._text = None
-        self.version = version
+        # Clients send null, or the same number again; each change must have another one.
+        self.version = max(version, self.version + 1)
 
     def offset(self, position: Position, encoding: PositionEncoding) -> int:
         """Return the offset of a position, clamped into the document.
@@ -126,6 +127,8 @@ class Documents:
 
     def __init__(self) -> None:
         self._documents: dict[str, Document] = {}
+        self._lost: dict[str, str] = {}
+        """Languages of documents that are open, but of unknown text."""
 
     def __len__(self) -> int:
         return len(self._documents)
@@ -133,19 +136,35 @@ class Documents:
     def __iter__(self) -> Iterator[Document]:
         return iter(self._documents.values())
 
+    def __contains__(self, uri: str) -> bool:
+        return uri in self._documents
+
     def get(self, uri: str) -> Document | None:
         """Return the open document of a URI; None if there is none."""
         return self._documents.get(uri)
 
     def open(self, uri: str, language: str, version: int, text: str) -> Document:
         """Add a document, in place of one that was open under the same URI."""
+        self._lost.pop(uri, None)
         document = self._documents[uri] = Document(uri, language, version, text)
         return document
+
+    def lose(self, uri: str) -> None:
+        """Forget the text of an open document that can no longer be followed."""
+        document = self._documents.pop(uri, None)
+        self._lost[uri] = document.language if document is not None else ""
+
+    def is_lost(self, uri: str) -> bool:
+        """Whether a document is open, but its text is not known."""
+        return uri in self._lost
 
     def change(
         self, uri: str, edits: Iterable[Edit], version: int, encoding: PositionEncoding
     ) -> Document | None:
-        """Apply edits and return the changed document; None if it is not open."""
+        """Apply edits and return the changed document; None if it is not open, or still lost."""
+        edits = list(edits)
+        if uri in self._lost and any(edit.start is None for edit in edits):
+            self.open(uri, self._lost[uri], version, "")
         document = self.get(uri)
         if document is not None:
             document.apply(edits, version, encoding)
@@ -153,6 +172,7 @@ class Documents:
 
     def close(self, uri: str) -> Document | None:
         """Remove a document and return it; None if it is not open."""
+        self._lost.pop(uri, None)
         return self._documents.pop(uri, None)
 
 

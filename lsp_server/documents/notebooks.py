@@ -30,6 +30,10 @@ class Notebooks:
         """Remove a notebook."""
         self._cells.pop(uri, None)
 
+    def cells(self, uri: str) -> Sequence[str]:
+        """Return the URIs of a notebook's cells, in order; none if it is not open."""
+        return tuple(self._cells.get(uri, ()))
+
     def context(self, cell: str) -> str:
         """Return the text of earlier cells in a cell's language; empty outside notebooks."""
         cells = next((cells for cells in self._cells.values() if cell in cells), [])

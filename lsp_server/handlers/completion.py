@@ -73,6 +73,8 @@ def _target(
     """Return the target at a position, moved into the document; None if it is not open."""
     document = server.session.documents.get(uri)
     if document is None:
+        is_lost = server.session.documents.is_lost(uri)
+        server.session.suggester.refuse("out_of_step" if is_lost else "not_open")
         return None
     encoding = encoding_of(server.server_capabilities)
     offset = document.offset(position_of(position), encoding)
@@ -97,7 +99,8 @@ def _with_selected_item(
         document.text[end:],
         is_automatic=target.cursor.is_automatic,
     )
-    return replace(target, cursor=cursor, range=selected.range, selected=selected.text)
+    place = types.Range(*(lsp_position(document.position(at, encoding)) for at in (start, end)))
+    return replace(target, cursor=cursor, range=place, selected=selected.text)
 
 
 async def _suggest(server: Server, target: _Target) -> Suggestion | None:

@@ -1,8 +1,11 @@
 """``textDocument/didOpen``, ``didChange``, ``didSave``, ``didClose``."""
 
+from collections.abc import Iterable
+
 from lsprotocol import types
 
 from lsp_server.convert import edit_of, encoding_of, path_of
+from lsp_server.handlers.out_of_step import lose
 from lsp_server.server import Server
 
 
@@ -15,10 +18,28 @@ def did_open(server: Server, params: types.DidOpenTextDocumentParams) -> None:
 
 def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> None:
     """Apply edits to the document."""
-    item, encoding = params.text_document, encoding_of(server.server_capabilities)
-    edits = [edit_of(change) for change in params.content_changes]
-    server.session.documents.change(item.uri, edits, item.version, encoding)
-    server.session.open_files.changed(item.uri)
+    item, documents = params.text_document, server.session.documents
+    was_lost = documents.is_lost(item.uri)
+    change(server, item, params.content_changes)
+    if was_lost and item.uri in documents:
+        server.session.opened(item.uri, path_of(item.uri))
+    else:
+        server.session.open_files.changed(item.uri)
+
+
+def change(
+    server: Server,
+    item: types.VersionedTextDocumentIdentifier,
+    changes: Iterable[types.TextDocumentContentChangeEvent],
+) -> None:
+    """Apply edits to a document. It is lost if they fail: some may be done and others not."""
+    edits = [edit_of(one) for one in changes]
+    try:
+        encoding = encoding_of(server.server_capabilities)
+        server.session.documents.change(item.uri, edits, item.version, encoding)
+    except Exception:
+        lose(server, item.uri, "an edit")
+        raise
 
 
 def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> None:

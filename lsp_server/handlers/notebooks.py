@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from lsprotocol import types
 
-from lsp_server.convert import edit_of, encoding_of, path_of
+from lsp_server.convert import path_of
 from lsp_server.documents.document import Documents
+from lsp_server.handlers.documents import change
 from lsp_server.server import Server
 
 
@@ -23,11 +24,8 @@ def did_change(server: Server, params: types.DidChangeNotebookDocumentParams) ->
         return
     if cells.structure is not None:
         _change_structure(server, params.notebook_document.uri, cells.structure)
-    encoding = encoding_of(server.server_capabilities)
     for content in cells.text_content or ():
-        edits = [edit_of(change) for change in content.changes]
-        document = content.document
-        server.session.documents.change(document.uri, edits, document.version, encoding)
+        change(server, content.document, content.changes)
 
 
 def did_save(server: Server, params: types.DidSaveNotebookDocumentParams) -> None:

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from lsp_server.engine.client import EngineGone
 from lsp_server.server import Server
@@ -34,7 +34,10 @@ def memory(server: Server, _: Any) -> dict[str, Any]:
 
 def explain(server: Server, params: Any) -> dict[str, Any] | None:
     """Return where a suggestion came from; without an id, the last one."""
-    return server.session.suggester.explain(getattr(params, "id", None))
+    suggestion_id = cast("dict[str, Any]", params).get("id") if isinstance(params, dict) else None
+    return server.session.suggester.explain(
+        suggestion_id if isinstance(suggestion_id, str) else None
+    )
 
 
 async def wait_until_indexed(server: Server, _: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Every message and command that the server handles."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from lsprotocol import types
 
@@ -13,9 +14,11 @@ from lsp_server.handlers import (
     documents,
     lifecycle,
     notebooks,
+    out_of_step,
     status,
     workspace,
 )
+from lsp_server.lsp_protocol import Protocol
 from lsp_server.server import Server
 
 FEATURES: Mapping[str, Callable[[Server, Any], Any]] = {
@@ -82,4 +85,6 @@ def new_server(command_line: Mapping[str, Any] | None = None, token: str | None 
         server.feature(method, OPTIONS.get(method))(handler)
     for name, handler in COMMANDS.items():
         server.command(name)(handler)
+    protocol = cast("Protocol", server.protocol)
+    protocol.on_not_understood = partial(out_of_step.not_understood, server)
     return server

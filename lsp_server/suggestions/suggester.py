@@ -93,6 +93,11 @@ class Suggester:
         self._history.add(suggestion)
         return suggestion
 
+    def refuse(self, reason: str) -> None:
+        """Note why a request was not even asked of the engine."""
+        self.last_reason = reason
+        self._history.add(no_suggestion(reason))
+
     def explain(self, suggestion_id: str | None) -> dict[str, Any] | None:
         """Return sources and timings of a suggestion, the last one by default, as plain values.
 

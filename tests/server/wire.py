@@ -93,7 +93,11 @@ class Wire:
         """Requests and notifications of the server: method and parameters, in order."""
         self.answers: dict[str, Any] = {}
         """Results of the server's requests by method; null for any other."""
+        self.answers_with: Json = {}
+        """Further fields of the client's answers."""
         self.n_answers: dict[Any, int] = {}
+        self.raw: dict[Any, Json] = {}
+        """The server's last answer by the id of its request."""
         self._waiting: dict[Any, asyncio.Future[Any]] = {}
         self._ids = itertools.count(1)
         self._news = asyncio.Event()
@@ -114,6 +118,7 @@ class Wire:
         pass
 
     def _take_answer(self, message):
+        self.raw[message["id"]] = message
         self.n_answers[message["id"]] = self.n_answers.get(message["id"], 0) + 1
         future = self._waiting.get(message["id"])
         if future is None or future.done():
@@ -124,7 +129,8 @@ class Wire:
             future.set_result(message.get("result"))
 
     def _answer(self, message):
-        answer = {"id": message["id"], "result": self.answers.get(message["method"])}
+        result = self.answers.get(message["method"])
+        answer = {"id": message["id"], "result": result, **self.answers_with}
         asyncio.get_running_loop().call_soon(self._send, answer)
 
     # The client's side.

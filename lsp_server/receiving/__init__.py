@@ -1,0 +1,1 @@
+"""Reading what clients send: headers, JSON, and values that the protocol's types do not know."""
