@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import attrs
@@ -89,8 +90,12 @@ class _Step(NamedTuple):
     """Name of the field in Python."""
 
 
+@cache
 def lenient_converter() -> Converter:
-    """Return pygls' converter, which no longer makes texts and truths out of any value."""
+    """Return pygls' converter, which no longer makes texts and truths out of any value.
+
+    It compiles code for each type, so all servers of a process have the same one.
+    """
     converter = default_converter()
     for kind, hook in ((int, _integer), (bool, _boolean), (str, _string)):
         converter.register_structure_hook(kind, hook)

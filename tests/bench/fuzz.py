@@ -1,24 +1,31 @@
-"""A hundred thousand messages of any kind to a real server: it must live, answer, keep the text.
+"""A hundred thousand inputs of each kind: messages, headers, URIs, capabilities, handshakes.
+
+Messages of any kind go to a real server: it must live, answer, keep the text.
 
 Random bytes, random JSON, random JSON-RPC with methods and fields of LSP, positions anywhere, and
 edits of documents whose text a reference model follows (`tests/server/test_fuzz.py`). The engine
 answers with the text before the cursor, so that the server's text is seen, and compared. Every
-request must have one answer.
+request must have one answer. Messages have headers in any of the forms that clients use, and URIs
+of any kind. Headers, URIs, capabilities and handshakes are tried in this process as well; what must
+hold for them is in `tests/server/fuzzing.py`.
 
-Usage: python tests/bench/fuzz.py [--messages 100000] [--seed 1]
+Usage: python tests/bench/fuzz.py [--messages 100000] [--inputs 100000] [--seed 1]
 """
 
 import argparse
 import asyncio
 import json
+import logging
 import random
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.bench.raw_client import RawClient, scripted
+from tests.server import fuzzing
 from tests.server.test_fuzz import COMMANDS, METHODS, model_offset
 
 ECHO = {"before": r"\A((?s:.*))", "text": r"⟨\1⟩"}
@@ -37,6 +44,7 @@ class Fuzz:
 
     def __init__(self, client: RawClient, seed: int) -> None:
         self.client, self.random = client, random.Random(seed)
+        self.client.header = partial(fuzzing.header, self.random)
         self.texts = {f"untitled:{number}": "" for number in range(4)}
         self.versions = dict.fromkeys(self.texts, 0)
         self.n_compared = self.n_edits = 0
@@ -106,7 +114,7 @@ class Fuzz:
             line = bytes(byte for byte in body if byte not in b"\r\n")
             self.client.send_bytes(b"X-%s: 1\r\n" % line[:30])
         else:
-            self.client.send_bytes(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            self.client.send_bytes(fuzzing.header(self.random, len(body)) + body)
 
     async def compare(self) -> None:
         """Ask for the text of each document."""
@@ -142,7 +150,7 @@ class Fuzz:
         line, unit = self.place()
         position = {"line": line, "character": self.random.choice((unit, -1, None, "1", 2.5))}
         known = {
-            "textDocument": {"uri": self.random.choice([*self.texts, "file:///a.py", "", "x:y"])},
+            "textDocument": {"uri": self.random.choice([*self.texts, "file:///a.py", self.uri()])},
             "position": position,
             "range": {"start": position, "end": position},
             "context": {"triggerKind": self.random.randint(0, 4)},
@@ -151,13 +159,19 @@ class Fuzz:
             "settings": self.anything(1),
             "id": self.random.randint(0, 9),
             "token": self.anything(0),
-            "uri": self.anything(0),
+            "uri": self.random.choice((self.anything(0), self.uri())),
+            "changes": [{"uri": self.uri(), "type": self.random.randint(0, 4)}],
+            "files": [{"uri": self.uri(), "oldUri": self.uri(), "newUri": self.uri()}],
         }
         return {
             key: value if self.random.random() < 0.9 else self.anything(2)
             for key, value in known.items()
             if self.random.random() < 0.7
         }
+
+    def uri(self) -> str:
+        """Return a URI of any kind."""
+        return fuzzing.uri(self.random)
 
     def anything(self, depth: int) -> Any:
         """Any value of JSON."""
@@ -170,6 +184,24 @@ class Fuzz:
             }
         scalars = (None, True, self.random.randint(-(2**33), 2**33), 1e300, self.text(9), "")
         return scalars[kind]
+
+
+def try_inputs(n_inputs: int, seed: int, root: Path) -> dict[str, int]:
+    """Try so many inputs of each kind in this process; raises where something is wrong."""
+    checks = {
+        "headers": fuzzing.check_headers,
+        "uris": fuzzing.check_uri,
+        "capabilities": fuzzing.check_decoding,
+        "handshakes": partial(fuzzing.check_handshake, root=root),
+    }
+    logging.disable(logging.CRITICAL)
+    for name, check in checks.items():
+        for number in range(n_inputs):
+            try:
+                check(random.Random(f"{seed} {number}"))
+            except Exception as error:
+                raise RuntimeError(f"{name}: input {number} of seed {seed}") from error
+    return dict.fromkeys(checks, n_inputs)
 
 
 async def measure(n_messages: int, seed: int, folder: Path) -> dict[str, Any]:
@@ -209,10 +241,12 @@ def main() -> None:
     """Measure and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = asyncio.run(measure(options.messages, options.seed, Path(folder)))
+        tried = try_inputs(options.inputs, options.seed, Path(folder))
+        result = tried | asyncio.run(measure(options.messages, options.seed, Path(folder)))
     for name, value in result.items():
         print(f"{name:26} {value:,.1f}")
     print(json.dumps({"fuzz": result, "seed": options.seed}))

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import json
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ class RawClient:
         self.phase: str | None = None
         self.messages: list[str] = []
         """Messages that the server showed to the user."""
+        self.header: Callable[[int], bytes] = lambda length: b"Content-Length: %d\r\n\r\n" % length
+        """Returns the headers of a message of a length."""
         self._deadline_s = deadline_s
         self._waiting: dict[Any, asyncio.Future[Json]] = {}
         self._ids = itertools.count(1)
@@ -82,7 +85,7 @@ class RawClient:
     def send(self, message: Json) -> None:
         """Send a message."""
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
-        self.send_bytes(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        self.send_bytes(self.header(len(body)) + body)
 
     def notify(self, method: str, params: Any) -> None:
         """Send a notification."""

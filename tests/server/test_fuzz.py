@@ -6,14 +6,18 @@
 import asyncio
 import json
 import os
+import threading
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lsprotocol import types
-from pygls.io_ import run_async
 
 from lsp_server.documents.document import Documents, Edit, Position
+from lsp_server.receiving.framing import read_bodies
+from tests.server import fuzzing
+from tests.server.byte_stream import ByteStream
 from tests.server.wire import Wire
 
 FACTOR = 20 if os.environ.get("LONGLLAMA_FUZZ") == "long" else 1
@@ -80,21 +84,6 @@ anything = st.recursive(
 messages = st.tuples(st.sampled_from(METHODS), objects | objects | anything, st.booleans())
 
 
-class Bytes:
-    """A stream of bytes that ends."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    async def readline(self) -> bytes:
-        end = self._data.find(b"\n") + 1 or len(self._data)
-        return await self.readexactly(end)
-
-    async def readexactly(self, n: int) -> bytes:
-        part, self._data = self._data[:n], self._data[n:]
-        return part
-
-
 @pytest.fixture
 def run():
     """Runs a coroutine to its end, each in a loop of its own."""
@@ -150,11 +139,10 @@ def test_bytes_of_any_kind(monkeypatch, root, run, parts):
         wire = await begun(monkeypatch, root)
         server = wire.server
         status = b'{"jsonrpc":"2.0","id":"last","method":"longllama/status","params":{}}'
-        stream = Bytes(b"".join(parts))
-        report = server.report_server_error
-        await run_async(server.stop_event, stream, server.protocol, error_handler=report)
-        last = Bytes(b"Content-Length: %d\r\n\r\n%s" % (len(status), status))
-        await run_async(server.stop_event, last, server.protocol, error_handler=report)
+        with suppress(asyncio.IncompleteReadError):
+            await read_bodies(threading.Event(), ByteStream(b"".join(parts)), server.receive)
+        last = ByteStream(b"Content-Length: %d\r\n\r\n%s" % (len(status), status))
+        await read_bodies(threading.Event(), last, server.receive)
         await wire.until(lambda: wire.n_answers.get("last") == 1)
         await wire.end()
 
@@ -200,3 +188,32 @@ def test_the_text_is_that_of_the_reference_model(text, changes, encoding):
         edit = Edit(Position(*one), Position(*other), new)
         documents.change("untitled:a", [edit], version, encoding)
         assert documents.get("untitled:a").text == expected
+
+
+# Headers, URIs and capabilities; `tests/bench/fuzz.py` tries a hundred thousand of each.
+
+choices = st.randoms(use_true_random=False)
+
+
+@many
+@given(choice=choices)
+def test_messages_are_read_whatever_their_headers_look_like(choice):
+    fuzzing.check_headers(choice)
+
+
+@many
+@given(choice=choices)
+def test_a_uri_names_a_file_or_none(choice):
+    fuzzing.check_uri(choice)
+
+
+@many
+@given(choice=choices)
+def test_nothing_is_left_out_of_capabilities_but_what_is_odd(choice):
+    fuzzing.check_decoding(choice)
+
+
+@few
+@given(choice=choices)
+def test_any_client_is_accepted(root, choice):
+    fuzzing.check_handshake(choice, root)
