@@ -4,7 +4,9 @@ The list is that of Continue and Zed, without names that are often ordinary code
 (`config.json`, `settings.json`, databases, backups). No setting changes it.
 """
 
-from pathspec import GitIgnoreSpec
+from functools import lru_cache
+
+from longllama_code.source_files.patterns import FilePatterns
 
 _DATA = ("json", "yaml", "yml", "toml", "ini", "cfg", "conf", "properties", "xml", "csv", "txt")
 
@@ -37,7 +39,10 @@ SECRET_PATTERNS: tuple[str, ...] = (
 )
 """Globs in gitignore syntax, in lower case; a later one wins."""
 
-_SPEC = GitIgnoreSpec.from_lines(SECRET_PATTERNS)
+_PATTERNS = FilePatterns(SECRET_PATTERNS)
+_FOLDERS = FilePatterns(
+    [pattern for pattern in SECRET_PATTERNS if pattern.endswith("/") and pattern[0] != "!"]
+)
 
 
 def is_secret(relative_path: str) -> bool:
@@ -47,4 +52,23 @@ def is_secret(relative_path: str) -> bool:
         relative_path: its path below the workspace folder, with forward slashes. Letter case
             does not matter: `ID_RSA` opens the same doors as `id_rsa`.
     """
-    return _SPEC.match_file(relative_path.lower())
+    return _PATTERNS.names(relative_path.lower())
+
+
+def is_secret_in(folder: str, relative_path: str) -> bool:
+    """Whether a file of a workspace folder is taken to hold secrets.
+
+    The folder may be `.aws` itself, or lie in it. A name like `work.env` above it is no reason.
+
+    Args:
+        folder: the absolute path of the folder, with forward slashes; empty for a file outside.
+        relative_path: the file's path below the folder.
+    """
+    name = folder.rpartition("/")[2]
+    own = f"{name}/{relative_path}" if name else relative_path.lstrip("/")
+    return is_secret(own) or _is_in_secret_folder(folder)
+
+
+@lru_cache(maxsize=64)
+def _is_in_secret_folder(folder: str) -> bool:
+    return bool(folder) and _FOLDERS.names(f"{folder}/any".lstrip("/").lower())

@@ -10,16 +10,21 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from longllama_code.source_files.ignore import IgnoreRules
 from longllama_code.source_files.languages import language_of
-from longllama_code.source_files.secret_names import is_secret
-from longllama_code.source_files.secret_scan import find_secret
+from longllama_code.source_files.real_roots import RealRoots
+from longllama_code.source_files.regular_files import read_regular
+from longllama_code.source_files.same_files import SameFiles, real_path
+from longllama_code.source_files.secret_names import is_secret_in
+from longllama_code.source_files.secret_scan import UnsearchedError, find_secret
 
+MAX_DEPTH = 100
+"""Folders inside each other that are scanned: the rules of each hold for all that are deeper."""
 _HEAD_BYTES = 8192
 _TIME_STEP_NS = 50_000_000
 """Time after which a second change has another timestamp on any current file system."""
@@ -33,11 +38,13 @@ class Exclusion(str, Enum):
     IGNORED = "ignored", "an ignore rule or the include and exclude settings leave it out"
     SECRET = "secret", "its name says that it holds secrets"
     SECRET_INSIDE = "secret_inside", "a key, token or password stands in it"
+    UNSEARCHED = "unsearched", "the search for secrets in it takes too long"
     SYMLINK_OUTSIDE = "symlink_outside", "it is a link to a file outside the workspace folder"
     UNREADABLE = "unreadable", "it cannot be read"
     UNKNOWN_TYPE = "unknown_type", "it is of no known source or text type"
     GENERATED = "generated", "it is generated: a lock file, minified, or with very long lines"
     EMPTY = "empty", "it is empty"
+    TOO_DEEP = "too_deep", "it lies in too many folders inside each other"
     TOO_LARGE = "too_large", "it is larger than the limit"
     BINARY = "binary", "it is not text"
     NOT_UTF8 = "not_utf8", "its path or its text is not encoded in UTF-8"
@@ -117,9 +124,12 @@ def read_source(path: Path, limits: Limits = _DEFAULT_LIMITS) -> str:
     if exclusion := classify(path, limits):
         raise SourceError(path, exclusion)
     try:
-        data = path.read_bytes()
+        # It may have become another file meanwhile, or grow without end.
+        data = read_regular(path, limits.max_file_bytes + 1)
     except OSError as error:
         raise SourceError(path, Exclusion.UNREADABLE) from error
+    if len(data) > limits.max_file_bytes:
+        raise SourceError(path, Exclusion.TOO_LARGE)
     if exclusion := _by_content(data, limits, is_whole=True):
         raise SourceError(path, exclusion)
     return data.decode("utf-8-sig")
@@ -139,9 +149,13 @@ def refuse_secrets(path: Path, text: str) -> None:
     """Look for secrets in a text, from the disk or from an editor. Takes a thread's time.
 
     Raises:
-        SourceError: one is found.
+        SourceError: one is found, or the search takes too long.
     """
-    if find_secret(path.name, text) is not None:
+    try:
+        found = find_secret(path.name, text)
+    except UnsearchedError as error:
+        raise SourceError(path, Exclusion.UNSEARCHED) from error
+    if found is not None:
         raise SourceError(path, Exclusion.SECRET_INSIDE)
 
 
@@ -163,8 +177,7 @@ def _by_status(status: os.stat_result, limits: Limits) -> Exclusion | None:
 
 
 def _by_head(path: Path, limits: Limits) -> Exclusion | None:
-    with path.open("rb", buffering=0) as file:
-        head = file.read(_HEAD_BYTES)
+    head = read_regular(path, _HEAD_BYTES)
     if not language_of(path.name) and not head.startswith(b"#!"):
         return Exclusion.UNKNOWN_TYPE
     return _by_content(head, limits, is_whole=len(head) < _HEAD_BYTES)
@@ -215,6 +228,8 @@ class Workspace:
         self._make_rules = rules
         self._limits = limits
         self._rules: dict[Path, IgnoreRules] = {}
+        self._real_roots = RealRoots()
+        self._same_files = SameFiles()
         for root in roots:
             self.add(root)
 
@@ -231,10 +246,12 @@ class Workspace:
         """
         root = root.absolute()
         self._rules[root] = self._make_rules(root)
+        self._real_roots.add(root)
 
     def remove(self, root: Path) -> None:
         """Remove a workspace folder. What it takes from an outer one falls back to that one."""
         self._rules.pop(root.absolute(), None)
+        self._real_roots.remove(root.absolute())
 
     def root_of(self, path: Path) -> Path | None:
         """Return the innermost workspace folder that a file is in; None for one outside of all."""
@@ -243,7 +260,8 @@ class Workspace:
 
     def name_of(self, path: Path) -> str:
         """Return a file's path in memory, relative to its root; named if there are several."""
-        roots, root = self.roots, self.root_of(path)
+        root = self.root_of(path)
+        roots = [one for one in self.roots if not self._real_roots.is_repeated(one)]
         if root is None:
             return path.as_posix()
         relative = path.relative_to(root).as_posix()
@@ -252,13 +270,39 @@ class Workspace:
         has_twin = [other.name for other in roots].count(root.name) > 1
         return f"{root.as_posix() if has_twin else root.name}/{relative}"
 
+    def locate(self, path: Path) -> Path:
+        """Return the path that `scan` has for a file, whatever links a path of it goes through.
+
+        The path itself for a file outside of all roots. Asks the system, so it takes a moment.
+        """
+        return self._real_roots.locate(path)
+
+    def place_of(self, path: Path) -> tuple[str, str]:
+        """Return a file's folder and its path below that, which rules about names look at.
+
+        The folder is a root, named as it is or as it really is; for a file outside of all roots it
+        is empty, and the path absolute.
+        """
+        root, name = self._real_roots.root_and_name(path)
+        return "" if root is None else root.as_posix(), name.as_posix()
+
+    def identity(self, path: Path) -> Path:
+        """Return one path for all those of a file that a scan found; safe from any thread."""
+        return self._same_files.identity(path)
+
+    def twins(self, paths: Collection[Path]) -> set[Path]:
+        """Return other paths of changed files: links to them, and what they link to."""
+        return self._same_files.twins(paths)
+
     def scan(self) -> Iterator[Entry]:
         """Visit the files of all roots, sorted folder by folder; skip ignored folders.
 
         A folder that cannot be listed gives one entry in place of its files.
         """
         for rules in sorted(self._rules.values(), key=lambda rules: rules.root):
-            yield from self._walk(rules, rules.root)
+            if self._real_roots.is_repeated(rules.root):
+                continue
+            yield from self._walk(rules)
 
     def entry(self, path: Path) -> Entry | None:
         """Classify one file as `scan` does; a file in an ignored folder is ignored.
@@ -267,7 +311,7 @@ class Workspace:
         if it does not exist.
         """
         rules = self._owner(path)
-        if rules is None or path == rules.root:
+        if rules is None or path == rules.root or _is_too_deep(rules.root, path):
             return None
         entry = self._entry(rules, path, is_ignored=rules.ignores(path))
         return None if entry is None or _is_behind_link(path, rules.root) else entry
@@ -281,7 +325,24 @@ class Workspace:
         """Return the rules of the deepest root that `path` is, or is in."""
         return next(filter(None, map(self._rules.get, (path, *path.parents))), None)
 
-    def _walk(self, rules: IgnoreRules, folder: Path) -> Iterator[Entry]:
+    def _walk(self, rules: IgnoreRules) -> Iterator[Entry]:
+        """Visit the files of a root; without recursion, as folders may be thousands deep."""
+        under_way = [self._visit(rules, rules.root)]
+        while under_way:
+            found = next(under_way[-1], None)
+            if found is None:
+                under_way.pop()
+            elif isinstance(found, Entry):
+                yield found
+            else:
+                under_way.append(self._visit(rules, found))
+
+    def _visit(self, rules: IgnoreRules, folder: Path) -> Iterator[Entry | Path]:
+        """Visit the files of one folder, and name the folders in it to be visited next."""
+        if _is_too_deep(rules.root, folder / "file"):
+            relative = folder.relative_to(rules.root).as_posix()
+            yield Entry(folder, relative, Exclusion.TOO_DEEP)
+            return
         try:
             with os.scandir(folder) as listing:
                 items = sorted(listing, key=lambda item: item.name)
@@ -297,34 +358,51 @@ class Workspace:
             is_ignored = here.ignores(item.name, is_dir=is_dir)
             if path in self._rules or (is_dir and is_ignored):
                 continue
+            if is_dir and self._real_roots.is_root(rules.root, path):
+                continue
             if is_dir:
-                yield from self._walk(rules, path)
+                yield path
             elif entry := self._entry(rules, path, is_ignored=is_ignored):
                 yield entry
 
     def _entry(self, rules: IgnoreRules, path: Path, *, is_ignored: bool) -> Entry | None:
         relative = path.relative_to(rules.root).as_posix()
+        is_link = os.path.islink(path)  # noqa: PTH114 - `Path.is_symlink` raises errors
+        if is_link:
+            self._note_link(rules, path)
         try:
             status = path.stat()
         except OSError as error:
             is_absent = error.errno in _ABSENT
+            if is_absent and not is_link:
+                self._same_files.note_absent(path)
             return None if is_absent else Entry(path, relative, Exclusion.UNREADABLE)
         if not stat.S_ISREG(status.st_mode):
             return None
+        if not is_link:
+            self._same_files.note_file(path, status)
         exclusion = Exclusion.IGNORED if is_ignored else self._exclusion(rules, path, relative)
         has_rested = status.st_mtime_ns < time.time_ns() - _TIME_STEP_NS
         size, mtime_ns = status.st_size, status.st_mtime_ns
         return Entry(path, relative, exclusion, size, mtime_ns, has_rested)
 
     def _exclusion(self, rules: IgnoreRules, path: Path, relative: str) -> Exclusion | None:
-        # The root itself may be `~/.aws`.
-        if is_secret(f"{rules.root.name}/{relative}"):
+        # The root itself may be `~/.aws`, or a link to it.
+        roots = {rules.root, self._real_roots.real(rules.root)}
+        if any(is_secret_in(root.as_posix(), relative) for root in roots):
             return Exclusion.SECRET
         # Python turns undecodable bytes of a name into surrogates, which JSON cannot carry.
         if relative != relative.encode(errors="ignore").decode():
             return Exclusion.NOT_UTF8
         by_target = _by_link_target(rules, path) if path.is_symlink() else None
         return by_target or classify(path, self._limits)
+
+    def _note_link(self, rules: IgnoreRules, path: Path) -> None:
+        """Note where a link in a root leads, though nothing may be there yet."""
+        target, real_root = real_path(path), self._real_roots.real(rules.root)
+        inside = target.is_relative_to(real_root)
+        named = rules.root / target.relative_to(real_root) if inside else target
+        self._same_files.note_link(path, named)
 
 
 def _by_link_target(rules: IgnoreRules, path: Path) -> Exclusion | None:
@@ -333,9 +411,13 @@ def _by_link_target(rules: IgnoreRules, path: Path) -> Exclusion | None:
     if not target.is_relative_to(real_root):
         return Exclusion.SYMLINK_OUTSIDE
     inside = target.relative_to(real_root)
-    if is_secret(f"{real_root.name}/{inside.as_posix()}"):
+    if is_secret_in(real_root.as_posix(), inside.as_posix()):
         return Exclusion.SECRET
     return Exclusion.IGNORED if rules.ignores(rules.root / inside) else None
+
+
+def _is_too_deep(root: Path, file: Path) -> bool:
+    return len(file.parts) - len(root.parts) - 1 > MAX_DEPTH
 
 
 def _is_behind_link(path: Path, root: Path) -> bool:

@@ -34,6 +34,10 @@ class Notebooks:
         """Return the URIs of a notebook's cells, in order; none if it is not open."""
         return tuple(self._cells.get(uri, ()))
 
+    def notebook_of(self, cell: str) -> str | None:
+        """Return the URI of the notebook that a cell is in; None for any other document."""
+        return next((uri for uri, cells in self._cells.items() if cell in cells), None)
+
     def context(self, cell: str) -> str:
         """Return the text of earlier cells in a cell's language; empty outside notebooks."""
         cells = next((cells for cells in self._cells.values() if cell in cells), [])

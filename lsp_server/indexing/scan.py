@@ -2,12 +2,28 @@
 
 import logging
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from longllama_code.source_files.workspace import Entry, Workspace
+from lsp_server.indexing.file_table import Urgency
 
 logger = logging.getLogger(__name__)
+
+
+def all_changed(workspace: Workspace, paths: Mapping[Path, Urgency]) -> dict[Path, Urgency]:
+    """Return the paths, as a scan has them, of files and folders that may have changed.
+
+    Args:
+        workspace: the folders.
+        paths: the changed paths, as the watcher and the client have them, and their urgency.
+    """
+    changed: dict[Path, Urgency] = {}
+    for path, urgency in paths.items():
+        located = _located(workspace, path)
+        changed[located] = min(urgency, changed.get(located, urgency))
+    twins = dict.fromkeys(workspace.twins(changed), min(changed.values(), default=Urgency.REST))
+    return {**changed, **twins}
 
 
 def scan(
@@ -21,7 +37,7 @@ def scan(
 
     Args:
         workspace: the folders.
-        paths: files and folders that may have changed.
+        paths: files and folders that may have changed; see `all_changed`.
         ignore_file_names: names of files with ignore rules.
         is_full: whether to scan the whole workspace.
 
@@ -43,6 +59,14 @@ def _affects_others(paths: Iterable[Path], ignore_file_names: Collection[str]) -
         path.name in ignore_file_names or os.path.isdir(path)  # noqa: PTH112
         for path in paths
     )
+
+
+def _located(workspace: Workspace, path: Path) -> Path:
+    try:
+        return workspace.locate(path)
+    except Exception:  # as for `_entry`
+        logger.exception("%r could not be located", str(path))
+        return path
 
 
 def _entry(workspace: Workspace, path: Path) -> Entry | None:

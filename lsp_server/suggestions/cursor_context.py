@@ -6,6 +6,7 @@ from functools import cached_property
 
 from longllama_code.source_files.model_text import model_text
 from lsp_server.documents.comments import ends_in_comment
+from lsp_server.suggestions.filters import FilePlace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class CursorContext:
     """Name of the file in the engine's memory: its path relative to the workspace folder."""
     repository: str = ""
     """Name of the workspace folder, which some models are told; empty outside of all folders."""
+    places: tuple[FilePlace, ...] = ()
+    """Places of the document's file, which rules about names look at; else its `path` is one."""
 
     @cached_property
     def prefix(self) -> str:

@@ -1,12 +1,11 @@
 """Rules for where nothing is suggested, each with a reason code for status and logs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pathspec import GitIgnoreSpec
-
-from longllama_code.source_files.secret_names import is_secret
+from longllama_code.source_files.patterns import FilePatterns
+from longllama_code.source_files.secret_names import is_secret_in
 from lsp_server.settings.declarations import Trigger
 
 Refusal = Literal[
@@ -47,19 +46,40 @@ def refuse_trigger(line_prefix: str, line_suffix: str, trigger: Trigger) -> Refu
     return None
 
 
-def refuse_file(name: str, disabled_globs: Sequence[str]) -> Refusal | None:
+class FilePlace(NamedTuple):
+    """Where a file is, for rules about its name."""
+
+    folder: str
+    """Absolute path of its workspace folder, with forward slashes; empty outside of all."""
+    name: str
+    """Path relative to the folder, or whatever path of it is known."""
+
+
+def refuse_file(places: Iterable[FilePlace], disabled_globs: Sequence[str]) -> Refusal | None:
     """Return the reason why nothing is suggested in a file; None if something may be.
 
     Args:
-        name: path of the file, relative to its workspace folder.
-        disabled_globs: patterns in gitignore syntax.
+        places: of the file, whatever the scheme of its document, and of what it links to.
+        disabled_globs: patterns in gitignore syntax, relative to workspace folders. Outside of
+            all, they are tried in every folder above the file.
     """
-    if is_secret(name):
+    places = list(places)
+    if any(is_secret_in(place.folder, place.name) for place in places):
         return "secret_file"
-    is_disabled = bool(disabled_globs) and _globs(tuple(disabled_globs)).match_file(name)
-    return "glob_disabled" if is_disabled else None
+    if disabled_globs:
+        globs = _globs(tuple(disabled_globs))
+        if any(globs.names(name) for place in places for name in _names(place)):
+            return "glob_disabled"
+    return None
+
+
+def _names(place: FilePlace) -> Iterator[str]:
+    """Yield the paths of a file that patterns are compared with."""
+    parts = place.name.strip("/").split("/")
+    for start in range(1 if place.folder else len(parts)):
+        yield "/".join(parts[start:])
 
 
 @lru_cache(maxsize=8)
-def _globs(patterns: tuple[str, ...]) -> GitIgnoreSpec:
-    return GitIgnoreSpec.from_lines(patterns)
+def _globs(patterns: tuple[str, ...]) -> FilePatterns:
+    return FilePatterns(patterns)

@@ -3,12 +3,10 @@
 from longllama_code.protocol import CompletionRequest
 from lsp_server.settings.declarations import Settings
 from lsp_server.suggestions.cursor_context import CursorContext
-from lsp_server.suggestions.filters import Refusal, refuse_file, refuse_trigger
+from lsp_server.suggestions.filters import FilePlace, Refusal, refuse_file, refuse_trigger
 
 
-def refuse(
-    cursor: CursorContext, settings: Settings, *, is_ahead: bool = False
-) -> Refusal | None:
+def refuse(cursor: CursorContext, settings: Settings, *, is_ahead: bool = False) -> Refusal | None:
     """Return the reason why nothing is suggested at a cursor; None if something may be.
 
     Args:
@@ -21,7 +19,8 @@ def refuse(
         return "disabled"
     if not settings.language_enabled(cursor.language):
         return "language_disabled"
-    if reason := refuse_file(cursor.path, settings.disabled_globs):
+    places = cursor.places or (FilePlace("", cursor.path),)
+    if reason := refuse_file(places, settings.disabled_globs):
         return reason
     if cursor.is_automatic and (
         reason := refuse_trigger(cursor.line_prefix, cursor.line_suffix, settings.trigger)
