@@ -6,6 +6,9 @@ counts only if it looks made up by a machine. Its verification, which would send
 services that they open, is never called: only the detectors' own search in a text is.
 
 A line marked `pragma: allowlist secret`, as detect-secrets has it, is passed over.
+
+Some texts make a search of this kind take quadratic time; it is given up after a while, and such a
+text counts as one that could not be searched.
 """
 
 import hashlib
@@ -16,7 +19,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from longllama_code.source_files.timed_search import TimedPattern, time_limit
 
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import BasePlugin
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 BLOCK_CHARS = 2048
 PAUSE_S = 0.0001
 """Pause after each block of text, in which the event loop gets the interpreter's lock."""
+LIMIT_S, LIMIT_S_PER_CHAR = 2.0, 1e-5
+"""Processor time that a search may take; of ordinary code, it takes a tenth of the latter."""
 LEAST_VALUE_CHARS = 8
 LEAST_VALUE_ENTROPY_BITS = 3.0
 MAX_LINE_CHARS = 1000
@@ -34,6 +41,10 @@ _NOT_FORMS = frozenset(
     {"KeywordDetector", "HexHighEntropyString", "Base64HighEntropyString", "IPPublicDetector"}
 )
 _ALLOWED = re.compile(r"pragma: ?(allow|white)list[ -]secret")
+
+
+class UnsearchedError(Exception):
+    """Raised for a text that takes too long to search, or nests too deeply."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +64,22 @@ def find_secret(name: str, text: str) -> Finding | None:
     Args:
         name: the file's name, whose suffix decides how assignments are written.
         text: all of it.
+
+    Raises:
+        UnsearchedError: the search was given up.
     """
-    return next(_findings(name, text), None)
+    try:
+        with time_limit(LIMIT_S + LIMIT_S_PER_CHAR * len(text)):
+            return next(_findings(name, text), None)
+    except (TimeoutError, RecursionError) as error:
+        raise UnsearchedError from error
 
 
 @lru_cache(maxsize=1)
 def rules_identity() -> str:
-    """Return a value that changes with this search: with this file, and with detect-secrets."""
+    """Return a value that changes with this search: with this file, detect-secrets and regex."""
     own = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=8).hexdigest()
-    return f"{own} {version('detect-secrets')}"
+    return f"{own} {version('detect-secrets')} {version('regex')}"
 
 
 def _findings(name: str, text: str) -> Iterator[Finding]:
@@ -105,11 +123,23 @@ def _form_in(text: str) -> str | None:
 def _assigns_secret(name: str, line: str) -> bool:
     if not _assignments().search(line):
         return False
-    from detect_secrets.plugins.keyword import REGEX_BY_FILETYPE
     from detect_secrets.util.filetype import determine_file_type
 
-    forms = REGEX_BY_FILETYPE.get(determine_file_type(name))
+    forms = _timed_forms(determine_file_type(name))
     return any(map(_is_made_up, _keyword_detector().analyze_string(line, forms)))
+
+
+@lru_cache(maxsize=64)
+def _timed_forms(kind: object) -> Any:
+    """Return how a type of files writes assignments: patterns, with the groups that have values."""
+    from detect_secrets.plugins.keyword import (
+        QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP,
+        REGEX_BY_FILETYPE,
+    )
+
+    forms: dict[Any, dict[re.Pattern[str], int]] = {**REGEX_BY_FILETYPE}
+    own = forms.get(kind, QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP)
+    return {TimedPattern(pattern): group for pattern, group in own.items()}
 
 
 def _is_made_up(value: str | None) -> bool:
@@ -135,7 +165,11 @@ def _detectors() -> "tuple[BasePlugin, ...]":
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
     kinds = get_mapping_from_secret_type_to_class().values()
-    return tuple(kind() for kind in kinds if kind.__name__ not in _NOT_FORMS)
+    detectors = tuple(kind() for kind in kinds if kind.__name__ not in _NOT_FORMS)
+    for detector in detectors:
+        if patterns := getattr(detector, "denylist", None):
+            vars(detector)["denylist"] = [TimedPattern(pattern) for pattern in patterns]
+    return detectors
 
 
 @lru_cache(maxsize=1)
@@ -146,8 +180,8 @@ def _keyword_detector() -> "KeywordDetector":
 
 
 @lru_cache(maxsize=1)
-def _assignments() -> re.Pattern[str]:
+def _assignments() -> TimedPattern:
     """Finds the words that names of secrets have."""
     from detect_secrets.plugins.keyword import DENYLIST
 
-    return re.compile("|".join(DENYLIST), re.IGNORECASE)
+    return TimedPattern(re.compile("|".join(DENYLIST), re.IGNORECASE))
