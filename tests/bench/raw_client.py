@@ -36,7 +36,14 @@ class RawClient:
         self._waiting: dict[Any, asyncio.Future[Json]] = {}
         self._ids = itertools.count(1)
 
-    async def start(self, log: Path, *, encoding: str = "utf-16") -> Json:
+    async def start(
+        self,
+        log: Path,
+        *,
+        encoding: str = "utf-16",
+        can: Json | None = None,
+        more: Json | None = None,
+    ) -> Json:
         """Start the server and shake hands; its capabilities."""
         pipe = asyncio.subprocess.PIPE
         with log.open("wb") as stderr:
@@ -58,9 +65,11 @@ class RawClient:
                 "capabilities": {
                     "general": {"positionEncodings": [encoding]},
                     "textDocument": {"inlineCompletion": {}},
+                    **(can or {}),
                 },
                 "initializationOptions": self.settings,
                 "workspaceFolders": [folder],
+                **(more or {}),
             },
         )
         self.notify("initialized", {})
