@@ -1,9 +1,13 @@
 """Locations of files: the cache folder, a model's table, the root of a repository."""
 
 import os
+import stat
+import tempfile
 from pathlib import Path
 
 import platformdirs
+
+from longllama_code.errors import ConfigError
 
 CACHE_VARIABLE = "LONGLLAMA_CACHE"
 REPOSITORY_MARK = ".git"
@@ -15,10 +19,52 @@ def cache_path() -> Path:
     """Return the folder for files that can be fetched or computed again; it may not exist yet.
 
     ``$LONGLLAMA_CACHE``, where ``~`` stands for the user's home, or else the platform's cache
-    folder.
+    folder. A user without a home, as in many containers, has a folder beside temporary files.
+
+    Raises:
+        ConfigError: the variable names no folder, or the folder beside temporary files is not the
+            user's own.
     """
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("longllama")
+    if named := os.environ.get(CACHE_VARIABLE):
+        return expanded(named)
+    path = platformdirs.user_cache_path("longllama")
+    return path if path.is_absolute() else _without_home()
+
+
+def expanded(path: str) -> Path:
+    """Return the absolute path that a user means, where ``~`` stands for a home folder.
+
+    Raises:
+        ConfigError: that home folder is unknown, or no path can be spelt like this.
+    """
+    try:
+        if "\0" in path:
+            raise ConfigError(f"{path!r} is no path; name one without NUL characters.")
+        return Path(path).expanduser().absolute()
+    except (RuntimeError, OSError) as error:
+        raise ConfigError(f"{path!r} leads nowhere: {error} Name the path in full.") from error
+
+
+def named_path(name: str) -> Path:
+    """Return the path that a name may stand for; one that does not exist, if a home is unknown."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib raises then
+
+
+def _without_home() -> Path:
+    """Return the cache folder of a user who has no home.
+
+    Raises:
+        ConfigError: somebody else made it, or there is no folder for temporary files.
+    """
+    remedy = f"set {CACHE_VARIABLE} to a folder of your own"
+    try:
+        path = Path(tempfile.gettempdir()) / f"longllama-cache-{os.getuid()}"
+        found = path.lstat() if os.path.lexists(path) else None
+    except OSError as error:
+        raise ConfigError(f"this user has no home folder: {remedy} ({error}).") from error
+    if found is not None and not (stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()):
+        raise ConfigError(f"{path} is not this user's own folder; remove it, or {remedy}.")
+    return path
 
 
 def cache_root() -> Path:

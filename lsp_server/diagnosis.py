@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from longllama_code.checkpoints.ram import available_bytes
 from longllama_code.model_sources.default_model import chosen_model
 from lsp_server.engine.stdio import python_command
 from lsp_server.models.larger_model import MANUAL_STEPS, MeasuredTimes, assess
+from lsp_server.reasons import reason_of
 from lsp_server.settings.declarations import Settings
 
 PROBE_TIMEOUT_S = 120
@@ -59,16 +60,26 @@ def diagnose(
     """
     chosen = chosen_model(settings.model.path)
     probed = _probe(chosen.name)
-    checks = [
-        check_python(),
-        check_torch(probed["torch"]),
-        check_model(probed["model"], chosen.reason),
-        check_larger_model(settings, measured or MeasuredTimes()),
-        *check_cache(settings.memory.folder),
-        check_watches(n_folders),
-        check_port("127.0.0.1", 0),
-    ]
-    return [*checks, *(check_root(root) for root in roots)]
+    checks: dict[str, Callable[[], Check | Iterable[Check]]] = {
+        "python": check_python,
+        "torch": lambda: check_torch(probed["torch"]),
+        "model": lambda: check_model(probed["model"], chosen.reason),
+        "larger model": lambda: check_larger_model(settings, measured or MeasuredTimes()),
+        "cache": lambda: check_cache(settings.memory.folder),
+        "file watches": lambda: check_watches(n_folders),
+        "port": lambda: check_port("127.0.0.1", 0),
+        "folder": lambda: map(check_root, roots),
+    }
+    return [found for name, check in checks.items() for found in _results(name, check)]
+
+
+def _results(name: str, check: Callable[[], Check | Iterable[Check]]) -> list[Check]:
+    """Return what a check found; an error that it raised is a finding, too."""
+    try:
+        found = check()
+        return [found] if isinstance(found, Check) else list(found)
+    except Exception as error:
+        return [Check(name, "error", reason_of(error), "remove the cause.")]
 
 
 def worst(checks: Iterable[Check]) -> State:
@@ -179,7 +190,7 @@ def check_port(host: str, port: int) -> Check:
 
 def check_root(root: Path) -> Check:
     """Check that a workspace folder can be read."""
-    if not root.is_dir():
+    if not os.path.isdir(root):  # noqa: PTH112 - `Path.is_dir` may raise
         return Check("folder", "error", f"{root} does not exist", "open a folder that exists.")
     if not os.access(root, os.R_OK | os.X_OK):
         return Check("folder", "error", f"{root} cannot be read", "make it readable.")

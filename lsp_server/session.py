@@ -12,17 +12,33 @@ from typing import Any
 
 from longllama_code.source_files.clean_texts import CleanTexts
 from lsp_server.documents.document import Document, Documents
+from lsp_server.documents.document_paths import DocumentPaths
 from lsp_server.documents.notebooks import Notebooks
 from lsp_server.documents.open_files import OpenFiles
+from lsp_server.documents.uri_paths import last_name
 from lsp_server.engine.client import EngineGone, EngineState
 from lsp_server.engine.team.selection import engine_choice, make_engine
 from lsp_server.indexing.file_table import Status, Urgency
 from lsp_server.indexing.indexer import Indexer
 from lsp_server.indexing.power import follow_power, must_spare_battery
+from lsp_server.problems import (
+    ENGINE,
+    INDEXING,
+    POWER,
+    REPOSITORY_SETTINGS,
+    SCANNING,
+    SEARCHED,
+    STORE,
+    WATCHING,
+    Problems,
+    reason_of,
+    stopping,
+)
 from lsp_server.settings.configuration import FILE_NAME, Configuration, Layer, repository_settings
 from lsp_server.settings.declarations import Settings
 from lsp_server.status import Announcer, Client, Engine, StatusReport
 from lsp_server.suggestions.cursor_context import CursorContext
+from lsp_server.suggestions.filters import FilePlace
 from lsp_server.suggestions.preparation import prepare
 from lsp_server.suggestions.suggester import Suggester
 from lsp_server.suggestions.suggestion import Suggestion
@@ -37,10 +53,17 @@ class Session:
         self.configuration = Configuration(command_line)
         self.documents = Documents()
         self.notebooks = Notebooks(self.documents)
-        self.open_files = OpenFiles(self.documents, self._reread)
+        self.open_files = OpenFiles(
+            self.documents,
+            self._reread,
+            lambda path: self.folders.workspace.locate(path),
+            lambda path: self.folders.workspace.identity(path),
+        )
+        self._document_paths = DocumentPaths(self.notebooks)
         self.suggester = Suggester()
         self.announcer = Announcer(client, self.status)
-        self.folders = WorkspaceFolders(self.files_changed, self.announcer.warn_once)
+        self.problems = Problems(self.announcer.warn_once)
+        self.folders = WorkspaceFolders(self.files_changed, self.announcer.warn_once, self.problems)
         self.engine: Engine | None = None
         self.indexer: Indexer | None = None
         self._report = StatusReport()
@@ -52,6 +75,8 @@ class Session:
         """Whether the indexer was busy when it last changed."""
         self._unrequested: str | None = None
         """Document opened last; None once a suggestion was requested in it."""
+        self.repository_problem: str | None = None
+        """What is not read of the repository's own settings."""
         self._lifecycle = asyncio.Lock()
         self._background = BackgroundTasks()
 
@@ -73,26 +98,40 @@ class Session:
         self.announcer.begin()
         await self.apply_settings()
 
+    def fail(self, error: Exception) -> None:
+        """Note that the session could not begin, so that nobody waits for it."""
+        self.problems.note(ENGINE, reason_of(error))
+        self.announcer.begin()
+        self.announcer.announce()
+
     async def apply_settings(self) -> None:
         """Bring engine and indexer in line with the settings; restart only what must be."""
         async with self._lifecycle:
             roots = self.folders.roots
             if roots is None:
                 return
-            await self._read_repository_settings(roots)
-            wanted = self.settings if self.settings.enable else None
-            running, self._running = self._running, wanted
-            if (
-                wanted is None
-                or running is None
-                or engine_choice(wanted, roots) != engine_choice(running, roots)
-            ):
-                await self._stop()
-                if wanted is not None:
-                    await self._start(roots)
-            elif wanted.memory != running.memory and self.indexer is not None:
-                self.indexer.reconfigure(self.folders.configure(wanted.memory), wanted.memory)
+            with self.problems.without(REPOSITORY_SETTINGS):
+                await self._read_repository_settings(roots)
+            running, self._running = self._running, None
+            self.problems.solved(ENGINE)
+            with self.problems.without(ENGINE):
+                await self._change_to(roots, running)
         self.announcer.announce()
+
+    async def _change_to(self, roots: Sequence[Path], running: Settings | None) -> None:
+        """Bring engine and indexer from the settings they run with to those of now."""
+        wanted = self.settings if self.settings.enable else None
+        if (
+            wanted is None
+            or running is None
+            or engine_choice(wanted, roots) != engine_choice(running, roots)
+        ):
+            await self._stop()
+            if wanted is not None:
+                await self._start(roots)
+        elif wanted.memory != running.memory and self.indexer is not None:
+            self.indexer.reconfigure(self.folders.configure(wanted.memory), wanted.memory)
+        self._running = wanted
 
     async def end(self) -> None:
         """Stop everything that was started."""
@@ -112,47 +151,81 @@ class Session:
         """Add and remove workspace folders."""
         async with self._lifecycle:
             await self.folders.change(added, removed)
+            self.open_files.relocate()
             if self.indexer is None:
                 return
             self.indexer.rescan()
         await self.apply_settings()
 
     async def _start(self, roots: Sequence[Path]) -> None:
-        settings = self.settings
-        self.engine = make_engine(engine_choice(settings, roots), self._engine_changed)
+        """Start engine, watcher and indexer; what fails of the latter is left out."""
+        settings, without = self.settings, self.problems.without
+        self.problems.retry()
+        engine = self.engine = make_engine(engine_choice(settings, roots), self._engine_changed)
         self.suggester.times.clear()
-        cache = settings.memory.folder if settings.memory.persist else None
-        self._clean_texts = CleanTexts(cache)
-        self.indexer = Indexer(
-            self.engine,
-            self.folders.configure(settings.memory),
+        with without(SEARCHED):
+            self._clean_texts = CleanTexts(
+                settings.memory.folder if settings.memory.persist else None
+            )
+        with without(INDEXING):
+            self.indexer = self._make_indexer(engine, settings)
+        with without(ENGINE):
+            await engine.start()
+        # Watch before the first scan: changes in between are then seen twice instead of never.
+        with without(WATCHING):
+            await self.folders.watch()
+        await self._start_indexing()
+
+    async def _start_indexing(self) -> None:
+        indexer = self.indexer
+        if indexer is None:
+            return
+        with self.problems.without(POWER):
+            await self._follow_power(indexer)
+        try:
+            indexer.start()
+        except Exception as error:
+            indexer.give_up()
+            self.problems.note(INDEXING, reason_of(error))
+
+    def _make_indexer(self, engine: Engine, settings: Settings) -> Indexer:
+        workspace = self.folders.configure(settings.memory)
+        self.open_files.relocate()
+        return Indexer(
+            engine,
+            workspace,
             self.open_files.paths,
             self.open_files.text,
             settings.memory,
             self._indexer_changed,
             self._clean_texts.refuse_secrets,
         )
-        await self.engine.start()
-        # Watch before the first scan: changes in between are then seen twice instead of never.
-        await self.folders.watch()
-        self.indexer.spare_battery(await must_spare_battery(settings.indexing.pause_on_battery))
-        self.indexer.start()
+
+    async def _follow_power(self, indexer: Indexer) -> None:
+        pause_on_battery = self.settings.indexing.pause_on_battery
+        indexer.spare_battery(await must_spare_battery(pause_on_battery))
         self._power = asyncio.create_task(
-            follow_power(self.indexer, lambda: self.settings.indexing.pause_on_battery)
+            follow_power(indexer, lambda: self.settings.indexing.pause_on_battery)
         )
 
     async def _stop(self) -> None:
-        self.open_files.cancel_timers()
-        engine, indexer = self.engine, self.indexer
-        self.engine = self.indexer = None
-        if self._power is not None:
-            self._power.cancel()
-        await self.folders.stop_watching()
-        if indexer is not None:
-            await indexer.stop()
-        if engine is not None:
-            await engine.stop()
-        self._clean_texts.close()
+        """Stop what runs; if one part cannot be stopped, the others are all the same."""
+        engine, indexer, power = self.engine, self.indexer, self._power
+        self.engine = self.indexer = self._power = None
+        with stopping("timers"):
+            self.open_files.cancel_timers()
+            if power is not None:
+                power.cancel()
+        with stopping("watching"):
+            await self.folders.stop_watching()
+        with stopping("indexer"):
+            if indexer is not None:
+                await indexer.stop()
+        with stopping("engine"):
+            if engine is not None:
+                await engine.stop()
+        with stopping("searched texts"):
+            self._clean_texts.close()
 
     # Settings.
 
@@ -183,7 +256,9 @@ class Session:
         )
 
     async def _read_repository_settings(self, roots: Sequence[Path]) -> None:
+        self.problems.solved(REPOSITORY_SETTINGS)
         found = await asyncio.to_thread(repository_settings, roots)
+        self.repository_problem = found.problem
         if found.problem is not None:
             self.announcer.warn_once(found.problem)
         self.configuration.set_repository(found.values)
@@ -194,14 +269,17 @@ class Session:
     def opened(self, uri: str, path: Path | None) -> None:
         """Index a document of `documents` that was opened, if it has a file."""
         self._unrequested = uri
+        self._document_paths.refresh()
         self.open_files.opened(uri, path)
 
     def files_changed(self, paths: Sequence[Path]) -> None:
         """Index files that the watcher or the client reports as changed; repeats cost nothing."""
+        self._document_paths.refresh()
         if self.indexer is not None:
             self.indexer.changed(paths)
         roots = self.folders.roots or ()
-        if any(path.name == FILE_NAME and path.parent in roots for path in paths):
+        locate = self.folders.workspace.locate
+        if any(path.name == FILE_NAME and locate(path).parent in roots for path in paths):
             self._background.start(self.apply_settings())
 
     async def clear_store(self) -> int:
@@ -242,6 +320,7 @@ class Session:
             is_automatic=is_automatic,
             path=path,
             repository=repository,
+            places=self._places_of(document.uri),
         )
 
     async def suggest(self, cursor: CursorContext) -> Suggestion:
@@ -269,17 +348,24 @@ class Session:
         """Return a document's name in memory, and the name of its workspace folder or nothing."""
         path = self.open_files.path_of(uri)
         if path is None:
-            return uri.rpartition("/")[2].rpartition(":")[2], ""  # untitled:Untitled-1
+            return last_name(uri), ""  # untitled:Untitled-1
         workspace = self.folders.workspace
         root = workspace.root_of(path)
         return workspace.name_of(path), "" if root is None else root.name
+
+    def _places_of(self, uri: str) -> tuple[FilePlace, ...]:
+        """Return all places of a document's file, which decide whether it is private."""
+        path = self.open_files.path_of(uri)
+        paths = [*self._document_paths.of(uri), *([] if path is None else [path])]
+        place_of = self.folders.workspace.place_of
+        return tuple(dict.fromkeys(FilePlace(*place_of(path)) for path in paths))
 
     # Status.
 
     def status(self) -> Status:
         """Return the status now."""
         reason = self.suggester.last_reason
-        return self._report.status(self.settings, self.engine, self.indexer, reason)
+        return self._report.status(self.settings, self.engine, self.indexer, reason, self.problems)
 
     async def wait_until_settled(self) -> Status:
         """Wait until the memory has the last edits, or cannot get them; return the status then."""
@@ -291,13 +377,28 @@ class Session:
             self.announcer.warn_once(message)
         if state is EngineState.READY and self.indexer is not None:
             self.indexer.refill()
+        if state is EngineState.READY and self.engine is not None:
+            self._note_store(self.engine.store_problem)
         self.announcer.announce()
 
+    def _note_store(self, reason: str | None) -> None:
+        self.problems.solved(STORE)
+        if reason:
+            self.problems.note(STORE, reason)
+
     def _indexer_changed(self) -> None:
+        if self.indexer is not None:
+            self._note_indexing(self.indexer.error)
         self.announcer.announce()
         was_busy, self._was_busy = self._was_busy, self.indexer is not None and self.indexer.busy
         if was_busy and not self._was_busy:
             self._memory_settled()
+
+    def _note_indexing(self, error: BaseException | None) -> None:
+        if error is None:
+            self.problems.solved(SCANNING)
+        else:
+            self.problems.note(SCANNING, reason_of(error))
 
     def _memory_settled(self) -> None:
         """Have the engine read the text that the next request is expected in."""

@@ -5,7 +5,9 @@ not become thousands of messages.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from lsp_server.engine.client import EngineClient, EngineState
@@ -13,8 +15,13 @@ from lsp_server.engine.team.engine import TeamEngine
 from lsp_server.indexing.file_table import Kind, Phase, Status, Totals
 from lsp_server.indexing.indexer import Indexer
 from lsp_server.indexing.throughput import Throughput
+from lsp_server.problems import Problems
 from lsp_server.settings.declarations import Settings
 
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY_S = 1.0
+"""Time between two looks at the status of those who wait for it."""
 STATUS_EVERY_S = 0.1
 """Least time between two announcements that differ only in their counts."""
 
@@ -33,6 +40,7 @@ class StatusReport:
         engine: Engine | None,
         indexer: Indexer | None,
         last_reason: str | None,
+        problems: Problems,
     ) -> Status:
         """Return the status now.
 
@@ -41,12 +49,16 @@ class StatusReport:
             engine: the engine; None while it is stopped.
             indexer: the indexer; None while it is stopped.
             last_reason: reason code of the last request that had no suggestion.
+            problems: what the session does without.
         """
-        kind, phase, message, is_busy = _phase(settings, engine, indexer)
+        kind, phase, message, is_busy = _phase(settings, engine, indexer, problems)
         if engine is not None and engine.note:
             message = f"{message}; {engine.note}"
             if kind == "Normal" and engine.is_limited:  # a local engine in place of a team's
                 kind = "Warning"
+        if phase not in ("off", "failed") and problems.summary:
+            message = f"{message}; {problems.summary}"
+            kind = "Warning" if kind == "Normal" else kind
         totals = indexer.files.totals() if indexer else Totals()
         if phase == "indexing":
             self._throughput.note(totals)
@@ -67,17 +79,21 @@ class StatusReport:
 
 
 def _phase(
-    settings: Settings, engine: Engine | None, indexer: Indexer | None
+    settings: Settings, engine: Engine | None, indexer: Indexer | None, problems: Problems
 ) -> tuple[Kind, Phase, str, bool]:
     """Return kind, phase and message of the status, and whether the server is busy."""
     if not settings.enable:
         return "Inactive", "off", "turned off", False
-    if engine is None or indexer is None:
-        return "Normal", "loading", "starting", True
-    if engine.state is EngineState.FAILED:
+    if engine is not None and engine.state is EngineState.FAILED:
         return "Error", "failed", engine.message, False
+    if problems.failure and (engine is None or not engine.ready):
+        return "Error", "failed", problems.failure, False
+    if engine is None:
+        return "Normal", "loading", "starting", True
     if not engine.ready:
         return "Warning" if engine.n_restarts else "Normal", "loading", engine.message, True
+    if indexer is None:  # it could not be made; see the problems
+        return "Warning", "ready", "nothing is in memory", False
     if indexer.paused:
         return "Inactive", "paused", "indexing is paused", False
     if indexer.waits_for_power:
@@ -110,6 +126,7 @@ class Announcer:
         self._client = client
         self._status = status
         self._is_silent = True
+        self._has_ended = False
         self._announced: Status | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._warned: set[str] = set()
@@ -120,14 +137,21 @@ class Announcer:
         self._is_silent = False
 
     def end(self) -> None:
-        """Announce nothing more."""
-        self._is_silent = True
+        """Announce nothing more, and let nobody wait any longer."""
+        self._is_silent = self._has_ended = True
+        self._settled.set()
         self._cancel_timer()
 
     def announce(self) -> None:
         """Announce the status if it has changed."""
         if self._is_silent:
             return
+        try:
+            self._announce()
+        except Exception:  # those who report a change must go on
+            logger.exception("the status could not be announced")
+
+    def _announce(self) -> None:
         status = self._status()
         if not status.busy:
             self._settled.set()
@@ -138,9 +162,10 @@ class Announcer:
 
     async def wait_until_settled(self) -> Status:
         """Wait until nothing is under way that changes the memory; return the status then."""
-        while self._status().busy:
+        while self._status().busy and not self._has_ended:
             self._settled.clear()
-            await self._settled.wait()
+            with suppress(asyncio.TimeoutError):  # looks by itself, should an announcement be lost
+                await asyncio.wait_for(self._settled.wait(), CHECK_EVERY_S)
         return self._status()
 
     def warn_once(self, message: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from longllama_code.source_files.ignore import IgnoreRules
 from longllama_code.source_files.workspace import Limits, Workspace
+from lsp_server.problems import RULES, WATCHING, Problems, reason_of, stopping
 from lsp_server.settings.declarations import Memory
 from lsp_server.watcher import Watcher
 
@@ -16,11 +17,15 @@ class WorkspaceFolders:
 
     Args:
         on_change: called on the event loop with the paths that changed on disk.
-        warn: called on the event loop with problems that the user should know of.
+        warn: called on the event loop with messages that the user should know of.
+        problems: takes the folders that cannot be used.
     """
 
     def __init__(
-        self, on_change: Callable[[Sequence[Path]], None], warn: Callable[[str], None]
+        self,
+        on_change: Callable[[Sequence[Path]], None],
+        warn: Callable[[str], None],
+        problems: Problems,
     ) -> None:
         self.roots: list[Path] | None = None
         """None before the session begins and after it ends."""
@@ -28,10 +33,11 @@ class WorkspaceFolders:
         """Rules for the files of the folders."""
         self._on_change = on_change
         self._warn = warn
+        self._problems = problems
         self._watcher: Watcher | None = None
 
     def configure(self, memory: Memory) -> Workspace:
-        """Replace the rules for the files, and return them."""
+        """Replace the rules for the files, and return them, without folders that have none."""
         rules = partial(
             IgnoreRules,
             respect_gitignore=memory.respect_gitignore,
@@ -40,8 +46,16 @@ class WorkspaceFolders:
             exclude=tuple(memory.exclude),
         )
         limits = Limits(memory.max_file_bytes)
-        self.workspace = Workspace(self.roots or (), rules=rules, limits=limits)
+        self.workspace = Workspace(rules=rules, limits=limits)
+        self._add_rules(self.roots or ())
         return self.workspace
+
+    def _add_rules(self, roots: Sequence[Path]) -> None:
+        for root in roots:
+            part = RULES.of(root)
+            self._problems.solved(part)
+            with self._problems.without(part):
+                self.workspace.add(root)
 
     async def change(self, added: Sequence[Path], removed: Sequence[Path]) -> None:
         """Add and remove folders; while nothing is watched, only note them."""
@@ -51,9 +65,9 @@ class WorkspaceFolders:
             return
         for root in removed:
             self.workspace.remove(root)
-            await asyncio.to_thread(self._watcher.remove, root)
-        for root in added:
-            self.workspace.add(root)
+            with stopping(f"watching {root}"):
+                await asyncio.to_thread(self._watcher.remove, root)
+        self._add_rules(added)
         await self._add_to(self._watcher, added)
 
     async def watch(self) -> None:
@@ -85,5 +99,6 @@ class WorkspaceFolders:
         for root in roots:
             try:
                 await asyncio.to_thread(watcher.add, root)
-            except OSError as error:
-                self._warn(f"{root} cannot be watched for changes: {error}")
+            except Exception as error:  # such as RecursionError, for very deep folders
+                reason = f"{root} cannot be watched for changes: {reason_of(error)}"
+                self._problems.note(WATCHING.of(root), reason)

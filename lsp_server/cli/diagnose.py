@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 
 from lsp_server.cli.options import (
     Command,
@@ -11,6 +12,7 @@ from lsp_server.cli.options import (
     settings_from,
 )
 from lsp_server.diagnosis import Check, as_lines, diagnose, worst
+from lsp_server.reasons import reason_of
 from lsp_server.settings.configuration import Configuration, repository_settings
 
 
@@ -24,11 +26,15 @@ def run(options: argparse.Namespace) -> int:
     """Print the result of all checks, and return the exit code."""
     configuration = Configuration(settings_from(options))
     root = options.root.absolute()
-    repository = repository_settings([root])
-    configuration.set_repository(repository.values)
-    n_folders = sum(1 for _ in os.walk(root))
-    checks = diagnose(configuration.settings, [root], n_folders)
-    for problem in [repository.problem, *configuration.problems]:
+    problems: list[object] = []
+    try:
+        repository = repository_settings([root])
+        configuration.set_repository(repository.values)
+        problems.append(repository.problem)
+    except Exception as error:  # this command names what is wrong, whatever it is
+        problems.append(f"the settings of {root} are not read: {reason_of(error)}")
+    checks = diagnose(configuration.settings, [root], _n_folders(root))
+    for problem in [*problems, *configuration.problems]:
         if problem is not None:
             checks.append(Check("settings", "warning", str(problem), "correct it."))
     if options.json:
@@ -36,3 +42,16 @@ def run(options: argparse.Namespace) -> int:
     else:
         print("\n".join(as_lines(checks)))
     return 1 if worst(checks) == "error" else 0
+
+
+def _n_folders(root: Path) -> int:
+    """Count the folders at and below a root; without recursion, which deep ones would exceed."""
+    n_folders, waiting = 0, [str(root)]
+    while waiting:
+        n_folders += 1
+        try:
+            with os.scandir(waiting.pop()) as items:
+                waiting += [item.path for item in items if item.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return n_folders

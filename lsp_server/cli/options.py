@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from longllama_code.errors import ConfigError
+from longllama_code.paths import expanded
+
 Json = dict[str, Any]
 Command = argparse.ArgumentParser
 
@@ -40,14 +43,23 @@ def settings_from(options: argparse.Namespace) -> Json:
     if getattr(options, "model", None):
         settings["model"] = {"path": options.model}
     if getattr(options, "cache_dir", None):
-        settings["memory"] = {"cacheDir": options.cache_dir}
+        settings["memory"] = {"cacheDir": _whole(options.cache_dir)}
     return settings
 
 
 def model_arguments(options: argparse.Namespace) -> list[str]:
     """Return the model options as arguments for ``longllama-lsp serve``."""
-    values = {"--model": options.model, "--cache-dir": options.cache_dir}
+    cache = options.cache_dir and _whole(options.cache_dir)
+    values = {"--model": options.model, "--cache-dir": cache}
     return [part for name, value in values.items() if value for part in (name, value)]
+
+
+def _whole(path: str) -> str:
+    """Return a path that means the same in other working directories; as it is, if it is wrong."""
+    try:
+        return str(expanded(path))
+    except ConfigError:
+        return path  # the settings' own check names it, with its remedy
 
 
 def _folder(name: str) -> Path:

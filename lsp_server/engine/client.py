@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any
 
@@ -34,6 +34,7 @@ from lsp_server.engine.protocol import (
 )
 from lsp_server.engine.shared_endpoint import CannotShare
 from lsp_server.engine.shared_launcher import DiedAtStart
+from lsp_server.reasons import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ class EngineClient:
         """Whether the last process was killed because it did not answer."""
         self.token_bytes = 0
         """Bytes of one token's record in memory; 0 before the engine was ready."""
+        self.store_problem: str | None = None
+        """What is wrong with the store on disk, if anything."""
         self.state = EngineState.STOPPED
         self.message = ""
         self.n_restarts = 0
@@ -105,9 +108,21 @@ class EngineClient:
         self._ready_at = None
         self.hung = False
         if self._options.is_shared and sys.platform != "win32":
-            self._join_task = asyncio.create_task(self._join())
+            self._join_task = asyncio.create_task(self._start_by(self._join))
         else:
-            await self._start_own()
+            await self._start_by(self._start_own)
+
+    async def _start_by(self, way: Callable[[], Awaitable[None]]) -> None:
+        """Start in some way; whatever fails there is told, as nobody may wait for it."""
+        try:
+            await way()
+        except Exception as error:
+            logger.exception("the engine could not be started")
+            reason = f"the engine process cannot be started: {reason_of(error)}"
+            self._connection, connection = None, self._connection
+            self._enter(EngineState.FAILED, reason)
+            if connection is not None:
+                await connection.close()
 
     async def stop(self) -> None:
         """Leave the engine, and end it if it is not shared; requests in flight fail.
@@ -126,10 +141,7 @@ class EngineClient:
 
     async def _start_own(self) -> None:
         connection = self._connection = EngineConnection(self._listener)
-        try:
-            await connection.start(self._options)
-        except OSError as error:
-            self._enter(EngineState.FAILED, f"the engine process cannot be started: {error}")
+        await connection.start(self._options)
 
     async def _join(self) -> None:
         """Join the shared engine; if none can be shared, start a child process."""
@@ -150,9 +162,6 @@ class EngineClient:
             self._kill_hanging()
             await self._drop_connection()
             self._restart_or_fail(self._did_not_answer)
-        except OSError as error:
-            await self._drop_connection()
-            self._enter(EngineState.FAILED, f"the engine process cannot be started: {error}")
 
     async def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
@@ -228,6 +237,7 @@ class EngineClient:
         logger.info("engine ready: %s", params.get("model"))
         self._ready_at = asyncio.get_running_loop().time()
         self.token_bytes = int(params.get("token_bytes", 0))
+        self.store_problem = params.get("store_problem")
         self._enter(EngineState.READY, "")
         if self._options.hang_timeout_s:
             self._watchdog = asyncio.create_task(
@@ -264,7 +274,7 @@ class EngineClient:
 
     async def _start_after(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        await self.start()
+        await self._start_by(self.start)
 
     async def _kill_if_hanging(self, timeout_s: float) -> None:
         """Kill the process if it does not answer while requests wait.
@@ -304,7 +314,10 @@ class EngineClient:
 
     def _enter(self, state: EngineState, message: str) -> None:
         self.state, self.message = state, message
-        self._on_state(state, message)
+        try:
+            self._on_state(state, message)
+        except Exception:  # the state holds, whoever fails to hear of it
+            logger.exception("the engine's state could not be told")
 
 
 def _ended(returncode: int | None) -> str:

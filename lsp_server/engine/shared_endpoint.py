@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lsp_server
-from longllama_code.paths import CACHE_VARIABLE, cache_path
+from longllama_code.paths import CACHE_VARIABLE, cache_path, named_path
 from longllama_code.weight_kinds import split_weights
 from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.protocol import VERSION
@@ -112,10 +112,13 @@ def private_folder() -> Path:
         CannotShare: it cannot be created, or belongs to somebody else.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
-    if base and Path(base).is_dir():
-        folder = Path(base) / "longllama"
-    else:
-        folder = Path(tempfile.gettempdir()) / f"longllama-{os.getuid()}"
+    try:
+        if base and os.path.isdir(base):  # noqa: PTH112 - `Path.is_dir` may raise
+            folder = Path(base) / "longllama"
+        else:
+            folder = Path(tempfile.gettempdir()) / f"longllama-{os.getuid()}"
+    except OSError as error:
+        raise CannotShare(f"there is no folder for sockets: {error}") from error
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
@@ -145,7 +148,7 @@ def _name(options: ClientOptions) -> str:
 def _stamps(model: str) -> Iterator[tuple[str, int, int]]:
     """Yield name, size and time of a model's files, which change if they are replaced."""
     name, _ = split_weights(model)
-    folder = Path(name).expanduser()
+    folder = named_path(name)
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
             found = path.stat()

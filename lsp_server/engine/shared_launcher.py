@@ -4,6 +4,7 @@ The server that starts it holds a lock, which the system frees if that server di
 a listener was left by an engine that was killed, and is replaced.
 """
 
+import os
 import socket
 import subprocess
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from longllama_code.paths import CACHE_VARIABLE, cache_path
 from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.shared_endpoint import CannotShare, Endpoint, peer_of
 
@@ -127,6 +129,8 @@ def _spawn(options: ClientOptions, endpoint: Endpoint) -> "subprocess.Popen[byte
             stderr=log,
             cwd=None if is_relative else endpoint.folder,
             start_new_session=True,
+            # The same folder for the engine, which runs in another one and may have no home.
+            env={**os.environ, CACHE_VARIABLE: str(cache_path())},
         )
 
 

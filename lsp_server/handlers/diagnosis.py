@@ -8,6 +8,7 @@ from lsp_server import diagnosis
 from lsp_server.convert import encoding_of
 from lsp_server.diagnosis import Check
 from lsp_server.server import Server
+from lsp_server.session import Session
 
 
 async def diagnose(server: Server, _: Any = None) -> dict[str, Any]:
@@ -19,7 +20,7 @@ async def diagnose(server: Server, _: Any = None) -> dict[str, Any]:
     checks = await asyncio.to_thread(
         diagnosis.diagnose, session.settings, session.folders.roots or [], n_folders, measured
     )
-    checks += [_check_engine(server), *_check_client(server)]
+    checks += [_check_engine(server), *_check_client(server), *_check_session(session)]
     return {
         "ok": diagnosis.worst(checks) != "error",
         "checks": [asdict(check) for check in checks],
@@ -38,6 +39,25 @@ def _check_engine(server: Server) -> Check:
         found = f"{found}, restarted {status.engine_restarts} times"
         return Check("engine", "warning", found, "its log on stderr says why it ended.")
     return Check("engine", "ok", found)
+
+
+def _check_session(session: Session) -> list[Check]:
+    """Name what the session does without, and settings that are ignored."""
+    without = [
+        Check(
+            problem.part.name,
+            "error" if problem.part.is_needed else "warning",
+            problem.reason,
+            problem.part.remedy,
+        )
+        for problem in session.problems
+    ]
+    ignored = [session.repository_problem, *session.configuration.problems]
+    return without + [
+        Check("settings", "warning", str(problem), "correct it.")
+        for problem in ignored
+        if problem is not None
+    ]
 
 
 def _check_client(server: Server) -> list[Check]:

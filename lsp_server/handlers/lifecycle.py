@@ -5,12 +5,17 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lsprotocol import types
 
-from lsp_server.convert import path_of
-from lsp_server.handlers.workspace import pull_configuration, register_for_changes
+from lsp_server.handlers.workspace import (
+    paths_of_folders,
+    pull_configuration,
+    register_for_changes,
+)
+from lsp_server.lsp_protocol import Protocol
+from lsp_server.problems import CLIENT, FOLDER
 from lsp_server.server import Server
 from lsp_server.settings.declarations import SECTION
 
@@ -23,16 +28,31 @@ def initialize(server: Server, params: types.InitializeParams) -> None:
     """Accept the client and read its settings; pygls answers with the capabilities."""
     server.protocol.trace = params.trace or types.TraceValue.Off
     options = server.accept_client(params.initialization_options)
-    server.session.configure("options", _without_section(options))
+    with server.session.problems.without(CLIENT):
+        server.session.configure("options", _without_section(options))
 
 
 async def initialized(server: Server, _: types.InitializedParams) -> None:
     """Start to work on the client's workspace folders."""
-    if server.process_id is not None and sys.platform != "win32":
-        server.background_tasks.start(_watch_parent(server.process_id))
-    register_for_changes(server)
-    await pull_configuration(server)
-    await server.session.begin(_roots(server))
+    try:
+        await _begin(server)
+    except Exception as error:  # the one place that nothing can pass: see `problems`
+        logger.exception("the session could not begin")
+        server.session.fail(error)
+
+
+async def _begin(server: Server) -> None:
+    without = server.session.problems.without
+    with without(CLIENT):
+        if server.process_id is not None and sys.platform != "win32":
+            server.background_tasks.start(_watch_parent(server.process_id))
+        register_for_changes(server)
+    with without(CLIENT):
+        await pull_configuration(server)
+    roots: list[Path] = []
+    with without(FOLDER):
+        roots = _roots(server)
+    await server.session.begin(roots)
 
 
 async def shutdown(server: Server, _: Any) -> None:
@@ -58,8 +78,10 @@ def _without_section(options: Any) -> Any:
 
 def _roots(server: Server) -> list[Path]:
     """Return the workspace folders, or the single root that older clients name."""
-    uris = list(server.workspace.folders) or [server.workspace.root_uri]
-    return [path for uri in uris if uri and (path := path_of(uri)) is not None]
+    # pygls decodes the keys of its table, but not the folders' own URIs.
+    uris = [folder.uri for folder in server.workspace.folders.values()]
+    root = server.workspace.root_uri or cast("Protocol", server.protocol).malformed_root
+    return paths_of_folders(server, uris or [root])
 
 
 async def _watch_parent(process_id: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from lsprotocol import types
 
 from lsp_server.convert import path_of
+from lsp_server.problems import FOLDER
 from lsp_server.server import Server
 from lsp_server.settings.declarations import SECTION
 
@@ -34,8 +35,10 @@ async def did_change_configuration(
 async def did_change_folders(server: Server, params: types.DidChangeWorkspaceFoldersParams) -> None:
     """Add and remove workspace folders."""
     event = params.event
+    for folder in event.removed:
+        server.session.problems.solved(FOLDER.of(folder.uri))
     await server.session.change_roots(
-        _paths(folder.uri for folder in event.added),
+        paths_of_folders(server, [folder.uri for folder in event.added]),
         _paths(folder.uri for folder in event.removed),
     )
 
@@ -99,6 +102,18 @@ async def pull_configuration(server: Server) -> None:
         logger.warning("no answer to workspace/configuration, so defaults hold: %r", error)
         return
     server.session.configure("configuration", section or {})
+
+
+def paths_of_folders(server: Server, uris: Iterable[str]) -> list[Path]:
+    """Return the paths of workspace folders, and note those whose ``file:`` URI names none."""
+    paths: list[Path] = []
+    for uri in uris:
+        path = path_of(uri)
+        if path is not None:
+            paths.append(path)
+        elif uri.lower().startswith("file:"):
+            server.session.problems.note(FOLDER.of(uri), "its URI is malformed")
+    return paths
 
 
 def _paths(uris: Iterable[str]) -> list[Path]:

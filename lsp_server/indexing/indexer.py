@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from lsp_server.indexing.reindex_policy import (
     estimated_tokens,
     yields_to_budget,
 )
-from lsp_server.indexing.scan import scan
+from lsp_server.indexing.scan import all_changed, scan
 from lsp_server.indexing.source_reader import SourceReader
 from lsp_server.settings.declarations import Memory
 
@@ -46,6 +47,10 @@ logger = logging.getLogger(__name__)
 MAX_CONCURRENT = 4
 """Files remembered concurrently while the store has them all: most of their time is the round trip
 to the engine. A change that comes meanwhile waits for no more than these."""
+MAX_FAILURES = 3
+"""Steps that may fail one after the other; then indexing ends until it is asked for again."""
+CHECK_EVERY_S = 1.0
+"""Time between two looks for a step while there is work, should nobody have called."""
 _ENTRIES_PER_TURN = 256
 
 
@@ -82,6 +87,9 @@ class Indexer:
         self._n_concurrent = 1
         self._in_step = False
         self._n_clearances = 0
+        self.error: BaseException | None = None
+        """Error of the last step, or of the last scan; None if it succeeded."""
+        self._n_failures = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -94,19 +102,42 @@ class Indexer:
     @property
     def busy(self) -> bool:
         """Whether anything is left to do, or under way."""
+        if self.has_given_up:
+            return False
         is_scan_due = self._needs_full_scan or bool(self._unscanned)
         return self._in_step or is_scan_due or bool(self._to_forget) or len(self._queue) > 0
 
+    @property
+    def has_given_up(self) -> bool:
+        """Whether nothing is indexed any more, as steps failed; see `error`."""
+        return self._n_failures >= MAX_FAILURES
+
     def start(self) -> None:
         """Scan the workspace, and work from now on."""
-        self._task = asyncio.create_task(self._run(), name="indexer")
+        self._start_task()
         self.rescan()
+
+    def _start_task(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="indexer")
+        self._task.add_done_callback(self._note_end)
+
+    def give_up(self) -> None:
+        """Index nothing until a scan is asked for, as steps fail."""
+        self._n_failures = MAX_FAILURES
+
+    def _note_end(self, task: "asyncio.Task[None]") -> None:
+        """Note why the task ended, if nobody stopped it."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.error = error
+            self.give_up()
+            self._tell()
 
     async def stop(self) -> None:
         """Cancel the step that is under way, and end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
     def pause(self) -> None:
         """Start no further file until ``resume``."""
@@ -125,6 +156,7 @@ class Indexer:
 
     def rescan(self) -> None:
         """Scan the whole workspace; files of equal size and time are not read again."""
+        self._n_failures = 0
         self._needs_full_scan = True
         self._wake_up()
 
@@ -158,10 +190,12 @@ class Indexer:
         """Scan files and folders that were created, written, moved, deleted, opened or closed."""
         for path in paths:
             self._unscanned[path] = min(urgency, self._unscanned.get(path, urgency))
+        self._n_failures = 0
         self._wake_up()
 
     def refill(self) -> None:
         """Remember all files again, as the engine started with an empty memory."""
+        self._n_failures = 0
         self._to_forget.clear()
         self._failed_to_forget.clear()
         for file in self.files:
@@ -185,29 +219,49 @@ class Indexer:
         self._ignore_file_names = (".gitignore", memory.ignore_file)
 
     def _wake_up(self) -> None:
-        """Have the task look for its next step."""
+        """Have the task look for its next step; begin again if it failed."""
+        if self._task is not None and self._task.done():
+            self._start_task()  # it failed
         self._wake.set()
-        self._on_change()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell of a change; whoever fails to hear of it does not stop indexing."""
+        try:
+            self._on_change()
+        except Exception:
+            logger.exception("a change of the index could not be told")
 
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            step = self._next_step()
-            if step is None:
-                self._on_change()
-                await self._wake.wait()
-                continue
-            self._in_step = True
             try:
-                await step()
-            except Exception:  # the next step may succeed
+                step = self._next_step()
+                if step is not None:
+                    self._in_step = True
+                    await step()
+            except Exception as error:  # the next step may succeed
                 logger.exception("a step of indexing failed; indexing continues")
+                self.error, self._n_failures = error, self._n_failures + 1
+            else:
+                if step is None:
+                    await self._wait()
+                    continue
+                self._n_failures = 0
             finally:
                 self._in_step = False
-            self._on_change()
+            self._tell()
             await asyncio.sleep(0)  # a step may not have waited for anything; let others run
 
+    async def _wait(self) -> None:
+        """Wait until there may be another step; look by oneself while there is work."""
+        self._tell()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), CHECK_EVERY_S if self.busy else None)
+
     def _next_step(self) -> Callable[[], Coroutine[None, None, None]] | None:
+        if self.has_given_up:
+            return None
         if self._unscanned or self._needs_full_scan:
             return self._scan
         if not self._engine.ready:
@@ -228,6 +282,17 @@ class Indexer:
         is_full, self._needs_full_scan = self._needs_full_scan, False
         self._to_forget |= self._failed_to_forget
         self._failed_to_forget.clear()
+        try:
+            await self._take_in(paths, is_full=is_full)
+        except Exception:  # the same is to be scanned again
+            self._unscanned = {**paths, **self._unscanned}
+            self._needs_full_scan |= is_full
+            raise
+        self.error = None
+
+    async def _take_in(self, paths: dict[Path, Urgency], *, is_full: bool) -> None:
+        """Scan paths, or the whole workspace, and decide what becomes of what is found."""
+        paths = await asyncio.to_thread(all_changed, self._workspace, paths)
         entries, is_full = await asyncio.to_thread(
             scan, self._workspace, paths, self._ignore_file_names, is_full=is_full
         )

@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
 
+from longllama_code.errors import ConfigError
 from longllama_code.model_sources.default_model import AUTO
-from longllama_code.paths import cache_path
+from longllama_code.paths import cache_path, expanded
 from longllama_code.protocol import RepositoryContext
 
 SECTION = "longllama"
@@ -27,9 +28,25 @@ class Rule:
     """Rule for a string's value, beyond its type."""
 
     pattern: str
-    """Regular expression that the whole value must match."""
+    """Regular expression that the whole value must match; empty: any string."""
     remedy: str
     """Advice for a value that does not match."""
+    is_met: Callable[[str], bool] = lambda _: True
+    """Test of what the expression cannot say."""
+
+    def allows(self, value: object) -> bool:
+        """Whether a value may be taken."""
+        if not isinstance(value, str) or (self.pattern and not re.fullmatch(self.pattern, value)):
+            return False
+        return self.is_met(value)
+
+
+def _has_known_home(path: str) -> bool:
+    """Whether the home folder at the beginning of a path is known."""
+    try:
+        return not path or bool(expanded(path))
+    except ConfigError:
+        return False
 
 
 DEVICE = Rule(
@@ -39,6 +56,7 @@ TEAM_URL = Rule(
     r"(?:https://[^\s/]+(?:/\S*)?|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?(?:/\S*)?)?",
     "give an https:// URL; http:// is allowed for this machine only.",
 )
+PATH = Rule("", "name it by its whole path: this home folder is unknown.", _has_known_home)
 FILE_NAME = Rule(r"(?!\.{1,2}$)[^/\\\0]+", "give the name of a file, without a folder.")
 
 
@@ -158,12 +176,18 @@ class Memory:
         "Maximum bytes of keys and values kept on the GPU that the model runs on; others are read"
         " from main memory.",
     )
-    cache_dir: str = setting("", "Folder of encoded files; empty: the user's cache folder.")
+    cache_dir: str = setting(
+        "", "Folder of encoded files; empty: the user's cache folder.", rule=PATH
+    )
 
     @property
     def folder(self) -> Path:
-        """Folder of encoded files."""
-        return Path(self.cache_dir).expanduser() if self.cache_dir else cache_path()
+        """Folder of encoded files.
+
+        Raises:
+            ConfigError: the user has none; see `cache_path`.
+        """
+        return expanded(self.cache_dir) if self.cache_dir else cache_path()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,10 +256,14 @@ class Engine:
         "", "Name of the repository at the team's engine; empty: the name of its folder."
     )
     token_file: str = setting(
-        "", "File with your token for the team's engine; empty: $LONGLLAMA_TEAM_TOKEN."
+        "",
+        "File with your token for the team's engine; empty: $LONGLLAMA_TEAM_TOKEN.",
+        rule=PATH,
     )
     certificate: str = setting(
-        "", "File of certificates to trust for the team's engine; empty: the system's."
+        "",
+        "File of certificates to trust for the team's engine; empty: the system's.",
+        rule=PATH,
     )
 
 

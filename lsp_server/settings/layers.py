@@ -88,8 +88,7 @@ def _snake(key: str) -> str:
 def _remedy(kind: Any, value: object, rule: Rule | None = None) -> str | None:
     """Return a remedy for an invalid value; None for a valid one."""
     if rule is not None:
-        is_right = isinstance(value, str) and re.fullmatch(rule.pattern, value)
-        return None if is_right else rule.remedy
+        return None if rule.allows(value) else rule.remedy
     if get_origin(kind) is Literal:
         options = get_args(kind)
         return None if value in options else f"choose one of {', '.join(map(repr, options))}."

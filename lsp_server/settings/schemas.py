@@ -44,7 +44,7 @@ def _value_schema(kind: Any, rule: Rule | None, default: object) -> dict[str, An
         schema["items"] = {"type": "string"}
     elif kind == dict[str, bool]:
         schema["additionalProperties"] = {"type": "boolean"}
-    return schema if rule is None else schema | {"pattern": f"^{rule.pattern}$"}
+    return schema | {"pattern": f"^{rule.pattern}$"} if rule and rule.pattern else schema
 
 
 def flat(group: Any, prefix: str) -> list[tuple[str, Any, Any, str]]:

@@ -31,7 +31,7 @@ class StandInClient:
         self.state = EngineState.STOPPED
         self.message, self.n_restarts, self.pid, self.hung = "", 0, None, False
         self.token_bytes = 1
-        self.is_limited, self.note = True, ""
+        self.is_limited, self.note, self.store_problem = True, "", None
         self.texts: dict[str, str] = {}
         self.asked: list[Any] = []
         self.n_remembered = 0

@@ -45,6 +45,7 @@ from lsp_server.engine.protocol import (
     to_plain,
 )
 from lsp_server.engine.stdio import READ_LIMIT_BYTES
+from lsp_server.reasons import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -161,11 +162,10 @@ class EngineHost:
     def _load(self, load: Callable[[], HostedEngine], _: Job) -> Work:
         try:
             self.base = load()
-        except LongLlamaError as error:
-            self.failure = str(error)
         except Exception as error:
-            logger.exception("the model could not be loaded")
-            self.failure = str(error)
+            if not isinstance(error, LongLlamaError):
+                logger.exception("the model could not be loaded")
+            self.failure = reason_of(error)
         yield from ()
 
 
@@ -221,12 +221,17 @@ class ClientSession:
 
     async def _greet(self) -> None:
         """Notify the client once the model is loaded, or has failed to."""
-        await asyncio.shield(self._host.loaded)
-        if self._host.failure is None:
-            status = await self._do(Priority.CONTROL, self._open_engine)
-            self._rpc.protocol.notify(READY, status)
-        else:
-            self._rpc.protocol.notify(FAILED, {"message": self._host.failure})
+        failure = None
+        try:
+            await asyncio.shield(self._host.loaded)
+            if self._host.failure is None:
+                status = await self._do(Priority.CONTROL, self._open_engine)
+                self._rpc.protocol.notify(READY, status)
+        except Exception as error:  # without an answer, the client would wait for good
+            logger.exception("an engine could not be opened")
+            failure = reason_of(error)
+        if failure := self._host.failure or failure:
+            self._rpc.protocol.notify(FAILED, {"message": failure})
             self._host.failure_sent.set()
 
     def _answer(self, method: str, priority: Priority, work: Callable[[Params, Job], Work]) -> None:

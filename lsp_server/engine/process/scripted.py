@@ -166,7 +166,7 @@ class ScriptedEngine:
             encoded_segments=self._n_encoded,
             loaded_segments=0,
             damaged_segments=0,
-            store_problem="a scripted engine stores nothing on disk",
+            store_problem=None,
         )
 
     def _find(self, request: CompletionRequest) -> tuple[Answer | None, str]:

@@ -25,6 +25,7 @@ from lsp_server.engine.connection import EngineAway, EngineError
 from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.team.client import TeamClient
 from lsp_server.engine.team.http import TeamAddress, TeamRefused, TeamUnreachable
+from lsp_server.reasons import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,11 @@ class TeamEngine:
         return self._token_bytes if self._local is None else self._local.token_bytes
 
     @property
+    def store_problem(self) -> str | None:
+        """What is wrong with the local engine's store on disk, if anything."""
+        return None if self._local is None else self._local.store_problem
+
+    @property
     def is_limited(self) -> bool:
         """Whether the memory budget applies; False if the memory is the cluster's."""
         return self._local is not None
@@ -137,7 +143,7 @@ class TeamEngine:
     async def start(self) -> None:
         """Follow the cluster from now on."""
         self._enter(EngineState.LOADING, f"joining the team's engine at {self._team.address.url}")
-        self._follow_task = asyncio.create_task(self._follow_cluster())
+        self._follow_task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
         """Leave both engines. ``on_state`` is not called."""
@@ -218,6 +224,17 @@ class TeamEngine:
 
     # Choice between cluster and local engine.
 
+    async def _follow(self) -> None:
+        """Follow the cluster; whatever fails, the local engine answers from then on."""
+        try:
+            await self._follow_cluster()
+        except Exception as error:
+            logger.exception("the team's engine could not be followed")
+            try:
+                await self._use_local(reason_of(error))
+            except Exception as second:
+                self._enter(EngineState.FAILED, reason_of(second))
+
     async def _follow_cluster(self) -> None:
         """Use the cluster while it can be reached, the local engine otherwise; runs forever."""
         while True:
@@ -293,4 +310,7 @@ class TeamEngine:
 
     def _enter(self, state: EngineState, message: str) -> None:
         self._state, self._message = state, message
-        self._on_state(state, message)
+        try:
+            self._on_state(state, message)
+        except Exception:  # the state holds, whoever fails to hear of it
+            logger.exception("the engine's state could not be told")

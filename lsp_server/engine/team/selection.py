@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longllama_code.engine_options import EngineOptions
+from longllama_code.errors import ConfigError
 from longllama_code.model_sources.default_model import chosen_model
+from longllama_code.paths import expanded
 from lsp_server.engine.client import EngineClient, EngineState
 from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.process.scripted import PREFIX as SCRIPT
@@ -54,8 +56,8 @@ def _token(path: str) -> str:
     if not path:
         return os.environ.get(TOKEN_VARIABLE, "")
     try:
-        return Path(path).expanduser().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        return expanded(path).read_text("utf-8").strip()
+    except (ConfigError, OSError, UnicodeDecodeError) as error:
         logger.warning("no token for the team's engine, engine.tokenFile is %s: %s", path, error)
         return ""
 
@@ -64,7 +66,7 @@ def _local_options(settings: Settings, roots: Sequence[Path]) -> ClientOptions:
     chosen, memory = chosen_model(settings.model.path), settings.memory
     engine = EngineOptions(
         model=chosen.name,
-        cache_dir=Path(memory.cache_dir).expanduser() if memory.cache_dir else None,
+        cache_dir=expanded(memory.cache_dir) if memory.cache_dir else None,
         persist=memory.persist,
         max_store_bytes=memory.max_store_bytes,
         threads=settings.model.threads,
