@@ -313,13 +313,26 @@ class Workspace:
         rules = self._owner(path)
         if rules is None or path == rules.root or _is_too_deep(rules.root, path):
             return None
-        entry = self._entry(rules, path, is_ignored=rules.ignores(path))
-        return None if entry is None or _is_behind_link(path, rules.root) else entry
+        if _is_behind_link(path, rules.root):
+            return None
+        return self._entry(rules, path, is_ignored=rules.ignores(path))
 
     def ignores_folder(self, path: Path) -> bool:
         """Whether a scan passes over a folder and all that is in it. Safe from any thread."""
         rules = self._owner(path)
         return rules is None or rules.ignores(path, is_dir=True)
+
+    def outside_stamps(self) -> dict[Path, object]:
+        """Return what changes when git's rules outside of the folders' files do, of any root."""
+        stamps: dict[Path, object] = {}
+        for rules in list(self._rules.values()):
+            stamps |= rules.outside_stamps()
+        return stamps
+
+    def forget_repositories(self) -> None:
+        """Read again what git's rules outside of the folders' files depend on."""
+        for rules in list(self._rules.values()):
+            rules.forget_repositories()
 
     def _owner(self, path: Path) -> IgnoreRules | None:
         """Return the rules of the deepest root that `path` is, or is in."""
@@ -356,9 +369,9 @@ class Workspace:
             path = folder / item.name
             is_dir = item.is_dir(follow_symlinks=False)
             is_ignored = here.ignores(item.name, is_dir=is_dir)
-            if path in self._rules or (is_dir and is_ignored):
+            if path in self._rules or self._real_roots.is_root(rules.root, path):
                 continue
-            if is_dir and self._real_roots.is_root(rules.root, path):
+            if is_dir and is_ignored:
                 continue
             if is_dir:
                 yield path
