@@ -322,17 +322,9 @@ class Workspace:
         rules = self._owner(path)
         return rules is None or rules.ignores(path, is_dir=True)
 
-    def outside_stamps(self) -> dict[Path, object]:
-        """Return what changes when git's rules outside of the folders' files do, of any root."""
-        stamps: dict[Path, object] = {}
-        for rules in list(self._rules.values()):
-            stamps |= rules.outside_stamps()
-        return stamps
-
-    def forget_repositories(self) -> None:
-        """Read again what git's rules outside of the folders' files depend on."""
-        for rules in list(self._rules.values()):
-            rules.forget_repositories()
+    def renew(self) -> bool:
+        """Look whether git's rules outside of the folders' files changed, of any root; once."""
+        return any([rules.renew() for rules in list(self._rules.values())])
 
     def _owner(self, path: Path) -> IgnoreRules | None:
         """Return the rules of the deepest root that `path` is, or is in."""
