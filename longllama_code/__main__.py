@@ -1,7 +1,6 @@
 """``longllama``: pull a model, complete without a server, find memory heads, train, evaluate."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from longllama_code.commands import (
     table,
     train,
 )
+from longllama_code.console import read_text, run_command
 from longllama_code.errors import LongLlamaError
 from longllama_code.model_sources.default_model import AUTO, chosen_model
 from longllama_code.protocol import CompletionRequest
@@ -27,17 +27,13 @@ from longllama_code.protocol import CompletionRequest
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
+    expected = (LongLlamaError, OSError, UnicodeError)
+    return run_command("longllama", lambda: _run(arguments), expected)
+
+
+def _run(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except LongLlamaError as error:
-        print(f"longllama: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return options.run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,9 +68,10 @@ def _complete(options: argparse.Namespace) -> int:
     from longllama_code.engine_options import EngineOptions
     from longllama_code.generation.engine import Engine
 
+    remembered = [(path, read_text(path)) for path in options.remember]
     engine = Engine.open(EngineOptions(chosen_model(options.model).name))
-    for path in options.remember:
-        for _ in engine.remember(path.as_posix(), path.read_text("utf-8")):
+    for path, text in remembered:
+        for _ in engine.remember(path.as_posix(), text):
             pass
     request = CompletionRequest(options.path, sys.stdin.read(), "", max_tokens=options.max_tokens)
     print(engine.complete(request, lambda: False).text)

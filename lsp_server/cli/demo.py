@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lsp_server.cli.client import command_client
 from lsp_server.cli.options import (
     ONE_SUGGESTION,
     Command,
@@ -17,7 +18,6 @@ from lsp_server.cli.options import (
     settings_from,
 )
 from lsp_server.cli.terminal import Terminal
-from lsp_server.clients.headless import headless
 from lsp_server.documents.document import Document
 
 FILE = "scratch.py"
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 async def _run(root: Path, settings: dict[str, Any]) -> int:
     terminal = Terminal()
     started = time.perf_counter()
-    async with headless(root, settings, terminal.show_progress) as client:
+    async with command_client(root, settings, terminal) as client:
         terminal.print(f"Taking {client.root.name} into the model's memory …")
         await client.wait_until_indexed()
         terminal.end_progress()

@@ -5,6 +5,7 @@ import logging
 import sys
 import warnings
 
+from longllama_code.console import run_command
 from longllama_code.errors import LongLlamaError
 from lsp_server import __version__
 from lsp_server.cli import cache, complete, demo, diagnose, serve, sessions, status
@@ -16,18 +17,28 @@ DESCRIPTION = "Language server for code completion, and commands that use it wit
 def main(arguments: list[str] | None = None) -> int:
     """Run a command, and return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser(has_benchmarks="bench" in arguments).parse_args(arguments)
+    expected = (LongLlamaError, RuntimeError, OSError, ValueError)
+    return run_command("longllama-lsp", lambda: _run(arguments), expected)
+
+
+class _Options(argparse.Namespace):
+    """Options of which those before the command's name hold, unless they stand behind it too."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if value is not None or getattr(self, name, None) is None:
+            super().__setattr__(name, value)
+
+
+def _run(arguments: list[str]) -> int:
+    parser = _parser(has_benchmarks="bench" in arguments)
+    options = parser.parse_args(arguments, _Options())
+    if options.run is not serve.run and (given := serve.connection_options(options)):
+        parser.error(f"{given[0]} is an option of serve alone")
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     # pygls logs parameters, which are source code, also in errors.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)  # a race in watchdog
-    try:
-        return options.run(options)
-    except KeyboardInterrupt:
-        return 130
-    except (LongLlamaError, RuntimeError, OSError, ValueError) as error:
-        print(f"longllama-lsp: {error}", file=sys.stderr)
-        return 1
+    return options.run(options)
 
 
 def _parser(*, has_benchmarks: bool) -> Command:
@@ -38,8 +49,7 @@ def _parser(*, has_benchmarks: bool) -> Command:
     """
     parser = argparse.ArgumentParser(prog="longllama-lsp", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    serve.add_connection_options(parser)
-    parser.set_defaults(run=serve.run)
+    serve.configure(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, configure, about in (
         ("serve", serve.configure, "serve one client (the default)"),

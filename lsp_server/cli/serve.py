@@ -4,30 +4,33 @@ import argparse
 import os
 from pathlib import Path
 
+from longllama_code.console import port_number, read_text
 from lsp_server.cli.options import Command, add_model_options, settings_from
 
 MIN_TOKEN_CHARS = 16
+HOST = "127.0.0.1"
 
 
 def configure(parser: Command) -> None:
-    """Add the options of ``serve`` to its own parser."""
-    add_connection_options(parser)
+    """Add the options of ``serve`` to a parser."""
+    _add_connection_options(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)
 
 
-def add_connection_options(parser: Command) -> None:
+def _add_connection_options(parser: Command) -> None:
     """Add the options that say how the client connects."""
     transport = parser.add_mutually_exclusive_group()
     transport.add_argument("--stdio", action="store_true", help="stdin and stdout (the default)")
-    transport.add_argument("--tcp", type=int, metavar="PORT", help="serve on a TCP port (0: any)")
     transport.add_argument(
-        "--ws", type=int, metavar="PORT", help="serve on a websocket port (0: any)"
+        "--tcp", type=port_number, metavar="PORT", help="serve on a TCP port (0: any)"
+    )
+    transport.add_argument(
+        "--ws", type=port_number, metavar="PORT", help="serve on a websocket port (0: any)"
     )
     parser.add_argument(
         "--host",
-        default="127.0.0.1",
-        help="address to serve on (%(default)s); clients on other machines need a token",
+        help=f"address to serve on ({HOST}); clients on other machines need a token",
     )
     parser.add_argument(
         "--token-file",
@@ -43,11 +46,19 @@ def run(options: argparse.Namespace) -> int:
     from lsp_server.transports import serve
 
     settings, token = settings_from(options), _token(options.token_file)
+    host = options.host or HOST
     if options.tcp is not None:
-        return serve("tcp", options.host, options.tcp, settings, token)
+        return serve("tcp", host, options.tcp, settings, token)
     if options.ws is not None:
-        return serve("ws", options.host, options.ws, settings, token)
-    return serve("stdio", options.host, 0, settings, token)
+        return serve("ws", host, options.ws, settings, token)
+    return serve("stdio", host, 0, settings, token)
+
+
+def connection_options(options: argparse.Namespace) -> list[str]:
+    """Return the names of the given options that only ``serve`` has."""
+    names = ("--tcp", "--ws", "--host", "--token-file")
+    values = vars(options)
+    return [name for name in names if values.get(name[2:].replace("-", "_")) is not None]
 
 
 def _token(path: Path | None) -> str | None:
@@ -56,7 +67,7 @@ def _token(path: Path | None) -> str | None:
     Raises:
         ValueError: the token is too short.
     """
-    token = path.read_text("utf-8").strip() if path else os.environ.get("LONGLLAMA_TOKEN")
+    token = read_text(path).strip() if path else os.environ.get("LONGLLAMA_TOKEN")
     if token is not None and len(token) < MIN_TOKEN_CHARS:
         raise ValueError(f"the token has {len(token)} characters; give {MIN_TOKEN_CHARS} or more.")
     return token

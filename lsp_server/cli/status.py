@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 
+from lsp_server.cli.client import command_client
 from lsp_server.cli.options import (
     Command,
     Json,
@@ -13,7 +14,6 @@ from lsp_server.cli.options import (
     settings_from,
 )
 from lsp_server.cli.terminal import Terminal
-from lsp_server.clients.headless import headless
 
 
 def configure(parser: Command) -> None:
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
 
 async def _status_after_indexing(options: argparse.Namespace) -> Json:
     terminal = Terminal(sys.stderr)
-    async with headless(options.root, settings_from(options), terminal.show_progress) as client:
+    async with command_client(options.root, settings_from(options), terminal) as client:
         await client.wait_until_indexed()
         terminal.end_progress()
         return await client.status()

@@ -4,22 +4,26 @@ Used by the commands of ``longllama-lsp``, by benchmarks, and by the pytest plug
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
+from longllama_code.console import read_text
 from longllama_code.source_files.languages import language_of
 from lsp_server import __version__
 from lsp_server.convert import encoding_of, uri_of
 from lsp_server.documents.document import Position, PositionEncoding
+from lsp_server.engine.protocol import engine_converter
 from lsp_server.engine.stdio import connect_stdio, python_command
 from lsp_server.methods import DID_CHANGE_STATUS, EXPLAIN, STATUS, WAIT_UNTIL_INDEXED
+from lsp_server.tasks import retrieve_exception
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 EXIT_TIMEOUT_S = 10.0
 
@@ -34,7 +38,7 @@ class HeadlessClient(LanguageClient):
         on_status: Callable[[Json], None],
         capabilities: types.ClientCapabilities | None = None,
     ) -> None:
-        super().__init__("longllama-headless", __version__)
+        super().__init__("longllama-headless", __version__, converter_factory=engine_converter)
         self.root = root
         self.capabilities = capabilities or _capabilities()
         self.encoding: PositionEncoding = "utf-16"
@@ -46,7 +50,7 @@ class HeadlessClient(LanguageClient):
 
         @self.feature(DID_CHANGE_STATUS)
         def status_changed(params: Any) -> None:
-            on_status(plain(params))
+            on_status(params)
 
         @self.feature(types.WINDOW_SHOW_MESSAGE)
         def show_message(params: types.ShowMessageParams) -> None:
@@ -70,7 +74,7 @@ class HeadlessClient(LanguageClient):
 
     async def request(self, method: str, **params: Any) -> Any:
         """Send a request of `lsp_server.methods`, and return its result as plain values."""
-        return plain(await self.protocol.send_request_async(method, params))
+        return await _response(self.protocol.send_request_async(method, params))
 
     async def wait_until_indexed(self) -> Json:
         """Wait until the repository is in memory, and return the status.
@@ -94,7 +98,7 @@ class HeadlessClient(LanguageClient):
     def open(self, path: Path, text: str | None = None) -> str:
         """Open a document, with its text on disk unless another is given, and return its URI."""
         uri = uri_of(path)
-        text = path.read_text("utf-8") if text is None else text
+        text = read_text(path) if text is None else text
         language = language_of(path.name) or "plaintext"
         item = types.TextDocumentItem(uri, language, 1, text)
         self.text_document_did_open(types.DidOpenTextDocumentParams(item))
@@ -102,13 +106,12 @@ class HeadlessClient(LanguageClient):
 
     async def complete(self, uri: str, position: Position) -> str:
         """Return the suggestion that the user gets when invoking it; empty if there is none."""
-        answer = await self.text_document_inline_completion_async(
-            types.InlineCompletionParams(
-                context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Invoked),
-                text_document=types.TextDocumentIdentifier(uri),
-                position=types.Position(position.line, position.character),
-            )
+        params = types.InlineCompletionParams(
+            context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Invoked),
+            text_document=types.TextDocumentIdentifier(uri),
+            position=types.Position(position.line, position.character),
         )
+        answer = await _response(self.text_document_inline_completion_async(params))
         items = answer.items if isinstance(answer, types.InlineCompletionList) else answer or []
         texts = [item.insert_text for item in items]
         return str(texts[0]) if texts else ""
@@ -118,12 +121,10 @@ class HeadlessClient(LanguageClient):
 
         Only the part that follows the word before the cursor is returned.
         """
-        answer = await self.text_document_completion_async(
-            types.CompletionParams(
-                types.TextDocumentIdentifier(uri),
-                types.Position(position.line, position.character),
-            )
+        params = types.CompletionParams(
+            types.TextDocumentIdentifier(uri), types.Position(position.line, position.character)
         )
+        answer = await _response(self.text_document_completion_async(params))
         items = answer.items if isinstance(answer, types.CompletionList) else answer or []
         edits = [item.text_edit for item in items if item.text_edit is not None]
         if not edits or not isinstance(edits[0], types.TextEdit):
@@ -164,9 +165,9 @@ async def _stop(client: HeadlessClient) -> None:
     process = client.process
     if process is None:
         return
-    if not client.stopped:
-        with suppress(asyncio.TimeoutError, RuntimeError):  # the latter if it dies meanwhile
-            await asyncio.wait_for(client.shutdown_async(None), EXIT_TIMEOUT_S)
+    with suppress(asyncio.TimeoutError, RuntimeError):  # the latter if it has died or does now
+        await asyncio.wait_for(_response(client.shutdown_async(None)), EXIT_TIMEOUT_S)
+    with suppress(RuntimeError):
         client.exit(None)
     try:
         await asyncio.wait_for(process.wait(), EXIT_TIMEOUT_S)
@@ -175,13 +176,11 @@ async def _stop(client: HeadlessClient) -> None:
     await client.stop()
 
 
-def plain(value: Any) -> Any:
-    """Convert what pygls makes of unknown messages, named tuples, to dictionaries and lists."""
-    if hasattr(value, "_asdict"):
-        return {key: plain(item) for key, item in value._asdict().items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value
+async def _response(sent: Awaitable[T]) -> T:
+    """Wait for a response; whoever stops to wait leaves it to come, or pygls would log an error."""
+    response = asyncio.ensure_future(sent)
+    response.add_done_callback(retrieve_exception)
+    return await asyncio.shield(response)
 
 
 def _capabilities() -> types.ClientCapabilities:

@@ -5,6 +5,7 @@ would end if that process does not exist.
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -60,9 +61,11 @@ def record(path: Path, command: list[str]) -> int:
     assert server.stdin is not None
     assert server.stdout is not None
     stdin = server.stdin
+    # At the end of the process, closing sys.stdin's own buffer would wait for who reads it.
+    source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
 
     def from_editor() -> None:
-        _forward(sys.stdin.buffer, stdin, recorder, "editor")
+        _forward(source, stdin, recorder, "editor")
         stdin.close()  # tells the server that the editor has disconnected
 
     threading.Thread(target=from_editor, daemon=True).start()

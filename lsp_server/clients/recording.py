@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast
 from urllib.parse import quote, unquote, urlsplit
 
+from longllama_code.console import read_text
+
 Json = dict[str, Any]
 Sender = Literal["editor", "server"]
 
@@ -33,7 +35,7 @@ def read_session(path: Path) -> list[Line]:
         ValueError: a line is not a message; the error names file and line.
     """
     lines: list[Line] = []
-    for number, text in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, text in enumerate(read_text(path).rstrip("\n").split("\n"), start=1):
         try:
             fields = json.loads(text)
             lines.append(Line(fields["from"], fields["message"]))
@@ -45,7 +47,8 @@ def read_session(path: Path) -> list[Line]:
 def as_text(line: Line) -> str:
     """Return the file's line for a message."""
     fields = {"from": line.sender, "message": line.message}
-    return json.dumps(fields, ensure_ascii=False) + "\n"
+    text = json.dumps(fields, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()  # lone surrogates become escapes
 
 
 def root_of(initialize: Json) -> str | None:

@@ -8,6 +8,11 @@ import asyncio
 import logging
 import os
 import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 from pygls.client import JsonRPCClient
@@ -52,6 +57,48 @@ async def connect_stdio(
         asyncio.create_task(client._server_exit()),
     ]
     return process
+
+
+class StdinReader:
+    """Reader of stdin that the end of the process does not wait for.
+
+    Reading blocks a thread, and Python waits for the threads of its executors: after Ctrl-C, the
+    process would stay until the other side closes the pipe. It has a buffer of its own, as closing
+    that of ``sys.stdin`` waits as well.
+    """
+
+    def __init__(self) -> None:
+        self._stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+        self._wanted: SimpleQueue[tuple[Callable[[], bytes], asyncio.Future[bytes]]] = SimpleQueue()
+        threading.Thread(target=self._serve, name="stdin", daemon=True).start()
+
+    def readline(self) -> Awaitable[bytes]:
+        """Return the next line with its end; empty at the end of the stream."""
+        return self._read(self._stream.readline)
+
+    def readexactly(self, n: int) -> Awaitable[bytes]:
+        """Return the next ``n`` bytes; fewer at the end of the stream."""
+        return self._read(partial(self._stream.read, n))
+
+    def _read(self, call: Callable[[], bytes]) -> Awaitable[bytes]:
+        future = asyncio.get_running_loop().create_future()
+        self._wanted.put((call, future))
+        return future
+
+    def _serve(self) -> None:
+        while True:
+            call, future = self._wanted.get()
+            try:
+                data = call()
+            except OSError:  # the terminal is gone
+                data = b""
+            with suppress(RuntimeError):  # the loop has ended
+                future.get_loop().call_soon_threadsafe(_set_result, future, data)
+
+
+def _set_result(future: "asyncio.Future[bytes]", data: bytes) -> None:
+    if not future.done():
+        future.set_result(data)
 
 
 def take_stdout() -> BinaryIO:

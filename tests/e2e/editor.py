@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
-from lsp_server.clients.headless import plain
+from lsp_server.engine.protocol import engine_converter
 from lsp_server.engine.stdio import connect_stdio
 
 DEADLINE_S = float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "30"))
@@ -49,7 +49,7 @@ class Editor(LanguageClient):
     """A client; ``start`` and ``close`` frame its life."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__("editor", "1")
+        super().__init__("editor", "1", converter_factory=engine_converter)
         self.statuses: list[Json] = []
         self.messages: list[str] = []
         """Said to the user; a test takes out what it expects."""
@@ -72,7 +72,7 @@ class Editor(LanguageClient):
     def _listen(self) -> None:
         @self.feature("longllama/didChangeStatus")
         def status_changed(params: Any) -> None:
-            self.statuses.append(plain(params))
+            self.statuses.append(params)
             self._note("status", self.statuses[-1])
 
         @self.feature(types.WINDOW_SHOW_MESSAGE)
@@ -88,7 +88,7 @@ class Editor(LanguageClient):
 
         @self.feature(types.PROGRESS)
         def progress(params: types.ProgressParams) -> None:
-            value: Any = params.value if isinstance(params.value, dict) else plain(params.value)
+            value: Any = params.value
             self._note(value["kind"], {"token": params.token, **value})
 
         @self.feature(types.WORKSPACE_CONFIGURATION)
@@ -193,7 +193,7 @@ class Editor(LanguageClient):
 
     async def ask(self, method: str, **params: Any) -> Any:
         """A request of our own kind."""
-        return plain(await soon(self.protocol.send_request_async(method, params)))
+        return await soon(self.protocol.send_request_async(method, params))
 
     async def status(self) -> Json:
         return await self.ask("longllama/status")

@@ -15,14 +15,14 @@ from tests.e2e.editor import DEADLINE_S
 LIB = "def frobnicate(left, right):\n    return left * 31 + right\n"
 
 
-def run(*arguments, **env):
+def run(*arguments, output="utf-8", **env):
     return subprocess.run(
         [sys.executable, "-m", "lsp_server", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=2 * DEADLINE_S,
-        encoding="utf-8",
-        env={**os.environ, **env},
+        encoding=output,
+        env={**os.environ, "PYTHONIOENCODING": output, **env},
     )
 
 
@@ -44,6 +44,7 @@ def test_status(options):
     assert done.returncode == 0, done.stderr
     status = json.loads(done.stdout)
     assert (status["phase"], status["engine"]["model"]) == ("ready", "tiny")
+    assert status["languages"] == {"*": True}
     files = status["files"]
     assert (files["in_memory"], files["left_out"], files["tokens"]) == (1, 1, len(LIB))
     assert (files["segments_encoded"], files["segments_loaded"]) == (1, 0)
@@ -97,8 +98,9 @@ def test_a_model_that_is_not_there(options, root, tmp_path):
     broken = [option if option != "tiny" else "mini" for option in options]
     done = run("complete", f"{root / 'lib.py'}:1:1", *broken, LONGLLAMA_CACHE=str(tmp_path / "no"))
     assert (done.returncode, done.stdout) == (1, "")
-    assert "longllama pull mini" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("longllama-lsp: ")
+    assert "longllama pull mini" in line
 
 
 def test_demo(scripted_options):
@@ -122,6 +124,53 @@ def test_diagnose(options, root):
     done = run("diagnose", *broken)
     assert done.returncode == 1
     assert "error   model          /no/such/model" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_to_a_pipe_of_an_old_encoding(encoding, scripted_options, root, tmp_path):
+    script = tmp_path / "answers.json"
+    script.write_text('{"answers": [{"text": "caf\\u00e9 \\u2192 \\ud83d\\ude00"}]}')
+    options = [
+        f"script:{script}" if str(each).startswith("script:") else each for each in scripted_options
+    ]
+    cursor = f"{root / 'lib.py'}:2:12"
+    accent = "é" if encoding == "cp1252" else r"\xe9"
+    for command in (["complete", cursor], ["explain", cursor], ["demo"]):
+        done = run(*command, *options, output=encoding)
+        assert done.returncode == 0, done.stderr
+        assert rf"caf{accent} -> \U0001f600" in done.stdout
+    done = run("diagnose", *options, "--model", "/no/such/model", output=encoding)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "-> " in done.stdout
+
+
+def test_what_the_server_says_is_printed_once(scripted_options, root):
+    (root / "pyproject.toml").write_text('[tool.longllama]\nmodel.path = "elsewhere"\n')
+    done = run("status", "--json", *scripted_options)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "model.path" in line]
+    assert len(said) == 1
+    assert said[0].startswith("longllama-lsp: setting longllama.model.path is 'elsewhere': ")
+
+
+def test_options_may_stand_before_the_command(scripted_options, root):
+    done = run(*scripted_options[2:], "complete", f"{root / 'lib.py'}:2:12", *scripted_options[:2])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_a_file_of_another_encoding_is_named_before_anything_is_indexed(root, capsys):
+    file = root / "old.py"
+    file.write_bytes("name = 'é'\n".encode("latin-1"))
+    for command in ("complete", "explain"):
+        assert main([command, f"{file}:1:1", "--root", str(root), "--model", "/no/such"]) == 1
+        assert f"longllama-lsp: {file} is not encoded in UTF-8" in capsys.readouterr().err
+
+
+def test_a_cursor_behind_the_end_is_moved_to_it(scripted_options, root):
+    done = run("explain", f"{root / 'lib.py'}:99:99", *scripted_options)
+    assert done.returncode == 0, done.stderr
+    assert "lib.py:3 ──" in done.stdout
 
 
 def test_version(capsys):

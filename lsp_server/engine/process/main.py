@@ -8,17 +8,18 @@ import asyncio
 import functools
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from pygls.io_ import StdinAsyncReader, StdoutWriter
+from pygls.io_ import StdoutWriter
 
 from longllama_code.engine_options import EngineOptions
 from lsp_server.engine.options import parse
 from lsp_server.engine.process import scripted
 from lsp_server.engine.process.host import EngineHost, HostedEngine
-from lsp_server.engine.stdio import take_stdout
+from lsp_server.engine.stdio import StdinReader, take_stdout
 
 
 def main() -> None:
@@ -27,6 +28,8 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="engine: %(message)s")
     logging.getLogger("pygls").setLevel(logging.ERROR)  # it logs source code
     if socket_path is None:
+        # Ctrl-C in a terminal reaches all processes there; this one ends with its parent.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         asyncio.run(_serve_parent(options, take_stdout()))
     else:
         asyncio.run(_serve_socket(options, socket_path))
@@ -34,7 +37,7 @@ def main() -> None:
 
 async def _serve_parent(options: EngineOptions, stdout: BinaryIO) -> None:
     host = EngineHost(functools.partial(_open, options))
-    await host.serve(StdinAsyncReader(sys.stdin.buffer), StdoutWriter(stdout))
+    await host.serve(StdinReader(), StdoutWriter(stdout))
     _end()
 
 

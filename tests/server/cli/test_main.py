@@ -3,6 +3,7 @@
 import pytest
 
 from longllama_code.errors import CheckpointError, StoreError
+from lsp_server import transports
 from lsp_server.cli import status
 from lsp_server.cli.main import main
 
@@ -15,3 +16,56 @@ def test_an_error_ends_with_its_message(error, monkeypatch, capsys):
     monkeypatch.setattr(status, "configure", lambda parser: parser.set_defaults(run=fail))
     assert main(["status"]) == 1
     assert capsys.readouterr().err == "longllama-lsp: the store is damaged; remove it\n"
+
+
+@pytest.mark.parametrize("option", ["--tcp", "--ws"])
+@pytest.mark.parametrize("command", [[], ["serve"]])
+@pytest.mark.parametrize("port", ["99999", "65536", "-1", "x"])
+def test_a_port_that_is_none(option, command, port, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*command, f"{option}={port}"])
+    assert caught.value.code == 2
+    error = f"argument {option}: {port!r} is no port; give a number from 0 to 65535\n"
+    assert capsys.readouterr().err.endswith(error)
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Arguments of every call of the server."""
+    calls = []
+
+    def serve(*arguments):
+        calls.append(arguments)
+        return 0
+
+    monkeypatch.setattr(transports, "serve", serve)
+    monkeypatch.delenv("LONGLLAMA_TOKEN", raising=False)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model", "script:a.json", "--tcp", "0"],
+        ["--model", "script:a.json", "--tcp", "0", "serve"],
+        ["--model", "script:a.json", "serve", "--tcp", "0"],
+        ["--model", "other", "--tcp", "1", "serve", "--model", "script:a.json", "--tcp", "0"],
+        ["serve", "--tcp", "0", "--model", "script:a.json"],
+    ],
+)
+def test_options_before_the_command_hold_unless_it_gives_them(arguments, served):
+    assert main(arguments) == 0
+    assert served == [("tcp", "127.0.0.1", 0, {"model": {"path": "script:a.json"}}, None)]
+
+
+def test_an_address_before_the_command_holds(served):
+    assert main(["--host", "::1", "--ws", "0", "serve"]) == 0
+    assert served == [("ws", "::1", 0, {}, None)]
+
+
+@pytest.mark.parametrize("option", [["--tcp", "0"], ["--ws", "0"], ["--host", "::1"]])
+def test_options_of_serve_before_another_command(option, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*option, "status"])
+    assert caught.value.code == 2
+    assert f"{option[0]} is an option of serve alone" in capsys.readouterr().err
