@@ -15,22 +15,11 @@ INTERVAL_S = 2.0
 async def follow_outside_rules(
     workspace: Callable[[], Workspace], on_change: Callable[[], None]
 ) -> None:
-    """Call `on_change` whenever such rules change, until cancelled.
-
-    Rules that a scan meets for the first time are no change.
-    """
-    seen, before = workspace(), workspace().outside_stamps()
+    """Call `on_change` whenever such rules change, until cancelled."""
     while True:
         await asyncio.sleep(INTERVAL_S)
-        current = workspace()
         try:
-            stamps = await asyncio.to_thread(current.outside_stamps)
+            if await asyncio.to_thread(workspace().renew):
+                on_change()
         except Exception:  # the next look may succeed
             logger.exception("git's rules outside of the workspace could not be looked at")
-            continue
-        known = before if current is seen else {}
-        has_changed = any(known[file] != stamp for file, stamp in stamps.items() if file in known)
-        seen, before = current, stamps
-        if has_changed:
-            current.forget_repositories()
-            on_change()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from longllama_code.source_files.ignore import IgnoreRules
 from longllama_code.source_files.workspace import Limits, Workspace
+from lsp_server.outside_rules import follow_outside_rules
 from lsp_server.problems import RULES, WATCHING, Problems, reason_of, stopping
 from lsp_server.settings.declarations import Memory
 from lsp_server.watcher import Watcher
@@ -35,6 +36,7 @@ class WorkspaceFolders:
         self._warn = warn
         self._problems = problems
         self._watcher: Watcher | None = None
+        self._outside_rules: asyncio.Task[None] | None = None
 
     def configure(self, memory: Memory) -> Workspace:
         """Replace the rules for the files, and return them, without folders that have none."""
@@ -80,6 +82,11 @@ class WorkspaceFolders:
         def on_polling(message: str) -> None:
             loop.call_soon_threadsafe(self._warn, message)
 
+        self._outside_rules = asyncio.create_task(
+            follow_outside_rules(
+                lambda: self.workspace, lambda: self._on_change(self.workspace.roots)
+            )
+        )
         self._watcher = Watcher(
             [], on_change, is_ignored_dir=self._ignores_folder, on_polling=on_polling
         )
@@ -87,6 +94,8 @@ class WorkspaceFolders:
 
     async def stop_watching(self) -> None:
         """Report no further changes."""
+        if self._outside_rules is not None:
+            self._outside_rules.cancel()
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             await asyncio.to_thread(watcher.stop)

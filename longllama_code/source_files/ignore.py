@@ -115,6 +115,7 @@ class IgnoreRules:
         self._top = _repository_top(root)
         self._respects_git = respect_gitignore
         self._repositories: dict[Path, GitRepository] = {}
+        self._met: dict[Path, _Stamp | None] = {}
         self._settings = tuple(self._layers_of_settings(include, exclude))
         self._cache: dict[Path, tuple[_Stamp, Patterns]] = {}
 
@@ -137,23 +138,17 @@ class IgnoreRules:
         layers = (*self._settings, *self._layers_of_files(folder))
         return FolderRules(folder, self._prefix(folder), layers)
 
-    def outside_stamps(self) -> dict[Path, object]:
-        """Return what changes when one of git's rules outside of the folder's files does.
+    def renew(self) -> bool:
+        """Look whether git's rules outside of the folder's files changed; say so, once.
 
         Those are `info/exclude` and what the configuration names, of all repositories that were
-        met; nobody reports changes of them.
+        met. Nobody reports changes of them.
         """
-        files = {
-            file
-            for one in list(self._repositories.values())
-            for file in (one.info_exclude, one.user_excludes, *one.configuration)
-            if file is not None
-        }
-        return {file: _stamp(file) for file in files}
-
-    def forget_repositories(self) -> None:
-        """Read again what git's rules outside of the folder's files depend on."""
+        if all(_stamp(file) == stamp for file, stamp in list(self._met.items())):
+            return False
+        self._met.clear()
         self._repositories.clear()
+        return True
 
     def _layers_of_settings(
         self, include: tuple[str, ...], exclude: tuple[str, ...]
@@ -191,8 +186,12 @@ class IgnoreRules:
                 yield _Layer(len(self._prefix(place)), patterns)
 
     def _repository(self, top: Path) -> GitRepository:
-        if (known := self._repositories.get(top)) is None:
-            known = self._repositories[top] = git_repository(top)
+        known = self._repositories.get(top)
+        if known is None:
+            known = git_repository(top)
+            outside = (known.info_exclude, known.user_excludes, *known.configuration)
+            self._met |= {file: _stamp(file) for file in outside if file is not None}
+            self._repositories[top] = known
         return known
 
     def _patterns(

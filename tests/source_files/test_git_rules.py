@@ -179,15 +179,21 @@ def test_without_git_rules_none_of_them_count(tmp_path, home):
     assert not any(rules.ignores(path) for path in plant(top))
 
 
-def test_an_exclude_file_that_changes_is_read_again(tmp_path):
+def test_a_change_of_outside_rules_is_noticed_once(tmp_path, home):
     top = repository(tmp_path / "top")
     plant(top)
     rules = IgnoreRules(top)
     assert not rules.ignores(top / "a.log")
-    before = rules.outside_stamps()
+    assert not rules.renew()
     exclude(top / ".git", "*.log\n")
-    assert rules.outside_stamps() != before
+    assert [rules.renew(), rules.renew()] == [True, False]
     assert rules.ignores(top / "a.log")
+    (home / ".gitconfig").write_text("[core]\n\texcludesFile = ~/named\n")
+    assert rules.renew()
+    assert not rules.ignores(top / "a.tmp")
+    (home / "named").write_text("*.tmp\n")
+    assert rules.renew()
+    assert rules.ignores(top / "a.tmp")
 
 
 @pytest.mark.parametrize(
