@@ -12,7 +12,7 @@ from lsp_server.server import Server
 def did_open(server: Server, params: types.DidOpenTextDocumentParams) -> None:
     """Keep the document's text from now on."""
     item = params.text_document
-    server.session.documents.open(item.uri, item.language_id, item.version, item.text)
+    server.session.documents.open(item.uri, str(item.language_id), item.version, item.text)
     server.session.opened(item.uri, path_of(item.uri))
 
 

@@ -56,4 +56,4 @@ def _change_structure(
 
 def _open_cells(documents: Documents, items: Iterable[types.TextDocumentItem]) -> None:
     for item in items:
-        documents.open(item.uri, item.language_id, item.version, item.text)
+        documents.open(item.uri, str(item.language_id), item.version, item.text)

@@ -29,7 +29,7 @@ def not_understood(server: Server, message: dict[str, Any], place: str) -> None:
     method = message.get("method")
     if not server.is_initialized or method not in (*OPENINGS, *CHANGES):
         return
-    for uri in list(_documents(server, message.get("params"))):
+    for uri in list(_documents(server, method, message.get("params"))):
         if method in OPENINGS or uri in server.session.documents:
             lose(server, uri, place)
 
@@ -44,17 +44,20 @@ def lose(server: Server, uri: str, place: str) -> None:
     )
 
 
-def _documents(server: Server, params: Any) -> Iterator[str]:
+def _documents(server: Server, method: str, params: Any) -> Iterator[str]:
     """Yield the URIs of a document, or of a notebook's cells, as far as they can be read."""
-    document, notebook = (_uri(params, key) for key in ("textDocument", "notebookDocument"))
-    if document is not None:
-        yield document
-    if notebook is not None:
-        yield from server.session.notebooks.cells(notebook)
-        cells = params.get("cellTextDocuments")
-        for cell in cells if isinstance(cells, list) else ():
-            if (uri := _uri({"": cell}, "")) is not None:
-                yield uri
+    kind = method.partition("/")[0]  # which is also the name of the field
+    uri = _uri(params, kind)
+    if uri is None:
+        return
+    if kind == "textDocument":
+        yield uri
+        return
+    yield from server.session.notebooks.cells(uri)
+    cells = params.get("cellTextDocuments")
+    for cell in cells if isinstance(cells, list) else ():
+        if (cell_uri := _uri({"": cell}, "")) is not None:
+            yield cell_uri
 
 
 def _uri(params: Any, key: str) -> str | None:

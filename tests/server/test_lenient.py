@@ -267,9 +267,16 @@ async def test_a_document_opened_without_its_text_is_marked(wire, root):
 
 async def test_a_document_is_opened_whatever_its_language_and_version_are(wire, root):
     await wire.begin(root)
-    for item in ({"languageId": None}, {"version": None}, {"version": 2**60}, {}):
+    for item in (
+        {"languageId": None},
+        {"languageId": 5},
+        {"version": None},
+        {"version": 2**60},
+        {},
+    ):
         wire.notify("textDocument/didOpen", textDocument={"uri": "untitled:a", "text": "x"} | item)
         assert text_of(wire) == "x"
+        assert "items" in await wire.inline("untitled:a", 0, 1)
         wire.notify("textDocument/didClose", textDocument={"uri": "untitled:a"})
         assert text_of(wire) is None
 
@@ -296,6 +303,14 @@ async def test_a_notebook_that_cannot_be_followed_is_marked(wire, root):
     wire.notify("notebookDocument/didClose", notebookDocument=identifier, cellTextDocuments=items)
     wire.notify("notebookDocument/didOpen", notebookDocument=book, cellTextDocuments=items)
     assert (await wire.inline("cell:2", 0, 4))["items"]
+
+
+async def test_a_message_about_a_notebook_loses_no_other_document(wire, root):
+    await wire.begin(root)
+    uri = wire.open("untitled:a", "x")
+    for method in ("didOpen", "didChange"):
+        wire.notify(f"notebookDocument/{method}", textDocument={"uri": uri})
+    assert text_of(wire) == "x"
 
 
 # Lists of which one element is wrong, and messages of JSON-RPC that are not quite right.
