@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import tomli
 
+from longllama_code.source_files.regular_files import read_regular
 from lsp_server.settings.declarations import SECTION, Settings
 from lsp_server.settings.layers import Problem, resolve
 
@@ -61,9 +62,10 @@ def _section(path: Path) -> tuple[Any, str | None]:
             return None, None
         if path.resolve().parent != path.parent.resolve():
             return None, f"{path} links to a file outside its folder and is not read."
-        if path.stat().st_size > MAX_FILE_BYTES:
+        data = read_regular(path, MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
             return None, f"{path} is larger than 1 MiB and is not read."
-        document = tomli.loads(path.read_text("utf-8-sig"))
+        document = tomli.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
         return None, f"{path} is not read: {error}"
     tool = document.get("tool")

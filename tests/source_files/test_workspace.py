@@ -334,12 +334,12 @@ def refuse(method: Callable[..., object], forbidden: Path) -> Callable[..., obje
     return guarded
 
 
-@pytest.mark.parametrize("name", ["open", "stat"])
+@pytest.mark.parametrize(("owner", "name"), [(os, "open"), (Path, "stat")])
 def test_a_file_that_cannot_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
     write(tmp_path, "a.py", "b.py")
-    monkeypatch.setattr(Path, name, refuse(getattr(Path, name), tmp_path / "a.py"))
+    monkeypatch.setattr(owner, name, refuse(getattr(owner, name), tmp_path / "a.py"))
     workspace = Workspace([tmp_path])
     assert verdicts(workspace) == {"a.py": Exclusion.UNREADABLE, "b.py": None}
     assert workspace.entry(tmp_path / "a.py") == next(workspace.scan())
