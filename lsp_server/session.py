@@ -131,6 +131,7 @@ class Session:
                 await self._start(roots)
         elif wanted.memory != running.memory and self.indexer is not None:
             self.indexer.reconfigure(self.folders.configure(wanted.memory), wanted.memory)
+            self.indexer.changed(self.open_files.paths(), Urgency.OPEN)  # limits hold for these
         self._running = wanted
 
     async def end(self) -> None:
@@ -335,7 +336,9 @@ class Session:
 
     def _was_typed_on(self, cursor: CursorContext) -> bool:
         document = self.documents.get(cursor.uri)
-        return document is not None and cursor.was_typed_on(document.text)
+        if document is None:
+            return False
+        return cursor.was_typed_on(self.notebooks.context(cursor.uri) + document.text)
 
     async def _prepare(self, uri: str) -> None:
         """Have the engine read a document before the first request in it."""

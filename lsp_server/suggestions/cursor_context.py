@@ -43,7 +43,7 @@ class CursorContext:
     @property
     def line_prefix(self) -> str:
         """Text before the cursor on its line."""
-        return self.before.rpartition("\n")[2]
+        return self.before[max(map(self.before.rfind, "\r\n")) + 1 :]
 
     @property
     def line_suffix(self) -> str:
@@ -61,7 +61,7 @@ class CursorContext:
 
         Takes time at first, as the text has to be read: ask for it on a thread.
         """
-        return ends_in_comment(self.before, self.language)
+        return ends_in_comment(self.prefix, self.language)
 
     def typed_since(self, earlier: "CursorContext") -> str | None:
         """Return what was typed at an earlier cursor to arrive at this one.
@@ -75,7 +75,11 @@ class CursorContext:
         return self.prefix[len(earlier.prefix) :]
 
     def was_typed_on(self, text: str) -> bool:
-        """Whether a later text of the document is this one with more text at the cursor."""
+        """Whether a later text is this one with more text at the cursor.
+
+        Args:
+            text: text of the document; in a notebook, with the cells above as in `before`.
+        """
         is_longer = len(text) > len(self.before) + len(self.after)
         return is_longer and text.startswith(self.before) and text.endswith(self.after)
 

@@ -1,6 +1,7 @@
 """The protocol: order of messages, tokens, settings, folders, notebooks, popups, traces, logs."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from lsprotocol import types
@@ -266,6 +267,35 @@ async def test_cells_are_documents_with_the_cells_before_them_as_context(wire, r
     assert wire.engine.asked[-1].prefix == f"import lib{SEPARATOR}x = "
     at = {"line": 0, "character": 4}
     assert item["range"] == {"start": at, "end": at}
+
+
+async def test_a_key_in_a_cell_while_a_request_runs_does_not_ask_anew(wire, root):
+    """The engine says "text()": its answer goes on behind the key."""
+    options = {"trigger": {"debounceMs": 0}, "completion": {"ahead": False}}
+    await wire.begin(root, can=DYNAMIC, options=options)
+    await wire.indexed()
+    wire.notify("notebookDocument/didOpen", **notebook(CELLS))
+    wire.engine.may_answer.clear()
+    first = wire.inline(LAST, 0, 4, kind=2)
+    await wire.until(lambda: len(wire.engine.asked) == 1)
+    at = {"line": 0, "character": 4}
+    edit = {
+        "document": {"uri": LAST, "version": 2},
+        "changes": [{"range": {"start": at, "end": at}, "text": "t"}],
+    }
+    identifier = {"uri": "file:///n.ipynb", "version": 2}
+    change = {"cells": {"textContent": [edit]}}
+    wire.notify("notebookDocument/didChange", notebookDocument=identifier, change=change)
+    wire.notify("$/cancelRequest", id=wire.last_id)
+    with suppress(RpcError):
+        await first
+    second = wire.inline(LAST, 0, 5, kind=2)
+    await asyncio.sleep(0)
+    wire.engine.may_answer.set()
+    (item,) = (await second)["items"]
+    assert item["insertText"] == "ext()"
+    assert len(wire.engine.asked) == 1
+    assert wire.engine.n_cancelled == 0
 
 
 async def test_cells_change_come_and_go(wire, root):

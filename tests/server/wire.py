@@ -100,6 +100,8 @@ class Wire:
         """The server's last answer by the id of its request."""
         self._waiting: dict[Any, asyncio.Future[Any]] = {}
         self._ids = itertools.count(1)
+        self.last_id = 0
+        """Id of the last request."""
         self._news = asyncio.Event()
 
     # The server's side.
@@ -148,7 +150,7 @@ class Wire:
 
     def ask_as_is(self, method, params):
         """Send a request with any parameters, valid or not."""
-        msg_id = next(self._ids)
+        self.last_id = msg_id = next(self._ids)
         self._waiting[msg_id] = asyncio.get_running_loop().create_future()
         self._send({"id": msg_id, "method": method, "params": params})
         return asyncio.wait_for(self._waiting[msg_id], DEADLINE_S)

@@ -3,6 +3,8 @@
 from dataclasses import FrozenInstanceError
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.server.suggestions.cursors import cursor
 
@@ -56,3 +58,22 @@ def test_a_cursor_stays_as_it_was_when_the_request_came():
     assert (here.uri, here.language, here.version) == ("file:///a.go", "go", 1)
     with pytest.raises(FrozenInstanceError):
         here.before = "other"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@given(lines=st.lists(st.text("ab (é", max_size=5), min_size=1, max_size=4), data=st.data())
+def test_every_end_of_a_line_ends_it(end, lines, data):
+    number = data.draw(st.integers(0, len(lines) - 1))
+    line = lines[number]
+    column = data.draw(st.integers(0, len(line)))
+    before = end.join([*lines[:number], line[:column]])
+    after = end.join([line[column:], *lines[number + 1 :]])
+    at, usual = cursor(f"{before}|{after}"), cursor(f"{before}|{after}".replace(end, "\n"))
+    assert (at.line_prefix, at.line_suffix) == (line[:column], line[column:])
+    assert (at.prefix, at.suffix, at.word) == (usual.prefix, usual.suffix, usual.word)
+
+
+def test_a_comment_ends_with_its_line_whatever_ends_that():
+    for end in ("\n", "\r\n", "\r"):
+        assert not cursor(f"# a comment{end}x = |").is_in_comment
+        assert cursor(f"x = 1{end}# a |").is_in_comment

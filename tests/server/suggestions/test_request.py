@@ -20,7 +20,8 @@ def settings(**section):
     ("text", "read"),
     [
         ("a\r\nb\n\r\n", "a\nb\n\n"),
-        ("a\rb", "a\rb"),
+        ("a\rb\r\rc\r", "a\nb\n\nc\n"),
+        ("é\rb", "é\nb"),
         ("\ud83d\ude00", "😀"),
         ("\ud83d", "\ufffd"),
         ("\ufeffa", "\ufeffa"),
