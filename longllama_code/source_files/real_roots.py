@@ -47,6 +47,8 @@ class RealRoots:
         Asks the system. A link to a file inside of a folder keeps its name; links on the way to it
         do not.
         """
+        if path.drive.startswith("\\\\") and self.root_and_name(path)[0] is None:
+            return path  # another machine, on Windows: to ask it may take long
         named, target = real_path(path.parent) / path.name, real_path(path)
         for candidate in (named, target):
             if (root := self._root_above(candidate)) is not None:

@@ -10,11 +10,13 @@ import posixpath
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 # Two letters at least: one is a drive.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _DRIVE = re.compile(r"/[A-Za-z]:")
+# Editors' git extensions: `fugitive:///ws/.git//0/a.py`, `gitsigns:///ws/.git//HEAD:a.py`.
+_IN_REPOSITORY = re.compile(r"(?P<top>.*)/\.git/+:?[^/:]+[:/](?P<file>.+)", re.DOTALL)
 MAX_PATH_CHARS = 4_096
 """Only the end of a longer path counts; no file has one."""
 MAX_QUERY_CHARS = 10_000
@@ -24,11 +26,13 @@ MAX_QUERY_CHARS = 10_000
 def paths_in(uri: str) -> tuple[str, ...]:
     """Return the paths that a URI names, decoded, with forward slashes and without ``..``.
 
-    First its own; then those in its query, where git extensions put the file's. A path without a
-    folder, such as that of ``untitled:secrets.json``, stays one.
+    First its own; then, as git extensions have it, that of a file behind the repository's folder,
+    and those in its query. A path without a folder, such as that of ``untitled:secrets.json``,
+    stays one.
     """
     path, _, query = _without_scheme(uri).partition("#")[0].partition("?")
-    found = [path, *_in_query(query)]
+    is_file = uri[:5].lower() == "file:"
+    found = [path, *([] if is_file else _in_repository(path)), *_in_query(query)]
     return tuple(dict.fromkeys(normal for each in found if (normal := _normal(each))))
 
 
@@ -65,6 +69,12 @@ def _normal(path: str) -> str:
     if path.startswith("//"):  # POSIX gives two slashes a meaning of their own
         path = path[1:]
     return path[1:] if _DRIVE.match(path) else path
+
+
+def _in_repository(path: str) -> Iterator[str]:
+    """Yield the path in the working tree of a file that is named by its repository."""
+    if match := _IN_REPOSITORY.fullmatch(unquote(path[-MAX_PATH_CHARS:])):
+        yield quote(f"{match['top']}/{match['file']}", errors="surrogatepass")
 
 
 def _in_query(query: str) -> Iterator[str]:

@@ -49,6 +49,8 @@ SCHEMES = {
     "vscode-remote": lambda path: f"vscode-remote://ssh-remote+host{path}",
     "git": as_git,
     "git with a query": lambda path: f"git:{path}?q",
+    "fugitive": lambda path: f"fugitive://{str(path).replace('/ws/', '/ws/.git//0/')}",
+    "gitsigns": lambda path: f"gitsigns://{str(path).replace('/ws/', '/ws/.git//HEAD:')}",
     "cell": lambda path: f"vscode-notebook-cell:{path}#W0sZmlsZQ%3D%3D",
     "unheard of": lambda path: f"x-y.z+1://authority:80{quote(str(path))}?a=b#c",
 }

@@ -28,6 +28,10 @@ from lsp_server.documents.uri_paths import last_name, names_other_machine, paths
         ),
         ("gitfs:/x?file=file%3A%2F%2F%2Fws%2F.env&ref=a", ("/x", "/ws/.env")),
         ("vscode-notebook-cell:/ws/secrets.json#W0sZmlsZQ", ("/ws/secrets.json",)),
+        ("fugitive:///ws/.git//0/gen/a.py", ("/ws/.git/0/gen/a.py", "/ws/gen/a.py")),
+        ("gitsigns:///ws/.git//HEAD:gen/a.py", ("/ws/.git/HEAD:gen/a.py", "/ws/gen/a.py")),
+        ("gitsigns:///ws/.git/:0:a%25.py", ("/ws/.git/:0:a%.py", "/ws/a%.py")),
+        ("file:///ws/.git/hooks/a.py", ("/ws/.git/hooks/a.py",)),
         ("untitled:Untitled-1", ("Untitled-1",)),
         ("untitled:C:\\Users\\me\\.aws\\config", ("C:/Users/me/.aws/config",)),
         ("jar:file:///lib.jar!/server.pem", ("file:/lib.jar!/server.pem",)),
@@ -44,7 +48,12 @@ def test_paths(uri, paths):
     assert paths_in(uri) == paths
 
 
-@given(st.text(max_size=60) | st.from_regex(r"[a-z]{2,5}:/{0,3}[a-z%/.?#{}\[\]\":]{0,40}"))
+pieces = st.sampled_from(
+    ["git:", "/ws", "/.git/", "%2e", "%", "?", "#", '{"a":"/', '"}', "\ud83d", ":"]
+)
+
+
+@given(st.text(max_size=60) | st.lists(pieces, max_size=12).map("".join))
 def test_any_text_has_plain_paths(uri):
     for path in paths_in(uri):
         assert "\\" not in path

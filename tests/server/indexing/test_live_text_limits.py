@@ -73,6 +73,17 @@ async def test_the_limit_is_that_of_the_settings(wire, root):
     assert set(wire.engine.texts) == {"lib.py"}
 
 
+async def test_a_limit_that_is_changed_holds_for_open_text_at_once(wire, root):
+    await wire.begin(root)
+    wire.open((root / "lib.py").as_uri(), "x = 1\n" * 200)
+    await wire.indexed()
+    assert set(wire.engine.texts) == {"lib.py"}
+    for limit, names in ((1000, set()), (2000, {"lib.py"})):
+        settings = {"longllama": {"memory": {"maxFileBytes": limit}}}
+        wire.notify("workspace/didChangeConfiguration", settings=settings)
+        await wire.until(lambda names=names: set(wire.engine.texts) == names)
+
+
 @given(st.text(st.sampled_from("ab\n\r\0é😀"), min_size=1, max_size=80))
 def test_live_text_is_left_out_as_it_would_be_on_disk(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("limits") / "a.py"
