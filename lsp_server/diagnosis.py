@@ -8,16 +8,19 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from longllama_code.checkpoints.ram import available_bytes
 from longllama_code.model_sources.default_model import chosen_model
+from longllama_code.paths import CACHE_VARIABLE, cache_path
 from lsp_server.engine.stdio import python_command
 from lsp_server.models.larger_model import MANUAL_STEPS, MeasuredTimes, assess
 from lsp_server.reasons import reason_of
@@ -66,6 +69,7 @@ def diagnose(
         "model": lambda: check_model(probed["model"], chosen.reason),
         "larger model": lambda: check_larger_model(settings, measured or MeasuredTimes()),
         "cache": lambda: check_cache(settings.memory.folder),
+        "kernels": check_kernels,
         "file watches": lambda: check_watches(n_folders),
         "port": lambda: check_port("127.0.0.1", 0),
         "folder": lambda: map(check_root, roots),
@@ -152,6 +156,7 @@ def check_cache(folder: Path) -> Iterator[Check]:
     else:
         yield Check("cache", "ok", found)
     yield from _check_store_access(folder)
+    yield from _check_manifests(folder)
 
 
 def _check_store_access(folder: Path) -> Iterator[Check]:
@@ -161,6 +166,42 @@ def _check_store_access(folder: Path) -> Iterator[Check]:
         if store.stat().st_mode & 0o077:
             found = f"{store} is open to other users"
             yield Check("cache access", "warning", found, f"chmod 700 {store}")
+
+
+def _check_manifests(folder: Path) -> Iterator[Check]:
+    """Name manifests of stores that are damaged, or were and begun anew."""
+    for path in sorted((folder / "memory").glob("*/manifest.sqlite*")):
+        if path.name == "manifest.sqlite.damaged":
+            found = f"{path} was damaged and set aside; a new one took its place"
+            yield Check("store", "warning", found, "check the disk, and remove this file.")
+        elif path.name == "manifest.sqlite" and (damage := _damage_of(path)):
+            remedy = "the next start sets it aside; files are encoded again then."
+            yield Check("store", "warning", f"{path} is damaged: {damage}", remedy)
+
+
+def _damage_of(manifest: Path) -> str:
+    """Return what is wrong with an SQLite file; empty if nothing is."""
+    try:
+        with closing(sqlite3.connect(f"{manifest.as_uri()}?mode=ro", uri=True)) as database:
+            found = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+            return "" if found == "ok" else found
+    except sqlite3.OperationalError:  # locked, or it cannot be opened without writing
+        return ""
+    except sqlite3.Error as error:
+        return str(error)
+
+
+def check_kernels() -> Check:
+    """Check that compiled kernels can be kept; they need seconds to a minute to be made again."""
+    folder = cache_path()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            return Check("kernels", "ok", f"kept in {folder}")
+    except OSError as error:
+        remedy = f"set {CACHE_VARIABLE} to a folder that can be written."
+        found = f"compiled at each start, as {folder} cannot be written: {error}"
+        return Check("kernels", "warning", found, remedy)
 
 
 def check_watches(n_folders: int | None, limits: Path = INOTIFY) -> Check:

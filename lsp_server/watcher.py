@@ -193,8 +193,16 @@ class Watcher:
             OSError: there are none.
         """
         if sys.platform == "linux" and not self.polling:
-            with tempfile.TemporaryDirectory() as folder:
+            try:
+                folder = tempfile.mkdtemp()
+            except OSError as error:  # without a place for it, nothing is known; all may be well
+                _log.info("whether there are file watches left is not checked: %s", error)
+                return
+            try:
                 self._observer.unschedule(self._observer.schedule(FileSystemEventHandler(), folder))
+            finally:
+                with suppress(OSError):
+                    os.rmdir(folder)  # noqa: PTH106
 
     def _add_change(self, root: Path, relative: Path, is_dir: bool) -> None:
         path = root / relative

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from longllama_code.definitions.fact_cache import FactCache
 from longllama_code.engine_options import EngineOptions
-from longllama_code.errors import StoreError
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.decoder import ShouldStop
@@ -166,8 +165,10 @@ class Engine:
             facts = FactCache(cache / DEFINITIONS_FOLDER)
             engine = cls.create(loaded, store, context_bytes, folder, facts)
             (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
+            if store.notice:
+                engine._segments.problem = store.notice
             return engine
-        except (StoreError, OSError) as error:
+        except Exception as error:  # whatever it is, the engine does without a store
             engine = cls.create(loaded, None, context_bytes)
             engine._segments.report(error)
             return engine

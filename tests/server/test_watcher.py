@@ -267,3 +267,15 @@ def test_stop_drops_what_waits(root: Path, recorder: Recorder) -> None:
     watcher.stop()
     assert monotonic() - begin_s < DEADLINE_S / 2
     assert recorder.batches.empty()
+
+
+def test_a_missing_folder_of_temporary_files_is_no_reason_not_to_watch(
+    watch, recorder, tmp_path, monkeypatch
+):
+    def refuse(*_, **__):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    watch(tmp_path)
+    (tmp_path / "a.py").write_text("x = 1\n")
+    recorder.wait_for(tmp_path / "a.py")

@@ -1,11 +1,29 @@
-"""Decorators that compile kernels."""
+"""Decorators that compile kernels.
 
+What is compiled is kept in our cache folder, or else where numba keeps it by itself. Where nothing
+can be written, kernels are compiled in memory.
+"""
+
+import logging
+import os
+import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import config
+from numba.core.caching import FunctionCache
+
+from longllama_code.errors import ConfigError
+from longllama_code.paths import cache_root
+
+logger = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+FOLDER = "kernels"
+"""Name of the folder of compiled kernels in the cache folder."""
 
 
 def kernel(function: F) -> F:
@@ -13,9 +31,65 @@ def kernel(function: F) -> F:
 
     Floats are summed in the order of the code, so a row's result does not depend on its batch.
     """
-    return cast("F", numba.njit(cache=True, nogil=True)(function))
+    return cast("F", _cached(numba.njit(nogil=True)(function), function))
 
 
 def loose_kernel(function: F) -> F:
     """Compile a function with sums in the fastest order, which is the same at every call."""
-    return cast("F", numba.njit(cache=True, nogil=True, fastmath=True)(function))
+    return cast("F", _cached(numba.njit(nogil=True, fastmath=True)(function), function))
+
+
+class _LenientCache(FunctionCache):
+    """numba's cache of one function; where it cannot be read or written, the function is compiled.
+
+    The disk may be full, and a file damaged.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what was compiled for a signature; None to compile it."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:
+            _note_unusable(str(self.cache_path), type(error).__name__)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled, if that is possible."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            _note_unusable(str(self.cache_path), type(error).__name__)
+
+
+def _cached(dispatcher: Any, function: Any) -> Any:
+    """Let numba keep what it compiles of a function, if there is a place to write."""
+    if not hasattr(dispatcher, "enable_caching"):  # numba is turned off, for a debugger
+        return dispatcher
+    _choose_folder()
+    try:
+        dispatcher._cache = _LenientCache(function)
+    except (RuntimeError, OSError):  # numba found no place
+        _note_unusable("no folder", "none can be written")
+    return dispatcher
+
+
+@lru_cache(maxsize=1)
+def _choose_folder() -> None:
+    """Have numba use our cache folder, unless the user named another by ``$NUMBA_CACHE_DIR``."""
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return
+    try:
+        folder = cache_root() / FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (ConfigError, OSError) as error:
+        logger.info("kernels are not kept in our cache folder: %s", error)
+        return
+    config.CACHE_DIR = str(folder)
+
+
+@lru_cache(maxsize=8)
+def _note_unusable(place: str, reason: str) -> None:
+    logger.warning(
+        "compiled kernels are not kept in %s (%s): they are compiled at each start", place, reason
+    )

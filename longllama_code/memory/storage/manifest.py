@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from longllama_code.errors import StoreError
 
+logger = logging.getLogger(__name__)
+
 FILE = "manifest.sqlite"
+DAMAGED_FILE = f"{FILE}.damaged"
+"""Name of a damaged manifest that was set aside."""
 BUSY_S = 60.0
 """Longest wait for another process, which may be copying records in a collection."""
 MIGRATIONS = (
@@ -46,6 +53,44 @@ MIGRATIONS = (
 )
 
 
+class DamagedManifest(StoreError):  # noqa: N818 - a state of the disk
+    """The file is no manifest, or parts of it were overwritten."""
+
+
+def open_manifest(folder: Path | None) -> tuple[Manifest, str | None]:
+    """Open a manifest; set a damaged one aside, with its records, and begin anew.
+
+    Returns:
+        The manifest, and a message for the user if one was set aside.
+
+    Raises:
+        StoreError: it cannot be used, or a damaged one cannot be set aside.
+    """
+    try:
+        return Manifest(folder), None
+    except DamagedManifest as damage:
+        assert folder is not None, "RAM is not damaged"
+        try:
+            with FileLock(folder / f"{FILE}.lock", timeout=BUSY_S):
+                return _begun_anew(folder)
+        except (OSError, Timeout) as error:
+            raise StoreError(f"{damage} It cannot be set aside: {error}") from error
+
+
+def _begun_anew(folder: Path) -> tuple[Manifest, str | None]:
+    """Set a damaged manifest aside; the caller holds the lock for this."""
+    try:
+        return Manifest(folder), None  # another process was faster
+    except DamagedManifest:
+        for path in (*folder.glob("records-*.bin"), *folder.glob(f"{FILE}-*")):
+            path.unlink(missing_ok=True)  # nothing else says what they hold
+        aside = folder / DAMAGED_FILE
+        (folder / FILE).replace(aside)
+        message = f"{folder} was damaged: {aside} is set aside, and files are encoded again."
+        logger.warning("%s", message)
+        return Manifest(folder), message
+
+
 class Manifest:
     """Connection to a manifest. All its methods raise ``StoreError`` if SQLite fails.
 
@@ -53,7 +98,8 @@ class Manifest:
         folder: folder of the file; None keeps the manifest in RAM.
 
     Raises:
-        StoreError: the file is no manifest, or one of a newer version of this package.
+        DamagedManifest: the file is no manifest, or was damaged.
+        StoreError: it cannot be used, or is one of a newer version of this package.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -63,9 +109,14 @@ class Manifest:
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            self.execute("PRAGMA journal_mode=WAL")
+            self.execute("PRAGMA synchronous=NORMAL")
             self._migrate()
+            self._check()
+        except BaseException:
+            self.close()
+            raise
 
     def execute(self, statement: str, *values: Any) -> list[Any]:
         """Execute a statement; return all rows of its result."""
@@ -93,6 +144,14 @@ class Manifest:
         """Close the connection."""
         self._connection.close()
 
+    def _check(self) -> None:
+        """Look for damage, which would else be met by some later statement, at every start."""
+        ((found,),) = self.execute("PRAGMA quick_check(1)")
+        if found != "ok" or len(self.execute("SELECT number, n_rows FROM records")) != 1:
+            raise DamagedManifest(f"the manifest in {self._name} is damaged: {found}")
+        self.execute("SELECT start, n_tokens, checksum, page_offsets FROM segments LIMIT 1")
+        self.execute("SELECT pieces, used_at FROM files LIMIT 1")
+
     def _migrate(self) -> None:
         with self.writing():
             ((version,),) = self.execute("PRAGMA user_version")
@@ -111,6 +170,11 @@ class Manifest:
         try:
             yield
         except sqlite3.Error as error:
+            # SQLite's own types for damage have no subclass; the others name tables that are gone.
+            if type(error) is sqlite3.DatabaseError or "no such" in str(error):
+                raise DamagedManifest(
+                    f"the manifest in {self._name} is damaged: {error}; the next start begins anew."
+                ) from error
             raise StoreError(
                 f"the manifest in {self._name} failed: {error}; check the disk, or delete "
                 "the folder."

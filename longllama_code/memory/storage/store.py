@@ -26,7 +26,7 @@ from torch import Tensor
 
 from longllama_code.errors import StoreError
 from longllama_code.memory.segments.segmenter import Slice
-from longllama_code.memory.storage.manifest import Manifest
+from longllama_code.memory.storage.manifest import open_manifest
 from longllama_code.memory.storage.record_file import RecordBuffer, RecordStorage, open_records
 from longllama_code.memory.storage.resident import DeviceRoom, ResidentRecords
 
@@ -79,7 +79,8 @@ class SegmentStore:
         self._intact: set[str] = set()
         if folder is not None:
             _make_private(folder)
-        self._manifest = Manifest(folder)
+        self._manifest, self.notice = open_manifest(folder)
+        """Message for the user if a damaged manifest was set aside."""
         self._number, self._n_rows = -1, 0
         self._records = self._on_device(RecordBuffer(record_bytes))
         with self._manifest.writing():

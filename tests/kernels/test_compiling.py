@@ -1,0 +1,54 @@
+"""Compiled kernels are kept in our cache folder; without a place to write, they run all the same."""
+
+import os
+import subprocess
+import sys
+
+KERNEL = """
+from longllama_code.kernels.codegen.compiling import kernel
+
+@kernel
+def double(x):
+    return x * 2
+"""
+NO_PLACE = """
+from numba.core import caching
+caching.CacheImpl._locator_classes = [caching.UserProvidedCacheLocator]
+"""
+
+
+def run(folder, code, cache):
+    (folder / "twice.py").write_text(KERNEL)
+    environment = {**os.environ, "LONGLLAMA_CACHE": str(cache)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code + "import twice; print(twice.double(21))"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "42\n", done.stderr
+    return done.stderr
+
+
+def test_they_are_kept_in_the_cache_folder(tmp_path):
+    cache = tmp_path / "cache"
+    run(tmp_path, "", cache)
+    kept = list((cache / "kernels").rglob("twice.double*.nbc"))
+    assert len(kept) == 1
+    assert not list(tmp_path.glob("__pycache__/*.nbc"))
+
+
+def test_damaged_ones_are_compiled_again(tmp_path):
+    cache = tmp_path / "cache"
+    run(tmp_path, "", cache)
+    for path in (cache / "kernels").rglob("twice.double*.nb?"):
+        path.write_bytes(b"damaged")
+    assert "not kept" in run(tmp_path, "", cache)
+
+
+def test_without_any_place_they_are_compiled_in_memory(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "at each start" in run(tmp_path, NO_PLACE, tmp_path / "file" / "cache")

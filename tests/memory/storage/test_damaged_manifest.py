@@ -1,0 +1,93 @@
+"""A damaged manifest is set aside, and the store begins anew on disk."""
+
+import sqlite3
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from longllama_code.memory.storage.manifest import DAMAGED_FILE, FILE
+from longllama_code.memory.storage.store import SegmentStore
+from lsp_server.diagnosis import check_cache
+
+RECORD_BYTES = 64
+
+
+def filled(folder, n_segments=200):
+    store = SegmentStore(folder, RECORD_BYTES)
+    for number in range(n_segments):
+        store.put(f"{number:064}", torch.full((2, RECORD_BYTES), number % 256).byte(), [0, 5])
+    store.close()
+
+
+def garbage(path):
+    path.write_bytes(b"no database at all" * 100)
+
+
+def without_a_table(path):
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE records")
+    database.close()
+
+
+def without_rows(path):
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM records")
+    database.close()
+
+
+def overwritten(path):
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [garbage, without_a_table, without_rows, overwritten])
+def test_it_is_set_aside_and_the_store_persists(tmp_path, damage):
+    folder = tmp_path / "memory" / "model"
+    filled(folder)
+    damage(folder / FILE)
+    store = SegmentStore(folder, RECORD_BYTES)
+    assert store.persists
+    assert DAMAGED_FILE in str(store.notice)
+    store.put("a" * 64, torch.ones(2, RECORD_BYTES).byte(), [0, 5])
+    store.close()
+    again = SegmentStore(folder, RECORD_BYTES)
+    assert again.notice is None
+    assert again.find("a" * 64) is not None
+    again.close()
+    assert (folder / DAMAGED_FILE).exists()
+    found = [check for check in check_cache(tmp_path) if check.name == "store"]
+    assert DAMAGED_FILE in found[0].found
+
+
+def test_diagnose_names_a_manifest_that_is_damaged_now(tmp_path):
+    folder = tmp_path / "memory" / "model"
+    filled(folder)
+    garbage(folder / FILE)
+    (found,) = [check for check in check_cache(tmp_path) if check.name == "store"]
+    assert "is damaged" in found.found
+
+
+def test_a_healthy_one_stays(tmp_path):
+    filled(tmp_path)
+    store = SegmentStore(tmp_path, RECORD_BYTES)
+    assert store.notice is None
+    assert store.totals()[0] == 200
+    store.close()
+
+
+@given(st.integers(0, 20_000), st.binary(min_size=1, max_size=3000))
+@settings(max_examples=40)
+def test_any_bytes_anywhere_leave_a_store_that_persists(tmp_path_factory, start, content):
+    folder = tmp_path_factory.mktemp("store")
+    filled(folder, 60)
+    data = bytearray((folder / FILE).read_bytes())
+    start %= len(data)
+    data[start : start + len(content)] = content
+    (folder / FILE).write_bytes(data)
+    store = SegmentStore(folder, RECORD_BYTES)
+    store.put("a" * 64, torch.ones(2, RECORD_BYTES).byte(), [0, 5])
+    assert store.find("a" * 64) is not None
+    store.close()
