@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import regex
+if TYPE_CHECKING:
+    import regex
 
 _UNDERSTOOD = re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE
 _limits = threading.local()
@@ -25,6 +26,8 @@ class TimedPattern:
     """
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
+        import regex  # it takes longer than the rest of a start, and is needed later
+
         self._pattern = regex.compile(pattern.pattern, pattern.flags & int(_UNDERSTOOD))
 
     def search(self, text: str) -> "regex.Match[str] | None":

@@ -27,6 +27,7 @@ BENCHMARKS = (
     "shared_engine",
     "soak",
     "fuzz",
+    "fuzz_ignore",
     "gpu",
 )
 LONG = (
