@@ -23,6 +23,8 @@ Refusal = Literal[
 BRACKETS = (")", "]", "}")
 CLOSERS = frozenset(")]}>\"'`,;: \t")
 """Characters that editors insert ahead of the cursor; a line's rest of only these is ignored."""
+MAX_FOLDERS_ABOVE = 64
+"""Folders above a file outside of all workspace folders that patterns are tried in."""
 
 
 def refuse_trigger(line_prefix: str, line_suffix: str, trigger: Trigger) -> Refusal | None:
@@ -63,11 +65,15 @@ def refuse_file(places: Iterable[FilePlace], disabled_globs: Sequence[str]) -> R
         disabled_globs: patterns in gitignore syntax, relative to workspace folders. Outside of
             all, they are tried in every folder above the file.
     """
-    places = list(places)
+    return _refuse_file(tuple(places), tuple(disabled_globs))
+
+
+@lru_cache(maxsize=64)  # every key asks the same again
+def _refuse_file(places: tuple[FilePlace, ...], disabled_globs: tuple[str, ...]) -> Refusal | None:
     if any(is_secret_in(place.folder, place.name) for place in places):
         return "secret_file"
     if disabled_globs:
-        globs = _globs(tuple(disabled_globs))
+        globs = _globs(disabled_globs)
         if any(globs.names(name) for place in places for name in _names(place)):
             return "glob_disabled"
     return None
@@ -76,8 +82,10 @@ def refuse_file(places: Iterable[FilePlace], disabled_globs: Sequence[str]) -> R
 def _names(place: FilePlace) -> Iterator[str]:
     """Yield the paths of a file that patterns are compared with."""
     parts = place.name.strip("/").split("/")
-    for start in range(1 if place.folder else len(parts)):
-        yield "/".join(parts[start:])
+    yield "/".join(parts)
+    if not place.folder:
+        tail = parts[1:][-MAX_FOLDERS_ABOVE:]
+        yield from ("/".join(tail[start:]) for start in range(len(tail)))
 
 
 @lru_cache(maxsize=8)
