@@ -36,7 +36,8 @@ def to_suggestion(
 ) -> Suggestion:
     """Return the part of an answer that fits at the cursor, as a suggestion."""
     texts = [
-        fitted(text, cursor.prefix, cursor.suffix) for text in (result.text, *result.alternatives)
+        fitted(text, cursor.prefix, cursor.suffix, cursor.language)
+        for text in (result.text, *result.alternatives)
     ]
     # Without duplicates, in their order; fitting may leave nothing of any.
     text, *others = dict.fromkeys(text for text in texts if text) or [""]

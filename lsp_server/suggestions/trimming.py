@@ -3,31 +3,64 @@
 Pure functions of texts; examples are in ``tests/data/suggestions.toml``.
 """
 
-import re
+from lsp_server.suggestions.brackets import without_surplus_closers
 
-NEAR_CHARS = 4_000
-"""Distance before the cursor within which open brackets are found."""
-OPENERS = {")": "(", "]": "[", "}": "{"}
-_STRING = re.compile(r"""(["'`])(?:\\.|(?!\1)[^\\\n])*\1""")
+MAX_BLANK_LINES = 20
+"""Blank lines behind the cursor that are passed over on the way to the next line."""
+CLOSERS = (")", "]", "}")
+_BEGINNINGS = ("@", "#[", "/*", "//", "<!--", '"""', "'''")
+"""What decorators, attributes and comments begin with: many of them are alike."""
 
 
-def fitted(text: str, before: str, after: str) -> str:
+def fitted(text: str, before: str, after: str, language: str = "") -> str:
     """Return the part of a completion that is worth showing; empty if nothing is.
 
-    Removes what the rest of the line or the next line already says, and brackets at the end that
+    Removes what the rest of the line or the next lines already say, and brackets at the end that
     close nothing.
 
     Args:
         text: the completion.
         before: text before the cursor.
         after: text after the cursor.
+        language: language identifier of LSP, such as `python`; empty if it is not known.
     """
     rest, _, following = after.partition("\n")
-    text = trim_overlap(without_surplus_closers(text, before), rest)
+    text = trim_overlap(without_surplus_closers(text, before, language), rest)
     line = before[before.rfind("\n") + 1 :]
-    next_line = next((each for each in following.split("\n", 20)[:20] if each.strip()), "")
-    is_next = (line + text + rest).strip() == next_line.strip()
-    return "" if not text.strip() or (is_next and "\n" not in text) else text
+    is_shown = text.strip() and not _repeats(line + text + rest, line, following)
+    return text if is_shown else ""
+
+
+def _repeats(written: str, line: str, following: str) -> bool:
+    """Whether what was written begins as the next lines do.
+
+    Args:
+        written: the cursor's line and what the completion adds.
+        line: the cursor's line up to the cursor.
+        following: the lines behind the cursor's.
+    """
+    block = written.split("\n")
+    if block[0].strip() == line.strip() and len(block) > 1:
+        block = block[1:]  # the completion begins on the line below
+    ours, theirs = _texts(block), _texts(following.split("\n", MAX_BLANK_LINES + 1))
+    if not ours or not theirs or ours[0].strip() != theirs[0].strip():
+        return False
+    if len(ours) == 1:
+        return True
+    if ours[0].lstrip().startswith(CLOSERS):  # indentation tells which block it closes
+        return ours[0] == theirs[0]
+    # Two functions may have the same decorator; what is below it tells.
+    return not _is_common(ours[0].strip()) or ours[1:] == theirs[1:]
+
+
+def _texts(lines: list[str]) -> list[str]:
+    """Return the first two lines that are not blank."""
+    return [line.rstrip() for line in lines[: MAX_BLANK_LINES + 1] if line.strip()][:2]
+
+
+def _is_common(line: str) -> bool:
+    """Whether a line begins so many blocks that it says little about this one."""
+    return line.startswith(_BEGINNINGS) or not any(char.isalnum() for char in line)
 
 
 def trim_overlap(text: str, line_suffix: str) -> str:
@@ -54,37 +87,3 @@ def _opens(kept: str, removed: str) -> bool:
         for closer, opener in pairs.items()
         if closer in removed
     )
-
-
-def without_surplus_closers(text: str, before: str) -> str:
-    """Return a text without brackets at its end that close nothing in it or before it."""
-    tail = re.search(r"[)\]}\s,;:]*$", text)
-    assert tail is not None  # it may be empty
-    opened = _open_brackets(before[-NEAR_CHARS:])
-    for offset, char in _brackets(text):
-        if char in OPENERS.values():
-            opened.append(char)
-        elif opened and opened[-1] == OPENERS[char]:
-            opened.pop()
-        elif offset >= tail.start():
-            return text[:offset].rstrip()
-        else:
-            return text  # brackets do not nest in this language
-    return text
-
-
-def _open_brackets(text: str) -> list[str]:
-    """Return the brackets that are open at the end of a text, outermost first."""
-    opened: list[str] = []
-    for _, char in _brackets(text):
-        if char in OPENERS.values():
-            opened.append(char)
-        elif opened and opened[-1] == OPENERS[char]:
-            opened.pop()
-    return opened
-
-
-def _brackets(text: str) -> list[tuple[int, str]]:
-    """Return the brackets outside of string literals, with their offsets."""
-    blanked = _STRING.sub(lambda found: " " * len(found[0]), text)
-    return [(found.start(), found[0]) for found in re.finditer(r"[()\[\]{}]", blanked)]
