@@ -1,4 +1,4 @@
-"""Compiled kernels are kept in our cache folder; without a place to write, they run all the same."""
+"""Compiled kernels are kept in our cache folder; with no place to write, they run all the same."""
 
 import os
 import subprocess
