@@ -124,7 +124,7 @@ class Fuzz:
             answer = await self.client.ask("textDocument/inlineCompletion", params)
             items = answer["result"]["items"]
             well_formed = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            expected = f"⟨{well_formed}⟩".replace("\r\n", "\n")
+            expected = f"⟨{well_formed}⟩".replace("\r\n", "\n").replace("\r", "\n")
             if not items:
                 why = (await self.client.ask("longllama/explain"))["result"]
                 raise RuntimeError(f"no text of {uri}: {why}")
