@@ -157,6 +157,19 @@ def test_pull_is_idempotent(index: ModelSpec, monkeypatch: pytest.MonkeyPatch) -
     assert catalog.pull("little") == folder
 
 
+def test_a_folder_without_the_model_is_refused_where_the_model_is_here_too(
+    index: ModelSpec, tmp_path: Path
+) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DownloadError, match=r"has no config\.json: name a checkpoint's folder"):
+            catalog.pull("little", folder=place)
+    assert not catalog.is_pulled("little")
+    catalog.pull("little")
+    assert catalog.is_pulled("little")
+    with pytest.raises(DownloadError, match="nowhere has no config"):
+        catalog.pull("little", folder=tmp_path / "nowhere")
+
+
 def test_pull_replaces_what_an_interrupted_one_left(index: ModelSpec) -> None:
     partial = paths.cache_root() / "models" / f"{index.folder_name}.partial"
     partial.mkdir(parents=True)

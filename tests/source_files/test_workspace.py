@@ -90,6 +90,8 @@ def test_language_of(name: str, language: str | None) -> None:
         ("a.py", "é".encode()[:1], Exclusion.NOT_UTF8),
         ("a.py", b"x" * 5_000 + b"\n", None),
         ("a.py", b"x" * 5_001, Exclusion.GENERATED),
+        ("a.py", b"x = 1\r" * 5_001, None),
+        ("a.py", b"x = 1\n" + b"x" * 5_001 + b"\r", Exclusion.GENERATED),
         ("a.py", "é".encode() * 3_000, None),
         ("a.min.js", b"x\n", Exclusion.GENERATED),
         ("package-lock.json", b"{}\n", Exclusion.GENERATED),
