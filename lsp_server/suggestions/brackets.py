@@ -20,6 +20,8 @@ BLOCK_CHARS = 1 << 14
 """What is further back than one or two blocks is read once for a block that is written."""
 MAX_CHARS = 300_000
 """Length of the text before the cursor above which no closer is cut that may belong to it."""
+MOST_LINE_CHARS = 5_000
+"""Length of a line above which a text was not written by hand; the readings may be slow on it."""
 MAX_LINE_CHARS = 300
 """Length of a line's end that is looked at for patterns and intervals."""
 _Opened = tuple[Counter[str], ...]
@@ -82,7 +84,9 @@ def _surplus(text: str, before: str, language: str) -> list[int]:
     block = _line_behind(before, (len(before) // BLOCK_CHARS - 1) * BLOCK_CHARS)
     nothing = tuple(Counter[str]() for _ in _READINGS)
     doubtful = _unmatched_by_readings(nothing, "", text)
-    doubtful = doubtful and _unmatched_by_readings(nothing, before[block:], text)
+    if not doubtful or max(map(len, before.split("\n"))) > MOST_LINE_CHARS:
+        return []
+    doubtful = _unmatched_by_readings(nothing, before[block:], text)
     if not doubtful:
         return []
     if block > MAX_CHARS:

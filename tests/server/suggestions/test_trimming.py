@@ -70,6 +70,11 @@ def test_brackets_that_are_balanced_stay(text):
     assert kept == text
 
 
+@pytest.mark.parametrize("text", ['"\\\\"', "(/[", "'''a", "case ", "/* ", "\\\\'"])
+def test_text_that_nobody_wrote_is_not_read(text):
+    assert fitted("1))", text * 200_000, "\n") == "1))"
+
+
 COMMENTS = {"python": "# {}", "c": "/* {} */", "javascript": "// {}", "ruby": "# {}", "go": "// {}"}
 
 
