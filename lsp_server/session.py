@@ -116,6 +116,8 @@ class Session:
             self.problems.solved(ENGINE)
             with self.problems.without(ENGINE):
                 await self._change_to(roots, running)
+            if self.problems.failure and self.indexer is not None:
+                self.indexer.give_up()  # it may not have been started
         self.announcer.announce()
 
     async def _change_to(self, roots: Sequence[Path], running: Settings | None) -> None:
