@@ -313,6 +313,9 @@ class Workspace:
         rules = self._owner(path)
         if rules is None or path == rules.root or _is_too_deep(rules.root, path):
             return None
+        # By a link it may be a file of another root, which has it under its own path.
+        if len(self._rules) > 1 and self.locate(path) != path:
+            return None
         if _is_behind_link(path, rules.root):
             return None
         return self._entry(rules, path, is_ignored=rules.ignores(path))
