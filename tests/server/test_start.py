@@ -203,6 +203,7 @@ async def start_with(monkeypatch, root, injection):
         await wire.end()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_an_exception_at_any_step_of_the_start(monkeypatch, root):
     counted = Injection(0, RuntimeError)
     status, _ = await start_with(monkeypatch, root, counted)
