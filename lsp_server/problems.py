@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from lsp_server.reasons import reason_of
+from lsp_server.reasons import printable, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Part:
 
     def of(self, what: object) -> Part:
         """Return this part of one folder or file."""
-        return replace(self, name=f"{self.name} of {what}")
+        return replace(self, name=f"{self.name} of {printable(str(what))}")
 
 
 ENGINE = Part("engine", "remove the cause, then run longllama.restart.", is_needed=True)

@@ -85,7 +85,7 @@ def _choose_folder() -> None:
     except (ConfigError, OSError) as error:
         logger.info("kernels are not kept in our cache folder: %s", error)
         return
-    config.CACHE_DIR = str(folder)
+    config.CACHE_DIR = str(folder)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @lru_cache(maxsize=8)

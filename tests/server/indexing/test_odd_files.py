@@ -33,7 +33,7 @@ async def test_odd_files_are_left_out_with_their_reasons(wire, root):
         "long.py": "generated",
         "empty.py": "empty",
     }
-    assert wire.engine.texts["mixed.py"] == "a = 1\nb = 2\nc = 3\rd = 4\n"
+    assert wire.engine.texts["mixed.py"] == "a = 1\nb = 2\nc = 3\nd = 4\n"
     assert wire.engine.texts["bom.py"] == "e = 5\n"
 
 
