@@ -234,7 +234,7 @@ def test_an_unknown_revision(hub: Hub) -> None:
 def test_a_local_folder(hub: Hub, files: dict[str, bytes], tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     mirror.mkdir()
-    with pytest.raises(CheckpointError, match="name a checkpoint's folder"):
+    with pytest.raises(DownloadError, match="name a checkpoint's folder"):
         catalog.pull("3b", folder=mirror)
     for name, data in files.items():
         if "/" not in name:
