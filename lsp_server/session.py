@@ -101,6 +101,8 @@ class Session:
     def fail(self, error: Exception) -> None:
         """Note that the session could not begin, so that nobody waits for it."""
         self.problems.note(ENGINE, reason_of(error))
+        if self.indexer is not None:
+            self.indexer.give_up()  # it may not have been started
         self.announcer.begin()
         self.announcer.announce()
 
