@@ -18,6 +18,7 @@ from longllama_code.memory.segments.segment import PAGE_TOKENS
 from longllama_code.memory.segments.segmenter import line_at
 from longllama_code.model.memory_source import InputKeys, MemoryView
 from longllama_code.protocol import Source
+from longllama_code.texts import common_prefix_length
 
 MAX_SOURCE_ROWS = 256
 
@@ -216,8 +217,8 @@ def _encoded_offsets(local: LocalText, encoded: str) -> tuple[int, int]:
     """
     if local.text == encoded:
         return local.start, local.end
-    same_start = _common_prefix(local.text, encoded)
-    same_end = _common_prefix(local.text[same_start:][::-1], encoded[same_start:][::-1])
+    same_start = common_prefix_length(local.text, encoded)
+    same_end = common_prefix_length(local.text[same_start:][::-1], encoded[same_start:][::-1])
     edit_end, lag = len(local.text) - same_end, len(encoded) - len(local.text)
     start, end = local.start, local.end
     if start > same_start:
@@ -225,15 +226,3 @@ def _encoded_offsets(local: LocalText, encoded: str) -> tuple[int, int]:
     if end > same_start:
         end = end + lag if end >= edit_end else len(encoded) - same_end
     return start, end
-
-
-def _common_prefix(one: str, other: str) -> int:
-    """Return the length of the common prefix, by bisection with comparisons that run in C."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -46,7 +46,7 @@ class Matcher(Protocol):
 
 
 class Dialect(NamedTuple):
-    """How patterns are read."""
+    """Options for reading patterns."""
 
     ignores_case: bool = False
     refuses_odd: bool = False

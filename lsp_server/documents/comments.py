@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from longllama_code.texts import common_prefix_length
 from lsp_server.documents.lexing import Kind, has_parser, lexed
 
 PART_CHARS = 3_000
@@ -161,7 +162,7 @@ class _Places:
         """Return what is known about a text, without places behind its first change."""
         with self._lock:
             former = self._texts.pop(key, _Text(text))
-            n_common = _n_common(former.text, text)
+            n_common = common_prefix_length(former.text, text)
             known = _Text(text, [place for place in former.places if place <= n_common])
             self._texts[key] = known
             while len(self._texts) > MAX_TEXTS:
@@ -193,15 +194,3 @@ def _last_line_of_code(text: str, language: str) -> int:
     while kind_at is not None and place > 0 and kind_at(place) != "code":
         place = text.rfind("\n", 0, place - 1) + 1
     return place
-
-
-def _n_common(one: str, other: str) -> int:
-    """Return the length of the longest common beginning of two texts."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from longllama_code.research.evaluation.markdown import cell, table
 from lsp_server.benchmarks.infilling.summary import ALL_MEASURES
-from lsp_server.benchmarks.reporting.markdown import about, cell, table, times_cell
+from lsp_server.benchmarks.reporting.markdown import about, times_cell
 from lsp_server.benchmarks.systems.conditions import FILE, LLAMA_CPP
 
 NAMES = {

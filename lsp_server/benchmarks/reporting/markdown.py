@@ -1,23 +1,7 @@
-"""Tables in Markdown, and the description of a run."""
+"""Cells of tables, and the description of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; cells must not contain a bar."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def cell(value: Mapping[str, Any] | None, form: str) -> str:
-    """Return a mean with its interval, as a table shows it; empty if there is none."""
-    if value is None:
-        return ""
-    text = format(value["mean"], form)
-    if value["low"] is None:
-        return text
-    return f"{text} [{format(value['low'], form)}, {format(value['high'], form)}]"
 
 
 def times_cell(value: Mapping[str, float] | None) -> str:

@@ -40,7 +40,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class SystemOptions:
-    """How systems are started."""
+    """Settings and programs with which systems are started."""
 
     settings: Json
     """Settings of this server, ``memory.cacheDir`` among them."""

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lsp_server.benchmarks.reporting.markdown import about, cell, table
+from longllama_code.research.evaluation.markdown import cell, table
+from lsp_server.benchmarks.reporting.markdown import about
 from lsp_server.benchmarks.typing.summary import COMPARED
 
 Json = Mapping[str, Any]

@@ -18,6 +18,7 @@ from longllama_code.research.evaluation.completion.heldout_loss import WindowRow
 from longllama_code.research.evaluation.completion.lines import LINE_CLASSES
 from longllama_code.research.evaluation.completion.metrics import METRICS
 from longllama_code.research.evaluation.completion.repository import LineRow, Results
+from longllama_code.research.evaluation.markdown import cell, table
 from longllama_code.research.evaluation.plots import bars, heat_map
 
 BASE = "local"
@@ -144,14 +145,14 @@ def as_markdown(report: Mapping[str, Any]) -> str:
             for cost in report["costs"]
         ]
         parts.append("## Cost of a completion")
-        parts.append(_table(["condition", "tokens", "seconds", "completions"], rows))
+        parts.append(table(["condition", "tokens", "seconds", "completions"], rows))
     columns = ["name", "held_out", "remembered", "memory_tokens", "encoding_seconds"]
     sites = [
         [site["name"], len(site["held_out"]), len(site["remembered"]), site["memory_tokens"],
          f"{site['encoding_seconds']:.1f}"]
         for site in report["repositories"]
     ]  # fmt: skip
-    parts += ["## Repositories", _table([column.replace("_", " ") for column in columns], sites)]
+    parts += ["## Repositories", table([column.replace("_", " ") for column in columns], sites)]
     parts.append(
         "Intervals: 95%, bootstrap over files. Δ: paired difference to local, or to the condition "
         "named. Memory was encoded before; its cost is not in these numbers."
@@ -254,28 +255,19 @@ def _measure_table(measure: str, found: Sequence[Mapping[str, Any]]) -> str:
     rows: list[list[Any]] = []
     for figure in found:
         value, change = figure["value"], figure["perplexity_change_percent"]
-        row = [figure["kind"], value["count"], figure["condition"], _number(value, f".{digits}f")]
-        row.append(_number(figure["difference"], f"+.{digits}f"))
+        row = [
+            figure["kind"],
+            value["count"],
+            figure["condition"],
+            cell(value, f".{digits}f"),
+        ]
+        row.append(cell(figure["difference"], f"+.{digits}f"))
         if measure == "loss":
             row.append("" if change is None else f"{change:+.1f}%")
-        row += [_number(figure["more_differences"].get(base), f"+.{digits}f") for base in bases]
+        row += [cell(figure["more_differences"].get(base), f"+.{digits}f") for base in bases]
         rows.append(row)
     title = "Loss, nats/token" if measure == "loss" else measure.replace("_", " ").capitalize()
-    return f"## {title}\n\n" + _table(header, rows)
-
-
-def _number(value: Mapping[str, Any] | None, form: str) -> str:
-    if value is None:
-        return ""
-    text = format(value["mean"], form)
-    if value["low"] is None:
-        return text
-    return f"{text} [{format(value['low'], form)}, {format(value['high'], form)}]"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return f"## {title}\n\n" + table(header, rows)
 
 
 def _plot_lines(found: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:
