@@ -169,9 +169,11 @@ class Manifest:
     def _errors(self) -> Generator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            # SQLite's own types for damage have no subclass; the others name tables that are gone.
-            if type(error) is sqlite3.DatabaseError or "no such" in str(error):
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # SQLite's own types for damage have no subclass; others name tables that are gone, or
+            # quote a damaged schema, which need not be UTF-8.
+            damage = type(error) in (sqlite3.DatabaseError, UnicodeDecodeError)
+            if damage or "no such" in str(error):
                 raise DamagedManifest(
                     f"the manifest in {self._name} is damaged: {error}; the next start begins anew."
                 ) from error

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from longllama_code.memory.storage.manifest import DAMAGED_FILE, FILE
@@ -79,6 +79,7 @@ def test_a_healthy_one_stays(tmp_path):
 
 
 @given(st.integers(0, 20_000), st.binary(min_size=1, max_size=3000))
+@example(3904, b"\x80")  # a schema that is not UTF-8, which SQLite's message quotes
 @settings(max_examples=40)
 def test_any_bytes_anywhere_leave_a_store_that_persists(tmp_path_factory, start, content):
     folder = tmp_path_factory.mktemp("store")
