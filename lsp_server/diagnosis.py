@@ -187,7 +187,7 @@ def _damage_of(manifest: Path) -> str:
             return "" if found == "ok" else found
     except sqlite3.OperationalError:  # locked, or it cannot be opened without writing
         return ""
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter quotes a damaged schema
         return str(error)
 
 

@@ -57,7 +57,7 @@ class FactCache:
             self._open()
         except (sqlite3.OperationalError, OSError) as error:
             self._give_up(error)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             self._build_again(error)
 
     def read(self, path: str, text: str) -> FileFacts:
@@ -89,7 +89,7 @@ class FactCache:
                 )
         except sqlite3.OperationalError as error:  # locked by another process, or the disk is full
             logger.info("%s: %s; these facts were not cached", self._path, error)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             self._build_again(error)
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class FactCache:
                 stored = next((row[0] for row in found), None)
             except sqlite3.OperationalError:
                 return None
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 self._build_again(error)
         return from_json(stored) if isinstance(stored, bytes) else None
 
@@ -128,14 +128,14 @@ class FactCache:
             )
         connection.execute("SELECT key, said FROM facts LIMIT 1").fetchall()
 
-    def _build_again(self, error: sqlite3.DatabaseError) -> None:
+    def _build_again(self, error: sqlite3.DatabaseError | UnicodeDecodeError) -> None:
         logger.warning("%s cannot be used (%s): it is created again", self._path, error)
         self._let_go()
         try:
             for suffix in ("", "-wal", "-shm"):
                 self._path.with_name(FILE + suffix).unlink(missing_ok=True)
             self._open()
-        except (sqlite3.Error, OSError) as second:
+        except (sqlite3.Error, UnicodeDecodeError, OSError) as second:
             self._give_up(second)
 
     def _give_up(self, error: Exception) -> None:

@@ -68,7 +68,7 @@ class CleanTexts:
                 if self._database is None:
                     self._database = _opened(self._path)
                 return self._database.execute(statement, (key,)).fetchall()
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
                 logger.warning("%s is not used: %s", self._path, error)
                 self._path = None
                 return []
@@ -78,7 +78,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         return _prepared(path)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter: a damaged schema
         if isinstance(error, sqlite3.OperationalError):
             raise
         logger.warning("%s is damaged, and begun anew: %s", path, error)
@@ -98,7 +98,7 @@ def _prepared(path: Path) -> sqlite3.Connection:
         with closing(database.execute("SELECT count(*) FROM clean")) as counted:
             if counted.fetchone()[0] > MAX_TEXTS:
                 database.execute("DELETE FROM clean")
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         database.close()
         raise
     return database

@@ -89,6 +89,17 @@ def test_a_file_that_is_cut_is_built_again(tmp_path: Path) -> None:
         assert kept(tmp_path) == FRESH
 
 
+def test_a_schema_that_is_no_utf8_is_built_again(tmp_path: Path) -> None:
+    kept(tmp_path)
+    file = tmp_path / FILE
+    damaged = file.read_bytes().replace(b"CREATE TABLE", b"CREATE T\x80BLE")  # SQLite quotes it
+    assert damaged != file.read_bytes()
+    file.write_bytes(damaged)
+    for _ in range(2):
+        assert kept(tmp_path) == FRESH
+    assert b"T\x80BLE" not in file.read_bytes()
+
+
 def test_the_file_of_another_program_is_built_again(tmp_path: Path, n_reads: list[str]) -> None:
     with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute("CREATE TABLE facts (key TEXT, said TEXT)")

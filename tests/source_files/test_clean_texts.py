@@ -91,6 +91,21 @@ def test_a_damaged_file_is_begun_anew(tmp_path, searched):
     assert len(searched) == 1
 
 
+def test_a_schema_that_is_no_utf8_is_begun_anew(tmp_path, searched):
+    clean = CleanTexts(tmp_path)
+    clean.refuse_secrets(tmp_path / "a.py", CODE)
+    clean.close()
+    file = tmp_path / FOLDER / FILE
+    damaged = file.read_bytes().replace(b"CREATE TABLE", b"CREATE T\x80BLE")  # SQLite quotes it
+    assert damaged != file.read_bytes()
+    file.write_bytes(damaged)
+    for _ in range(2):
+        clean = CleanTexts(tmp_path)
+        clean.refuse_secrets(tmp_path / "a.py", CODE)
+        clean.close()
+    assert len(searched) == 2
+
+
 def test_many_are_forgotten(tmp_path, searched, monkeypatch):
     monkeypatch.setattr(clean_texts, "MAX_TEXTS", 2)
     for _ in range(2):

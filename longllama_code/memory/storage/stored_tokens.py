@@ -52,7 +52,7 @@ def stored_ids(folder: Path) -> set[str]:
     """
     try:
         _, _, rows = _manifest(folder)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise _unreadable(folder, error) from error
     return {row.segment_id for row in rows}
 
@@ -79,7 +79,7 @@ def stored_tokens(folder: Path, without: Set[str] = frozenset()) -> Iterator[Sto
                 content = _content(records, row, n_bytes)
                 if content is not None:
                     yield StoredTokens(row.segment_id, _ids(content, n_bytes, column))
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise _unreadable(folder, error) from error
 
 

@@ -70,6 +70,15 @@ def test_diagnose_names_a_manifest_that_is_damaged_now(tmp_path):
     assert "is damaged" in found.found
 
 
+def test_diagnose_names_a_schema_that_is_no_utf8(tmp_path):
+    folder = tmp_path / "memory" / "model"
+    filled(folder)
+    damaged = (folder / FILE).read_bytes().replace(b"CREATE TABLE", b"CREATE T\x80BLE")
+    (folder / FILE).write_bytes(damaged)
+    (found,) = [check for check in check_cache(tmp_path) if check.name == "store"]
+    assert "is damaged" in found.found
+
+
 def test_a_healthy_one_stays(tmp_path):
     filled(tmp_path)
     store = SegmentStore(tmp_path, RECORD_BYTES)
