@@ -13,6 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Protocol
 
+from longllama_code.generation.prompting.definition_layout import head_ids, path_ids, text_ids
 from longllama_code.generation.prompting.infill import InfillMarks, first_lines
 from longllama_code.memory.segments.identity import path_header
 from longllama_code.tokenizers.tokenizer import Tokenizer
@@ -160,17 +161,13 @@ def opening(
         tokenizer: the model's.
         marks: the model's infill marks; without marks, no excerpts are shown.
     """
-    begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     if marks is None:
-        return begin
-    if marks.file is None:
-        return begin + _excerpts_under_comments(source, tokenizer)
-    if marks.repository is not None and source.repository:
-        begin += [marks.repository, *tokenizer.encode(f"{source.repository}\n")]
+        return [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    begin = head_ids(source.repository, tokenizer, marks)
     for path, texts in groupby(source.excerpts, attrgetter("path")):
-        begin += [marks.file, *tokenizer.encode(f"{path}\n")]
+        begin += path_ids(path, tokenizer, marks)
         for excerpt in texts:
-            begin += tokenizer.encode(f"{excerpt.text}\n")
+            begin += text_ids(excerpt.text, tokenizer)
     return begin
 
 
@@ -205,16 +202,6 @@ def _names(source: PromptSource, tokenizer: Tokenizer, marks: InfillMarks | None
     if marks is None or marks.file is None:
         return begin
     return [*begin, marks.file, *tokenizer.encode(f"{source.path}\n")]
-
-
-def _excerpts_under_comments(source: PromptSource, tokenizer: Tokenizer) -> list[int]:
-    """Return the excerpts, each file's under a comment that names it, for models without marks."""
-    ids: list[int] = []
-    for path, texts in groupby(source.excerpts, attrgetter("path")):
-        ids += tokenizer.encode(path_header(path))
-        for excerpt in texts:
-            ids += tokenizer.encode(f"{excerpt.text}\n")
-    return ids
 
 
 def _last_word_token(text: str, spans: list[tuple[int, int]]) -> int:
