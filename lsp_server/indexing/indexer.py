@@ -114,7 +114,6 @@ class Indexer:
 
     def start(self) -> None:
         """Scan the workspace, and work from now on."""
-        self._start_task()
         self.rescan()
 
     def _start_task(self) -> None:
@@ -124,6 +123,11 @@ class Indexer:
     def give_up(self) -> None:
         """Index nothing until a scan is asked for, as steps fail."""
         self._n_failures = MAX_FAILURES
+
+    def _try_again(self) -> None:
+        """Take steps again after failures; without a task nobody would, and all would wait."""
+        if self._task is not None:
+            self._n_failures = 0
 
     def _note_end(self, task: "asyncio.Task[None]") -> None:
         """Note why the task ended, if nobody stopped it."""
@@ -156,7 +160,9 @@ class Indexer:
 
     def rescan(self) -> None:
         """Scan the whole workspace; files of equal size and time are not read again."""
-        self._n_failures = 0
+        if self._task is None:  # the first scan, or the first one since it gave up unstarted
+            self._start_task()
+        self._try_again()
         self._needs_full_scan = True
         self._wake_up()
 
@@ -190,12 +196,12 @@ class Indexer:
         """Scan files and folders that were created, written, moved, deleted, opened or closed."""
         for path in paths:
             self._unscanned[path] = min(urgency, self._unscanned.get(path, urgency))
-        self._n_failures = 0
+        self._try_again()
         self._wake_up()
 
     def refill(self) -> None:
         """Remember all files again, as the engine started with an empty memory."""
-        self._n_failures = 0
+        self._try_again()
         self._to_forget.clear()
         self._failed_to_forget.clear()
         for file in self.files:

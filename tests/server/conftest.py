@@ -67,6 +67,10 @@ class Bench:
         self.indexer = None
 
     def start(self, *roots, **memory):
+        self.make(*roots, **memory)
+        self.indexer.start()
+
+    def make(self, *roots, **memory):
         settings, problems = resolve([{"memory": memory}])
         assert not problems
         self.workspace = Workspace(roots or [self.root])
@@ -79,7 +83,6 @@ class Bench:
             settings.memory,
             self.changed.set,
         )
-        self.indexer.start()
 
     def write(self, name, text="x = 1\n"):
         path = self.root / name

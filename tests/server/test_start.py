@@ -149,6 +149,17 @@ def test_any_text_is_a_path_or_none(text, scheme):
     assert path is None or (path.is_absolute() and isinstance(path.exists(), bool))
 
 
+async def test_an_indexer_that_gave_up_unstarted_keeps_nobody_waiting(bench):
+    path = bench.write("lib.py")
+    bench.make()
+    bench.indexer.give_up()
+    bench.indexer.refill()  # the engine is ready all the same
+    bench.indexer.changed([path])
+    assert not bench.indexer.busy
+    bench.indexer.reindex()  # what the message tells its user to do
+    await bench.until(lambda: "lib.py" in bench.engine.texts)
+
+
 class Injection:
     """Raises an error at one call of our own code, on any thread."""
 
@@ -206,11 +217,6 @@ async def start_with(monkeypatch, root, injection):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.xfail(
-    strict=False,
-    reason="known fault: a coroutine that fails as it is resumed drops the one that it waits for, "
-    "and at some such steps nobody answers waitUntilIndexed",
-)
 async def test_an_exception_at_any_step_of_the_start(monkeypatch, root):
     counted = Injection(0, RuntimeError)
     status, _ = await start_with(monkeypatch, root, counted)
