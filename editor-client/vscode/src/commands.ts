@@ -2,13 +2,13 @@
 
 import * as vscode from "vscode";
 import type { Connection } from "./connection";
-import { toggled } from "./languages";
 import type { Launcher } from "./launcher";
 import { choices } from "./menu";
 import { DIAGNOSE, type Diagnosis } from "./protocol";
-import { change } from "./settings";
+import { change, openSettings, turnLanguage } from "./settings";
 import type { SourcesView } from "./sourcesView";
-import { currentLanguage, enabledLanguages } from "./statusItem";
+import { isOnFor } from "./status";
+import { currentLanguage, surroundings } from "./statusItem";
 
 export interface Parts {
   connection: Connection;
@@ -19,13 +19,14 @@ export interface Parts {
 
 export function registerCommands(parts: Parts): vscode.Disposable {
   const { connection, launcher, sources, log } = parts;
-  const commands: Record<string, () => unknown> = {
+  const commands: Record<string, (argument?: unknown) => unknown> = {
     menu: () => showMenu(connection),
     explain: () => sources.explain(),
     peekSources: () => sources.peek(),
     showMemory: () => vscode.commands.executeCommand("longllama-code.memory.focus"),
     toggle,
-    toggleLanguage,
+    toggleLanguage: () => toggleLanguage(connection),
+    openSettings,
     reindex: () => connection.execute("longllama.reindex"),
     pause: () => connection.execute("longllama.pauseIndexing"),
     resume: () => connection.execute("longllama.resumeIndexing"),
@@ -37,16 +38,17 @@ export function registerCommands(parts: Parts): vscode.Disposable {
     restart: () => launcher.restart(),
     showLog: () => log.show(),
   };
-  const register = ([name, run]: [string, () => unknown]) =>
+  const register = ([name, run]: [string, (argument?: unknown) => unknown]) =>
     vscode.commands.registerCommand(`longllama-code.${name}`, run);
   return vscode.Disposable.from(...Object.entries(commands).map(register));
 }
 
 async function showMenu(connection: Connection): Promise<void> {
-  const items = choices(connection.condition, currentLanguage());
+  const items = choices(connection.condition, surroundings());
   const title = `LongLLaMA: ${connection.condition.message}`;
   const choice = await vscode.window.showQuickPick(items, { title });
-  if (choice !== undefined) await vscode.commands.executeCommand(choice.command);
+  if (choice === undefined) return;
+  await vscode.commands.executeCommand(choice.command, ...(choice.arguments ?? []));
 }
 
 async function toggle(): Promise<void> {
@@ -54,13 +56,13 @@ async function toggle(): Promise<void> {
   await change("enable", !isOn);
 }
 
-async function toggleLanguage(): Promise<void> {
+async function toggleLanguage({ condition }: Connection): Promise<void> {
   const language = currentLanguage();
   if (language === undefined) {
     void vscode.window.showWarningMessage("LongLLaMA: open a file of the language first.");
     return;
   }
-  await change("enableLanguages", toggled(enabledLanguages(), language));
+  await turnLanguage(language, !isOnFor(condition, surroundings(), language));
 }
 
 async function diagnose(connection: Connection): Promise<void> {

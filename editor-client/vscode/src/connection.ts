@@ -9,6 +9,7 @@ import type {
   Middleware,
 } from "vscode-languageclient/node";
 import { Backoff } from "./backoff";
+import { gaveUp, reasonOf, unknown } from "./failures";
 import type { Server } from "./find";
 import { CHOOSE_MODEL, STATUS, STATUS_CHANGED, type Status } from "./protocol";
 import { chooseModel } from "./settings";
@@ -16,16 +17,17 @@ import type { Condition } from "./status";
 
 type Library = typeof import("./library.js");
 
-const METHOD_NOT_FOUND = -32601;
 const SELECTOR = ["file", "untitled", "vscode-notebook-cell"].map((scheme) => ({ scheme }));
 
 export class Connection implements vscode.Disposable {
-  /** The suggestion shown last: what "Why this suggestion?" is about. */
-  lastSuggestion: string | undefined;
+  private suggestion: string | undefined;
   private client: LanguageClient | undefined;
-  private current: Condition = { phase: "stopped", message: "not started" };
+  private backoff = new Backoff();
+  private current: Condition = { phase: "starting", message: "looking for the server" };
   private readonly changed = new vscode.EventEmitter<Condition>();
   readonly onDidChange = this.changed.event;
+  private readonly suggested = new vscode.EventEmitter<void>();
+  readonly onDidSuggest = this.suggested.event;
   private readonly trace: vscode.LogOutputChannel;
 
   constructor(private readonly log: vscode.LogOutputChannel) {
@@ -41,13 +43,24 @@ export class Connection implements vscode.Disposable {
     this.changed.fire(condition);
   }
 
+  /** The suggestion shown last: what "Why this suggestion?" is about. */
+  get lastSuggestion(): string | undefined {
+    return this.suggestion;
+  }
+
+  private set lastSuggestion(id: string | undefined) {
+    this.suggestion = id;
+    this.suggested.fire();
+  }
+
   async start(server: Server): Promise<void> {
     this.log.info(`server: ${[server.command, ...server.args].join(" ")} (${server.origin})`);
     this.condition = { phase: "starting", message: "starting the server" };
     const run = { command: server.command, args: server.args, options: { cwd: homedir() } };
     const library = await import("./library.js");
-    const options = this.options(library, new Backoff());
-    const client = new library.LanguageClient("longllama", "LongLLaMA", run, options);
+    this.backoff = new Backoff();
+    const options = this.options(library, this.backoff);
+    const client = new library.QuietClient("longllama", "LongLLaMA", run, options);
     this.client = client;
     client.onNotification(STATUS_CHANGED, (status: Status) => this.hear(client, status));
     client.onRequest<boolean, void>(CHOOSE_MODEL, chooseModel);
@@ -55,7 +68,9 @@ export class Connection implements vscode.Disposable {
     try {
       await client.start();
     } catch (error) {
-      this.fail(client, `the server did not start: ${messageOf(error)}`);
+      this.log.error(`the server did not start: ${messageOf(error)}`);
+      // One that ended is started again, or was given up with a notice of its own.
+      if (this.backoff.ends === 0) this.fail(client, "The server could not be started.");
     }
   }
 
@@ -68,28 +83,44 @@ export class Connection implements vscode.Disposable {
   }
 
   dispose(): void {
-    this.changed.dispose();
-    this.trace.dispose();
+    vscode.Disposable.from(this.changed, this.suggested, this.trace).dispose();
   }
 
   /** The server's answer; undefined, and the user is told, where it has none. */
-  async ask<T>(method: string, params: object = {}): Promise<T | undefined> {
-    const client = this.client;
-    if (client?.isRunning() !== true) return this.sayNotRunning();
+  async ask<T>(method: string, params: object = {}, name = method): Promise<T | undefined> {
     try {
-      return await client.sendRequest<T>(method, params);
+      return await this.request<T>(method, params);
     } catch (error) {
-      const isUnknown = (error as { code?: number }).code === METHOD_NOT_FOUND;
-      this.complain(isUnknown ? unknown(method) : `${method}: ${messageOf(error)}`);
+      this.log.warn(`${name}: ${messageOf(error)}`);
+      this.complain(this.client?.isRunning() === true ? reasonOf(name, error) : this.notRunning());
       return undefined;
     }
   }
 
-  /** Have the server carry out one of its commands. */
-  async execute(command: string, ...args: unknown[]): Promise<void> {
+  /** The same for what the user did not ask for: where there is no answer, only the log says so. */
+  async askQuietly<T>(method: string, params: object = {}): Promise<T | undefined> {
+    try {
+      return await this.request<T>(method, params);
+    } catch (error) {
+      this.log.info(`${method}: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  /** Have the server carry out one of its commands; its answer, as that of `ask`. */
+  async execute<T>(command: string, ...args: unknown[]): Promise<T | undefined> {
     const known = this.client?.initializeResult?.capabilities.executeCommandProvider?.commands;
-    if (known !== undefined && !known.includes(command)) this.complain(unknown(command));
-    else await this.ask("workspace/executeCommand", { command, arguments: args });
+    if (known !== undefined && !known.includes(command)) {
+      this.complain(unknown(command));
+      return undefined;
+    }
+    return this.ask<T>("workspace/executeCommand", { command, arguments: args }, command);
+  }
+
+  private async request<T>(method: string, params: object): Promise<T> {
+    const client = this.client;
+    if (client?.isRunning() !== true) throw new Error("the server is not running");
+    return client.sendRequest<T>(method, params);
   }
 
   private options(library: Library, backoff: Backoff): LanguageClientOptions {
@@ -122,7 +153,7 @@ export class Connection implements vscode.Disposable {
     const delay = backoff.next();
     this.lastSuggestion = undefined;
     if (delay === undefined) {
-      const message = "the server ended again and again; the log says why";
+      const message = gaveUp(backoff.ends);
       this.condition = { phase: "stopped", message };
       void this.offerHelp(message);
       return { action: CloseAction.DoNotRestart, message, handled: true };
@@ -135,10 +166,9 @@ export class Connection implements vscode.Disposable {
   }
 
   private async askWhereItRuns(client: LanguageClient): Promise<void> {
-    if (client.isRunning()) {
-      const status = await client.sendRequest<Status>(STATUS, {});
-      this.hear(client, status);
-    }
+    if (!client.isRunning()) return;
+    const status = await this.askQuietly<Status>(STATUS);
+    if (status !== undefined) this.hear(client, status);
   }
 
   private hear(client: LanguageClient, status: Status): void {
@@ -153,25 +183,20 @@ export class Connection implements vscode.Disposable {
 
   private async offerHelp(message: string): Promise<void> {
     this.log.error(message);
-    const [log, restart] = ["Show the Log", "Restart"];
-    const choice = await vscode.window.showErrorMessage(`LongLLaMA: ${message}`, log, restart);
+    const [restart, log] = ["Restart", "Show Log"];
+    const choice = await vscode.window.showErrorMessage(`LongLLaMA: ${message}`, restart, log);
     if (choice === log) this.log.show();
     if (choice === restart) await vscode.commands.executeCommand("longllama-code.restart");
   }
 
-  private sayNotRunning(): undefined {
-    this.complain(`the server is not running: ${this.current.message}`);
-    return undefined;
+  private notRunning(): string {
+    return `the server is not running: ${this.current.message}`;
   }
 
   private complain(message: string): void {
     this.log.warn(message);
     void vscode.window.showWarningMessage(`LongLLaMA: ${message}`);
   }
-}
-
-function unknown(name: string): string {
-  return `this server does not know ${name}; a newer one does.`;
 }
 
 export function messageOf(error: unknown): string {

@@ -25,7 +25,7 @@ export class MemoryView implements vscode.TreeDataProvider<MemoryNode>, vscode.D
   async getChildren(node?: MemoryNode): Promise<MemoryNode[]> {
     if (node !== undefined) return node.children;
     if (!isRunning(this.connection.condition)) return [];
-    const memory = await this.connection.ask<{ files: MemoryFile[] }>(MEMORY);
+    const memory = await this.connection.askQuietly<{ files: MemoryFile[] }>(MEMORY);
     return tree(memory?.files ?? []);
   }
 

@@ -1,23 +1,58 @@
 // What the status bar item offers, in the condition that the server is in. Knows no editor.
 
-import { type Condition, isRunning, lackedModel } from "./status";
+import {
+  type Condition,
+  ignoredSettings,
+  isOn,
+  isOnFor,
+  isRunning,
+  lackedModel,
+  type Surroundings,
+} from "./status";
 
 export interface Choice {
   label: string;
+  /** A second line. */
+  detail?: string;
   command: string;
+  arguments?: unknown[];
 }
 
-export function choices(condition: Condition, language: string | undefined): Choice[] {
-  return [...remedies(condition), ...questions(condition), ...work(condition), ...always(language)];
+const PREFIX = "longllama-code.";
+
+export function choices(condition: Condition, around: Surroundings): Choice[] {
+  return [
+    ...remedies(condition, around),
+    ...questions(condition),
+    ...work(condition),
+    ...toggles(condition, around),
+    ...always(condition),
+  ];
 }
 
-function remedies(condition: Condition): Choice[] {
+function remedies(condition: Condition, { hasFolder }: Surroundings): Choice[] {
+  const settings = ignoredSettings(condition).map(correction);
   const lacked = lackedModel(condition);
   if (lacked !== undefined) {
-    return [choice("cloud-download", `Fetch the model ${lacked}`, "fetchModel")];
+    return [choice("cloud-download", `Fetch the model ${lacked}`, "fetchModel"), ...settings];
   }
-  const isStopped = condition.phase === "stopped";
-  return isStopped ? [choice("cloud-download", "Install the server", "installServer")] : [];
+  if (condition.phase === "absent") {
+    return [choice("cloud-download", "Install the server", "installServer")];
+  }
+  if (condition.phase === "stopped") {
+    return [choice("debug-restart", "Restart the server", "restart")];
+  }
+  return [...settings, ...(hasFolder ? [] : [openFolder()])];
+}
+
+function correction({ key, message }: { key: string; message: string }): Choice {
+  const label = `Correct the setting ${key}`;
+  return { ...choice("warning", label, "openSettings"), detail: message, arguments: [key] };
+}
+
+function openFolder(): Choice {
+  const command = "workbench.action.files.openFolder";
+  return { label: "$(folder-opened) Open a folder", command };
 }
 
 function questions(condition: Condition): Choice[] {
@@ -44,17 +79,28 @@ function work(condition: Condition): Choice[] {
   }
 }
 
-function always(language: string | undefined): Choice[] {
-  const ofLanguage = choice("code", `Turn on or off for ${language}`, "toggleLanguage");
+/** Each says what it would do now, and so how it is. */
+function toggles(condition: Condition, around: Surroundings): Choice[] {
+  const { language } = around;
+  if (!isOn(condition, around)) return [choice("play", "Turn suggestions on", "toggle")];
+  const all = choice("circle-slash", "Turn suggestions off", "toggle");
+  if (language === undefined) return [all];
+  const [icon, word] = isOnFor(condition, around, language.id)
+    ? ["circle-slash", "off"]
+    : ["play", "on"];
+  return [all, choice(icon, `Turn suggestions ${word} for ${language.name}`, "toggleLanguage")];
+}
+
+function always(condition: Condition): Choice[] {
+  const isOffered = condition.phase === "stopped";
   return [
-    choice("circle-slash", "Turn on or off", "toggle"),
-    ...(language === undefined ? [] : [ofLanguage]),
+    choice("gear", "Open the settings", "openSettings"),
     choice("pulse", "Diagnose", "diagnose"),
-    choice("debug-restart", "Restart the server", "restart"),
+    ...(isOffered ? [] : [choice("debug-restart", "Restart the server", "restart")]),
     choice("output", "Show the log", "showLog"),
   ];
 }
 
 function choice(icon: string, label: string, command: string): Choice {
-  return { label: `$(${icon}) ${label}`, command: `longllama-code.${command}` };
+  return { label: `$(${icon}) ${label}`, command: `${PREFIX}${command}` };
 }

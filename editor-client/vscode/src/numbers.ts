@@ -27,3 +27,9 @@ export function percent(share: number): string {
 export function words(code: string): string {
   return code.replaceAll("_", " ");
 }
+
+/** A text that begins with a capital and ends with a full stop. */
+export function sentence(text: string): string {
+  const isEnded = text === "" || /[.!?]$/.test(text);
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${isEnded ? "" : "."}`;
+}

@@ -18,8 +18,18 @@ export interface Status {
   last_reason: string | null;
   tokens_per_second?: number | null;
   seconds_left?: number | null;
+  /** How much of the work of reading is done, 0 to 1. */
+  progress?: number | null;
   /** Language ids to whether suggestions are made, as all settings together say. */
   languages?: Languages;
+  /** Settings that are not used, each with what is wrong and what helps. */
+  ignored_settings?: IgnoredSetting[];
+}
+
+export interface IgnoredSetting {
+  /** The full name, such as longllama.trigger.mode. */
+  key: string;
+  message: string;
 }
 
 export interface MemoryFile {
@@ -45,13 +55,19 @@ export interface Definition {
   last_line: number;
   reason: string;
   is_named: boolean;
+  /** Share of what the suggestion drew on, 0 to 1. */
+  share?: number | null;
 }
 
 export interface Explanation {
   id: string;
+  /** The suggestion that is explained. */
+  text?: string | null;
   reason: string | null;
   sources: Source[];
   definitions: Definition[];
+  /** Share of the model itself and of the open file, 0 to 1. */
+  ownShare?: number | null;
 }
 
 export interface Diagnosis {

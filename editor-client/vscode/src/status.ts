@@ -1,16 +1,28 @@
 // What the status bar says, from what is known of the server. Knows no editor.
 
 import { isEnabled, type Languages } from "./languages";
-import { compact, count, percent, plural, words } from "./numbers";
+import { compact, count, percent, plural, sentence } from "./numbers";
 import type { Files, Status } from "./protocol";
+import { advice } from "./reasons";
 
-/** The server from outside, while it does not speak for itself. */
+/** The server from outside, while it does not speak for itself; absent: it is not installed. */
 export interface Outside {
-  phase: "starting" | "installing" | "stopped";
+  phase: "starting" | "installing" | "absent" | "stopped";
   message: string;
 }
 
 export type Condition = Outside | Status;
+
+/** The window that the item is shown in. */
+export interface Surroundings {
+  /** Language of the active editor. */
+  language?: { id: string; name: string };
+  /** As the editor's settings have them; a server that says so knows better. */
+  languages: Languages;
+  /** The setting longllama.enable. */
+  isOn: boolean;
+  hasFolder: boolean;
+}
 
 export interface Presentation {
   text: string;
@@ -20,42 +32,67 @@ export interface Presentation {
 }
 
 const NAME = "LongLLaMA";
+const NO_FOLDER =
+  "No folder is open, so suggestions come from the open files alone. Open a folder to have them " +
+  "from all of its files.";
 
-/**
- * @param language of the active editor
- * @param languages as the editor's settings have them; a server that says so knows better
- */
-export function present(
-  condition: Condition,
-  language?: string,
-  languages: Languages = {},
-): Presentation {
-  if (isRunning(condition) && condition.phase !== "off" && language !== undefined) {
-    if (!isEnabled(condition.languages ?? languages, language)) return offFor(language);
-  }
-  return { text: text(condition), detail: detail(condition), severity: severity(condition) };
-}
-
-function offFor(language: string): Presentation {
-  const detail = `off for ${language} by longllama.enableLanguages`;
-  return { text: `$(circle-slash) ${NAME}: off`, detail, severity: "none" };
+export function present(condition: Condition, around: Surroundings): Presentation {
+  const off = languageThatIsOff(condition, around);
+  return {
+    text: off === undefined ? text(condition, around) : textOff(condition, off),
+    detail: [...offFor(off), ...detail(condition, around)].join("\n\n"),
+    severity: severity(condition),
+  };
 }
 
 export function isRunning(condition: Condition): condition is Status {
   return "files" in condition;
 }
 
-function text(condition: Condition): string {
+/** Whether suggestions are made at all, as the server says, or else the settings. */
+export function isOn(condition: Condition, around: Surroundings): boolean {
+  return isRunning(condition) ? condition.phase !== "off" : around.isOn;
+}
+
+/** Whether suggestions are made in a language, as the server says, or else the settings. */
+export function isOnFor(condition: Condition, around: Surroundings, language: string): boolean {
+  const told = isRunning(condition) ? condition.languages : undefined;
+  return isEnabled(told ?? around.languages, language);
+}
+
+/** Name of the active editor's language, if it is off while the server works otherwise. */
+function languageThatIsOff(condition: Condition, around: Surroundings): string | undefined {
+  const { language } = around;
+  const works = ["indexing", "ready", "paused"].includes(condition.phase);
+  if (language === undefined || !works) return undefined;
+  return isOnFor(condition, around, language.id) ? undefined : language.name;
+}
+
+function textOff(condition: Condition, language: string): string {
+  const off = `${NAME}: off for ${language}`;
+  if (!isRunning(condition) || condition.phase !== "indexing") return `$(circle-slash) ${off}`;
+  return `$(sync~spin) ${off}, ${reading(condition)}`;
+}
+
+function offFor(language: string | undefined): string[] {
+  return language === undefined
+    ? []
+    : [`Suggestions are off for ${language}. A click opens the menu, which turns them on.`];
+}
+
+function text(condition: Condition, around: Surroundings): string {
   switch (condition.phase) {
     case "starting":
     case "loading":
       return `$(loading~spin) ${NAME}: loading`;
     case "installing":
       return `$(loading~spin) ${NAME}: installing`;
+    case "absent":
+      return `$(cloud-download) ${NAME}: set up`;
     case "indexing":
-      return `$(sync~spin) ${NAME} ${progress(condition.files)}`;
+      return `$(sync~spin) ${NAME}: ${reading(condition)}`;
     case "ready":
-      return `$(pass) ${NAME} ${compact(condition.files.tokens)} tokens`;
+      return textReady(condition, around);
     case "paused":
       return `$(debug-pause) ${NAME}: paused`;
     case "off":
@@ -66,20 +103,35 @@ function text(condition: Condition): string {
   }
 }
 
-function progress(files: Files): string {
-  const total = files.in_memory + files.waiting;
-  return `${percent(files.in_memory / Math.max(1, total))} (${files.in_memory}/${total} files)`;
+function textReady(status: Status, { hasFolder }: Surroundings): string {
+  if (ignoredSettings(status).length > 0) return `$(warning) ${NAME}: check settings`;
+  if (!hasFolder) return `$(pass) ${NAME}: no folder`;
+  const { tokens } = status.files;
+  return `$(pass) ${NAME}${tokens > 0 ? ` ${compact(tokens)} tokens` : ": ready"}`;
 }
 
-function detail(condition: Condition): string {
-  if (!isRunning(condition)) return condition.message;
+/** How far reading is, by the work that is left, as the server has measured it. */
+function reading(status: Status): string {
+  const { progress } = status;
+  const isKnown = progress !== undefined && progress !== null;
+  return isKnown ? `reading ${percent(progress)}` : "reading";
+}
+
+function detail(condition: Condition, { hasFolder }: Surroundings): string[] {
+  if (!isRunning(condition)) return [sentence(condition.message)];
+  const isIdle = condition.phase === "ready" || condition.phase === "indexing";
   return [
-    `${condition.phase}: ${condition.message}`,
+    !hasFolder && isIdle ? NO_FOLDER : sentence(condition.message),
+    ...ignoredSettings(condition).map(({ message }) => sentence(message)),
     ...held(condition.files),
     ...pace(condition),
     ...restarts(condition.engine_restarts),
     ...lastReason(condition.last_reason),
-  ].join("\n\n");
+  ];
+}
+
+export function ignoredSettings(condition: Condition) {
+  return (isRunning(condition) ? condition.ignored_settings : undefined) ?? [];
 }
 
 function held(files: Files): string[] {
@@ -90,11 +142,9 @@ function held(files: Files): string[] {
   return total > 0 ? [`${inMemory} (${plural(files.tokens, "token")})${waiting}${leftOut}`] : [];
 }
 
-function pace(status: Status): string[] {
-  const { tokens_per_second: speed, seconds_left: left } = status;
-  if (speed === undefined || speed === null) return [];
-  const rest = left === undefined || left === null ? "" : `, about ${plural(left, "second")} left`;
-  return [`${count(speed)} tokens a second${rest}`];
+/** The time that is left stands in the server's message. */
+function pace({ tokens_per_second: speed }: Status): string[] {
+  return speed === undefined || speed === null ? [] : [`${count(speed)} tokens a second`];
 }
 
 function restarts(times: number): string[] {
@@ -102,12 +152,13 @@ function restarts(times: number): string[] {
 }
 
 function lastReason(reason: string | null): string[] {
-  return reason === null ? [] : [`Last request: no suggestion, ${words(reason)}.`];
+  return reason === null ? [] : [`The last request had no suggestion: ${advice(reason)}.`];
 }
 
 function severity(condition: Condition): Presentation["severity"] {
   if (condition.phase === "stopped" || condition.phase === "failed") return "error";
-  return isRunning(condition) && condition.kind === "Warning" ? "warning" : "none";
+  const isWarning = isRunning(condition) && condition.kind === "Warning";
+  return isWarning || ignoredSettings(condition).length > 0 ? "warning" : "none";
 }
 
 /** The model that the server cannot begin without, as it was never fetched. */

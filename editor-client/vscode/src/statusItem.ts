@@ -1,8 +1,8 @@
 // The item in the status bar; what it says is decided in status.ts.
 
 import * as vscode from "vscode";
-import type { Languages } from "./languages";
-import { type Condition, present } from "./status";
+import { type Languages, nameOf } from "./languages";
+import { type Condition, present, type Surroundings } from "./status";
 
 const COLOURS = {
   none: undefined,
@@ -20,17 +20,39 @@ export function createStatusItem(): vscode.StatusBarItem {
 }
 
 export function showCondition(item: vscode.StatusBarItem, condition: Condition): void {
-  const { text, detail, severity } = present(condition, currentLanguage(), enabledLanguages());
+  const { text, detail, severity } = present(condition, surroundings());
   item.text = text;
   item.tooltip = new vscode.MarkdownString(detail);
   item.accessibilityInformation = { label: `LongLLaMA, ${detail}`, role: "button" };
   item.backgroundColor = COLOURS[severity];
 }
 
+/** What the item and its menu depend on besides the server. */
+export function surroundings(): Surroundings {
+  const settings = vscode.workspace.getConfiguration("longllama");
+  const id = currentLanguage();
+  return {
+    ...(id !== undefined && { language: { id, name: languageName(id) } }),
+    languages: settings.get<Languages>("enableLanguages", {}),
+    isOn: settings.get("enable", true),
+    hasFolder: (vscode.workspace.workspaceFolders ?? []).length > 0,
+  };
+}
+
 export function currentLanguage(): string | undefined {
   return vscode.window.activeTextEditor?.document.languageId;
 }
 
-export function enabledLanguages(): Languages {
-  return vscode.workspace.getConfiguration("longllama").get<Languages>("enableLanguages", {});
+const names = new Map<string, string>();
+
+/** A language's name; asked for at each change of the status, so found once. */
+function languageName(id: string): string {
+  const known = names.get(id);
+  if (known !== undefined) return known;
+  const name = nameOf(
+    id,
+    vscode.extensions.all.map(({ packageJSON }) => packageJSON),
+  );
+  names.set(id, name);
+  return name;
 }

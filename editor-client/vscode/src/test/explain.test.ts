@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { byMass, definitionItem, heading, reasons, sourceItem } from "../explain";
-import type { Definition, Source } from "../protocol";
+import { heading, ownItem, reasonItem, reasons, rows, suggestionItem } from "../explain";
+import type { Definition, Explanation, Source } from "../protocol";
 
 const SOURCE: Source = { path: "harbour/pilots.py", first_line: 2, last_line: 4, mass: 0.414 };
 const DEFINITION: Definition = {
@@ -14,54 +14,85 @@ const DEFINITION: Definition = {
 };
 const TEXT = "import os\r\n\r\n  MAX_PILOTED_TONNES = 5\r\ndef f():\r\n    pass\r\n";
 
-test("a source shows its first line with code, its share and its place", () => {
-  assert.deepEqual(sourceItem(SOURCE, TEXT), {
-    label: "41 %  MAX_PILOTED_TONNES = 5",
-    description: "harbour/pilots.py:2-4",
-    text: "\n  MAX_PILOTED_TONNES = 5\ndef f():",
+function explanation(change: Partial<Explanation> = {}): Explanation {
+  return { id: "s1", reason: null, sources: [], definitions: [], ...change };
+}
+
+test("a source shows its file, line and share before all else", () => {
+  assert.deepEqual(reasonItem(SOURCE, TEXT), {
+    label: "pilots.py:2  41 %",
+    description: "MAX_PILOTED_TONNES = 5  ·  harbour",
+    code: "\n  MAX_PILOTED_TONNES = 5\ndef f():",
+    about: "harbour/pilots.py:2-4",
   });
 });
 
-test("a source of one line, or of a file that is gone, shows its place", () => {
-  const item = sourceItem({ ...SOURCE, last_line: 2 }, undefined);
-  assert.deepEqual(item, { label: "41 %", description: "harbour/pilots.py:2", text: "" });
-  assert.equal(sourceItem({ ...SOURCE, first_line: 90, last_line: 91 }, TEXT).text, "");
+test("however long a line and a folder are, they stand behind the name of the file", () => {
+  const path = `${"deep/".repeat(40)}pilots.py`;
+  const item = reasonItem({ ...SOURCE, path }, `\n${"x".repeat(500)}\n`);
+  assert.equal(item.label, "pilots.py:2  41 %");
 });
 
-test("the strongest source comes first, and what is next to nothing is left out", () => {
-  const masses = byMass([0.1, 0.004, 0.5, 0.4].map((mass) => ({ ...SOURCE, mass })));
-  assert.deepEqual(
-    masses.map(({ mass }) => mass),
-    [0.5, 0.4, 0.1],
+test("a source of a file that is gone, or without a folder, shows its place", () => {
+  const item = reasonItem({ ...SOURCE, path: "a.py", last_line: 2 }, undefined);
+  assert.deepEqual(item, { label: "a.py:2  41 %", description: "", code: "", about: "a.py:2" });
+  assert.equal(reasonItem({ ...SOURCE, first_line: 90, last_line: 91 }, TEXT).code, "");
+});
+
+test("a definition shows its name, and its tooltip why the model was shown it", () => {
+  assert.deepEqual(reasonItem({ ...DEFINITION, share: 0.256 }, TEXT), {
+    label: "ship.py:3  26 %",
+    description: "Ship.dues  ·  harbour",
+    code: "  MAX_PILOTED_TONNES = 5",
+    about:
+      "harbour/ship.py:3, shown to the model: what stands before the cursor: ship, " +
+      "named in the suggestion",
+  });
+});
+
+test("a share that an older server does not tell is not made up", () => {
+  assert.equal(reasonItem(DEFINITION, TEXT).label, "ship.py:3");
+  assert.equal(reasonItem({ ...DEFINITION, share: null }, TEXT).label, "ship.py:3");
+});
+
+test("what weighs most comes first, and what is next to nothing is left out", () => {
+  const sources = [0.1, 0.004, 0.5].map((mass) => ({ ...SOURCE, mass }));
+  const definitions = [{ ...DEFINITION, share: 0.3 }];
+  const shares = reasons(explanation({ sources, definitions })).map((one) =>
+    "mass" in one ? one.mass : one.share,
   );
+  assert.deepEqual(shares, [0.5, 0.3, 0.1]);
+});
+
+test("without shares, what the suggestion names stands first, what was merely shown last", () => {
+  const other = { ...DEFINITION, name: "moor", is_named: false };
+  const found = reasons(explanation({ sources: [SOURCE], definitions: [other, DEFINITION] }));
+  assert.deepEqual(found, [DEFINITION, SOURCE, other]);
+  assert.deepEqual(reasons(null), []);
+});
+
+test("the suggestion stands above its reasons, the model's own share below", () => {
+  const full = explanation({ text: "moor(ship)", sources: [SOURCE], ownShare: 0.586 });
+  assert.deepEqual(
+    rows(full).map(({ kind }) => kind),
+    ["suggestion", "reason", "own"],
+  );
+  assert.deepEqual(rows(explanation({ text: "", ownShare: null })), []);
+  assert.deepEqual(rows(null), []);
+});
+
+test("the rows of suggestion and model", () => {
+  assert.equal(ownItem(0.586).label, "The model itself and this file: 59 %");
+  const item = suggestionItem("\n    return moor(\n        ship)\n");
+  assert.equal(item.label, "“return moor(”");
+  assert.equal(item.description, "4 lines");
+  assert.equal(suggestionItem("PILOTED").description, "");
 });
 
 test("the heading tells apart what there is to say", () => {
-  const explanation = { id: "s1", reason: null, sources: [], definitions: [] };
   assert.equal(heading(null), "Nothing was suggested yet.");
-  assert.match(heading(explanation), /nothing in memory/);
-  assert.match(heading({ ...explanation, sources: [SOURCE] }), /strongest first/);
-  assert.match(heading({ ...explanation, definitions: [DEFINITION] }), /definitions/);
-  assert.equal(heading({ ...explanation, reason: "line_suffix" }), "No suggestion: line suffix.");
-});
-
-test("a definition shows its name, its place and why the model was shown it", () => {
-  assert.deepEqual(definitionItem(DEFINITION, TEXT), {
-    label: "named  Ship.dues",
-    description: "harbour/ship.py:3  what stands before the cursor: ship",
-    text: "  MAX_PILOTED_TONNES = 5",
-  });
-  assert.equal(definitionItem({ ...DEFINITION, is_named: false }, undefined).label, "Ship.dues");
-});
-
-test("what the suggestion names stands first, what was merely shown last", () => {
-  const other = { ...DEFINITION, name: "moor", is_named: false };
-  const explanation = {
-    id: "s1",
-    reason: null,
-    sources: [SOURCE],
-    definitions: [other, DEFINITION],
-  };
-  assert.deepEqual(reasons(explanation), [DEFINITION, SOURCE, other]);
-  assert.deepEqual(reasons(null), []);
+  assert.match(heading(explanation()), /no other file/);
+  assert.match(heading(explanation({ sources: [SOURCE] })), /strongest first/);
+  assert.match(heading(explanation({ reason: "inside_line" })), /^No suggestion: .*; to have one/);
+  assert.match(heading(explanation({ sources: [SOURCE] }), true), /earlier suggestion/);
 });

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Backoff } from "../backoff";
-import { isEnabled, toggled } from "../languages";
-import { bytes, compact } from "../numbers";
+import { bytes, compact, sentence } from "../numbers";
 import { pathOf } from "../paths";
 
 test("numbers are short", () => {
@@ -16,12 +15,10 @@ test("numbers are short", () => {
   assert.deepEqual([999, 1_500, 2_000_000].map(bytes), ["999 B", "1.5 kB", "2.0 MB"]);
 });
 
-test("a language is on by its own entry, or else by that of all others", () => {
-  assert.equal(isEnabled({}, "go"), true);
-  assert.equal(isEnabled({ "*": false }, "go"), false);
-  assert.equal(isEnabled({ "*": false, go: true }, "go"), true);
-  assert.deepEqual(toggled({ "*": true }, "go"), { "*": true, go: false });
-  assert.deepEqual(toggled({ "*": true, go: false }, "go"), { "*": true, go: true });
+test("a message becomes a sentence", () => {
+  assert.equal(sentence("turned off"), "Turned off.");
+  assert.equal(sentence("The log says why."), "The log says why.");
+  assert.equal(sentence(""), "");
 });
 
 test("names in memory lead back to paths, in one folder and in several", () => {
@@ -38,7 +35,7 @@ test("names in memory lead back to paths, in one folder and in several", () => {
 test("a server that keeps ending is started ever later, and at last no more", () => {
   const backoff = new Backoff(() => 0);
   const delays = Array.from({ length: 6 }, () => backoff.next());
-  assert.deepEqual(delays, [500, 2_000, 5_000, 15_000, 30_000, undefined]);
+  assert.deepEqual(delays, [500, 2_000, 5_000, 15_000, undefined, undefined]);
 });
 
 test("a server that lived long begins anew", () => {
@@ -50,4 +47,5 @@ test("a server that lived long begins anew", () => {
   assert.equal(backoff.next(), 2_000);
   now = 120_000;
   assert.equal(backoff.next(), 500);
+  assert.equal(backoff.ends, 1);
 });
