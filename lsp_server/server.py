@@ -26,6 +26,7 @@ from lsp_server.notices.larger_model_offer import LargerModelOffer
 from lsp_server.notices.messages import show_message
 from lsp_server.receiving.lenient import lenient_converter
 from lsp_server.session import Session
+from lsp_server.settings.declarations import SECTION
 from lsp_server.tasks import BackgroundTasks
 
 logger = logging.getLogger(__name__)
@@ -102,10 +103,18 @@ class Server(LanguageServer):
         self.protocol.notify(DID_CHANGE_STATUS, asdict(status))
         self.indexing_progress.update(status)
 
-    def warn(self, message: str) -> None:
-        """Log a warning, and show it to the user."""
+    def warn(self, message: str, *, is_in_status: bool = False) -> None:
+        """Log a warning, and show it to the user, unless the client does so by the status."""
         logger.warning("%s", message)
-        show_message(self, message, is_warning=True)
+        if not (is_in_status and self._shows_ignored_settings):
+            show_message(self, message, is_warning=True)
+
+    @property
+    def _shows_ignored_settings(self) -> bool:
+        """Whether the client shows what the status says of settings that are not used."""
+        experimental = getattr(self.client_capabilities, "experimental", None)
+        ours = experimental.get(SECTION) if isinstance(experimental, dict) else None
+        return isinstance(ours, dict) and ours.get("ignoredSettings") is True
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """Log the type and the place of an error, without values: they may be source code.

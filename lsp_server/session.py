@@ -7,6 +7,7 @@ Lives on the event loop. Takes and returns plain values; reports to the client g
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lsp_server.documents.open_files import OpenFiles
 from lsp_server.documents.uri_paths import last_name
 from lsp_server.engine.client import EngineGone, EngineState
 from lsp_server.engine.team.selection import engine_choice, make_engine
-from lsp_server.indexing.file_table import Status, Urgency
+from lsp_server.indexing.file_table import IgnoredSetting, Status, Urgency
 from lsp_server.indexing.indexer import Indexer
 from lsp_server.indexing.power import follow_power, must_spare_battery
 from lsp_server.problems import (
@@ -253,7 +254,7 @@ class Session:
         settings = self.settings
         logging.getLogger("lsp_server").setLevel(settings.log.level.upper())
         for problem in self.configuration.problems:
-            self.announcer.warn_once(str(problem))
+            self.announcer.warn_once(str(problem), is_in_status=True)
         if not settings.enable:
             self.suggester.end_requests("disabled")
         self.suggester.end_requests(
@@ -372,7 +373,17 @@ class Session:
     def status(self) -> Status:
         """Return the status now."""
         reason = self.suggester.last_reason
-        return self._report.status(self.settings, self.engine, self.indexer, reason, self.problems)
+        status = self._report.status(
+            self.settings,
+            self.engine,
+            self.indexer,
+            reason,
+            self.problems,
+            has_folder=self.folders.roots != [],
+        )
+        problems = self.configuration.problems
+        ignored = tuple(IgnoredSetting(problem.name, str(problem)) for problem in problems)
+        return replace(status, ignored_settings=ignored)
 
     async def wait_until_settled(self) -> Status:
         """Wait until the memory has the last edits, or cannot get them; return the status then."""

@@ -25,6 +25,8 @@ CHECK_EVERY_S = 1.0
 STATUS_EVERY_S = 0.1
 """Least time between two announcements that differ only in their counts."""
 
+NO_FOLDER = "no folder is open, so suggestions come from the open files alone"
+
 Engine = EngineClient | TeamEngine
 
 
@@ -41,6 +43,8 @@ class StatusReport:
         indexer: Indexer | None,
         last_reason: str | None,
         problems: Problems,
+        *,
+        has_folder: bool = True,
     ) -> Status:
         """Return the status now.
 
@@ -50,8 +54,11 @@ class StatusReport:
             indexer: the indexer; None while it is stopped.
             last_reason: reason code of the last request that had no suggestion.
             problems: what the session does without.
+            has_folder: whether the workspace has a folder.
         """
         kind, phase, message, is_busy = _phase(settings, engine, indexer, problems)
+        if phase in ("ready", "indexing") and not has_folder:
+            message = NO_FOLDER
         if engine is not None and engine.note:
             message = f"{message}; {engine.note}"
             if kind == "Normal" and engine.is_limited:  # a local engine in place of a team's
@@ -111,8 +118,13 @@ class Client(Protocol):
         """Show a new status."""
         ...
 
-    def warn(self, message: str) -> None:
-        """Show a problem to the user."""
+    def warn(self, message: str, *, is_in_status: bool = False) -> None:
+        """Show a problem to the user.
+
+        Args:
+            message: what is wrong, with the remedy.
+            is_in_status: whether the status says so too, which a client may show instead.
+        """
         ...
 
 
@@ -168,11 +180,11 @@ class Announcer:
                 await asyncio.wait_for(self._settled.wait(), CHECK_EVERY_S)
         return self._status()
 
-    def warn_once(self, message: str) -> None:
-        """Show a problem, unless it was shown before."""
+    def warn_once(self, message: str, *, is_in_status: bool = False) -> None:
+        """Show a problem, unless it was shown before; see `Client.warn`."""
         if message not in self._warned:
             self._warned.add(message)
-            self._client.warn(message)
+            self._client.warn(message, is_in_status=is_in_status)
 
     def forget_warnings(self) -> None:
         """Let problems that persist be shown again, after the user tried to solve them."""

@@ -67,6 +67,16 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class IgnoredSetting:
+    """Setting that is not used."""
+
+    key: str
+    """Its full name."""
+    message: str
+    """Its value, what is wrong with it, and the remedy."""
+
+
+@dataclass(frozen=True)
 class Status:
     """State of the server that clients show."""
 
@@ -84,6 +94,7 @@ class Status:
     """Estimated time for the files that wait."""
     languages: Mapping[str, bool] = field(default_factory=dict[str, bool])
     """Language id to whether suggestions are made; ``*`` is every other language."""
+    ignored_settings: tuple[IgnoredSetting, ...] = ()
 
 
 class FileTable:

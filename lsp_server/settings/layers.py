@@ -24,9 +24,13 @@ class Problem:
     value: object
     remedy: str
 
+    @property
+    def name(self) -> str:
+        """The setting's full name."""
+        return f"{SECTION}.{self.key}" if self.key else SECTION
+
     def __str__(self) -> str:
-        name = f"{SECTION}.{self.key}" if self.key else SECTION
-        return f"setting {name} is {self.value!r}: {self.remedy}"
+        return f"setting {self.name} is {self.value!r}: {self.remedy}"
 
 
 def resolve(
