@@ -4,7 +4,6 @@ import * as vscode from "vscode";
 import type { Connection } from "./connection";
 import type { Launcher } from "./launcher";
 import { choices } from "./menu";
-import { DIAGNOSE, type Diagnosis } from "./protocol";
 import { change, openSettings, turnLanguage } from "./settings";
 import type { SourcesView } from "./sourcesView";
 import { isOnFor } from "./status";
@@ -32,9 +31,6 @@ export function registerCommands(parts: Parts): vscode.Disposable {
     resume: () => connection.execute("longllama.resumeIndexing"),
     clear: () => connection.execute("longllama.clearMemory"),
     clearStore: () => connection.execute("longllama.clearStore"),
-    diagnose: () => diagnose(connection),
-    fetchModel: () => launcher.fetchModel(),
-    installServer: () => launcher.install(),
     restart: () => launcher.restart(),
     showLog: () => log.show(),
   };
@@ -63,11 +59,4 @@ async function toggleLanguage({ condition }: Connection): Promise<void> {
     return;
   }
   await turnLanguage(language, !isOnFor(condition, surroundings(), language));
-}
-
-async function diagnose(connection: Connection): Promise<void> {
-  const found = await connection.ask<Diagnosis>(DIAGNOSE);
-  if (found === undefined) return;
-  const document = await vscode.workspace.openTextDocument({ content: found.text });
-  await vscode.window.showTextDocument(document);
 }

@@ -1,11 +1,11 @@
 // Builds the server's own Python environment, with uv or with Python and pip. Knows no editor.
 
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { inEnvironment, onPath, type Run } from "./programs";
+import { Aborted, inEnvironment, onPath, type Run } from "./programs";
 
 export interface Building {
-  /** The environment's folder; what stands there is built anew. */
+  /** The environment's folder; nothing stands there yet. */
   folder: string;
   /** The folder of the server's wheel and of constraints.txt. */
   packages: string;
@@ -18,18 +18,15 @@ const OLDEST = "3.10";
 const IS_RECENT = "import sys; sys.exit(sys.version_info < (3, 10))";
 
 export async function buildEnvironment(building: Building): Promise<void> {
-  const { folder, run, report, find = onPath } = building;
-  rmSync(folder, { recursive: true, force: true });
-  try {
-    const uv = find("uv");
-    if (uv === undefined) await withPip(building, await recentPython(run, find));
-    else await withUv(building, uv);
-    report("fetching the model (about 500 MB)");
-    await run(inEnvironment(folder, "longllama"), ["pull"]);
-  } catch (error) {
-    rmSync(folder, { recursive: true, force: true }); // half an environment would be found
-    throw error;
-  }
+  const { run, find = onPath } = building;
+  const uv = find("uv");
+  if (uv === undefined) await withPip(building, await recentPython(run, find));
+  else await withUv(building, uv);
+}
+
+/** What would build it; the error of `recentPython` where nothing can. */
+export async function builder(run: Run, find: Building["find"] = onPath): Promise<string> {
+  return find("uv") ?? (await recentPython(run, find));
 }
 
 /** The last step that a program told of, as `longllama pull` prints it: `42 % download 206 of …`. */
@@ -57,10 +54,15 @@ async function withPip({ folder, packages, run, report }: Building, python: stri
 }
 
 function requirements(packages: string): string[] {
+  return ["-c", join(packages, "constraints.txt"), wheelIn(packages)];
+}
+
+/** The server's wheel, which the extension brings. */
+export function wheelIn(packages: string): string {
   const wheel = readdirSync(packages).find((name) => name.endsWith(".whl"));
   if (wheel === undefined)
     throw new Error(`${packages} holds no wheel; install the extension anew.`);
-  return ["-c", join(packages, "constraints.txt"), join(packages, wheel)];
+  return join(packages, wheel);
 }
 
 async function recentPython(run: Run, find: (name: string) => string | undefined): Promise<string> {
@@ -79,7 +81,8 @@ async function succeeds(work: Promise<unknown>): Promise<boolean> {
   try {
     await work;
     return true;
-  } catch {
+  } catch (error) {
+    if (error instanceof Aborted) throw error;
     return false;
   }
 }

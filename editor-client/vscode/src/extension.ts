@@ -3,8 +3,12 @@
 import * as vscode from "vscode";
 import { registerCommands } from "./commands";
 import { Connection } from "./connection";
+import { DiagnosisView } from "./diagnosisView";
+import { Installer } from "./installer";
 import { Launcher } from "./launcher";
 import { MemoryView } from "./memoryView";
+import { tellFailures } from "./notices";
+import { registerServerCommands } from "./serverCommands";
 import { SourcesView } from "./sourcesView";
 import { createStatusItem, showCondition } from "./statusItem";
 
@@ -16,21 +20,28 @@ export function activate(context: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel("LongLLaMA", { log: true });
   const connection = new Connection(log);
   const launcher = new Launcher(context, connection, log);
+  const installer = new Installer(context, connection, launcher, log);
+  const diagnosis = new DiagnosisView(context, connection, launcher);
   const sources = new SourcesView(connection);
   running = connection;
   context.subscriptions.push(
     log,
     connection,
+    launcher,
+    diagnosis,
     sources,
     new MemoryView(connection),
     registerCommands({ connection, launcher, sources, log }),
+    registerServerCommands({ launcher, installer, diagnosis }),
+    tellFailures(connection, () => launcher.isOwn),
+    launcher.onIsMissing(() => installer.offerInstallation()),
     vscode.workspace.onDidGrantWorkspaceTrust(() => launcher.restart()),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration("longllama.server.command")) void launcher.restart();
     }),
   );
   followStatus(context, connection);
-  void launcher.start();
+  void launcher.start().then(() => installer.offerUpdate());
   log.info(`activated in ${Math.round(performance.now() - began)} ms`);
 }
 

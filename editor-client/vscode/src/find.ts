@@ -19,19 +19,23 @@ export interface Places {
   folders: readonly string[];
   /** In an untrusted workspace nothing of it may run. */
   isTrusted: boolean;
-  /** Our own environment. */
-  managed: string;
+  /** Our own environment; undefined where there is none. */
+  managed: string | undefined;
   path?: string;
 }
 
-const PROGRAM = "longllama-lsp";
-const NAMES = [".venv", "venv", "env"];
+/** The origin of a server in our own environment. */
+export const OWN_ORIGIN = "own environment";
+
+export const PROGRAM = "longllama-lsp";
+/** Names of environments in a workspace folder. */
+export const WORKSPACE_ENVIRONMENTS = [".venv", "venv", "env"];
 
 /** The server; undefined where there is none. Throws where the setting names what is not there. */
 export function findServer(places: Places): Server | undefined {
   if (places.command.length > 0) return ofSetting(places.command);
   const environment = places.isTrusted ? ofWorkspace(places) : undefined;
-  return environment ?? ofPath(places.path) ?? inFolder(places.managed, "own environment");
+  return environment ?? ofPath(places.path) ?? ofOwn(places.managed);
 }
 
 function ofSetting([command = "", ...args]: readonly string[]): Server {
@@ -45,7 +49,9 @@ function ofSetting([command = "", ...args]: readonly string[]): Server {
 }
 
 function ofWorkspace({ selected, folders }: Places): Server | undefined {
-  const inFolders = folders.flatMap((folder) => NAMES.map((name) => join(folder, name)));
+  const inFolders = folders.flatMap((folder) =>
+    WORKSPACE_ENVIRONMENTS.map((name) => join(folder, name)),
+  );
   const environments = selected === undefined ? inFolders : [selected, ...inFolders];
   return firstOf(environments.map((folder) => inFolder(folder, `environment ${folder}`)));
 }
@@ -53,6 +59,10 @@ function ofWorkspace({ selected, folders }: Places): Server | undefined {
 function ofPath(path: string | undefined): Server | undefined {
   const command = onPath(PROGRAM, path);
   return command === undefined ? undefined : { command, args: [], origin: "PATH" };
+}
+
+function ofOwn(folder: string | undefined): Server | undefined {
+  return folder === undefined ? undefined : inFolder(folder, OWN_ORIGIN);
 }
 
 function inFolder(folder: string, origin: string): Server | undefined {

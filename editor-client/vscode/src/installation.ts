@@ -1,53 +1,76 @@
-// Installs the server and its model where there are none, with progress that can be cancelled.
+// Installs the server, and fetches models, with progress that can be cancelled.
 
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import * as vscode from "vscode";
-import { buildEnvironment, stepOf } from "./environment";
+import { stepOf } from "./environment";
+import type { OwnEnvironments } from "./ownEnvironments";
 import { inEnvironment, type Run, run } from "./programs";
+import { pullArguments, replaceEnvironment } from "./replacement";
 
 type Report = (step: string) => void;
 
-/** The folder of our own environment: another version of the extension, another environment. */
-export function managedFolder(context: vscode.ExtensionContext): string {
+/** A new environment beside the old, which is found from when its server has started; its model. */
+export async function installServer(
+  context: vscode.ExtensionContext,
+  environments: OwnEnvironments,
+  log: vscode.LogOutputChannel,
+  abort: AbortController,
+): Promise<void> {
+  const packages = context.asAbsolutePath("server");
   const version = String(context.extension.packageJSON.version);
-  return join(context.globalStorageUri.fsPath, `server-${version}`);
+  const title = "Installing the server";
+  await withProgress(title, context, log, abort, async (logged, report) => {
+    const parts = { environments, packages, version, run: logged, report };
+    const own = await replaceEnvironment(parts);
+    await environments.release(own); // whoever starts it says so
+    await fetchWith(own.environment, logged, report, log);
+  });
 }
 
-export function installServer(
-  context: vscode.ExtensionContext,
+/** A server without its model is installed as well: it says so, and offers to fetch it. */
+async function fetchWith(
+  environment: string,
+  logged: Run,
+  report: Report,
   log: vscode.LogOutputChannel,
 ): Promise<void> {
-  const folder = managedFolder(context);
-  const packages = context.asAbsolutePath("server");
-  const work = async (logged: Run, report: Report) => {
-    await vscode.workspace.fs.createDirectory(context.globalStorageUri);
-    await buildEnvironment({ folder, packages, run: logged, report });
-  };
-  return withProgress("Installing the server", log, work);
+  const model = vscode.workspace.getConfiguration("longllama").get("model.path", "auto");
+  const pull = pullArguments(model);
+  if (pull === undefined) return;
+  report("fetching the model (about 500 MB, or 90 MB where memory is short)");
+  try {
+    await logged(inEnvironment(environment, "longllama"), pull);
+  } catch (error) {
+    log.warn(`the model was not fetched: ${error}`);
+  }
 }
 
 /** Fetch a model, or the default one, with the environment that the server runs in. */
-export function fetchModel(
+export async function fetchModel(
   server: string,
   model: string | undefined,
+  context: vscode.ExtensionContext,
   log: vscode.LogOutputChannel,
 ): Promise<void> {
   const longllama = inEnvironment(dirname(dirname(server)), "longllama");
   const title = `Fetching the model ${model ?? "(about 500 MB)"}`;
-  return withProgress(title, log, async (logged) => {
+  await withProgress(title, context, log, new AbortController(), async (logged) => {
     await logged(longllama, model === undefined ? ["pull"] : ["pull", model]);
   });
 }
 
 async function withProgress(
   title: string,
+  context: vscode.ExtensionContext,
   log: vscode.LogOutputChannel,
+  abort: AbortController,
   work: (logged: Run, report: Report) => Promise<void>,
 ): Promise<void> {
   const location = vscode.ProgressLocation.Notification;
   const options = { location, title: `LongLLaMA: ${title}`, cancellable: true };
+  const ending = { dispose: () => abort.abort() };
+  context.subscriptions.push(ending); // a closed window leaves nothing running
   await vscode.window.withProgress(options, async (progress, token) => {
-    const abort = new AbortController();
     token.onCancellationRequested(() => abort.abort());
     const report: Report = (message) => progress.report({ message });
     const listen = (text: string) => {

@@ -1,23 +1,41 @@
-// Finds the server and starts it; installs it, or fetches its model, when the user says so.
+// Finds the server, starts it, and says where it is from.
 
 import * as vscode from "vscode";
 import { type Connection, messageOf } from "./connection";
-import { findServer, type Server } from "./find";
-import { fetchModel, installServer, managedFolder } from "./installation";
-import { lackedModel } from "./status";
+import { findServer, OWN_ORIGIN, type Places, type Server } from "./find";
+import { offer } from "./notices";
+import { type Own, OwnEnvironments } from "./ownEnvironments";
+import { RESTART, SET_PATH, SHOW_LOG } from "./remedies";
 import { folders, selectedEnvironment } from "./workspace";
 
-const NO_SERVER = "no server was found in the workspace's Python environment or on the PATH";
+export const NO_SERVER = "no server was found in the workspace's Python environment or on the PATH";
 
-export class Launcher {
+export class Launcher implements vscode.Disposable {
+  readonly environments: OwnEnvironments;
   private server: Server | undefined;
+  private used: Own | undefined;
   private last: Promise<void> = Promise.resolve();
+  private readonly missing = new vscode.EventEmitter<void>();
+  /** A start found no server. */
+  readonly onIsMissing = this.missing.event;
 
   constructor(
-    private readonly context: vscode.ExtensionContext,
+    context: vscode.ExtensionContext,
     private readonly connection: Connection,
     private readonly log: vscode.LogOutputChannel,
-  ) {}
+  ) {
+    this.environments = new OwnEnvironments(context.globalStorageUri.fsPath);
+  }
+
+  /** The server that was found at the last start. */
+  get found(): Server | undefined {
+    return this.server;
+  }
+
+  /** Whether it is the extension's own, which it can repair. */
+  get isOwn(): boolean {
+    return this.server?.origin === OWN_ORIGIN;
+  }
 
   start(): Promise<void> {
     return this.next(() => this.launch());
@@ -30,21 +48,22 @@ export class Launcher {
     });
   }
 
-  install(): Promise<void> {
-    return this.next(async () => {
-      await this.connection.stop();
-      this.connection.condition = { phase: "installing", message: "installing the server" };
-      await installServer(this.context, this.log);
-      await this.launch();
-    });
+  dispose(): void {
+    this.missing.dispose();
+    if (this.used !== undefined) void this.environments.release(this.used);
   }
 
-  fetchModel(): Promise<void> {
-    return this.next(async () => {
-      if (this.server === undefined) throw new Error(NO_SERVER);
-      await fetchModel(this.server.command, lackedModel(this.connection.condition), this.log);
-      await this.connection.execute("longllama.restart");
-    });
+  /** Where a server is looked for. */
+  async places(): Promise<Places> {
+    const { isTrusted } = vscode.workspace;
+    const settings = vscode.workspace.getConfiguration("longllama");
+    return {
+      command: settings.get<string[]>("server.command", []),
+      selected: isTrusted ? await selectedEnvironment() : undefined,
+      folders: folders().map((folder) => folder.path),
+      isTrusted,
+      managed: this.environments.current()?.environment,
+    };
   }
 
   /** One at a time: a start that overtakes a stop would leave two servers. */
@@ -54,41 +73,30 @@ export class Launcher {
   }
 
   private async launch(): Promise<void> {
+    this.server = undefined; // one that cannot be found any more is not to be asked
     this.server = findServer(await this.places());
     const hasServer = this.server !== undefined;
     await vscode.commands.executeCommand("setContext", "longllama-code.hasServer", hasServer);
-    if (this.server !== undefined) await this.connection.start(this.server);
-    else void this.offerInstallation();
+    await this.use(this.isOwn ? this.environments.current() : undefined);
+    if (this.server !== undefined) return this.connection.start(this.server);
+    this.connection.condition = { phase: "absent", message: `${NO_SERVER}; install it` };
+    this.missing.fire();
   }
 
-  private async places() {
-    const { isTrusted } = vscode.workspace;
-    const settings = vscode.workspace.getConfiguration("longllama");
-    return {
-      command: settings.get<string[]>("server.command", []),
-      selected: isTrusted ? await selectedEnvironment() : undefined,
-      folders: folders().map((folder) => folder.path),
-      isTrusted,
-      managed: managedFolder(this.context),
-    };
-  }
-
-  private async offerInstallation(): Promise<void> {
-    this.connection.condition = { phase: "stopped", message: `${NO_SERVER}; install it` };
-    const question =
-      "LongLLaMA needs its server, a Python program with torch, and a model (1.7 GB or more).";
-    const choice = await vscode.window.showInformationMessage(question, "Install", "Set a Path");
-    if (choice === "Install") await this.install();
-    if (choice === "Set a Path") await openSetting("longllama.server.command");
+  /** Say which of our environments this window needs; the others may go, if no window needs them. */
+  private async use(own: Own | undefined): Promise<void> {
+    const before = this.used;
+    this.used = own;
+    if (own !== undefined) await this.environments.use(own);
+    if (before !== undefined && before.folder !== own?.folder) {
+      await this.environments.release(before);
+    }
+    void this.environments.removeUnused().catch((error) => this.log.info(messageOf(error)));
   }
 
   private fail(message: string): void {
     this.log.error(message);
     this.connection.condition = { phase: "stopped", message };
-    void vscode.window.showErrorMessage(`LongLLaMA: ${message}`);
+    void offer({ message, remedies: [SET_PATH, RESTART, SHOW_LOG] });
   }
-}
-
-async function openSetting(name: string): Promise<void> {
-  await vscode.commands.executeCommand("workbench.action.openSettings", name);
 }

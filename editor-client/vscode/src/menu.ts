@@ -34,15 +34,32 @@ function remedies(condition: Condition, { hasFolder }: Surroundings): Choice[] {
   const settings = ignoredSettings(condition).map(correction);
   const lacked = lackedModel(condition);
   if (lacked !== undefined) {
-    return [choice("cloud-download", `Fetch the model ${lacked}`, "fetchModel"), ...settings];
+    const fetch = choice("cloud-download", `Fetch the model ${lacked}`, "fetchModel");
+    return [fetch, anotherModel(), ...settings];
   }
-  if (condition.phase === "absent") {
-    return [choice("cloud-download", "Install the server", "installServer")];
-  }
-  if (condition.phase === "stopped") {
-    return [choice("debug-restart", "Restart the server", "restart")];
+  switch (condition.phase) {
+    case "absent":
+      return [choice("cloud-download", "Install the server", "installServer"), path()];
+    case "installing":
+      return [choice("close", "Cancel installing the server", "cancelInstall")];
+    case "stopped":
+      return [
+        choice("debug-restart", "Restart the server", "restart"),
+        choice("tools", "Repair the server", "repairServer"),
+        path(),
+      ];
+    case "failed":
+      return [anotherModel(), ...settings];
   }
   return [...settings, ...(hasFolder ? [] : [openFolder()])];
+}
+
+function anotherModel(): Choice {
+  return choice("symbol-misc", "Choose another model", "chooseModel");
+}
+
+function path(): Choice {
+  return choice("settings-gear", "Set the path of a server", "setPath");
 }
 
 function correction({ key, message }: { key: string; message: string }): Choice {

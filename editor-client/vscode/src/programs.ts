@@ -1,6 +1,6 @@
 // Runs programs and looks for them. Knows no editor.
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
@@ -12,12 +12,32 @@ export type Run = (
   options?: { log?: (text: string) => void; signal?: AbortSignal },
 ) => Promise<string>;
 
+/** What a program said before it ended with an error. */
+export class ProgramFailed extends Error {
+  constructor(
+    message: string,
+    readonly output: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The user cancelled it. */
+export class Aborted extends Error {}
+
 const KEPT_CHARS = 800;
+const SECONDS_TO_END = 5;
+const HAS_GROUPS = process.platform !== "win32";
 
 export const run: Run = (command, args, { log, signal } = {}) =>
   new Promise((resolve, reject) => {
+    const called = [command, ...args].join(" ");
+    if (signal?.aborted === true) return reject(new Aborted(`${called} was aborted`));
     // Never in the workspace: Python and pip take modules and settings from where they run.
-    const child = spawn(command, args, { cwd: homedir(), ...(signal && { signal }) });
+    const options = { cwd: homedir(), detached: HAS_GROUPS, windowsHide: true };
+    const child = spawn(command, args, options);
+    const abort = () => endTree(child);
+    signal?.addEventListener("abort", abort);
     let output = "";
     const take = (chunk: Buffer) => {
       output += chunk.toString();
@@ -27,11 +47,35 @@ export const run: Run = (command, args, { log, signal } = {}) =>
     child.stderr.on("data", take);
     child.on("error", reject);
     child.on("close", (code) => {
+      signal?.removeEventListener("abort", abort);
       const said = output.trim().slice(-KEPT_CHARS);
-      const failure = `${command} ${args.join(" ")} ended with ${code}: ${said}`;
-      code === 0 ? resolve(output) : reject(new Error(failure));
+      const failure = `${called} ended with ${code}: ${said}`;
+      if (signal?.aborted === true) reject(new Aborted(`${called} was aborted`));
+      else code === 0 ? resolve(output) : reject(new ProgramFailed(failure, output));
     });
   });
+
+/** End a program and those that it started: pip and uv start others, which would go on writing. */
+function endTree(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  if (!HAS_GROUPS) {
+    spawn("taskkill", ["/pid", `${child.pid}`, "/t", "/f"], { windowsHide: true }).on("error", () =>
+      child.kill(),
+    );
+    return;
+  }
+  signalGroup(child.pid, "SIGTERM");
+  const timer = setTimeout(signalGroup, 1000 * SECONDS_TO_END, child.pid, "SIGKILL");
+  child.on("close", () => clearTimeout(timer));
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // it has ended
+  }
+}
 
 export function isProgram(path: string): boolean {
   try {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { type Building, buildEnvironment, stepOf } from "../environment";
-import { inEnvironment, type Run, run } from "../programs";
+import { Aborted, inEnvironment, type Run, run } from "../programs";
+import { isAlive, until } from "./waiting";
 
 let root: string;
 let ran: string[];
@@ -32,25 +33,22 @@ function building(programs: string[], change: Partial<Building> = {}): Building 
 
 const WHEEL = "-c ~/packages/constraints.txt ~/packages/server-1-py3-none-any.whl";
 const PYTHON = inEnvironment("~/env", "python");
-const PULL = `${inEnvironment("~/env", "longllama")} pull`;
 
 test("uv is preferred", async () => {
   await buildEnvironment(building(["uv", "python3"]));
   assert.deepEqual(ran, [
     "/bin/uv venv --python >=3.10 ~/env",
     `/bin/uv pip install --python ${PYTHON} ${WHEEL}`,
-    PULL,
   ]);
 });
 
 test("without uv it is the first Python that is new enough, and pip", async () => {
   await buildEnvironment(building(["python3", "python3.12"]));
-  const [, , venv, install, pull] = ran;
-  assert.equal(ran.length, 5);
+  const [, , venv, install] = ran;
+  assert.equal(ran.length, 4);
   assert.equal(venv, "/bin/python3.12 -m venv ~/env");
   assert.match(install ?? "", /python -m pip install --no-input .* -c ~/);
   assert.ok(install?.endsWith(WHEEL));
-  assert.equal(pull, PULL);
 });
 
 test("without Python the error says what was looked for and what helps", async () => {
@@ -58,15 +56,6 @@ test("without Python the error says what was looked for and what helps", async (
     buildEnvironment(building(["python3"])),
     /Python 3.10 or newer is missing \(looked for uv, python3, .*set longllama.server.command/,
   );
-});
-
-test("half an environment does not stay", async () => {
-  const failing: Run = async (command, args) => {
-    if (args.includes("pull")) throw new Error("no network");
-    return fake(command, args);
-  };
-  await assert.rejects(buildEnvironment(building(["uv"], { run: failing })), /no network/);
-  assert.equal(existsSync(join(root, "env")), false);
 });
 
 test("the last step of a pull is told, and nothing of other output", () => {
@@ -79,9 +68,28 @@ test("the last step of a pull is told, and nothing of other output", () => {
   assert.equal(stepOf("Collecting torch (12 % off)\n"), undefined);
 });
 
-test("a program that fails tells what it said; one that is aborted ends", async () => {
+test("a program that fails tells what it said", async () => {
   const node = process.execPath;
   await assert.rejects(run(node, ["-e", "console.error('why'); process.exit(3)"]), /with 3: why/);
-  const signal = AbortSignal.timeout(100);
-  await assert.rejects(run(node, ["-e", "setTimeout(() => {}, 60000)"], { signal }), /abort/i);
+});
+
+test("a program that is aborted ends, and so do those that it started", async () => {
+  const waits = "setInterval(() => {}, 60000)";
+  const starts = `const { spawn } = require("node:child_process");
+    const child = spawn(process.execPath, ["-e", ${JSON.stringify(waits)}]);
+    console.log("pid", child.pid); ${waits}`;
+  const abort = new AbortController();
+  let said = "";
+  const log = (text: string) => {
+    said += text;
+    if (said.includes("\n")) abort.abort();
+  };
+  const work = run(process.execPath, ["-e", starts], { log, signal: abort.signal });
+  await assert.rejects(work, (error) => error instanceof Aborted && /aborted/.test(error.message));
+  const pid = Number(said.match(/pid (\d+)/)?.[1]);
+  await until(() => !isAlive(pid));
+});
+
+test("what is aborted before it began is not begun", async () => {
+  await assert.rejects(run("/none", [], { signal: AbortSignal.abort() }), Aborted);
 });

@@ -1,0 +1,171 @@
+// Installs, updates and repairs the server, and fetches its models: what the user's commands do.
+// What works goes on until the new one has started.
+
+import * as vscode from "vscode";
+import { type Connection, messageOf } from "./connection";
+import { fetchModel, installServer } from "./installation";
+import { installOffer, isDue } from "./installOffer";
+import { type Launcher, NO_SERVER } from "./launcher";
+import { offer } from "./notices";
+import { Aborted } from "./programs";
+import {
+  CHOOSE_MODEL,
+  FETCH_MODEL,
+  INSTALL,
+  REPAIR,
+  type Remedy,
+  retry,
+  SET_PATH,
+  SHOW_LOG,
+  UPDATE,
+} from "./remedies";
+import {
+  installQuestion,
+  type Question,
+  repairQuestion,
+  shortReason,
+  updateQuestion,
+} from "./replacement";
+import { isRunning, lackedModel } from "./status";
+
+const PUT_OFF = "installationPutOff";
+const UPDATE_OFFERED = "updateOffered";
+const IS_INSTALLING = "longllama-code.isInstalling";
+const NOT_NOW = "Not Now";
+
+export class Installer {
+  private installation: AbortController | undefined;
+
+  constructor(
+    private readonly context: vscode.ExtensionContext,
+    private readonly connection: Connection,
+    private readonly launcher: Launcher,
+    private readonly log: vscode.LogOutputChannel,
+  ) {}
+
+  /** Say what an installation takes, unless the user has put it off. */
+  async offerInstallation(): Promise<void> {
+    if (!isDue(this.context.globalState.get(PUT_OFF), Date.now())) return;
+    const choice = await vscode.window.showInformationMessage(
+      installOffer(process.platform),
+      INSTALL.label,
+      SET_PATH.label,
+      NOT_NOW,
+    );
+    if (choice === INSTALL.label) await this.install();
+    if (choice === SET_PATH.label) await vscode.commands.executeCommand("longllama-code.setPath");
+    if (choice === NOT_NOW) await this.context.globalState.update(PUT_OFF, Date.now());
+  }
+
+  /** After the extension was updated: the old server goes on, and is offered to be updated once. */
+  async offerUpdate(): Promise<void> {
+    const own = this.launcher.environments.current();
+    const { globalState } = this.context;
+    const version = this.version();
+    if (own === undefined || !this.launcher.isOwn || own.version === version) return;
+    if (globalState.get(UPDATE_OFFERED) === version) return;
+    await globalState.update(UPDATE_OFFERED, version);
+    if (await this.isWanted(updateQuestion(own.version, version))) await this.replace(UPDATE);
+  }
+
+  async install(): Promise<void> {
+    const { found, environments } = this.launcher;
+    const server = this.works() ? found : undefined;
+    const question = installQuestion(server, environments.current(), this.version());
+    if (await this.isWanted(question)) await this.replace(INSTALL);
+  }
+
+  async update(): Promise<void> {
+    const own = this.launcher.environments.current();
+    if (own === undefined || !this.launcher.isOwn) return this.install();
+    if (own.version === this.version()) {
+      const message = `the server has this extension's version, ${own.version}; there is no newer.`;
+      return offer({ message, remedies: [REPAIR], isError: false });
+    }
+    const question = updateQuestion(own.version, this.version());
+    if (await this.isWanted(question)) await this.replace(UPDATE);
+  }
+
+  async repair(): Promise<void> {
+    const { found, isOwn } = this.launcher;
+    if (found !== undefined && !isOwn) return this.install();
+    if (await this.isWanted(repairQuestion(this.works() ? found : undefined))) {
+      await this.replace(REPAIR);
+    }
+  }
+
+  cancel(): void {
+    this.installation?.abort();
+  }
+
+  async fetchModel(): Promise<void> {
+    const model = lackedModel(this.connection.condition);
+    if (await this.fetch(model)) await this.connection.execute("longllama.restart");
+  }
+
+  /** Fetch a model; whether it is here. Where it is not, the user has been told why. */
+  async fetch(model: string | undefined): Promise<boolean> {
+    try {
+      const { found } = this.launcher;
+      if (found === undefined) throw new Error(NO_SERVER);
+      await fetchModel(found.command, model, this.context, this.log);
+      return true;
+    } catch (error) {
+      this.tell(error, "the model was not fetched", [retry(FETCH_MODEL), CHOOSE_MODEL, SHOW_LOG]);
+      return false;
+    }
+  }
+
+  private version(): string {
+    return String(this.context.extension.packageJSON.version);
+  }
+
+  private works(): boolean {
+    const { condition } = this.connection;
+    return isRunning(condition) ? condition.phase !== "failed" : condition.phase === "starting";
+  }
+
+  private async isWanted(question: Question | undefined): Promise<boolean> {
+    if (question === undefined) return true;
+    const { text, detail, yes } = question;
+    const message = `LongLLaMA: ${text} ${detail}`;
+    return (await vscode.window.showInformationMessage(message, yes, NOT_NOW)) === yes;
+  }
+
+  /** Nothing that works is stopped before the new server has started. */
+  private async replace(action: Remedy): Promise<void> {
+    if (this.installation !== undefined) {
+      this.say("the server is being installed already.");
+      return;
+    }
+    this.installation = new AbortController();
+    void vscode.commands.executeCommand("setContext", IS_INSTALLING, true);
+    const before = this.connection.condition;
+    if (!this.works()) {
+      this.connection.condition = { phase: "installing", message: "installing the server" };
+    }
+    try {
+      const { environments } = this.launcher;
+      await installServer(this.context, environments, this.log, this.installation);
+      await this.launcher.restart();
+    } catch (error) {
+      if (this.connection.condition.phase === "installing") this.connection.condition = before;
+      const rest = this.works() ? "; the one that you have goes on" : "";
+      this.tell(error, `the server was not installed${rest}`, [retry(action), SHOW_LOG]);
+    } finally {
+      this.installation = undefined;
+      void vscode.commands.executeCommand("setContext", IS_INSTALLING, false);
+    }
+  }
+
+  private tell(error: unknown, what: string, remedies: Remedy[]): void {
+    const message = messageOf(error);
+    this.log.error(`${what}: ${message}`);
+    if (error instanceof Aborted) this.say(`${what}: it was cancelled.`);
+    else void offer({ message: `${what}: ${shortReason(message)}`, remedies });
+  }
+
+  private say(message: string): void {
+    void vscode.window.showInformationMessage(`LongLLaMA: ${message}`);
+  }
+}

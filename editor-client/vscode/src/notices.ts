@@ -1,0 +1,34 @@
+// Messages to the user whose buttons are remedies; which ones, is decided in remedies.ts.
+
+import * as vscode from "vscode";
+import type { Connection } from "./connection";
+import { inWords, type Remedy, remediesOf } from "./remedies";
+
+export interface Notice {
+  message: string;
+  remedies: readonly Remedy[];
+  isError?: boolean;
+}
+
+/** Show a message, and run the remedy that is chosen. */
+export async function offer({ message, remedies, isError = true }: Notice): Promise<void> {
+  const labels = remedies.map((remedy) => remedy.label);
+  const show = isError ? vscode.window.showErrorMessage : vscode.window.showInformationMessage;
+  const choice = await show(`LongLLaMA: ${message}`, ...labels);
+  const remedy = remedies.find(({ label }) => label === choice);
+  if (remedy !== undefined)
+    await vscode.commands.executeCommand(`longllama-code.${remedy.command}`);
+}
+
+/** Tell of each failure of the server once, with what helps; again after it worked. */
+export function tellFailures(connection: Connection, isOwn: () => boolean): vscode.Disposable {
+  let told: string | undefined;
+  return connection.onDidChange((condition) => {
+    const remedies = remediesOf(condition, isOwn());
+    const message = remedies.length === 0 ? undefined : inWords(condition);
+    if (condition.phase !== "loading" && condition.phase !== "starting") {
+      if (message !== undefined && message !== told) void offer({ message, remedies });
+      told = message;
+    }
+  });
+}
