@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,11 @@ class Workbench:
     folder: Path
     """Where it keeps its home, its settings and its logs."""
 
+    @property
+    def storage(self) -> Path:
+        """Where the extension keeps what is of no workspace."""
+        return self.folder / "data" / "User" / "globalStorage" / "longllama.longllama-code"
+
     def url(self, workspace: Path, file: Path | None = None) -> str:
         """The address that opens a workspace, and a file in it."""
         host = f"127.0.0.1:{self.port}"
@@ -74,11 +79,24 @@ def workbench(
     port: int = 0,
     trusting: bool = True,
     model: str = AUTO,
+    settings: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Workbench]:
-    """Install the extension in a workbench of its own, and run it until the block ends."""
+    """Install the extension in a workbench of its own, and run it until the block ends.
+
+    Args:
+        tools: its programs.
+        folder: what it writes is in here.
+        vsix: the extension.
+        port: to listen on, on loopback; 0 for any.
+        trusting: whether every workspace is trusted.
+        model: what ``longllama.model.path`` is set to.
+        settings: more settings, or others than `SETTINGS` has.
+        environment: variables of its processes, in place of this process's.
+    """
     port = port or _free_port()
-    environment = _environment(tools, folder)
-    _write_settings(folder, model)
+    environment = _environment(tools, folder, os.environ if environment is None else environment)
+    _write_settings(folder, {"longllama.model.path": model, **(settings or {})})
     command = [str(tools.node), str(tools.code_server), *_folders(folder)]
     _install(command, vsix, environment)
     trust = ("--disable-workspace-trust",) if trusting else ()
@@ -107,15 +125,15 @@ def _folders(folder: Path) -> list[str]:
     return [f"--{option}={folder / name}" for option, name in names.items()]
 
 
-def _environment(tools: Tools, folder: Path) -> dict[str, str]:
-    """Ours, with a home of its own and a cache that shares nothing but the models."""
+def _environment(tools: Tools, folder: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The inherited one, with a home of its own and a cache that shares nothing but the models."""
     cache = folder / "cache"
     cache.mkdir(parents=True)
     (cache / "models").symlink_to(cache_root() / "models")
     (folder / "config.yaml").write_text("")
     return {
-        **os.environ,
-        "PATH": f"{tools.node.parent}{os.pathsep}{os.environ['PATH']}",
+        **inherited,
+        "PATH": f"{tools.node.parent}{os.pathsep}{inherited['PATH']}",
         "HOME": str(folder),
         "XDG_RUNTIME_DIR": str(folder),
         "LONGLLAMA_CACHE": str(cache),
@@ -123,8 +141,8 @@ def _environment(tools: Tools, folder: Path) -> dict[str, str]:
     }
 
 
-def _write_settings(folder: Path, model: str) -> None:
-    settings = {**SETTINGS, "longllama.model.path": model}
+def _write_settings(folder: Path, more: Mapping[str, Any]) -> None:
+    settings = {**SETTINGS, **more}
     for place in ("User", "Machine"):
         (folder / "data" / place).mkdir(parents=True)
         (folder / "data" / place / "settings.json").write_text(json.dumps(settings))
