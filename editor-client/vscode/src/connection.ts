@@ -11,6 +11,7 @@ import type {
 import { Backoff } from "./backoff";
 import { gaveUp, reasonOf, unknown } from "./failures";
 import type { Server } from "./find";
+import { OneIndicator } from "./oneIndicator";
 import { CHOOSE_MODEL, STATUS, STATUS_CHANGED, type Status } from "./protocol";
 import { chooseModel } from "./settings";
 import type { Condition } from "./status";
@@ -138,7 +139,11 @@ export class Connection implements vscode.Disposable {
   }
 
   private middleware(): Middleware {
+    const indicator = new OneIndicator();
     return {
+      handleWorkDoneProgress: (token, params, next) => {
+        if (indicator.shows(token, params)) next(token, params);
+      },
       provideInlineCompletionItems: async (document, position, context, token, next) => {
         const answer = await next(document, position, context, token);
         const [item] = Array.isArray(answer) ? answer : (answer?.items ?? []);

@@ -9,6 +9,7 @@ import { Launcher } from "./launcher";
 import { MemoryView } from "./memoryView";
 import { tellFailures } from "./notices";
 import { registerServerCommands } from "./serverCommands";
+import { tellIgnoredSettings } from "./settingsNotice";
 import { SourcesView } from "./sourcesView";
 import { createStatusItem, showCondition } from "./statusItem";
 
@@ -34,6 +35,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerCommands({ connection, launcher, sources, log }),
     registerServerCommands({ launcher, installer, diagnosis }),
     tellFailures(connection, () => launcher.isOwn),
+    tellIgnoredSettings(connection),
     launcher.onIsMissing(() => installer.offerInstallation()),
     vscode.workspace.onDidGrantWorkspaceTrust(() => launcher.restart()),
     vscode.workspace.onDidChangeConfiguration((event) => {

@@ -2,7 +2,7 @@
 
 import { words } from "./numbers";
 
-const ASK = "to have one all the same, ask for it (Trigger Inline Suggestion)";
+const ASK = "to have one all the same, press Alt+\\";
 
 const ADVICE: Record<string, string> = {
   not_open: "the editor asked about a file that is not open; close the file and open it again",

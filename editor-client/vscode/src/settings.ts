@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 import { type Languages, toggled } from "./languages";
+import { openMachineSetting } from "./machineSettings";
 import { modelName } from "./modelName";
 
 const EXTENSION = "longllama.longllama-code";
@@ -34,10 +35,19 @@ export async function openSettings(key?: unknown): Promise<void> {
   }
   const isOfWorkspace =
     vscode.workspace.getConfiguration().inspect(key)?.workspaceValue !== undefined;
+  if (!isOfWorkspace && isOfMachine(key)) return openMachineSetting(key);
   // As text: only there is a setting shown that does not exist.
   const file = isOfWorkspace ? "openWorkspaceSettingsFile" : "openSettingsJson";
   const argument = { revealSetting: { key } };
   await vscode.commands.executeCommand(`workbench.action.${file}`, argument);
+}
+
+/** Whether a setting stands in the settings of a machine, as the manifest declares it. */
+function isOfMachine(key: string): boolean {
+  const manifest = vscode.extensions.getExtension(EXTENSION)?.packageJSON;
+  const categories: { properties: Record<string, { scope?: string }> }[] =
+    manifest?.contributes.configuration ?? [];
+  return categories.some(({ properties }) => properties[key]?.scope?.startsWith("machine"));
 }
 
 /** The user pressed the server's "Use …", and the model is here; false where it names none. */
