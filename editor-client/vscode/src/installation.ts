@@ -1,10 +1,9 @@
 // Installs the server, and fetches models, with progress that can be cancelled.
 
-import { dirname } from "node:path";
 import * as vscode from "vscode";
 import { stepOf } from "./environment";
 import type { OwnEnvironments } from "./ownEnvironments";
-import { inEnvironment, type Run, run } from "./programs";
+import { beside, inEnvironment, type Run, run } from "./programs";
 import { pullArguments, replaceEnvironment } from "./replacement";
 
 type Report = (step: string) => void;
@@ -52,7 +51,7 @@ export async function fetchModel(
   context: vscode.ExtensionContext,
   log: vscode.LogOutputChannel,
 ): Promise<void> {
-  const longllama = inEnvironment(dirname(dirname(server)), "longllama");
+  const longllama = beside(server, "longllama");
   const title = `Fetching the model ${model ?? "(about 500 MB)"}`;
   await withProgress(title, context, log, new AbortController(), async (logged) => {
     await logged(longllama, model === undefined ? ["pull"] : ["pull", model]);

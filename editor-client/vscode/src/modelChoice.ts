@@ -1,14 +1,13 @@
 // "Choose a Model": those that the server knows, or a file or folder of the user's; what is not here
 // is fetched first, so that the setting never names what is missing.
 
-import { dirname } from "node:path";
 import * as vscode from "vscode";
 import { messageOf } from "./connection";
 import type { Installer } from "./installer";
 import type { Launcher } from "./launcher";
 import { type Model, modelsIn } from "./models";
 import { offer } from "./notices";
-import { inEnvironment, run } from "./programs";
+import { beside, run } from "./programs";
 import { CHOOSE_MODEL, REPAIR, retry, SHOW_LOG } from "./remedies";
 import { change } from "./settings";
 
@@ -37,8 +36,7 @@ async function listed(launcher: Launcher): Promise<Model[] | undefined> {
     return undefined;
   }
   try {
-    const longllama = inEnvironment(dirname(dirname(found.command)), "longllama");
-    return modelsIn(await run(longllama, ["models", "--json"]));
+    return modelsIn(await run(beside(found.command, "longllama"), ["models", "--json"]));
   } catch (error) {
     const message = `the models could not be listed: ${messageOf(error)}`;
     void offer({ message, remedies: [retry(CHOOSE_MODEL), REPAIR, SHOW_LOG] });

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, isAbsolute, join } from "node:path";
+import { delimiter, dirname, isAbsolute, join } from "node:path";
 
 /** Runs a program; its output goes to `log`. Rejects where it cannot be run, fails or is aborted. */
 export type Run = (
@@ -99,4 +99,10 @@ export function executable(name: string): string {
 /** A program of a Python environment. */
 export function inEnvironment(folder: string, name: string): string {
   return join(folder, process.platform === "win32" ? "Scripts" : "bin", executable(name));
+}
+
+/** A program in the folder of another one, which is a path or a name on the PATH. */
+export function beside(program: string, name: string): string {
+  const path = isAbsolute(program) ? program : (onPath(program) ?? program);
+  return join(dirname(path), executable(name));
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { findServer, type Places } from "../find";
-import { inEnvironment } from "../programs";
+import { beside, inEnvironment } from "../programs";
 
 let root: string;
 let places: Places;
@@ -74,4 +74,14 @@ test("a file that cannot be run is no server, nor is a relative entry of PATH", 
   assert.equal(findServer(places), undefined);
   program(join(process.cwd(), "dist-test", "longllama-lsp"));
   assert.equal(findServer({ ...places, path: "dist-test" }), undefined);
+});
+
+test("a program beside another is found by its path, and by a name on the PATH", () => {
+  const server = serverIn("ws/.venv");
+  const wanted = inEnvironment(join(root, "ws", ".venv"), "longllama");
+  assert.equal(beside(server, "longllama"), wanted);
+  const path = process.env.PATH;
+  process.env.PATH = dirname(server);
+  assert.equal(beside("longllama-lsp", "longllama"), wanted);
+  process.env.PATH = path;
 });
