@@ -48,11 +48,20 @@ class LongLlamaCache(Cache):
         self.first_position: Tensor | None = None
         self.next_position: Tensor | None = None
         self.local_length = 0
+        self._gap, self._placed = 0, range(0)
 
     @property
     def seen_tokens(self) -> int:
         """Number of tokens in the local context and in memory."""
         return len(self.memory) + self.local_length
+
+    @property
+    def following(self) -> int:
+        """Position of the next token of one sequence, from the window's first token.
+
+        It is the number of tokens in the local context, unless ``place`` set it apart.
+        """
+        return self.local_length + self._gap
 
     @property
     def nbytes(self) -> int:
@@ -111,14 +120,34 @@ class LongLlamaCache(Cache):
     def restore(self, keys: Tensor, values: Tensor) -> None:
         """Replace the content by what ``snapshot`` returned; the cache must not spill."""
         self.truncate(0)
-        n_tokens = keys.shape[2]
-        visible = torch.ones(1, n_tokens, dtype=torch.bool, device=keys.device)
-        self.begin(torch.arange(n_tokens, device=keys.device)[None], visible)
+        self.place(keys, values, keys.shape[2])
+
+    def place(self, keys: Tensor, values: Tensor, following: int) -> None:
+        """Append tokens of one sequence that were processed elsewhere; the cache must not spill.
+
+        Args:
+            keys: rotated keys (layers, G, n, D).
+            values: (layers, G, n, D).
+            following: position of the next token, from the window's first token. The number of
+                tokens and this position are independent: tokens may stand at the same position.
+        """
+        assert not self._gap, "tokens that were placed before say where the next one stands"
+        first = self.local_length
+        if not first:
+            self.first_position = torch.zeros(1, 1, dtype=torch.int64, device=keys.device)
+        assert self.first_position is not None
         for layer_idx, (rotated, value) in enumerate(zip(keys, values, strict=True)):
             self.append(layer_idx, rotated[None], rotated[None], value[None])
+        self.local_length += keys.shape[2]
+        self.next_position = self.first_position + following
+        self._gap = following - self.local_length
+        self._placed = range(first, self.local_length) if self._gap else range(0)
 
     def truncate(self, length: int) -> None:
-        """Drop the local tokens from index ``length`` on."""
+        """Drop the local tokens from index ``length`` on.
+
+        Tokens that ``place`` appended at positions other than their own are kept or dropped as one.
+        """
         dropped = self.local_length - length
         if dropped <= 0:
             return
@@ -128,6 +157,14 @@ class LongLlamaCache(Cache):
         self.local_length = length
         if self.next_position is not None:
             self.next_position = self.next_position - dropped
+        if length < self._placed.stop:
+            self._drop_placed(length)
+
+    def _drop_placed(self, length: int) -> None:
+        assert length <= self._placed.start, "tokens that were placed together go together"
+        if self.next_position is not None:
+            self.next_position = self.next_position - self._gap
+        self._gap, self._placed = 0, range(0)
 
     def _spill(self, visible: Tensor) -> None:
         for layer_idx, layer in enumerate(self._layer_caches()):
@@ -138,6 +175,7 @@ class LongLlamaCache(Cache):
                 buffer.truncate(0)
         self.memory.absorb_visibility(visible)
         self.local_length = 0
+        self._gap, self._placed = 0, range(0)
 
     def _layer_cache(self, layer_idx: int) -> LayerCache:
         layer = self.layers[layer_idx]

@@ -1,6 +1,7 @@
 """Prefill and greedy decoding over a local cache and repository memory."""
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +18,30 @@ PREFILL_STEP_TOKENS = 64
 """Tokens of a prefill step; between two steps, the request may be cancelled."""
 
 ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class PlacedText:
+    """Text that was processed before, and whose keys and values begin the cache.
+
+    Its first tokens are the first ids of the prompt; those behind them are of no prompt.
+    """
+
+    key: object
+    """Equal for equal keys and values."""
+    ids: tuple[int, ...]
+    """First ids of the prompts that it is for."""
+    n_rows: int
+    """Number of its tokens, these included."""
+    following: int
+    """Position of the prompt's next token."""
+    read: Callable[[], tuple[Tensor, Tensor]]
+    """Returns rotated keys and values of all layers, each (layers, G, rows, D)."""
+
+    @property
+    def n_added(self) -> int:
+        """Number of its tokens that are not of the prompt."""
+        return self.n_rows - len(self.ids)
 
 
 class Decoder:
@@ -41,6 +66,7 @@ class Decoder:
         self._cache = LongLlamaCache(model.config, spills=False)
         self._ids: list[int] = []
         self._memory_fingerprint: object = None
+        self._placed: PlacedText | None = None
         self.n_passes = 0
         """Number of forward passes since the last suggestion began."""
         self.n_reused = 0
@@ -56,31 +82,47 @@ class Decoder:
         """Number of ids in the cache."""
         return len(self._ids)
 
-    def n_common(self, ids: list[int], memory: CompletionMemory | None) -> int:
-        """Return how many ids of a prompt, except its last one, are in the cache."""
-        return (
-            _common_length(self._ids, ids[:-1])
-            if self._fingerprint_of(memory) == self._memory_fingerprint
-            else 0
-        )
+    def n_common(
+        self, ids: list[int], memory: CompletionMemory | None, placed: PlacedText | None = None
+    ) -> int:
+        """Return how many ids of a prompt, except its last one, need not be processed.
+
+        Args:
+            ids: the prompt.
+            memory: repository memory that layers attend to.
+            placed: text before the prompt that was processed elsewhere, and need not be, either.
+        """
+        n_placed = 0 if placed is None else len(placed.ids)
+        if self._fingerprint_of(memory) != self._memory_fingerprint or not self._holds(placed):
+            return n_placed
+        return max(n_placed, _common_length(self._ids, ids[:-1]))
+
+    def _holds(self, placed: PlacedText | None) -> bool:
+        """Whether the cache begins with a text, or with none if it is None."""
+        return _key_of(placed) == _key_of(self._placed)
 
     def _fingerprint_of(self, memory: CompletionMemory | None) -> object:
         return memory.fingerprint if memory is not None and self._attends_to_memory else None
 
     @torch.inference_mode()
     def prefill(
-        self, ids: list[int], memory: CompletionMemory | None, should_stop: ShouldStop
+        self,
+        ids: list[int],
+        memory: CompletionMemory | None,
+        should_stop: ShouldStop,
+        placed: PlacedText | None = None,
     ) -> int:
         """Process a prompt except its last ids; return how many ids were in the cache already.
 
-        Cached keys are valid as long as the memory that layers attend to is the same. The last ids,
-        at most a step's, are processed by the pass that predicts the first token. Without kernels
-        it is one id, because a token's logits may depend on the other tokens of its pass.
+        Cached keys are valid as long as the memory that layers attend to is the same, and the text
+        placed before the prompt. The last ids, at most a step's, are processed by the pass that
+        predicts the first token. Without kernels it is one id, because a token's logits may depend
+        on the other tokens of its pass.
 
         Raises:
             Cancelled: ``should_stop`` returned true; the cache keeps what was processed.
         """
-        reused = self.n_reused = self._go_back(ids, memory)
+        reused = self.n_reused = self._go_back(ids, memory, placed)
         most_left = 1 if self._kernels is None else PREFILL_STEP_TOKENS
         while (n_unread := len(ids) - len(self._ids)) > 1:
             if should_stop():
@@ -92,9 +134,11 @@ class Decoder:
         return reused
 
     @torch.inference_mode()
-    def read(self, ids: list[int], memory: CompletionMemory | None) -> int:
+    def read(
+        self, ids: list[int], memory: CompletionMemory | None, placed: PlacedText | None = None
+    ) -> int:
         """Process the beginning of a prompt in one pass, to its last id; return its length."""
-        reused = self._go_back([*ids, -1], memory)
+        reused = self._go_back([*ids, -1], memory, placed)
         if reused < len(ids):
             self._forward(ids[reused:], memory)
         return len(ids)
@@ -105,18 +149,39 @@ class Decoder:
         device = self._model.device
         self._cache.restore(opening.keys.to(device), opening.values.to(device))
         self._ids, self._memory_fingerprint = list(ids), self._fingerprint_of(memory)
+        self._placed = None
 
     def snapshot(self) -> Opening:
         """Return the keys and values of all layers for the ids in the cache."""
         keys, values = self._cache.snapshot()
         return Opening(keys.cpu(), values.cpu())
 
-    def _go_back(self, ids: list[int], memory: CompletionMemory | None) -> int:
+    def _go_back(
+        self, ids: list[int], memory: CompletionMemory | None, placed: PlacedText | None
+    ) -> int:
         """Truncate the cache to what a prompt begins with; return how many ids are left."""
-        reused = self.n_common(ids, memory)
-        self._cache.truncate(reused)
+        assert placed is None or tuple(ids[: len(placed.ids)]) == placed.ids, "another prompt's"
+        reused = self.n_common(ids, memory, placed)
+        if self._holds(placed):
+            self._cache.truncate(self._n_rows(reused))
+        else:
+            self._begin_with(placed)
         self._ids, self._memory_fingerprint = ids[:reused], self._fingerprint_of(memory)
         return reused
+
+    def _begin_with(self, placed: PlacedText | None) -> None:
+        """Replace the cache by a text that was processed before, or by nothing."""
+        self._cache.truncate(0)
+        self._ids, self._placed = [], None
+        if placed is not None and placed.n_rows:
+            device, dtype = self._model.device, self._model.dtype
+            keys, values = (part.to(device, dtype) for part in placed.read())
+            self._cache.place(keys, values, placed.following)
+        self._placed = placed
+
+    def _n_rows(self, n_ids: int) -> int:
+        """Return how many tokens of the cache hold the first ids of the prompt."""
+        return n_ids if self._placed is None else n_ids + self._placed.n_added
 
     @torch.inference_mode()
     def steps(
@@ -141,7 +206,8 @@ class Decoder:
         unread = ids[len(self._ids) :]
         while True:
             n_read = len(self._ids) + len(unread)
-            guess = [] if drafter is None else drafter.guess()[: self._window - n_read]
+            n_left = self._window - self._n_rows(n_read)
+            guess = [] if drafter is None else drafter.guess()[: max(0, n_left)]
             hidden = self._forward(unread + guess, memory)
             self.n_passes += 1
             n_right, last = 0, len(unread) - 1
@@ -165,7 +231,7 @@ class Decoder:
 
     def _keep(self, length: int) -> None:
         """Drop the keys and values of rejected draft tokens."""
-        self._cache.truncate(length)
+        self._cache.truncate(self._n_rows(length))
         del self._ids[length:]
 
     def _forward(self, ids: list[int], memory: CompletionMemory | None) -> Tensor:
@@ -181,11 +247,15 @@ class Decoder:
 
     def _run_model(self, ids: list[int], memory: CompletionMemory | None) -> Tensor:
         model, device = self._model.model, self._model.device
-        start = self._cache.local_length
+        start, n_rows = self._cache.following, self._cache.local_length + len(ids)
         positions = torch.arange(start, start + len(ids), device=device)[None]
-        padding = torch.ones(1, start + len(ids), dtype=torch.bool, device=device)
+        padding = torch.ones(1, n_rows, dtype=torch.bool, device=device)
         embeds = model.embed_tokens(torch.tensor([ids], device=device))
         return model.window(embeds, positions, padding, self._cache, memory)[0]
+
+
+def _key_of(placed: PlacedText | None) -> object:
+    return None if placed is None else placed.key
 
 
 def _common_length(one: list[int], other: list[int]) -> int:

@@ -43,8 +43,10 @@ class RepositoryDefinitions:
         index: DefinitionIndex | None = None,
     ) -> None:
         self._tokenizer, self._kept = tokenizer, kept
-        self._index = DefinitionIndex(kept) if index is None else index
-        self._count = token_counter(tokenizer)
+        self.index = DefinitionIndex(kept) if index is None else index
+        """Index of the repository's files."""
+        self.count = token_counter(tokenizer)
+        """Counts the tokens of a text."""
 
     def fork(self) -> RepositoryDefinitions:
         """Return empty definitions of another repository, with the same tokenizer and cache."""
@@ -52,7 +54,7 @@ class RepositoryDefinitions:
 
     def overlay(self) -> RepositoryDefinitions:
         """Return definitions of a user over these, whose own files replace some of them."""
-        index = DefinitionIndex.over(self._index)
+        index = DefinitionIndex.over(self.index)
         return RepositoryDefinitions(self._tokenizer, self._kept, index)
 
     def close(self) -> None:
@@ -62,19 +64,19 @@ class RepositoryDefinitions:
 
     def put(self, path: str, text: str) -> None:
         """Take in a file, or its new version."""
-        self._index.put(path, text)
+        self.index.put(path, text)
 
     def forget(self, path: str) -> None:
         """Take out a file."""
-        self._index.forget(path)
+        self.index.forget(path)
 
     def restore(self, path: str) -> None:
         """Show the base's version of a file again that a user's own file replaced."""
-        self._index.restore(path)
+        self.index.restore(path)
 
     def used_by(self, path: str, text: str, n_tokens: int) -> Wanted:
         """Return what all prompts of a file should show, within a share of ``n_tokens``."""
-        chosen = choose_for_file(self._index, path, text)
+        chosen = choose_for_file(self.index, path, text)
         n_file_tokens = int(FILE_SHARE * n_tokens)
         excerpts = self._fitting(chosen, n_file_tokens)
         most = self._fitting(chosen, int(NEEDED_SHARE * n_file_tokens))
@@ -92,10 +94,10 @@ class RepositoryDefinitions:
             n_tokens: most tokens of all excerpts, paths included.
             shown: excerpts that are shown in any case.
         """
-        chosen = choose(self._index, path, prefix, suffix)
+        chosen = choose(self.index, path, prefix, suffix)
         known = keys_of(shown)
         others = [each for each in chosen if each.key not in known]
-        n_left = n_tokens - sum(n_tokens_of(each, self._count) for each in shown)
+        n_left = n_tokens - sum(n_tokens_of(each, self.count) for each in shown)
         excerpts = self._fitting(others, n_left)
         most = self._fitting(chosen, int(NEEDED_SHARE * n_tokens))
         needed = keys_of(most) & (known | keys_of(excerpts))
@@ -103,12 +105,12 @@ class RepositoryDefinitions:
 
     def _fitting(self, chosen: Sequence[Chosen], n_tokens: int) -> Excerpts:
         """Return as many definitions as fit, the most wanted file last."""
-        blocks = fit(chosen, self._count, n_tokens)
+        blocks = fit(chosen, self.count, n_tokens)
         return tuple(Excerpt(block.path, block.text, block.chosen) for block in blocks)
 
     def still_hold(self, excerpt: Excerpt) -> bool:
         """Whether an excerpt still matches its file."""
-        file = self._index.file(excerpt.path)
+        file = self.index.file(excerpt.path)
         texts = set() if file is None else {each.shown for each in file.facts.definitions}
         return texts.issuperset(each.shown for each in excerpt.chosen)
 
@@ -119,4 +121,4 @@ class RepositoryDefinitions:
             excerpts: excerpts of the prompt.
             text: the suggestion.
         """
-        return describe(excerpts, text, self._count)
+        return describe(excerpts, text, self.count)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from longllama_code.definitions.fact_cache import FactCache
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
 from longllama_code.generation.prompting.excerpt_source import ExcerptSource
+from longllama_code.generation.prompting.piece_excerpts import DefinitionPieces
 from longllama_code.generation.prompting.similar_excerpts import SimilarChunks
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import RepositoryContext
@@ -15,10 +16,11 @@ from longllama_code.tokenizers.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class ExcerptSources:
-    """Definitions of a repository, and its chunks."""
+    """Definitions of a repository, alone and in pieces, and its chunks."""
 
     definitions: RepositoryDefinitions
     similar: SimilarChunks
+    pieces: DefinitionPieces
 
     @classmethod
     def create(
@@ -31,24 +33,29 @@ class ExcerptSources:
             memory: files of the repository.
             facts: cache on disk of the definitions that files contain; None for none.
         """
-        return cls(RepositoryDefinitions(tokenizer, facts), SimilarChunks(tokenizer, memory))
+        return cls._of(RepositoryDefinitions(tokenizer, facts), SimilarChunks(tokenizer, memory))
+
+    @classmethod
+    def _of(cls, definitions: RepositoryDefinitions, similar: SimilarChunks) -> ExcerptSources:
+        return cls(definitions, similar, DefinitionPieces(definitions))
 
     def fork(self, memory: RepositoryMemory) -> ExcerptSources:
         """Return the sources of another repository, which is empty."""
-        return ExcerptSources(self.definitions.fork(), self.similar.fork(memory))
+        return self._of(self.definitions.fork(), self.similar.fork(memory))
 
     def overlay(self, memory: RepositoryMemory) -> ExcerptSources:
         """Return the sources of a user whose own files replace some of these."""
-        return ExcerptSources(self.definitions.overlay(), self.similar.overlay(memory))
+        return self._of(self.definitions.overlay(), self.similar.overlay(memory))
 
     def named(self, name: RepositoryContext) -> ExcerptSource:
         """Return the source that a request names."""
-        return self.similar if name == "similar" else self.definitions
+        by_name = {"similar": self.similar, "memory": self.pieces}
+        return by_name.get(name, self.definitions)
 
     @property
     def every(self) -> tuple[ExcerptSource, ...]:
         """All sources."""
-        return self.definitions, self.similar
+        return self.definitions, self.similar, self.pieces
 
     def put(self, path: str, text: str) -> None:
         """Take in a file, or its new version."""

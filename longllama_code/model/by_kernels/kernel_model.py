@@ -145,9 +145,9 @@ class KernelModel:
 
     def _begin(self, n_tokens: int, cache: LongLlamaCache) -> Rotation:
         """Make room in the cache for ``n_tokens`` tokens; return their rotation."""
-        start = cache.local_length
+        start = cache.following
         positions = torch.arange(start, start + n_tokens)[None]
-        visible = torch.ones(1, start + n_tokens, dtype=torch.bool)
+        visible = torch.ones(1, cache.local_length + n_tokens, dtype=torch.bool)
         rotation = self._model.rotary(torch.empty(0), cache.begin(positions, visible))
         return Rotation(_arrays(rotation.local, n_tokens), _arrays(rotation.memory, n_tokens))
 

@@ -1,0 +1,141 @@
+"""Encoded definitions by the hash of their tokens, on disk or in RAM.
+
+They are kept in a store of segments (``memory/storage``), which brings what they need: records
+enter the manifest once they are on disk, damaged ones are dropped, processes share a mapping, and
+above a limit those used longest ago go. A definition is a segment whose records are slices of its
+bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longllama_code.errors import StoreError
+from longllama_code.generation.decoding.stored_openings import Opening
+from longllama_code.generation.definition_memory.rounding import RoundedFormat
+from longllama_code.generation.prompting.definition_layout import LAYOUT_VERSION
+from longllama_code.memory.storage.store import SegmentStore
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FORMAT_VERSION = 1
+"""Increased whenever the same keys and values would be stored as other bytes."""
+SLICE_BYTES = 1024
+RAM_BYTES = 256 << 20
+"""Most bytes without a disk."""
+ROOM_SHARE = 3 / 4
+"""Share of the limit up to which definitions are encoded that nobody asked for."""
+
+
+def open_store(folder: Path | None, max_bytes: int | None) -> SegmentStore:
+    """Open a store for encoded definitions; without a folder, in RAM.
+
+    Raises:
+        StoreError: the folder cannot be used.
+    """
+    if folder is None:
+        max_bytes = RAM_BYTES if max_bytes is None else min(RAM_BYTES, max_bytes)
+    return SegmentStore(folder, SLICE_BYTES, max_bytes)
+
+
+class KeptDefinitions:
+    """Owner of one model's encoded definitions. A disk that fails is replaced by RAM.
+
+    Args:
+        store: from ``open_store``.
+        rounded: format of their keys and values.
+        fingerprint: fingerprint of the model.
+        max_bytes: limit of the store; None for none.
+    """
+
+    def __init__(
+        self,
+        store: SegmentStore,
+        rounded: RoundedFormat,
+        fingerprint: str,
+        max_bytes: int | None = None,
+    ) -> None:
+        self._store, self._rounded, self._fingerprint = store, rounded, fingerprint
+        self._max_bytes = max_bytes
+        self.problem: str | None = None
+        """Why definitions are no longer stored on disk."""
+
+    def identity(self, head: Sequence[int], excerpt: Sequence[int]) -> str:
+        """Return the id of what is stored of an excerpt behind a head."""
+        versions = f"{self._fingerprint}\0{LAYOUT_VERSION}\0{FORMAT_VERSION}\0{len(head)}\0"
+        digest = hashlib.blake2b(versions.encode(), digest_size=16)
+        digest.update(np.asarray([*head, *excerpt], np.int64).tobytes())
+        return digest.hexdigest()
+
+    def __contains__(self, identity: str) -> bool:
+        return self._with_store(lambda store: identity in store)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether to encode definitions that nobody asked for, which may displace others."""
+        n_bytes = self.totals()[1]
+        return self._max_bytes is None or n_bytes < ROOM_SHARE * self._max_bytes
+
+    def content(self, identity: str) -> Tensor | None:
+        """Return the bytes of a definition, which stay readable; None if there is none."""
+
+        def read(store: SegmentStore) -> Tensor | None:
+            found = store.find(identity)
+            return None if found is None else store.content(found).flatten()
+
+        return self._with_store(read)
+
+    def put(self, identity: str, opening: Opening) -> None:
+        """Store a definition; above the limit, those used longest ago go."""
+        content = self._rounded.pack(opening)
+        n_slices = -(-len(content) // SLICE_BYTES)
+        padded = torch.zeros(n_slices * SLICE_BYTES, dtype=torch.uint8)
+        padded[: len(content)] = content
+        slices, n_tokens = padded.view(n_slices, SLICE_BYTES), opening.keys.shape[2]
+
+        def write(store: SegmentStore) -> None:
+            store.put(identity, slices, [n_tokens])
+            if store.is_full:
+                store.collect()
+
+        self._with_store(write)
+
+    def unpack(self, content: Tensor, n_tokens: int) -> Opening:
+        """Return the keys and values of a definition's bytes."""
+        return self._rounded.unpack(content, n_tokens)
+
+    def totals(self) -> tuple[int, int]:
+        """Return the number of stored definitions, and their bytes."""
+        n_definitions, _, n_bytes = self._with_store(lambda store: store.totals())
+        return n_definitions, n_bytes
+
+    def clear(self) -> int:
+        """Remove all; return how many there were."""
+        return self._with_store(lambda store: store.collect(max_bytes=0))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._store.close()
+
+    def _with_store(self, action: Callable[[SegmentStore], T]) -> T:
+        """Use the store; if the disk fails, go on in RAM."""
+        try:
+            return action(self._store)
+        except StoreError as error:
+            if not self._store.persists:
+                raise
+            logger.warning("definitions are no longer stored: %s", error)
+            self.problem = str(error)
+            self._store.close()
+            self._store, self._max_bytes = open_store(None, self._max_bytes), RAM_BYTES
+            return action(self._store)

@@ -1,0 +1,157 @@
+"""Memory of definitions: encodes them one by one, and places any of them before a prompt.
+
+A definition is encoded behind the head that all prompts of its repository begin with
+(``definition_layout.py``), so its keys and values depend on the head and on itself. Which others
+are placed beside it, and in which order they were encoded, makes no difference.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Decoder, PlacedText
+from longllama_code.generation.decoding.stored_openings import Opening
+from longllama_code.generation.definition_memory.kept_definitions import KeptDefinitions
+from longllama_code.generation.prompting.definition_layout import (
+    DefinitionLayout,
+    excerpt_ids,
+    head_ids,
+)
+from longllama_code.generation.prompting.infill import InfillMarks
+from longllama_code.generation.prompting.prompt import Excerpt
+from longllama_code.tokenizers.tokenizer import Tokenizer
+
+MAX_TOKENS = 512
+"""Most tokens of an excerpt; a longer one is not encoded."""
+MAX_HEADS = 16
+"""Most heads, one for each repository, whose keys and values are cached."""
+MAX_TOKENIZED = 20_000
+"""Most excerpts whose tokens are cached."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An excerpt that is encoded."""
+
+    identity: str
+    content: Tensor
+    n_tokens: int
+
+
+class DefinitionMemory:
+    """Encoded definitions of one model. Only the thread that owns the model may use it.
+
+    Args:
+        make: makes a decoder of the model.
+        tokenizer: the model's.
+        marks: the model's infill marks.
+        kept: what is encoded already.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Decoder],
+        tokenizer: Tokenizer,
+        marks: InfillMarks,
+        kept: KeptDefinitions,
+    ) -> None:
+        self._make, self.kept = make, kept
+        self._heads = OrderedDict[tuple[int, ...], Opening]()
+        self.n_encoded = 0
+        """Number of definitions encoded since the start."""
+
+        @lru_cache(MAX_HEADS)
+        def head_of(repository: str) -> tuple[int, ...]:
+            return tuple(head_ids(repository, tokenizer, marks))
+
+        @lru_cache(MAX_TOKENIZED)
+        def ids_of(path: str, text: str) -> tuple[int, ...]:
+            return tuple(excerpt_ids(path, text, tokenizer, marks))
+
+        self._head_of, self._ids_of = head_of, ids_of
+
+    def lacks(self, repository: str, excerpt: Excerpt) -> bool:
+        """Whether an excerpt can be encoded, and is not."""
+        ids = self._ids_of(excerpt.path, excerpt.text)
+        return len(ids) <= MAX_TOKENS and self._identity(repository, excerpt) not in self.kept
+
+    def encode(self, repository: str, excerpt: Excerpt) -> Generator[None]:
+        """Encode an excerpt and store it; yields between steps of its tokens."""
+        head = self._head_of(repository)
+        ids = [*head, *self._ids_of(excerpt.path, excerpt.text)]
+        # Passes of the same tokens, whatever comes in between: results may depend on their passes.
+        decoder, behind = self._make(), self._placed(head, [])
+        ends = [*range(len(head) + PREFILL_STEP_TOKENS, len(ids), PREFILL_STEP_TOKENS), len(ids)]
+        for end in ends:
+            decoder.read(ids[:end], None, behind)
+            if end < len(ids):
+                yield
+        opening = _rows_from(decoder.snapshot(), len(head))
+        self.kept.put(self._identity(repository, excerpt), opening)
+        self.n_encoded += 1
+
+    def placed(
+        self, repository: str, excerpts: Sequence[Excerpt], max_tokens: int
+    ) -> PlacedText | None:
+        """Return the excerpts that are encoded, as text before a prompt; None if none is.
+
+        Args:
+            repository: the repository's name, in the prompt and in the excerpts' head.
+            excerpts: excerpts, the most wanted last.
+            max_tokens: most tokens of all excerpts.
+        """
+        parts = self._parts(repository, reversed(excerpts), max_tokens)
+        return self._placed(self._head_of(repository), parts) if parts else None
+
+    def _placed(self, head: tuple[int, ...], parts: list[_Part]) -> PlacedText:
+        layout = DefinitionLayout(len(head), tuple(part.n_tokens for part in parts))
+        return PlacedText(
+            key=(head, tuple(part.identity for part in parts)),
+            ids=head,
+            n_rows=layout.n_rows,
+            following=layout.top,
+            read=lambda: self._read(head, parts),
+        )
+
+    def _parts(self, repository: str, excerpts: Iterable[Excerpt], max_tokens: int) -> list[_Part]:
+        """Return those that are encoded and fit, by id: their order must make no difference."""
+        parts = dict[str, _Part]()
+        for excerpt in excerpts:
+            identity = self._identity(repository, excerpt)
+            n_tokens = len(self._ids_of(excerpt.path, excerpt.text))
+            content = self.kept.content(identity) if n_tokens <= max_tokens else None
+            if content is not None and identity not in parts:
+                parts[identity] = _Part(identity, content, n_tokens)
+                max_tokens -= n_tokens
+        return [parts[identity] for identity in sorted(parts)]
+
+    def _read(self, head: tuple[int, ...], parts: Sequence[_Part]) -> tuple[Tensor, Tensor]:
+        openings = [self._opening_of(head)] if head else []
+        openings += [self.kept.unpack(part.content, part.n_tokens) for part in parts]
+        keys = torch.cat([each.keys for each in openings], dim=2)
+        return keys, torch.cat([each.values for each in openings], dim=2)
+
+    def _opening_of(self, head: tuple[int, ...]) -> Opening:
+        """Return the keys and values of a head; they are few, and are not rounded."""
+        if head not in self._heads:
+            decoder = self._make()
+            decoder.read(list(head), None)
+            self._heads[head] = decoder.snapshot()
+            if len(self._heads) > MAX_HEADS:
+                self._heads.popitem(last=False)
+        return self._heads[head]
+
+    def _identity(self, repository: str, excerpt: Excerpt) -> str:
+        ids = self._ids_of(excerpt.path, excerpt.text)
+        return self.kept.identity(self._head_of(repository), ids)
+
+
+def _rows_from(opening: Opening, first: int) -> Opening:
+    """Return the keys and values of the tokens from one on."""
+    return Opening(opening.keys[:, :, first:], opening.values[:, :, first:])
