@@ -11,8 +11,11 @@ import type {
 import { Backoff } from "./backoff";
 import { gaveUp, reasonOf, unknown } from "./failures";
 import type { Server } from "./find";
+import { LateAnswers } from "./lateAnswers";
+import { offer } from "./notices";
 import { OneIndicator } from "./oneIndicator";
 import { CHOOSE_MODEL, STATUS, STATUS_CHANGED, type Status } from "./protocol";
+import { RESTART, type Remedy, remediesOfNone, SHOW_LOG, UPDATE } from "./remedies";
 import { chooseModel } from "./settings";
 import type { Condition } from "./status";
 
@@ -93,7 +96,8 @@ export class Connection implements vscode.Disposable {
       return await this.request<T>(method, params);
     } catch (error) {
       this.log.warn(`${name}: ${messageOf(error)}`);
-      this.complain(this.client?.isRunning() === true ? reasonOf(name, error) : this.notRunning());
+      if (this.client?.isRunning() === true) this.complain(reasonOf(name, error), [SHOW_LOG]);
+      else this.complain(this.notRunning(), remediesOfNone(this.current));
       return undefined;
     }
   }
@@ -112,7 +116,7 @@ export class Connection implements vscode.Disposable {
   async execute<T>(command: string, ...args: unknown[]): Promise<T | undefined> {
     const known = this.client?.initializeResult?.capabilities.executeCommandProvider?.commands;
     if (known !== undefined && !known.includes(command)) {
-      this.complain(unknown(command));
+      this.complain(unknown(command), [UPDATE, SHOW_LOG]);
       return undefined;
     }
     return this.ask<T>("workspace/executeCommand", { command, arguments: args }, command);
@@ -140,12 +144,13 @@ export class Connection implements vscode.Disposable {
 
   private middleware(): Middleware {
     const indicator = new OneIndicator();
+    const late = new LateAnswers();
     return {
       handleWorkDoneProgress: (token, params, next) => {
         if (indicator.shows(token, params)) next(token, params);
       },
       provideInlineCompletionItems: async (document, position, context, token, next) => {
-        const answer = await next(document, position, context, token);
+        const answer = await late.provide(document, position, context, token, next);
         const [item] = Array.isArray(answer) ? answer : (answer?.items ?? []);
         this.lastSuggestion = item?.command?.arguments?.[0] ?? this.lastSuggestion;
         return answer;
@@ -188,19 +193,16 @@ export class Connection implements vscode.Disposable {
 
   private async offerHelp(message: string): Promise<void> {
     this.log.error(message);
-    const [restart, log] = ["Restart", "Show Log"];
-    const choice = await vscode.window.showErrorMessage(`LongLLaMA: ${message}`, restart, log);
-    if (choice === log) this.log.show();
-    if (choice === restart) await vscode.commands.executeCommand("longllama-code.restart");
+    await offer({ message, remedies: [{ ...RESTART, label: "Restart" }, SHOW_LOG] });
   }
 
   private notRunning(): string {
     return `the server is not running: ${this.current.message}`;
   }
 
-  private complain(message: string): void {
+  private complain(message: string, remedies: readonly Remedy[]): void {
     this.log.warn(message);
-    void vscode.window.showWarningMessage(`LongLLaMA: ${message}`);
+    void offer({ message, remedies, severity: "warning" });
   }
 }
 

@@ -80,7 +80,7 @@ export class Installer {
     if (own === undefined || !this.launcher.isOwn) return this.install();
     if (own.version === this.version()) {
       const message = `the server has this extension's version, ${own.version}; there is no newer.`;
-      return offer({ message, remedies: [REPAIR], isError: false });
+      return offer({ message, remedies: [REPAIR], severity: "information" });
     }
     const question = updateQuestion(own.version, this.version());
     if (await this.isWanted(question)) await this.replace(UPDATE);

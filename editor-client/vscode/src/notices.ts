@@ -7,14 +7,20 @@ import { inWords, type Remedy, remediesOf } from "./remedies";
 export interface Notice {
   message: string;
   remedies: readonly Remedy[];
-  isError?: boolean;
+  severity?: "error" | "warning" | "information";
 }
 
+const { showErrorMessage, showWarningMessage, showInformationMessage } = vscode.window;
+const SHOW = {
+  error: showErrorMessage,
+  warning: showWarningMessage,
+  information: showInformationMessage,
+};
+
 /** Show a message, and run the remedy that is chosen. */
-export async function offer({ message, remedies, isError = true }: Notice): Promise<void> {
+export async function offer({ message, remedies, severity = "error" }: Notice): Promise<void> {
   const labels = remedies.map((remedy) => remedy.label);
-  const show = isError ? vscode.window.showErrorMessage : vscode.window.showInformationMessage;
-  const choice = await show(`LongLLaMA: ${message}`, ...labels);
+  const choice = await SHOW[severity](`LongLLaMA: ${message}`, ...labels);
   const remedy = remedies.find(({ label }) => label === choice);
   if (remedy !== undefined)
     await vscode.commands.executeCommand(`longllama-code.${remedy.command}`);

@@ -46,6 +46,13 @@ export function remediesOf(condition: Condition, isOwn: boolean): Remedy[] {
   return isOwn && BROKEN.test(message) ? [REPAIR, RESTART, SHOW_LOG] : [RESTART, SHOW_LOG];
 }
 
+/** For what was asked of a server that does not run. */
+export function remediesOfNone({ phase }: Condition): Remedy[] {
+  if (phase === "absent") return [INSTALL, SET_PATH];
+  const isComing = phase === "starting" || phase === "installing";
+  return isComing ? [SHOW_LOG] : [RESTART, SHOW_LOG];
+}
+
 /** The failure without the shell's commands: their programs are not on the PATH of who reads this. */
 export function inWords(condition: Condition): string {
   const lacked = lackedModel(condition);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { installOffer, isDue } from "../installOffer";
 import type { Status } from "../protocol";
-import { inWords, remediesOf, retry, UPDATE } from "../remedies";
+import { inWords, remediesOf, remediesOfNone, retry, UPDATE } from "../remedies";
 import type { Condition } from "../status";
 
 const failed = (message: string): Status => ({
@@ -45,6 +45,14 @@ test("our own environment can be repaired where torch cannot be loaded; others a
 test("what has not failed needs no remedy", () => {
   assert.deepEqual(labels({ phase: "starting", message: "" }), []);
   assert.deepEqual(labels({ ...failed(""), phase: "ready", kind: "Normal" }), []);
+});
+
+test("what is asked of a server that does not run says how it would", () => {
+  const of = (phase: "absent" | "starting" | "stopped") =>
+    remediesOfNone({ phase, message: "" }).map(({ label }) => label);
+  assert.deepEqual(of("absent"), ["Install", "Set a Path"]);
+  assert.deepEqual(of("starting"), ["Show Log"]);
+  assert.deepEqual(of("stopped"), ["Retry", "Show Log"]);
 });
 
 test("Retry does the same once more", () => {
