@@ -150,6 +150,17 @@ class RememberResult:
 
 
 @dataclass(frozen=True)
+class ClearedStore:
+    """What was removed from disk, and what had to stay."""
+
+    n_segments: int = 0
+    n_bytes: int = 0
+    """Bytes that were removed: segments, processed prompts, facts about definitions."""
+    kept_bytes: int = 0
+    """Bytes of segments that other clients of the engine have in memory, which stay."""
+
+
+@dataclass(frozen=True)
 class EngineUser:
     """Client of a shared engine: an editor window, with a repository of its own in memory."""
 

@@ -55,6 +55,18 @@ def status(status: Mapping[str, Any]) -> str:
     return "; ".join(parts) + "."
 
 
+def cleared(cleared: Mapping[str, Any]) -> str:
+    """Describe what was removed from disk."""
+    if cleared["problem"] is not None:
+        return f"Nothing was removed: {cleared['problem']}."
+    removed, kept = (cleared[name] / 1e6 for name in ("n_bytes", "kept_bytes"))
+    rest = f" {kept:,.1f} MB that other windows use stay." if kept else ""
+    return (
+        f"{removed:,.1f} MB were removed from disk.{rest} Nothing is in memory, and indexing is "
+        "paused; `longllama.resumeIndexing` reads the repository again."
+    )
+
+
 def explanation(explained: Mapping[str, Any] | None) -> str:
     """Describe where a suggestion came from, or why there was none."""
     if explained is None:

@@ -5,6 +5,7 @@ MEMORY = "longllama/memory"
 EXPLAIN = "longllama/explain"
 WAIT_UNTIL_INDEXED = "longllama/waitUntilIndexed"
 DIAGNOSE = "longllama/diagnose"
+CLEAR_STORE = "longllama/clearStore"
 
 DID_CHANGE_STATUS = "longllama/didChangeStatus"
 """Notification of the server."""

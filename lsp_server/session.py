@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from longllama_code.protocol import ClearedStore
 from longllama_code.source_files.clean_texts import CleanTexts
 from lsp_server.documents.document import Document, Documents
 from lsp_server.documents.document_paths import DocumentPaths
 from lsp_server.documents.notebooks import Notebooks
 from lsp_server.documents.open_files import OpenFiles
 from lsp_server.documents.uri_paths import last_name
-from lsp_server.engine.client import EngineGone, EngineState
+from lsp_server.engine.client import EngineError, EngineGone, EngineState
 from lsp_server.engine.team.selection import engine_choice, make_engine
 from lsp_server.indexing.file_table import IgnoredSetting, Status, Urgency
 from lsp_server.indexing.indexer import Indexer
@@ -288,16 +289,27 @@ class Session:
         if any(path.name == FILE_NAME and locate(path).parent in roots for path in paths):
             self._background.start(self.apply_settings())
 
-    async def clear_store(self) -> int:
-        """Remove segments from disk that no window has in memory; return how many.
+    async def clear_store(self) -> ClearedStore:
+        """Empty the memory, pause, and remove from disk what no other window has in memory.
 
         Raises:
             EngineGone: the engine cannot be asked now.
             EngineError: the store failed.
         """
-        if self.engine is None:
+        engine, indexer = self.engine, self.indexer
+        if engine is None or indexer is None:
             raise EngineGone("the engine is not running")
-        return await self.engine.clear_store()
+        was_paused = indexer.paused
+        indexer.pause()
+        try:
+            cleared = await engine.clear_store()
+        except (EngineGone, EngineError):
+            if not was_paused:
+                indexer.resume()
+            raise
+        indexer.clear()
+        await asyncio.to_thread(self._clean_texts.clear)
+        return cleared
 
     def _reread(self, path: Path) -> None:
         if self.indexer is not None:

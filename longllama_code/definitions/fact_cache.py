@@ -33,6 +33,8 @@ MAX_KEPT = 100_000
 """Maximum number of texts; the oldest entries are removed first."""
 MAX_JSON_BYTES = 16 << 20
 """Maximum size of one text's facts; anything larger was not written by this module."""
+SUFFIXES = ("", "-wal", "-shm")
+"""Ends of the names of SQLite's files."""
 BATCH = 64
 """Number of texts that are written in one transaction."""
 KINDS = frozenset(("function", "method", "class", "constant", "attribute"))
@@ -92,6 +94,27 @@ class FactCache:
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             self._build_again(error)
 
+    def clear(self) -> int:
+        """Remove all facts; return by how many bytes the cache is smaller."""
+        self._waiting.clear()
+        before = self._n_bytes()
+        if self._connection is None:
+            return 0
+        try:
+            with self._connection as writing:
+                writing.execute("DELETE FROM facts")
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError as error:  # another process reads or writes
+            logger.info("%s: %s; some of its facts stay", self._path, error)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            self._build_again(error)
+        return max(0, before - self._n_bytes())
+
+    def _n_bytes(self) -> int:
+        paths = [self._path.with_name(FILE + suffix) for suffix in SUFFIXES]
+        return sum(path.stat().st_size for path in paths if path.is_file())
+
     def close(self) -> None:
         """Write pending facts, and close the file."""
         self.flush()
@@ -132,7 +155,7 @@ class FactCache:
         logger.warning("%s cannot be used (%s): it is created again", self._path, error)
         self._let_go()
         try:
-            for suffix in ("", "-wal", "-shm"):
+            for suffix in SUFFIXES:
                 self._path.with_name(FILE + suffix).unlink(missing_ok=True)
             self._open()
         except (sqlite3.Error, UnicodeDecodeError, OSError) as second:

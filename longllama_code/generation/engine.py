@@ -29,6 +29,7 @@ from longllama_code.memory.storage.record_file import RecordStorage
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 from longllama_code.paths import cache_root
 from longllama_code.protocol import (
+    ClearedStore,
     CompletionRequest,
     CompletionResult,
     EngineStatus,
@@ -71,9 +72,10 @@ class Engine:
         model: CompletionModel,
         memory: RepositoryMemory,
         sources: ExcerptSources,
+        facts: FactCache | None = None,
     ) -> None:
         self._loaded, self._segments, self._model = loaded, segments, model
-        self._memory, self._sources = memory, sources
+        self._memory, self._sources, self._facts = memory, sources, facts
         self._completer = Completer(model, memory, sources)
         self._counts = Counts()
 
@@ -101,7 +103,7 @@ class Engine:
         model = CompletionModel(runs, loaded.tokenizer, loaded.kernels, context_bytes, openings)
         memory = segments.open_memory()
         sources = ExcerptSources.create(loaded.tokenizer, memory, facts)
-        return cls(loaded, segments, model, memory, sources)
+        return cls(loaded, segments, model, memory, sources, facts)
 
     @property
     def fingerprint(self) -> str:
@@ -127,7 +129,7 @@ class Engine:
         return self._with(memory, self._sources.overlay(memory))
 
     def _with(self, memory: RepositoryMemory, sources: ExcerptSources) -> "Engine":
-        return Engine(self._loaded, self._segments, self._model, memory, sources)
+        return Engine(self._loaded, self._segments, self._model, memory, sources, self._facts)
 
     def release(self) -> None:
         """Free the repository's memory and prompts; other engines over the model continue."""
@@ -197,6 +199,11 @@ class Engine:
         """Take a file out of memory, but not out of the store; False if it was not there."""
         self._sources.forget(path)
         return self._memory.forget(path)
+
+    def forget_all(self) -> None:
+        """Take every file out of memory, but not out of the store."""
+        for path in list(self._memory.files):
+            self.forget(path)
 
     def restore(self, path: str) -> None:
         """Show the base's version of a file again; only an overlay has one."""
@@ -270,9 +277,14 @@ class Engine:
             not_compiled=self._loaded.not_compiled,
         )
 
-    def clear_store(self) -> int:
-        """Remove every stored segment that no memory uses; return how many there were."""
-        return self._segments.clear()
+    def clear_store(self) -> ClearedStore:
+        """Remove from disk every segment that no memory uses, all prompts and all facts."""
+        _, _, before = self._segments.totals()
+        n_segments = self._segments.clear()
+        _, _, kept = self._segments.totals()
+        n_bytes = before - kept + self._model.openings.clear()
+        n_bytes += 0 if self._facts is None else self._facts.clear()
+        return ClearedStore(n_segments, n_bytes, kept)
 
     def close(self) -> None:
         """Close the store, for this engine and all its forks."""

@@ -46,6 +46,10 @@ class CleanTexts:
             refuse_secrets(path, text)
             self._add(key)
 
+    def clear(self) -> None:
+        """Remove every entry."""
+        self._execute("DELETE FROM clean")
+
     def close(self) -> None:
         """Let go of the file; it is opened again when it is needed."""
         with self._lock:
@@ -61,13 +65,16 @@ class CleanTexts:
         self._ask("INSERT OR IGNORE INTO clean VALUES (?)", key)
 
     def _ask(self, statement: str, key: bytes) -> list[tuple[int]]:
+        return self._execute(statement, key)
+
+    def _execute(self, statement: str, *values: bytes) -> list[tuple[int]]:
         with self._lock:
             if self._path is None:
                 return []
             try:
                 if self._database is None:
                     self._database = _opened(self._path)
-                return self._database.execute(statement, (key,)).fetchall()
+                return self._database.execute(statement, values).fetchall()
             except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
                 logger.warning("%s is not used: %s", self._path, error)
                 self._path = None

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from longllama_code.protocol import (
+    ClearedStore,
     CompletionRequest,
     CompletionResult,
     EngineStatus,
@@ -222,9 +223,9 @@ class EngineClient:
         """Return what is in memory, and where it came from."""
         return from_plain(await self._ask(STATUS, {}), EngineStatus)
 
-    async def clear_store(self) -> int:
-        """Remove stored segments that no client uses; return how many there were."""
-        return int((await self._ask(CLEAR_STORE, {}))["removed_segments"])
+    async def clear_store(self) -> ClearedStore:
+        """Empty the memory, and remove from disk what no other client has in memory."""
+        return from_plain(await self._ask(CLEAR_STORE, {}), ClearedStore)
 
     def handle_partial_result(self, params: dict[str, Any]) -> None:
         """Pass on the text generated so far, if its request is still waiting."""

@@ -10,8 +10,7 @@ what they like.
 from typing import Any
 
 from lsp_server import describe
-from lsp_server.engine.client import EngineError, EngineGone
-from lsp_server.handlers import diagnosis
+from lsp_server.handlers import diagnosis, status
 from lsp_server.handlers.status import full_status
 from lsp_server.notices.messages import show_message
 from lsp_server.server import Server
@@ -41,15 +40,12 @@ def clear_memory(server: Server, *_: Any) -> None:
         server.session.indexer.clear()
 
 
-async def clear_store(server: Server, *_: Any) -> int | None:
-    """Remove encoded segments from disk; returns how many."""
-    try:
-        n_removed = await server.session.clear_store()
-    except (EngineGone, EngineError) as error:
-        show_message(server, f"Nothing was removed: {error}", is_warning=True)
-        return None
-    show_message(server, f"{n_removed} encoded segments were removed; those in memory stay.")
-    return n_removed
+async def clear_store(server: Server, *_: Any) -> dict[str, Any]:
+    """Remove what is stored on disk, and return how much that was."""
+    cleared = await status.clear_store(server, None)
+    is_warning = cleared["problem"] is not None
+    show_message(server, describe.cleared(cleared), is_warning=is_warning)
+    return cleared
 
 
 async def restart(server: Server, *_: Any) -> None:

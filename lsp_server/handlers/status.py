@@ -4,7 +4,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, cast
 
-from lsp_server.engine.client import EngineGone
+from longllama_code.protocol import ClearedStore
+from lsp_server.engine.client import EngineError, EngineGone
 from lsp_server.server import Server
 from lsp_server.session import Session
 
@@ -43,6 +44,19 @@ def explain(server: Server, params: Any) -> dict[str, Any] | None:
 async def wait_until_indexed(server: Server, _: Any) -> dict[str, Any]:
     """Return the status once the memory is up to date, or cannot be brought up to date."""
     return asdict(await server.session.wait_until_settled())
+
+
+async def clear_store(server: Server, _: Any) -> dict[str, Any]:
+    """Empty the memory and remove what is stored on disk.
+
+    Return what was removed and what stays, or the ``problem`` because of which all stays.
+    """
+    cleared, problem = ClearedStore(), None
+    try:
+        cleared = await server.session.clear_store()
+    except (EngineGone, EngineError) as error:
+        problem = str(error)
+    return {**asdict(cleared), "problem": problem}
 
 
 async def full_status(session: Session) -> dict[str, Any]:

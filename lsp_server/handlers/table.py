@@ -48,6 +48,7 @@ FEATURES: Mapping[str, Callable[[Server, Any], Any]] = {
     methods.EXPLAIN: status.explain,
     methods.WAIT_UNTIL_INDEXED: status.wait_until_indexed,
     methods.DIAGNOSE: diagnosis.diagnose,
+    methods.CLEAR_STORE: status.clear_store,
 }
 
 OPTIONS: Mapping[str, Any] = {

@@ -170,3 +170,38 @@ def test_cached_facts_are_read_without_changing_the_cache(tmp_path: Path) -> Non
     assert list(cached_facts(tmp_path)) == facts
     assert (tmp_path / FILE).read_bytes() == before
     assert list(cached_facts(tmp_path / "absent")) == []
+
+
+def test_clearing_leaves_no_fact_and_tells_how_much_smaller_the_file_is(
+    tmp_path: Path, n_reads: list[str]
+) -> None:
+    facts = FactCache(tmp_path)
+    for number in range(200):
+        facts.read("index.py", f"{TEXT}\n# {number}\n")
+    facts.flush()
+    facts.read("index.py", TEXT)  # not written yet
+    before = sum(path.stat().st_size for path in tmp_path.iterdir())
+    n_bytes = facts.clear()
+    left = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert n_bytes == before - left
+    assert left < 64_000 < n_bytes
+    assert list(cached_facts(tmp_path)) == []
+    assert facts.read("index.py", TEXT) == FRESH
+    assert n_reads[-2:] == [TEXT, TEXT]
+    facts.close()
+    assert list(cached_facts(tmp_path)) == [FRESH]
+
+
+def test_what_another_process_locks_stays_and_costs_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(tmp_path)
+    monkeypatch.setattr("longllama_code.definitions.fact_cache.BUSY_S", 0.05)
+    facts = FactCache(tmp_path)
+    other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert facts.clear() == 0
+    other.execute("ROLLBACK")
+    other.close()
+    assert list(cached_facts(tmp_path)) == [FRESH]
+    facts.close()

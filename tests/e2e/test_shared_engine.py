@@ -98,10 +98,14 @@ async def test_the_window_that_started_it_ends_first(start, two_roots, model_set
     assert await soon(one._gone()) == 0
     assert is_running(engine)
     assert await held(other) == (2, (await held(other))[1], [])
+    third = await start(root, settings=model_settings)
+    await third.indexed()
+    n_kept = len(LIB) * (await third.status())["engine"]["token_bytes"]
     await other.command("longllama.clearStore")
-    # What the first one had encoded, and nobody holds.
-    assert other.messages.pop() == "1 encoded segments were removed; those in memory stay."
-    assert (await other.status())["engine"]["stored_segments"] == 2
+    # What another window holds stays, and nothing else.
+    assert f" {n_kept / 1e6:,.1f} MB that other windows use stay." in other.messages.pop()
+    status = await other.status()
+    assert (status["phase"], status["engine"]["stored_bytes"]) == ("paused", n_kept)
 
     # One that must not share has its own.
     own = await start(root, settings={**model_settings, "engine": {"shared": False}})

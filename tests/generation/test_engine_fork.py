@@ -76,7 +76,8 @@ def test_a_collection_leaves_what_any_of_them_holds(
     assert remember(one, "a.py", TEXT).n_kept == 3
     assert complete(one).text == expected
     one.release()
-    assert other.clear_store() == 3
+    cleared = other.clear_store()
+    assert (cleared.n_segments, cleared.n_bytes) == (3, cleared.kept_bytes)
     assert other.status().stored_segments == 3
     assert complete(other).sources
     host.close()

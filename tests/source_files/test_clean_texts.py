@@ -133,3 +133,14 @@ def test_threads_and_servers_share_the_file(tmp_path, searched):
 def test_the_folder_is_the_users_own(tmp_path: Path, searched) -> None:
     CleanTexts(tmp_path).refuse_secrets(tmp_path / "a.py", CODE)
     assert stat.S_IMODE((tmp_path / FOLDER).stat().st_mode) == 0o700
+
+
+def test_after_clearing_every_text_is_searched_again(tmp_path, searched):
+    clean = CleanTexts(tmp_path)
+    clean.clear()
+    clean.refuse_secrets(tmp_path / "a.py", CODE)
+    clean.clear()
+    clean.refuse_secrets(tmp_path / "a.py", CODE)
+    assert len(searched) == 2
+    clean.close()
+    CleanTexts(None).clear()  # stores nothing, and so has nothing to clear

@@ -102,6 +102,16 @@ class KeptOpenings:
             with suppress(OSError):
                 part.unlink()
 
+    def clear(self) -> int:
+        """Remove all openings, and what a process that was killed left; return their bytes."""
+        n_bytes = 0
+        for path in [] if self._folder is None else list(self._folder.glob("*")):
+            with suppress(OSError):  # another process may have removed it
+                size = path.stat().st_size
+                path.unlink()
+                n_bytes += size
+        return n_bytes
+
     def _make_room(self) -> None:
         """Remove openings used longest ago, until the rest fits."""
         assert self._folder is not None

@@ -18,6 +18,7 @@ from pygls.server import JsonRPCServer
 
 from longllama_code.errors import Cancelled, LongLlamaError
 from longllama_code.protocol import (
+    ClearedStore,
     CompletionRequest,
     CompletionResult,
     EngineStatus,
@@ -90,8 +91,12 @@ class HostedEngine(Protocol):
         """Return what is in memory."""
         ...
 
-    def clear_store(self) -> int:
-        """Remove stored segments that no client uses; return how many there were."""
+    def forget_all(self) -> None:
+        """Take every file out of memory."""
+        ...
+
+    def clear_store(self) -> ClearedStore:
+        """Remove from disk what no client has in memory."""
         ...
 
 
@@ -299,7 +304,8 @@ class ClientSession:
 
     def _clear_store(self, _params: Params, _: Job) -> Work:
         yield from ()
-        return {"removed_segments": self._opened.clear_store()}
+        self._opened.forget_all()
+        return to_plain(self._opened.clear_store())
 
     def usage(self, *, is_asking: bool) -> EngineUser:
         """Return what this client has in memory. Call it on the worker's thread."""

@@ -18,6 +18,7 @@ import cattrs
 
 from longllama_code.errors import Cancelled, ModelNotFound
 from longllama_code.protocol import (
+    ClearedStore,
     CompletionRequest,
     CompletionResult,
     EngineStatus,
@@ -93,9 +94,13 @@ class ScriptedEngine:
         self._texts.clear()
         self._n_tokens = 0
 
-    def clear_store(self) -> int:
-        """Return 0, as nothing is stored."""
-        return 0
+    def forget_all(self) -> None:
+        """Take every file out of memory."""
+        self.release()
+
+    def clear_store(self) -> ClearedStore:
+        """Remove nothing, as nothing is stored."""
+        return ClearedStore()
 
     def remember(self, path: str, text: str) -> Generator[None, None, RememberResult]:
         """Take a file, or its new version, into memory."""

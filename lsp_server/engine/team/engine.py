@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from longllama_code.protocol import (
+    ClearedStore,
     CompletionRequest,
     CompletionResult,
     EngineStatus,
@@ -190,8 +191,8 @@ class TeamEngine:
         """Return what is in memory."""
         return await self._ask(lambda engine: engine.status())
 
-    async def clear_store(self) -> int:
-        """Remove stored segments that no client uses; return how many there were.
+    async def clear_store(self) -> ClearedStore:
+        """Empty the memory, and remove from disk what no other client has in memory.
 
         Raises:
             EngineError: the store is the cluster's.

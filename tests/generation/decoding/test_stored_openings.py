@@ -89,3 +89,17 @@ def test_a_full_disk_is_no_failure(folder: Path, caplog: pytest.LogCaptureFixtur
     kept.put(IDS, replace(opening()))
     assert kept.get(IDS) is None
     assert "cannot be stored" in caplog.text
+
+
+def test_clearing_leaves_none_and_tells_their_size(folder: Path) -> None:
+    kept = KeptOpenings(folder, plain_config())
+    assert kept.clear() == 0
+    kept.put(IDS, opening())
+    kept.put(IDS[::-1], opening(seed=1))
+    (folder / "x.1.part").write_bytes(bytes(7))
+    n_bytes = sum(path.stat().st_size for path in folder.iterdir())
+    assert kept.clear() == n_bytes > 7
+    assert list(folder.iterdir()) == []
+    assert kept.get(IDS) is None
+    kept.put(IDS, opening())
+    assert kept.has(IDS)

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import ModelNotFound
-from longllama_code.protocol import CompletionResult, EngineStatus, RememberResult, Timings
+from longllama_code.protocol import (
+    ClearedStore,
+    CompletionResult,
+    EngineStatus,
+    RememberResult,
+    Timings,
+)
 from lsp_server.engine.options import ClientOptions, parse
 from lsp_server.engine.process.host import EngineHost
 from lsp_server.engine.process.socket_server import EngineSocket
@@ -49,8 +55,11 @@ class LightEngine:
             "light", "cpu", "none", len(self.texts), n_users, n_tokens, 0, 0, 0, 0, 0, 0, None
         )
 
+    def forget_all(self):
+        self.texts.clear()
+
     def clear_store(self):
-        return 0
+        return ClearedStore()
 
 
 class LightOptions(ClientOptions):
