@@ -1,6 +1,7 @@
 // The commands of the palette, the menu and the views.
 
 import * as vscode from "vscode";
+import { clearMemory, clearStore } from "./clearCommands";
 import type { Connection } from "./connection";
 import type { Launcher } from "./launcher";
 import { choices } from "./menu";
@@ -29,8 +30,8 @@ export function registerCommands(parts: Parts): vscode.Disposable {
     reindex: () => connection.execute("longllama.reindex"),
     pause: () => connection.execute("longllama.pauseIndexing"),
     resume: () => connection.execute("longllama.resumeIndexing"),
-    clear: () => connection.execute("longllama.clearMemory"),
-    clearStore: () => connection.execute("longllama.clearStore"),
+    clear: () => clearMemory(connection),
+    clearStore: () => clearStore(connection),
     restart: () => launcher.restart(),
     showLog: () => log.show(),
   };

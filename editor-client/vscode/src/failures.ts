@@ -14,7 +14,7 @@ const NAMES: Record<string, string> = {
   "longllama.pauseIndexing": "Pause Indexing",
   "longllama.resumeIndexing": "Resume Indexing",
   "longllama.clearMemory": "Clear Memory",
-  "longllama.clearStore": "Clear What Is Stored on Disk",
+  "longllama/clearStore": "Clear What Is Stored on Disk",
   "longllama.restart": "Restart the Server",
 };
 
@@ -31,9 +31,9 @@ export function reasonOf(name: string, error: unknown): string {
   return `“${nameOf(name)}” failed. The log says why.`;
 }
 
-/** Whether an error came from the server; others mean that the connection was lost. */
+/** Whether an error came from the server, whose codes are negative; others are the connection's. */
 function isAnswer(code: unknown): boolean {
-  return typeof code === "number" && (code < LOST.from || code > LOST.to);
+  return typeof code === "number" && code < 0 && (code < LOST.from || code > LOST.to);
 }
 
 function nameOf(name: string): string {

@@ -70,6 +70,14 @@ export interface Explanation {
   ownShare?: number | null;
 }
 
+/** What was removed from disk, and what stays as other windows use it. */
+export interface ClearedStore {
+  n_bytes: number;
+  kept_bytes: number;
+  /** Why nothing was removed. */
+  problem: string | null;
+}
+
 export interface Diagnosis {
   ok: boolean;
   text: string;
@@ -80,5 +88,6 @@ export const STATUS_CHANGED = "longllama/didChangeStatus";
 export const MEMORY = "longllama/memory";
 export const EXPLAIN = "longllama/explain";
 export const DIAGNOSE = "longllama/diagnose";
+export const CLEARED_STORE = "longllama/clearStore";
 /** Asked by the server; answered with whether the setting was changed. */
 export const CHOOSE_MODEL = "longllama/chooseModel";

@@ -22,6 +22,7 @@ export const CHOOSE_MODEL = {
   icon: "symbol-misc",
 };
 export const RESTART = { label: "Retry", command: "restart", icon: "debug-restart" };
+export const RESUME = { label: "Resume", command: "resume", icon: "debug-continue" };
 export const SHOW_LOG = { label: "Show Log", command: "showLog", icon: "output" };
 export const INSTALL = { label: "Install", command: "installServer", icon: "cloud-download" };
 export const UPDATE = { label: "Update", command: "updateServer", icon: "cloud-download" };

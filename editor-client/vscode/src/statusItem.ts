@@ -22,7 +22,8 @@ export function createStatusItem(): vscode.StatusBarItem {
 export function showCondition(item: vscode.StatusBarItem, condition: Condition): void {
   const { text, detail, severity } = present(condition, surroundings());
   item.text = text;
-  item.tooltip = new vscode.MarkdownString(detail);
+  // As text: a message may hold what Markdown takes for its own, such as a backslash or a link.
+  item.tooltip = new vscode.MarkdownString().appendText(detail);
   item.accessibilityInformation = { label: `LongLLaMA, ${detail}`, role: "button" };
   item.backgroundColor = COLOURS[severity];
 }

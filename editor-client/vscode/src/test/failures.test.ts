@@ -8,6 +8,7 @@ test("a lost connection is told without the protocol's words", () => {
   const lost = [
     failure(-32097, "Pending response rejected since connection got disposed"),
     failure(-32096, "Connection is closed."),
+    failure(2, "Connection is disposed."),
     new Error("Client is not running and can't be stopped. It's current state is: starting"),
     "write EPIPE",
   ];
@@ -18,8 +19,8 @@ test("a lost connection is told without the protocol's words", () => {
 });
 
 test("what an older server lacks is named as the user knows it", () => {
-  const said = reasonOf("longllama.clearStore", failure(-32601, "Method Not Found: x"));
-  assert.equal(said, unknown("longllama.clearStore"));
+  const said = reasonOf("longllama/clearStore", failure(-32601, "Method Not Found: x"));
+  assert.equal(said, unknown("longllama/clearStore"));
   assert.match(said, /“Clear What Is Stored on Disk”.*Update the server/);
 });
 
