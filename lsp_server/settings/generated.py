@@ -5,10 +5,11 @@ Usage: python -m lsp_server.settings.generated [--write]; without it, it only ch
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lsp_server.settings.declarations import SECTION, Settings
+from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Settings, declared
 from lsp_server.settings.schemas import flat, json_schema, nested_schema, repository_settings
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,17 @@ MANIFEST = ROOT / "editor-client" / "vscode" / "package.json"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
 MACHINE_SETTINGS = ("longllama.memory.cacheDir", "longllama.model.path")
 """Settings with paths of one machine, which VS Code does not sync to others."""
+CATEGORIES: Mapping[str, tuple[str, ...]] = {
+    "When Suggestions Come": ("enable", "enableLanguages", "disabledGlobs", "trigger"),
+    "What Is Suggested": ("completion",),
+    "What Is in Memory": ("memory", "indexing"),
+    "Model": ("model",),
+    "The Model's Process": ("engine.shared", "engine.idleMs"),
+    "A Team's Engine": ("engine",),
+    "Log": ("log",),
+}
+"""Title of each category in VS Code's list of settings, in order, and the settings or groups in it;
+the first category that has a setting's group takes it."""
 USER_SETTINGS = (
     "longllama.engine.url",
     "longllama.engine.tokenFile",
@@ -55,8 +67,34 @@ def updated(text: str) -> str:
 
 
 def vscode_properties() -> dict[str, Any]:
-    """Return the settings as VS Code declares them."""
-    return {name: {**schema, "scope": _scope(name)} for name, schema in json_schema().items()}
+    """Return the settings as VS Code declares them, in the order of their declaration."""
+    choices = {
+        f"{SECTION}.{name}": item.metadata["choices"]
+        for name, _, _, item in declared(Settings(), "")
+    }
+    properties: dict[str, Any] = {}
+    for order, (name, schema) in enumerate(json_schema().items()):
+        entry = {**schema, "scope": _scope(name), "order": order}
+        if meanings := choices[name]:
+            entry["enumDescriptions"] = [meanings[value] for value in schema["enum"]]
+        properties[name] = entry
+    return properties
+
+
+def categories() -> list[dict[str, Any]]:
+    """Return the server's settings by category, as VS Code lists them."""
+    left, found = vscode_properties(), list[dict[str, Any]]()
+    for order, (title, keys) in enumerate(CATEGORIES.items(), 1):
+        names = [name for name in left if any(_is_in(name, key) for key in keys)]
+        properties = {name: left.pop(name) for name in names}
+        found.append({"title": title, "order": order, "properties": properties})
+    assert not left, f"{', '.join(left)}: name a category in `CATEGORIES`"
+    return found
+
+
+def _is_in(name: str, key: str) -> bool:
+    """Whether a setting is a key, or in the group that the key names."""
+    return f"{name}.".startswith(f"{SECTION}.{key}.")
 
 
 def _scope(name: str) -> str:
@@ -68,13 +106,15 @@ def _scope(name: str) -> str:
 def with_properties(text: str) -> str:
     """Return VS Code's manifest with current settings of the server; the client's own stay."""
     manifest = json.loads(text)
-    (server,) = (
-        category
-        for category in manifest["contributes"]["configuration"]
-        if category["title"] == "Server"
-    )
-    server["properties"] = vscode_properties()
+    contributes = manifest["contributes"]
+    own = [category for category in contributes["configuration"] if _is_of_client(category)]
+    contributes["configuration"] = [*categories(), *own]
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+
+
+def _is_of_client(category: dict[str, Any]) -> bool:
+    """Whether a category has settings of the client, which are declared in the manifest alone."""
+    return all(name.split(".")[1] in CLIENT_KEYS for name in category["properties"])
 
 
 def generated() -> dict[Path, str]:
