@@ -21,11 +21,11 @@ import { until } from "./waiting";
 // says what it was asked, or fails as one does whose torch is broken.
 const WHEEL = `
 import sys, zipfile
-folder, version, needs, code = sys.argv[1:]
+folder, version, needs, exit_code = sys.argv[1:]
 name = f"longllama_code_lsp-{version}"
 info = f"{name}.dist-info"
 files = {
-    "tiny_server.py": f"import sys\\ndef main():\\n    print('asked', *sys.argv[1:])\\n    sys.exit({code})\\n",
+    "tiny_server.py": f"import sys\\ndef main():\\n    print('asked', *sys.argv[1:])\\n    sys.exit({exit_code})\\n",
     f"{info}/METADATA": f"Metadata-Version: 2.1\\nName: longllama-code-lsp\\nVersion: {version}\\n"
     + (f"Requires-Dist: {needs}\\n" if needs else ""),
     f"{info}/WHEEL": "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
@@ -68,10 +68,10 @@ function nothingUnfinished(): boolean {
   return names.every((name) => existsSync(join(folder, name, "complete.json")));
 }
 
-function packages(version: string, { needs = "", code = 0 } = {}): string {
+function packages(version: string, { needs = "", exit = "0" } = {}): string {
   const folder = join(root, `packages-${version}`);
   mkdirSync(folder);
-  execFileSync(python ?? "", ["-c", WHEEL, folder, version, needs, `${code}`]);
+  execFileSync(python ?? "", ["-c", WHEEL, folder, version, needs, exit]);
   return folder;
 }
 
@@ -123,7 +123,7 @@ test("a new server that does not start takes no place, and its error is told", {
   skip,
 }, async () => {
   const old = await replace("1.0", packages("1.0"));
-  const broken = packages("2.0", { code: '"OSError: libtorch_cpu.so: cannot open"' as never });
+  const broken = packages("2.0", { exit: "'OSError: libtorch_cpu.so: cannot open'" });
   await assert.rejects(replace("2.0", broken), /libtorch_cpu.so: cannot open/);
   assert.deepEqual(ours.current(), old);
 });
