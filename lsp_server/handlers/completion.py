@@ -9,6 +9,7 @@ from lsp_server.convert import encoding_of, lsp_position, position_of
 from lsp_server.documents.document import Document
 from lsp_server.methods import DID_ACCEPT
 from lsp_server.server import Server
+from lsp_server.suggestions.closers import Fit
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.suggestion import Suggestion
 
@@ -27,7 +28,9 @@ async def inline_completion(
     if context.selected_completion_info is not None:
         target = _with_selected_item(server, target, context.selected_completion_info)
     suggestion = await _suggest(server, target)
-    return types.InlineCompletionList(_inline_items(target, suggestion) if suggestion else [])
+    return types.InlineCompletionList(
+        _inline_items(server, target, suggestion) if suggestion else []
+    )
 
 
 async def completion(server: Server, params: types.CompletionParams) -> types.CompletionList:
@@ -113,16 +116,28 @@ async def _suggest(server: Server, target: _Target) -> Suggestion | None:
     return suggestion if suggestion.text and not is_stale else None
 
 
-def _inline_items(target: _Target, suggestion: Suggestion) -> list[types.InlineCompletionItem]:
+def _inline_items(
+    server: Server, target: _Target, suggestion: Suggestion
+) -> list[types.InlineCompletionItem]:
     """Return a suggestion and its alternatives as ghost text."""
+    first = Fit(suggestion.text, suggestion.n_replaced)
     return [
         types.InlineCompletionItem(
-            insert_text=target.selected + text,
-            range=target.range,
+            insert_text=target.selected + fit.text,
+            range=_replaced(server, target, fit),
             command=types.Command("accepted", DID_ACCEPT, arguments=[suggestion.id]),
         )
-        for text in (suggestion.text, *suggestion.alternatives)
+        for fit in (first, *suggestion.alternatives)
     ]
+
+
+def _replaced(server: Server, target: _Target, fit: Fit) -> types.Range:
+    """Return the range that a text replaces, which may go on behind the cursor on its line."""
+    if not fit.n_replaced:
+        return target.range
+    document, encoding = target.document, encoding_of(server.server_capabilities)
+    end = document.offset(position_of(target.range.end), encoding) + fit.n_replaced
+    return types.Range(target.range.start, lsp_position(document.position(end, encoding)))
 
 
 def _popup_item(server: Server, target: _Target, suggestion: Suggestion) -> types.CompletionItem:
@@ -131,6 +146,7 @@ def _popup_item(server: Server, target: _Target, suggestion: Suggestion) -> type
     encoding = encoding_of(server.server_capabilities)
     offset = document.offset(position_of(target.range.end), encoding)
     start = lsp_position(document.position(offset - len(word), encoding))
+    replaced = _replaced(server, target, Fit(suggestion.text, suggestion.n_replaced))
     text = word + suggestion.text
     return types.CompletionItem(
         label=text.strip().partition("\n")[0][:MAX_LABEL_CHARS],
@@ -140,7 +156,7 @@ def _popup_item(server: Server, target: _Target, suggestion: Suggestion) -> type
         sort_text="\0",  # before all items of other servers
         filter_text=text,
         insert_text_format=types.InsertTextFormat.PlainText,
-        text_edit=types.TextEdit(types.Range(start, target.range.end), text),
+        text_edit=types.TextEdit(types.Range(start, replaced.end), text),
         data=suggestion.id,
     )
 

@@ -79,6 +79,37 @@ def without_surplus_closers(text: str, before: str, language: str = "") -> str:
     return text
 
 
+def without_closers_below(text: str, before: str, rest: str, below: str) -> str:
+    """Return a text without a bracket at its end that the next line has, where one is too many.
+
+    Args:
+        text: the completion.
+        before: text before the cursor.
+        rest: text behind the cursor, on its line.
+        below: the lines below the cursor's.
+    """
+    tail, closer = _TAIL.search(text), below.lstrip()[:1]
+    if tail is None or closer not in OPENERS or closer not in tail[0]:
+        return text
+    if len(before) > BLOCK_CHARS or len(below) > BLOCK_CHARS:
+        return text  # most files are shorter; there would be much to read for each key
+    at = tail.start() + tail[0].rindex(closer)
+    is_surplus = all(
+        at in _unmatched(_brackets(reading, text), Counter())
+        and _opened(_brackets(reading, before + text), Counter())[OPENERS[closer]]
+        < _n_unmatched(reading, rest + "\n" + below, closer)
+        for reading in _READINGS
+    )
+    return text[:at].rstrip() if is_surplus else text
+
+
+@lru_cache(maxsize=8)
+def _n_unmatched(reading: re.Pattern[str], text: str, closer: str) -> int:
+    """Return how many closers of a kind have no opener in a text."""
+    unmatched = _unmatched(_brackets(reading, text), Counter())
+    return sum(text[offset] == closer for offset in unmatched)
+
+
 def _surplus(text: str, before: str, language: str) -> list[int]:
     """Return the closers of a text that have no opener in it or before it."""
     block = _line_behind(before, (len(before) // BLOCK_CHARS - 1) * BLOCK_CHARS)

@@ -6,7 +6,10 @@ from functools import cached_property
 
 from longllama_code.source_files.model_text import model_text
 from lsp_server.documents.comments import ends_in_comment
-from lsp_server.suggestions.filters import FilePlace
+from lsp_server.suggestions.closers import is_within
+from lsp_server.suggestions.filters import CLOSERS, FilePlace
+
+_OPENERS = {")": "(", "]": "[", "}": "{", ">": "<"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +69,15 @@ class CursorContext:
     def typed_since(self, earlier: "CursorContext") -> str | None:
         """Return what was typed at an earlier cursor to arrive at this one.
 
-        Empty if the texts are the same; None if anything else has changed.
+        Empty if the texts are the same; None if anything else has changed. An editor may have
+        added or taken away closers behind the cursor while the user typed.
         """
-        if self.uri != earlier.uri or self.suffix != earlier.suffix:
+        if self.uri != earlier.uri or not self.prefix.startswith(earlier.prefix):
             return None
-        if not self.prefix.startswith(earlier.prefix):
-            return None
-        return self.prefix[len(earlier.prefix) :]
+        typed = self.prefix[len(earlier.prefix) :]
+        if self.suffix == earlier.suffix:
+            return typed
+        return typed if _closers_follow(typed, earlier.suffix, self.suffix) else None
 
     def was_typed_on(self, text: str) -> bool:
         """Whether a later text is this one with more text at the cursor.
@@ -83,6 +88,28 @@ class CursorContext:
         is_longer = len(text) > len(self.before) + len(self.after)
         return is_longer and text.startswith(self.before) and text.endswith(self.after)
 
-    def after_accepting(self, suggestion: str) -> "CursorContext":
-        """Return the cursor behind a suggestion that was inserted, where typing goes on."""
-        return replace(self, before=self.before + suggestion, is_automatic=True)
+    def after_accepting(self, suggestion: str, n_replaced: int = 0) -> "CursorContext":
+        """Return the cursor behind a suggestion that was inserted, where typing goes on.
+
+        Args:
+            suggestion: the text.
+            n_replaced: characters behind the cursor that it takes the place of.
+        """
+        after = self.after[n_replaced:]
+        return replace(self, before=self.before + suggestion, after=after, is_automatic=True)
+
+
+def _closers_follow(typed: str, earlier_suffix: str, suffix: str) -> bool:
+    """Whether an editor turns one text behind the cursor into another while a text is typed.
+
+    It adds the closer of what is opened, and passes over a closer that is typed.
+    """
+    (earlier, _, earlier_below), (now, _, below) = (
+        text.partition("\n") for text in (earlier_suffix, suffix)
+    )
+    if earlier_below != below or not set(earlier + now) <= CLOSERS:
+        return False
+    if now.endswith(earlier):
+        added = now[: len(now) - len(earlier)]
+        return all(_OPENERS.get(closer, closer) in typed for closer in added)
+    return earlier.endswith(now) and is_within(earlier[: len(earlier) - len(now)], typed)

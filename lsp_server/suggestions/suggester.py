@@ -161,7 +161,7 @@ class Suggester:
             self._pending.discard(request)
         suggestion = to_suggestion(answer, cursor, is_cached=cached is not None)
         if suggestion.text and request.settings.completion.ahead:
-            self._ask_ahead(request, suggestion.text)
+            self._ask_ahead(request, suggestion)
         return suggestion
 
     async def _wait_for_answer(self, request: PendingRequest) -> CompletionResult:
@@ -180,9 +180,9 @@ class Suggester:
             delay_s = 0.0  # the wait was quiet time as well
         return await self._ask(request, delay_s).wait(request)
 
-    def _ask_ahead(self, request: PendingRequest, accepted: str) -> None:
+    def _ask_ahead(self, request: PendingRequest, shown: Suggestion) -> None:
         """Ask for what would follow a suggestion once the user accepts it."""
-        cursor = request.cursor.after_accepting(accepted)
+        cursor = request.cursor.after_accepting(shown.text, shown.n_replaced)
         reason = refuse(cursor, request.settings, is_ahead=True)
         if self._cache.find(cursor) is None and reason is None:
             self._ask(replace(request, cursor=cursor, is_ahead=True), AHEAD_AFTER_S)

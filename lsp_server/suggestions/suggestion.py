@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from longllama_code.protocol import CompletionResult
+from lsp_server.suggestions.closers import Fit
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.trimming import fitted
 
@@ -25,8 +26,10 @@ class Suggestion:
     """Reason code; None if there is a text."""
     result: CompletionResult | None
     """The engine's answer; None if the engine gave none."""
-    alternatives: tuple[str, ...] = ()
+    alternatives: tuple[Fit, ...] = ()
     """Other texts, for a client that shows several."""
+    n_replaced: int = 0
+    """Characters behind the cursor, on its line, that the text stands in place of."""
     is_cached: bool = False
     """Whether an earlier answer was reused."""
 
@@ -35,14 +38,25 @@ def to_suggestion(
     result: CompletionResult, cursor: CursorContext, *, is_cached: bool = False
 ) -> Suggestion:
     """Return the part of an answer that fits at the cursor, as a suggestion."""
-    texts = [
+    fits = [
         fitted(text, cursor.prefix, cursor.suffix, cursor.language)
         for text in (result.text, *result.alternatives)
     ]
-    # Without duplicates, in their order; fitting may leave nothing of any.
-    text, *others = dict.fromkeys(text for text in texts if text) or [""]
-    reason = None if text else result.empty_reason or "repeats_line"
-    return Suggestion(f"s{next(_ids)}", text, reason, result, tuple(others), is_cached)
+    distinct: dict[str, Fit] = {}
+    for fit in fits:  # fitting may leave nothing of any
+        distinct.setdefault(fit.text, fit)
+    distinct.pop("", None)
+    first, *others = distinct.values() or [Fit("")]
+    reason = None if first.text else result.empty_reason or "repeats_line"
+    return Suggestion(
+        f"s{next(_ids)}",
+        first.text,
+        reason,
+        result,
+        tuple(others),
+        is_cached=is_cached,
+        n_replaced=first.n_replaced,
+    )
 
 
 def no_suggestion(reason: str) -> Suggestion:

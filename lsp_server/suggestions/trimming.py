@@ -3,16 +3,20 @@
 Pure functions of texts; examples are in ``tests/data/suggestions.toml``.
 """
 
-from lsp_server.suggestions.brackets import without_surplus_closers
+import re
+
+from lsp_server.suggestions.brackets import without_closers_below, without_surplus_closers
+from lsp_server.suggestions.closers import Fit, fit_closers
 
 MAX_BLANK_LINES = 20
 """Blank lines behind the cursor that are passed over on the way to the next line."""
 CLOSERS = (")", "]", "}")
+_END_OF_BLOCK = re.compile(r"\s*(?:[)\]}]+[)\]},;]*|end|fi|done|esac|</[\w.:-]*>)$")
 _BEGINNINGS = ("@", "#[", "/*", "//", "<!--", '"""', "'''")
 """What decorators, attributes and comments begin with: many of them are alike."""
 
 
-def fitted(text: str, before: str, after: str, language: str = "") -> str:
+def fitted(text: str, before: str, after: str, language: str = "") -> Fit:
     """Return the part of a completion that is worth showing; empty if nothing is.
 
     Removes what the rest of the line or the next lines already say, and brackets at the end that
@@ -25,10 +29,37 @@ def fitted(text: str, before: str, after: str, language: str = "") -> str:
         language: language identifier of LSP, such as `python`; empty if it is not known.
     """
     rest, _, following = after.partition("\n")
-    text = trim_overlap(without_surplus_closers(text, before, language), rest)
-    line = before[before.rfind("\n") + 1 :]
+    fit = fit_closers(without_surplus_closers(text, before, language), before, rest, language)
+    line, rest = before[before.rfind("\n") + 1 :], rest[fit.n_replaced :]
+    text = _without_ends_below(fit.text, line, following)
+    text = without_closers_below(text, before, rest, following)
     is_shown = text.strip() and not _repeats(line + text + rest, line, following)
-    return text if is_shown else ""
+    return Fit(text, fit.n_replaced) if is_shown else Fit("")
+
+
+def _without_ends_below(text: str, line: str, following: str) -> str:
+    """Return a text without the lines at its end that the next lines are, if they end blocks.
+
+    Of two blocks, one in the other, the ends stand at different columns.
+
+    Args:
+        text: the completion.
+        line: the cursor's line up to the cursor.
+        following: the lines behind the cursor's.
+    """
+    ours = (line + text).split("\n")
+    below = [each.rstrip() for each in following.split("\n", 2 * MAX_BLANK_LINES) if each.strip()]
+    for n_lines in range(len(ours) - 1, 0, -1):
+        ends = [each.rstrip() for each in ours[-n_lines:]]
+        if ends == below[:n_lines] and all(map(_END_OF_BLOCK.match, ends)):
+            begun = ours[:-n_lines] if not line.strip() else ours[1:-n_lines]
+            if _indentation(ends[-1]) not in map(_indentation, filter(str.strip, begun)):
+                return text[: -len("\n".join(ours[-n_lines:])) - 1]
+    return text
+
+
+def _indentation(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
 
 
 def _repeats(written: str, line: str, following: str) -> bool:
@@ -61,29 +92,3 @@ def _texts(lines: list[str]) -> list[str]:
 def _is_common(line: str) -> bool:
     """Whether a line begins so many blocks that it says little about this one."""
     return line.startswith(_BEGINNINGS) or not any(char.isalnum() for char in line)
-
-
-def trim_overlap(text: str, line_suffix: str) -> str:
-    """Return a completion without the end that the rest of the line already has.
-
-    Example: ``get(key))`` before ``)`` becomes ``get(key)``; before an empty line end, nothing
-    changes.
-    """
-    suffix = line_suffix.rstrip()
-    if not suffix or "\n" in text:
-        return text
-    for length in range(min(len(text), len(suffix)), 0, -1):
-        kept, removed = text[:-length], text[-length:]
-        if suffix.startswith(removed) and not _opens(kept, removed):
-            return kept
-    return text
-
-
-def _opens(kept: str, removed: str) -> bool:
-    """Whether removing a closer would leave a bracket open that the suggestion itself opened."""
-    pairs = {")": "(", "]": "[", "}": "{"}
-    return any(
-        kept.count(opener) > kept.count(closer)
-        for closer, opener in pairs.items()
-        if closer in removed
-    )

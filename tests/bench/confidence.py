@@ -131,7 +131,7 @@ def suggestion(
     before, suffix = text[:offset], "\n" + text[end:]
     request = CompletionRequest(path, before, suffix, multiline=False, timeout_ms=600_000)
     result = engine.complete(request, lambda: False)
-    shown = fitted(result.text, before, suffix)
+    shown = fitted(result.text, before, suffix).text
     if not shown:
         return None
     after = text[offset:]

@@ -13,7 +13,9 @@ TEXT = "from lib import frobnicate\n\nresult = frobnicate("
 END = (2, 20)
 ECHO = {"before": r"\A((?s:.*))", "text": r"⟨\1⟩"}
 """Suggests the text before the cursor, so that a wrong place or text shows."""
-ANSWERS = [{**ECHO, "source": "lib.py"}, ECHO]
+CLOSED = {"before": r"isinstance\(é, Usage\Z", "text": "Error):"}
+"""Closes the bracket, as a model does that looks at the text before the cursor."""
+ANSWERS = [CLOSED, {**ECHO, "source": "lib.py"}, ECHO]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["stdio", "tcp", "ws"])
@@ -288,3 +290,22 @@ async def test_turned_off_from_the_start(tmp_path):
         assert (status["kind"], status["phase"]) == ("Inactive", "off")
         assert status["engine_pid"] is None
         assert await editor.memory() == {}
+
+
+CLOSED_LINE = "if isinstance(é, Usage)\n"
+AT_CLOSER = (0, len("if isinstance(é, Usage"))
+
+
+async def test_a_bracket_that_the_editor_closed_is_replaced(editor):
+    (item,) = await editor.items(editor.open("untitled:closed", CLOSED_LINE), *AT_CLOSER)
+    end = types.Position(0, AT_CLOSER[1] + 1)
+    assert item.insert_text == "Error):"
+    assert item.range == types.Range(types.Position(*AT_CLOSER), end)
+
+
+async def test_an_item_of_a_popup_replaces_it_as_well(popup_editor):
+    uri = popup_editor.open("untitled:closed", CLOSED_LINE)
+    (item,) = (await popup(popup_editor, uri, *AT_CLOSER)).items
+    start = types.Position(0, AT_CLOSER[1] - len("Usage"))
+    end = types.Position(0, AT_CLOSER[1] + 1)
+    assert item.text_edit == types.TextEdit(types.Range(start, end), "UsageError):")

@@ -33,6 +33,12 @@ def test_what_stands_around_the_cursor(marked, word, line_suffix):
         ("x = |", "x =|", None),
         ("x = |", "y = t|", None),
         ("x = |", "x = t|)", None),
+        ("x = |\ny", "x = f(|)\ny", "f("),
+        ("x = f(|)\ny", "x = f(a)|\ny", "a)"),
+        ("x = f(|)", 'x = f("|")', '"'),
+        ("x = f(|)\ny", "x = f(a)|\nz", None),
+        ("x = f(|) + y", "x = f(a)| + y", None),
+        ("x = f(|)", "x = f(|", None),
     ],
 )
 def test_what_was_typed_between_two_cursors(earlier, later, typed):
@@ -51,6 +57,8 @@ def test_whether_more_text_stands_at_the_cursor(text, was_typed_on):
 def test_the_cursor_behind_a_suggestion_is_where_typing_goes_on():
     accepted = cursor("f(|)").after_accepting("x")
     assert (accepted.before, accepted.after, accepted.is_automatic) == ("f(x", ")", True)
+    replacing = cursor("f(|) ").after_accepting("x):", 1)
+    assert (replacing.before, replacing.after) == ("f(x):", " ")
 
 
 def test_a_cursor_stays_as_it_was_when_the_request_came():

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_server.settings.declarations import Trigger
+from lsp_server.suggestions.closers import trim_overlap
 from lsp_server.suggestions.filters import refuse_trigger
-from lsp_server.suggestions.trimming import trim_overlap
 
 
 @pytest.mark.parametrize(

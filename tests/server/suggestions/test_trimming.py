@@ -5,7 +5,8 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsp_server.suggestions.trimming import fitted, without_surplus_closers
+from lsp_server.suggestions.brackets import without_surplus_closers
+from lsp_server.suggestions.trimming import fitted as fit
 from tests.paths import DATA
 
 CASES = tomli.loads((DATA / "suggestions.toml").read_text())["case"]
@@ -14,6 +15,11 @@ CODE = st.text(st.sampled_from("ab(){}[] \n\"'"), max_size=40)
 
 FAR = "x = [f(1), {'a': (2)}]  # one) it's\n" * 250
 """Lines that leave no bracket open."""
+
+
+def fitted(text, before, after, language=""):
+    """What of a text is shown."""
+    return fit(text, before, after, language).text
 
 
 def at_cursor(case):
@@ -25,7 +31,8 @@ def at_cursor(case):
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_cases(case):
     before, after = at_cursor(case)
-    assert fitted(case["raw"], before, after, case.get("language", "")) == case["shown"]
+    found = fit(case["raw"], before, after, case.get("language", ""))
+    assert (found.text, after[: found.n_replaced]) == (case["shown"], case.get("replaces", ""))
 
 
 @pytest.mark.parametrize("language", ["", "python"])
