@@ -222,7 +222,7 @@ async def test_an_exception_at_any_step_of_the_start(monkeypatch, root):
     status, _ = await start_with(monkeypatch, root, counted)
     assert status["phase"] == "ready"
     assert counted.n_calls > 300
-    every = int(os.environ.get("LONGLLAMA_INJECT_EVERY", "23"))
+    every = int(os.environ.get("LONGLLAMA_INJECT_EVERY", "7"))
     for at in range(1, counted.n_calls, every):
         injection = Injection(at, ERRORS[at % len(ERRORS)])
         status, wire = await start_with(monkeypatch, root, injection)
