@@ -1,5 +1,6 @@
 """A window of the workbench, as a person uses it: keys, clicks, and what is on screen."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tests.vscode.tools import chromium
 
-WAIT_MS = 90_000
+WAIT_MS = 1000 * float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "90"))
 LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 GHOST = ".view-lines .ghost-text-decoration"
 
