@@ -21,9 +21,9 @@ StopReason = Literal[
 OnProgress = Callable[[str], None]
 """Callback that receives the text of a suggestion as it grows."""
 EmptyReason = Literal["nothing_to_add", "deadline", "unsure"]
-RepositoryContext = Literal["definitions", "similar"]
-"""What a code model's prompt shows of other files: definitions that the cursor needs, or chunks
-that are similar to the text before it."""
+RepositoryContext = Literal["definitions", "memory", "similar"]
+"""What a code model sees of other files: definitions that the cursor needs, in its prompt or as
+memory, or chunks that are similar to the text before it."""
 
 
 def ignore_progress(_: str) -> None:
@@ -195,6 +195,12 @@ class EngineStatus:
     """Why nothing is stored on disk; None if segments are."""
     token_bytes: int = 0
     """Bytes of one token's record in memory."""
+    encoded_definitions: int = 0
+    """Definitions, in pieces of files, that are encoded and stored."""
+    definition_bytes: int = 0
+    """Bytes of these."""
+    files_to_encode: int = 0
+    """Files whose definitions are left to encode, where requests want them as memory."""
     compiled: bool = False
     """Whether the model's layers are compiled by torch."""
     not_compiled: str | None = None

@@ -2,39 +2,44 @@
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 
 from longllama_code.errors import Cancelled
+from longllama_code.generation.answer import Answer, Inputs, result_of
 from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.copying import Copier
-from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Decoder, ShouldStop
-from longllama_code.generation.decoding.speculation import Drafter
+from longllama_code.generation.decoding.decoder import (
+    PREFILL_STEP_TOKENS,
+    ShouldStop,
+)
 from longllama_code.generation.decoding.stopping import stop_rule
 from longllama_code.generation.decoding.writer import Writer
+from longllama_code.generation.definition_memory.background import DefinitionEncoding
+from longllama_code.generation.definition_memory.memory import DefinitionMemory
 from longllama_code.generation.prompting.excerpt_source import ExcerptSource
 from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
-from longllama_code.generation.prompting.prepared_prompt import Choice, Excerpts, Prepared
+from longllama_code.generation.prompting.prepared_prompt import (
+    Choice,
+    Excerpts,
+    Prepared,
+    Wanted,
+)
 from longllama_code.generation.prompting.prompt import Prompt, PromptSource, build_prompt, opening
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
-    EmptyReason,
     OnProgress,
-    Timings,
     ignore_progress,
 )
 
-MAX_SOURCES = 8
-LEAST_PROBABILITY = 0.02
-"""Least probability of the first token of an alternative suggestion."""
+ENCODING_SHARE = 0.5
+"""Share of a request's time in which definitions may be encoded that no one encoded before."""
 
-
-_Inputs = tuple[Prompt, CompletionMemory | None]
-_InputsOf = Callable[[Excerpts], _Inputs]
-"""Returns the prompt that shows some excerpts, and the memory beside it; made once for each."""
+_InputsOf = Callable[[Excerpts], Inputs]
+"""Returns the inputs with some excerpts; made once for each."""
 
 
 class Completer:
@@ -54,11 +59,31 @@ class Completer:
     ) -> None:
         self._model, self._memory = model, memory
         self._sources = sources or ExcerptSources.create(model.tokenizer, memory)
+        self._encoding: DefinitionEncoding | None = None
+        if model.definitions is not None:
+            self._encoding = DefinitionEncoding(
+                model.definitions, self._sources.pieces, lambda: memory.files.keys()
+            )
 
     def release_cache(self) -> None:
         """Drop the keys and values of this repository's prompts."""
         for source in self._sources.every:
             self._model.readings.drop(source)
+
+    def encode_definitions(self) -> Generator[None, None, int]:
+        """Encode some of the repository's definitions, if requests place them before prompts.
+
+        Yields between steps of a few tokens.
+
+        Returns:
+            Number of files whose definitions are left to encode.
+        """
+        return 0 if self._encoding is None else (yield from self._encoding.step())
+
+    @property
+    def n_files_to_encode(self) -> int:
+        """Number of files whose definitions are left to encode."""
+        return 0 if self._encoding is None else self._encoding.n_waiting
 
     def complete(
         self,
@@ -77,19 +102,21 @@ class Completer:
             Cancelled: ``should_stop`` returned true.
         """
         started = time.perf_counter()
+        wait = request.timeout_ms / 1000
         inputs = cache(partial(self._inputs, request))
-        prepared = self._prepared(request, inputs)
-        prompt, memory = inputs(prepared.excerpts)
+        goes_on = partial(_goes_on, should_stop, started + ENCODING_SHARE * wait)
+        prepared = self._prepared(request, inputs, goes_on)
+        found = inputs(prepared.excerpts)
+        prompt, memory, _ = found
         self._restore_prefix(request, prepared, memory)
-        deadline = started + request.timeout_ms / 1000
         begin = partial(self._begin, prompt, memory, request)
-        answer = _Answer(prepared.decoder, prompt, memory, should_stop, started, deadline, begin)
+        answer = Answer(prepared.decoder, found, should_stop, started, started + wait, begin)
         if not answer.read_prompt():
             return CompletionResult("", "deadline", answer.timings(), empty_reason="deadline")
         writer = answer.write(on_progress=on_progress)
         n_memory_tokens = 0 if memory is None else self._memory.n_seen_tokens
         timings = replace(answer.timings(writer), memory_tokens=n_memory_tokens)
-        result = _result(writer, timings, memory)
+        result = result_of(writer, timings, memory)
         first_line, last_line = _lines(request, prompt)
         return replace(
             result,
@@ -110,12 +137,12 @@ class Completer:
         """
         source = self._excerpts(request)
         reading = self._model.readings.of(source, request.path)
-        if not self._shows_excerpts(request):
+        if not self._shows_excerpts(request) or self._definition_memory(request) is not None:
             return 0
         reading.drop(source.still_hold)
         prepared = reading.open(self._choice(request))
         ids = self._opening(request, prepared)
-        _, memory = self._inputs(request, prepared.excerpts)
+        memory = self._inputs(request, prepared.excerpts).memory
         self._restore_prefix(request, prepared, memory)
         decoder = prepared.decoder
         n_read, length = decoder.n_common([*ids, 0], memory), decoder.length
@@ -164,7 +191,9 @@ class Completer:
         wanted = request.min_confidence
         return self._model.config.min_confidence if wanted is None else wanted
 
-    def _prepared(self, request: CompletionRequest, inputs: _InputsOf) -> Prepared:
+    def _prepared(
+        self, request: CompletionRequest, inputs: _InputsOf, goes_on: Callable[[], bool]
+    ) -> Prepared:
         """Return the excerpts of the prompt, and the decoder that processed them.
 
         If the user waits and only the text at the cursor is unprocessed, the excerpts stay as they
@@ -175,7 +204,7 @@ class Completer:
         if not self._shows_excerpts(request):
             return reading.show_nothing()
         reading.drop(source.still_hold)
-        choice = self._choice(request)
+        choice = self._choice(request, goes_on)
         if request.is_ahead:
             return reading.prepare(choice)
         return reading.renew(choice, partial(_n_unread, inputs))
@@ -189,23 +218,52 @@ class Completer:
         is_taught = self._model.marks is not None and self._model.marks.always
         return is_taught and request.uses_memory and request.definition_tokens > 0
 
-    def _choice(self, request: CompletionRequest) -> Choice:
-        """Return functions that choose excerpts for a request's file and for its cursor."""
-        path, prefix, suffix = request.path, request.prefix, request.suffix
-        source = self._excerpts(request)
-        n_tokens = min(request.definition_tokens, self._model.config.window // 4)
-        return Choice(
-            lambda: source.used_by(path, prefix + suffix, n_tokens),
-            lambda shown: source.wanted(path, prefix, suffix, n_tokens, shown),
-        )
+    def _definition_memory(self, request: CompletionRequest) -> DefinitionMemory | None:
+        """Return the memory that definitions are placed from; None if the prompt shows them."""
+        if request.repository_context != "memory" or not self._shows_excerpts(request):
+            return None
+        if self._encoding is not None:
+            self._encoding.note(request)
+        return self._model.definitions
 
-    def _inputs(self, request: CompletionRequest, excerpts: Excerpts) -> _Inputs:
-        """Return the prompt of a request that shows some excerpts, and the memory beside it."""
+    def _definition_tokens(self, request: CompletionRequest) -> int:
+        """Return the most tokens of definitions."""
+        return min(request.definition_tokens, self._model.config.window // 4)
+
+    def _choice(
+        self, request: CompletionRequest, goes_on: Callable[[], bool] = lambda: False
+    ) -> Choice:
+        """Return functions that choose excerpts for a request's file and for its cursor.
+
+        Args:
+            request: the cursor.
+            goes_on: whether there is time to encode what is to be in memory.
+        """
+        path, prefix, suffix = request.path, request.prefix, request.suffix
+        source, memory = self._excerpts(request), self._definition_memory(request)
+        n_tokens = self._definition_tokens(request)
+
+        def of_cursor(shown: Excerpts) -> Wanted:
+            wanted = source.wanted(path, prefix, suffix, n_tokens, shown)
+            if memory is None:
+                return wanted
+            return memory.available(request.repository, wanted, goes_on)
+
+        return Choice(lambda: source.used_by(path, prefix + suffix, n_tokens), of_cursor)
+
+    def _inputs(self, request: CompletionRequest, excerpts: Excerpts) -> Inputs:
+        """Return the prompt of a request with some excerpts, and what is beside it."""
+        memory, n_tokens = self._definition_memory(request), self._most_tokens(request)
+        placed = None
+        if memory is not None:
+            most = self._definition_tokens(request)
+            placed = memory.placed(request.repository, excerpts, most)
+            excerpts, n_tokens = (), n_tokens - most
         source = self._source(request, excerpts)
-        prompt = build_prompt(
-            source, self._model.tokenizer, self._most_tokens(request), self._model.marks
-        )
-        return prompt, self._completion_memory(request, prompt)
+        prompt = build_prompt(source, self._model.tokenizer, n_tokens, self._model.marks)
+        if placed is not None and tuple(prompt.ids[: len(placed.ids)]) != placed.ids:
+            placed = None  # a name of half a prompt is cut
+        return Inputs(prompt, self._completion_memory(request, prompt), placed)
 
     def _opening(self, request: CompletionRequest, prepared: Prepared) -> list[int]:
         """Return the token ids that all prompts of a file begin with."""
@@ -235,84 +293,21 @@ class Completer:
         return CompletionMemory(self._memory, local, self._model.threads)
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """Work on one request: its prompt is processed, then suggestions are written."""
-
-    decoder: Decoder
-    prompt: Prompt
-    memory: CompletionMemory | None
-    should_stop: ShouldStop
-    started: float
-    deadline: float
-    begin: Callable[[int | None], Writer]
-    """Returns a writer of a suggestion, with a given first token or None."""
-
-    def read_prompt(self) -> bool:
-        """Process the prompt; return whether that was done before the deadline.
-
-        Raises:
-            Cancelled: ``should_stop`` returned true.
-        """
-        try:
-            self.decoder.prefill(
-                self.prompt.ids, self.memory, lambda: self.should_stop() or self._is_late()
-            )
-        except Cancelled:
-            if not self._is_late():
-                raise
-            return False
-        return True
-
-    def _is_late(self) -> bool:
-        return time.perf_counter() >= self.deadline
-
-    def timings(self, writer: Writer | None = None) -> Timings:
-        """Return times and counts so far, of the suggestion that was just written, if any."""
-        now = time.perf_counter()
-        began = now if writer is None else writer.began
-        return Timings(
-            prefill_ms=1000 * (began - self.started),
-            decode_ms=1000 * (now - began),
-            reused_tokens=self.decoder.n_reused,
-            prompt_tokens=len(self.prompt.ids),
-            generated_tokens=0 if writer is None else writer.n_tokens,
-            passes=0 if writer is None else self.decoder.n_passes,
-        )
-
-    def write(
-        self, opening: int | None = None, on_progress: OnProgress = ignore_progress
-    ) -> Writer:
-        """Write a suggestion to its end; call ``on_progress`` with its text as it grows.
-
-        Raises:
-            Cancelled: ``should_stop`` returned true.
-        """
-        writer = self.begin(opening)
-        drafter = Drafter(self.memory, writer.context)
-        for token in self.decoder.steps(self.prompt.ids, self.memory, writer.choose, drafter):
-            if self.should_stop():
-                raise Cancelled("the request was cancelled while its suggestion was written")
-            if writer.take(token) or writer.expired(self.deadline):
-                return writer
-            on_progress(writer.text)
-        raise AssertionError("decoder.steps() never ends by itself")
-
-    def others(self, first: Writer, n_candidates: int) -> list[str]:
-        """Return alternatives, each with another first token, the likelier first tokens first."""
-        texts = [first.text.rstrip()]
-        for first_token, probability in first.openings[1:n_candidates]:
-            if probability < LEAST_PROBABILITY or self._is_late():
-                break
-            self.decoder.prefill(self.prompt.ids, self.memory, self.should_stop)
-            texts.append(self.write(first_token).text.rstrip())
-        return [text for text in dict.fromkeys(texts[1:]) if text not in ("", texts[0])]
-
-
 def _n_unread(inputs: _InputsOf, prepared: Prepared) -> int:
     """Return how many tokens of a prompt are not processed so far."""
-    prompt, memory = inputs(prepared.excerpts)
-    return len(prompt.ids) - prepared.decoder.n_common(prompt.ids, memory)
+    prompt, memory, placed = inputs(prepared.excerpts)
+    return len(prompt.ids) - prepared.decoder.n_common(prompt.ids, memory, placed)
+
+
+def _goes_on(should_stop: ShouldStop, deadline: float) -> bool:
+    """Whether there is time left.
+
+    Raises:
+        Cancelled: ``should_stop`` returned true.
+    """
+    if should_stop():
+        raise Cancelled("the request was cancelled while definitions were encoded")
+    return time.perf_counter() < deadline
 
 
 def _lines(request: CompletionRequest, prompt: Prompt) -> tuple[int, int]:
@@ -320,22 +315,3 @@ def _lines(request: CompletionRequest, prompt: Prompt) -> tuple[int, int]:
     first = request.prefix.count("\n", 0, prompt.start) + 1
     shown = (request.prefix + request.suffix).count("\n", prompt.start, prompt.end)
     return first, first + shown
-
-
-def _result(writer: Writer, timings: Timings, memory: CompletionMemory | None) -> CompletionResult:
-    text = writer.text.rstrip()
-    return CompletionResult(
-        text=text,
-        stop_reason=writer.stop_reason,
-        timings=timings,
-        sources=[] if memory is None else memory.sources(MAX_SOURCES),
-        empty_reason=None if text else _empty_reason(writer),
-        confidence=writer.confidence,
-        mean_probability=writer.mean_probability,
-        least_probability=writer.least_probability,
-    )
-
-
-def _empty_reason(writer: Writer) -> EmptyReason:
-    reason = writer.stop_reason
-    return reason if reason in ("deadline", "unsure") else "nothing_to_add"

@@ -5,6 +5,8 @@ from functools import partial
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.decoding.healing import TokenHealer
 from longllama_code.generation.decoding.stored_openings import KeptOpenings
+from longllama_code.generation.definition_memory.kept_definitions import KeptDefinitions
+from longllama_code.generation.definition_memory.memory import DefinitionMemory
 from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.prompting.prepared_prompt import FileReading
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, WarmReadings
@@ -23,6 +25,7 @@ class CompletionModel:
         kernels: the same model run by kernels, if there are any for it.
         context_bytes: most bytes of keys and values of processed prompts.
         openings: prompts that were processed by earlier processes; None for none.
+        definitions: encoded definitions; None keeps them in RAM.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class CompletionModel:
         kernels: KernelModel | None = None,
         context_bytes: int = MAX_BYTES,
         openings: KeptOpenings | None = None,
+        definitions: KeptDefinitions | None = None,
     ) -> None:
         self.config = model.config
         self.tokenizer = tokenizer
@@ -43,3 +47,8 @@ class CompletionModel:
         forbidden = never_written(tokenizer, self.marks, model.config.vocab_size)
         make_decoder = partial(Decoder, model, forbidden, kernels)
         self.readings = WarmReadings(partial(FileReading, make_decoder), context_bytes)
+        self.definitions: DefinitionMemory | None = None
+        """Definitions as memory, for models that are trained to fill in."""
+        if self.marks is not None and self.marks.always:
+            kept = definitions or KeptDefinitions.in_ram(model.config)
+            self.definitions = DefinitionMemory(make_decoder, tokenizer, self.marks, kept)

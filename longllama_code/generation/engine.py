@@ -17,8 +17,10 @@ from longllama_code.generation.completer import Completer
 from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.decoder import ShouldStop
 from longllama_code.generation.decoding.stored_openings import KeptOpenings
+from longllama_code.generation.definition_memory.kept_definitions import KeptDefinitions
 from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
+from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES
 from longllama_code.generation.segments import Counts, Segments
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
@@ -42,6 +44,10 @@ LARGE_BYTES = 1 << 30
 """Bytes of weights above which a pass takes longer than compiling."""
 DEFINITIONS_FOLDER = "definitions"
 """Folder of the facts about files' definitions, in the cache folder, for all models."""
+ENCODED_FOLDER = "encoded-definitions"
+"""Folder of the encoded definitions, in a model's folder."""
+DEFINITION_SHARE = 3 / 4
+"""Share of the store's limit for encoded definitions, of models that place them before prompts."""
 OPENINGS_FOLDER = "openings"
 """Folder of the processed prompt prefixes, in a model's folder."""
 MODEL_NAME_FILE = "model"
@@ -87,6 +93,7 @@ class Engine:
         context_bytes: int = MAX_BYTES,
         folder: Path | None = None,
         facts: FactCache | None = None,
+        definitions: KeptDefinitions | None = None,
     ) -> "Engine":
         """Return an engine with an empty memory.
 
@@ -96,11 +103,14 @@ class Engine:
             context_bytes: most bytes of keys and values of processed prompts.
             folder: folder of processed prompt prefixes; None keeps them in RAM.
             facts: cache of the definitions that files contain; None for none.
+            definitions: definitions that are encoded; None keeps them in RAM.
         """
         segments = Segments(loaded, store)
         openings = KeptOpenings(folder and folder / OPENINGS_FOLDER, loaded.model.config)
         runs = loaded.compiled or loaded.model
-        model = CompletionModel(runs, loaded.tokenizer, loaded.kernels, context_bytes, openings)
+        model = CompletionModel(
+            runs, loaded.tokenizer, loaded.kernels, context_bytes, openings, definitions
+        )
         memory = segments.open_memory()
         sources = ExcerptSources.create(loaded.tokenizer, memory, facts)
         return cls(loaded, segments, model, memory, sources, facts)
@@ -163,9 +173,13 @@ class Engine:
         try:
             cache = options.cache_dir or cache_root()
             folder = cache / "memory" / loaded.fingerprint
-            store = loaded.store(folder, options.max_store_bytes)
+            definitions = _open_definitions(loaded, folder, options.max_store_bytes)
+            n_others = options.max_store_bytes
+            if n_others is not None and definitions is not None:
+                n_others -= int(DEFINITION_SHARE * n_others)
+            store = loaded.store(folder, n_others)
             facts = FactCache(cache / DEFINITIONS_FOLDER)
-            engine = cls.create(loaded, store, context_bytes, folder, facts)
+            engine = cls.create(loaded, store, context_bytes, folder, facts, definitions)
             (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
             if store.notice:
                 engine._segments.problem = store.notice
@@ -175,13 +189,21 @@ class Engine:
             engine._segments.report(error)
             return engine
 
-    def remember(self, path: str, text: str) -> Generator[None, None, RememberResult]:
+    def remember(
+        self, path: str, text: str, folder: str = ""
+    ) -> Generator[None, None, RememberResult]:
         """Take a file, or its new version, into memory; yields after each segment.
 
         The former version stays until the new one is complete, also if the generator is closed
         before its end.
+
+        Args:
+            path: name of the file.
+            text: its text.
+            folder: beginning of the name that tells workspace folders apart. Segments are those of
+                the rest of it, so that a folder's are the same whatever others are open beside it.
         """
-        header = path_header(path)
+        header = path_header(path.removeprefix(folder))
         pieces = self._segments.pieces(header, text)
         parts = [text[piece.start : piece.end] for piece in pieces]
         pending = _PendingFile(self._segments.records)
@@ -252,12 +274,24 @@ class Engine:
         """
         return self._completer.prepare(request)
 
+    def encode_definitions(self) -> Generator[None, None, int]:
+        """Encode some of the repository's definitions, if requests want them as memory.
+
+        Yields between steps of a few tokens.
+
+        Returns:
+            Number of files whose definitions are left to encode.
+        """
+        return self._completer.encode_definitions()
+
     def status(self) -> EngineStatus:
         """Return what is in memory and in the store, with counts since the start."""
         model, kernels, rows = self._loaded.model, self._loaded.kernels, self._memory.rows
         n_tokens = self._memory.n_seen_tokens
         n_stored, _, stored_bytes = self._segments.totals()
         record_bytes = n_tokens * rows.record_format.n_bytes
+        definitions = self._model.definitions
+        n_definitions, definition_bytes = definitions.kept.totals() if definitions else (0, 0)
         return EngineStatus(
             model=self._loaded.name,
             device=str(model.device),
@@ -269,6 +303,9 @@ class Engine:
             memory_bytes=rows.nbytes + record_bytes,
             stored_segments=n_stored,
             stored_bytes=stored_bytes,
+            encoded_definitions=n_definitions,
+            definition_bytes=definition_bytes,
+            files_to_encode=self._completer.n_files_to_encode,
             encoded_segments=self._counts.encoded,
             loaded_segments=self._counts.loaded,
             damaged_segments=self._segments.n_damaged,
@@ -284,12 +321,16 @@ class Engine:
         _, _, kept = self._segments.totals()
         n_bytes = before - kept + self._model.openings.clear()
         n_bytes += 0 if self._facts is None else self._facts.clear()
+        if (definitions := self._model.definitions) is not None:
+            n_bytes += definitions.kept.clear()
         return ClearedStore(n_segments, n_bytes, kept)
 
     def close(self) -> None:
         """Close the store, for this engine and all its forks."""
         self._segments.close()
         self._sources.close()
+        if self._model.definitions is not None:
+            self._model.definitions.kept.close()
 
     def _take(self, header: str, text: str, pending: _PendingFile) -> str:
         """Return the id of a segment, encoded if neither memory nor the store has it."""
@@ -316,6 +357,22 @@ class Engine:
             ids = [self._take(header, part, pending) for part in parts]
             if pending.records is self._segments.records is self._memory.rows.records:
                 return ids
+
+
+def _open_definitions(
+    loaded: LoadedModel, folder: Path, max_bytes: int | None
+) -> KeptDefinitions | None:
+    """Return the definitions that are encoded already; None for models that get none.
+
+    Raises:
+        StoreError: the folder cannot be used.
+    """
+    config = loaded.model.config
+    marks = InfillMarks.of(config, loaded.tokenizer)
+    if marks is None or not marks.always:
+        return None
+    most = None if max_bytes is None else int(DEFINITION_SHARE * max_bytes)
+    return KeptDefinitions.on_disk(folder / ENCODED_FOLDER, config, loaded.fingerprint, most)
 
 
 def warm_up(loaded: LoadedModel) -> None:

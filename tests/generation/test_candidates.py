@@ -15,7 +15,7 @@ def never() -> bool:
 
 
 def test_candidates_differ_and_leave_the_first_as_it_is(make_engine, remember, monkeypatch):
-    monkeypatch.setattr("longllama_code.generation.completer.LEAST_PROBABILITY", 0.0)
+    monkeypatch.setattr("longllama_code.generation.answer.LEAST_PROBABILITY", 0.0)
     engine = make_engine()
     remember(engine, "a.py", KNOWN)
     alone = engine.complete(REQUEST, never)
@@ -29,7 +29,7 @@ def test_candidates_differ_and_leave_the_first_as_it_is(make_engine, remember, m
 
 
 def test_an_alternative_is_what_the_model_writes_after_its_first_token(make_engine, monkeypatch):
-    monkeypatch.setattr("longllama_code.generation.completer.LEAST_PROBABILITY", 0.0)
+    monkeypatch.setattr("longllama_code.generation.answer.LEAST_PROBABILITY", 0.0)
     engine = make_engine()
     several = engine.complete(replace(REQUEST, n_candidates=8), never)
     spelt = [text for text in several.alternatives if text[0].isascii() and len(text) > 1]
@@ -40,7 +40,7 @@ def test_an_alternative_is_what_the_model_writes_after_its_first_token(make_engi
 
 
 def test_what_the_model_does_not_expect_is_no_candidate(make_engine, monkeypatch):
-    monkeypatch.setattr("longllama_code.generation.completer.LEAST_PROBABILITY", 1.0)
+    monkeypatch.setattr("longllama_code.generation.answer.LEAST_PROBABILITY", 1.0)
     assert make_engine().complete(replace(REQUEST, n_candidates=3), never).alternatives == []
 
 

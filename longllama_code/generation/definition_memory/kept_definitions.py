@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import StoreError
 from longllama_code.generation.decoding.stored_openings import Opening
 from longllama_code.generation.definition_memory.rounding import RoundedFormat
@@ -70,6 +71,23 @@ class KeptDefinitions:
         self.problem: str | None = None
         """Why definitions are no longer stored on disk."""
 
+    @classmethod
+    def in_ram(cls, config: LongLlamaConfig) -> KeptDefinitions:
+        """Return an empty store for one process."""
+        return cls(open_store(None, None), RoundedFormat.of(config), "", RAM_BYTES)
+
+    @classmethod
+    def on_disk(
+        cls, folder: Path, config: LongLlamaConfig, fingerprint: str, max_bytes: int | None
+    ) -> KeptDefinitions:
+        """Return the store of a model in a folder, which processes may share.
+
+        Raises:
+            StoreError: the folder cannot be used.
+        """
+        store = open_store(folder, max_bytes)
+        return cls(store, RoundedFormat.of(config), fingerprint, max_bytes)
+
     def identity(self, head: Sequence[int], excerpt: Sequence[int]) -> str:
         """Return the id of what is stored of an excerpt behind a head."""
         versions = f"{self._fingerprint}\0{LAYOUT_VERSION}\0{FORMAT_VERSION}\0{len(head)}\0"
@@ -120,8 +138,10 @@ class KeptDefinitions:
         return n_definitions, n_bytes
 
     def clear(self) -> int:
-        """Remove all; return how many there were."""
-        return self._with_store(lambda store: store.collect(max_bytes=0))
+        """Remove all; return their bytes."""
+        n_bytes = self.totals()[1]
+        self._with_store(lambda store: store.collect(max_bytes=0))
+        return n_bytes
 
     def close(self) -> None:
         """Close the files."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -24,11 +24,14 @@ from longllama_code.generation.prompting.definition_layout import (
     head_ids,
 )
 from longllama_code.generation.prompting.infill import InfillMarks
+from longllama_code.generation.prompting.prepared_prompt import Wanted, keys_of
 from longllama_code.generation.prompting.prompt import Excerpt
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 MAX_TOKENS = 512
 """Most tokens of an excerpt; a longer one is not encoded."""
+MAX_HEAD_TOKENS = 256
+"""Most tokens of a head; nothing is encoded behind a longer one."""
 MAX_HEADS = 16
 """Most heads, one for each repository, whose keys and values are cached."""
 MAX_TOKENIZED = 20_000
@@ -76,10 +79,31 @@ class DefinitionMemory:
 
         self._head_of, self._ids_of = head_of, ids_of
 
+    def has(self, repository: str, excerpt: Excerpt) -> bool:
+        """Whether an excerpt is encoded."""
+        return self._identity(repository, excerpt) in self.kept
+
     def lacks(self, repository: str, excerpt: Excerpt) -> bool:
         """Whether an excerpt can be encoded, and is not."""
-        ids = self._ids_of(excerpt.path, excerpt.text)
-        return len(ids) <= MAX_TOKENS and self._identity(repository, excerpt) not in self.kept
+        head, ids = self._head_of(repository), self._ids_of(excerpt.path, excerpt.text)
+        can_be_encoded = len(head) <= MAX_HEAD_TOKENS and len(ids) <= MAX_TOKENS
+        return can_be_encoded and not self.has(repository, excerpt)
+
+    def available(self, repository: str, wanted: Wanted, goes_on: Callable[[], bool]) -> Wanted:
+        """Return what is wanted as far as it is encoded; first encode what is not, the best first.
+
+        Args:
+            repository: the repository's name.
+            wanted: what a cursor should be shown.
+            goes_on: whether there is time to encode; called between steps.
+        """
+        for excerpt in reversed(wanted.excerpts):
+            if self.lacks(repository, excerpt):
+                work = self.encode(repository, excerpt)
+                while goes_on() and next(work, True) is None:
+                    pass
+        excerpts = tuple(each for each in wanted.excerpts if self.has(repository, each))
+        return replace(wanted, excerpts=excerpts, needed=wanted.needed & keys_of(excerpts))
 
     def encode(self, repository: str, excerpt: Excerpt) -> Generator[None]:
         """Encode an excerpt and store it; yields between steps of its tokens."""

@@ -113,6 +113,11 @@ class DefinitionPieces:
         file = self._of(path)
         return () if file is None else tuple(Excerpt(path, each.text) for each in file.pieces)
 
+    def version(self, path: str) -> int | None:
+        """Return what changes with a file's text; None if there is no such file."""
+        file = self._index.file(path)
+        return None if file is None else file.digest
+
     def used_by(self, path: str, text: str, n_tokens: int) -> Wanted:
         """Return nothing: what is in memory need not be the same for all cursors of a file."""
         return Wanted()
