@@ -13,6 +13,7 @@ from longllama_code.memory.segments.encoder import SegmentEncoder
 from longllama_code.memory.storage.record_file import RecordFile
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.protocol import CompletionRequest, RememberResult
+from tests.conftest import finish
 
 MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
@@ -44,6 +45,19 @@ def test_remembering(make_engine: MakeEngine, remember: Remember, tmp_path: Path
     assert (status.encoded_segments, status.stored_segments) == (2 * N, 2 * N)
     assert status.memory_bytes > 0
     assert status.store_problem is None
+
+
+def test_segments_are_those_of_a_path_in_its_workspace_folder(
+    make_engine: MakeEngine, remember: Remember, tmp_path: Path
+) -> None:
+    remember(make_engine(tmp_path), "a.py", TEXT)
+    engine = make_engine(tmp_path)
+    assert counts(finish(engine.remember("one/a.py", TEXT, "one/"))) == (0, N, 0)
+    assert counts(finish(engine.remember("two/a.py", TEXT, "two/"))) == (0, 0, N)
+    assert counts(finish(engine.remember("two/two/a.py", TEXT, "two/"))) == (N, 0, 0)
+    assert engine.forget("one/a.py")
+    assert counts(finish(engine.remember("two/a.py", TEXT, "two/"))) == (0, 0, N)
+    assert engine.status().n_files == 2
 
 
 def test_blank_files_hold_nothing(make_engine: MakeEngine, remember: Remember) -> None:

@@ -400,3 +400,13 @@ def test_scan_and_entry_agree(
         else:
             assert entry.exclusion == Exclusion.IGNORED
             assert workspace.ignores_folder(path.parent)
+
+
+def test_the_part_of_a_name_that_tells_folders_apart(tmp_path: Path) -> None:
+    one, two, twin = tmp_path / "one", tmp_path / "two", tmp_path / "far" / "one"
+    file = one / "one" / "a.py"
+    assert Workspace([one]).folder_in_name(file) == ""
+    assert Workspace([one, two]).folder_in_name(file) == "one/"
+    assert Workspace([one, two, twin]).folder_in_name(file) == f"{one.as_posix()}/"
+    assert Workspace([one, one / "one"]).folder_in_name(one / "b.py") == f"{one.as_posix()}/"
+    assert Workspace([two, twin]).folder_in_name(file) == ""  # outside of all
