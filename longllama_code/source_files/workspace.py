@@ -270,6 +270,11 @@ class Workspace:
         has_twin = [other.name for other in roots].count(root.name) > 1
         return f"{root.as_posix() if has_twin else root.name}/{relative}"
 
+    def folder_in_name(self, path: Path) -> str:
+        """Return the beginning of a file's name that tells its root from others; may be empty."""
+        root, name = self.root_of(path), self.name_of(path)
+        return "" if root is None else name.removesuffix(path.relative_to(root).as_posix())
+
     def locate(self, path: Path) -> Path:
         """Return the path that `scan` has for a file, whatever links a path of it goes through.
 

@@ -169,14 +169,20 @@ class EngineClient:
         if connection is not None:
             await connection.close()
 
-    async def remember(self, path: str, text: str) -> RememberResult:
+    async def remember(self, path: str, text: str, folder: str = "") -> RememberResult:
         """Take a file into memory.
+
+        Args:
+            path: name of the file.
+            text: its text.
+            folder: beginning of the name that tells workspace folders apart, and counts for nothing
+                else.
 
         Raises:
             EngineGone: the engine died before it was done.
             EngineError: the request failed.
         """
-        answer = await self._ask(REMEMBER, {"path": path, "text": text})
+        answer = await self._ask(REMEMBER, {"path": path, "text": text, "folder": folder})
         return from_plain(answer, RememberResult)
 
     async def forget(self, paths: list[str]) -> None:

@@ -430,7 +430,9 @@ class Indexer:
         """Remember a file, or leave it out. Return whether the store had all of it."""
         n_clearances = self._n_clearances
         try:
-            result = await self._engine.remember(file.name, await self._reader.read(file.path))
+            text = await self._reader.read(file.path)
+            folder = self._workspace.folder_in_name(file.path)
+            result = await self._engine.remember(file.name, text, folder)
         except Exception as error:
             self._handle_error(file, urgency, error)
             return False

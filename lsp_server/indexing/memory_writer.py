@@ -23,8 +23,14 @@ class MemoryWriter(Protocol):
         """Whether the memory budget applies; False if the memory is another machine's."""
         ...
 
-    async def remember(self, path: str, text: str) -> RememberResult:
-        """Take a file into memory."""
+    async def remember(self, path: str, text: str, folder: str, /) -> RememberResult:
+        """Take a file into memory.
+
+        Args:
+            path: name of the file.
+            text: its text.
+            folder: beginning of the name that tells workspace folders apart; may be empty.
+        """
         ...
 
     async def forget(self, paths: list[str]) -> None:

@@ -38,7 +38,7 @@ class ListEngine:
         self.takes_s = 0.0
         self.n_asking = self.n_asked_at_once = 0
 
-    async def remember(self, path, text):
+    async def remember(self, path, text, folder=""):
         self.asked.append(path)
         self.n_asking += 1
         self.n_asked_at_once = max(self.n_asked_at_once, self.n_asking)

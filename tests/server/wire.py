@@ -50,7 +50,7 @@ class StandInClient:
     async def stop(self):
         self.state = EngineState.STOPPED
 
-    async def remember(self, path, text):
+    async def remember(self, path, text, folder=""):
         self.texts[path] = text
         self.n_remembered += 1
         return RememberResult(path, len(text), 1, 1, 0, 0)

@@ -65,7 +65,9 @@ class HostedEngine(Protocol):
         """Release the repository."""
         ...
 
-    def remember(self, path: str, text: str) -> Generator[None, None, RememberResult]:
+    def remember(
+        self, path: str, text: str, folder: str = "", /
+    ) -> Generator[None, None, RememberResult]:
         """Take a file into memory; yields after each segment."""
         ...
 
@@ -273,7 +275,8 @@ class ClientSession:
         yield from ()
 
     def _remember(self, params: Params, _: Job) -> Work:
-        return to_plain((yield from self._opened.remember(params["path"], params["text"])))
+        path, text, folder = params["path"], params["text"], params.get("folder", "")
+        return to_plain((yield from self._opened.remember(path, text, folder)))
 
     def _forget(self, params: Params, _: Job) -> Work:
         forgotten = [path for path in params["paths"] if self._opened.forget(path)]

@@ -102,7 +102,9 @@ class ScriptedEngine:
         """Remove nothing, as nothing is stored."""
         return ClearedStore()
 
-    def remember(self, path: str, text: str) -> Generator[None, None, RememberResult]:
+    def remember(
+        self, path: str, text: str, folder: str = ""
+    ) -> Generator[None, None, RememberResult]:
         """Take a file, or its new version, into memory."""
         time.sleep(self._script.remember_ms / 1000)
         yield

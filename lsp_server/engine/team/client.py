@@ -114,8 +114,13 @@ class TeamClient:
         hello = await self._http.ask("GET", f"{protocol.HELLO}?repository={name}")
         return hello.get("revision") in (None, self._joined.revision)
 
-    async def remember(self, path: str, text: str) -> RememberResult:
+    async def remember(self, path: str, text: str, folder: str = "") -> RememberResult:
         """Take a file into memory; send it if the cluster has another text of it.
+
+        Args:
+            path: name of the file.
+            text: its text.
+            folder: unused, as a cluster knows files by their names alone.
 
         Raises:
             TeamUnreachable: there was no answer.

@@ -159,14 +159,14 @@ class TeamEngine:
         if local is not None:
             await local.stop()
 
-    async def remember(self, path: str, text: str) -> RememberResult:
+    async def remember(self, path: str, text: str, folder: str = "") -> RememberResult:
         """Take a file into memory.
 
         Raises:
             EngineGone: the engine is gone, or cannot be reached.
             EngineError: the request failed.
         """
-        return await self._ask(lambda engine: engine.remember(path, text))
+        return await self._ask(lambda engine: engine.remember(path, text, folder))
 
     async def forget(self, paths: list[str]) -> None:
         """Take files out of memory."""

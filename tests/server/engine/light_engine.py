@@ -35,7 +35,7 @@ class LightEngine:
     def release(self):
         self.shared["users"] -= 1
 
-    def remember(self, path, text):
+    def remember(self, path, text, folder=""):
         for _ in text.splitlines():
             time.sleep(0.001)
             yield
