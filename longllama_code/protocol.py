@@ -161,6 +161,15 @@ class ClearedStore:
 
 
 @dataclass(frozen=True)
+class EncodedDefinitions:
+    """A step of encoding definitions that nobody waits for."""
+
+    n_encoded: int = 0
+    n_left: int = 0
+    """Number of files whose definitions are left to encode; 0: there is nothing more to do."""
+
+
+@dataclass(frozen=True)
 class EngineUser:
     """Client of a shared engine: an editor window, with a repository of its own in memory."""
 

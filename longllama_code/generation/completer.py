@@ -31,6 +31,7 @@ from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
+    EncodedDefinitions,
     OnProgress,
     ignore_progress,
 )
@@ -70,15 +71,14 @@ class Completer:
         for source in self._sources.every:
             self._model.readings.drop(source)
 
-    def encode_definitions(self) -> Generator[None, None, int]:
-        """Encode some of the repository's definitions, if requests place them before prompts.
+    def encode_definitions(self) -> Generator[None, None, EncodedDefinitions]:
+        """Encode some of the repository's definitions, if requests want them as memory.
 
         Yields between steps of a few tokens.
-
-        Returns:
-            Number of files whose definitions are left to encode.
         """
-        return 0 if self._encoding is None else (yield from self._encoding.step())
+        if self._encoding is None:
+            return EncodedDefinitions()
+        return (yield from self._encoding.step())
 
     @property
     def n_files_to_encode(self) -> int:

@@ -51,4 +51,5 @@ class CompletionModel:
         """Definitions as memory, for models that are trained to fill in."""
         if self.marks is not None and self.marks.always:
             kept = definitions or KeptDefinitions.in_ram(model.config)
-            self.definitions = DefinitionMemory(make_decoder, tokenizer, self.marks, kept)
+            rotary = model.model.rotary
+            self.definitions = DefinitionMemory(make_decoder, rotary, tokenizer, self.marks, kept)

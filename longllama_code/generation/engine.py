@@ -34,6 +34,7 @@ from longllama_code.protocol import (
     ClearedStore,
     CompletionRequest,
     CompletionResult,
+    EncodedDefinitions,
     EngineStatus,
     OnProgress,
     RememberResult,
@@ -274,13 +275,10 @@ class Engine:
         """
         return self._completer.prepare(request)
 
-    def encode_definitions(self) -> Generator[None, None, int]:
+    def encode_definitions(self) -> Generator[None, None, EncodedDefinitions]:
         """Encode some of the repository's definitions, if requests want them as memory.
 
         Yields between steps of a few tokens.
-
-        Returns:
-            Number of files whose definitions are left to encode.
         """
         return self._completer.encode_definitions()
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from longllama_code.definitions.layout import path_distance
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
 from longllama_code.generation.prompting.prepared_prompt import Excerpts, Wanted
-from longllama_code.protocol import CompletionRequest
+from longllama_code.protocol import CompletionRequest, EncodedDefinitions
 
 
 class Pieces(Protocol):
@@ -67,30 +67,27 @@ class DefinitionEncoding:
         """Number of files whose pieces are not encoded so far; 0 before any request."""
         return len(self._waiting()) if self._request is not None else 0
 
-    def step(self) -> Generator[None, None, int]:
+    def step(self) -> Generator[None, None, EncodedDefinitions]:
         """Encode what the last request's file uses, or the pieces of the nearest file.
 
-        Yields between steps of a few tokens.
-
-        Returns:
-            Number of files that are left; 0 also if there is no room for more.
+        Yields between steps of a few tokens. If there is no room for more, nothing is left.
         """
         request = self._request
         if request is None or not self._memory.kept.has_room:
-            return 0
+            return EncodedDefinitions()
         if not self._is_used_encoded:
-            yield from self._encode_all(request, self._used(request))
+            n_encoded = yield from self._encode_all(request, self._used(request))
             self._is_used_encoded = self._request is request
-            return 1 + self.n_waiting
+            return EncodedDefinitions(n_encoded, 1 + self.n_waiting)
         waiting = self._waiting()
         if not waiting:
-            return 0
+            return EncodedDefinitions()
         path = min(waiting, key=lambda each: (path_distance(request.path, each), each))
         version = self._pieces.version(path)
-        yield from self._encode_all(request, self._pieces.of(path))
+        n_encoded = yield from self._encode_all(request, self._pieces.of(path))
         if self._request is not None and self._request.repository == request.repository:
             self._encoded[path] = version
-        return len(waiting) - 1
+        return EncodedDefinitions(n_encoded, len(waiting) - 1)
 
     def _used(self, request: CompletionRequest) -> Excerpts:
         """Return what a request's cursor needs, then what its file uses anywhere."""
@@ -99,11 +96,17 @@ class DefinitionEncoding:
         used = self._pieces.used_anywhere(path, prefix + suffix)
         return tuple(chain(reversed(wanted), used))
 
-    def _encode_all(self, request: CompletionRequest, excerpts: Excerpts) -> Generator[None]:
+    def _encode_all(
+        self, request: CompletionRequest, excerpts: Excerpts
+    ) -> Generator[None, None, int]:
+        """Encode what is not encoded so far; return how many excerpts that were."""
+        n_encoded = 0
         for excerpt in excerpts:
             if self._memory.lacks(request.repository, excerpt):
                 yield from self._memory.encode(request.repository, excerpt)
+                n_encoded += 1
             yield
+        return n_encoded
 
     def _waiting(self) -> list[str]:
         return [

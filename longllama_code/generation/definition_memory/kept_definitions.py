@@ -21,7 +21,7 @@ from torch import Tensor
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import StoreError
 from longllama_code.generation.decoding.stored_openings import Opening
-from longllama_code.generation.definition_memory.rounding import RoundedFormat
+from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat
 from longllama_code.generation.prompting.definition_layout import LAYOUT_VERSION
 from longllama_code.memory.storage.store import SegmentStore
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Increased whenever the same keys and values would be stored as other bytes."""
 SLICE_BYTES = 1024
 RAM_BYTES = 256 << 20
@@ -113,9 +113,15 @@ class KeptDefinitions:
 
         return self._with_store(read)
 
-    def put(self, identity: str, opening: Opening) -> None:
-        """Store a definition; above the limit, those used longest ago go."""
-        content = self._rounded.pack(opening)
+    def put(self, identity: str, opening: Opening, rotation: CosSin) -> None:
+        """Store a definition; above the limit, those used longest ago go.
+
+        Args:
+            identity: its id.
+            opening: its rotated keys and values.
+            rotation: cosines and sines of its positions, each (n, D).
+        """
+        content = self._rounded.pack(opening, rotation)
         n_slices = -(-len(content) // SLICE_BYTES)
         padded = torch.zeros(n_slices * SLICE_BYTES, dtype=torch.uint8)
         padded[: len(content)] = content
@@ -128,9 +134,14 @@ class KeptDefinitions:
 
         self._with_store(write)
 
-    def unpack(self, content: Tensor, n_tokens: int) -> Opening:
-        """Return the keys and values of a definition's bytes."""
-        return self._rounded.unpack(content, n_tokens)
+    def spread(self, content: Tensor, rotation: CosSin, rows: Opening, at: int) -> None:
+        """Write a definition's keys and values into rows; see ``RoundedFormat.spread``."""
+        self._rounded.spread(content, rotation, rows, at)
+
+    def rows(self, n_rows: int) -> Opening:
+        """Return rows for keys and values, which are not initialized."""
+        shape = self._rounded.n_layers, self._rounded.n_heads, n_rows, self._rounded.head_dim
+        return Opening(torch.empty(shape), torch.empty(shape))
 
     def totals(self) -> tuple[int, int]:
         """Return the number of stored definitions, and their bytes."""

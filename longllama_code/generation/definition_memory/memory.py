@@ -18,6 +18,7 @@ from torch import Tensor
 from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Decoder, PlacedText
 from longllama_code.generation.decoding.stored_openings import Opening
 from longllama_code.generation.definition_memory.kept_definitions import KeptDefinitions
+from longllama_code.generation.definition_memory.rounding import CosSin
 from longllama_code.generation.prompting.definition_layout import (
     DefinitionLayout,
     excerpt_ids,
@@ -26,6 +27,7 @@ from longllama_code.generation.prompting.definition_layout import (
 from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prepared_prompt import Wanted, keys_of
 from longllama_code.generation.prompting.prompt import Excerpt
+from longllama_code.model.rope import Rotary
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 MAX_TOKENS = 512
@@ -52,6 +54,7 @@ class DefinitionMemory:
 
     Args:
         make: makes a decoder of the model.
+        rotary: the model's rotation of positions.
         tokenizer: the model's.
         marks: the model's infill marks.
         kept: what is encoded already.
@@ -60,11 +63,12 @@ class DefinitionMemory:
     def __init__(
         self,
         make: Callable[[], Decoder],
+        rotary: Rotary,
         tokenizer: Tokenizer,
         marks: InfillMarks,
         kept: KeptDefinitions,
     ) -> None:
-        self._make, self.kept = make, kept
+        self._make, self._rotary, self.kept = make, rotary, kept
         self._heads = OrderedDict[tuple[int, ...], Opening]()
         self.n_encoded = 0
         """Number of definitions encoded since the start."""
@@ -117,7 +121,8 @@ class DefinitionMemory:
             if end < len(ids):
                 yield
         opening = _rows_from(decoder.snapshot(), len(head))
-        self.kept.put(self._identity(repository, excerpt), opening)
+        rotation = self._rotation(len(head), len(ids))
+        self.kept.put(self._identity(repository, excerpt), opening, rotation)
         self.n_encoded += 1
 
     def placed(
@@ -156,10 +161,17 @@ class DefinitionMemory:
         return [parts[identity] for identity in sorted(parts)]
 
     def _read(self, head: tuple[int, ...], parts: Sequence[_Part]) -> tuple[Tensor, Tensor]:
-        openings = [self._opening_of(head)] if head else []
-        openings += [self.kept.unpack(part.content, part.n_tokens) for part in parts]
-        keys = torch.cat([each.keys for each in openings], dim=2)
-        return keys, torch.cat([each.values for each in openings], dim=2)
+        at = len(head)
+        rows = self.kept.rows(at + sum(part.n_tokens for part in parts))
+        if head:
+            opening = self._opening_of(head)
+            rows.keys[:, :, :at], rows.values[:, :, :at] = opening.keys, opening.values
+        longest = self._rotation(at, at + max((part.n_tokens for part in parts), default=0))
+        for part in parts:
+            cos, sin = (each[: part.n_tokens] for each in longest)
+            self.kept.spread(part.content, (cos, sin), rows, at)
+            at += part.n_tokens
+        return rows.keys, rows.values
 
     def _opening_of(self, head: tuple[int, ...]) -> Opening:
         """Return the keys and values of a head; they are few, and are not rounded."""
@@ -170,6 +182,13 @@ class DefinitionMemory:
             if len(self._heads) > MAX_HEADS:
                 self._heads.popitem(last=False)
         return self._heads[head]
+
+    def _rotation(self, first: int, end: int) -> CosSin:
+        """Return the cosines and sines of some positions, each (n, D)."""
+        device = self._rotary.frequencies.inv_freq.device
+        positions = torch.arange(first, end, device=device)[None]
+        cos, sin = self._rotary(torch.empty(0, device=device), positions).local
+        return cos[0, 0].float().cpu(), sin[0, 0].float().cpu()
 
     def _identity(self, repository: str, excerpt: Excerpt) -> str:
         ids = self._ids_of(excerpt.path, excerpt.text)

@@ -3,8 +3,8 @@
     | key steps | key zeros | value lows | value steps | key codes | value codes |
 
 A channel of keys has 8 bits, with a step and a zero of its own: some channels are large for every
-token. A token's values have 4 bits, with a step and a lowest value for each head. Both lose nothing
-that a measurement finds (decision 48).
+token. They are rounded without their rotation, which would spread them. A token's values have 4
+bits, with a step and a lowest value for each head.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from torch import Tensor
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.generation.decoding.stored_openings import Opening
+from longllama_code.generation.definition_memory.spreading import spread_keys, spread_values
 
+CosSin = tuple[Tensor, Tensor]
 KEY_STEPS, VALUE_STEPS = 255, 15
 MAX_ZERO = 30_000
 """Largest distance of a channel's lowest key from zero, in steps."""
@@ -43,25 +45,38 @@ class RoundedFormat:
         """Return the bytes of a definition of some tokens."""
         return sum(self._sizes(n_tokens))
 
-    def pack(self, opening: Opening) -> Tensor:
-        """Return rotated keys and values, each (layers, G, n, D), in bytes."""
-        zeros, key_steps, key_codes = _rounded_keys(opening.keys.float())
+    def pack(self, opening: Opening, rotation: CosSin) -> Tensor:
+        """Return keys and values in bytes.
+
+        Args:
+            opening: rotated keys and values, each (layers, G, n, D).
+            rotation: cosines and sines of the tokens' positions, each (n, D).
+        """
+        zeros, key_steps, key_codes = _rounded_keys(_unrotated(opening.keys.float(), rotation))
         lows, value_steps, value_codes = _rounded_values(opening.values.float())
         parts = key_steps, zeros, lows, value_steps, key_codes, value_codes
         return torch.cat([part.contiguous().view(torch.uint8).flatten() for part in parts])
 
-    def unpack(self, content: Tensor, n_tokens: int) -> Opening:
-        """Return the keys and values of bytes that ``pack`` returned, up to their rounding."""
+    def spread(self, content: Tensor, rotation: CosSin, rows: Opening, at: int) -> None:
+        """Write keys and values, up to their rounding, into rows of a cache.
+
+        Args:
+            content: bytes that ``pack`` returned, and more, perhaps.
+            rotation: cosines and sines of the tokens' positions, each (n, D).
+            rows: keys and values (layers, G, rows, D), float32, written from row ``at`` on.
+            at: first row.
+        """
+        n_tokens, n_heads = len(rotation[0]), self.n_layers * self.n_heads
         parts = content[: self.n_bytes(n_tokens)].split(self._sizes(n_tokens))
-        heads = self.n_layers, self.n_heads
-        key_steps, zeros = parts[0].view(torch.float16), parts[1].view(torch.int16)
-        codes = parts[4].view(*heads, n_tokens, self.head_dim)
-        keys = codes.float().add_(zeros.view(*heads, 1, -1)).mul_(key_steps.view(*heads, 1, -1))
-        lows, value_steps = (part.view(torch.float16).float() for part in parts[2:4])
-        packed = parts[5].view(*heads, n_tokens, self.head_dim // 2)
-        values = torch.cat((packed & 15, packed >> 4), dim=-1).float()
-        values = values.mul_(value_steps.view(*heads, -1, 1)).add_(lows.view(*heads, -1, 1))
-        return Opening(keys, values)
+        steps, lows, value_steps = (
+            parts[part].view(torch.float16).float().view(n_heads, -1).numpy() for part in (0, 2, 3)
+        )
+        zeros = parts[1].view(torch.int16).view(n_heads, -1).numpy()
+        codes, packed = (part.view(n_heads, n_tokens, -1).numpy() for part in parts[4:])
+        cos, sin = (part.contiguous().numpy() for part in rotation)
+        keys, values = (part.view(n_heads, -1, self.head_dim).numpy() for part in _both(rows))
+        spread_keys(codes, zeros, steps, cos, sin, keys, at)
+        spread_values(packed, lows, value_steps, values, at)
 
     def _sizes(self, n_tokens: int) -> list[int]:
         """Return the bytes of each part."""
@@ -69,6 +84,18 @@ class RoundedFormat:
         of_channels, of_tokens = 2 * n_heads * self.head_dim, 2 * n_heads * n_tokens
         n_keys = n_heads * n_tokens * self.head_dim
         return [of_channels, of_channels, of_tokens, of_tokens, n_keys, n_keys // 2]
+
+
+def _both(opening: Opening) -> tuple[Tensor, Tensor]:
+    return opening.keys, opening.values
+
+
+def _unrotated(keys: Tensor, rotation: CosSin) -> Tensor:
+    """Return keys rotated back to position 0, where a channel varies least."""
+    cos, sin = rotation
+    first, second = keys.chunk(2, dim=-1)
+    turned = torch.cat((second, -first), dim=-1)
+    return (keys * cos + turned * sin) / (cos * cos + sin * sin)
 
 
 def _rounded_keys(keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,7 +13,7 @@ from longllama_code.generation.definition_memory.kept_definitions import (
     open_store,
 )
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
-from longllama_code.generation.definition_memory.rounding import RoundedFormat
+from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat
 from longllama_code.generation.prompting.definition_layout import DefinitionLayout
 from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prompt import Excerpt
@@ -53,13 +53,15 @@ class ExactFormat(RoundedFormat):
     def n_bytes(self, n_tokens: int) -> int:
         return 2 * 4 * self.n_layers * self.n_heads * self.head_dim * n_tokens
 
-    def pack(self, opening: Opening) -> Tensor:
+    def pack(self, opening: Opening, rotation: CosSin) -> Tensor:
         return torch.stack((opening.keys, opening.values)).view(torch.uint8).flatten()
 
-    def unpack(self, content: Tensor, n_tokens: int) -> Opening:
+    def spread(self, content: Tensor, rotation: CosSin, rows: Opening, at: int) -> None:
+        n_tokens = len(rotation[0])
         floats = content[: self.n_bytes(n_tokens)].clone().view(torch.float32)
         shape = 2, self.n_layers, self.n_heads, n_tokens, self.head_dim
-        return Opening(*floats.view(shape))
+        for into, each in zip((rows.keys, rows.values), floats.view(shape), strict=True):
+            into[:, :, at : at + n_tokens] = each
 
 
 def memory(
@@ -73,7 +75,7 @@ def memory(
     kept = KeptDefinitions(open_store(folder, max_bytes), made.of(CONFIG), "coder", max_bytes)
     assert MARKS is not None
     make = partial(decoder, by_kernels=by_kernels)
-    return DefinitionMemory(make, TOKENIZER, MARKS, kept)
+    return DefinitionMemory(make, torch_model().model.rotary, TOKENIZER, MARKS, kept)
 
 
 def encode(into: DefinitionMemory, *excerpts: Excerpt, repository: str = "port") -> None:

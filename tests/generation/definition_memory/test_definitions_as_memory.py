@@ -12,7 +12,12 @@ from longllama_code.generation.definition_memory.kept_definitions import KeptDef
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
-from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
+from longllama_code.protocol import (
+    CompletionRequest,
+    CompletionResult,
+    EncodedDefinitions,
+    RememberResult,
+)
 from tests.code_model import code_model
 
 MakeEngine = Callable[..., Engine]
@@ -64,7 +69,7 @@ def finish(work: Generator[None, None, Any]) -> Any:
 
 
 def encode_all(engine: Engine) -> None:
-    while finish(engine.encode_definitions()):
+    while finish(engine.encode_definitions()).n_left:
         pass
 
 
@@ -166,16 +171,17 @@ def test_the_background_goes_from_what_is_used_to_what_is_near(
 ) -> None:
     remember(engine, "harbour/near.py", "def near(): ...\n")
     remember(engine, "far/away/from/it.py", "def far(): ...\n")
-    assert finish(engine.encode_definitions()) == 0
+    assert finish(engine.encode_definitions()) == EncodedDefinitions()
     assert memory_of(engine).n_encoded == 0  # nobody asked for definitions as memory
     complete(engine, replace(AT_ONCE, path="harbour/office.py"))
     kept = memory_of(engine).kept
     order = list[int]()
-    left = 1
-    while left:
-        left = finish(engine.encode_definitions())
+    step = EncodedDefinitions(0, 1)
+    while step.n_left:
+        step = finish(engine.encode_definitions())
         order.append(kept.totals()[0])
-        assert engine.status().files_to_encode <= left
+        assert engine.status().files_to_encode <= step.n_left
+        assert sum(order[-1:]) - sum(order[-2:-1]) == step.n_encoded
     assert order[0] == 2
     assert order[-1] == 4
     assert engine.status().encoded_definitions == 4
@@ -187,7 +193,7 @@ def test_the_nearest_file_is_encoded_before_the_others(engine: Engine, remember:
     complete(engine, replace(AT_ONCE, path="harbour/office.py", prefix="x = ", suffix=""))
     pieces, memory = engine._sources.pieces, memory_of(engine)
     order = list[str]()
-    while finish(engine.encode_definitions()):
+    while finish(engine.encode_definitions()).n_left:
         for path in ("harbour/near.py", "far/away/from/it.py"):
             if path not in order and memory.has("port", pieces.of(path)[0]):
                 order.append(path)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.generation.decoding.stored_openings import Opening
-from longllama_code.generation.definition_memory.rounding import RoundedFormat
+from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat
 
 FORMAT = RoundedFormat(2, 3, 8)
 CODER = RoundedFormat(24, 2, 64)
@@ -20,6 +20,25 @@ def random_opening(n_tokens: int, seed: int, offset: float, scale: float) -> Ope
     return Opening(keys, torch.randn(shape, generator=generator) * scale)
 
 
+def unturned(n_tokens: int) -> CosSin:
+    return torch.ones(n_tokens, 8), torch.zeros(n_tokens, 8)
+
+
+def turned(n_tokens: int) -> CosSin:
+    angles = torch.arange(3, 3 + n_tokens)[:, None] * torch.tensor([1.0, 0.3, 0.1, 0.01])
+    both = torch.cat((angles, angles), dim=-1)
+    return both.cos(), both.sin()
+
+
+def spread(content: torch.Tensor, rotation: CosSin) -> Opening:
+    n_tokens = len(rotation[0])
+    rows = Opening(*(torch.full((2, 3, n_tokens + 2, 8), 5.0) for _ in range(2)))
+    FORMAT.spread(content, rotation, rows, 1)
+    for part in (rows.keys, rows.values):
+        assert (part[:, :, [0, -1]] == 5).all()
+    return Opening(rows.keys[:, :, 1:-1], rows.values[:, :, 1:-1])
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 40),
@@ -31,9 +50,9 @@ def test_no_number_is_off_by_more_than_half_a_step(
     n_tokens: int, seed: int, offset: float, scale: float
 ) -> None:
     opening = random_opening(n_tokens, seed, offset, scale)
-    content = FORMAT.pack(opening)
+    content = FORMAT.pack(opening, unturned(n_tokens))
     assert (content.dtype, len(content)) == (torch.uint8, FORMAT.n_bytes(n_tokens))
-    found = FORMAT.unpack(torch.cat((content, torch.zeros(7, dtype=torch.uint8))), n_tokens)
+    found = spread(torch.cat((content, torch.zeros(7, dtype=torch.uint8))), unturned(n_tokens))
     low, high = opening.keys.aminmax(dim=2, keepdim=True)
     key_step = torch.maximum((high - low) / 255, low.abs() / 30_000).clamp_min(1e-4)
     # A code may be half a step off, and the zero of its channel as well.
@@ -46,13 +65,25 @@ def test_no_number_is_off_by_more_than_half_a_step(
 
 
 def test_the_same_keys_and_values_are_the_same_bytes() -> None:
-    one, other = (FORMAT.pack(random_opening(9, 3, 20, 1)) for _ in range(2))
+    one, other = (FORMAT.pack(random_opening(9, 3, 20, 1), turned(9)) for _ in range(2))
     assert torch.equal(one, other)
+
+
+def test_a_rotation_costs_nothing() -> None:
+    """Keys with large channels, rotated by their positions, are off by no more than without it."""
+    plain = random_opening(40, 1, 200, 1)
+    cos, sin = turned(40)
+    first, second = plain.keys.chunk(2, dim=-1)
+    rotated = Opening(plain.keys * cos + torch.cat((-second, first), dim=-1) * sin, plain.values)
+    found = spread(FORMAT.pack(rotated, (cos, sin)), (cos, sin))
+    off = (found.keys - rotated.keys).abs().max()
+    by_channel = (rotated.keys.amax(2) - rotated.keys.amin(2)).max() / 255
+    assert off < 0.05 < by_channel
 
 
 def test_numbers_that_are_all_the_same_stay_what_they_are() -> None:
     opening = Opening(torch.full((2, 3, 4, 8), 7.5), torch.full((2, 3, 4, 8), -2.0))
-    found = FORMAT.unpack(FORMAT.pack(opening), 4)
+    found = spread(FORMAT.pack(opening, unturned(4)), unturned(4))
     torch.testing.assert_close(found.keys, opening.keys, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(found.values, opening.values, rtol=1e-3, atol=1e-3)
 
