@@ -7,6 +7,8 @@ WAIT_UNTIL_INDEXED = "longllama/waitUntilIndexed"
 DIAGNOSE = "longllama/diagnose"
 CLEAR_STORE = "longllama/clearStore"
 
+DID_MOVE_CURSOR = "longllama/didMoveCursor"
+"""Notification of the client: its user put the cursor somewhere else, without typing."""
 DID_CHANGE_STATUS = "longllama/didChangeStatus"
 """Notification of the server."""
 CHOOSE_MODEL = "longllama/chooseModel"

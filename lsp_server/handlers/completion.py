@@ -1,12 +1,13 @@
 """``textDocument/inlineCompletion``, and ``textDocument/completion`` for clients without it."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from lsprotocol import types
 
 from lsp_server import describe
 from lsp_server.convert import encoding_of, lsp_position, position_of
-from lsp_server.documents.document import Document
+from lsp_server.documents.document import Document, Position
 from lsp_server.methods import DID_ACCEPT
 from lsp_server.server import Server
 from lsp_server.suggestions.closers import Fit
@@ -45,6 +46,31 @@ async def completion(server: Server, params: types.CompletionParams) -> types.Co
     suggestion = await _suggest(server, target)
     items = [_popup_item(server, target, suggestion)] if suggestion else []
     return types.CompletionList(is_incomplete=True, items=items)
+
+
+def did_move_cursor(server: Server, params: Any) -> None:
+    """Have the engine read the text around a cursor that rests, ahead of the next key."""
+    place = _place(params)
+    document = None if place is None else server.session.documents.get(place[0])
+    if place is None or document is None:
+        return
+    offset = document.offset(place[1], encoding_of(server.server_capabilities))
+    session = server.session
+    before, after = document.text[:offset], document.text[offset:]
+    cursor = session.cursor(document, before, after, is_automatic=True)
+    session.suggester.cursor_moved(cursor, session.settings, session.engine)
+
+
+def _place(params: Any) -> tuple[str, Position] | None:
+    """Return the document and the position that a notification names; None if it is malformed."""
+    match params:
+        case {
+            "textDocument": {"uri": str(uri)},
+            "position": {"line": int(line), "character": int(character)},
+        }:
+            return uri, Position(max(line, 0), max(character, 0))
+        case _:
+            return None
 
 
 def resolve(server: Server, item: types.CompletionItem) -> types.CompletionItem:

@@ -43,6 +43,7 @@ FEATURES: Mapping[str, Callable[[Server, Any], Any]] = {
     types.WORKSPACE_DID_CREATE_FILES: workspace.did_change_files_in_editor,
     types.WORKSPACE_DID_DELETE_FILES: workspace.did_change_files_in_editor,
     types.WORKSPACE_DID_RENAME_FILES: workspace.did_rename_files,
+    methods.DID_MOVE_CURSOR: completion.did_move_cursor,
     methods.STATUS: status.status,
     methods.MEMORY: status.memory,
     methods.EXPLAIN: status.explain,

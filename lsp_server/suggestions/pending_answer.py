@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from longllama_code.protocol import CompletionResult, OnProgress
+from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.pending_request import PendingRequest, RequestEnded
 from lsp_server.tasks import retrieve_exception
 
@@ -46,6 +47,10 @@ class PendingAnswer:
     def is_being_written(self) -> bool:
         """Whether the engine was asked and has not answered."""
         return self._was_asked and self.is_running
+
+    def is_for(self, cursor: CursorContext) -> bool:
+        """Whether this will be the answer at a cursor."""
+        return self.is_running and cursor.typed_since(self.request.cursor) == ""
 
     async def wait(self, request: PendingRequest) -> CompletionResult:
         """Return the answer, however long it takes.

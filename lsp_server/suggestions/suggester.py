@@ -42,6 +42,8 @@ JOIN_S = 0.06
 gives up then is sent no later than its usual quiet time."""
 AHEAD_AFTER_S = 0.15
 """Quiet time after a suggestion before the one that would follow it is requested."""
+REST_S = 0.3
+"""How long a cursor rests before the engine reads the text around it."""
 
 
 class Suggester:
@@ -128,6 +130,25 @@ class Suggester:
         if last.settings.completion.ahead:
             self._cache.clear()
             self._ask(replace(last, is_ahead=True), AHEAD_AFTER_S)
+
+    def cursor_moved(
+        self, cursor: CursorContext, settings: Settings, engine: CompletionEngine | None
+    ) -> None:
+        """Have the engine read the text around a cursor that rests, ahead of the next key.
+
+        Args:
+            cursor: where the user put it, without typing.
+            settings: the settings now.
+            engine: the engine; None if it was stopped.
+        """
+        if engine is None or engine.state is not EngineState.READY or self._pending:
+            return
+        is_known = any(answer.is_for(cursor) for answer in self._answers)
+        if is_known or self._cache.find(cursor) is not None or not settings.completion.ahead:
+            return
+        if refuse(cursor, settings, is_ahead=True) is None:
+            request = PendingRequest(cursor, settings, engine, lambda: False, is_ahead=True)
+            self._ask(request, REST_S)
 
     def _begin(self, cursor: CursorContext, settings: Settings) -> None:
         """End what a new request supersedes, and forget answers written with other settings."""

@@ -2,10 +2,11 @@
 
 import itertools
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from longllama_code.protocol import CompletionResult
+from longllama_code.protocol import CompletionResult, ShownDefinition, Source
 from lsp_server.suggestions.closers import Fit
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.trimming import fitted
@@ -81,16 +82,18 @@ class SuggestionHistory:
 
         None if there is no such suggestion.
         """
-        if suggestion_id is None and self._suggestions:
-            suggestion_id = next(reversed(self._suggestions))
-        suggestion = self._suggestions.get(suggestion_id or "")
-        return None if suggestion is None else _explanation(suggestion)
+        last = next(reversed(self._suggestions), "")
+        suggestion = self._suggestions.get(last if suggestion_id is None else suggestion_id)
+        if suggestion is None:
+            return None
+        return {**_explanation(suggestion), "stale": suggestion.id != last}
 
 
 def _explanation(suggestion: Suggestion) -> dict[str, Any]:
     result = suggestion.result
     return {
         "id": suggestion.id,
+        "text": suggestion.text or None,
         "reason": suggestion.reason,
         "known": suggestion.is_cached,
         "stopReason": result.stop_reason if result else None,
@@ -98,6 +101,42 @@ def _explanation(suggestion: Suggestion) -> dict[str, Any]:
         "meanProbability": result.mean_probability if result else None,
         "ownLines": [result.first_line, result.last_line] if result else None,
         "timings": asdict(result.timings) if result else None,
-        "sources": [asdict(source) for source in result.sources] if result else [],
-        "definitions": [asdict(each) for each in result.definitions] if result else [],
+        **(_drawn_on(result) if result else {"sources": [], "definitions": [], "ownShare": None}),
     }
+
+
+def _drawn_on(result: CompletionResult) -> dict[str, Any]:
+    """Return what a suggestion drew on, with shares of all of it.
+
+    Lines of a definition that the model was shown count as the definition's.
+    """
+    memory_share = 1.0 if result.memory_share is None else result.memory_share
+    shares: dict[int, float] = {}
+    others: list[Source] = []
+    for source in result.sources:
+        share = source.mass * memory_share
+        number = _definition_at(result.definitions, source)
+        if number is None:
+            others.append(replace(source, mass=share))
+        else:
+            shares[number] = shares.get(number, 0.0) + share
+    return {
+        "sources": [asdict(source) for source in others],
+        "definitions": [
+            {**asdict(each), "share": shares.get(number)}
+            for number, each in enumerate(result.definitions)
+        ],
+        "ownShare": None if result.memory_share is None else 1.0 - result.memory_share,
+    }
+
+
+def _definition_at(definitions: Sequence[ShownDefinition], source: Source) -> int | None:
+    """Return which of the definitions, of those in the same lines the shortest, a source is in."""
+    found = [
+        (each.last_line - each.first_line, number)
+        for number, each in enumerate(definitions)
+        if each.path == source.path
+        and each.first_line <= source.last_line
+        and source.first_line <= each.last_line
+    ]
+    return min(found)[1] if found else None

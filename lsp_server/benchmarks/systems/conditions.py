@@ -13,13 +13,15 @@ from lsp_server.benchmarks.systems.system import System
 if TYPE_CHECKING:
     from lsp_server.benchmarks.workspaces.stored_leaks import StoreSearch
 
-FILE, REPOSITORY, SIMILAR, LLAMA_CPP = "file", "repository", "similar", "llama.cpp"
-NAMES = (FILE, REPOSITORY, SIMILAR, LLAMA_CPP)
-COMPARED = (REPOSITORY, SIMILAR, LLAMA_CPP, FILE)
+FILE, REPOSITORY, MEMORY = "file", "repository", "memory"
+SIMILAR, LLAMA_CPP = "similar", "llama.cpp"
+NAMES = (FILE, REPOSITORY, MEMORY, SIMILAR, LLAMA_CPP)
+COMPARED = (MEMORY, REPOSITORY, SIMILAR, LLAMA_CPP, FILE)
 """The conditions in the order of their comparison: each minus those after it."""
 ABOUT = {
     FILE: "this server, with the open file alone",
     REPOSITORY: "this server, with the repository in memory",
+    MEMORY: "this server, with the definitions that a code model sees as memory",
     SIMILAR: "this server, with similar chunks of the repository in the prompt (BM25)",
     LLAMA_CPP: "llama.cpp with llama.vscode's prompt, and the same weights",
 }
@@ -93,8 +95,8 @@ def _store(settings: Json) -> "StoreSearch | None":
 
 def _ours(name: str, settings: Json, store: "StoreSearch | None") -> Condition:
     completion: Json = dict(settings.get("completion", {}))
-    if name == SIMILAR:
-        completion["repositoryContext"] = "similar"
+    if name in (MEMORY, SIMILAR):
+        completion["repositoryContext"] = name
     is_alone = name == FILE
     settings = {**settings, "completion": completion}
     opened = partial(our_server, settings=settings, only_open_file=is_alone)

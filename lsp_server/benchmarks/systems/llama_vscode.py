@@ -138,6 +138,9 @@ class LlamaVscode:
         self._spawn(self._update_periodically())
         return loaded
 
+    async def move_cursor(self, offset: int) -> None:
+        """Do nothing: the extension does not listen to where the cursor is."""
+
     async def change(self, start: int, end: int, text: str) -> None:
         """Replace a part of the document."""
         self._text = self._text[:start] + text + self._text[end:]

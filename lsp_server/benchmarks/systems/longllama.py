@@ -16,7 +16,7 @@ from lsp_server.benchmarks.workspaces.memory_report import unexpected_in_memory
 from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.convert import uri_of
 from lsp_server.documents.document import Document, Position
-from lsp_server.methods import MEMORY
+from lsp_server.methods import DID_MOVE_CURSOR, MEMORY
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -80,6 +80,14 @@ class OurServer:
         seconds = time.perf_counter() - started
         await self._check_memory(status)
         return _loaded(status, seconds)
+
+    async def move_cursor(self, offset: int) -> None:
+        """Tell the server where the cursor is, as this project's editor clients do."""
+        place = self._position(offset)._asdict()
+        with self._gone_if_stopped():
+            self._client.protocol.notify(
+                DID_MOVE_CURSOR, {"textDocument": {"uri": self._uri}, "position": place}
+            )
 
     async def change(self, start: int, end: int, text: str) -> None:
         """Replace a part of the document."""

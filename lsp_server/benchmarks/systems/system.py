@@ -66,6 +66,10 @@ class System(Protocol):
         """
         ...
 
+    async def move_cursor(self, offset: int) -> None:
+        """Put the cursor at an offset, in code points, without typing, as a click does."""
+        ...
+
     async def change(self, start: int, end: int, text: str) -> None:
         """Replace a part of the document, from one offset to another, in code points."""
         ...

@@ -65,6 +65,7 @@ class Typist:
         Raises:
             SystemGoneError: the system has ended or does not respond.
         """
+        await self._system.move_cursor(len(self._session.before))
         await asyncio.sleep(self._person.rhythm.seconds_to_start)
         remaining = self._session.typed
         pressed = keystroke(remaining)

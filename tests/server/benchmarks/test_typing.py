@@ -43,6 +43,9 @@ class WrittenSystem:
         self.log.append(("open", file))
         return Loaded(files=1, tokens=10, engine="written")
 
+    async def move_cursor(self, offset):
+        self.log.append(("cursor", offset))
+
     async def change(self, start, end, text):
         self.text = self.text[:start] + text + self.text[end:]
 
