@@ -160,8 +160,16 @@ AUTOMATIC is as for `longllama-suggest'."
   (unless (memq this-command '(longllama-accept-word longllama-accept-line)) (longllama-clear))
   (when longllama--timer (cancel-timer longllama--timer))
   (setq longllama--timer
-        (when (eq this-command 'self-insert-command)
-          (run-with-idle-timer longllama-idle-delay nil #'longllama--suggest-in (current-buffer)))))
+        (run-with-idle-timer longllama-idle-delay nil
+                             (if (eq this-command 'self-insert-command)
+                                 #'longllama--suggest-in
+                               #'longllama--tell-cursor)
+                             (current-buffer))))
+
+(defun longllama--tell-cursor (buffer)
+  "Tell the server where the cursor rests in BUFFER, so that the text there is read ahead."
+  (when-let ((server (and (eq buffer (current-buffer)) (eglot-current-server))))
+    (jsonrpc-notify server :longllama/didMoveCursor (eglot--TextDocumentPositionParams))))
 
 (defun longllama--suggest-in (buffer)
   "Ask for a suggestion in BUFFER, if it is still the current one."

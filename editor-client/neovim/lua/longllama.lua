@@ -9,6 +9,7 @@ local M = {}
 local namespace = vim.api.nvim_create_namespace("longllama")
 local METHOD = "textDocument/inlineCompletion"
 local INVOKED, AUTOMATIC = 1, 2
+local REST_MS = 150 -- how long the cursor rests before the server is told where it is
 
 M.config = {
   cmd = { "longllama-lsp" },
@@ -88,6 +89,15 @@ function M.suggest(trigger)
       show(buffer, cursor[1] - 1, cursor[2], item.insertText)
     end
   end, buffer)
+end
+
+--- Tell the server where the cursor rests, so that the text there is read ahead of the first key.
+function M.tell_cursor()
+  local client = vim.lsp.get_clients({ bufnr = 0, name = "longllama" })[1]
+  if client then
+    local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
+    client:notify("longllama/didMoveCursor", params)
+  end
 end
 
 --- Insert the first `length` bytes of the ghost text and go on showing the rest; false if there is none, so
@@ -175,6 +185,13 @@ function M.setup(options)
       if M.shown and (cursor[1] - 1 ~= M.shown.row or cursor[2] ~= M.shown.column) then
         M.clear()
       end
+    end,
+  })
+  local resting = assert(vim.uv.new_timer())
+  vim.api.nvim_create_autocmd({ "CursorMoved", "BufEnter", "InsertEnter", "LspAttach" }, {
+    group = group,
+    callback = function()
+      resting:start(REST_MS, 0, vim.schedule_wrap(M.tell_cursor))
     end,
   })
   vim.api.nvim_create_autocmd("InsertLeave", { group = group, callback = M.clear })

@@ -112,6 +112,11 @@ export class Connection implements vscode.Disposable {
     }
   }
 
+  /** Tell the server something; where it does not run, nothing is lost. */
+  notify(method: string, params: object): void {
+    if (this.client?.isRunning() === true) void this.client.sendNotification(method, params);
+  }
+
   /** Have the server carry out one of its commands; its answer, as that of `ask`. */
   async execute<T>(command: string, ...args: unknown[]): Promise<T | undefined> {
     const known = this.client?.initializeResult?.capabilities.executeCommandProvider?.commands;

@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import { registerCommands } from "./commands";
 import { Connection } from "./connection";
+import { tellOfCursor } from "./cursorRest";
 import { DiagnosisView } from "./diagnosisView";
 import { Installer } from "./installer";
 import { Launcher } from "./launcher";
@@ -32,6 +33,7 @@ export function activate(context: vscode.ExtensionContext): void {
     diagnosis,
     sources,
     new MemoryView(connection),
+    tellOfCursor(connection),
     registerCommands({ connection, launcher, sources, log }),
     registerServerCommands({ launcher, installer, diagnosis }),
     tellFailures(connection, () => launcher.isOwn),

@@ -84,6 +84,7 @@ export interface Diagnosis {
 }
 
 export const STATUS = "longllama/status";
+export const DID_MOVE_CURSOR = "longllama/didMoveCursor";
 export const STATUS_CHANGED = "longllama/didChangeStatus";
 export const MEMORY = "longllama/memory";
 export const EXPLAIN = "longllama/explain";
