@@ -128,6 +128,9 @@ class CompletionResult:
     """Other suggestions, in order of their first tokens' probabilities."""
     definitions: list[ShownDefinition] = field(default_factory=list[ShownDefinition])
     """Definitions from other files, or chunks of them, in the prompt, in their order there."""
+    memory_share: float | None = None
+    """Share of memory, of which `sources` names the most, in what the suggestion drew on, 0 to 1;
+    the rest is the model itself and its prompt. None: it is not known."""
     first_line: int = 0
     """First line of the file itself in the prompt, from 1."""
     last_line: int = 0

@@ -128,6 +128,7 @@ def result_of(
         stop_reason=writer.stop_reason,
         timings=timings,
         sources=[] if memory is None else memory.sources(MAX_SOURCES),
+        memory_share=None if memory is None else memory.share,
         empty_reason=None if text else _empty_reason(writer),
         confidence=writer.confidence,
         mean_probability=writer.mean_probability,

@@ -60,6 +60,10 @@ class CompletionMemory:
         self._views: dict[tuple[int, bool], RowView] = {}
         self._observed: list[tuple[int, Tensor, Tensor | None]] = []
         self._mass = torch.zeros(len(memory.rows), device=memory.rows.device)
+        self.token_mass = 1.0
+        """Mass of a token that is drawn from memory alone, where no head attends to memory."""
+        self._possible_mass = 0.0
+        """Mass if the tokens so far had been drawn from memory alone."""
 
     def layer_view(self, layer_idx: int, input_keys: InputKeys | None = None) -> MemoryView | None:
         """Return the view of one memory layer, or None if memory is empty."""
@@ -88,14 +92,24 @@ class CompletionMemory:
 
         Only queries of accepted tokens are counted; a rejected draft has no sources.
         """
+        n_queries = 0
         for first, weights, rows in self._observed:
             if not first <= query < first + weights.shape[-2]:
                 continue
+            n_queries += weights.shape[:-2].numel()
             shares = weights[..., query - first, :]
             if rows is None:
                 self._mass.add_(shares.sum(dim=(0, 1, 2)))
             else:
                 self._mass.index_add_(0, rows[..., query - first, :].flatten(), shares.flatten())
+
+        self._possible_mass += n_queries or self.token_mass
+
+    @property
+    def share(self) -> float | None:
+        """Share of memory in what the tokens so far were drawn from, 0 to 1; None without any."""
+        total = float(self._mass.sum())
+        return min(1.0, total / self._possible_mass) if self._possible_mass else None
 
     def following(self, row: int, n_tokens: int) -> list[int]:
         """Return up to ``n_tokens`` tokens of memory, from a row to the end of its segment."""

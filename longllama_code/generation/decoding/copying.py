@@ -54,6 +54,7 @@ class Copier:
         n_heads = sum(len(config.memory_heads(layer)) for layer in config.mem_layers)
         # For sources, a copied token counts as much as one token's attention of all memory heads.
         queries = max(n_heads, 1) * config.num_attention_heads / config.n_kv_heads
+        memory.token_mass = queries
         return cls(config.copy_gate, memory, queries)
 
     def mix(self, logits: Tensor, context: Sequence[int]) -> Tensor:
