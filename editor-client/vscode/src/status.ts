@@ -111,10 +111,10 @@ function textReady(status: Status, { hasFolder }: Surroundings): string {
 }
 
 /** How far reading is, by the work that is left, as the server has measured it. */
-function reading(status: Status): string {
-  const { progress } = status;
-  const isKnown = progress !== undefined && progress !== null;
-  return isKnown ? `reading ${percent(progress)}` : "reading";
+function reading({ progress, message }: Status): string {
+  if (progress !== undefined && progress !== null) return `reading ${percent(progress)}`;
+  const told = message.match(/\b\d{1,3} %/)?.[0];
+  return told === undefined ? "reading" : `reading ${told}`;
 }
 
 function detail(condition: Condition, { hasFolder }: Surroundings): string[] {

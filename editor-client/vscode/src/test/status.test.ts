@@ -56,9 +56,11 @@ for (const [condition, text] of TEXTS) {
   });
 }
 
-test("a share of the work that is not known is not made up", () => {
+test("a share of the work that only the message tells is shown, and none is made up", () => {
   const { progress: _, ...older } = INDEXING;
-  assert.equal(present(older).text, "$(sync~spin) LongLLaMA: reading");
+  assert.equal(present(older).text, "$(sync~spin) LongLLaMA: reading 42 %");
+  const silent = { ...older, message: "taking the repository into memory" };
+  assert.equal(present(silent).text, "$(sync~spin) LongLLaMA: reading");
   assert.match(present({ ...INDEXING, progress: 0 }).text, /reading 0 %$/);
 });
 
