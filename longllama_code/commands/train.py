@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longllama_code.errors import ConfigError, LongLlamaError
+from longllama_code.commands.changes import changed
+from longllama_code.errors import ConfigError
 
 if TYPE_CHECKING:
     from longllama_code.generation.models import LoadedModel
@@ -96,25 +97,11 @@ def choose_options(preset: str, changes: list[str]) -> TrainOptions:
     Raises:
         ConfigError: the preset or an option is unknown, or a value is of another type.
     """
-    import cattrs
-
-    from longllama_code.research.training.options import PRESETS, TrainOptions
+    from longllama_code.research.training.options import PRESETS
 
     if preset not in PRESETS:
         raise ConfigError(f"preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
-    fields: dict[str, Any] = cattrs.unstructure(PRESETS[preset])
-    for change in changes:
-        name, _, value = change.partition("=")
-        if name not in fields:
-            raise ConfigError(f"--set names {name!r}; options are {', '.join(sorted(fields))}.")
-        fields[name] = _value(value)
-    try:
-        return cattrs.structure(fields, TrainOptions)
-    except LongLlamaError:
-        raise
-    except Exception as error:
-        detail = "; ".join(cattrs.transform_error(error))
-        raise ConfigError(f"--set {' '.join(changes)} cannot be read: {detail}") from error
+    return changed(PRESETS[preset], changes)
 
 
 def parse_heads(text: str) -> Mapping[str, list[int]]:
@@ -130,15 +117,6 @@ def parse_heads(text: str) -> Mapping[str, list[int]]:
             raise ConfigError(f"--memory-heads holds {pair!r}; write LAYER:HEAD, as in 17:1,18:2.")
         heads.setdefault(layer, []).append(int(head))
     return heads
-
-
-def _value(text: str) -> Any:
-    import json
-
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _load(model: str, device: str, heads: str | None) -> LoadedModel:

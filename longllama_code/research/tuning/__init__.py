@@ -1,0 +1,1 @@
+"""Tuning of a code model for definitions as memory (FoT): low-rank updates, distillation."""
