@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAX_SOURCES = 3
+MAX_TEXT_CHARS = 60
 
 REASONS: Mapping[str, str] = {
     "not_open": "the editor asked for a document that it has not opened",
@@ -74,14 +75,33 @@ def explanation(explained: Mapping[str, Any] | None) -> str:
     if explained["reason"] is not None:
         return f"No suggestion: {reason(explained['reason'])}."
     named = [each for each in explained.get("definitions", ()) if each["is_named"]]
-    lines = [f"{each['path']}:{each['first_line']} ({each['name']})" for each in named]
+    lines = [
+        f"{each['path']}:{each['first_line']} ({_with_share(each['name'], each.get('share'))})"
+        for each in named
+    ]
     lines += sources(explained["sources"])
     where = f"from {', '.join(lines)}" if lines else "from the text before the cursor alone"
+    own = explained.get("ownShare")
+    if lines and own is not None:
+        where += f", the model itself and this file ({own:.0%})"
     timings = explained["timings"]
     total_ms = timings["prefill_ms"] + timings["decode_ms"]
-    return (
-        f"The suggestion came {where}; {timings['generated_tokens']} tokens in {total_ms:.0f} ms."
-    )
+    which = _which(explained.get("text"), is_stale=explained.get("stale", False))
+    return f"{which} came {where}; {timings['generated_tokens']} tokens in {total_ms:.0f} ms."
+
+
+def _which(text: str | None, *, is_stale: bool) -> str:
+    """Name a suggestion by its first line."""
+    suggestion = "An earlier suggestion" if is_stale else "The suggestion"
+    first = (text or "").strip().partition("\n")[0]
+    if not first:
+        return suggestion
+    shown = first if len(first) <= MAX_TEXT_CHARS else f"{first[:MAX_TEXT_CHARS]}…"
+    return f"{suggestion} `{shown}`"
+
+
+def _with_share(name: str, share: float | None) -> str:
+    return name if share is None else f"{name}, {share:.0%}"
 
 
 def sources(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -72,7 +72,7 @@ class Terminal:
         for source in explained["sources"][:MAX_SOURCES]:
             lines = f"{source['path']}:{source['first_line']}-{source['last_line']}"
             self.print(
-                f"      from {lines}  ({100 * source['mass']:.0f}% of what it drew from memory)"
+                f"      from {lines}  ({100 * source['mass']:.0f}% of what it drew on)"
             )
         timings = explained["timings"]
         self.print(

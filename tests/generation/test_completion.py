@@ -211,10 +211,14 @@ def test_the_suggestion_is_what_greedy_decoding_gives(
 
 def test_sources_come_from_what_is_remembered(make_engine: MakeEngine, remember: Remember) -> None:
     engine = make_engine()
-    assert complete(engine).sources == []
+    alone = complete(engine)
+    assert (alone.sources, alone.memory_share) == ([], 0.0)
+    assert complete(engine, uses_memory=False).memory_share is None
     remember(engine, "a.py", PREFIX)
     remember(engine, "b.py", "y = 1\n" * 50)
-    sources = complete(engine).sources
+    result = complete(engine)
+    assert 0 < result.memory_share <= 1
+    sources = result.sources
     assert 0 < len(sources) <= 8
     assert {source.path for source in sources} <= {"a.py", "b.py"}
     assert 0 < sum(source.mass for source in sources) <= 1.0001

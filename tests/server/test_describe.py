@@ -32,3 +32,16 @@ def test_a_definition_that_the_suggestion_names_is_told_first() -> None:
         "The suggestion came from ship.py:5 (Ship.dues), lib.py:3-9 (26%); 3 tokens in 3 ms."
     )
     assert "ship.py" not in describe.explanation({**explained, "definitions": [moor]})
+
+
+def test_the_suggestion_is_named_and_the_model_itself_has_its_share() -> None:
+    timings = {"prefill_ms": 1, "decode_ms": 2, "generated_tokens": 3}
+    moor = {"path": "a.py", "name": "moor", "first_line": 5, "is_named": True, "share": 0.3}
+    explained = {"reason": None, "timings": timings, "sources": [], "definitions": [moor]}
+    said = describe.explanation({**explained, "text": "\n  moor(\n  x)", "ownShare": 0.7})
+    assert said == (
+        "The suggestion `moor(` came from a.py:5 (moor, 30%), the model itself and this file"
+        " (70%); 3 tokens in 3 ms."
+    )
+    old = describe.explanation({**explained, "text": "a" * 90, "stale": True})
+    assert old.startswith(f"An earlier suggestion `{'a' * 60}…` came from")

@@ -71,6 +71,7 @@ def test_a_name_is_copied_to_its_end(
         if wanted:
             assert result.sources[0].path == "a.py"
             assert result.sources[0].mass > 0.4
+            assert result.memory_share > 0.5  # the gate is nearly open
 
 
 def test_nothing_is_copied_without_memory(

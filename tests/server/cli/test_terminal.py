@@ -91,7 +91,7 @@ def test_sources_and_timings():
     }
     Terminal(stream).print_sources({"sources": [source] * 5, "timings": timings})
     assert stream.getvalue().splitlines() == [
-        *["      from lib.py:3-9  (26% of what it drew from memory)"] * 3,
+        *["      from lib.py:3-9  (26% of what it drew on)"] * 3,
         "      4 tokens in 31 ms (read 30 tokens: 10 ms, write: 20 ms), 5,000 tokens in memory",
     ]
 

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from longllama_code.protocol import CompletionResult, Timings
+import pytest
+
+from longllama_code.protocol import CompletionResult, ShownDefinition, Source, Timings
 from lsp_server.suggestions.closers import Fit
-from lsp_server.suggestions.suggestion import no_suggestion, to_suggestion
+from lsp_server.suggestions.suggestion import SuggestionHistory, no_suggestion, to_suggestion
 from tests.server.suggestions.cursors import cursor
 
 
@@ -29,3 +31,43 @@ def test_every_empty_answer_has_a_reason():
     assert to_suggestion(result("", "deadline"), cursor("|")).reason == "deadline"
     assert to_suggestion(result(")"), cursor("f(1|)")).reason == "repeats_line"
     assert no_suggestion("superseded").reason == "superseded"
+
+
+def explained(answer, suggestion_id=None, *more):
+    history = SuggestionHistory()
+    for each in (to_suggestion(answer, cursor("x = |")), *more):
+        history.add(each)
+    return history.explain(suggestion_id)
+
+
+def test_shares_of_definitions_lines_and_the_model_add_up():
+    sources = [Source("a.py", 3, 4, 0.5), Source("a.py", 40, 41, 0.3), Source("b.py", 3, 4, 0.2)]
+    shown = [
+        ShownDefinition("a.py", "Ship", 1, 20, "imported", 9),
+        ShownDefinition("a.py", "Ship.moor", 3, 6, "imported", 9, is_named=True),
+        ShownDefinition("c.py", "Pilot", 3, 6, "imported", 9),
+    ]
+    answer = replace(result("moor()"), sources=sources, definitions=shown, memory_share=0.5)
+    found = explained(answer)
+    assert (found["text"], found["stale"], found["ownShare"]) == ("moor()", False, 0.5)
+    assert [each["share"] for each in found["definitions"]] == [None, 0.25, None]
+    assert [(each["path"], each["mass"]) for each in found["sources"]] == [
+        ("a.py", pytest.approx(0.15)),
+        ("b.py", pytest.approx(0.1)),
+    ]
+
+
+def test_what_is_not_known_has_no_share():
+    found = explained(result("x"))
+    assert (found["ownShare"], found["sources"], found["definitions"]) == (None, [], [])
+    assert explained(result(""))["text"] is None
+
+
+def test_an_earlier_suggestion_is_marked():
+    first = to_suggestion(result("a"), cursor("x = |"))
+    history = SuggestionHistory()
+    for each in (first, no_suggestion("inside_line")):
+        history.add(each)
+    assert history.explain(first.id)["stale"]
+    assert not history.explain(None)["stale"]
+    assert history.explain("s0") is None
