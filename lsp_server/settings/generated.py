@@ -20,12 +20,12 @@ BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->\n"
 MACHINE_SETTINGS = ("longllama.memory.cacheDir", "longllama.model.path")
 """Settings with paths of one machine, which VS Code does not sync to others."""
 CATEGORIES: Mapping[str, tuple[str, ...]] = {
-    "When Suggestions Come": ("enable", "enableLanguages", "disabledGlobs", "trigger"),
-    "What Is Suggested": ("completion",),
-    "What Is in Memory": ("memory", "indexing"),
+    "Triggers": ("enable", "enableLanguages", "disabledGlobs", "trigger"),
+    "Suggestions": ("completion",),
+    "Memory": ("memory", "indexing"),
     "Model": ("model",),
-    "The Model's Process": ("engine.shared", "engine.idleMs"),
-    "A Team's Engine": ("engine",),
+    "Process": ("engine.shared", "engine.idleMs"),
+    "Team Engine": ("engine",),
     "Log": ("log",),
 }
 """Title of each category in VS Code's list of settings, in order, and the settings or groups in it;

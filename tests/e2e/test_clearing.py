@@ -6,7 +6,7 @@ from tests.e2e.editor import soon
 
 LINES = [f"def moor_{number}(ship):\n    return ship.berth + {number}\n" for number in range(40)]
 SECRET_NAME = b"moor_17"
-MOST_LEFT_BYTES = 200_000
+MOST_LEFT_BYTES = 400_000
 """Empty databases."""
 
 

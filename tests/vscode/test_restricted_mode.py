@@ -26,7 +26,7 @@ def started_from(workspace: Path) -> list[psutil.Process]:
 
 def test_the_workspaces_server_waits_for_trust(window: Window, workspace: Path) -> None:
     expect(window.page.locator(".statusbar-item", has_text="Restricted Mode")).to_be_visible()
-    window.expect_status("problem")
+    window.expect_status("set up")
     assert started_from(workspace) == []
     window.picture("restricted")
     window.run("Workspaces: Manage Workspace Trust")
