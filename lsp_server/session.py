@@ -75,6 +75,8 @@ class Session:
         """Settings that engine and indexer were started with; None while they are stopped."""
         self._was_busy = False
         """Whether the indexer was busy when it last changed."""
+        self._knew_definitions = False
+        """Whether the engine had the definitions of all files then."""
         self._unrequested: str | None = None
         """Document opened last; None once a suggestion was requested in it."""
         self.repository_problem: str | None = None
@@ -420,8 +422,10 @@ class Session:
         if self.indexer is not None:
             self._note_indexing(self.indexer.error)
         self.announcer.announce()
-        was_busy, self._was_busy = self._was_busy, self.indexer is not None and self.indexer.busy
-        if was_busy and not self._was_busy:
+        was_busy, knew = self._was_busy, self._knew_definitions
+        self._was_busy = self.indexer is not None and self.indexer.busy
+        self._knew_definitions = self.indexer is not None and self.indexer.knows_definitions
+        if (was_busy and not self._was_busy) or (self._knew_definitions and not knew):
             self._memory_settled()
 
     def _note_indexing(self, error: BaseException | None) -> None:

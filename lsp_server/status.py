@@ -66,7 +66,7 @@ class StatusReport:
         if phase not in ("off", "failed") and problems.summary:
             message = f"{message}; {problems.summary}"
             kind = "Warning" if kind == "Normal" else kind
-        totals = indexer.files.totals() if indexer else Totals()
+        totals = indexer.totals() if indexer else Totals()
         if phase == "indexing":
             self._throughput.note(totals)
         else:

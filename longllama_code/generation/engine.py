@@ -4,7 +4,7 @@ It is synchronous and for one thread, which owns every tensor. ``remember`` is a
 a completion can run between two segments.
 """
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -217,6 +217,18 @@ class Engine:
         self._segments.make_room()
         n_tokens, counts = self._memory.n_tokens(path), pending.counts
         return RememberResult(path, n_tokens, len(ids), counts.encoded, counts.loaded, counts.kept)
+
+    def define(self, texts: Mapping[str, str]) -> Generator[None, None, None]:
+        """Take in what files define before they are remembered; yields after each file.
+
+        A file that is not remembered afterwards has to be forgotten all the same.
+
+        Args:
+            texts: path → text of each file.
+        """
+        for path, text in texts.items():
+            self._sources.definitions.put(path, text)
+            yield
 
     def forget(self, path: str) -> bool:
         """Take a file out of memory, but not out of the store; False if it was not there."""

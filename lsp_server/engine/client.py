@@ -26,6 +26,7 @@ from lsp_server.engine.options import ClientOptions
 from lsp_server.engine.protocol import (
     CLEAR_STORE,
     COMPLETE,
+    DEFINE,
     FORGET,
     PREPARE,
     REMEMBER,
@@ -184,6 +185,22 @@ class EngineClient:
         """
         answer = await self._ask(REMEMBER, {"path": path, "text": text, "folder": folder})
         return from_plain(answer, RememberResult)
+
+    async def define(self, texts: dict[str, str]) -> bool:
+        """Take in what files define, before they are remembered.
+
+        Args:
+            texts: name → text of each file.
+
+        Returns:
+            True: the engine has them now.
+
+        Raises:
+            EngineGone: the engine died before it was done.
+            EngineError: the request failed.
+        """
+        await self._ask(DEFINE, {"texts": texts})
+        return True
 
     async def forget(self, paths: list[str]) -> None:
         """Take files out of memory."""

@@ -19,11 +19,13 @@ from pygls.protocol.json_rpc import (
 
 from lsp_server import __version__
 
-VERSION = f"{__version__}/5"
+VERSION = f"{__version__}/6"
 """Version that both sides must share; its last part counts changes of the messages."""
 
 HELLO = "engine/hello"
 REMEMBER = "engine/remember"
+DEFINE = "engine/define"
+"""Take in what files define before they are remembered."""
 FORGET = "engine/forget"
 COMPLETE = "engine/complete"
 PREPARE = "engine/prepare"

@@ -59,6 +59,8 @@ class Totals:
     in_memory: int = 0
     waiting: int = 0
     left_out: int = 0
+    undefined: int = 0
+    """Files that wait and whose definitions are not known yet."""
     waiting_bytes: int = 0
     tokens: int = 0
     segments_encoded: int = 0

@@ -1,9 +1,9 @@
 """Brings the workspace into memory: open files first, then changed ones, then those near them.
 
 One task on the event loop takes one step at a time: scan what changed on disk, forget files that
-are gone, remember the most urgent files. Steps therefore never conflict; changes that are reported
-meanwhile are handled after the step. Texts come from the disk, those of open documents from the
-editor. ``reindex_policy`` decides what becomes of each file.
+are gone, have the definitions of many files known, remember the most urgent ones. Steps therefore
+never conflict; changes that are reported meanwhile are handled after the step. Texts come from the
+disk, those of open documents from the editor. ``reindex_policy`` decides what becomes of each file.
 """
 
 import asyncio
@@ -23,7 +23,15 @@ from longllama_code.source_files.workspace import (
     refuse_secrets,
 )
 from lsp_server.engine.connection import EngineAway, EngineGone
-from lsp_server.indexing.file_table import FileQueue, FileState, FileTable, TrackedFile, Urgency
+from lsp_server.indexing.definition_pass import DefinitionPass
+from lsp_server.indexing.file_table import (
+    FileQueue,
+    FileState,
+    FileTable,
+    Totals,
+    TrackedFile,
+    Urgency,
+)
 from lsp_server.indexing.memory_budget import MemoryBudget
 from lsp_server.indexing.memory_writer import MemoryWriter
 from lsp_server.indexing.reindex_policy import (
@@ -83,6 +91,7 @@ class Indexer:
         self._to_forget: set[str] = set()
         self._failed_to_forget: set[str] = set()
         self._queue = FileQueue()
+        self._definitions = DefinitionPass(engine, self._reader)
         self._crashes: Counter[Path] = Counter()
         self._n_concurrent = 1
         self._in_step = False
@@ -106,6 +115,15 @@ class Indexer:
             return False
         is_scan_due = self._needs_full_scan or bool(self._unscanned)
         return self._in_step or is_scan_due or bool(self._to_forget) or len(self._queue) > 0
+
+    @property
+    def knows_definitions(self) -> bool:
+        """Whether the engine has the definitions of all files that are to be in memory."""
+        return not (self._needs_full_scan or self._unscanned or self._definitions)
+
+    def totals(self) -> Totals:
+        """Return the current counts."""
+        return replace(self.files.totals(), undefined=len(self._definitions))
 
     @property
     def has_given_up(self) -> bool:
@@ -190,6 +208,7 @@ class Indexer:
             if file.state is not FileState.LEFT_OUT:
                 self._to_forget.update([file.name] if file.n_tokens else [])
                 self._enqueue_again(replace(file, n_tokens=0))
+        self._to_forget |= self._definitions.drain()
         self._wake_up()
 
     def changed(self, paths: Iterable[Path], urgency: Urgency = Urgency.CHANGED) -> None:
@@ -204,6 +223,7 @@ class Indexer:
         self._try_again()
         self._to_forget.clear()
         self._failed_to_forget.clear()
+        self._definitions.drain()
         for file in self.files:
             if after_engine_start(file, is_limited=self._engine.is_limited) == READ:
                 self._enqueue_again(replace(file, n_tokens=0))
@@ -274,7 +294,10 @@ class Indexer:
             return None
         if self._to_forget:
             return self._forget
-        return self._remember_next if self._may_remember and not self.paused else None
+        if not self._may_remember or self.paused:
+            return None
+        is_first = self._definitions.is_due and not self._queue.has_urgent
+        return self._read_definitions if is_first else self._remember_next
 
     @property
     def _may_remember(self) -> bool:
@@ -347,7 +370,9 @@ class Indexer:
         if urgency is not Urgency.REST:
             self._budget.note_change(file.path)
         self.files.put(file)
-        self._queue.put(file.path, Urgency.OPEN if is_open else urgency)
+        urgency = Urgency.OPEN if is_open else urgency
+        self._queue.put(file.path, urgency)
+        self._definitions.put(file.path, urgency)
 
     def _enqueue_again(self, file: TrackedFile) -> None:
         self._enqueue(replace(file, state=FileState.WAITING, reason=None), Urgency.REST)
@@ -360,7 +385,7 @@ class Indexer:
         self._queue.discard(file.path)
         self.files.drop(file.path)
         self._budget.drop(file.path)
-        if file.n_tokens:
+        if self._definitions.drop(file) or file.n_tokens:
             self._to_forget.add(file.name)
 
     # Keeping to the budget.
@@ -372,6 +397,7 @@ class Indexer:
         if must_rebalance or is_full:
             await self._budget.measure_proximity()
             self._queue.sort_rest(self._budget.rank)
+            self._definitions.sort_rest(self._budget.rank)
         if must_rebalance:  # what the store has is not encoded again
             leaving, coming = self._budget.rebalance()
             self._exchange(leaving, coming)
@@ -395,6 +421,13 @@ class Indexer:
         except Exception:
             logger.exception("%d files could not be forgotten; the next scan retries", len(names))
             self._failed_to_forget.update(names)
+
+    async def _read_definitions(self) -> None:
+        """Have the engine know what the next files define, unless ``clear`` comes meanwhile."""
+        n_clearances = self._n_clearances
+        await self._definitions.read_next(self.files)
+        if n_clearances != self._n_clearances:
+            self._to_forget |= self._definitions.drain()
 
     async def _remember_next(self) -> None:
         """Remember the most urgent file, or a few if the store had all of the last ones."""
@@ -456,6 +489,7 @@ class Indexer:
         """Note that a file is in memory, or is to be forgotten if ``clear`` came in between."""
         self._failed_to_forget.discard(file.name)
         self._crashes.pop(file.path, None)
+        self._definitions.remembered(file)
         self.files.count(result)
         if is_late:
             self._to_forget.add(file.name)

@@ -33,6 +33,14 @@ class MemoryWriter(Protocol):
         """
         ...
 
+    async def define(self, texts: dict[str, str]) -> bool:
+        """Take in what files define, before they are remembered; return False if it cannot.
+
+        Args:
+            texts: name → text of each file.
+        """
+        ...
+
     async def forget(self, paths: list[str]) -> None:
         """Take files out of memory."""
         ...

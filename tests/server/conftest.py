@@ -29,17 +29,31 @@ class ListEngine:
         self.token_bytes = 10
         self.is_limited = True
         self.texts = {}
+        self.defined = {}
         self.asked = []
+        self.events = []
+        """Requests in their order, each with the files that it named."""
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.may_define = asyncio.Event()
+        self.may_define.set()
         self.errors = {}
         self.is_warm = False
         """Whether the store has everything."""
         self.takes_s = 0.0
         self.n_asking = self.n_asked_at_once = 0
 
+    async def define(self, texts):
+        self.events.append(("define", tuple(texts)))
+        await self.may_define.wait()
+        if errors := self.errors.get("define"):
+            raise errors.pop(0)
+        self.defined.update(texts)
+        return True
+
     async def remember(self, path, text, folder=""):
         self.asked.append(path)
+        self.events.append(("remember", path))
         self.n_asking += 1
         self.n_asked_at_once = max(self.n_asked_at_once, self.n_asking)
         await self.may_answer.wait()
@@ -51,8 +65,10 @@ class ListEngine:
         return RememberResult(path, len(text), 1, int(not self.is_warm), int(self.is_warm), 0)
 
     async def forget(self, paths):
-        for path in paths:
-            del self.texts[path]  # what was never remembered must not be forgotten
+        for path in paths:  # what was never there must not be forgotten
+            assert path in self.texts or path in self.defined
+            self.texts.pop(path, None)
+            self.defined.pop(path, None)
 
 
 class Bench:

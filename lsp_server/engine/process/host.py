@@ -8,7 +8,7 @@ import asyncio
 import functools
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -30,6 +30,7 @@ from longllama_code.worker import EngineWorker, Job, Priority
 from lsp_server.engine.protocol import (
     CLEAR_STORE,
     COMPLETE,
+    DEFINE,
     FAILED,
     FORGET,
     HELLO,
@@ -69,6 +70,10 @@ class HostedEngine(Protocol):
         self, path: str, text: str, folder: str = "", /
     ) -> Generator[None, None, RememberResult]:
         """Take a file into memory; yields after each segment."""
+        ...
+
+    def define(self, texts: Mapping[str, str]) -> Generator[None, None, None]:
+        """Take in what files define; yields after each file."""
         ...
 
     def forget(self, path: str) -> bool:
@@ -189,6 +194,7 @@ class ClientSession:
         self._rpc.protocol.set_writer(writer)
         self._rpc.feature(HELLO)(functools.partial(self._say_hello))
         self._answer(REMEMBER, Priority.BACKGROUND, self._remember)
+        self._answer(DEFINE, Priority.BACKGROUND, self._define)
         self._answer(FORGET, Priority.BACKGROUND, self._forget)
         self._answer(COMPLETE, Priority.TYPING, self._complete)
         self._answer(PREPARE, Priority.BACKGROUND, self._prepare)
@@ -277,6 +283,10 @@ class ClientSession:
     def _remember(self, params: Params, _: Job) -> Work:
         path, text, folder = params["path"], params["text"], params.get("folder", "")
         return to_plain((yield from self._opened.remember(path, text, folder)))
+
+    def _define(self, params: Params, _: Job) -> Work:
+        yield from self._opened.define(params["texts"])
+        return {}
 
     def _forget(self, params: Params, _: Job) -> Work:
         forgotten = [path for path in params["paths"] if self._opened.forget(path)]

@@ -9,7 +9,7 @@ nothing on disk.
 import json
 import re
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -101,6 +101,10 @@ class ScriptedEngine:
     def clear_store(self) -> ClearedStore:
         """Remove nothing, as nothing is stored."""
         return ClearedStore()
+
+    def define(self, texts: Mapping[str, str]) -> Generator[None, None, None]:
+        """Do nothing, as answers are given for files in memory alone."""
+        yield from ()
 
     def remember(
         self, path: str, text: str, folder: str = ""

@@ -168,6 +168,10 @@ class TeamEngine:
         """
         return await self._ask(lambda engine: engine.remember(path, text, folder))
 
+    async def define(self, texts: dict[str, str]) -> bool:
+        """Take in what files define; a cluster does not, as it has the repository already."""
+        return self._local is not None and await self._local.define(texts)
+
     async def forget(self, paths: list[str]) -> None:
         """Take files out of memory."""
         await self._ask(lambda engine: engine.forget(paths))
