@@ -14,7 +14,7 @@ from lsp_server.engine.client import EngineClient, EngineState
 from lsp_server.engine.team.engine import TeamEngine
 from lsp_server.indexing.file_table import Kind, Phase, Status, Totals
 from lsp_server.indexing.indexer import Indexer
-from lsp_server.indexing.throughput import Throughput
+from lsp_server.indexing.throughput import Throughput, as_text, percent
 from lsp_server.problems import Problems
 from lsp_server.settings.declarations import Settings
 
@@ -24,7 +24,10 @@ CHECK_EVERY_S = 1.0
 """Time between two looks at the status of those who wait for it."""
 STATUS_EVERY_S = 0.1
 """Least time between two announcements that differ only in their counts."""
-
+TICK_S = 1.0
+"""Time between two announcements while files are read, if nothing else is to be told: a large file
+takes long, and the time left goes down meanwhile."""
+WORKS = "suggestions already work"
 NO_FOLDER = "no folder is open, so suggestions come from the open files alone"
 
 Engine = EngineClient | TeamEngine
@@ -57,6 +60,10 @@ class StatusReport:
             has_folder: whether the workspace has a folder.
         """
         kind, phase, message, is_busy = _phase(settings, engine, indexer, problems)
+        totals = indexer.totals() if indexer else Totals()
+        self._note(phase, totals)
+        if phase == "indexing":
+            message = self._reading(totals)
         if phase in ("ready", "indexing") and not has_folder:
             message = NO_FOLDER
         if engine is not None and engine.note:
@@ -81,8 +88,26 @@ class StatusReport:
             last_reason=last_reason,
             tokens_per_second=self._throughput.tokens_per_second,
             seconds_left=self._throughput.seconds_left,
+            progress=percent(self._throughput.share) / 100 if phase == "indexing" else None,
             languages=settings.enable_languages,
         )
+
+    def _note(self, phase: Phase, totals: Totals) -> None:
+        if phase == "indexing":
+            self._throughput.note(totals)
+        elif phase == "paused":
+            self._throughput.pause()
+        else:
+            self._throughput.reset()
+
+    def _reading(self, totals: Totals) -> str:
+        """Say what is read and how far that is."""
+        if not totals.waiting and not totals.in_memory:
+            return f"looking for files; {WORKS}"
+        if not self._throughput.is_long:
+            return "reading what has changed"
+        left = as_text(self._throughput.share, self._throughput.seconds_left)
+        return f"reading the repository: {left}; {WORKS}"
 
 
 def _phase(
@@ -107,7 +132,7 @@ def _phase(
         on_battery = "on battery: only open and changed files are taken in"
         return "Inactive", "paused", on_battery, False
     if indexer.busy:
-        return "Normal", "indexing", "taking the repository into memory", True
+        return "Normal", "indexing", "reading the repository", True
     return "Normal", "ready", "the repository is in memory", False
 
 
@@ -141,6 +166,7 @@ class Announcer:
         self._has_ended = False
         self._announced: Status | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._tick: asyncio.TimerHandle | None = None
         self._warned: set[str] = set()
         self._settled = asyncio.Event()
 
@@ -153,6 +179,8 @@ class Announcer:
         self._is_silent = self._has_ended = True
         self._settled.set()
         self._cancel_timer()
+        if self._tick is not None:
+            self._tick.cancel()
 
     def announce(self) -> None:
         """Announce the status if it has changed."""
@@ -171,6 +199,12 @@ class Announcer:
             self._send()
         elif self._timer is None and status != self._announced:
             self._timer = asyncio.get_running_loop().call_later(STATUS_EVERY_S, self._send)
+        if self._tick is None and status.phase == "indexing":
+            self._tick = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._tick = None
+        self.announce()
 
     async def wait_until_settled(self) -> Status:
         """Wait until nothing is under way that changes the memory; return the status then."""

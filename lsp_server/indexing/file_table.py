@@ -62,6 +62,8 @@ class Totals:
     undefined: int = 0
     """Files that wait and whose definitions are not known yet."""
     waiting_bytes: int = 0
+    indexed_bytes: int = 0
+    """Bytes of the files in memory."""
     tokens: int = 0
     segments_encoded: int = 0
     segments_loaded: int = 0
@@ -93,7 +95,9 @@ class Status:
     tokens_per_second: int | None = None
     """Throughput of indexing; None while no files are indexed, or before it was measured."""
     seconds_left: int | None = None
-    """Estimated time for the files that wait."""
+    """Estimated time for the files that wait, smoothed."""
+    progress: float | None = None
+    """Share of the bytes to read that is in memory, 0 to 1; None while none are read."""
     languages: Mapping[str, bool] = field(default_factory=dict[str, bool])
     """Language id to whether suggestions are made; ``*`` is every other language."""
     ignored_settings: tuple[IgnoredSetting, ...] = ()
@@ -105,7 +109,8 @@ class FileTable:
     def __init__(self) -> None:
         self._files: dict[Path, TrackedFile] = {}
         self._states: Counter[FileState] = Counter()
-        self._tokens = self._encoded = self._loaded = self._kept = self._waiting_bytes = 0
+        self._tokens = self._encoded = self._loaded = self._kept = 0
+        self._bytes: Counter[FileState] = Counter()
 
     def __iter__(self) -> Iterator[TrackedFile]:
         return iter(list(self._files.values()))
@@ -120,7 +125,7 @@ class FileTable:
         self._files[file.path] = file
         self._states[file.state] += 1
         self._tokens += file.n_tokens
-        self._waiting_bytes += _waiting_bytes(file)
+        self._bytes[file.state] += file.size_bytes
 
     def drop(self, path: Path) -> None:
         """Remove a file's record."""
@@ -128,7 +133,7 @@ class FileTable:
         if file is not None:
             self._states[file.state] -= 1
             self._tokens -= file.n_tokens
-            self._waiting_bytes -= _waiting_bytes(file)
+            self._bytes[file.state] -= file.size_bytes
 
     def below(self, paths: Iterable[Path]) -> list[TrackedFile]:
         """Return the files at these paths and, for folders, the files in them at any depth."""
@@ -156,7 +161,8 @@ class FileTable:
             in_memory=self._states[FileState.IN_MEMORY],
             waiting=self._states[FileState.WAITING],
             left_out=self._states[FileState.LEFT_OUT],
-            waiting_bytes=self._waiting_bytes,
+            waiting_bytes=self._bytes[FileState.WAITING],
+            indexed_bytes=self._bytes[FileState.IN_MEMORY],
             tokens=self._tokens,
             segments_encoded=self._encoded,
             segments_loaded=self._loaded,
