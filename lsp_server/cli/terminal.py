@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from lsp_server.indexing.throughput import as_text
+from lsp_server.indexing.throughput import time_as_text
 
 Json = dict[str, Any]
 
@@ -32,10 +32,12 @@ class Terminal:
         total = files["in_memory"] + files["waiting"]
         if self._ended or status["phase"] != "indexing" or not total:
             return
-        share = files["in_memory"] / total
+        progress = status.get("progress")
+        share = files["in_memory"] / total if progress is None else progress
         filled = round(BAR_CHARS * share)
         bar = "█" * filled + "░" * (BAR_CHARS - filled)
-        pace = as_text(status.get("tokens_per_second"), status.get("seconds_left"))
+        left = status.get("seconds_left")
+        pace = "" if left is None else f", {time_as_text(left)} left"
         line = (
             f"{bar} {files['in_memory']}/{total} files, {files['tokens']:,} tokens in memory{pace}"
         )
@@ -71,9 +73,7 @@ class Terminal:
             self.print(f"      shown {each['name']} of {each['path']}:{each['first_line']}")
         for source in explained["sources"][:MAX_SOURCES]:
             lines = f"{source['path']}:{source['first_line']}-{source['last_line']}"
-            self.print(
-                f"      from {lines}  ({100 * source['mass']:.0f}% of what it drew on)"
-            )
+            self.print(f"      from {lines}  ({100 * source['mass']:.0f}% of what it drew on)")
         timings = explained["timings"]
         self.print(
             f"      {timings['generated_tokens']} tokens in "

@@ -5,12 +5,11 @@ import asyncio
 from pygls.lsp.server import LanguageServer
 
 from lsp_server.indexing.file_table import Status
-from lsp_server.indexing.throughput import as_text
+from lsp_server.indexing.throughput import MANY_FILES, as_text, percent
 from lsp_server.notices.progress_bar import ProgressBar, shows_progress_bars
 from lsp_server.session import Session
+from lsp_server.status import WORKS
 
-MIN_FILES = 5
-"""Waiting files for which a bar is shown. After most edits a single file waits, for a moment."""
 REPORT_INTERVAL_S = 0.1
 
 
@@ -28,7 +27,7 @@ class IndexingProgress:
         """Take in a new status, and show a bar if it calls for one."""
         self._status = status
         is_shown = self._task is not None and not self._task.done()
-        is_long = self._indexing_status() is not None and status.files.waiting >= MIN_FILES
+        is_long = self._indexing_status() is not None and status.files.waiting >= MANY_FILES
         if is_long and not is_shown and self._may_show():
             self._task = asyncio.create_task(self._show())
 
@@ -46,7 +45,7 @@ class IndexingProgress:
         if (status := self._indexing_status()) is None:
             return  # indexing has ended meanwhile
         percentage = _percentage(status)
-        bar.begin("Indexing", percentage, _message(status))
+        bar.begin("Reading the repository", percentage, _message(status))
         while (status := self._indexing_status()) is not None:
             # Files that are found meanwhile must not move the bar back.
             percentage = max(percentage, _percentage(status))
@@ -67,11 +66,8 @@ class IndexingProgress:
 
 
 def _percentage(status: Status) -> int:
-    done, waiting = status.files.in_memory, status.files.waiting
-    return 100 * done // max(1, done + waiting)
+    return percent(status.progress or 0.0)
 
 
 def _message(status: Status) -> str:
-    total = status.files.in_memory + status.files.waiting
-    throughput = as_text(status.tokens_per_second, status.seconds_left)
-    return f"{status.files.in_memory}/{total} files, {status.files.tokens:,} tokens{throughput}"
+    return f"{as_text(status.progress, status.seconds_left)}; {WORKS}"

@@ -1,6 +1,7 @@
 """The progress bar and the status, as an editor sees them."""
 
 import os
+import re
 import signal
 import sys
 
@@ -38,11 +39,18 @@ async def test_a_bar_and_statuses_from_beginning_to_end(start, many_files, slow_
     token = bar(editor)[0][1]
     assert {value["token"] for _, value in bar(editor)[2:]} == {token}
     begin = bar(editor)[2][1]
-    assert (begin["title"], begin["cancellable"]) == ("Indexing", True)
+    assert (begin["title"], begin["cancellable"]) == ("Reading the repository", True)
     shares = [value["percentage"] for kind, value in bar(editor) if kind in {"begin", "report"}]
     assert shares == sorted(shares)
     assert 0 <= shares[0] < shares[-1] <= 100
-    assert f"/{many_files} files" in bar(editor)[-2][1]["message"]
+    said = bar(editor)[-2][1]
+    assert re.match(rf"{said['percentage']} %.*; suggestions already work\Z", said["message"])
+    told = [status for status in editor.statuses if "the repository:" in status["message"]]
+    assert told
+    for status in told:
+        percent = f"{round(100 * status['progress'])} %"
+        assert status["message"].startswith(f"reading the repository: {percent}")
+    assert editor.statuses[-1]["progress"] is None
 
 
 async def test_a_client_that_answers_too_late_has_no_bar(start, many_files, slow_settings):

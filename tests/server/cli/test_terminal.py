@@ -29,10 +29,11 @@ def test_a_bar_moves_on_one_line_of_a_terminal():
     assert lines[3] == "█" * 30 + " 2/2 files, 2,000 tokens in memory\x1b[K\n"
 
 
-def test_the_pace_stands_behind_the_counts():
+def test_the_time_left_stands_behind_the_counts():
     terminal = Terminal(output := Tty())
-    terminal.show_progress(status(1, 1) | {"tokens_per_second": 640, "seconds_left": 30})
-    assert output.getvalue().endswith(" in memory, 640 tokens/s, 30 s left\x1b[K")
+    terminal.show_progress(status(1, 1) | {"progress": 0.9, "seconds_left": 170})
+    assert output.getvalue().endswith(" in memory, about 3 min left\x1b[K")
+    assert "█" * 27 + "░" * 3 in output.getvalue()  # by the work, not by files
 
 
 def test_a_file_gets_a_line_for_each_tenth():
