@@ -73,11 +73,6 @@ class StatusReport:
         if phase not in ("off", "failed") and problems.summary:
             message = f"{message}; {problems.summary}"
             kind = "Warning" if kind == "Normal" else kind
-        totals = indexer.totals() if indexer else Totals()
-        if phase == "indexing":
-            self._throughput.note(totals)
-        else:
-            self._throughput.reset()
         return Status(
             kind,
             phase,

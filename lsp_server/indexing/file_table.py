@@ -170,10 +170,6 @@ class FileTable:
         )
 
 
-def _waiting_bytes(file: TrackedFile) -> int:
-    return file.size_bytes if file.state is FileState.WAITING else 0
-
-
 class FileQueue:
     """Queue of distinct paths by urgency; first in, first out among equals."""
 
