@@ -30,7 +30,7 @@ export async function withoutServer(
 ): Promise<Check[]> {
   return [
     ...(await lookedFor(places)),
-    await check("installation", "Python or uv builds it", async () => `by ${await builder(run)}`),
+    await check("installation", "it can be built", async () => `by ${await builder(run)}`),
     await check("wheel", "it comes with the extension", async () => packages()),
   ];
 }
@@ -46,9 +46,9 @@ function lookedFor({ command, selected, folders, isTrusted, managed }: Places): 
     { name: "server", state: "error", found: "there is none", remedy },
     note("setting", command.length > 0 ? command.join(" ") : "longllama.server.command is empty"),
     note("Python", isTrusted ? `selected environment: ${said(selected)}` : restricted),
-    note("workspace", isTrusted ? said(inFolders.join(", ") || undefined) : restricted),
+    note("workspace", isTrusted ? `none in ${inFolders.join(", ") || "no folder"}` : restricted),
     note("PATH", `no ${PROGRAM}`),
-    note("own", said(managed)),
+    note("own", managed ?? "none was installed"),
   ];
 }
 

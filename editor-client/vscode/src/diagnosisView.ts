@@ -1,7 +1,7 @@
 // "Diagnose": a document that cannot be changed and is not to be saved, with an action that copies
 // it; what it says is decided by the server, or in diagnosis.ts.
 
-import { release, version } from "node:os";
+import { platform, release } from "node:os";
 import * as vscode from "vscode";
 import type { Connection } from "./connection";
 import { asText, byProgram, withoutServer } from "./diagnosis";
@@ -66,7 +66,7 @@ export class DiagnosisView implements vscode.TextDocumentContentProvider, vscode
         ? "none"
         : `${[found.command, ...found.args].join(" ")} (${found.origin})`;
     return [
-      `${id} ${packageJSON.version}, VS Code ${vscode.version}, ${version()} ${release()} (${where})`,
+      `${id} ${packageJSON.version}, VS Code ${vscode.version}, ${platform()} ${release()} (${where})`,
       `Server: ${server}`,
       `Status: ${this.connection.condition.phase}, ${this.connection.condition.message}`,
     ].join("\n");

@@ -15,7 +15,8 @@ export interface Building {
 }
 
 const OLDEST = "3.10";
-const IS_RECENT = "import sys; sys.exit(sys.version_info < (3, 10))";
+/** Debian's own Python lacks ensurepip, without which it makes no environment. */
+const CAN_BUILD = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
 
 export async function buildEnvironment(building: Building): Promise<void> {
   const { run, find = onPath } = building;
@@ -69,11 +70,12 @@ async function recentPython(run: Run, find: (name: string) => string | undefined
   const names = ["python3", "python", "python3.13", "python3.12", "python3.11", "python3.10"];
   for (const name of names) {
     const python = find(name);
-    if (python !== undefined && (await succeeds(run(python, ["-c", IS_RECENT])))) return python;
+    if (python !== undefined && (await succeeds(run(python, ["-c", CAN_BUILD])))) return python;
   }
   throw new Error(
-    `Python ${OLDEST} or newer is missing (looked for uv, ${names.join(", ")} on the PATH). ` +
-      "Install it, or set longllama.server.command to a server that you have.",
+    `Python ${OLDEST} or newer with venv is missing (looked for uv, ${names.join(", ")} on the ` +
+      "PATH). Install it (on Debian and Ubuntu: python3-venv), or set longllama.server.command to " +
+      "a server that you have.",
   );
 }
 

@@ -7,7 +7,7 @@ import { fetchModel, installServer } from "./installation";
 import { installOffer, isDue } from "./installOffer";
 import { type Launcher, NO_SERVER } from "./launcher";
 import { offer } from "./notices";
-import { Aborted } from "./programs";
+import { Aborted, ProgramFailed } from "./programs";
 import {
   CHOOSE_MODEL,
   FETCH_MODEL,
@@ -162,10 +162,14 @@ export class Installer {
     const message = messageOf(error);
     this.log.error(`${what}: ${message}`);
     if (error instanceof Aborted) this.say(`${what}: it was cancelled.`);
-    else void offer({ message: `${what}: ${shortReason(message)}`, remedies });
+    else void offer({ message: `${what}: ${shortReason(saidBy(error))}`, remedies });
   }
 
   private say(message: string): void {
     void vscode.window.showInformationMessage(`LongLLaMA: ${message}`);
   }
+}
+
+function saidBy(error: unknown): string {
+  return error instanceof ProgramFailed ? error.output : messageOf(error);
 }

@@ -12,8 +12,8 @@ type Next = (
   token: vscode.CancellationToken,
 ) => vscode.ProviderResult<Answer>;
 
-/** Milliseconds from a request to the end of VS Code's patience; the request may begin later. */
-const PATIENCE_ENDS_MS = [450, 1000] as const;
+/** Milliseconds from a request to the end of VS Code's patience: it began before, and ends late on a busy machine. */
+const PATIENCE_ENDS_MS = [350, 1500] as const;
 const TRIGGER = "editor.action.inlineSuggest.trigger";
 
 interface Place {

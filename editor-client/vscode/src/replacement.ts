@@ -93,11 +93,18 @@ export function repairQuestion(server: Server | undefined): Question | undefined
   return { text: "The server works. Build it anew?", yes: "Repair", detail: MEANWHILE };
 }
 
-/** The last line that says something: pip and uv tell the reason there. */
-export function shortReason(message: string): string {
-  const lines = message.split("\n").map((line) => line.trim());
+const UNREACHABLE =
+  /connection broken by|establish a new connection|name resolution|sending request|Failed to fetch/i;
+const LACKING = /No matching distribution found for (\S+)|requested \(constraint\) (\S+)/;
+const MAX_REASON_CHARS = 240;
+
+/** Why pip or uv failed, as a user can act on it; else the last line that says something. */
+export function shortReason(output: string): string {
+  if (UNREACHABLE.test(output)) return "the package index cannot be reached; the log says which.";
+  const [, lacking, requested] = output.match(LACKING) ?? [];
+  const name = lacking ?? requested;
+  if (name !== undefined) return `the package index lacks ${name}, or cannot be reached.`;
+  const lines = output.split("\n").map((line) => line.trim());
   const last = lines.filter((line) => /\w/.test(line)).at(-1) ?? "";
   return last.length > MAX_REASON_CHARS ? `${last.slice(0, MAX_REASON_CHARS)} …` : last;
 }
-
-const MAX_REASON_CHARS = 240;

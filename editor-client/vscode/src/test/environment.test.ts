@@ -54,7 +54,7 @@ test("without uv it is the first Python that is new enough, and pip", async () =
 test("without Python the error says what was looked for and what helps", async () => {
   await assert.rejects(
     buildEnvironment(building(["python3"])),
-    /Python 3.10 or newer is missing \(looked for uv, python3, .*set longllama.server.command/,
+    /Python 3.10 or newer with venv is missing \(looked for uv, python3, .*python3-venv.*set longllama.server.command/,
   );
 });
 

@@ -188,11 +188,18 @@ test("the model of the settings is fetched, and none where it is the user's own 
   assert.equal(pullArguments("C:\\models\\mine"), undefined);
 });
 
-test("the reason of a long failure is its last line with words", () => {
+test("the reason of a failure is one that a user can act on, or the last line with words", () => {
+  const offline =
+    "WARNING: Retrying after connection broken by 'NewConnectionError(...)'\n" +
+    "The user requested (constraint) torch==2.13.0\nERROR: ResolutionImpossible: for help visit …";
+  assert.match(shortReason(offline), /cannot be reached; the log says which/);
+  const lacking = "The user requested (constraint) torch==2.13.0\nERROR: ResolutionImpossible: …";
   assert.equal(
-    shortReason("Collecting\nERROR: No matching distribution\n\n"),
-    "ERROR: No matching distribution",
+    shortReason(lacking),
+    "the package index lacks torch==2.13.0, or cannot be reached.",
   );
+  assert.match(shortReason("ERROR: No matching distribution found for torch"), /lacks torch,/);
+  assert.equal(shortReason("Collecting\nERROR: No space left\n\n"), "ERROR: No space left");
   assert.equal(shortReason(""), "");
   assert.equal(shortReason("x".repeat(500)).length, 242);
 });
