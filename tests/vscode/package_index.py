@@ -40,7 +40,11 @@ class PackageIndex:
     def silent(self) -> Iterator["SilentIndex"]:
         """Take connections, and never answer."""
         with socket.create_server(("127.0.0.1", self._port)) as listening:
-            yield SilentIndex(listening)
+            index = SilentIndex(listening)
+            try:
+                yield index
+            finally:
+                index.hang_up()
 
     def has_all(self) -> None:
         """Let pip install our wheel alone: all else is this process's, as if it were installed."""
@@ -51,7 +55,7 @@ class PackageIndex:
 
     def _write(self, more: str) -> None:
         index = f"index-url = http://127.0.0.1:{self._port}/simple\n"
-        (self._folder / "pip.conf").write_text(f"[global]\nretries = 0\n{index}{more}")
+        (self._folder / "pip.conf").write_text(f"[global]\nretries = 1\n{index}{more}")
 
 
 class SilentIndex:
@@ -65,3 +69,8 @@ class SilentIndex:
         """Wait until somebody asks."""
         self._listening.settimeout(WAIT_S)
         self._asking.append(self._listening.accept()[0])
+
+    def hang_up(self) -> None:
+        """End the connections of all who asked."""
+        for asking in self._asking:
+            asking.close()
