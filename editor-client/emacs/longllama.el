@@ -66,19 +66,29 @@
     (delete-overlay longllama--ghost)
     (setq longllama--ghost nil)))
 
-(defun longllama--show (text)
-  "Show TEXT behind point."
+(defun longllama--show (text &optional end)
+  "Show TEXT behind point, in place of what is there up to END."
   (longllama-clear)
-  (setq longllama--ghost (make-overlay (point) (point)))
+  (setq longllama--ghost (make-overlay (point) (or end (point))))
   (overlay-put longllama--ghost 'longllama-text text)
   ;; The property keeps the cursor in front of the text.
-  (overlay-put longllama--ghost 'after-string
-               (propertize text 'face 'longllama-ghost 'cursor t)))
+  (let ((shown (propertize text 'face 'longllama-ghost 'cursor t)))
+    (if (and end (> end (point)))
+        (overlay-put longllama--ghost 'display shown) ; the text has what it hides as well
+      (overlay-put longllama--ghost 'after-string shown))))
 
-(defun longllama--first-text (answer)
-  "The text of the first item of ANSWER, a list or a vector of items."
+(defun longllama--first-item (answer)
+  "The first item of ANSWER, a list or a vector of items, or nil."
   (let ((items (if (vectorp answer) answer (plist-get answer :items))))
-    (and (> (length items) 0) (plist-get (elt items 0) :insertText))))
+    (and (> (length items) 0) (elt items 0))))
+
+(defun longllama--end-of (item)
+  "Where the text ends that ITEM replaces, such as a bracket that closed by itself, or nil.
+It is on the line of point, and of characters that count as one."
+  (when-let* ((range (plist-get item :range))
+              (start (plist-get (plist-get range :start) :character))
+              (end (plist-get (plist-get range :end) :character)))
+    (min (line-end-position) (+ (point) (max 0 (- end start))))))
 
 (defun longllama-suggest (&optional automatic)
   "Ask for a suggestion at point and show it, unless point or text have moved on by then.
@@ -106,9 +116,11 @@ AUTOMATIC says that typing asks, not the user."
 AUTOMATIC is as for `longllama-suggest'."
   (when (buffer-live-p buffer)
     (with-current-buffer buffer
-      (let ((text (longllama--first-text answer)))
+      (let* ((item (longllama--first-item answer)) (text (plist-get item :insertText)))
         (cond ((not text) (longllama--ask-why buffer automatic))
-              ((equal place (longllama--place)) (setq longllama-problem nil) (longllama--show text))
+              ((equal place (longllama--place))
+               (setq longllama-problem nil)
+               (longllama--show text (longllama--end-of item)))
               (t (longllama--note buffer automatic "the text has moved on")))))))
 
 (defun longllama--ask-why (buffer automatic)
@@ -130,20 +142,35 @@ AUTOMATIC is as for `longllama-suggest'."
   "What must be as it was for an answer to fit."
   (list (point) (buffer-chars-modified-tick)))
 
+(defun longllama--hidden ()
+  "The text that the ghost text stands in place of."
+  (buffer-substring-no-properties (overlay-start longllama--ghost) (overlay-end longllama--ghost)))
+
+(defun longllama--taken (part hidden)
+  "How many characters of HIDDEN are in PART, in their order."
+  (let ((count 0))
+    (dolist (char (append part nil) count)
+      (when (and (< count (length hidden)) (eq char (aref hidden count)))
+        (setq count (1+ count))))))
+
 (defun longllama-accept ()
   "Insert the ghost text."
   (interactive)
-  (when-let ((text (longllama-shown)))
-    (longllama-clear)
-    (insert text)))
+  (longllama--accept-until "\\`\\(?:.\\|\n\\)*\\'"))
 
 (defun longllama--accept-until (pattern)
   "Insert the ghost text until the end of the first match of PATTERN, and go on showing the rest."
   (when-let ((text (longllama-shown)))
-    (let ((end (if (string-match pattern text) (match-end 0) (length text))))
+    (let* ((end (if (string-match pattern text) (match-end 0) (length text)))
+           (is-whole (= end (length text)))
+           (part (substring text 0 end))
+           (hidden (longllama--hidden))
+           (count (if is-whole (length hidden) (longllama--taken part hidden))))
       (longllama-clear)
-      (insert (substring text 0 end))
-      (when (< end (length text)) (longllama--show (substring text end))))))
+      (delete-region (point) (+ (point) count))
+      (insert part)
+      (unless is-whole
+        (longllama--show (substring text end) (+ (point) (- (length hidden) count)))))))
 
 (defun longllama-accept-word ()
   "Insert the first word of the ghost text, and what stands before it."

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.emacs import at_end, check_saved, emacs, save, suggesting
+from tests.e2e.emacs import FIRST_LINE, SAVE, at_end, check_saved, emacs, save, suggesting
+from tests.e2e.recorded_server import RecordedServer
 from tests.e2e.terminal_screen import CONTROL_A, CONTROL_E, ENTER, ESCAPE, TAB
 from tests.paths import ROOT
 
@@ -65,3 +66,24 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
         screen.expect("(4,12)")
         save(server, screen)
     check_saved(server, text)
+
+
+def test_what_the_editor_closed_is_replaced(tmp_path: Path) -> None:
+    """Emacs pairs brackets by itself, with its own mode for that."""
+    program = emacs_with_eglot()
+    answers = [{"before": r"isinstance\(e, Usage\Z", "text": "Error) or x:"}]
+    server = RecordedServer(tmp_path, FIRST_LINE, answers)
+    init = INIT.format(client=json.dumps(str(CLIENT)), model=json.dumps(server.model))
+    with at_end(server, [program, "-q"], f"{init}(electric-pair-mode)\n") as screen:
+        screen.expect(" LL")
+        screen.type("    if isinstance(e, Usage")
+        screen.expect("if isinstance(e, UsageError) or x:")
+        screen.wait(lambda: "x:)" not in screen.text, "the bracket is shown twice")
+        screen.type(WORD)
+        screen.expect("(2,31)")
+        screen.expect("if isinstance(e, UsageError) or x:")
+        screen.type(TAB)
+        screen.expect("(2,38)")
+        screen.type(SAVE)
+        screen.wait(lambda: "Error" in server.file.read_text(), "the file was not saved")
+    assert server.file.read_text() == f"{FIRST_LINE}    if isinstance(e, UsageError) or x:\n"
