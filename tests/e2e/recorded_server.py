@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lsp_server.clients.replay import replay
+from lsp_server.methods import DID_MOVE_CURSOR as MOVED
 
 
 class RecordedServer:
@@ -46,6 +47,12 @@ class RecordedServer:
         if not self._session.is_file():
             return False
         return '"phase":"ready"' in self._session.read_text("utf-8").replace(" ", "")
+
+    def was_told_of_cursor(self, line: int, character: int) -> bool:
+        """Whether the editor has said that the cursor rests there."""
+        told = [text for text in self._session.read_text("utf-8").splitlines() if MOVED in text]
+        places = [json.loads(text)["message"]["params"]["position"] for text in told]
+        return {"line": line, "character": character} in places
 
     def replay(self) -> list[str]:
         """Say all again to another server; how its answers differ."""
