@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "held-out", help="loss with definitions in memory, in the prompt and without them"
     )
-    parser.add_argument("shards", type=Path, help="folder that `longllama shards` made")
+    parser.add_argument("shards", type=Path, nargs="+", help="folders that `longllama shards` made")
     add_model(parser)
     parser.add_argument(
         "--adapter", type=Path, metavar="FILE", help="updates of `longllama tune`, to compare"
@@ -39,16 +39,16 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure before and after; the exit code."""
-    from longllama_code.research.cursor_rows.collection import read_shards
+    from longllama_code.research.cursor_rows.collection import read_all_shards
     from longllama_code.research.tuning.adapter import add_adapter, base_of
     from longllama_code.research.tuning.held_out import chosen_rows, held_out_losses
 
     check_counts(options, "rows", "tokens_per_pass")
-    shards = read_shards(options.shards).held_out
+    shards = read_all_shards(options.shards).held_out
     rows = chosen_rows(shards, options.rows, options.seed)
     if not rows:
         raise ConfigError(
-            f"{options.shards} has no held-out rows; make shards of two repositories or more."
+            "the shards have no held-out rows; make shards of two repositories or more."
         )
     loaded = load_to_tune(options.model, device_of(options.device))
     measured = (loaded.model, shards, rows, options.tokens_per_pass)

@@ -31,6 +31,9 @@ def add(commands: Any) -> None:
         "--packages", type=int, default=0, metavar="N", help="also use N pinned Python packages"
     )
     parser.add_argument(
+        "--after", type=int, default=0, metavar="N", help="leave out the first N of them"
+    )
+    parser.add_argument(
         "--npm-packages", type=int, default=0, metavar="N", help="also use N pinned npm packages"
     )
     parser.add_argument(
@@ -100,7 +103,7 @@ def _sources(options: argparse.Namespace) -> list[Source]:
     from longllama_code.research.datasets import npm_packages, packages
     from longllama_code.research.datasets.sources import read_tree
 
-    for name in ("packages", "npm_packages"):
+    for name in ("packages", "after", "npm_packages"):
         if getattr(options, name) < 0:
             raise ConfigError(
                 f"--{name.replace('_', '-')} is {getattr(options, name)}; give 0 or more."
@@ -111,7 +114,7 @@ def _sources(options: argparse.Namespace) -> list[Source]:
         if not path.is_dir():
             raise ConfigError(f"--repo {path} is no folder; name the root of a source tree.")
         sources.append(Source(partial(read_tree, path, suffixes), path.resolve().name))
-    for each in packages.load_packages("training")[: options.packages]:
+    for each in packages.load_packages("training")[options.after :][: options.packages]:
         tree = partial(packages.fetch, each)
         pinned = each.version, each.wheel, each.sha256, each.licence
         sources.append(Source(tree, each.name, *pinned))

@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
         "tune", help="tune a code model for definitions as memory (FoT, low-rank updates)"
     )
     parser.add_argument("output", type=Path, help="folder of the run; an existing one resumes")
-    parser.add_argument("shards", type=Path, help="folder that `longllama shards` made")
+    parser.add_argument("shards", type=Path, nargs="+", help="folders that `longllama shards` made")
     add_model(parser)
     parser.add_argument("--preset", help="cpu or gpu; that of the device by default")
     parser.add_argument(
@@ -50,13 +50,13 @@ def run(options: argparse.Namespace) -> int:
     """Tune, or go on; the exit code."""
     from tqdm import tqdm
 
-    from longllama_code.research.cursor_rows.collection import read_shards
+    from longllama_code.research.cursor_rows.collection import read_all_shards
     from longllama_code.research.tuning.adapter import base_of
     from longllama_code.research.tuning.loop import tune
 
     device = device_of(options.device)
     chosen = choose_options(options.preset, device, options.set)
-    collected = read_shards(options.shards)
+    collected = read_all_shards(options.shards)
     loaded, base = load_to_tune(options.model, device), base_of(options.model)
     with tqdm(total=chosen.total_tokens, unit="tok", unit_scale=True) as bar:
 

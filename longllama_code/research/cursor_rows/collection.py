@@ -162,6 +162,29 @@ def read_shards(folder: Path) -> Collected:
     )
 
 
+def read_all_shards(folders: Sequence[Path]) -> Collected:
+    """Return the shards of several folders as one collection.
+
+    Raises:
+        ConfigError: a folder has no list, or they are for different models.
+        CheckpointError: see ``read_shards``.
+    """
+    found = [read_shards(folder) for folder in folders]
+    if len({each.vocabulary for each in found}) > 1:
+        raise ConfigError(
+            f"the shards of {', '.join(map(str, folders))} hold token ids of different "
+            "vocabularies; name those of one model."
+        )
+    if len(found) == 1:
+        return found[0]
+    return Collected(
+        [shard for each in found for shard in each.train],
+        [shard for each in found for shard in each.held_out],
+        hashlib.sha256("".join(each.identity for each in found).encode()).hexdigest(),
+        found[0].vocabulary,
+    )
+
+
 def digest_of(tree: SourceTree) -> str:
     """Return a hash of a tree's paths and texts."""
     digest = hashlib.sha256()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,11 +81,12 @@ def draw_cursors(
 def _rows_of_files(
     texts: Mapping[str, str], shares: Shares, rng: random.Random
 ) -> list[tuple[str, int]]:
-    """Return how many cursors each file has, drawn by its length."""
+    """Return how many cursors each file has, drawn by the square root of its length."""
     paths = sorted(texts)
     n_chars = [len(texts[path]) for path in paths]
     n_rows = min(shares.rows_per_repository, sum(n_chars) // shares.chars_per_row)
-    drawn = Counter(rng.choices(paths, n_chars, k=n_rows)) if n_rows else Counter[str]()
+    weights = [math.sqrt(n) for n in n_chars]
+    drawn = Counter(rng.choices(paths, weights, k=n_rows)) if n_rows else Counter[str]()
     return sorted(drawn.items())
 
 

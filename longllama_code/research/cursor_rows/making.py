@@ -10,6 +10,9 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from longllama_code.definitions.files import FreshFacts
+from longllama_code.definitions.index import DefinitionIndex
+from longllama_code.definitions.languages.facts import FileFacts
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
 from longllama_code.generation.prompting.definition_layout import head_ids, path_ids, text_ids
 from longllama_code.generation.prompting.infill import InfillMarks
@@ -62,7 +65,9 @@ class RowMaker:
     def rows(self, tree: SourceTree, number: int = 0) -> RepositoryRows:
         """Return the rows of a repository, whose number is ``number`` in them."""
         head = tuple(head_ids(tree.name, self._tokenizer, self._marks))
-        work = _Work(tree, number, head, RepositoryDefinitions(self._tokenizer))
+        index = DefinitionIndex(_CachedFacts(tree))
+        known = RepositoryDefinitions(self._tokenizer, index=index)
+        work = _Work(tree, number, head, known)
         for path, text in tree.texts.items():
             work.known.put(path, text)
         for cursor in draw_cursors(tree.name, tree.texts, work.known.index, self._shares):
@@ -111,6 +116,22 @@ class RowMaker:
             kept = [each for each in kept if _is_foreign(*shown[each], cursor)]
             rows.append(_with(row, kept[:N_NEGATIVES]))
         return rows
+
+
+class _CachedFacts:
+    """Reader of facts that reads the files of a tree once; drafts of them are read anew."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        self._tree = tree
+        self._known: dict[str, FileFacts] = {}
+
+    def read(self, path: str, text: str) -> FileFacts:
+        """Return the facts of a text."""
+        if text is not self._tree.texts.get(path):
+            return FreshFacts().read(path, text)
+        if path not in self._known:
+            self._known[path] = FreshFacts().read(path, text)
+        return self._known[path]
 
 
 @dataclass

@@ -14,6 +14,7 @@ from longllama_code.research.cursor_rows.collection import (
     MANIFEST,
     Source,
     digest_of,
+    read_all_shards,
     read_shards,
     write_shards,
 )
@@ -129,6 +130,22 @@ def test_sources_are_listed_with_hash_and_licence(tmp_path: Path) -> None:
     assert sum(s.n_rows for s in shards) == sum(each["rows"] for each in fields["sources"])
     held_out = {s.head(s.row(n).repository).name for s in collected.held_out for n in range(2)}
     assert held_out == {"stamp"}
+
+
+def test_shards_of_several_folders_are_one_collection(tmp_path: Path) -> None:
+    write(tmp_path / "one", "parcel", "letter")
+    write(tmp_path / "two", "stamp", "crate")
+    both = read_all_shards([tmp_path / "one", tmp_path / "two"])
+    parts = [read_shards(tmp_path / name) for name in ("one", "two")]
+    for name in ("train", "held_out"):
+        assert contents([*getattr(both, name)]) == contents(
+            [shard for part in parts for shard in getattr(part, name)]
+        )
+    assert len({both.identity, *(part.identity for part in parts)}) == 3
+    fields = json.loads((tmp_path / "two" / MANIFEST).read_text())
+    (tmp_path / "two" / MANIFEST).write_text(json.dumps({**fields, "vocabulary": "another"}))
+    with pytest.raises(ConfigError, match="different vocabularies"):
+        read_all_shards([tmp_path / "one", tmp_path / "two"])
 
 
 def test_equal_sources_give_equal_shards(tmp_path: Path) -> None:

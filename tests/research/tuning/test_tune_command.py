@@ -15,7 +15,7 @@ from tests.research.repositories import tree
 def write_tree(folder: Path, name: str) -> str:
     for path, text in tree(name).texts.items():
         (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name / path).write_text(text)
+        (folder / name / path).write_text(text * 6)
     return str(folder / name)
 
 
@@ -28,7 +28,7 @@ def test_shards_tuning_and_losses(tmp_path: Path, capsys: pytest.CaptureFixture[
         arguments += ["--repo", write_tree(tmp_path, name)]
     assert main(arguments) == 0
     assert "shards.json" in capsys.readouterr().out
-    sets = ("total_tokens=20000", "rows_per_step=4", "held_out_rows=3", "rank=4")
+    sets = ("total_tokens=5000", "rows_per_step=1", "held_out_rows=2", "rank=4")
     device = ["--device", "cpu"]
     changes = [part for change in sets for part in ("--set", change)]
     assert main(["tune", run, shards, *model, *device, *changes]) == 0
@@ -39,12 +39,12 @@ def test_shards_tuning_and_losses(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert {"adapter.safetensors", "metrics.jsonl", "held_out.jsonl", "curves.svg"} <= files
     adapter = ["--adapter", f"{run}/adapter.safetensors"]
     numbers = tmp_path / "losses.json"
-    output = ["--rows", "3", "--output", str(numbers)]
+    output = ["--rows", "2", "--output", str(numbers)]
     assert main(["held-out", shards, *model, *device, *adapter, *output]) == 0
     out = capsys.readouterr().out
     assert "| definitions in | before | after | change |" in out
     assert all(f"| {mode} |" in out for mode in ("memory", "prompt", "nothing"))
-    assert numbers.read_text().count("letter") == 2 * 3 * 3
+    assert numbers.read_text().count("letter") == 2 * 3 * 2
 
 
 def test_a_model_without_marks_is_refused(tmp_path: Path) -> None:
