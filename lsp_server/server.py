@@ -62,6 +62,8 @@ class Server(LanguageServer):
         self.session = Session(self, command_line)
         self.indexing_progress = IndexingProgress(self, self.session)
         self.larger_model_offer = LargerModelOffer(self, self.session)
+        self.popups_replace = True
+        """Whether an item of the client's popup may replace text behind the cursor."""
         self._token = token
 
     @property

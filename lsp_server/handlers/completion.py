@@ -44,7 +44,9 @@ async def completion(server: Server, params: types.CompletionParams) -> types.Co
     if target is None or _has_ghost_text(server):
         return types.CompletionList(is_incomplete=False, items=[])
     suggestion = await _suggest(server, target)
-    items = [_popup_item(server, target, suggestion)] if suggestion else []
+    if suggestion is not None and not server.popups_replace:
+        suggestion = replace(suggestion, text=suggestion.insertion, n_replaced=0)
+    items = [_popup_item(server, target, suggestion)] if suggestion and suggestion.text else []
     return types.CompletionList(is_incomplete=True, items=items)
 
 

@@ -22,11 +22,15 @@ from lsp_server.settings.declarations import SECTION
 logger = logging.getLogger(__name__)
 
 PARENT_CHECK_INTERVAL_S = 5.0
+POPUPS_INSERT = frozenset({"Neovim"})
+"""Names of clients whose own popup leaves what stands behind the cursor, whatever an item says."""
 
 
 def initialize(server: Server, params: types.InitializeParams) -> None:
     """Accept the client and read its settings; pygls answers with the capabilities."""
     server.protocol.trace = params.trace or types.TraceValue.Off
+    if params.client_info is not None:
+        server.popups_replace = params.client_info.name not in POPUPS_INSERT
     options = server.accept_client(params.initialization_options)
     with server.session.problems.without(CLIENT):
         server.session.configure("options", _without_section(options))

@@ -33,6 +33,13 @@ class Fit:
     text: str
     n_replaced: int = 0
     """Characters behind the cursor, on its line, that the text has as well."""
+    n_inserted: int | None = None
+    """Length of the text's beginning that fits where nothing is replaced; None: all of it."""
+
+    @property
+    def insertion(self) -> str:
+        """What to insert where nothing behind the cursor can be replaced."""
+        return self.text[: self.n_inserted]
 
 
 @dataclass(frozen=True)
@@ -117,11 +124,13 @@ def _replacing(text: str, closings: list[tuple[Closing, _Closer]], line: _LineEn
     n_kept = 0
     for closing, closer in closings:
         if line.text[closer.start :].startswith(text[closing.start :].rstrip()):
-            return Fit(text[: closing.start], n_kept)
+            n_inserted = closings[0][0].start if n_kept else None
+            return Fit(text[: closing.start], n_kept, n_inserted)
         n_kept = closer.end
+    n_inserted = closings[0][0].start
     if line.has_code or not is_within(line.text[:n_kept], text):
-        return Fit(text[: closings[0][0].start])
-    return Fit(trim_overlap(text, line.text[n_kept:]), n_kept)
+        return Fit(text[:n_inserted])
+    return Fit(trim_overlap(text, line.text[n_kept:]), n_kept, n_inserted)
 
 
 def is_within(replaced: str, text: str) -> bool:

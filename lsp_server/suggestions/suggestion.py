@@ -31,6 +31,8 @@ class Suggestion:
     """Other texts, for a client that shows several."""
     n_replaced: int = 0
     """Characters behind the cursor, on its line, that the text stands in place of."""
+    insertion: str = ""
+    """What to insert where nothing behind the cursor can be replaced; may be empty."""
     is_cached: bool = False
     """Whether an earlier answer was reused."""
 
@@ -57,6 +59,7 @@ def to_suggestion(
         tuple(others),
         is_cached=is_cached,
         n_replaced=first.n_replaced,
+        insertion=first.insertion,
     )
 
 

@@ -4,6 +4,7 @@ Pure functions of texts; examples are in ``tests/data/suggestions.toml``.
 """
 
 import re
+from dataclasses import replace
 
 from lsp_server.suggestions.brackets import without_closers_below, without_surplus_closers
 from lsp_server.suggestions.closers import Fit, fit_closers
@@ -34,7 +35,7 @@ def fitted(text: str, before: str, after: str, language: str = "") -> Fit:
     text = _without_ends_below(fit.text, line, following)
     text = without_closers_below(text, before, rest, following)
     is_shown = text.strip() and not _repeats(line + text + rest, line, following)
-    return Fit(text, fit.n_replaced) if is_shown else Fit("")
+    return replace(fit, text=text) if is_shown else Fit("")
 
 
 def _without_ends_below(text: str, line: str, following: str) -> str:

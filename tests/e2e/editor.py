@@ -109,6 +109,7 @@ class Editor(LanguageClient):
         can: types.ClientCapabilities | None = None,
         env: dict[str, str] | None = None,
         section: Any = None,
+        name: str | None = None,
     ) -> "Editor":
         """Start a server, connect, and shake hands; ``section`` is the editor's configuration."""
         self.section = section
@@ -125,19 +126,24 @@ class Editor(LanguageClient):
             port = int(said.rpartition(":")[2])
             connect = self.start_tcp if transport == "tcp" else self.start_ws
             await soon(connect("127.0.0.1", port))
-        await self.shake_hands(*roots, settings=settings, can=can)
+        await self.shake_hands(*roots, settings=settings, can=can, name=name)
         return self
 
     async def shake_hands(
-        self, *roots: Path, settings: Any, can: types.ClientCapabilities | None = None
+        self,
+        *roots: Path,
+        settings: Any,
+        can: types.ClientCapabilities | None = None,
+        name: str | None = None,
     ) -> None:
-        """``initialize`` and ``initialized``."""
+        """``initialize`` and ``initialized``, from an editor of some name."""
         folders = [types.WorkspaceFolder(root.as_uri(), root.name) for root in roots]
         params = types.InitializeParams(
             process_id=os.getpid(),
             capabilities=can or capabilities(),
             initialization_options=settings,
             workspace_folders=folders,
+            client_info=None if name is None else types.ClientInfo(name),
         )
         self.initialized_with = await soon(self.initialize_async(params))
         self.initialized(types.InitializedParams())

@@ -309,3 +309,12 @@ async def test_an_item_of_a_popup_replaces_it_as_well(popup_editor):
     start = types.Position(0, AT_CLOSER[1] - len("Usage"))
     end = types.Position(0, AT_CLOSER[1] + 1)
     assert item.text_edit == types.TextEdit(types.Range(start, end), "UsageError):")
+
+
+async def test_neovims_popup_inserts_what_needs_no_replacing(tmp_path):
+    options = {"can": capabilities(inline=False), "settings": scripted(tmp_path, answers=ANSWERS)}
+    async with editing(tmp_path, tmp_path, name="Neovim", **options) as editor:
+        await editor.indexed()
+        (item,) = (await popup(editor, editor.open("untitled:a", CLOSED_LINE), *AT_CLOSER)).items
+        assert item.text_edit.new_text == "UsageError"
+        assert item.text_edit.range.end == types.Position(*AT_CLOSER)

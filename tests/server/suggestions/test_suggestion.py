@@ -24,6 +24,7 @@ def test_each_text_replaces_what_it_closes_as_well():
     answer = replace(result("a):"), alternatives=["b)", "a):", "c"])
     suggestion = to_suggestion(answer, cursor("def f(|)"))
     assert (suggestion.text, suggestion.n_replaced) == ("a):", 1)
+    assert suggestion.insertion == "a"
     assert suggestion.alternatives == (Fit("b"), Fit("c"))
 
 
