@@ -10,9 +10,10 @@ NPM := $(shell command -v npm)
 
 .PHONY: demo vscode test check client cluster bench eval clean
 
+# In a project of yours: make demo REPO=~/src/app, or also FILE=src/app.py LINE=120.
 demo: $(VENV)/.installed
 	$(BIN)/longllama pull
-	$(BIN)/longllama-lsp demo
+	$(BIN)/longllama-lsp demo $(if $(REPO),--root "$(REPO)") $(if $(FILE),"$(FILE):$(LINE)")
 
 vscode: $(VENV)/.installed-dev
 	$(BIN)/longllama pull

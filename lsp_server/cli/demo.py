@@ -1,67 +1,48 @@
-"""``longllama-lsp demo``: complete a new file whose next word is defined in another file.
-
-The cursor is in a document that is not on disk, as in an editor's new file.
-"""
+"""``longllama-lsp demo``: type lines whose end stands in another file, and have them completed."""
 
 import argparse
 import asyncio
-import time
 from pathlib import Path
-from typing import Any
 
-from lsp_server.cli.client import command_client
-from lsp_server.cli.options import (
-    ONE_SUGGESTION,
-    Command,
-    add_model_options,
-    add_workspace_option,
-    settings_from,
-)
-from lsp_server.cli.terminal import Terminal
-from lsp_server.documents.document import Document
-
-FILE = "scratch.py"
-TEXT = """import torch
-
-from longllama_code.generation.prompting.prompt import build_"""
-EXCLUDED = [
-    *("tests/", "editor-client/", "docs/", "*.md", "lsp_server/cli/demo.py"),
-    *(f"longllama_code/{name}/" for name in ("data", "commands", "research")),
-]
-SETTINGS: dict[str, Any] = {"memory": {"exclude": EXCLUDED}, "completion": ONE_SUGGESTION}
-"""Leave out this module, which holds the text, and folders that triple the time of indexing."""
+from longllama_code.errors import ConfigError
+from longllama_code.paths import expanded
+from lsp_server.cli.options import Command, add_model_options, settings_from
+from lsp_server.demo.places import parse_place
+from lsp_server.demo.play import show_project, show_sample
+from lsp_server.demo.screen import Screen
 
 
 def configure(parser: Command) -> None:
     """Add the options of ``demo``."""
-    add_workspace_option(parser)
+    parser.add_argument(
+        "cursors",
+        nargs="*",
+        metavar="FILE:LINE[:COL]",
+        help="lines to complete; by default, some are chosen",
+    )
+    parser.add_argument(
+        "--root", type=_folder, help="a project of yours; by default, a sample: a small web shop"
+    )
     add_model_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Index the workspace, complete, and print the result; return the exit code."""
-    settings = settings_from(options)
-    memory = {**SETTINGS["memory"], **settings.get("memory", {})}
-    return asyncio.run(_run(options.root, {**SETTINGS, **settings, "memory": memory}))
+    """Show the demo, and return the exit code."""
+    settings, screen = settings_from(options), Screen()
+    root: Path | None = options.root or (Path.cwd().resolve() if options.cursors else None)
+    if root is None:
+        return asyncio.run(show_sample(settings, screen))
+    places = [parse_place(cursor, root) for cursor in options.cursors]
+    return asyncio.run(show_project(root, places, settings, screen))
 
 
-async def _run(root: Path, settings: dict[str, Any]) -> int:
-    terminal = Terminal()
-    started = time.perf_counter()
-    async with command_client(root, settings, terminal) as client:
-        terminal.print(f"Taking {client.root.name} into the model's memory …")
-        await client.wait_until_indexed()
-        terminal.end_progress()
-        files = (await client.status())["files"]
-        terminal.print(
-            f"{files['in_memory']} files, {files['tokens']:,} tokens in memory "
-            f"({files['segments_encoded']} segments encoded, {files['segments_loaded']} from disk) "
-            f"after {time.perf_counter() - started:.1f} s\n"
-        )
-        uri = client.open(root.absolute() / FILE, TEXT)
-        position = Document("", "python", 1, TEXT).position(len(TEXT), "utf-32")
-        suggestion = await client.complete(uri, position)
-        terminal.print_suggestion(Path(FILE), TEXT, len(TEXT), suggestion)
-        terminal.print_sources(await client.explain())
-    return 0 if suggestion else 1
+def _folder(name: str) -> Path:
+    """Return the whole path of a folder; argparse turns the error into a usage message."""
+    try:
+        path = expanded(name).resolve()
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{name!r} is no folder")
+    return path

@@ -104,6 +104,12 @@ class HeadlessClient(LanguageClient):
         self.text_document_did_open(types.DidOpenTextDocumentParams(item))
         return uri
 
+    def change(self, uri: str, version: int, text: str) -> None:
+        """Replace the whole text of an open document."""
+        identifier = types.VersionedTextDocumentIdentifier(version, uri)
+        whole = types.TextDocumentContentChangeWholeDocument(text)
+        self.text_document_did_change(types.DidChangeTextDocumentParams(identifier, [whole]))
+
     async def complete(self, uri: str, position: Position) -> str:
         """Return the suggestion that the user gets when invoking it; empty if there is none."""
         params = types.InlineCompletionParams(

@@ -19,9 +19,7 @@ def demo_lines() -> list[str]:
     """Return the demo's output without a terminal."""
     command = [sys.executable, "-m", "lsp_server", "demo"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    lines = run.stdout.rstrip().split("\n")
-    bars = [index for index, line in enumerate(lines) if line.startswith(("█", "░"))]
-    return [line for index, line in enumerate(lines) if index not in bars[:-1]]
+    return run.stdout.rstrip().split("\n")
 
 
 def draw(lines: list[str]) -> str:
@@ -47,7 +45,7 @@ def _row(line: str, index: int) -> str:
     y = MARGIN_PX + LINE_PX * (index + 0.75)
     before, opened, rest = line.partition("⟦")
     ghost, _, after = rest.partition("⟧")
-    colour = DIM if line.startswith(("──", "      ")) else PLAIN
+    colour = DIM if line.startswith("      ") else PLAIN
     spans = escape(before)
     if opened:
         spans += f'<tspan fill="{GHOST}" font-style="italic">{escape(ghost)}</tspan>{escape(after)}'

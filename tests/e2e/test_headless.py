@@ -103,15 +103,6 @@ def test_a_model_that_is_not_there(options, root, tmp_path):
     assert "longllama pull mini" in line
 
 
-def test_demo(scripted_options):
-    done = run("demo", *scripted_options)
-    assert done.returncode == 0, done.stderr
-    assert f"1 files, {len(LIB)} tokens in memory" in done.stdout
-    assert "── scratch.py:3 ──" in done.stdout
-    assert "⟦" in done.stdout
-    assert "from lib.py:" in done.stdout
-
-
 def test_diagnose(options, root):
     (root / "pyproject.toml").write_text('[tool.longllama]\nmodel.path = "elsewhere"\n')
     done = run("diagnose", "--json", *options)
@@ -135,7 +126,7 @@ def test_output_to_a_pipe_of_an_old_encoding(encoding, scripted_options, root, t
     ]
     cursor = f"{root / 'lib.py'}:2:12"
     accent = "é" if encoding == "cp1252" else r"\xe9"
-    for command in (["complete", cursor], ["explain", cursor], ["demo"]):
+    for command in (["complete", cursor], ["explain", cursor], ["demo", cursor]):
         done = run(*command, *options, output=encoding)
         assert done.returncode == 0, done.stderr
         assert rf"caf{accent} -> \U0001f600" in done.stdout

@@ -110,3 +110,18 @@ def test_a_command(started: list[Any], root: Path, tmp_path: Path) -> None:
     began = time.monotonic()
     assert b"Traceback" not in interrupt(command)
     assert time.monotonic() - began < DEADLINE_S
+
+
+def test_the_demo(started: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves nothing behind, in the middle of a suggestion."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    script = tmp_path / "slow.json"
+    script.write_text('{"answers": [{"text": "late", "delay_ms": 60000}]}')
+    model, cache = f"script:{script}", str(tmp_path / "cache")
+    demo = start(started, "demo", "--model", model, "--cache-dir", cache)
+    assert any(line.startswith(b"1/5") for line in demo.stdout)
+    assert [*temporary.glob("longllama-demo-*")]
+    assert b"Traceback" not in interrupt(demo)
+    assert not [*temporary.glob("longllama-demo-*")]

@@ -1,0 +1,1 @@
+"""How customers pay, and get money back."""

@@ -1,0 +1,1 @@
+"""What the owners of the shop want to know."""
