@@ -20,7 +20,8 @@ M.config = {
   accept_line = "<M-Down>",
 }
 M.status = nil -- the server's last `longllama/didChangeStatus`
-M.shown = nil -- { buffer, row, column, text } of the ghost text on screen
+M.shown = nil -- { buffer, row, column, text, replaced } of the ghost text on screen; `replaced` is the text behind
+-- the cursor that the ghost text has as well, such as a bracket that the editor closed by itself
 
 --- Attach the server to a buffer; returns the client's id.
 function M.start(buffer)
@@ -56,7 +57,7 @@ end
 
 local accepted_at = nil -- changedtick after a part was accepted: that change must not ask anew
 
-local function show(buffer, row, column, text)
+local function show(buffer, row, column, text, replaced)
   local lines = vim.split(text, "\n", { plain = true })
   local rest = vim.tbl_map(function(line)
     return { { line, "Comment" } }
@@ -66,7 +67,33 @@ local function show(buffer, row, column, text)
     virt_text_pos = "inline",
     virt_lines = #rest > 0 and rest or nil,
   })
-  M.shown = { buffer = buffer, row = row, column = column, text = text }
+  if replaced ~= "" then -- it stands in the ghost text, so it is not shown twice
+    vim.api.nvim_buf_set_extmark(buffer, namespace, row, column, {
+      virt_text = { { (" "):rep(vim.fn.strdisplaywidth(replaced)), "Normal" } },
+      virt_text_pos = "overlay",
+    })
+  end
+  M.shown = { buffer = buffer, row = row, column = column, text = text, replaced = replaced }
+end
+
+--- The text behind the cursor that an item replaces.
+local function replaced_by(item, client, line, column)
+  if not item.range then
+    return ""
+  end
+  local finish = vim.str_byteindex(line, client.offset_encoding, item.range["end"].character, false)
+  return line:sub(column + 1, finish)
+end
+
+--- How many of the replaced characters are in a beginning of the ghost text.
+local function taken(part, replaced)
+  local count = 0
+  for index = 1, #part do
+    if part:byte(index) == replaced:byte(count + 1) then
+      count = count + 1
+    end
+  end
+  return count
 end
 
 --- Ask for a suggestion at the cursor and show it, unless the cursor has moved on by then.
@@ -86,7 +113,8 @@ function M.suggest(trigger)
       or not vim.deep_equal(cursor, vim.api.nvim_win_get_cursor(0))
     local item = not failure and result and (result.items or result)[1]
     if item and not stale then
-      show(buffer, cursor[1] - 1, cursor[2], item.insertText)
+      local replaced = replaced_by(item, client, vim.api.nvim_get_current_line(), cursor[2])
+      show(buffer, cursor[1] - 1, cursor[2], item.insertText, replaced)
     end
   end, buffer)
 end
@@ -109,13 +137,17 @@ local function accept(length_of)
   end
   M.clear()
   local length = length_of(shown.text)
-  local lines = vim.split(shown.text:sub(1, length), "\n", { plain = true })
-  vim.api.nvim_buf_set_text(shown.buffer, shown.row, shown.column, shown.row, shown.column, lines)
+  local is_whole = length >= #shown.text
+  local part = shown.text:sub(1, length)
+  local count = is_whole and #shown.replaced or taken(part, shown.replaced)
+  local lines = vim.split(part, "\n", { plain = true })
+  local finish = shown.column + count
+  vim.api.nvim_buf_set_text(shown.buffer, shown.row, shown.column, shown.row, finish, lines)
   local row = shown.row + #lines - 1
   local column = #lines == 1 and shown.column + #lines[1] or #lines[#lines]
   vim.api.nvim_win_set_cursor(0, { row + 1, column })
-  if length < #shown.text then
-    show(shown.buffer, row, column, shown.text:sub(length + 1))
+  if not is_whole then
+    show(shown.buffer, row, column, shown.text:sub(length + 1), shown.replaced:sub(count + 1))
     accepted_at = vim.api.nvim_buf_get_changedtick(shown.buffer)
   end
   return true
@@ -150,7 +182,7 @@ function M.statusline()
   end
   local files = status.files
   if status.phase == "indexing" then
-    return ("longllama %d/%d"):format(files.in_memory, files.in_memory + files.waiting)
+    return ("longllama %d%%"):format(100 * (tonumber(status.progress) or 0) + 0.5)
   end
   if status.phase == "ready" then
     return ("longllama %.0fk"):format(files.tokens / 1000)
