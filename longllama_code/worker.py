@@ -24,6 +24,8 @@ class Priority(IntEnum):
     """Opening, closing and status: takes no time, and shows that the thread is alive."""
     TYPING = 1
     BACKGROUND = 2
+    IDLE = 3
+    """What nobody waits for."""
 
 
 @dataclass(eq=False)

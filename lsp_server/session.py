@@ -20,6 +20,7 @@ from lsp_server.documents.open_files import OpenFiles
 from lsp_server.documents.uri_paths import last_name
 from lsp_server.engine.client import EngineError, EngineGone, EngineState
 from lsp_server.engine.team.selection import engine_choice, make_engine
+from lsp_server.indexing.definition_encoding import DefinitionEncoding
 from lsp_server.indexing.file_table import IgnoredSetting, Status, Urgency
 from lsp_server.indexing.indexer import Indexer
 from lsp_server.indexing.power import follow_power, must_spare_battery
@@ -83,6 +84,7 @@ class Session:
         """What is not read of the repository's own settings."""
         self._lifecycle = asyncio.Lock()
         self._background = BackgroundTasks()
+        self._encoding = DefinitionEncoding(self._encoding_engine, self.suggester.memory_changed)
 
     @property
     def settings(self) -> Settings:
@@ -225,6 +227,8 @@ class Session:
             self.open_files.cancel_timers()
             if power is not None:
                 power.cancel()
+        with stopping("definitions"):
+            await self._encoding.stop()
         with stopping("watching"):
             await self.folders.stop_watching()
         with stopping("indexer"):
@@ -351,6 +355,7 @@ class Session:
             cursor, self.settings, self.engine, lambda: self._was_typed_on(cursor)
         )
         self.announcer.announce()
+        self._encoding.start()
         return suggestion
 
     def _was_typed_on(self, cursor: CursorContext) -> bool:
@@ -365,6 +370,16 @@ class Session:
         if document is not None:
             cursor = self.cursor(document, document.text, "", is_automatic=False)
             await prepare(cursor, self.settings, self.engine)
+            self._encoding.start()
+
+    def _encoding_engine(self) -> Engine | None:
+        """Return the engine if definitions may be encoded now that nobody waits for."""
+        wanted, indexer = self.settings.completion, self.indexer
+        if not self.settings.enable or not wanted.ahead or wanted.repository_context != "memory":
+            return None
+        if indexer is None or indexer.busy or indexer.paused or indexer.spares_battery:
+            return None
+        return self.engine if self.engine is not None and self.engine.ready else None
 
     def _location_of(self, uri: str) -> tuple[str, str]:
         """Return a document's name in memory, and the name of its workspace folder or nothing."""
@@ -438,5 +453,6 @@ class Session:
         """Have the engine read the text that the next request is expected in."""
         if self._unrequested is None:
             self.suggester.memory_changed()
+            self._encoding.start()
         else:
             self._background.start(self._prepare(self._unrequested))

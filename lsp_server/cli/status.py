@@ -49,3 +49,8 @@ def _as_lines(status: Json) -> Iterator[str]:
         if not user["is_asking"]:
             yield f"shared    with {user['name']}: {user['n_files']} files in memory"
     yield f"on disk   {engine['stored_segments']} segments, {engine['stored_bytes'] / 1e6:.1f} MB"
+    if engine["encoded_definitions"]:
+        size = (
+            f"{engine['encoded_definitions']} as memory, {engine['definition_bytes'] / 1e6:.1f} MB"
+        )
+        yield f"defined   {size}; {engine['files_to_encode']} files are left to encode"

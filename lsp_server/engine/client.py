@@ -16,6 +16,7 @@ from longllama_code.protocol import (
     ClearedStore,
     CompletionRequest,
     CompletionResult,
+    EncodedDefinitions,
     EngineStatus,
     OnProgress,
     RememberResult,
@@ -27,6 +28,7 @@ from lsp_server.engine.protocol import (
     CLEAR_STORE,
     COMPLETE,
     DEFINE,
+    ENCODE,
     FORGET,
     PREPARE,
     REMEMBER,
@@ -241,6 +243,15 @@ class EngineClient:
             EngineError: the request failed.
         """
         return int((await self._ask(PREPARE, {"request": to_plain(request)}))["tokens"])
+
+    async def encode_definitions(self) -> EncodedDefinitions:
+        """Have some definitions encoded in advance, while nothing else is to be done.
+
+        Raises:
+            EngineGone: the engine died before it was done.
+            EngineError: the request failed.
+        """
+        return from_plain(await self._ask(ENCODE, {}), EncodedDefinitions)
 
     async def status(self) -> EngineStatus:
         """Return what is in memory, and where it came from."""

@@ -167,9 +167,15 @@ class Completion:
     )
     repository_context: RepositoryContext = tunable(
         "definitions",
-        "What a code model's prompt shows of other files: definitions that the cursor needs"
-        " (definitions), or chunks of ten lines that are similar to the text before it (similar)."
-        " Leave definitions unless you compare.",
+        "What a code model sees of other files: definitions that the cursor needs, in its prompt"
+        " (definitions) or as memory, which encodes each once and keeps it on disk (memory), or"
+        " chunks of ten lines that are similar to the text before it (similar). Choose memory if"
+        " suggestions at a new place take long; otherwise leave definitions unless you compare.",
+        choices={
+            "definitions": "Definitions stand in the prompt, and are read again at a new place.",
+            "memory": "Each definition is encoded once, in advance, and kept on disk.",
+            "similar": "Chunks of ten lines stand in the prompt.",
+        },
     )
     disable_in_comments: bool = tunable(
         False,

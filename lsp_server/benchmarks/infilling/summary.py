@@ -11,12 +11,12 @@ from lsp_server.benchmarks.infilling.rows import Row
 from lsp_server.benchmarks.infilling.scores import MEASURES
 from lsp_server.benchmarks.reporting import statistics
 from lsp_server.benchmarks.reporting.statistics import Paired, Times
-from lsp_server.benchmarks.systems.conditions import COMPARED, FILE, LLAMA_CPP, SIMILAR
+from lsp_server.benchmarks.systems.conditions import COMPARED, FILE, LLAMA_CPP, REPOSITORY, SIMILAR
 
 Json = dict[str, Any]
 
 ALL_MEASURES = (*MEASURES, "suggested")
-BASES = (FILE, SIMILAR, LLAMA_CPP)
+BASES = (REPOSITORY, FILE, SIMILAR, LLAMA_CPP)
 """Conditions that the others are compared with."""
 
 

@@ -21,6 +21,7 @@ from longllama_code.protocol import (
     ClearedStore,
     CompletionRequest,
     CompletionResult,
+    EncodedDefinitions,
     EngineStatus,
     EngineUser,
     OnProgress,
@@ -31,6 +32,7 @@ from lsp_server.engine.protocol import (
     CLEAR_STORE,
     COMPLETE,
     DEFINE,
+    ENCODE,
     FAILED,
     FORGET,
     HELLO,
@@ -92,6 +94,10 @@ class HostedEngine(Protocol):
 
     def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
         """Process the beginning of a file's prompts; return its number of tokens."""
+        ...
+
+    def encode_definitions(self) -> Generator[None, None, EncodedDefinitions]:
+        """Encode some definitions in advance; yields between steps of a few tokens."""
         ...
 
     def status(self) -> EngineStatus:
@@ -198,6 +204,7 @@ class ClientSession:
         self._answer(FORGET, Priority.BACKGROUND, self._forget)
         self._answer(COMPLETE, Priority.TYPING, self._complete)
         self._answer(PREPARE, Priority.BACKGROUND, self._prepare)
+        self._answer(ENCODE, Priority.IDLE, self._encode)
         self._answer(STATUS, Priority.CONTROL, self._status)
         self._answer(CLEAR_STORE, Priority.BACKGROUND, self._clear_store)
 
@@ -305,6 +312,9 @@ class ClientSession:
     def _prepare(self, params: Params, _: Job) -> Work:
         request = from_plain(params["request"], CompletionRequest)
         return {"tokens": (yield from self._opened.prepare(request))}
+
+    def _encode(self, _params: Params, _: Job) -> Work:
+        return to_plain((yield from self._opened.encode_definitions()))
 
     def _send_partial_result(self, number: int, text: str) -> None:
         result = {"number": number, "text": text}

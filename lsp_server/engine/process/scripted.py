@@ -21,6 +21,7 @@ from longllama_code.protocol import (
     ClearedStore,
     CompletionRequest,
     CompletionResult,
+    EncodedDefinitions,
     EngineStatus,
     OnProgress,
     RememberResult,
@@ -160,6 +161,11 @@ class ScriptedEngine:
         """Return 0, as answers need no preparation."""
         yield from ()
         return 0
+
+    def encode_definitions(self) -> Generator[None, None, EncodedDefinitions]:
+        """Do nothing, as definitions play no role in answers."""
+        yield from ()
+        return EncodedDefinitions()
 
     def status(self) -> EngineStatus:
         """Return what is in memory."""

@@ -16,6 +16,7 @@ from longllama_code.protocol import (
     ClearedStore,
     CompletionRequest,
     CompletionResult,
+    EncodedDefinitions,
     EngineStatus,
     OnProgress,
     RememberResult,
@@ -190,6 +191,12 @@ class TeamEngine:
     async def prepare(self, request: CompletionRequest) -> int:
         """Process the beginning of a file's prompts; a cluster returns 0, as it does not."""
         return 0 if self._local is None else await self._local.prepare(request)
+
+    async def encode_definitions(self) -> EncodedDefinitions:
+        """Have definitions encoded in advance; a cluster encodes none before a request."""
+        return (
+            EncodedDefinitions() if self._local is None else await self._local.encode_definitions()
+        )
 
     async def status(self) -> EngineStatus:
         """Return what is in memory."""
