@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from longllama_code.source_files.ignore import IgnoreRules
+from longllama_code.source_files.ignore import ALWAYS_IGNORED, IgnoreRules
 from longllama_code.source_files.languages import language_of
 from longllama_code.source_files.real_roots import RealRoots
 from longllama_code.source_files.regular_files import read_regular
@@ -42,6 +42,10 @@ class Exclusion(str, Enum):
     SYMLINK_OUTSIDE = "symlink_outside", "it is a link to a file outside the workspace folder"
     UNREADABLE = "unreadable", "it cannot be read"
     UNKNOWN_TYPE = "unknown_type", "it is of no known source or text type"
+    NOTEBOOK = (
+        "notebook",
+        "it is a notebook, whose cells are read only while you edit them",
+    )
     GENERATED = "generated", "it is generated: a lock file, minified, or with very long lines"
     EMPTY = "empty", "it is empty"
     TOO_DEEP = "too_deep", "it lies in too many folders inside each other"
@@ -163,6 +167,8 @@ def _by_name(name: str) -> Exclusion | None:
     name = name.lower()
     if name in _GENERATED_NAMES or name.endswith(_GENERATED_SUFFIXES):
         return Exclusion.GENERATED
+    if name.endswith(".ipynb"):
+        return Exclusion.NOTEBOOK
     # Without a suffix, the first line may name the language.
     return Exclusion.UNKNOWN_TYPE if Path(name).suffix and not language_of(name) else None
 
@@ -318,6 +324,8 @@ class Workspace:
         rules = self._owner(path)
         if rules is None or path == rules.root or _is_too_deep(rules.root, path):
             return None
+        if path.name in ALWAYS_IGNORED:
+            return None
         # By a link it may be a file of another root, which has it under its own path.
         if len(self._rules) > 1 and self.locate(path) != path:
             return None
@@ -371,7 +379,8 @@ class Workspace:
             is_ignored = here.ignores(item.name, is_dir=is_dir)
             if path in self._rules or self._real_roots.is_root(rules.root, path):
                 continue
-            if is_dir and is_ignored:
+            # In a worktree, `.git` is a file; nobody needs to hear that it is left out.
+            if (is_dir and is_ignored) or item.name in ALWAYS_IGNORED:
                 continue
             if is_dir:
                 yield path

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from longllama_code.protocol import ClearedStore
 from lsp_server.engine.client import EngineError, EngineGone
+from lsp_server.indexing.left_out import why_left_out
 from lsp_server.server import Server
 from lsp_server.session import Session
 
@@ -17,7 +18,7 @@ async def status(server: Server, _: Any) -> dict[str, Any]:
 
 def memory(server: Server, _: Any) -> dict[str, Any]:
     """Return every known file, by path: its state, its size, and why it is left out."""
-    indexer = server.session.indexer
+    indexer, settings = server.session.indexer, server.session.settings
     files = indexer.files if indexer is not None else ()
     return {
         "files": [
@@ -25,6 +26,7 @@ def memory(server: Server, _: Any) -> dict[str, Any]:
                 "path": file.name,
                 "state": file.state.value,
                 "reason": file.reason,
+                "why": why_left_out(file.reason, file.size_bytes, settings.memory),
                 "tokens": file.n_tokens,
                 "bytes": file.size_bytes,
             }

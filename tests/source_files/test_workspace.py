@@ -410,3 +410,16 @@ def test_the_part_of_a_name_that_tells_folders_apart(tmp_path: Path) -> None:
     assert Workspace([one, two, twin]).folder_in_name(file) == f"{one.as_posix()}/"
     assert Workspace([one, one / "one"]).folder_in_name(one / "b.py") == f"{one.as_posix()}/"
     assert Workspace([two, twin]).folder_in_name(file) == ""  # outside of all
+
+
+def test_what_never_holds_source_is_not_even_left_out(tmp_path: Path) -> None:
+    (tmp_path / ".git").write_text("gitdir: ../main/.git/worktrees/here\n")
+    (tmp_path / "a.py").write_text("a = 1\n")
+    workspace = Workspace([tmp_path])
+    assert verdicts(workspace) == {"a.py": None}
+    assert workspace.entry(tmp_path / ".git") is None
+
+
+def test_a_notebook_is_told_from_what_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_text("{}\n")
+    assert classify(tmp_path / "a.ipynb") == Exclusion.NOTEBOOK
