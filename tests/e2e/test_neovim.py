@@ -76,3 +76,27 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
         screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
     assert server.file.read_text() == f"def f(x):\n    {text}    \n"
     assert server.replay() == []
+
+
+def test_what_the_editor_closed_is_replaced(tmp_path: Path) -> None:
+    """A mapping closes brackets, as the plug-ins for it do."""
+    answers = [{"before": r"isinstance\(e, Usage\Z", "text": "Error) or x:"}]
+    server = RecordedServer(tmp_path, "def f(e):\n", answers)
+    init = tmp_path / "init.lua"
+    closes = 'vim.keymap.set("i", "(", "()<Left>")\n'
+    settings = {"client": json.dumps(str(CLIENT)), "model": json.dumps(server.model)}
+    init.write_text(INIT.format(**settings) + closes)
+    start = [neovim(), "--clean", "-n", "-u", str(init), str(server.file)]
+    with running(start, server.root, server.environment) as screen:
+        screen.wait(server.is_ready, "the server is not ready")
+        screen.type("oif isinstance(e, Usage")
+        screen.expect("if isinstance(e, UsageError) or x:")
+        screen.wait(lambda: "x:)" not in screen.text, "the bracket is shown twice")
+        screen.type(ALT_RIGHT)
+        screen.expect("at 2,32")
+        screen.expect("if isinstance(e, UsageError) or x:")
+        screen.type(TAB)
+        screen.expect("at 2,39")
+        screen.type(f"{ESCAPE}:wq{ENTER}")
+        screen.wait(lambda: "Error" in server.file.read_text(), "the file was not saved")
+    assert server.file.read_text() == "def f(e):\n    if isinstance(e, UsageError) or x:\n"
