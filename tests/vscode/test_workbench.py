@@ -4,6 +4,7 @@ The server is found in the workspace's `.venv`; nothing is configured but its mo
 """
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import expect
 
 from tests.vscode.conftest import PICTURES
+from tests.vscode.notices import notice, press
 from tests.vscode.window import Window
 
 pytestmark = pytest.mark.vscode
@@ -51,19 +53,23 @@ def test_a_name_of_another_file_is_suggested_accepted_and_saved(
 
 def test_why_lists_the_lines_behind_it_and_opens_them(window: Window) -> None:
     window.run("LongLLaMA: Why This Suggestion?")
+    expect(window.row(WHY, "“PILOTED_TONNES”")).to_be_visible()
     source = window.row(WHY, "MAX_PILOTED_TONNES = 120_000")
-    expect(source).to_contain_text("harbour/pilots.py:5")
+    expect(source.locator(".label-name")).to_have_text(re.compile(r"^pilots\.py:5\s+\d+ %$"))
     window.picture("why")
     source.click()
     expect(window.page.locator(".tab.active")).to_contain_text("pilots.py")
 
 
-def test_the_sources_can_be_peeked_at(window: Window) -> None:
-    window.run("LongLLaMA: Peek Sources of the Suggestion")
-    peek = window.page.locator(".peekview-widget")
-    expect(peek).to_contain_text("dues.py")
-    window.picture("peek")
-    window.press("Escape")
+def test_the_sources_can_be_peeked_at_the_strongest_first(window: Window) -> None:
+    title = window.page.locator(".peekview-widget .peekview-title")
+    for number in (1, 2):
+        window.run("LongLLaMA: Peek Sources of the Suggestion")
+        said = window.page.locator(".statusbar-item", has_text=f"LongLLaMA: source {number} of")
+        expect(said).to_be_visible()
+        expect(title).to_contain_text("pilots.py" if number == 1 else ".py")
+        window.picture(f"peek-{number}")
+        window.press("Escape")
 
 
 def test_memory_shows_files_by_folder_and_follows_the_disk(window: Window, workspace: Path) -> None:
@@ -77,6 +83,18 @@ def test_memory_shows_files_by_folder_and_follows_the_disk(window: Window, works
     window.picture("memory")
     (workspace / "harbour" / "lights.py").unlink()
     expect(window.row(MEMORY, "lights.py")).to_have_count(0)
+
+
+def test_clearing_the_disk_tells_how_much_went_and_reads_again(window: Window) -> None:
+    window.run("LongLLaMA: Clear What Is Stored on Disk")
+    question = window.page.locator(".monaco-dialog-box", has_text="Remove what is stored on disk")
+    question.get_by_role("button", name="Remove", exact=True).click()
+    cleared = notice(window, "were removed")
+    expect(cleared).to_contain_text(
+        re.compile(r"[1-9][\d.]* [kM]B were removed. Nothing is stored")
+    )
+    press(cleared, "Resume")
+    window.expect_status("tokens")
 
 
 def test_a_killed_engine_comes_back(window: Window, workspace: Path) -> None:
@@ -93,9 +111,9 @@ def test_a_killed_server_comes_back(window: Window, workspace: Path) -> None:
 
 
 def test_the_menu_turns_all_off_and_on_again(window: Window) -> None:
-    for label in ("off", "tokens"):
+    for word, label in (("off", ": off"), ("on", "tokens")):
         window.status.click()
-        window.choose("Turn on or off")
+        window.choose(f"Turn suggestions {word}")
         window.expect_status(label)
 
 

@@ -60,10 +60,11 @@ class Workbench:
         """Where the extension keeps what is of no workspace."""
         return self.folder / "data" / "User" / "globalStorage" / "longllama.longllama-code"
 
-    def url(self, workspace: Path, file: Path | None = None) -> str:
-        """The address that opens a workspace, and a file in it."""
+    def url(self, workspace: Path | None, file: Path | None = None) -> str:
+        """The address that opens a workspace, or a window without one, and a file in it."""
         host = f"127.0.0.1:{self.port}"
-        address = f"http://{host}/?folder={quote(str(workspace))}"
+        opened = "ew=true" if workspace is None else f"folder={quote(str(workspace))}"
+        address = f"http://{host}/?{opened}"
         if file is None:
             return address
         payload = json.dumps([["openFile", f"vscode-remote://{host}{quote(str(file))}"]])
@@ -126,10 +127,12 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _environment(tools: Tools, folder: Path, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The inherited one, with a home of its own and a cache that shares nothing but the models."""
+    """The inherited one, with a home of its own and a cache that shares models and kernels."""
     cache = folder / "cache"
     cache.mkdir(parents=True)
-    (cache / "models").symlink_to(cache_root() / "models")
+    for name in ("models", "kernels"):  # to compile kernels takes minutes on a busy machine
+        (cache_root() / name).mkdir(exist_ok=True)
+        (cache / name).symlink_to(cache_root() / name)
     (folder / "config.yaml").write_text("")
     return {
         **inherited,

@@ -1,0 +1,206 @@
+"""What a person sees and accepts: 60 prefixes typed in a real workbench, with Tab at the end.
+
+Twenty lines each in Python, TypeScript and Go are typed at the end of a file, a third of them up to
+a place beside closers that VS Code adds by itself. For each: whether ghost text is shown, whether
+it goes on as IntelliSense's selected entry does where that list is open, how long it took from the
+last key, and whether the file parses after Tab and the rest of the file.
+
+The stand-in answers with the rest of each line, so that all that is wrong is ours; a model shows
+what a user has.
+
+Usage: python tests/bench/accepted.py [--model stand-in] [--prefixes 20] [--language python]
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+# Run as a file, this has the folder tests/bench on its path, and needs the repository there.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.typed_prefixes import SOURCES, SUFFIXES, Prefix, choose, parses, script
+from tests.vscode.materials import build_extension
+from tests.vscode.tools import install
+from tests.vscode.window import Window, browse
+from tests.vscode.workbench import workbench
+
+STAND_IN = "stand-in"
+LOOK_MS = 3000
+"""How long ghost text is waited for, from the last key."""
+SETTLED_MS = 400
+"""How long it must stay as it is, before Tab."""
+WATCH = """async ([lookMs, settledMs]) => {
+  const text = (one) => one.textContent.replaceAll('\\u00a0', ' ');
+  const began = performance.now();
+  let first = null, since = began, last = '';
+  for (;;) {
+    const now = performance.now();
+    const parts = document.querySelectorAll('.view-lines [class*="ghost-text-decoration"]');
+    const ghost = [...parts].map(text).join('');
+    const row = document.querySelector(
+      '.suggest-widget.visible:not(.message) .monaco-list-row.focused .label-name');
+    const entry = row ? text(row) : '';
+    if (ghost && first === null) first = now - began;
+    if (ghost + '|' + entry !== last) [last, since] = [ghost + '|' + entry, now];
+    const isSettled = ghost && now - since >= settledMs;
+    if (isSettled || now - began >= lookMs) return {ghost, entry, first};
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a prefix."""
+
+    language: str
+    path: str
+    typed: str
+    closers: str
+    ghost: str
+    entry: str
+    """Selected entry of IntelliSense's list; empty if it is not open."""
+    first_ms: float | None
+    """From the last key to the ghost text; None without any."""
+    line: str
+    """The text after Tab from the line on."""
+    agrees: bool
+    """Whether the ghost text goes on as the selected entry does; True without a list."""
+    parses: bool
+
+
+def look(window: Window, workspace: Path, prefix: Prefix) -> Seen:
+    """Type a prefix at the end of its file, look, press Tab, save, and read the file."""
+    path = workspace / prefix.path
+    whole = path.read_text("utf-8")
+    path.write_text(prefix.head + prefix.indent)
+    _open(window, prefix.path)
+    window.type(prefix.typed)
+    seen = window.page.evaluate(WATCH, [LOOK_MS, SETTLED_MS])
+    ghost, entry = seen["ghost"], seen["entry"]
+    if ghost:
+        window.press("Tab")
+    window.press("Escape")
+    window.press("Escape")
+    _save(window)
+    text = path.read_text("utf-8")
+    window.run("View: Close Editor")
+    path.write_text(whole)
+    return Seen(
+        prefix.language,
+        prefix.path,
+        prefix.typed,
+        prefix.closers,
+        ghost,
+        entry,
+        seen["first"],
+        text[len(prefix.head) :],
+        not entry or (prefix.word + ghost).startswith(entry),
+        parses(prefix, text),
+    )
+
+
+def _open(window: Window, path: str) -> None:
+    """Open a file and put the cursor behind its end."""
+    window.press("Control+p")
+    box = window.page.locator(".quick-input-box input")
+    box.wait_for()
+    box.fill(path)
+    window.page.locator(".quick-input-list .monaco-list-row", has_text=path).first.wait_for()
+    window.press("Enter")
+    window.page.locator(".tab.active", has_text=path).wait_for()
+    window.page.locator(".editor-instance .view-lines").first.click()
+    window.press("Control+End")
+    window.page.wait_for_timeout(1000)  # language servers read the file
+
+
+def _save(window: Window) -> None:
+    window.press("Control+s")
+    window.page.locator(".tab.active:not(.dirty)").wait_for()
+
+
+def measure(prefixes: Sequence[Prefix], model: str) -> Iterator[Seen]:
+    """Look at all prefixes, in one workbench."""
+    with tempfile.TemporaryDirectory(prefix="ll-", ignore_cleanup_errors=True) as scratch:
+        workspace, pictures = Path(scratch, "ws"), Path(scratch, "pictures")
+        for folder in (workspace, pictures):
+            folder.mkdir()
+        for language, folders in SOURCES.items():
+            for folder in folders:
+                for path in folder.glob(f"*{SUFFIXES[language]}"):
+                    shutil.copy(path, workspace)
+        (workspace / "tsconfig.json").write_text('{"compilerOptions": {"strict": true}}')
+        (workspace / ".venv").symlink_to(sys.prefix)
+        if model == STAND_IN:
+            answers = Path(scratch, "script.json")
+            answers.write_text(json.dumps({"answers": script(prefixes)}))
+            model = f"script:{answers}"
+        settings = {"editor.wordBasedSuggestions": "matchingDocuments"}
+        with (
+            workbench(
+                install(), Path(scratch, "wb"), build_extension(), model=model, settings=settings
+            ) as running,
+            browse(pictures) as window,
+        ):
+            window.open(running.url(workspace, workspace / prefixes[0].path))
+            window.expect_status("tokens")
+            window.run("View: Close Editor")
+            for prefix in prefixes:
+                yield look(window, workspace, prefix)
+
+
+def row(name: str, seen: Sequence[Seen]) -> str:
+    """Return one line of the table."""
+    shown = [each for each in seen if each.ghost]
+    listed = [each for each in shown if each.entry]
+    times = sorted(each.first_ms for each in seen if each.first_ms is not None)
+    p50 = f"{statistics.median(times):.0f}" if times else ""
+    p95 = f"{times[min(len(times) - 1, round(0.95 * len(times)))]:.0f}" if times else ""
+    cells = (
+        name,
+        f"{len(shown)} of {len(seen)}",
+        f"{sum(each.agrees for each in listed)} of {len(listed)}",
+        f"{sum(each.parses for each in shown)} of {len(shown)}",
+        p50,
+        p95,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def table(seen: Sequence[Seen]) -> Iterator[str]:
+    """Yield the table: each language, alone and beside closers."""
+    yield "| prefixes | ghost text | agrees with the list | parses after Tab | ms p50 | ms p95 |"
+    yield "|---|---|---|---|---|---|"
+    for language in dict.fromkeys(each.language for each in seen):
+        own = [each for each in seen if each.language == language]
+        yield row(language, [each for each in own if not each.closers])
+        yield row(f"{language}, beside closers", [each for each in own if each.closers])
+    yield row("all", seen)
+
+
+def main() -> None:
+    """Measure and print; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=STAND_IN, help="(%(default)s)")
+    parser.add_argument("--prefixes", type=int, default=20, help="of each language (%(default)s)")
+    parser.add_argument("--language", choices=SOURCES, help="one language")
+    options = parser.parse_args()
+    languages = [options.language] if options.language else list(SOURCES)
+    n_beside = (options.prefixes + 1) // 3
+    prefixes = [each for name in languages for each in choose(name, options.prefixes, n_beside)]
+    seen: list[Seen] = []
+    for each in measure(prefixes, options.model):
+        seen.append(each)
+        print(each, flush=True)
+    print("\n".join(table(seen)))
+    print(json.dumps([asdict(each) for each in seen]))
+
+
+if __name__ == "__main__":
+    main()
