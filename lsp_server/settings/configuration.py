@@ -104,8 +104,12 @@ class Configuration:
 
     def toggle_language(self, language: str) -> None:
         """Turn suggestions off in a language, or on again; ``*`` stands for all others."""
-        self._toggles[language] = not self.settings.language_enabled(language)
+        wanted = not self.settings.language_enabled(language)
+        self._toggles.pop(language, None)
         self._apply_toggles()
+        if self.settings.language_enabled(language) != wanted:
+            self._toggles[language] = wanted
+            self._apply_toggles()
 
     def _resolve(self) -> None:
         before = self._below

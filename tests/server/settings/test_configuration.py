@@ -167,3 +167,18 @@ def test_toggling_a_language():
     assert configuration.settings.language_enabled("python")
     configuration.toggle_language("*")
     assert not configuration.settings.language_enabled("rust")
+
+
+def test_a_language_that_is_toggled_twice_leaves_nothing_behind():
+    configuration = Configuration()
+    before = configuration.settings
+    configuration.toggle_language("python")
+    assert configuration.settings.enable_languages == {"*": True, "python": False}
+    configuration.toggle_language("python")
+    assert configuration.settings == before
+    configuration.toggle_language("*")
+    configuration.toggle_language("python")
+    assert configuration.settings.enable_languages == {"*": False, "python": True}
+    configuration.toggle_language("*")
+    configuration.toggle_language("python")
+    assert configuration.settings.enable_languages == {"*": True, "python": False}
