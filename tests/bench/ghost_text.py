@@ -6,7 +6,10 @@ or without IntelliSense's list, whether it agrees with the list's selected entry
 TypeScript has VS Code's own language server, Python the words of the file, which VS Code suggests
 by default. Each file ends before the line that is typed, so the answer stands in no file.
 
-Usage: python tests/bench/ghost_text.py [--prefixes 15] [--model coder-0.5b] [--only NAME]
+A prefix is typed under one condition after the other, each time in another order, as the server
+knows what it has answered.
+
+Usage: python tests/bench/ghost_text.py [--prefixes 15] [--model coder-0.5b] [--only NAME …]
 """
 
 import argparse
@@ -159,31 +162,42 @@ def look(window: Window, prefix: Prefix) -> Seen:
     first = next((state["ms"] for state in states if state["ghost"]), None)
     window.press("Escape")
     window.press("Escape")
-    window.press("Control+s")
+    window.run("File: Revert File")
     window.run("View: Close Editor")
     return Seen(prefix, last["ghost"], last["list"], last["entry"], first)
 
 
-def measure(name: str, model: str, n_prefixes: int, copy: Path) -> Iterator[Seen]:
-    """Look at all prefixes under one condition, in a workbench of its own."""
+def measure(
+    names: Sequence[str], model: str, n_prefixes: int, copy: Path
+) -> Iterator[tuple[str, Seen]]:
+    """Look at all prefixes under all conditions in one workbench, each time in another order."""
     with tempfile.TemporaryDirectory(prefix="ll-", ignore_cleanup_errors=True) as scratch:
         workspace, pictures = Path(scratch, "ws"), Path(scratch, "pictures")
         prefixes = [one for kind in SOURCES for one in cut(kind, n_prefixes, copy, workspace)]
         (workspace / "tsconfig.json").write_text('{"compilerOptions": {"strict": true}}')
         (workspace / ".venv").symlink_to(sys.prefix)
         pictures.mkdir()
-        settings = {**CONDITIONS[name], "editor.wordBasedSuggestions": "matchingDocuments"}
-        workbench_folder = Path(scratch, "wb")
+        words = {"editor.wordBasedSuggestions": "matchingDocuments"}
+        folder = Path(scratch, "wb")
         with (
-            workbench(
-                install(), workbench_folder, build_extension(), model=model, settings=settings
-            ) as running,
+            workbench(install(), folder, build_extension(), model=model, settings=words) as running,
             browse(pictures) as window,
         ):
             window.open(running.url(workspace, workspace / prefixes[0].path))
             window.expect_status("tokens")
-            for prefix in prefixes:
-                yield look(window, prefix)
+            for number, prefix in enumerate(prefixes):
+                first = number % len(names)
+                for name in [*names[first:], *names[:first]]:
+                    change_settings(folder, CONDITIONS[name])
+                    yield name, look(window, prefix)
+
+
+def change_settings(folder: Path, condition: Mapping[str, Any]) -> None:
+    """Set what the condition sets, and nothing of others."""
+    path = folder / "data" / "User" / "settings.json"
+    names = {name for condition in CONDITIONS.values() for name in condition}
+    kept = {name: v for name, v in json.loads(path.read_text()).items() if name not in names}
+    path.write_text(json.dumps({**kept, **condition}))
 
 
 def line_of(name: str, seen: Sequence[Seen]) -> str:
@@ -219,11 +233,10 @@ def main() -> None:
         copy = Path(folder)  # others may work on the sources meanwhile
         for source in [source for sources in SOURCES.values() for source in sources]:
             shutil.copytree(ROOT / source, copy / source, ignore=shutil.ignore_patterns("test"))
-        for name in options.only or CONDITIONS:
-            found[name] = []
-            for one in measure(name, options.model, options.prefixes, copy):
-                found[name].append(one)
-                print(name, one, flush=True)
+        names = options.only or list(CONDITIONS)
+        for name, one in measure(names, options.model, options.prefixes, copy):
+            found.setdefault(name, []).append(one)
+            print(name, one, flush=True)
     languages = " | ".join(SOURCES)
     print(
         f"| quickSuggestions | shown in the end | {languages} | ever shown | beside the list"

@@ -98,7 +98,7 @@ def test_no_key_is_bound_by_default(running: Workbench, workspace: Path, system:
     """The workbench's own list, as this system has it: our keys are free, or bound to the same."""
     with browse(PICTURES, user_agent=AGENT.format(SYSTEMS[system])) as opened:
         opened.open(running.url(workspace, workspace / OFFICE))
-        opened.expect_status("tokens")
+        opened.page.locator(".activitybar [aria-label*=LongLLaMA]").first.wait_for()
         bindings = default_bindings(opened, "Meta" if system == "mac" else "Control")
     assert len(bindings) > 500
     conflicts = [
