@@ -6,6 +6,9 @@ another file and stands nowhere in the local text (512 tokens before the cursor,
 such names must be shown, by what all prompts of the file begin with or by what the cursor's does
 besides. What is defined is told by ``ast``, not by the reader that is measured.
 
+With ``--pieces`` the definitions are those that are placed before a prompt as memory: whole pieces
+of files, which do not depend on the cursor.
+
 Usage: python tests/bench/definition_recall.py DATA GGUF [--missed] [--budgets 256 512 768 1536]
 """
 
@@ -23,6 +26,8 @@ from pathlib import Path
 from longllama_code.definitions.choice import choose
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
+from longllama_code.generation.prompting.excerpt_source import ExcerptSource
+from longllama_code.generation.prompting.piece_excerpts import DefinitionPieces
 from longllama_code.gguf.header import read_header
 from longllama_code.tokenizers.byte_bpe import byte_level_tokenizer
 from longllama_code.tokenizers.tokenizer import FastTokenizer, Tokenizer
@@ -130,7 +135,7 @@ class Shown:
     n_of_cursor: int
 
 
-def shown(case: Case, definitions: RepositoryDefinitions, budget: int) -> Shown:
+def shown(case: Case, definitions: ExcerptSource, budget: int) -> Shown:
     """Return the definitions shown within a budget."""
     text = case.prefix + case.suffix
     of_file = definitions.used_by(case.path, text, budget).excerpts
@@ -155,6 +160,7 @@ def main() -> None:
     parser.add_argument("--missed", action="store_true", help="print what is missed")
     parser.add_argument("--budgets", type=int, nargs="+", default=[256, 512, 768, 1536])
     parser.add_argument("--show", type=int, default=512, help="budget to print what is missed at")
+    parser.add_argument("--pieces", action="store_true", help="pieces, as in memory")
     options = parser.parse_args()
     tokenizer = load_tokenizer(options.gguf)
     repositories = dict[str, Repository]()
@@ -168,7 +174,8 @@ def main() -> None:
         times.append(seconds_to_choose(case, repository.index))
         n_wanted += bool(case.wanted)
         for budget in options.budgets if case.wanted else ():
-            found = shown(case, definitions, budget)
+            source = DefinitionPieces(definitions) if options.pieces else definitions
+            found = shown(case, source, budget)
             missing = case.wanted - found.names
             hits[budget] += not missing
             of_cursor[budget].append(
