@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -87,7 +88,7 @@ async def two_servers(
     Raises:
         RuntimeError: the engine could not be started; the message says why.
     """
-    memory = {**settings.get("memory", {}), "exclude": [f"/{place.file}" for place in places]}
+    memory = {**settings.get("memory", {}), "exclude": [pattern_of(place.file) for place in places]}
     settings = {**SETTINGS, **settings, "memory": memory}
     async with AsyncExitStack() as stack:
         empty = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="longllama-demo-")))
@@ -99,6 +100,11 @@ async def two_servers(
             await until(client, lambda status: status["phase"] != "loading")
             clients.append(client)
         yield Stage(*clients)
+
+
+def pattern_of(file: str) -> str:
+    """Return the pattern, in gitignore syntax, that fits one path below the project alone."""
+    return "/" + re.sub(r"[\\*?\[\]!# ]", r"\\\g<0>", file)
 
 
 async def until(
