@@ -98,14 +98,19 @@ class Window:
 
 
 @contextmanager
-def browse(pictures: Path) -> Iterator[Window]:
-    """A browser with one page; it reaches this machine alone."""
+def browse(pictures: Path, user_agent: str | None = None) -> Iterator[Window]:
+    """A browser with one page; it reaches this machine alone.
+
+    Args:
+        pictures: folder of screenshots.
+        user_agent: what it says to be; the workbench has the keys of that system.
+    """
     expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", LOOPBACK_ONLY]
         )
-        page = browser.new_page(viewport={"width": 1100, "height": 620})
+        page = browser.new_page(viewport={"width": 1100, "height": 620}, user_agent=user_agent)
         page.set_default_timeout(WAIT_MS)
         yield Window(page, pictures)
         browser.close()
