@@ -9,6 +9,7 @@ from typing import Any
 from longllama_code.protocol import CompletionResult, ShownDefinition, Source
 from lsp_server.suggestions.closers import Fit
 from lsp_server.suggestions.cursor_context import CursorContext
+from lsp_server.suggestions.indentation import without_stray_blanks
 from lsp_server.suggestions.trimming import fitted
 
 MAX_EXPLAINED = 50
@@ -41,8 +42,9 @@ def to_suggestion(
     result: CompletionResult, cursor: CursorContext, *, is_cached: bool = False
 ) -> Suggestion:
     """Return the part of an answer that fits at the cursor, as a suggestion."""
+    before, after, language = cursor.prefix, cursor.suffix, cursor.language
     fits = [
-        fitted(text, cursor.prefix, cursor.suffix, cursor.language)
+        fitted(without_stray_blanks(text, before, language), before, after, language)
         for text in (result.text, *result.alternatives)
     ]
     distinct: dict[str, Fit] = {}
