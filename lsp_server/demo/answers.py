@@ -7,6 +7,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+MIN_MASS = 0.1
+"""Least share of what was copied for lines to be named."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -48,5 +51,6 @@ class Answer:
             f"{each['path']}:{each['first_line']}-{each['last_line']}  "
             f"{100 * each['mass']:.0f} % of what it copied"
             for each in used
+            if each["mass"] >= MIN_MASS
         ]
         return [*named, *copied]
