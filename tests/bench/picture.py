@@ -1,4 +1,4 @@
-"""The README's picture: runs the demo, and draws what it printed as an SVG.
+"""A picture of the demo, for the README: runs it, and draws what it printed as an SVG.
 
 Usage: python tests/bench/picture.py [OUTPUT.svg]
 """
