@@ -101,6 +101,7 @@ class _Run:
         folder.mkdir(parents=True, exist_ok=True)
         _check_folder(folder, options, base, collected.identity)
         if options.gradient_checkpointing:
+            self._model.train()  # layers are computed again in this mode alone
             self._model.activation_checkpointing_enable()
         self._updates = add_updates(
             self._model, options.rank, options.alpha, options.lowest_layer, options.seed

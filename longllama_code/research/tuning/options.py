@@ -87,7 +87,7 @@ PRESETS: Mapping[str, TuneOptions] = {
     "gpu": TuneOptions(
         total_tokens=300_000_000,
         rows_per_step=64,
-        tokens_per_pass=49_152,
+        tokens_per_pass=32_768,
         own_negative_tokens=384,
         foreign_negative_tokens=384,
         held_out_rows=256,
