@@ -231,15 +231,14 @@ def test_settings_that_are_not_used_are_told_whole_until_they_are_mended(
 
 
 def test_a_window_without_a_folder_says_so(
-    running: Workbench, tmp_path_factory: pytest.TempPathFactory
+    window: Window, running: Workbench, tmp_path: Path
 ) -> None:
-    alone = tmp_path_factory.mktemp("alone") / "alone.py"
+    alone = tmp_path / "alone.py"
     alone.write_text("BERTHS = 3\n")
-    with browse(PICTURES) as opened:
-        opened.open(running.url(None, alone))
-        opened.expect_status("no folder")
-        opened.expect_status_detail("No folder is open.*Open a folder")
-        opened.status.click()
-        first = opened.page.locator(".quick-input-list .monaco-list-row").first
-        expect(first).to_contain_text("Open a folder")
-        opened.picture("no-folder")
+    window.open(running.url(None, alone))
+    window.expect_status("no folder")
+    window.expect_status_detail("No folder is open.*Open a folder")
+    window.status.click()
+    first = window.page.locator(".quick-input-list .monaco-list-row").first
+    expect(first).to_contain_text("Open a folder")
+    window.picture("no-folder")
