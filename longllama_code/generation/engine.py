@@ -319,7 +319,7 @@ class Engine:
             encoded_segments=self._counts.encoded,
             loaded_segments=self._counts.loaded,
             damaged_segments=self._segments.n_damaged,
-            store_problem=self._segments.problem,
+            store_problem=self._segments.problem or (definitions and definitions.kept.problem),
             compiled=self._loaded.compiled is not None,
             not_compiled=self._loaded.not_compiled,
         )

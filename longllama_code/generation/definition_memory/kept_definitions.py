@@ -69,7 +69,7 @@ class KeptDefinitions:
         self._store, self._rounded, self._fingerprint = store, rounded, fingerprint
         self._max_bytes = max_bytes
         self.problem: str | None = None
-        """Why definitions are no longer stored on disk."""
+        """What is wrong with the disk, or was; None if nothing is."""
 
     @classmethod
     def in_ram(cls, config: LongLlamaConfig) -> KeptDefinitions:
@@ -86,7 +86,9 @@ class KeptDefinitions:
             StoreError: the folder cannot be used.
         """
         store = open_store(folder, max_bytes)
-        return cls(store, RoundedFormat.of(config), fingerprint, max_bytes)
+        kept = cls(store, RoundedFormat.of(config), fingerprint, max_bytes)
+        kept.problem = store.notice
+        return kept
 
     def identity(self, head: Sequence[int], excerpt: Sequence[int]) -> str:
         """Return the id of what is stored of an excerpt behind a head."""

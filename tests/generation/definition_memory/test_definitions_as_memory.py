@@ -212,6 +212,19 @@ def test_a_restart_encodes_nothing(
         engine.close()
 
 
+def test_a_damaged_manifest_is_begun_anew_and_told(
+    make_engine: MakeEngine, remember: Remember, coder: LoadedModel, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.sqlite").write_bytes(b"no manifest" * 400)
+    kept = KeptDefinitions.on_disk(tmp_path, coder.model.config, coder.fingerprint, None)
+    engine = Engine.create(coder, None, definitions=kept)
+    remember(engine, PATH, SHIP)
+    assert {"Ship", "moor"} <= shown(complete(engine))
+    assert memory_of(engine).kept.problem is not None
+    assert "was damaged" in memory_of(engine).kept.problem
+    engine.close()
+
+
 def test_repositories_over_one_model_share_nothing_but_the_store(
     engine: Engine, remember: Remember
 ) -> None:

@@ -40,6 +40,16 @@ def line():
     return Line()
 
 
+def test_what_nobody_waits_for_lets_every_window_go_first(line):
+    line.put("idle3", "a", Priority.IDLE)
+    taken = line.steps("idle3")
+    assert next(taken) == "idle3"
+    line.put("b", "b")
+    line.put("a", "a")
+    line.put("typed", "a", TYPING)
+    assert list(taken) == ["typed", "b", "a", "idle3", "idle3"]
+
+
 def test_files_of_two_windows_take_turns_step_by_step(line):
     line.put("a3", "a")
     line.put("a", "a")
