@@ -4,7 +4,6 @@ The server is a real one; its engine answers from a script, so that a test waits
 """
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -47,9 +46,8 @@ WRONG = {"longllama.trigger.mode": "aut", "longllama.triger.mode": "auto"}
 def running(
     vsix: Path, tools: Tools, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Workbench]:
-    """A workbench whose PATH has the server, for the window without a folder."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path}
+    """A workbench whose settings name the server, for the window without a folder."""
+    server = str(Path(sys.executable).parent / "longllama-lsp")
     folder = tmp_path_factory.mktemp("wb")
     answers = tmp_path_factory.mktemp("script") / "answers.json"
     answers.write_text(json.dumps({"answers": ANSWERS}))
@@ -58,8 +56,7 @@ def running(
         folder,
         vsix,
         model=f"script:{answers}",
-        settings=SETTINGS,
-        environment=environment,
+        settings={**SETTINGS, "longllama.server.command": [server]},
     ) as found:
         yield found
 
