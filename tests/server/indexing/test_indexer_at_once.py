@@ -62,11 +62,11 @@ async def test_of_several_files_the_one_over_which_the_engine_dies_is_found(benc
     deaths = Counter[str]()
     remember, dead = bench.engine.remember, asyncio.Event()
 
-    async def die_over_one(path, text):
+    async def die_over_one(path, text, folder):
         if path == culprit:
             deaths[path] += 1
             dead.set()
-        answer = asyncio.create_task(remember(path, text))
+        answer = asyncio.create_task(remember(path, text, folder))
         death = asyncio.create_task(dead.wait())
         await asyncio.wait([answer, death], return_when=asyncio.FIRST_COMPLETED)
         if dead.is_set():
