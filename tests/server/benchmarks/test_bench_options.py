@@ -22,7 +22,7 @@ def test_settings_from_the_command_line_count_within_their_groups():
         (
             "--conditions",
             "file,prompt",
-            "'prompt' is no condition; known: file, repository, similar, llama.cpp, all",
+            "'prompt' is no condition; known: file, repository, memory, similar, llama.cpp, all",
         ),
         ("--part", "2/2", "'2/2' is no part"),
         ("--limit", "0", "'0' is no number from 1"),
