@@ -32,7 +32,9 @@ from lsp_server.engine.stdio import python_command
 from lsp_server.methods import DID_CHANGE_STATUS, STATUS, WAIT_UNTIL_INDEXED
 
 TIMEOUT_S = 60.0
-VOLATILE_KEYS = frozenset({"engine_pid", "tokens_per_second", "seconds_left", "progress", "serverInfo"})
+VOLATILE_KEYS = frozenset(
+    {"engine_pid", "tokens_per_second", "seconds_left", "progress", "serverInfo"}
+)
 
 
 @dataclass(frozen=True)

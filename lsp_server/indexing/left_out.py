@@ -24,7 +24,7 @@ def why_left_out(code: str | None, size_bytes: int, memory: Memory) -> str | Non
     """
     if code is None:
         return None
-    if code == Exclusion.TOO_LARGE:
+    if code == str(Exclusion.TOO_LARGE.value):
         limit = f"longllama.memory.maxFileBytes ({memory.max_file_bytes:,})"
         return f"its {size_bytes:,} bytes are more than {limit}"
     if code == BUDGET:

@@ -51,6 +51,8 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
     with running(start, server.root, server.environment) as screen:
         screen.wait(server.is_ready, "the server is not ready")
         screen.expect("longllama 0k at 1,1")
+        screen.type("3l")
+        screen.wait(lambda: server.was_told_of_cursor(0, 3), "the server does not know the cursor")
         screen.type("o")  # Neovim indents
         screen.expect("    return x * 2\n    # and\n    # é more\n")
         screen.expect("at 2,5")
