@@ -35,6 +35,8 @@ LOOK_MS = 3000
 """How long ghost text is waited for, from the last key."""
 SETTLED_MS = 400
 """How long it must stay as it is, before Tab."""
+SAVES = 40
+"""How often saving is tried, twice a second."""
 WATCH = """async ([lookMs, settledMs]) => {
   const text = (one) => one.textContent.replaceAll('\\u00a0', ' ');
   const began = performance.now();
@@ -88,8 +90,7 @@ def look(window: Window, workspace: Path, prefix: Prefix) -> Seen:
         window.press("Tab")
     window.press("Escape")
     window.press("Escape")
-    _save(window)
-    text = path.read_text("utf-8")
+    text = _saved(window, path, prefix)
     window.run("View: Close Editor")
     path.write_text(whole)
     return Seen(
@@ -120,9 +121,15 @@ def _open(window: Window, path: str) -> None:
     window.page.wait_for_timeout(1000)  # language servers read the file
 
 
-def _save(window: Window) -> None:
-    window.press("Control+s")
-    window.page.locator(".tab.active:not(.dirty)").wait_for()
+def _saved(window: Window, path: Path, prefix: Prefix) -> str:
+    """Save the file, and return its text once that holds what was typed."""
+    for _ in range(SAVES):
+        window.press("Control+s")
+        window.page.wait_for_timeout(500)
+        text = path.read_text("utf-8")
+        if prefix.typed in text[len(prefix.head) :]:
+            return text
+    raise TimeoutError(f"{path.name} was not saved with {prefix.typed!r}")
 
 
 def measure(prefixes: Sequence[Prefix], model: str) -> Iterator[Seen]:
