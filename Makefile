@@ -8,7 +8,7 @@ INPUTS := pyproject.toml constraints.txt
 CLIENT := editor-client/vscode
 NPM := $(shell command -v npm)
 
-.PHONY: demo vscode test check client cluster bench eval clean
+.PHONY: demo vscode test check client workbench cluster bench eval clean
 
 # In a project of yours: make demo REPO=~/src/app, or also FILE=src/app.py LINE=120.
 demo: $(VENV)/.installed
@@ -23,7 +23,7 @@ vscode: $(VENV)/.installed-dev
 test: check client
 	$(BIN)/longllama pull mini
 	$(BIN)/longllama pull coder-0.5b
-	OMP_NUM_THREADS=1 LONGLLAMA_TEST_DEADLINE_S=$${LONGLLAMA_TEST_DEADLINE_S:-120} $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 LONGLLAMA_TEST_DEADLINE_S=$${LONGLLAMA_TEST_DEADLINE_S:-120} $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile -m "not workbench"
 
 check: $(VENV)/.installed-dev
 	$(BIN)/poe check
@@ -38,6 +38,11 @@ endif
 $(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json
 	cd $(CLIENT) && npm ci
 	touch $@
+
+# What a person meets in VS Code, in a workbench for each test file: half an hour, so apart from the other tests.
+workbench: $(VENV)/.installed-dev client
+	$(BIN)/longllama pull mini
+	LONGLLAMA_TEST_DEADLINE_S=$${LONGLLAMA_TEST_DEADLINE_S:-120} $(BIN)/python -m pytest tests/vscode
 
 # A cluster of this machine's own, on loopback: slow to start, so apart from the other tests.
 cluster: $(VENV)/.installed-dev

@@ -17,7 +17,7 @@ from tests.vscode.tools import Tools
 from tests.vscode.window import Window, browse
 from tests.vscode.workbench import Workbench, workbench
 
-pytestmark = pytest.mark.vscode
+pytestmark = [pytest.mark.vscode, pytest.mark.workbench]
 
 Binding = dict[str, str]
 SYSTEMS = {

@@ -19,7 +19,7 @@ from tests.vscode.tools import Tools
 from tests.vscode.window import Window, browse
 from tests.vscode.workbench import workbench
 
-pytestmark = pytest.mark.vscode
+pytestmark = [pytest.mark.vscode, pytest.mark.workbench]
 
 N_ENDS = 5
 LONGEST_DELAY_S = 120

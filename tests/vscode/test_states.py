@@ -22,7 +22,7 @@ from tests.vscode.tools import Tools
 from tests.vscode.window import Window, browse
 from tests.vscode.workbench import Workbench, workbench
 
-pytestmark = pytest.mark.vscode
+pytestmark = [pytest.mark.vscode, pytest.mark.workbench]
 
 RECORD = """
 const seen = (globalThis.seen = []);
