@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.generation import completer as completer_module
+from longllama_code.generation import answer as answer_module
 from longllama_code.generation import models
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.decoding.speculation import (
@@ -119,7 +119,7 @@ def test_answers_and_sources_are_those_of_plain_decoding(
 ) -> None:
     request = replace(REQUEST, **change)
     drafted = complete(make_engine, remember, copying, request)
-    monkeypatch.setattr(completer_module, "Drafter", lambda view, context: None)
+    monkeypatch.setattr(answer_module, "Drafter", lambda view, context: None)
     plain = complete(make_engine, remember, copying, request)
     assert plain.timings.passes == plain.timings.generated_tokens
     assert (drafted.text, drafted.stop_reason) == (plain.text, plain.stop_reason)

@@ -46,7 +46,7 @@ def rows_of(ran, condition):
 
 def test_all_conditions_are_asked_at_every_cursor(ran):
     assert ran.code == 0
-    assert [row["error"] for row in ran.rows] == [None] * 8
+    assert [row["error"] for row in ran.rows] == [None] * 2 * len(NAMES)
     assert [row["condition"] for row in ran.rows[::2]] == list(NAMES)
     assert all(row["seconds"] > 0 and row["prompt_tokens"] > 0 for row in ran.rows)
 
@@ -83,9 +83,10 @@ def test_the_store_is_searched_where_the_repository_is_in_it(ran):
         "file": [False, False],
         "repository": [True, True],
         "similar": [True, True],
+        "memory": [True, True],
         "llama.cpp": [False, False],
     }
-    assert "first request: repository 1 of 1, similar 1 of 1." in ran.written(".md")
+    assert "first request: repository 1 of 1, memory 1 of 1, similar 1 of 1." in ran.written(".md")
 
 
 def test_llama_cpp_is_asked_with_chunks_of_the_repository(ran, peer):
