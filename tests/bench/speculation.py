@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from longllama_code.engine_options import EngineOptions
-from longllama_code.generation import completer
+from longllama_code.generation import answer as answer_module
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest, CompletionResult
 
@@ -47,14 +47,14 @@ def requests(n_places: int, n_tokens: int) -> list[CompletionRequest]:
 
 def answer(engine: Engine, request: CompletionRequest, *, drafts: bool) -> CompletionResult:
     """Return the answer, its prompt read before; the same cache serves both ways."""
-    drafter = completer.Drafter
+    drafter = answer_module.Drafter
     if not drafts:
-        completer.Drafter = _no_drafter
+        answer_module.Drafter = _no_drafter
     try:
         engine.complete(replace(request, max_tokens=1), lambda: False)
         return engine.complete(request, lambda: False)
     finally:
-        completer.Drafter = drafter
+        answer_module.Drafter = drafter
 
 
 def _no_drafter(view: object, context: object) -> None:

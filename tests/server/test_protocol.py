@@ -343,7 +343,9 @@ async def test_a_popup_item_says_where_it_comes_from_once_it_is_resolved(wire, r
     (item,) = (await wire.ask("textDocument/completion", **place))["items"]
     assert item["documentation"] == "tetext()"
     resolved = await wire.ask("completionItem/resolve", **item)
-    assert resolved["documentation"].startswith("tetext()\n\nThe suggestion `text()` came from lib.py:1-2")
+    assert resolved["documentation"].startswith(
+        "tetext()\n\nThe suggestion `text()` came from lib.py:1-2"
+    )
     other = {"label": "of another server"}
     assert await wire.ask("completionItem/resolve", **other) == other
 
