@@ -22,12 +22,12 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """Why there is no suggestion."""
+        """Reason code for the missing suggestion."""
         return str(self.explained.get("reason"))
 
     @property
     def times(self) -> str:
-        """How long it took, and what for."""
+        """Time that the answer took, and what it was spent on."""
         timings = self.explained.get("timings")
         if timings is None:
             return f"{self.seconds:.1f} s"

@@ -26,7 +26,7 @@ class Place:
     after: str
     """Text from the end of the line on."""
     about: str = ""
-    """What is to be completed, for the user."""
+    """Description of what the line does, for the user; empty for lines of their own."""
 
     @property
     def line(self) -> int:

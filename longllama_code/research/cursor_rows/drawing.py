@@ -19,7 +19,7 @@ WHOLE_LINES: frozenset[SpanKind] = frozenset(("statement", "block"))
 
 @dataclass(frozen=True)
 class Shares:
-    """How cursors are drawn.
+    """Settings for drawing cursors.
 
     Attributes:
         seed: seed of every draw.
