@@ -26,7 +26,7 @@ class Place:
     after: str
     """Text from the end of the line on."""
     about: str = ""
-    """Description of what the line does, for the user; empty for lines of their own."""
+    """Description of what is to be completed, for the user; may be empty."""
 
     @property
     def line(self) -> int:
