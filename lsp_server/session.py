@@ -39,14 +39,15 @@ from lsp_server.problems import (
 )
 from lsp_server.settings.configuration import FILE_NAME, Configuration, Layer, repository_settings
 from lsp_server.settings.declarations import Settings
-from lsp_server.status import Announcer, Client, Engine, StatusReport
+from lsp_server.status.announcer import Announcer, Client
+from lsp_server.status.report import Engine, StatusReport
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.filters import FilePlace
 from lsp_server.suggestions.preparation import prepare
 from lsp_server.suggestions.suggester import Suggester
 from lsp_server.suggestions.suggestion import Suggestion
 from lsp_server.tasks import BackgroundTasks
-from lsp_server.workspace_folders import WorkspaceFolders
+from lsp_server.watching.workspace_folders import WorkspaceFolders
 
 
 class Session:

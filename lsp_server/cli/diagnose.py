@@ -11,9 +11,9 @@ from lsp_server.cli.options import (
     add_query_options,
     settings_from,
 )
-from lsp_server.diagnosis import Check, as_lines, diagnose, worst
 from lsp_server.reasons import reason_of
 from lsp_server.settings.configuration import Configuration, repository_settings
+from lsp_server.status.diagnosis import Check, as_lines, diagnose, worst
 
 
 def configure(parser: Command) -> None:

@@ -9,11 +9,11 @@ what they like.
 
 from typing import Any
 
-from lsp_server import describe
 from lsp_server.handlers import diagnosis, status
 from lsp_server.handlers.status import full_status
 from lsp_server.notices.messages import show_message
 from lsp_server.server import Server
+from lsp_server.status import describe
 
 
 def reindex(server: Server, *_: Any) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 from lsprotocol import types
 
-from lsp_server import describe
 from lsp_server.convert import encoding_of, lsp_position, position_of
 from lsp_server.documents.document import Document, Position
 from lsp_server.methods import DID_ACCEPT
 from lsp_server.server import Server
+from lsp_server.status import describe
 from lsp_server.suggestions.closers import Fit
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.suggestion import Suggestion

@@ -6,9 +6,9 @@ from typing import Any
 
 from lsp_server import diagnosis
 from lsp_server.convert import encoding_of
-from lsp_server.diagnosis import Check
 from lsp_server.server import Server
 from lsp_server.session import Session
+from lsp_server.status.diagnosis import Check
 
 
 async def diagnose(server: Server, _: Any = None) -> dict[str, Any]:

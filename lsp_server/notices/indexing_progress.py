@@ -8,7 +8,7 @@ from lsp_server.indexing.file_table import Status
 from lsp_server.indexing.throughput import MANY_FILES, as_text, percent
 from lsp_server.notices.progress_bar import ProgressBar, shows_progress_bars
 from lsp_server.session import Session
-from lsp_server.status import WORKS
+from lsp_server.status.report import WORKS
 
 REPORT_INTERVAL_S = 0.1
 

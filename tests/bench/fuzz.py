@@ -17,6 +17,7 @@ import asyncio
 import json
 import logging
 import random
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -196,6 +197,7 @@ def try_inputs(n_inputs: int, seed: int, root: Path) -> dict[str, int]:
     }
     logging.disable(logging.CRITICAL)
     for name, check in checks.items():
+        print(f"{n_inputs:,} {name} …", file=sys.stderr, flush=True)
         for number in range(n_inputs):
             try:
                 check(random.Random(f"{seed} {number}"))
@@ -214,6 +216,7 @@ async def measure(n_messages: int, seed: int, folder: Path) -> dict[str, Any]:
     await client.ask("longllama/waitUntilIndexed")
     before = client.server.memory_info().rss
     fuzz = Fuzz(client, seed)
+    print(f"{n_messages:,} messages …", file=sys.stderr, flush=True)
     start = time.perf_counter()
     try:
         await fuzz.run(n_messages)

@@ -14,8 +14,8 @@ from longllama_code.source_files.workspace import Workspace
 from lsp_server.indexing.indexer import Indexer
 from lsp_server.models import pull_process
 from lsp_server.settings.layers import resolve
-from lsp_server.watcher import Watcher
-from tests.server.watching import Recorder
+from lsp_server.watching.watcher import Watcher
+from tests.server.watching.recorder import Recorder
 from tests.server.wire import Wire
 
 DEADLINE_S = 10

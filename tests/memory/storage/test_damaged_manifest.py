@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from longllama_code.memory.storage.manifest import DAMAGED_FILE, FILE
 from longllama_code.memory.storage.store import SegmentStore
-from lsp_server.diagnosis import check_cache
+from lsp_server.status.diagnosis import check_cache
 
 RECORD_BYTES = 64
 

@@ -150,7 +150,7 @@ async def test_diagnosis(wire, root, monkeypatch):
         "torch": {"version": "2.13", "device": "cpu", "threads": 2},
         "model": {"name": "mini", "error": "run `longllama pull mini`"},
     }
-    monkeypatch.setattr("lsp_server.diagnosis._probe", lambda _: probed)
+    monkeypatch.setattr("lsp_server.status.diagnosis._probe", lambda _: probed)
     await wire.begin(root, can={"textDocument": {}})
     found = await wire.ask("longllama/diagnose")
     checks = {check["name"]: check for check in found["checks"]}

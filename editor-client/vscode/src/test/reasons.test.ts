@@ -18,7 +18,7 @@ test("every reason of the server has words that say what to do", () => {
   const known = [
     ...codes("lsp_server/suggestions/filters.py", "Refusal = Literal[", "\n]"),
     ...codes("longllama_code/protocol.py", "EmptyReason = Literal[", "]\n"),
-    ...codes("lsp_server/describe.py", "REASONS:", "\n}"),
+    ...codes("lsp_server/status/describe.py", "REASONS:", "\n}"),
   ];
   assert.ok(known.length > 20, "the reasons were not found");
   for (const code of known) assert.notEqual(advice(code), code.replaceAll("_", " "), code);

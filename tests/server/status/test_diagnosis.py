@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from lsp_server import diagnosis
-from lsp_server.diagnosis import (
+from lsp_server.settings.layers import resolve
+from lsp_server.status.diagnosis import (
     Check,
     as_lines,
     check_cache,
@@ -18,7 +19,6 @@ from lsp_server.diagnosis import (
     check_watches,
     worst,
 )
-from lsp_server.settings.layers import resolve
 
 
 def test_the_interpreter(monkeypatch):

@@ -8,8 +8,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from lsp_server.watcher import Watcher
-from tests.server.watching import DEADLINE_S, Recorder, make_tree
+from lsp_server.watching.watcher import Watcher
+from tests.server.watching.recorder import DEADLINE_S, Recorder, make_tree
 
 # watchdog 7.1 says so when folders appear inside new folders while it sets out to watch them. No
 # harm comes of it, but as an error it would end watchdog's thread.

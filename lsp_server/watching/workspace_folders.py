@@ -7,10 +7,10 @@ from pathlib import Path
 
 from longllama_code.source_files.ignore import IgnoreRules
 from longllama_code.source_files.workspace import Limits, Workspace
-from lsp_server.outside_rules import follow_outside_rules
 from lsp_server.problems import RULES, WATCHING, Problems, reason_of, stopping
 from lsp_server.settings.declarations import Memory
-from lsp_server.watcher import Watcher
+from lsp_server.watching.outside_rules import follow_outside_rules
+from lsp_server.watching.watcher import Watcher
 
 
 class WorkspaceFolders:

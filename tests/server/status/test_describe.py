@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 
 from longllama_code.protocol import EngineStatus
-from lsp_server import describe
+from lsp_server.status import describe
 
 HELD = EngineStatus("mini", "cuda:0", "bfloat16", 0, 0, 0, 0, 0, 0, 0, 0, 0, None)
 

@@ -10,8 +10,8 @@ import pytest
 from watchdog.observers import inotify_c
 
 from lsp_server import watcher as watcher_module
-from lsp_server.watcher import Watcher
-from tests.server.watching import Recorder, make_tree
+from lsp_server.watching.watcher import Watcher
+from tests.server.watching.recorder import Recorder, make_tree
 
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 
