@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import asdict
 from typing import Any
 
-from lsp_server import diagnosis
 from lsp_server.convert import encoding_of
 from lsp_server.server import Server
 from lsp_server.session import Session
+from lsp_server.status import diagnosis
 from lsp_server.status.diagnosis import Check
 
 
