@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import longllama_code
 import lsp_server
-from lsp_server import diagnosis
 from lsp_server.convert import path_of
 from lsp_server.handlers import lifecycle
+from lsp_server.status import diagnosis
 from tests.server.wire import RpcError, Wire
 
 OURS = tuple(str(Path(package.__file__).parent) for package in (lsp_server, longllama_code))

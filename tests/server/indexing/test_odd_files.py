@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from lsp_server import watcher as watcher_module
 from lsp_server.documents.document import Documents, Edit, Position
+from lsp_server.watching import watcher as watcher_module
 
 
 async def test_odd_files_are_left_out_with_their_reasons(wire, root):

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from lsprotocol import types
 
-from lsp_server import diagnosis
 from lsp_server.engine.stdio import connect_stdio
 from lsp_server.methods import CHOOSE_MODEL
 from lsp_server.models import larger_model
 from lsp_server.models.larger_model import LARGER, MIN_ANSWERS, claim_offer
 from lsp_server.notices import larger_model_offer as feature
+from lsp_server.status import diagnosis
 from tests.e2e.editor import ANSWERS, DEADLINE_S, Editor, capabilities, is_running
 from tests.paths import ROOT
 

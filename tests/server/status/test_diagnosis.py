@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lsp_server import diagnosis
 from lsp_server.settings.layers import resolve
+from lsp_server.status import diagnosis
 from lsp_server.status.diagnosis import (
     Check,
     as_lines,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers import inotify_c
 
-from lsp_server import watcher as watcher_module
+from lsp_server.watching import watcher as watcher_module
 from lsp_server.watching.watcher import Watcher
 from tests.server.watching.recorder import Recorder, make_tree
 
