@@ -3,8 +3,8 @@
 Jobs are generators. Between two steps of a job the thread takes up a more urgent one, so that a
 completion waits for the encoding of one segment at most. Owners are served fairly: their files take
 turns, segment by segment. If the owners are windows of one user, the completion of the window that
-was typed in last goes first. Those of several users go in order of arrival, as some would
-otherwise wait for as long as others type.
+was typed in last goes first, and so does what is read ahead for it. Those of several users go in
+order of arrival, as some would otherwise wait for as long as others type.
 """
 
 import itertools
@@ -14,7 +14,11 @@ from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
+
+from longllama_code.errors import Cancelled
+
+_T = TypeVar("_T")
 
 
 class Priority(IntEnum):
@@ -23,8 +27,10 @@ class Priority(IntEnum):
     CONTROL = 0
     """Opening, closing and status: takes no time, and shows that the thread is alive."""
     TYPING = 1
-    BACKGROUND = 2
-    IDLE = 3
+    AHEAD = 2
+    """What is read before anybody asks for it. It gives way even within a step."""
+    BACKGROUND = 3
+    IDLE = 4
     """What nobody waits for."""
 
 
@@ -75,6 +81,10 @@ class Schedule:
                 return job
         return None
 
+    def has_more_urgent(self, priority: Priority) -> bool:
+        """Whether a job waits that goes before those of a priority."""
+        return any(queue for each, queue in self._queues.items() if each < priority)
+
     def forget(self, owner: Hashable) -> None:
         """Forget an owner that left."""
         self._typed.pop(owner, None)
@@ -82,7 +92,7 @@ class Schedule:
     def _next_owner(self, priority: Priority, queue: dict[Hashable, deque[Job]]) -> Hashable:
         if priority is Priority.CONTROL or (priority is Priority.TYPING and self._has_many_users):
             return min(queue, key=lambda owner: queue[owner][0].number)
-        if priority is Priority.TYPING:
+        if priority in (Priority.TYPING, Priority.AHEAD):
             return max(queue, key=lambda owner: self._typed.get(owner, 0))
         return next(iter(queue))
 
@@ -118,6 +128,36 @@ class EngineWorker:
         """Forget an owner that left. Its jobs must have been cancelled, or will be finished."""
         with self._has_work:
             self._schedule.forget(owner)
+
+    def give_way(
+        self, job: Job, attempt: Callable[[Callable[[], bool]], _T]
+    ) -> Generator[None, None, _T | None]:
+        """Do the work of a job in one step, or in several if it is for nobody who waits.
+
+        Work ahead of a request stops for every job that is more urgent, and is attempted again
+        after it; so the attempt has to keep what it did.
+
+        Args:
+            job: the job.
+            attempt: does the work. It gets a function that returns whether to stop, and then raises
+                ``Cancelled``.
+
+        Returns:
+            What the attempt returned; None if the job was cancelled.
+        """
+        while True:
+            try:
+                return attempt(lambda: job.cancelled.is_set() or self._gives_way(job))
+            except Cancelled:
+                if job.cancelled.is_set():
+                    return None
+                yield
+
+    def _gives_way(self, job: Job) -> bool:
+        if job.priority is not Priority.AHEAD:
+            return False
+        with self._has_work:
+            return self._schedule.has_more_urgent(job.priority)
 
     def _run(self) -> None:
         while True:

@@ -14,7 +14,6 @@ from typing import Any
 
 from longllama_code.cluster.shared_store import PackedSegment, SharedStore
 from longllama_code.cluster.snapshots import Snapshot, SnapshotFile
-from longllama_code.errors import Cancelled
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import (
     CompletionRequest,
@@ -152,7 +151,8 @@ class TeamMemory:
         work = functools.partial(self._complete, key, overlay, request, came_at, report)
         left_s = request.timeout_ms / 1000 - (time.monotonic() - came_at)
         try:
-            done = self._do(key, Priority.TYPING, work)
+            priority = Priority.AHEAD if request.is_ahead else Priority.TYPING
+            done = self._do(key, priority, work)
             return await asyncio.wait_for(done, max(0.0, left_s) + LAST_STEP_S)
         except asyncio.TimeoutError:  # other requests came first
             return _late([], came_at)
@@ -226,7 +226,6 @@ class TeamMemory:
         report: Callable[[str], None],
         job: Job,
     ) -> Work:
-        yield from ()
         member = self._member(key)
         missing = member.adopt(overlay)
         queued_ms = 1000 * (time.monotonic() - came_at)
@@ -234,11 +233,12 @@ class TeamMemory:
         if left_ms <= 0:
             return _late(missing, came_at)
         timed = replace(request, timeout_ms=left_ms)
-        try:
-            result = member.engine.complete(timed, job.cancelled.is_set, report)
-        except Cancelled:
-            return None
-        return Completed(result, missing, queued_ms)
+
+        def attempt(should_stop: Callable[[], bool]) -> CompletionResult:
+            return member.engine.complete(timed, should_stop, report)
+
+        result = yield from self._worker.give_way(job, attempt)
+        return None if result is None else Completed(result, missing, queued_ms)
 
     def _remember(
         self, key: tuple[str, str], overlay: Overlay, texts: dict[str, str], _: Job

@@ -16,7 +16,7 @@ from pygls.exceptions import JsonRpcException
 from pygls.io_ import run_async
 from pygls.server import JsonRPCServer
 
-from longllama_code.errors import Cancelled, LongLlamaError
+from longllama_code.errors import LongLlamaError
 from longllama_code.protocol import (
     ClearedStore,
     CompletionRequest,
@@ -202,8 +202,8 @@ class ClientSession:
         self._answer(REMEMBER, Priority.BACKGROUND, self._remember)
         self._answer(DEFINE, Priority.BACKGROUND, self._define)
         self._answer(FORGET, Priority.BACKGROUND, self._forget)
-        self._answer(COMPLETE, Priority.TYPING, self._complete)
-        self._answer(PREPARE, Priority.BACKGROUND, self._prepare)
+        self._answer(COMPLETE, _priority_of, self._complete)
+        self._answer(PREPARE, Priority.AHEAD, self._prepare)
         self._answer(ENCODE, Priority.IDLE, self._encode)
         self._answer(STATUS, Priority.CONTROL, self._status)
         self._answer(CLEAR_STORE, Priority.BACKGROUND, self._clear_store)
@@ -254,11 +254,17 @@ class ClientSession:
             self._rpc.protocol.notify(FAILED, {"message": failure})
             self._host.failure_sent.set()
 
-    def _answer(self, method: str, priority: Priority, work: Callable[[Params, Job], Work]) -> None:
+    def _answer(
+        self,
+        method: str,
+        priority: Priority | Callable[[Params], Priority],
+        work: Callable[[Params, Job], Work],
+    ) -> None:
         async def handler(params: Params) -> Any:
             if self.hello is None:
                 raise JsonRpcException(f"{HELLO} comes first; the client sent {method}")
-            return await self._do(priority, functools.partial(work, params))
+            of_request = priority if isinstance(priority, Priority) else priority(params)
+            return await self._do(of_request, functools.partial(work, params))
 
         self._rpc.feature(method)(handler)
 
@@ -303,11 +309,12 @@ class ClientSession:
     def _complete(self, params: Params, job: Job) -> Work:
         request = from_plain(params["request"], CompletionRequest)
         on_progress = functools.partial(self._send_partial_result, params["number"])
-        yield from ()
-        try:
-            return to_plain(self._opened.complete(request, job.cancelled.is_set, on_progress))
-        except Cancelled:
-            return None
+
+        def attempt(should_stop: Callable[[], bool]) -> CompletionResult:
+            return self._opened.complete(request, should_stop, on_progress)
+
+        result = yield from self._host.worker.give_way(job, attempt)
+        return None if result is None else to_plain(result)
 
     def _prepare(self, params: Params, _: Job) -> Work:
         request = from_plain(params["request"], CompletionRequest)
@@ -343,6 +350,11 @@ class ClientSession:
         if self._engine is None:
             raise RuntimeError("the engine has no model; see its first notification for the reason")
         return self._engine
+
+
+def _priority_of(params: Params) -> Priority:
+    """Return the priority of a request for a suggestion."""
+    return Priority.AHEAD if params["request"].get("is_ahead") else Priority.TYPING
 
 
 class _SizeLimitedReader:

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from longllama_code.errors import Cancelled
 from longllama_code.worker import EngineWorker, Job, Priority, Schedule
 
 CONTROL, TYPING, BACKGROUND = Priority.CONTROL, Priority.TYPING, Priority.BACKGROUND
@@ -48,6 +49,14 @@ def test_what_nobody_waits_for_lets_every_window_go_first(line):
     line.put("a", "a")
     line.put("typed", "a", TYPING)
     assert list(taken) == ["typed", "b", "a", "idle3", "idle3"]
+
+
+def test_what_is_read_ahead_goes_behind_answers_and_before_files(line):
+    line.put("file", "a")
+    line.put("a's", "a", Priority.AHEAD)
+    line.put("b's", "b", Priority.AHEAD)
+    line.put("typed", "a", TYPING)
+    assert list(line.steps()) == ["typed", "a's", "b's", "file"]
 
 
 def test_files_of_two_windows_take_turns_step_by_step(line):
@@ -146,6 +155,54 @@ def test_the_thread_puts_a_completion_between_two_steps():
     assert completion.result.result(10) == "text"
     assert file.result.result(10) is None
     assert done == ["step 0", "completion", "step 1", "step 2"]
+
+
+@pytest.mark.parametrize(
+    ("priority", "expected"),
+    [
+        (Priority.AHEAD, ["begun", "completion", "begun", "read", "file"]),
+        (TYPING, ["begun", "read", "completion", "file"]),  # what somebody waits for goes on
+    ],
+)
+def test_what_is_read_ahead_gives_way_within_a_step_and_goes_on_later(priority, expected):
+    worker, began, may_go_on = EngineWorker(), threading.Event(), threading.Event()
+    done = []
+
+    def read(should_stop):
+        done.append("begun")
+        began.set()
+        assert may_go_on.wait(10)
+        if should_stop():
+            raise Cancelled("another goes first")
+        done.append("read")
+
+    def note(name):
+        done.append(name)
+        yield
+
+    ahead = worker.submit("a", priority, lambda job: worker.give_way(job, read))
+    assert began.wait(10)
+    file = worker.submit("a", BACKGROUND, lambda _: note("file"))
+    completion = worker.submit("b", TYPING, lambda _: note("completion"))
+    may_go_on.set()
+    for job in (ahead, completion, file):
+        job.result.result(10)
+    assert done == expected
+
+
+def test_what_is_read_ahead_and_not_wanted_any_more_ends():
+    worker, began = EngineWorker(), threading.Event()
+
+    def read(should_stop):
+        began.set()
+        while not should_stop():
+            pass
+        raise Cancelled("not wanted")
+
+    ahead = worker.submit("a", Priority.AHEAD, lambda job: worker.give_way(job, read))
+    assert began.wait(10)
+    ahead.cancelled.set()
+    assert ahead.result.result(10) is None
 
 
 def test_what_was_cancelled_is_not_begun_and_errors_belong_to_who_asked():
