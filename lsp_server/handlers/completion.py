@@ -1,17 +1,24 @@
 """``textDocument/inlineCompletion``, and ``textDocument/completion`` for clients without it."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lsprotocol import types
 
 from lsp_server.convert import encoding_of, lsp_position, position_of
-from lsp_server.documents.document import Document, Position
+from lsp_server.documents.document import Position
+from lsp_server.handlers.targets import (
+    Target,
+    fits_of,
+    replaced_range,
+    suggest,
+    target_at,
+    with_selected_item,
+)
 from lsp_server.methods import DID_ACCEPT
 from lsp_server.server import Server
 from lsp_server.status import describe
 from lsp_server.suggestions.closers import Fit
-from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.suggestion import Suggestion
 
 MAX_LABEL_CHARS = 60
@@ -23,12 +30,13 @@ async def inline_completion(
     """Return the suggestion at a position as ghost text."""
     context = params.context
     is_automatic = context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
-    target = _target(server, params.text_document.uri, params.position, is_automatic=is_automatic)
+    position = position_of(params.position)
+    target = target_at(server, params.text_document.uri, position, is_automatic=is_automatic)
     if target is None:
         return types.InlineCompletionList([])
     if context.selected_completion_info is not None:
-        target = _with_selected_item(server, target, context.selected_completion_info)
-    suggestion = await _suggest(server, target)
+        target = with_selected_item(server, target, context.selected_completion_info)
+    suggestion = await suggest(server, target)
     return types.InlineCompletionList(
         _inline_items(server, target, suggestion) if suggestion else []
     )
@@ -40,10 +48,11 @@ async def completion(server: Server, params: types.CompletionParams) -> types.Co
     Clients that show ghost text request both, and one answer is enough.
     """
     # Clients say "invoked" whenever the user types a word, so every request counts as automatic.
-    target = _target(server, params.text_document.uri, params.position, is_automatic=True)
+    position = position_of(params.position)
+    target = target_at(server, params.text_document.uri, position, is_automatic=True)
     if target is None or _has_ghost_text(server):
         return types.CompletionList(is_incomplete=False, items=[])
-    suggestion = await _suggest(server, target)
+    suggestion = await suggest(server, target)
     if suggestion is not None and not server.popups_replace:
         suggestion = replace(suggestion, text=suggestion.insertion, n_replaced=0)
     items = [_popup_item(server, target, suggestion)] if suggestion and suggestion.text else []
@@ -84,97 +93,27 @@ def resolve(server: Server, item: types.CompletionItem) -> types.CompletionItem:
     return item
 
 
-@dataclass(frozen=True)
-class _Target:
-    """Cursor in an open document, and the range of it that a suggestion replaces.
-
-    The cursor has the text of when the request came; the user may go on editing meanwhile.
-    """
-
-    document: Document
-    cursor: CursorContext
-    range: types.Range
-    selected: str = ""
-    """Text of the popup's selected item, with which ghost text must begin."""
-
-
-def _target(
-    server: Server, uri: str, position: types.Position, *, is_automatic: bool
-) -> _Target | None:
-    """Return the target at a position, moved into the document; None if it is not open."""
-    document = server.session.documents.get(uri)
-    if document is None:
-        is_lost = server.session.documents.is_lost(uri)
-        server.session.suggester.refuse("out_of_step" if is_lost else "not_open")
-        return None
-    encoding = encoding_of(server.server_capabilities)
-    offset = document.offset(position_of(position), encoding)
-    at = lsp_position(document.position(offset, encoding))
-    before, after = document.text[:offset], document.text[offset:]
-    cursor = server.session.cursor(document, before, after, is_automatic=is_automatic)
-    return _Target(document, cursor, types.Range(at, at))
-
-
-def _with_selected_item(
-    server: Server, target: _Target, selected: types.SelectedCompletionInfo
-) -> _Target:
-    """Return the target as if the selected item of the popup had been accepted."""
-    document, encoding = target.document, encoding_of(server.server_capabilities)
-    start, end = (
-        document.offset(position_of(position), encoding)
-        for position in (selected.range.start, selected.range.end)
-    )
-    cursor = server.session.cursor(
-        document,
-        document.text[:start] + selected.text,
-        document.text[end:],
-        is_automatic=target.cursor.is_automatic,
-    )
-    place = types.Range(*(lsp_position(document.position(at, encoding)) for at in (start, end)))
-    return replace(target, cursor=cursor, range=place, selected=selected.text)
-
-
-async def _suggest(server: Server, target: _Target) -> Suggestion | None:
-    """Return a suggestion; None if there is none, or if the user has typed on since."""
-    cursor = target.cursor
-    suggestion = await server.session.suggest(cursor)
-    _trace(server, suggestion)
-    server.larger_model_offer.on_suggestion()
-    is_stale = cursor.is_automatic and target.document.version != cursor.version
-    return suggestion if suggestion.text and not is_stale else None
-
-
 def _inline_items(
-    server: Server, target: _Target, suggestion: Suggestion
+    server: Server, target: Target, suggestion: Suggestion
 ) -> list[types.InlineCompletionItem]:
     """Return a suggestion and its alternatives as ghost text."""
-    first = Fit(suggestion.text, suggestion.n_replaced)
     return [
         types.InlineCompletionItem(
             insert_text=target.selected + fit.text,
-            range=_replaced(server, target, fit),
+            range=replaced_range(server, target, fit),
             command=types.Command("accepted", DID_ACCEPT, arguments=[suggestion.id]),
         )
-        for fit in (first, *suggestion.alternatives)
+        for fit in fits_of(suggestion)
     ]
 
 
-def _replaced(server: Server, target: _Target, fit: Fit) -> types.Range:
-    """Return the range that a text replaces, which may go on behind the cursor on its line."""
-    if not fit.n_replaced:
-        return target.range
-    document, encoding = target.document, encoding_of(server.server_capabilities)
-    end = document.offset(position_of(target.range.end), encoding) + fit.n_replaced
-    return types.Range(target.range.start, lsp_position(document.position(end, encoding)))
-
-
-def _popup_item(server: Server, target: _Target, suggestion: Suggestion) -> types.CompletionItem:
+def _popup_item(server: Server, target: Target, suggestion: Suggestion) -> types.CompletionItem:
     """Return a suggestion as an item of a popup, which filters by the word before the cursor."""
     document, word = target.document, target.cursor.word
     encoding = encoding_of(server.server_capabilities)
     offset = document.offset(position_of(target.range.end), encoding)
     start = lsp_position(document.position(offset - len(word), encoding))
-    replaced = _replaced(server, target, Fit(suggestion.text, suggestion.n_replaced))
+    replaced = replaced_range(server, target, Fit(suggestion.text, suggestion.n_replaced))
     text = word + suggestion.text
     return types.CompletionItem(
         label=text.strip().partition("\n")[0][:MAX_LABEL_CHARS],
@@ -192,16 +131,3 @@ def _popup_item(server: Server, target: _Target, suggestion: Suggestion) -> type
 def _has_ghost_text(server: Server) -> bool:
     text_document = server.client_capabilities.text_document
     return text_document is not None and text_document.inline_completion is not None
-
-
-def _trace(server: Server, suggestion: Suggestion) -> None:
-    """Send ``$/logTrace`` with the outcome of a request, if the client wants it; never any text."""
-    trace = server.protocol.trace
-    if trace is types.TraceValue.Off:
-        return
-    outcome = suggestion.reason or f"{len(suggestion.text)} characters"
-    verbose: str | None = None
-    if trace is types.TraceValue.Verbose and suggestion.result is not None:
-        verbose = str(asdict(suggestion.result.timings))
-    message = f"suggestion {suggestion.id}: {outcome}"
-    server.log_trace(types.LogTraceParams(message=message, verbose=verbose))
