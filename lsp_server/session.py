@@ -13,11 +13,9 @@ from typing import Any
 
 from longllama_code.protocol import ClearedStore
 from longllama_code.source_files.clean_texts import CleanTexts
-from lsp_server.documents.document import Document, Documents
-from lsp_server.documents.document_paths import DocumentPaths
+from lsp_server.documents.document import Documents
 from lsp_server.documents.notebooks import Notebooks
 from lsp_server.documents.open_files import OpenFiles
-from lsp_server.documents.uri_paths import last_name
 from lsp_server.engine.client import EngineError, EngineGone, EngineState
 from lsp_server.engine.team.selection import engine_choice, make_engine
 from lsp_server.indexing.definition_encoding import DefinitionEncoding
@@ -42,7 +40,7 @@ from lsp_server.settings.declarations import Settings
 from lsp_server.status.announcer import Announcer, Client
 from lsp_server.status.report import Engine, StatusReport
 from lsp_server.suggestions.cursor_context import CursorContext
-from lsp_server.suggestions.filters import FilePlace
+from lsp_server.suggestions.document_cursors import DocumentCursors
 from lsp_server.suggestions.preparation import prepare
 from lsp_server.suggestions.suggester import Suggester
 from lsp_server.suggestions.suggestion import Suggestion
@@ -63,11 +61,15 @@ class Session:
             lambda path: self.folders.workspace.locate(path),
             lambda path: self.folders.workspace.identity(path),
         )
-        self._document_paths = DocumentPaths(self.notebooks)
         self.suggester = Suggester()
         self.announcer = Announcer(client, self.status)
         self.problems = Problems(self.announcer.warn_once)
         self.folders = WorkspaceFolders(self.files_changed, self.announcer.warn_once, self.problems)
+        self._cursors = DocumentCursors(
+            self.documents, self.notebooks, self.open_files, self.folders
+        )
+        self.cursor = self._cursors.at
+        """Returns the context of a cursor in a document; see `DocumentCursors.at`."""
         self.engine: Engine | None = None
         self.indexer: Indexer | None = None
         self._report = StatusReport()
@@ -283,12 +285,12 @@ class Session:
     def opened(self, uri: str, path: Path | None) -> None:
         """Index a document of `documents` that was opened, if it has a file."""
         self._unrequested = uri
-        self._document_paths.refresh()
+        self._cursors.refresh()
         self.open_files.opened(uri, path)
 
     def files_changed(self, paths: Sequence[Path]) -> None:
         """Index files that the watcher or the client reports as changed; repeats cost nothing."""
-        self._document_paths.refresh()
+        self._cursors.refresh()
         if self.indexer is not None:
             self.indexer.changed(paths)
         roots = self.folders.roots or ()
@@ -324,46 +326,16 @@ class Session:
 
     # Suggestions.
 
-    def cursor(
-        self, document: Document, before: str, after: str, *, is_automatic: bool
-    ) -> CursorContext:
-        """Return the context of a cursor between two parts of a document's text.
-
-        Args:
-            document: an open document; the cells above it are added if it is one of a notebook.
-            before: text before the cursor.
-            after: text after the cursor.
-            is_automatic: whether typing caused the request.
-        """
-        path, repository = self._location_of(document.uri)
-        return CursorContext(
-            uri=document.uri,
-            language=document.language,
-            version=document.version,
-            before=self.notebooks.context(document.uri) + before,
-            after=after,
-            is_automatic=is_automatic,
-            path=path,
-            repository=repository,
-            places=self._places_of(document.uri),
-        )
-
     async def suggest(self, cursor: CursorContext) -> Suggestion:
         """Return a suggestion, and end the automatic requests that are pending."""
         if self._unrequested == cursor.uri:
             self._unrequested = None
         suggestion = await self.suggester.suggest(
-            cursor, self.settings, self.engine, lambda: self._was_typed_on(cursor)
+            cursor, self.settings, self.engine, lambda: self._cursors.was_typed_on(cursor)
         )
         self.announcer.announce()
         self._encoding.start()
         return suggestion
-
-    def _was_typed_on(self, cursor: CursorContext) -> bool:
-        document = self.documents.get(cursor.uri)
-        if document is None:
-            return False
-        return cursor.was_typed_on(self.notebooks.context(cursor.uri) + document.text)
 
     async def _prepare(self, uri: str) -> None:
         """Have the engine read a document before the first request in it."""
@@ -381,22 +353,6 @@ class Session:
         if indexer is None or indexer.busy or indexer.paused or indexer.spares_battery:
             return None
         return self.engine if self.engine is not None and self.engine.ready else None
-
-    def _location_of(self, uri: str) -> tuple[str, str]:
-        """Return a document's name in memory, and the name of its workspace folder or nothing."""
-        path = self.open_files.path_of(uri)
-        if path is None:
-            return last_name(uri), ""  # untitled:Untitled-1
-        workspace = self.folders.workspace
-        root = workspace.root_of(path)
-        return workspace.name_of(path), "" if root is None else root.name
-
-    def _places_of(self, uri: str) -> tuple[FilePlace, ...]:
-        """Return all places of a document's file, which decide whether it is private."""
-        path = self.open_files.path_of(uri)
-        paths = [*self._document_paths.of(uri), *([] if path is None else [path])]
-        place_of = self.folders.workspace.place_of
-        return tuple(dict.fromkeys(FilePlace(*place_of(path)) for path in paths))
 
     # Status.
 

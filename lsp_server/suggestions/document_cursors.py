@@ -1,0 +1,76 @@
+"""Contexts of cursors in open documents: the text around them, and where their file is."""
+
+from lsp_server.documents.document import Document, Documents
+from lsp_server.documents.document_paths import DocumentPaths
+from lsp_server.documents.notebooks import Notebooks
+from lsp_server.documents.open_files import OpenFiles
+from lsp_server.documents.uri_paths import last_name
+from lsp_server.suggestions.cursor_context import CursorContext
+from lsp_server.suggestions.filters import FilePlace
+from lsp_server.watching.workspace_folders import WorkspaceFolders
+
+
+class DocumentCursors:
+    """Maker of cursor contexts, from documents and workspace folders as they are now."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        notebooks: Notebooks,
+        open_files: OpenFiles,
+        folders: WorkspaceFolders,
+    ) -> None:
+        self._documents, self._notebooks = documents, notebooks
+        self._open_files, self._folders = open_files, folders
+        self._paths = DocumentPaths(notebooks)
+
+    def at(
+        self, document: Document, before: str, after: str, *, is_automatic: bool
+    ) -> CursorContext:
+        """Return the context of a cursor between two parts of a document's text.
+
+        Args:
+            document: an open document; the cells above it are added if it is one of a notebook.
+            before: text before the cursor.
+            after: text after the cursor.
+            is_automatic: whether typing caused the request.
+        """
+        path, repository = self._location_of(document.uri)
+        return CursorContext(
+            uri=document.uri,
+            language=document.language,
+            version=document.version,
+            before=self._notebooks.context(document.uri) + before,
+            after=after,
+            is_automatic=is_automatic,
+            path=path,
+            repository=repository,
+            places=self._places_of(document.uri),
+        )
+
+    def was_typed_on(self, cursor: CursorContext) -> bool:
+        """Whether text was added at a cursor since its context was made."""
+        document = self._documents.get(cursor.uri)
+        if document is None:
+            return False
+        return cursor.was_typed_on(self._notebooks.context(cursor.uri) + document.text)
+
+    def refresh(self) -> None:
+        """Look anew where the links of documents' paths lead."""
+        self._paths.refresh()
+
+    def _location_of(self, uri: str) -> tuple[str, str]:
+        """Return a document's name in memory, and the name of its workspace folder or nothing."""
+        path = self._open_files.path_of(uri)
+        if path is None:
+            return last_name(uri), ""  # untitled:Untitled-1
+        workspace = self._folders.workspace
+        root = workspace.root_of(path)
+        return workspace.name_of(path), "" if root is None else root.name
+
+    def _places_of(self, uri: str) -> tuple[FilePlace, ...]:
+        """Return all places of a document's file, which decide whether it is private."""
+        path = self._open_files.path_of(uri)
+        paths = [*self._paths.of(uri), *([] if path is None else [path])]
+        place_of = self._folders.workspace.place_of
+        return tuple(dict.fromkeys(FilePlace(*place_of(path)) for path in paths))
