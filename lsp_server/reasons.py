@@ -1,5 +1,8 @@
 """Texts of errors, for messages."""
 
+import traceback
+from pathlib import Path
+
 from longllama_code.errors import LongLlamaError
 
 MAX_REASON_CHARS = 1_000
@@ -12,6 +15,13 @@ def reason_of(error: BaseException) -> str:
     if not isinstance(error, LongLlamaError | OSError) or not text:
         text = f"{type(error).__name__}: {text}".rstrip(": ")
     return text if len(text) <= MAX_REASON_CHARS else f"{text[:MAX_REASON_CHARS]}…"
+
+
+def place_of(error: BaseException) -> str:
+    """Return where in our code an error was raised, without values: they may be source code."""
+    frames = reversed(traceback.extract_tb(error.__traceback__)[-3:])
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+    return places or "an unknown place"
 
 
 def printable(text: str) -> str:
