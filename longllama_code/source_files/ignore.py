@@ -10,7 +10,7 @@ is ignored as a whole.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,6 +95,7 @@ class IgnoreRules:
         ignore_file: str = ".longllamaignore",
         include: tuple[str, ...] = (),
         exclude: tuple[str, ...] = (),
+        on_met: Callable[[list[Path]], None] = lambda _: None,
     ) -> None:
         """Prepare the rules; no rules file is read yet.
 
@@ -105,6 +106,7 @@ class IgnoreRules:
             include: where not empty, files that none of these patterns names are ignored.
             exclude: patterns that ignore in spite of any rules file. Both are in gitignore
                 syntax and relative to `root`.
+            on_met: called, on any thread, with the files that `renew` looks at once they are known.
 
         Raises:
             ValueError: a pattern of `include` or `exclude` is not in gitignore syntax.
@@ -114,6 +116,7 @@ class IgnoreRules:
         """Names of rules files, strongest first; a change of one may change any decision."""
         self._top = _repository_top(root)
         self._respects_git = respect_gitignore
+        self._on_met = on_met
         self._repositories: dict[Path, GitRepository] = {}
         self._met: dict[Path, _Stamp | None] = {}
         self._settings = tuple(self._layers_of_settings(include, exclude))
@@ -142,7 +145,7 @@ class IgnoreRules:
         """Look whether git's rules outside of the folder's files changed; say so, once.
 
         Those are `info/exclude` and what the configuration names, of all repositories that were
-        met. Nobody reports changes of them.
+        met. They are no source files, whose changes are reported.
         """
         if all(_stamp(file) == stamp for file, stamp in list(self._met.items())):
             return False
@@ -189,8 +192,10 @@ class IgnoreRules:
         known = self._repositories.get(top)
         if known is None:
             known = git_repository(top)
-            outside = (known.info_exclude, known.user_excludes, *known.configuration)
-            self._met |= {file: _stamp(file) for file in outside if file is not None}
+            files = (known.info_exclude, known.user_excludes, *known.configuration)
+            outside = [file for file in files if file is not None]
+            self._met |= {file: _stamp(file) for file in outside}
+            self._on_met(outside)
             self._repositories[top] = known
         return known
 

@@ -71,6 +71,7 @@ class Watcher:
         debounce_ms: int = 100,
         is_ignored_dir: Callable[[Path], bool] = lambda _: False,
         on_polling: Callable[[str], None] = _log.warning,
+        on_git_change: Callable[[Path], None] = lambda _: None,
     ) -> None:
         """Start to watch.
 
@@ -83,6 +84,8 @@ class Watcher:
                 the folder itself or of one above it. Called from any thread.
             on_polling: called with a message for the user, on any thread, when the watcher changes
                 to polling.
+            on_git_change: called, on any thread, with each path below `.git` that changed. Folders
+                that are polled have none.
 
         Raises:
             OSError: a root cannot be watched; usually it does not exist.
@@ -91,6 +94,7 @@ class Watcher:
         """Whether folders are polled, because the system cannot watch them."""
         self._on_change = on_change
         self._on_polling = on_polling
+        self._on_git_change = on_git_change
         # Thousands of changes in `node_modules` concern few folders.
         self._is_ignored_dir = lru_cache(maxsize=4096)(is_ignored_dir)
         self._pending = _Pending(debounce_ms / 1000)
@@ -128,6 +132,10 @@ class Watcher:
                 self._observer.remove_handler_for_watch(handler, watch)
             else:
                 self._observer.unschedule(watch)
+
+    def watches(self, path: Path) -> bool:
+        """Whether changes of a path are seen; links on the way to it are not followed."""
+        return any(root in path.parents for root in list(self._watches))
 
     def stop(self) -> None:
         """End all threads. Changes that are not delivered yet are dropped."""
@@ -207,7 +215,9 @@ class Watcher:
     def _add_change(self, root: Path, relative: Path, is_dir: bool) -> None:
         path = root / relative
         folder = path if is_dir else path.parent
-        if ".git" not in relative.parts and not self._is_ignored_dir(folder):
+        if ".git" in relative.parts:
+            self._on_git_change(path)
+        elif not self._is_ignored_dir(folder):
             self._pending.add(path)
 
     def _start_observer(self) -> BaseObserver:

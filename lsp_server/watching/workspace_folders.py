@@ -9,7 +9,7 @@ from longllama_code.source_files.ignore import IgnoreRules
 from longllama_code.source_files.workspace import Limits, Workspace
 from lsp_server.problems import RULES, WATCHING, Problems, reason_of, stopping
 from lsp_server.settings.declarations import Memory
-from lsp_server.watching.outside_rules import follow_outside_rules
+from lsp_server.watching.outside_rules import OutsideRules
 from lsp_server.watching.watcher import Watcher
 
 
@@ -36,7 +36,8 @@ class WorkspaceFolders:
         self._warn = warn
         self._problems = problems
         self._watcher: Watcher | None = None
-        self._outside_rules: asyncio.Task[None] | None = None
+        self._outside_rules = OutsideRules()
+        self._following: asyncio.Task[None] | None = None
 
     def configure(self, memory: Memory) -> Workspace:
         """Replace the rules for the files, and return them, without folders that have none."""
@@ -46,6 +47,7 @@ class WorkspaceFolders:
             ignore_file=memory.ignore_file,
             include=tuple(memory.include),
             exclude=tuple(memory.exclude),
+            on_met=self._outside_rules.add,
         )
         limits = Limits(memory.max_file_bytes)
         self.workspace = Workspace(rules=rules, limits=limits)
@@ -82,23 +84,34 @@ class WorkspaceFolders:
         def on_polling(message: str) -> None:
             loop.call_soon_threadsafe(self._warn, message)
 
-        self._outside_rules = asyncio.create_task(
-            follow_outside_rules(
-                lambda: self.workspace, lambda: self._on_change(self.workspace.roots)
-            )
-        )
         self._watcher = Watcher(
-            [], on_change, is_ignored_dir=self._ignores_folder, on_polling=on_polling
+            [],
+            on_change,
+            is_ignored_dir=self._ignores_folder,
+            on_polling=on_polling,
+            on_git_change=self._outside_rules.note,
+        )
+        self._following = asyncio.create_task(
+            self._outside_rules.follow(
+                lambda: self.workspace,
+                self._is_reported,
+                lambda: self._on_change(self.workspace.roots),
+            )
         )
         await self._add_to(self._watcher, self.roots or ())
 
     async def stop_watching(self) -> None:
         """Report no further changes."""
-        if self._outside_rules is not None:
-            self._outside_rules.cancel()
+        if self._following is not None:
+            self._following.cancel()
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             await asyncio.to_thread(watcher.stop)
+
+    def _is_reported(self, file: Path) -> bool:
+        """Whether the watcher of the folders sees a file of git's rules."""
+        watcher = self._watcher
+        return watcher is not None and not watcher.polling and watcher.watches(file)
 
     def _ignores_folder(self, path: Path) -> bool:
         return self.workspace.ignores_folder(path)
