@@ -217,5 +217,11 @@ class EngineStatus:
     """Whether the model's layers are compiled by torch."""
     not_compiled: str | None = None
     """Why they are not compiled, if that was requested."""
+    prompt_threads: int = 0
+    """Threads that read prompts, those that measured best when the model was loaded; 0: torch's."""
+    decoding_threads: int = 0
+    """Threads that compute one token, likewise."""
+    context_bytes: int = 0
+    """Bytes of the keys and values of prompts at the last places, of all clients."""
     users: list[EngineUser] = field(default_factory=list[EngineUser])
     """All clients of the engine."""

@@ -22,6 +22,8 @@ from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
 from longllama_code.generation.prompting.prepared_prompt import (
     Choice,
     Excerpts,
+    Fit,
+    Place,
     Prepared,
     Wanted,
 )
@@ -108,6 +110,7 @@ class Completer:
         prepared = self._prepared(request, inputs, goes_on)
         found = inputs(prepared.excerpts)
         prompt, memory, _ = found
+        prepared.note(_place(request, prompt), len(prompt.ids))
         self._restore_prefix(request, prepared, memory)
         begin = partial(self._begin, prompt, memory, request)
         answer = Answer(prepared.decoder, found, should_stop, started, started + wait, begin)
@@ -201,13 +204,15 @@ class Completer:
         """
         source = self._excerpts(request)
         reading = self._model.readings.of(source, request.path)
+        reading.drop(source.still_hold)
+        fit = partial(_fit, request, inputs)
+        is_new = reading.go_to(request.prefix + request.suffix, fit)
         if not self._shows_excerpts(request):
             return reading.show_nothing()
-        reading.drop(source.still_hold)
         choice = self._choice(request, goes_on)
         if request.is_ahead:
-            return reading.prepare(choice)
-        return reading.renew(choice, partial(_n_unread, inputs))
+            return reading.prepare(choice, is_new=is_new)
+        return reading.renew(choice, lambda prepared: fit(prepared).n_unread)
 
     def _excerpts(self, request: CompletionRequest) -> ExcerptSource:
         """Return what chooses excerpts for a request."""
@@ -293,10 +298,19 @@ class Completer:
         return CompletionMemory(self._memory, local, self._model.threads)
 
 
-def _n_unread(inputs: _InputsOf, prepared: Prepared) -> int:
-    """Return how many tokens of a prompt are not processed so far."""
+def _fit(request: CompletionRequest, inputs: _InputsOf, prepared: Prepared) -> Fit:
+    """Return what is processed of a prompt that begins with some excerpts."""
     prompt, memory, placed = inputs(prepared.excerpts)
-    return len(prompt.ids) - prepared.decoder.n_common(prompt.ids, memory, placed)
+    decoder = prepared.decoder
+    n_unread = len(prompt.ids) - decoder.n_common(prompt.ids, memory, placed)
+    n_held = decoder.n_held(prompt.ids, memory, placed)
+    return Fit(_place(request, prompt), n_held, n_unread)
+
+
+def _place(request: CompletionRequest, prompt: Prompt) -> Place:
+    """Return the text around the cursor that a prompt shows."""
+    n_after = prompt.end - len(request.prefix)
+    return Place(request.prefix[prompt.start :], request.suffix[:n_after])
 
 
 def _goes_on(should_stop: ShouldStop, deadline: float) -> bool:

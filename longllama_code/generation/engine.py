@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from longllama_code.checkpoints.ram import available_bytes
 from longllama_code.definitions.fact_cache import FactCache
 from longllama_code.engine_options import EngineOptions
 from longllama_code.generation.completer import Completer
@@ -21,7 +22,7 @@ from longllama_code.generation.definition_memory.kept_definitions import KeptDef
 from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
 from longllama_code.generation.prompting.infill import InfillMarks
-from longllama_code.generation.prompting.warm_prompts import MAX_BYTES
+from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, bytes_for
 from longllama_code.generation.segments import Counts, Segments
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.repository import RepositoryMemory
@@ -168,7 +169,9 @@ class Engine:
             compile=options.compile,
         )
         warm_up(loaded)
-        context_bytes = MAX_BYTES if options.context_bytes is None else options.context_bytes
+        context_bytes = options.context_bytes
+        if context_bytes is None:
+            context_bytes = bytes_for(available_bytes())
         if not options.persist:
             return cls.create(loaded, None, context_bytes)
         try:
@@ -322,6 +325,9 @@ class Engine:
             store_problem=self._segments.problem or (definitions and definitions.kept.problem),
             compiled=self._loaded.compiled is not None,
             not_compiled=self._loaded.not_compiled,
+            prompt_threads=kernels.threads.n_threads if kernels else 0,
+            decoding_threads=kernels.decoding_threads.n_threads if kernels else 0,
+            context_bytes=self._model.readings.nbytes,
         )
 
     def clear_store(self) -> ClearedStore:

@@ -143,6 +143,24 @@ class LongLlamaCache(Cache):
         self._gap = following - self.local_length
         self._placed = range(first, self.local_length) if self._gap else range(0)
 
+    def take(self, other: "LongLlamaCache", length: int) -> None:
+        """Replace the content by copies of the first tokens of another cache; neither may spill.
+
+        Args:
+            other: the cache.
+            length: number of its tokens; those that ``place`` appended go together.
+        """
+        self.truncate(0)
+        if not length:
+            return
+        for mine, theirs in zip(self._layer_caches(), other._layer_caches(), strict=True):
+            for buffer, source in zip(mine.buffers(), theirs.buffers(), strict=True):
+                if len(source):
+                    buffer.append(source.view().narrow(-2, 0, length))
+        self.first_position, self.next_position = other.first_position, other.next_position
+        self._gap, self._placed, self.local_length = other._gap, other._placed, other.local_length
+        self.truncate(length)
+
     def truncate(self, length: int) -> None:
         """Drop the local tokens from index ``length`` on.
 

@@ -93,9 +93,28 @@ class Decoder:
             placed: text before the prompt that was processed elsewhere, and need not be, either.
         """
         n_placed = 0 if placed is None else len(placed.ids)
+        return max(n_placed, self.n_held(ids, memory, placed))
+
+    def n_held(
+        self, ids: list[int], memory: CompletionMemory | None, placed: PlacedText | None = None
+    ) -> int:
+        """Return how many ids of a prompt, except its last one, are in the cache."""
         if self._fingerprint_of(memory) != self._memory_fingerprint or not self._holds(placed):
-            return n_placed
-        return max(n_placed, _common_length(self._ids, ids[:-1]))
+            return 0
+        return _common_length(self._ids, ids[:-1])
+
+    @torch.inference_mode()
+    def begin_like(self, other: "Decoder", n_ids: int) -> None:
+        """Replace the cache by copies of the first ids in another one, and of what precedes them.
+
+        Args:
+            other: a decoder of the same model.
+            n_ids: number of ids; 0 copies nothing.
+        """
+        placed = other._placed if n_ids else None
+        self._cache.take(other._cache, other._n_rows(n_ids) if n_ids else 0)
+        self._ids, self._placed = other._ids[:n_ids], placed
+        self._memory_fingerprint = other._memory_fingerprint
 
     def _holds(self, placed: PlacedText | None) -> bool:
         """Whether the cache begins with a text, or with none if it is None."""

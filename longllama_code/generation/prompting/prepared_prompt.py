@@ -7,12 +7,16 @@ are chosen again whenever most of the text at the cursor is unprocessed anyway. 
 types, a file keeps both, as long as they match the repository. If other excerpts are wanted by
 then, they are processed in the background by a second decoder, which replaces the first one when it
 is ready.
+
+A file has several such beginnings, one for each place where the cursor was: at another place, the
+next one begins with a copy of what both have in common, so that going back reads nothing again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Decoder
 from longllama_code.generation.prompting.prompt import Excerpt, Shown
@@ -20,6 +24,10 @@ from longllama_code.generation.prompting.prompt import Excerpt, Shown
 Excerpts = tuple[Excerpt, ...]
 Key = tuple[str, str, str]
 """Key of a definition or chunk: its path, its name, its text."""
+
+
+MAX_PLACES = 8
+"""Most places of one file; each is compared with a prompt whose text is unprocessed."""
 
 
 def keys_of(excerpts: Excerpts) -> frozenset[Key]:
@@ -48,7 +56,24 @@ class Choice:
     """Returns what this prompt should show, besides the excerpts given."""
 
 
-@dataclass
+class Place(NamedTuple):
+    """Text around a cursor that a prompt shows."""
+
+    before: str
+    after: str
+
+
+class Fit(NamedTuple):
+    """What a decoder has processed of a prompt."""
+
+    place: Place
+    n_held: int
+    """Number of the prompt's ids in its cache."""
+    n_unread: int
+    """Number of ids that are left to process."""
+
+
+@dataclass(eq=False)
 class Prepared:
     """Excerpts, and a decoder that processed a prompt that begins with them."""
 
@@ -58,11 +83,32 @@ class Prepared:
     of_cursor: Excerpts = ()
     is_chosen: bool = False
     """Whether the cursor's excerpts were chosen, and none of them was dropped since."""
+    places: tuple[Place, ...] = ()
+    """Texts that the last two prompts showed: that at the cursor, and with a suggestion in it."""
+    n_shown: int = 0
+    """Number of ids of the last prompt."""
+    used: int = 0
+    """When the user left the place; higher is later."""
 
     @property
     def excerpts(self) -> Excerpts:
         """All excerpts, in order."""
         return (*(self.of_file or ()), *self.of_cursor)
+
+    def note(self, place: Place, n_ids: int) -> None:
+        """Note what a prompt shows, and how many ids it has."""
+        self.places = tuple(dict.fromkeys((*self.places, place)))[-2:]
+        self.n_shown = n_ids
+
+    def n_lost(self, text: str, fit: Fit) -> int:
+        """Return how many ids that are of use would be dropped for a prompt.
+
+        What was processed of a place is of use as long as the place is in the text.
+        """
+        is_there = any(one.before + one.after in text for one in self.places)
+        if fit.place in self.places or not is_there:
+            return 0
+        return min(self.decoder.length, self.n_shown) - fit.n_held
 
     def drop(self, holds: Callable[[Excerpt], bool]) -> None:
         """Drop the excerpts that no longer match the repository."""
@@ -114,19 +160,77 @@ class FileReading:
         self._make = make
         self.current = Prepared(make())
         """Beginning of the prompts of requests."""
+        self.used = 0
+        """When the file was used last; higher is later."""
         self._coming: Prepared | None = None
+        self._left: list[Prepared] = []
+        """Beginnings at other places, the one left last at the end."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of keys and values."""
-        coming = 0 if self._coming is None else self._coming.decoder.nbytes
-        return self.current.decoder.nbytes + coming
+        every = [self.current, *self._left, *([] if self._coming is None else [self._coming])]
+        return sum(each.decoder.nbytes for each in every)
+
+    @property
+    def left_first(self) -> int | None:
+        """When the place was left that was left first of all; None without such a place."""
+        return min((each.used for each in self._left), default=None)
+
+    def forget_place(self) -> None:
+        """Drop the place that was left first of all."""
+        self._left.remove(min(self._left, key=lambda each: each.used))
 
     def drop(self, holds: Callable[[Excerpt], bool]) -> None:
         """Drop the excerpts that no longer match the repository."""
-        self.current.drop(holds)
+        for each in (self.current, *self._left):
+            each.drop(holds)
         if self._coming is not None and not all(map(holds, self._coming.excerpts)):
             self._coming = None
+
+    def go_to(self, text: str, fit: Callable[[Prepared], Fit]) -> bool:
+        """Make the beginning current that has most of a prompt processed.
+
+        What it has of a place that is still in the text is kept there, and the prompt gets a copy
+        of what both have in common. While the user types, or once the place was edited, the prompt
+        goes on with the same decoder.
+
+        Args:
+            text: the whole text of the file.
+            fit: returns what a beginning has of the prompt.
+
+        Returns:
+            Whether the current beginning is a new one, with no place of its own so far.
+        """
+        if self._goes_on(self.current, text, fit(self.current)):
+            return False
+        coming = [] if self._coming is None else [self._coming]
+        if any(self._goes_on(one, text, fit(one)) for one in coming):
+            return False  # it becomes the current one
+        known = [self.current, *self._left, *coming]
+        best = min(known, key=lambda one: (-fit(one).n_held, one.n_lost(text, fit(one))))
+        is_new = best.n_lost(text, fit(best)) > PREFILL_STEP_TOKENS
+        if is_new or best is not self.current:
+            self._leave(self._like(best, fit(best).n_held) if is_new else best)
+        return is_new
+
+    @staticmethod
+    def _goes_on(prepared: Prepared, text: str, fit: Fit) -> bool:
+        """Whether a prompt goes on with a beginning, or goes back by a few tokens."""
+        return max(fit.n_unread, prepared.n_lost(text, fit)) <= PREFILL_STEP_TOKENS
+
+    def _leave(self, entered: Prepared) -> None:
+        """Leave the current place for another one."""
+        self.current.used = self.used
+        known = [*self._left, *([] if self._coming is None else [self._coming]), self.current]
+        self._left = [each for each in known if each is not entered][-MAX_PLACES:]
+        self.current, self._coming = entered, None
+
+    def _like(self, other: Prepared, n_held: int) -> Prepared:
+        """Return a beginning with a decoder of its own that has the same first ids."""
+        decoder = self._make()
+        decoder.begin_like(other.decoder, n_held)
+        return Prepared(decoder, other.of_file, other.of_cursor, other.is_chosen)
 
     def show_nothing(self) -> Prepared:
         """Return the current prompt without any excerpt."""
@@ -152,9 +256,14 @@ class FileReading:
             return self.current
         return self.current.choose(choice)
 
-    def prepare(self, choice: Choice) -> Prepared:
-        """Return a beginning that shows what is wanted, the current one or a second one."""
-        if self.current.of_file is None:
+    def prepare(self, choice: Choice, *, is_new: bool = False) -> Prepared:
+        """Return a beginning that shows what is wanted, the current one or a second one.
+
+        Args:
+            choice: chooses excerpts.
+            is_new: whether the current one has no place that it could serve meanwhile.
+        """
+        if self.current.of_file is None or is_new:
             return self.current.choose(choice)
         now = choice.of_cursor(self.current.of_file)
         if self.current.shows(now):

@@ -4,7 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from longllama_code.generation.prompting.warm_prompts import WarmReadings
+from longllama_code.generation.prompting.warm_prompts import (
+    MAX_BYTES,
+    MOST_BYTES,
+    WarmReadings,
+    bytes_for,
+)
 from longllama_code.protocol import CompletionRequest
 
 OWNER = object()
@@ -12,10 +17,24 @@ REQUEST = CompletionRequest("a.py", "def f(x):\n    return x * 12345\n" * 8, "",
 
 
 class FakeReading:
-    """Knows its size alone."""
+    """Knows the size and the times of its places alone."""
 
     def __init__(self):
         self.nbytes = 100
+        self.used = 0
+        self.left = []
+
+    def leave_place(self):
+        self.left.append(self.used)
+        self.nbytes += 100
+
+    @property
+    def left_first(self):
+        return min(self.left, default=None)
+
+    def forget_place(self):
+        self.left.remove(self.left_first)
+        self.nbytes -= 100
 
 
 def test_going_back_to_a_file_reads_nothing_again(make_engine):
@@ -44,6 +63,27 @@ def test_the_files_used_longest_ago_go():
     assert readings.nbytes == 200
     assert readings.of(OWNER, "a") is a
     assert readings.of(OWNER, "b") is not b
+
+
+def test_the_places_left_longest_ago_go_whatever_their_file():
+    readings = WarmReadings(FakeReading, max_bytes=400)
+    a = readings.of(OWNER, "a")
+    a.leave_place()
+    b = readings.of(OWNER, "b")
+    b.leave_place()
+    readings.of(OWNER, "c")  # a's place was left first
+    assert (a.left, len(b.left), readings.nbytes) == ([], 1, 400)
+    readings.of(OWNER, "c").leave_place()
+    readings.of(OWNER, "c")  # then a itself was used before b's place was left
+    assert (len(b.left), readings.nbytes) == (1, 400)
+    assert readings.of(OWNER, "a") is not a
+    assert readings.of(OWNER, "b") is b
+
+
+def test_a_machine_with_much_free_memory_keeps_more():
+    assert bytes_for(None) == bytes_for(1 << 30) == MAX_BYTES
+    assert bytes_for(8 << 30) == 512 << 20
+    assert bytes_for(256 << 30) == MOST_BYTES
 
 
 def test_one_file_stays_however_large():
