@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
     from longllama_code.generation.prompting.infill import InfillMarks
     from longllama_code.research.datasets.corpus import Corpus
     from longllama_code.research.evaluation.plots import curves
-    from longllama_code.research.training.loop import read_metrics, train
+    from longllama_code.research.run_folder import METRICS, read_records
+    from longllama_code.research.training.loop import train
 
     # The first call decides how processes communicate: with CPUs only if it says so.
     process = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
         adapter = train(loaded, corpus, chosen, options.output, show)
     if process.is_main_process:
-        steps = read_metrics(options.output)
+        steps = read_records(options.output / METRICS)
         series = {
             name: [(step["tokens"], step[name]) for step in steps if step[name] is not None]
             for name in ("with_memory", "local_only")

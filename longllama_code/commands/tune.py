@@ -117,10 +117,10 @@ def _cpu_has_bfloat16(capabilities: Mapping[str, Any]) -> bool:
 def _report(folder: Path) -> None:
     """Draw the curves of a run, and print its first and last held-out losses."""
     from longllama_code.research.evaluation.plots import curves
+    from longllama_code.research.run_folder import LOSSES, METRICS, read_records
     from longllama_code.research.tuning.inputs import MODES
-    from longllama_code.research.tuning.loop import LOSSES, METRICS, read_lines
 
-    steps, losses = read_lines(folder / METRICS), read_lines(folder / LOSSES)
+    steps, losses = read_records(folder / METRICS), read_records(folder / LOSSES)
     series = {
         name: [(each["tokens"], each[name]) for each in steps if each[name] is not None]
         for name in MODES

@@ -6,13 +6,11 @@ result. Placement, synchronisation and saving are Accelerate's.
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +25,13 @@ from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.datasets.corpus import Corpus
 from longllama_code.research.datasets.rows import Row
+from longllama_code.research.run_folder import (
+    ADAPTER,
+    METRICS,
+    append_record,
+    claim,
+    cut_records,
+)
 from longllama_code.research.training.activations import ActivationCache, CachedActivations
 from longllama_code.research.training.batch import Batch, collate
 from longllama_code.research.training.cross_batch import NegativeBank, growing_negatives, plan_rows
@@ -38,10 +43,7 @@ from longllama_code.research.training.objective import (
 from longllama_code.research.training.options import TrainOptions
 from longllama_code.research.training.trainable import lowest_trained_layer, select_parameters
 
-METRICS = "metrics.jsonl"
 ACTIVATIONS = "activations"
-ADAPTER = "adapter.safetensors"
-RUN = "run.json"
 RESUMES_WITHOUT = ("total_tokens", "save_minutes")
 """Options that may change when a run resumes."""
 
@@ -95,8 +97,8 @@ class _Run:
         parameters = select_parameters(model, options.scope, options.lora)
         lowest = lowest_trained_layer(model)
         self._check_keeping(lowest)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._check_folder()
+        # An option that a run does not name was added later; the run had its default.
+        claim(folder, asdict(options), RESUMES_WITHOUT, asdict(TrainOptions()))
         self._store = self._open_store(loaded.fingerprint, lowest)
         model.config.mem_top_k = options.mem_top_k
         model.config.mem_query_position = options.mem_query_position
@@ -125,20 +127,18 @@ class _Run:
         self._resume()
         stop = self._n_steps if max_steps is None else min(self._n_steps, self._step + max_steps)
         saved, began, before = time.monotonic(), time.monotonic(), self._step
-        with (self._folder / METRICS).open("a") as metrics:
-            while self._step < stop:
-                losses = self._one_step()
-                self._step += 1
-                seconds = time.monotonic() - began
-                rate = (self._step - before) * self._tokens_per_step / seconds
-                progress = self._progress(losses, rate)
-                if self._accelerator.is_main_process:
-                    metrics.write(json.dumps(asdict(progress)) + "\n")
-                    metrics.flush()
-                    report(progress)
-                if time.monotonic() - saved > 60 * self._options.save_minutes:
-                    self._save()
-                    saved = time.monotonic()
+        while self._step < stop:
+            losses = self._one_step()
+            self._step += 1
+            seconds = time.monotonic() - began
+            rate = (self._step - before) * self._tokens_per_step / seconds
+            progress = self._progress(losses, rate)
+            if self._accelerator.is_main_process:
+                append_record(self._folder / METRICS, asdict(progress))
+                report(progress)
+            if time.monotonic() - saved > 60 * self._options.save_minutes:
+                self._save()
+                saved = time.monotonic()
         self._save()
         return self._export()
 
@@ -231,7 +231,7 @@ class _Run:
             device, state = self._accelerator.device, load_file(bank)
             self._bank.load_state_dict({name: part.to(device) for name, part in state.items()})
         self._step = _step_of(checkpoints[-1])
-        _cut_metrics(self._folder / METRICS, self._step)
+        cut_records(self._folder / METRICS, "step", self._step)
 
     @property
     def _bank_name(self) -> str:
@@ -267,37 +267,6 @@ class _Run:
             return None
         return ActivationCache(self._folder / ACTIVATIONS, f"{fingerprint} {lowest}")
 
-    def _check_folder(self) -> None:
-        """Refuse a folder that holds another run."""
-        path = self._folder / RUN
-        wanted = _identity(asdict(self._options))
-        if not path.exists():
-            # Each process writes it atomically, as another one may read it meanwhile.
-            mine = path.with_name(f"{RUN}.{os.getpid()}")
-            mine.write_text(json.dumps(asdict(self._options), indent=2) + "\n")
-            mine.replace(path)
-            return
-        # An option that the run does not name was added later; the run had its default.
-        found = _identity({**asdict(TrainOptions()), **json.loads(path.read_text())})
-        different = sorted(name for name in wanted if found.get(name) != wanted[name])
-        if different:
-            name = different[0]
-            raise ConfigError(
-                f"{self._folder} holds a run with {name} {found.get(name)!r}, and this one has "
-                f"{wanted[name]!r}. Name another folder, or the same options to go on."
-            )
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return every step of a run, as ``Progress`` has it."""
-    lines = (folder / METRICS).read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def _identity(options: Mapping[str, Any]) -> dict[str, Any]:
-    cached = {name: value for name, value in options.items() if name not in RESUMES_WITHOUT}
-    return json.loads(json.dumps(cached))
-
 
 def _checkpoints(folder: Path) -> list[Path]:
     found = [path for path in folder.glob("checkpoint-*") if path.is_dir()]
@@ -306,14 +275,6 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
-
-
-def _cut_metrics(path: Path, step: int) -> None:
-    """Forget the steps after a checkpoint: they are about to be made again."""
-    if path.exists():
-        lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
-        cached = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in cached))
 
 
 def _mean(values: list[float]) -> float | None:

@@ -6,15 +6,13 @@ a run that was killed continues the same curve.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +21,14 @@ from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.cursor_rows.collection import Collected, vocabulary_of
 from longllama_code.research.cursor_rows.shards import rows_of
+from longllama_code.research.run_folder import (
+    ADAPTER,
+    LOSSES,
+    METRICS,
+    append_record,
+    claim,
+    cut_records,
+)
 from longllama_code.research.tuning import checkpoints
 from longllama_code.research.tuning.adapter import save_adapter
 from longllama_code.research.tuning.batch import passes
@@ -32,8 +38,6 @@ from longllama_code.research.tuning.low_rank import add_updates, fill
 from longllama_code.research.tuning.objective import PassLoss, pass_loss
 from longllama_code.research.tuning.options import TuneOptions
 
-RUN, METRICS, LOSSES = "run.json", "metrics.jsonl", "held_out.jsonl"
-ADAPTER = "adapter.safetensors"
 RESUMES_WITHOUT = ("save_minutes", "tokens_per_pass", "patience_tokens")
 """Options that may change when a run resumes."""
 LAST_RATE = 0.1
@@ -98,8 +102,8 @@ class _Run:
         self._model, self._base, self._options, self._folder = loaded.model, base, options, folder
         self._shards, self._held_out = collected.train, collected.held_out
         _check_vocabulary(loaded, collected)
-        folder.mkdir(parents=True, exist_ok=True)
-        _check_folder(folder, options, base, collected.identity)
+        identity = {"base": base, "shards": collected.identity}
+        claim(folder, asdict(options) | identity, RESUMES_WITHOUT)
         if options.gradient_checkpointing:
             self._model.train()  # layers are computed again in this mode alone
             self._model.activation_checkpointing_enable()
@@ -115,8 +119,8 @@ class _Run:
         self._rows = [*rows_of(self._shards)]
         self._measured = chosen_rows(self._held_out, options.held_out_rows, options.seed)
         self._state, self._best = checkpoints.load(folder, self._updates, self._optimizer)
-        _cut(folder / METRICS, self._state.tokens)
-        _cut(folder / LOSSES, self._state.measured_at)
+        cut_records(folder / METRICS, "tokens", self._state.tokens)
+        cut_records(folder / LOSSES, "tokens", self._state.measured_at)
 
     def run(self, report: Callable[[Progress], None], max_steps: int | None) -> Path:
         saved, stop = time.monotonic(), None if max_steps is None else self._state.step + max_steps
@@ -125,7 +129,7 @@ class _Run:
             self._measure(MODES)
         while not self._is_done() and self._state.step != stop:
             progress = self._step()
-            _append(self._folder / METRICS, asdict(progress))
+            append_record(self._folder / METRICS, asdict(progress))
             report(progress)
             if self._state.tokens - self._state.measured_at >= self._options.held_out_tokens:
                 self._measure(("memory",))
@@ -215,7 +219,7 @@ class _Run:
             self._model, self._held_out, self._measured, self._options.tokens_per_pass, modes
         )
         losses = {mode: mean(each) for mode, each in found.items()}
-        _append(self._folder / LOSSES, {"step": state.step, "tokens": state.tokens, **losses})
+        append_record(self._folder / LOSSES, {"step": state.step, "tokens": state.tokens, **losses})
         state.measured_at = state.tokens
         if state.best is None or losses["memory"] < state.best:
             state.best, state.best_at = losses["memory"], state.tokens
@@ -243,28 +247,10 @@ def learning_rate(options: TuneOptions, tokens: int) -> float:
     return options.learning_rate * (LAST_RATE + (1 - LAST_RATE) * cosine)
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a file of metrics; none if it is not there."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
-
-
 @lru_cache(2)
 def _order(seed: int, epoch: int, n_rows: int) -> list[int]:
     """Return the order of all rows in one epoch."""
     return np.random.default_rng([seed, epoch]).permutation(n_rows).tolist()
-
-
-def _append(path: Path, record: Mapping[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
-
-
-def _cut(path: Path, tokens: int) -> None:
-    """Forget what came after a checkpoint: it is about to be made again."""
-    if path.exists():
-        kept = [each for each in read_lines(path) if each["tokens"] <= tokens]
-        path.write_text("".join(f"{json.dumps(each)}\n" for each in kept), "utf-8")
 
 
 def _check_vocabulary(loaded: LoadedModel, collected: Collected) -> None:
@@ -273,21 +259,3 @@ def _check_vocabulary(loaded: LoadedModel, collected: Collected) -> None:
             f"the shards hold token ids of another vocabulary than that of {loaded.name}; make "
             "them with `longllama shards --model` and the model that is tuned."
         )
-
-
-def _check_folder(folder: Path, options: TuneOptions, base: str, shards: str) -> None:
-    """Refuse a folder that holds another run."""
-    wanted: dict[str, Any] = json.loads(
-        json.dumps({**asdict(options), "base": base, "shards": shards})
-    )
-    path = folder / RUN
-    if not path.exists():
-        path.write_text(json.dumps(wanted, indent=2) + "\n", "utf-8")
-        return
-    found = json.loads(path.read_text("utf-8"))
-    for name in sorted(wanted.keys() - set(RESUMES_WITHOUT)):
-        if found.get(name) != wanted[name]:
-            raise ConfigError(
-                f"{folder} holds a run with {name} {found.get(name)!r}, and this one has "
-                f"{wanted[name]!r}. Name another folder, or the same options to go on."
-            )

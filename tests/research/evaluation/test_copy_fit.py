@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from longllama_code.__main__ import main
-from longllama_code.config import N_COPY_FEATURES
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.completion_memory import CompletionMemory
+from longllama_code.model_config import N_COPY_FEATURES
 from longllama_code.research.datasets.sources import SourceTree, hold_out
 from longllama_code.research.evaluation.fitting.copy_fit import (
     CopyFitOptions,

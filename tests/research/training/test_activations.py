@@ -17,8 +17,9 @@ from longllama_code.generation import models
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.datasets.corpus import Corpus
 from longllama_code.research.datasets.rows import Row
+from longllama_code.research.run_folder import METRICS, read_records
 from longllama_code.research.training.activations import ActivationCache
-from longllama_code.research.training.loop import Progress, read_metrics, train
+from longllama_code.research.training.loop import Progress, train
 from longllama_code.research.training.options import TrainOptions
 from tests.research.training.test_loop import OPTIONS, trees
 
@@ -40,7 +41,7 @@ def run(
     calls = _count(loaded)
     corpus = Corpus(trees(), loaded.tokenizer, options.row_tokens, options.seed)
     train(loaded, corpus, options, folder, _ignore, max_steps)
-    return [step["loss"] for step in read_metrics(folder)], len(calls)
+    return [step["loss"] for step in read_records(folder / METRICS)], len(calls)
 
 
 def _count(loaded: LoadedModel) -> list[None]:

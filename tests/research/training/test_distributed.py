@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from longllama_code.research.training.loop import read_metrics
+from longllama_code.research.run_folder import METRICS, read_records
 from tests.paths import ROOT
 from tests.research.training import test_loop
 
@@ -28,7 +28,7 @@ def launch(folder: Path, max_steps: int | None) -> list[float]:
         "ACCELERATE_USE_CPU": "true",
     }
     subprocess.run([*command, "--standalone", str(script)], check=True, env=environment)
-    return [step["loss"] for step in read_metrics(folder)]
+    return [step["loss"] for step in read_records(folder / METRICS)]
 
 
 def run_here(folder: Path, max_steps: int | None) -> None:
@@ -57,4 +57,6 @@ def test_the_command_knows_of_its_other_process(tmp_path: Path) -> None:
         command += ["--set", change]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     subprocess.run(command, check=True, env=environment, cwd=ROOT)
-    assert [step["tokens"] for step in read_metrics(run)] == [1024]  # 2 * 8 rows * 64 tokens
+    assert [step["tokens"] for step in read_records(run / METRICS)] == [
+        1024
+    ]  # 2 * 8 rows * 64 tokens

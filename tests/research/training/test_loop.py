@@ -16,7 +16,8 @@ from longllama_code.errors import ConfigError
 from longllama_code.generation import models
 from longllama_code.research.datasets.corpus import Corpus
 from longllama_code.research.datasets.sources import SourceTree
-from longllama_code.research.training.loop import Progress, read_metrics, train
+from longllama_code.research.run_folder import METRICS, read_records
+from longllama_code.research.training.loop import Progress, train
 from longllama_code.research.training.options import PRESETS, TrainOptions
 from longllama_code.research.training.trainable import lowest_trained_layer, select_parameters
 from tests.paths import ROOT
@@ -49,7 +50,7 @@ def run(folder: Path, options: TrainOptions = OPTIONS, max_steps: int | None = N
     loaded = models.load("tiny")
     corpus = Corpus(trees(), loaded.tokenizer, options.row_tokens, options.seed)
     train(loaded, corpus, options, folder, _ignore, max_steps)
-    return [step["loss"] for step in read_metrics(folder)]
+    return [step["loss"] for step in read_records(folder / METRICS)]
 
 
 def _ignore(_: Progress) -> None:

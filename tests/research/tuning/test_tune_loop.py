@@ -17,16 +17,10 @@ from longllama_code.checkpoints.low_rank import load_updates
 from longllama_code.errors import CheckpointError, ConfigError
 from longllama_code.research.cursor_rows.collection import Collected, read_shards, write_shards
 from longllama_code.research.cursor_rows.drawing import Shares
+from longllama_code.research.run_folder import LOSSES, METRICS, read_records
 from longllama_code.research.tuning.adapter import add_adapter
 from longllama_code.research.tuning.held_out import held_out_losses, mean
-from longllama_code.research.tuning.loop import (
-    LOSSES,
-    METRICS,
-    Progress,
-    learning_rate,
-    read_lines,
-    tune,
-)
+from longllama_code.research.tuning.loop import Progress, learning_rate, tune
 from longllama_code.research.tuning.options import TuneOptions
 from tests.code_model import TOKENIZER
 from tests.paths import ROOT
@@ -59,7 +53,7 @@ def run(
 ) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     tune(coder(), read_shards(shards), BASE, options, folder, _ignore, max_steps)
-    return read_lines(folder / METRICS)
+    return read_records(folder / METRICS)
 
 
 def _ignore(_: Progress) -> None:
@@ -79,7 +73,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> Path:
 
 
 def test_a_run_learns_and_says_so(whole: Path) -> None:
-    steps, losses = read_lines(whole / METRICS), read_lines(whole / LOSSES)
+    steps, losses = read_records(whole / METRICS), read_records(whole / LOSSES)
     assert sum(curve(steps)[-3:]) < sum(curve(steps)[:3])
     assert [each["step"] for each in steps] == [*range(1, len(steps) + 1)]
     assert steps[-1]["tokens"] >= OPTIONS.total_tokens > steps[-2]["tokens"]
@@ -96,8 +90,8 @@ def test_a_stopped_run_goes_on_along_the_same_curve(
     run(tmp_path, shards, max_steps=3)
     run(tmp_path, shards, max_steps=2)
     parts = run(tmp_path, shards)
-    assert curve(parts) == pytest.approx(curve(read_lines(whole / METRICS)), abs=1e-5)
-    ends = [read_lines(folder / LOSSES) for folder in (tmp_path, whole)]
+    assert curve(parts) == pytest.approx(curve(read_records(whole / METRICS)), abs=1e-5)
+    ends = [read_records(folder / LOSSES) for folder in (tmp_path, whole)]
     assert [each["tokens"] for each in ends[0]] == [each["tokens"] for each in ends[1]]
     assert [e["memory"] for e in ends[0]] == pytest.approx([e["memory"] for e in ends[1]], abs=1e-5)
     adapters = [load_file(folder / "adapter.safetensors") for folder in (tmp_path, whole)]
@@ -125,16 +119,16 @@ def test_a_killed_run_goes_on_along_the_same_curve(
     (folder / "checkpoint.partial").mkdir(exist_ok=True)  # what a kill while saving leaves
     with (folder / METRICS).open("a") as metrics:
         metrics.write('{"step": 99, "tok')  # and one while writing
-    expected = curve(read_lines(whole / METRICS))
+    expected = curve(read_records(whole / METRICS))
     assert curve(run(folder, shards)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_run_that_ended_stays_as_it_is(tmp_path: Path, shards: Path) -> None:
     options = replace(OPTIONS, total_tokens=3_000)
     first = run(tmp_path, shards, options)
-    losses = read_lines(tmp_path / LOSSES)
+    losses = read_records(tmp_path / LOSSES)
     assert run(tmp_path, shards, options) == first
-    assert read_lines(tmp_path / LOSSES) == losses
+    assert read_records(tmp_path / LOSSES) == losses
 
 
 def test_a_run_that_does_not_get_better_ends(tmp_path: Path, shards: Path) -> None:
@@ -147,7 +141,7 @@ def test_a_run_that_does_not_get_better_ends(tmp_path: Path, shards: Path) -> No
 
 
 def test_an_adapter_gives_the_losses_of_its_run(whole: Path, shards: Path) -> None:
-    losses = read_lines(whole / LOSSES)
+    losses = read_records(whole / LOSSES)
     best = min(each["memory"] for each in losses)
     collected, loaded = read_shards(shards), coder()
     add_adapter(loaded, whole / "adapter.safetensors", BASE)
