@@ -25,6 +25,7 @@ from pygls.protocol import (
     LanguageServerProtocol,
 )
 
+from lsp_server.receiving.copilot_clients import count_utf16
 from lsp_server.receiving.framing import parse
 from lsp_server.receiving.lenient import LeftOut, NotUnderstoodError, decode
 
@@ -170,6 +171,7 @@ class Protocol(LanguageServerProtocol):
         else:
             if method_name == types.INITIALIZE:
                 self._set_malformed_root_aside(params)
+                count_utf16(params)
             super()._handle_request(msg_id, method_name, params)
 
     def _set_malformed_root_aside(self, params: Any) -> None:

@@ -14,5 +14,10 @@ DID_CHANGE_STATUS = "longllama/didChangeStatus"
 CHOOSE_MODEL = "longllama/chooseModel"
 """Request of the server: name another model in the user's settings. ``true`` if that was done."""
 
+COPILOT_STATUS = "didChangeStatus"
+PANEL_SOLUTION = "PanelSolution"
+PANEL_SOLUTIONS_DONE = "PanelSolutionsDone"
+"""Notifications of the server to clients that were written for Copilot's."""
+
 DID_ACCEPT = "longllama.didAccept"
 """Command that a client runs when the user accepts a suggestion."""

@@ -7,10 +7,8 @@ import hmac
 import logging
 import sys
 import threading
-import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, cast
 
 from lsprotocol import types
@@ -21,9 +19,11 @@ from lsp_server import __version__
 from lsp_server.indexing.file_table import Status
 from lsp_server.lsp_protocol import Protocol
 from lsp_server.methods import DID_CHANGE_STATUS
+from lsp_server.notices.copilot_status import CopilotStatus
 from lsp_server.notices.indexing_progress import IndexingProgress
 from lsp_server.notices.larger_model_offer import LargerModelOffer
 from lsp_server.notices.messages import show_message
+from lsp_server.reasons import place_of
 from lsp_server.receiving.lenient import lenient_converter
 from lsp_server.session import Session
 from lsp_server.settings.declarations import SECTION
@@ -62,6 +62,9 @@ class Server(LanguageServer):
         self.session = Session(self, command_line)
         self.indexing_progress = IndexingProgress(self, self.session)
         self.larger_model_offer = LargerModelOffer(self, self.session)
+        self.copilot_status = CopilotStatus(self.protocol.notify)
+        self.is_for_copilot = False
+        """Whether the client was written for Copilot's language server."""
         self.popups_replace = True
         """Whether an item of the client's popup may replace text behind the cursor."""
         self._token = token
@@ -104,6 +107,8 @@ class Server(LanguageServer):
         """Send a new status to the client, and update the progress bar of indexing."""
         self.protocol.notify(DID_CHANGE_STATUS, asdict(status))
         self.indexing_progress.update(status)
+        if self.is_for_copilot:
+            self.copilot_status.update(status)
 
     def warn(self, message: str, *, is_in_status: bool = False) -> None:
         """Log a warning, and show it to the user, unless the client does so by the status."""
@@ -126,12 +131,8 @@ class Server(LanguageServer):
         cause = sys.exc_info()[1] or error
         # pygls wraps errors in its own and begins the message with the type of the original.
         name = error.message.partition(":")[0] if isinstance(error, JsonRpcException) else ""
-        frames = reversed(traceback.extract_tb(cause.__traceback__)[-3:])
-        places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
         operation = getattr(source, "__name__", source)
-        logger.error(
-            "%s: %s at %s", operation, name or type(cause).__name__, places or "an unknown place"
-        )
+        logger.error("%s: %s at %s", operation, name or type(cause).__name__, place_of(cause))
 
 
 def _is_same_token(given: object, token: str) -> bool:

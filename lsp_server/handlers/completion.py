@@ -10,6 +10,7 @@ from lsp_server.documents.document import Position
 from lsp_server.handlers.targets import (
     Target,
     fits_of,
+    from_line_start,
     replaced_range,
     suggest,
     target_at,
@@ -97,14 +98,14 @@ def _inline_items(
     server: Server, target: Target, suggestion: Suggestion
 ) -> list[types.InlineCompletionItem]:
     """Return a suggestion and its alternatives as ghost text."""
-    return [
-        types.InlineCompletionItem(
-            insert_text=target.selected + fit.text,
-            range=replaced_range(server, target, fit),
-            command=types.Command("accepted", DID_ACCEPT, arguments=[suggestion.id]),
-        )
-        for fit in fits_of(suggestion)
-    ]
+    items: list[types.InlineCompletionItem] = []
+    for fit in fits_of(suggestion):
+        place, text = replaced_range(server, target, fit), target.selected + fit.text
+        if server.is_for_copilot:
+            place, text = from_line_start(target, place, text)
+        command = types.Command("accepted", DID_ACCEPT, arguments=[suggestion.id])
+        items.append(types.InlineCompletionItem(text, range=place, command=command))
+    return items
 
 
 def _popup_item(server: Server, target: Target, suggestion: Suggestion) -> types.CompletionItem:

@@ -16,6 +16,7 @@ from lsp_server.handlers.workspace import (
 )
 from lsp_server.lsp_protocol import Protocol
 from lsp_server.problems import CLIENT, FOLDER
+from lsp_server.receiving.copilot_clients import is_copilot_client, without_introduction
 from lsp_server.server import Server
 from lsp_server.settings.declarations import SECTION
 
@@ -32,8 +33,9 @@ def initialize(server: Server, params: types.InitializeParams) -> None:
     if params.client_info is not None:
         server.popups_replace = params.client_info.name not in POPUPS_INSERT
     options = server.accept_client(params.initialization_options)
+    server.is_for_copilot = is_copilot_client(options)
     with server.session.problems.without(CLIENT):
-        server.session.configure("options", _without_section(options))
+        server.session.configure("options", _without_section(without_introduction(options)))
 
 
 async def initialized(server: Server, _: types.InitializedParams) -> None:

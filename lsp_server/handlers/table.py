@@ -10,6 +10,8 @@ from lsp_server import methods
 from lsp_server.handlers import (
     commands,
     completion,
+    copilot,
+    copilot_account,
     diagnosis,
     documents,
     lifecycle,
@@ -50,6 +52,17 @@ FEATURES: Mapping[str, Callable[[Server, Any], Any]] = {
     methods.WAIT_UNTIL_INDEXED: status.wait_until_indexed,
     methods.DIAGNOSE: diagnosis.diagnose,
     methods.CLEAR_STORE: status.clear_store,
+    # Copilot's dialect; see docs/decisions/0052-copilots-dialect.md
+    "checkStatus": copilot_account.check_status,
+    "signIn": copilot_account.sign_in,
+    "signInInitiate": copilot_account.sign_in,
+    "signInConfirm": copilot_account.check_status,
+    "signOut": copilot_account.sign_out,
+    "getVersion": copilot_account.get_version,
+    "copilot/models": copilot_account.models,
+    "getCompletions": copilot.get_completions,
+    "getCompletionsCycling": copilot.get_completions_cycling,
+    "getPanelCompletions": copilot.get_panel_completions,
 }
 
 OPTIONS: Mapping[str, Any] = {
