@@ -1,17 +1,20 @@
 """Serving one client over stdio, TCP or a websocket, until it sends ``exit`` or disconnects.
 
-pygls' own functions for this lose the exit code, leave no place to close the session, and let a
-second client take over the connection of the first.
+HTTP can be served beside it, from the same session, or alone. pygls' own functions for this lose
+the exit code, leave no place to close the session, and let a second client take over the connection
+of the first.
 """
 
 import asyncio
 import ipaddress
 import logging
 import secrets
+import signal
 import socket
 import sys
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Literal
 
 from pygls.io_ import StdoutWriter, WebSocketWriter
@@ -19,10 +22,12 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 from websockets.exceptions import ConnectionClosed
 
+from longllama_code.errors import ConfigError
 from lsp_server.engine.stdio import READ_LIMIT_BYTES, StdinReader, take_stdout
 from lsp_server.handlers.table import new_server
 from lsp_server.receiving.framing import read_bodies, without_headers
 from lsp_server.server import Server
+from lsp_server.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +40,7 @@ def serve(
     port: int,
     command_line: Mapping[str, Any] | None,
     token: str | None = None,
+    http_port: int | None = None,
 ) -> int:
     """Serve one client until it disconnects, and return the exit code.
 
@@ -45,10 +51,16 @@ def serve(
         command_line: settings given on the command line.
         token: what clients must send as ``initializationOptions.token``. If None, and the address
             can be reached from other machines, a random one is used and printed.
+        http_port: port to serve HTTP on beside it, 0 for any free one; None: HTTP is not served.
     """
-    if transport != "stdio" and token is None and not is_loopback(host):
-        token = secrets.token_urlsafe(24)
-        _print(f"clients must send initializationOptions.token {token!r}")
+    http_token = token
+    if token is None and not is_loopback(host):
+        http_token = made_up = secrets.token_urlsafe(24)
+        token = made_up if transport != "stdio" else None
+        if token is not None:
+            _print(f"clients must send initializationOptions.token {token!r}")
+        if http_port is not None:
+            _print(f"HTTP requests must send Authorization: Bearer {http_token}")
     server = new_server(command_line, token)
     if transport == "stdio":
         connection = _serve_stdio(server)
@@ -56,8 +68,28 @@ def serve(
         connection = _serve_tcp(server, host, port)
     else:
         connection = _serve_websocket(server, host, port)
-    asyncio.run(_serve(server, connection))
+    asyncio.run(_serve(server, connection, host, http_port, http_token))
     return 0 if server.was_shut_down else 1
+
+
+def serve_http(
+    root: Path, host: str, port: int, command_line: Mapping[str, Any] | None, token: str | None
+) -> int:
+    """Serve HTTP alone, with one workspace folder, until the process is told to end.
+
+    Args:
+        root: the workspace folder.
+        host: address to listen on.
+        port: port to listen on, 0 for any free one.
+        command_line: settings given on the command line.
+        token: what requests must bring. If None, and the address can be reached from other
+            machines, a random one is used and printed.
+    """
+    if token is None and not is_loopback(host):
+        token = secrets.token_urlsafe(24)
+        _print(f"HTTP requests must send Authorization: Bearer {token}")
+    asyncio.run(_serve_http(root, host, port, command_line, token))
+    return 0
 
 
 def is_loopback(host: str) -> bool:
@@ -70,11 +102,69 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def _serve(server: Server, connection: Coroutine[Any, Any, None]) -> None:
+async def _serve(
+    server: Server,
+    connection: Coroutine[Any, Any, None],
+    host: str,
+    http_port: int | None,
+    http_token: str | None,
+) -> None:
     try:
-        await connection
+        if http_port is None:
+            await connection
+        else:
+            async with _http(server.session, host, http_port, http_token):
+                await connection
     finally:
+        connection.close()  # it has not begun if HTTP could not be served
         await server.close()
+
+
+async def _serve_http(
+    root: Path, host: str, port: int, command_line: Mapping[str, Any] | None, token: str | None
+) -> None:
+    """Serve HTTP alone, until the system asks to end; Ctrl-C cancels the call."""
+    from lsp_server.http.console import Console
+
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def end(_: int, __: object) -> None:
+        loop.call_soon_threadsafe(ended.set)
+
+    signal.signal(signal.SIGTERM, end)
+    session = Session(Console(), command_line)
+    try:
+        async with _http(session, host, port, token):
+            try:
+                await session.begin([root.absolute()])
+            except Exception as error:  # what is asked gets the reason
+                logger.exception("the session could not begin")
+                session.fail(error)
+            await ended.wait()
+    finally:
+        await session.end()
+
+
+@asynccontextmanager
+async def _http(
+    session: Session, host: str, port: int, token: str | None
+) -> AsyncGenerator[None, None]:
+    """Serve HTTP from a session while the context lasts.
+
+    Raises:
+        ConfigError: the extra is not installed.
+        OSError: the port is not free.
+    """
+    try:
+        from lsp_server.http.server import http_served
+    except ImportError as error:
+        raise ConfigError(
+            f"{error.name} is not installed, which --http needs; install the extra with "
+            "`pip install 'longllama-code-lsp[http]'`."
+        ) from error
+    async with http_served(session, host, port, token) as sockets:
+        _print_addresses("http", sockets)
+        yield
 
 
 async def _serve_stdio(server: Server) -> None:

@@ -52,7 +52,7 @@ def _parser(*, has_benchmarks: bool) -> Command:
     serve.configure(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, configure, about in (
-        ("serve", serve.configure, "serve one client (the default)"),
+        ("serve", serve.configure_command, "serve one client, or HTTP (the default)"),
         ("complete", complete.configure_complete, "print the suggestion at a cursor"),
         ("explain", complete.configure_explain, "print where the suggestion at a cursor is from"),
         ("demo", demo.configure, "complete from the memory of a folder"),

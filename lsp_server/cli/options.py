@@ -16,7 +16,7 @@ ONE_SUGGESTION: Json = {"candidates": 1, "timeoutMs": 120_000}
 
 def add_workspace_option(parser: Command) -> None:
     """Add ``--root``."""
-    parser.add_argument("--root", type=_folder, default=Path.cwd(), help="workspace folder")
+    parser.add_argument("--root", type=folder, default=Path.cwd(), help="workspace folder")
 
 
 def add_model_options(parser: Command) -> None:
@@ -62,7 +62,7 @@ def _whole(path: str) -> str:
         return path  # the settings' own check names it, with its remedy
 
 
-def _folder(name: str) -> Path:
+def folder(name: str) -> Path:
     """Return the path of a folder; argparse turns the error into a usage message."""
     path = Path(name)
     if not path.is_dir():

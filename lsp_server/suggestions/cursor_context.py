@@ -12,6 +12,19 @@ from lsp_server.suggestions.filters import CLOSERS, FilePlace
 _OPENERS = {")": "(", "]": "[", "}": "{", ">": "<"}
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one request, besides those of the settings, which hold in any case."""
+
+    max_tokens: int | None = None
+    """Most tokens of the suggestion."""
+    n_candidates: int | None = None
+    """Number of suggestions that are wanted if the user invoked the request."""
+
+
+NO_LIMITS = Limits()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CursorContext:
     """Cursor in one version of a document, with the text on both sides of it."""
@@ -32,6 +45,8 @@ class CursorContext:
     """Name of the workspace folder, which some models are told; empty outside of all folders."""
     places: tuple[FilePlace, ...] = ()
     """Places of the document's file, which rules about names look at; else its `path` is one."""
+    limits: Limits = NO_LIMITS
+    """What the request itself limits."""
 
     @cached_property
     def prefix(self) -> str:
@@ -72,7 +87,9 @@ class CursorContext:
         Empty if the texts are the same; None if anything else has changed. An editor may have
         added or taken away closers behind the cursor while the user typed.
         """
-        if self.uri != earlier.uri or not self.prefix.startswith(earlier.prefix):
+        if (self.uri, self.limits) != (earlier.uri, earlier.limits):
+            return None
+        if not self.prefix.startswith(earlier.prefix):
             return None
         typed = self.prefix[len(earlier.prefix) :]
         if self.suffix == earlier.suffix:

@@ -39,16 +39,24 @@ def build_request(
         path=cursor.path,
         prefix=cursor.prefix,
         suffix=cursor.suffix,
-        max_tokens=settings.completion.max_tokens,
+        max_tokens=_least(settings.completion.max_tokens, cursor.limits.max_tokens),
         multiline=settings.completion.multiline,
         timeout_ms=settings.completion.timeout_ms,
         min_confidence=_min_confidence(settings) if cursor.is_automatic else 0.0,
-        n_candidates=1 if cursor.is_automatic else settings.completion.candidates,
+        n_candidates=1 if cursor.is_automatic else _n_candidates(cursor, settings),
         repository=cursor.repository,
         definition_tokens=settings.completion.definition_tokens,
         repository_context=settings.completion.repository_context,
         is_ahead=is_ahead,
     )
+
+
+def _least(setting: int, limit: int | None) -> int:
+    return setting if limit is None else min(setting, limit)
+
+
+def _n_candidates(cursor: CursorContext, settings: Settings) -> int:
+    return _least(settings.completion.candidates, cursor.limits.n_candidates)
 
 
 def _min_confidence(settings: Settings) -> float | None:
