@@ -107,6 +107,9 @@ class Timings:
     passes: int = 0
     """Forward passes for the generated tokens; fewer than these if drafts were accepted."""
     memory_tokens: int = 0
+    share: float | None = None
+    """Share of its tokens in the attention of all heads and layers to the prompt and to what is
+    placed before it, 0 to 1; None if it was not measured."""
 
 
 @dataclass(frozen=True)

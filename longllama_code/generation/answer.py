@@ -1,7 +1,7 @@
 """Work on one answer: its prompt is processed, then suggestions are written."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,6 +44,8 @@ class Answer:
     deadline: float
     begin: Callable[[int | None], Writer]
     """Returns a writer of a suggestion, with a given first token or None."""
+    bounds: Sequence[int] = ()
+    """Segments of the cache whose shares of attention are wanted; see ``Decoder.steps``."""
 
     @property
     def prompt(self) -> Prompt:
@@ -99,7 +101,10 @@ class Answer:
         """
         writer = self.begin(opening)
         drafter = Drafter(self.memory, writer.context)
-        for token in self.decoder.steps(self.prompt.ids, self.memory, writer.choose, drafter):
+        steps = self.decoder.steps(
+            self.prompt.ids, self.memory, writer.choose, drafter, self.bounds
+        )
+        for token in steps:
             if self.should_stop():
                 raise Cancelled("the request was cancelled while its suggestion was written")
             if writer.take(token) or writer.expired(self.deadline):

@@ -28,6 +28,7 @@ from longllama_code.generation.prompting.prepared_prompt import (
     Wanted,
 )
 from longllama_code.generation.prompting.prompt import Prompt, PromptSource, build_prompt, opening
+from longllama_code.generation.prompting.shown_rows import Segments, with_shares
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import (
@@ -113,17 +114,22 @@ class Completer:
         prepared.note(_place(request, prompt), len(prompt.ids))
         self._restore_prefix(request, prepared, memory)
         begin = partial(self._begin, prompt, memory, request)
-        answer = Answer(prepared.decoder, found, should_stop, started, started + wait, begin)
+        segments = self._segments(request, found, prepared.excerpts)
+        times = started, started + wait
+        answer = Answer(prepared.decoder, found, should_stop, *times, begin, segments.bounds)
         if not answer.read_prompt():
             return CompletionResult("", "deadline", answer.timings(), empty_reason="deadline")
         writer = answer.write(on_progress=on_progress)
         n_memory_tokens = 0 if memory is None else self._memory.n_seen_tokens
         timings = replace(answer.timings(writer), memory_tokens=n_memory_tokens)
         result = result_of(writer, timings, memory)
+        shares = segments.by_definition(prepared.decoder.shares)
         first_line, last_line = _lines(request, prompt)
         return replace(
             result,
-            definitions=self._excerpts(request).described(prepared.excerpts, result.text),
+            definitions=with_shares(
+                self._excerpts(request).described(prepared.excerpts, result.text), shares
+            ),
             first_line=first_line,
             last_line=last_line,
             alternatives=answer.others(writer, request.n_candidates),
@@ -269,6 +275,15 @@ class Completer:
         if placed is not None and tuple(prompt.ids[: len(placed.ids)]) != placed.ids:
             placed = None  # a name of half a prompt is cut
         return Inputs(prompt, self._completion_memory(request, prompt), placed)
+
+    def _segments(self, request: CompletionRequest, inputs: Inputs, excerpts: Excerpts) -> Segments:
+        """Return the tokens that show each definition, in memory or in the prompt."""
+        rows = self._model.shown_rows
+        if inputs.placed is not None:
+            return rows.in_memory(excerpts, inputs.placed)
+        if self._definition_memory(request) is not None:
+            return Segments()
+        return rows.in_prompt(request.repository, excerpts, len(inputs.prompt.ids))
 
     def _opening(self, request: CompletionRequest, prepared: Prepared) -> list[int]:
         """Return the token ids that all prompts of a file begin with."""

@@ -12,6 +12,7 @@ from longllama_code.generation.prompting.prepared_prompt import FileReading
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, WarmReadings
 from longllama_code.kernels.sharing.threads import ALONE
 from longllama_code.model.by_kernels.kernel_model import KernelModel
+from longllama_code.generation.prompting.shown_rows import ShownRows
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
@@ -48,6 +49,7 @@ class CompletionModel:
         make_decoder = partial(Decoder, model, forbidden, kernels)
         self.readings = WarmReadings(partial(FileReading, make_decoder), context_bytes)
         self.definitions: DefinitionMemory | None = None
+        self.shown_rows = ShownRows(tokenizer, self.marks)
         """Definitions as memory, for models that are trained to fill in."""
         if self.marks is not None and self.marks.always:
             kept = definitions or KeptDefinitions.in_ram(model.config)

@@ -18,6 +18,7 @@ Shapes: ``S`` tokens, ``H`` query heads, ``G`` key-value heads, ``R`` query head
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longllama_code.kernels.codegen.attention_tiles import make_mix_tile, make_score_tile
 from longllama_code.kernels.codegen.compiling import kernel, loose_kernel
@@ -31,6 +32,10 @@ KEYS = 4
 
 LOWEST = np.finfo(np.float32).min
 
+Bounds = NDArray[np.int64]
+NO_BOUNDS, NO_MASSES = np.empty(0, np.int64), np.empty((0, 0, 0), np.float32)
+"""Arguments of ``attend`` for weights that nobody wants the sums of."""
+
 f32 = np.float32
 
 _scores_3_4, _scores_3_1 = make_score_tile(3, KEYS, 8), make_score_tile(3, 1, 8)
@@ -42,7 +47,14 @@ _narrow_scores, _narrow_mix = make_score_tile(1, 1, 4), make_mix_tile(1, 1, 4)
 
 @kernel
 def attend(
-    queries: Floats, keys: Floats, values: Floats, n_before: int, mixed: Floats, totals: Floats
+    queries: Floats,
+    keys: Floats,
+    values: Floats,
+    n_before: int,
+    mixed: Floats,
+    totals: Floats,
+    bounds: Bounds,
+    masses: Floats,
 ) -> None:
     """Attend causally to the local context.
 
@@ -53,9 +65,11 @@ def attend(
         n_before: number of tokens of the local context before the pass.
         mixed: weighted sums of values (S, H · D), written.
         totals: logarithms of the sums of exponentials of scores (S, H), written.
+        bounds: first token of each segment whose weights are summed, then the end of the last one.
+        masses: to which these sums are added (S, H, segments); without any, ``NO_MASSES``.
     """
     n_tiles = count_tiles(queries.shape[0], queries.shape[1], keys.shape[0])
-    attend_tiles(queries, keys, values, n_before, 0, n_tiles, mixed, totals)
+    attend_tiles(queries, keys, values, n_before, 0, n_tiles, mixed, totals, bounds, masses)
 
 
 @kernel
@@ -75,6 +89,8 @@ def attend_tiles(
     end: int,
     mixed: Floats,
     totals: Floats,
+    bounds: Bounds,
+    masses: Floats,
 ) -> None:
     """Run ``attend`` for the tiles from ``first`` up to ``end``, of ``count_tiles``."""
     n_heads, n_rows, size = queries.shape
@@ -100,6 +116,8 @@ def attend_tiles(
             sums,
             mixed,
             totals,
+            bounds,
+            masses,
         )
 
 
@@ -114,6 +132,8 @@ def _attend_tile(
     sums: Floats,
     mixed: Floats,
     totals: Floats,
+    bounds: Bounds,
+    masses: Floats,
 ) -> None:
     """Run one tile, of one query or three.
 
@@ -127,6 +147,8 @@ def _attend_tile(
         sums: buffer, (3, D).
         mixed: see ``attend``.
         totals: see ``attend``.
+        bounds: see ``attend``.
+        masses: see ``attend``.
     """
     first, n_of_tile, first_head = places
     n_rows, size = mixed.shape[0], group_queries.shape[1]
@@ -140,10 +162,23 @@ def _attend_tile(
         n_seen = n_before + row + 1
         totals[row, head] = _softmax(weights[number, :n_seen], scale)
         weights[number, n_seen:n_tokens] = 0
+        if masses.shape[0]:
+            _add_masses(weights[number, :n_seen], bounds, masses[row, head])
     _mix(weights, n_of_tile, values, n_tokens, sums)
     for number in range(n_of_tile):
         head, row = first_head + (first + number) // n_rows, (first + number) % n_rows
         mixed[row, head * size : (head + 1) * size] = sums[number]
+
+
+@loose_kernel
+def _add_masses(weights: Floats, bounds: Bounds, masses: Floats) -> None:
+    """Add the sum of each segment's weights to its mass."""
+    for segment in range(masses.shape[0]):
+        end = min(bounds[segment + 1], weights.shape[0])
+        total = f32(0)
+        for token in range(bounds[segment], end):
+            total += weights[token]
+        masses[segment] += total
 
 
 @loose_kernel

@@ -114,6 +114,9 @@ class LongLlamaAttention(nn.Module):
         queries, memory_queries, keys, position_zero_keys, values = projected
         if inputs.cache is not None:
             keys, values = inputs.cache.append(self.layer_idx, keys, position_zero_keys, values)
+            if inputs.cache.mass is not None:
+                grouped = queries.unflatten(1, (keys.shape[1], -1))
+                inputs.cache.mass.add_layer(grouped, keys, inputs.visible)
         mixed = self._attend(queries, memory_queries, keys, values, inputs.visible, inputs.memory)
         return mixed.transpose(1, 2).flatten(2)
 

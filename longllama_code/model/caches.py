@@ -11,6 +11,7 @@ from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
 from longllama_code.config import LongLlamaConfig
+from longllama_code.model.attention_mass import AttentionMass
 from longllama_code.model.buffer import GrowingTensor
 from longllama_code.model.memory_source import InContextMemory
 
@@ -41,6 +42,8 @@ class LongLlamaCache(Cache):
         super().__init__(layers=[LayerCache() for _ in range(config.num_hidden_layers)])
         self._config = config
         self._spills = spills
+        self.mass: AttentionMass | None = None
+        """What attention to segments of the local context is added to."""
         self._clear()
 
     def _clear(self) -> None:

@@ -113,10 +113,18 @@ def _explanation(suggestion: Suggestion) -> dict[str, Any]:
 def _drawn_on(result: CompletionResult) -> dict[str, Any]:
     """Return what a suggestion drew on, with shares of all of it.
 
-    Lines of a definition that the model was shown count as the definition's.
+    Lines of a definition that the model was shown count as the definition's. What was not drawn
+    from memory is divided by attention between definitions that stand in the context, and the rest
+    of it: the file, and the model itself.
     """
     memory_share = 1.0 if result.memory_share is None else result.memory_share
-    shares: dict[int, float] = {}
+    context_share = 1.0 - (result.memory_share or 0.0)
+    shares = {
+        number: context_share * each.share
+        for number, each in enumerate(result.definitions)
+        if each.share is not None
+    }
+    own_share = context_share - sum(shares.values())
     others: list[Source] = []
     for source in result.sources:
         share = source.mass * memory_share
@@ -125,13 +133,14 @@ def _drawn_on(result: CompletionResult) -> dict[str, Any]:
             others.append(replace(source, mass=share))
         else:
             shares[number] = shares.get(number, 0.0) + share
+    is_known = result.memory_share is not None or bool(shares)
     return {
         "sources": [asdict(source) for source in others],
         "definitions": [
             {**asdict(each), "share": shares.get(number)}
             for number, each in enumerate(result.definitions)
         ],
-        "ownShare": None if result.memory_share is None else 1.0 - result.memory_share,
+        "ownShare": max(0.0, own_share) if is_known else None,
     }
 
 

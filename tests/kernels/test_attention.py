@@ -1,12 +1,21 @@
 """Attention to the local context, beside torch's."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
-from longllama_code.kernels.attention import LOWEST, add_memory, attend, weigh_memory
+from longllama_code.kernels.attention import (
+    LOWEST,
+    NO_BOUNDS,
+    NO_MASSES,
+    add_memory,
+    attend,
+    weigh_memory,
+)
 from longllama_code.kernels.sharing.helpers import Helpers
 from longllama_code.kernels.sharing.shared_work import attend_shared
 
@@ -22,7 +31,7 @@ def attended(queries, keys, values, n_before: int):
     n_heads, n_rows, size = queries.shape
     mixed = np.full((n_rows, n_heads * size), np.nan, np.float32)
     totals = np.full((n_rows, n_heads), np.nan, np.float32)
-    attend(queries, keys, values, n_before, mixed, totals)
+    attend(queries, keys, values, n_before, mixed, totals, NO_BOUNDS, NO_MASSES)
     return mixed, totals
 
 
@@ -69,9 +78,38 @@ def test_threads_share_attention_and_change_no_bit(n_before, n_rows, heads, size
     wanted, wanted_totals = attended(queries, keys, values, n_before)
     mixed, totals = np.full_like(wanted, np.nan), np.full_like(wanted_totals, np.nan)
     with HELPERS.board() as board:
-        attend_shared(board, queries, keys, values, n_before, mixed, totals)
+        arguments = queries, keys, values, n_before, mixed, totals
+        attend_shared(board, *arguments, NO_BOUNDS, NO_MASSES)
     np.testing.assert_array_equal(mixed, wanted)
     np.testing.assert_array_equal(totals, wanted_totals)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 1500), st.integers(1, 9), HEADS, st.sampled_from([20, 64]), st.data())
+def test_masses_are_sums_of_weights_by_segment(n_before, n_rows, heads, size, data):
+    (n_heads, n_groups), room = heads, n_before + n_rows + 2
+    queries, keys, values = normal(n_heads, n_rows, size), *normal(2, n_groups, room, size)
+    wanted_mixed, _ = attended(queries, keys, values, n_before)
+    ends = st.integers(0, n_before + n_rows)
+    bounds = np.array(sorted(data.draw(st.lists(ends, min_size=2, max_size=6))))
+    shared = torch.from_numpy(keys).repeat_interleave(n_heads // n_groups, 0)
+    scores = torch.from_numpy(queries) @ shared[:, : n_before + n_rows].mT / size**0.5
+    seen = torch.ones(n_rows, n_before + n_rows, dtype=torch.bool).tril(n_before)
+    weights = scores.masked_fill(~seen, -torch.inf).softmax(-1).transpose(0, 1)
+    wanted = torch.stack(
+        [weights[..., first:end].sum(-1) for first, end in pairwise(bounds)], dim=-1
+    )
+    totals = np.empty((n_rows, n_heads), np.float32)
+    for shares in (False, True):
+        mixed, masses = np.empty_like(wanted_mixed), np.ones(wanted.shape, np.float32)
+        arguments = queries, keys, values, n_before, mixed, totals, bounds, masses
+        if shares:
+            with HELPERS.board() as board:
+                attend_shared(board, *arguments)
+        else:
+            attend(*arguments)
+        np.testing.assert_allclose(masses, 1 + wanted, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(mixed, wanted_mixed)
 
 
 @settings(deadline=None, max_examples=40)

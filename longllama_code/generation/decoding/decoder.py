@@ -1,7 +1,10 @@
 """Prefill and greedy decoding over a local cache and repository memory."""
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +13,7 @@ from longllama_code.errors import Cancelled
 from longllama_code.generation.decoding.speculation import Drafter
 from longllama_code.generation.decoding.stored_openings import Opening
 from longllama_code.memory.completion_memory import CompletionMemory
+from longllama_code.model.attention_mass import AttentionMass
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -39,6 +43,8 @@ class PlacedText:
     """Returns rotated keys and values of all layers, each (layers, G, rows, D)."""
 
     @property
+    starts: Mapping[Hashable, int] = field(default_factory=dict[Hashable, int])
+    """First token of each of its parts behind the ids, by what the part shows."""
     def n_added(self) -> int:
         """Number of its tokens that are not of the prompt."""
         return self.n_rows - len(self.ids)
@@ -183,6 +189,7 @@ class Decoder:
         reused = self.n_common(ids, memory, placed)
         if self._holds(placed):
             self._cache.truncate(self._n_rows(reused))
+        self._cache.mass = None
         else:
             self._begin_with(placed)
         self._ids, self._memory_fingerprint = ids[:reused], self._fingerprint_of(memory)
@@ -211,6 +218,7 @@ class Decoder:
         drafter: Drafter | None = None,
     ) -> Iterator[int]:
         """Generate tokens without end, after ``prefill`` of the same ids.
+        bounds: Sequence[int] = (),
 
         Args:
             ids: the prompt.
@@ -220,9 +228,12 @@ class Decoder:
                 without it, from fewer passes.
         """
         if memory is not None:
+            bounds: first token in the cache of each segment whose share of attention ``shares``
+                returns, then the end of the last one; empty for no segments.
             memory.records_attention = True
         self.n_passes = 0
         unread = ids[len(self._ids) :]
+        mass = self._watch(bounds)
         while True:
             n_read = len(self._ids) + len(unread)
             n_left = self._window - self._n_rows(n_read)
@@ -236,6 +247,8 @@ class Decoder:
                     memory.count(last + n_right)
                 if n_right == len(guess) or token != guess[n_right]:
                     break
+                if mass is not None:
+                    mass.count(last + n_right)
                 n_right += 1
                 yield token
             self._keep(n_read + n_right)
@@ -246,6 +259,20 @@ class Decoder:
 
     def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:
         logits = self._kernels.logits(hidden) if self._kernels else self._model.lm_head(hidden)
+    def _watch(self, bounds: Sequence[int]) -> AttentionMass | None:
+        """Gather the attention to some segments from now on."""
+        config, mass = self._model.config, None
+        if bounds:
+            n_layers, n_heads = config.num_hidden_layers, config.num_attention_heads
+            mass = AttentionMass(bounds, n_layers, n_heads, self._model.device)
+        self._cache.mass = mass
+        return mass
+
+    @property
+    def shares(self) -> list[float]:
+        """Share of each segment in the attention of the tokens that ``steps`` generated last."""
+        return [] if self._cache.mass is None else self._cache.mass.shares
+
         return choose(logits.index_fill(0, self._forbidden, float("-inf")))
 
     def _keep(self, length: int) -> None:
@@ -259,6 +286,8 @@ class Decoder:
             memory.begin_pass()
         if self._kernels is not None:
             hidden = self._kernels.run(ids, self._cache, memory)
+        if self._cache.mass is not None:
+            self._cache.mass.begin_pass(len(ids))
         else:
             hidden = self._run_model(ids, memory)
         self._ids += ids

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -44,6 +45,7 @@ MAX_TOKENIZED = 20_000
 class _Part:
     """An excerpt that is encoded."""
 
+    excerpt: Excerpt
     identity: str
     content: Tensor
     n_tokens: int
@@ -139,13 +141,16 @@ class DefinitionMemory:
         return self._placed(self._head_of(repository), parts) if parts else None
 
     def _placed(self, head: tuple[int, ...], parts: list[_Part]) -> PlacedText:
-        layout = DefinitionLayout(len(head), tuple(part.n_tokens for part in parts))
+        lengths = [part.n_tokens for part in parts]
+        layout = DefinitionLayout(len(head), tuple(lengths))
+        firsts = accumulate(lengths, initial=len(head))
         return PlacedText(
             key=(head, tuple(part.identity for part in parts)),
             ids=head,
             n_rows=layout.n_rows,
             following=layout.top,
             read=lambda: self._read(head, parts),
+            starts={part.excerpt: at for part, at in zip(parts, firsts, strict=False)},
         )
 
     def _parts(self, repository: str, excerpts: Iterable[Excerpt], max_tokens: int) -> list[_Part]:
@@ -156,7 +161,7 @@ class DefinitionMemory:
             n_tokens = len(self._ids_of(excerpt.path, excerpt.text))
             content = self.kept.content(identity) if n_tokens <= max_tokens else None
             if content is not None and identity not in parts:
-                parts[identity] = _Part(identity, content, n_tokens)
+                parts[identity] = _Part(excerpt, identity, content, n_tokens)
                 max_tokens -= n_tokens
         return [parts[identity] for identity in sorted(parts)]
 

@@ -31,6 +31,8 @@ def run_layers(
     cos: Floats,
     sin: Floats,
     n_before: int,
+    bounds: Numbers,
+    masses: Floats,
 ) -> None:
     """Run layers over (S, E), in place.
 
@@ -42,6 +44,8 @@ def run_layers(
         cos: cosines of the tokens' positions, (S, D).
         sin: sines, (S, D).
         n_before: number of tokens of the local context before the pass.
+        bounds: see ``attend``.
+        masses: see ``attend``, written.
     """
     n_rows, size = cos.shape
     n_heads, n_groups = layers[0, N_HEADS], layers[0, N_GROUPS]
@@ -50,7 +54,9 @@ def run_layers(
     totals = np.empty((n_rows, n_heads), np.float32)
     for number in range(layers.shape[0]):
         layer = layers[number]
-        attend_local(board, layer, eps, state, cos, sin, n_before, joined, mixed, totals)
+        attend_local(
+            board, layer, eps, state, cos, sin, n_before, joined, mixed, totals, bounds, masses
+        )
         finish(board, layer, eps, state, mixed)
 
 
@@ -87,6 +93,8 @@ def attend_local(
     joined: Floats,
     mixed: Floats,
     totals: Floats,
+    bounds: Numbers,
+    masses: Floats,
 ) -> None:
     """Project (S, E), append it to the local context, and attend to that.
 
@@ -101,6 +109,8 @@ def attend_local(
         joined: see ``project``, written.
         mixed: see ``attend``, written.
         totals: see ``attend``, written.
+        bounds: see ``attend``.
+        masses: see ``attend``, written.
     """
     project(board, layer, eps, state, joined)
     n_rows, size = cos.shape
@@ -110,7 +120,7 @@ def attend_local(
     values = carray(pointer(layer[VALUES]), of_keys, np.float32)
     known = n_rows if layer[ROTATES] else 0
     place_heads(joined, cos[:known], sin[:known], n_before, queries, keys, values)
-    attend_shared(board, queries, keys, values, n_before, mixed, totals)
+    attend_shared(board, queries, keys, values, n_before, mixed, totals, bounds, masses)
 
 
 @kernel

@@ -42,6 +42,7 @@ _STEPS, _UNITS, _SUMS, _OUTPUTS, _TABLE, _PARTS, _CHUNKS, _COLUMNS = range(_SIZE
 _QUERIES, _KEYS, _VALUES, _MIXED, _TOTALS, _HEADS, _GROUPS, _ROOM, _BEFORE = range(
     _SIZE + 1, _SIZE + 10
 )
+_BOUNDS, _MASSES, _SEGMENTS = range(_SIZE + 10, _SIZE + 13)
 SLEEPERS = 48
 """First of the flags, one for each other thread, that tell whether it sleeps."""
 
@@ -88,6 +89,8 @@ def attend_shared(
     n_before: int,
     mixed: Floats,
     totals: Floats,
+    bounds: Numbers,
+    masses: Floats,
 ) -> None:
     """Run ``attend`` with several threads.
 
@@ -99,6 +102,8 @@ def attend_shared(
         n_before: see ``attend``.
         mixed: see ``attend``, written.
         totals: see ``attend``, written.
+        bounds: see ``attend``.
+        masses: see ``attend``, written.
     """
     n_heads, n_rows, size = queries.shape
     board[_IS_ATTENTION], board[_ROWS], board[_SIZE] = 1, n_rows, size
@@ -106,6 +111,8 @@ def attend_shared(
     board[_VALUES], board[_MIXED] = values.ctypes.data, mixed.ctypes.data
     board[_TOTALS], board[_HEADS], board[_GROUPS] = totals.ctypes.data, n_heads, keys.shape[0]
     board[_ROOM], board[_BEFORE] = keys.shape[1], n_before
+    board[_BOUNDS], board[_MASSES] = bounds.ctypes.data, masses.ctypes.data
+    board[_SEGMENTS] = masses.shape[2]
     of_row = 2 * n_heads * size * (n_before + n_rows)
     _share(board, n_rows, of_row, count_tiles(n_heads, n_rows, keys.shape[0]))
 
@@ -207,4 +214,8 @@ def _attend_share(board: Numbers, share: int) -> None:
     totals = carray(pointer(board[_TOTALS]), (n_rows, n_heads), np.float32)
     n_tiles = count_tiles(n_heads, n_rows, n_groups)
     first, end = n_tiles * share // n_shares, n_tiles * (share + 1) // n_shares
-    attend_tiles(queries, keys, values, board[_BEFORE], first, end, mixed, totals)
+    n_segments = board[_SEGMENTS]
+    bounds = carray(pointer(board[_BOUNDS]), (n_segments + 1 if n_segments else 0,), np.int64)
+    of_masses = n_rows if n_segments else 0, n_heads, n_segments
+    masses = carray(pointer(board[_MASSES]), of_masses, np.float32)
+    attend_tiles(queries, keys, values, board[_BEFORE], first, end, mixed, totals, bounds, masses)

@@ -32,7 +32,7 @@ from longllama_code.kernels.sharing.block_layer import (
 )
 from longllama_code.kernels.sharing.shared_work import Numbers
 from longllama_code.kernels.sharing.threads import Threads
-from longllama_code.model.by_kernels.kernel_layer import CosSin, KernelLayer
+from longllama_code.model.by_kernels.kernel_layer import CosSin, KernelLayer, masses_of
 from longllama_code.model.caches import LongLlamaCache
 
 
@@ -77,7 +77,7 @@ class BlockLayer(KernelLayer):
         self.place(cache, n_rows, row)
         arguments = state, *cos_sin, cache.local_length - n_rows
         with threads.helpers.board() as board:
-            attend_local(board, row, self.eps, *arguments, joined, mixed, totals)
+            attend_local(board, row, self.eps, *arguments, joined, mixed, totals, *masses_of(cache))
         return joined, mixed, totals
 
     def _finish(self, state: Floats, mixed: Floats, threads: Threads) -> None:
@@ -107,7 +107,7 @@ class BlockLayers:
             layer.place(cache, n_rows, row)
         arguments = state, *cos_sin, cache.local_length - n_rows
         with threads.helpers.board() as board:
-            run_layers(board, rows, self._layers[0].eps, *arguments)
+            run_layers(board, rows, self._layers[0].eps, *arguments, *masses_of(cache))
 
 
 def _address(numbers: Floats | Numbers) -> int:

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.kernels.attention import add_memory, attend, weigh_memory
+from longllama_code.kernels.attention import (
+    NO_BOUNDS,
+    NO_MASSES,
+    Bounds,
+    add_memory,
+    attend,
+    weigh_memory,
+)
 from longllama_code.kernels.layer import (
     Floats,
     add,
@@ -156,9 +163,12 @@ class KernelLayer:
         )
         mixed, totals = self._mixed_room(n_rows)
 
+        bounds, masses = masses_of(cache)
+
         def attend_rows(first: int, end: int) -> None:
             rows, before = np.ascontiguousarray(queries[:, first:end]), n_before + first
-            attend(rows, keys, values, before, mixed[first:end], totals[first:end])
+            written = mixed[first:end], totals[first:end]
+            attend(rows, keys, values, before, *written, bounds, masses[first:end])
 
         threads.run(attend_rows, n_rows)
         return joined, mixed, totals
@@ -215,6 +225,13 @@ class KernelLayer:
         heads = np.empty((n_heads, len(joined), self.head_dim), np.float32)
         split_heads(joined, first * self.head_dim, heads)
         return heads
+
+
+def masses_of(cache: LongLlamaCache) -> tuple[Bounds, Floats]:
+    """Return what ``attend`` adds the weights of segments to, if anything."""
+    if cache.mass is None:
+        return NO_BOUNDS, NO_MASSES
+    return cache.mass.bounds.numpy(), cache.mass.of_pass.numpy()
 
 
 def matrix_of(*linears: nn.Module) -> Matrix:
