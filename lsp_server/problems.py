@@ -45,6 +45,7 @@ INDEXING = Part("indexing", "remove the cause, then run longllama.reindex.")
 SCANNING = Part("some files", "remove the cause, then run longllama.reindex.")
 WATCHING = Part("file watching", "changes that the editor reports are seen; reindex sees others.")
 SEARCHED = Part("searched texts", "every file is searched again for secrets at each start.")
+STATISTICS = Part("statistics", "make the cache folder writable, then run longllama.restart.")
 STORE = Part("store", "longllama.diagnose checks the cache folder.")
 POWER = Part("battery", "indexing does not wait for mains power.")
 

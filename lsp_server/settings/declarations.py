@@ -113,6 +113,12 @@ class Trigger:
         "0: the model's own (`coder`: 35, others: none). Raise it to see fewer suggestions that are"
         " right more often, lower it to see more.",
     )
+    adaptive: bool = setting(
+        False,
+        "Whether your own statistics raise the minimum probability, up to 60 %, where suggestions "
+        "that are less sure are mostly typed over; docs/statistics.md says exactly how. Turn it on "
+        "to see fewer that you do not want.",
+    )
     max_line_suffix: int = setting(
         8,
         "Most characters after the cursor on its line for typing to request suggestions; closing "
@@ -348,6 +354,17 @@ class Engine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StatisticsSettings:
+    """Counting of what becomes of suggestions."""
+
+    enable: bool = setting(
+        True,
+        "Whether is counted what becomes of suggestions: numbers, without any text or name of a "
+        "file, kept in the cache folder and never sent. Turn it off to have nothing counted.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Log:
     """Log of the server, on stderr."""
 
@@ -382,6 +399,7 @@ class Settings:
     indexing: Indexing = Indexing()
     model: Model = Model()
     engine: Engine = Engine()
+    statistics: StatisticsSettings = StatisticsSettings()
     log: Log = Log()
 
     def language_enabled(self, language: str) -> bool:

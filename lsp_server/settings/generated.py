@@ -26,6 +26,7 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "Model": ("model",),
     "Process": ("engine.shared", "engine.idleMs"),
     "Team Engine": ("engine",),
+    "Statistics": ("statistics",),
     "Log": ("log",),
 }
 """Title of each category in VS Code's list of settings, in order, and the settings or groups in it;

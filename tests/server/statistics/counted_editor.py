@@ -19,7 +19,7 @@ class CountedEditor:
         """Text of each accepted suggestion, and how much of it."""
         self.counter = SuggestionCounter(self._text, self._keep, self._note_accepted)
         self.counter.client_tells_shown = tells
-        self._number = 0
+        self.n_offered = 0
 
     @property
     def outcomes(self) -> list[str | None]:
@@ -31,8 +31,8 @@ class CountedEditor:
         return record
 
     def offer(self, *texts: str, n_replaced: int = 0) -> str:
-        self._number += 1
-        name = f"s{self._number}"
+        self.n_offered += 1
+        name = f"s{self.n_offered}"
         self.counter.offered(
             Offer(
                 id=name,
@@ -63,6 +63,10 @@ class CountedEditor:
 
     def erase(self) -> None:
         self.before = self.before[:-1]
+        self.counter.changed(URI)
+
+    def edit_above(self, text: str) -> None:
+        self.before = text + self.before
         self.counter.changed(URI)
 
     def close(self) -> None:

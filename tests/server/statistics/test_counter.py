@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsp_server.statistics.record import OUTCOMES
+from lsp_server.statistics.record import OUTCOMES, Record
 from tests.server.statistics.counted_editor import URI, CountedEditor
 
 
@@ -96,12 +96,8 @@ def test_typing_it_out_is_neither_accepted_nor_typed_over():
 
 
 def test_an_edit_elsewhere_a_moved_cursor_a_closed_file_and_another_suggestion_leave_it():
-    def edit_elsewhere(editor: CountedEditor) -> None:
-        editor.before = "import os\n" + editor.before
-        editor.counter.changed(URI)
-
     for change in (
-        edit_elsewhere,
+        lambda editor: editor.edit_above("import os\n"),
         lambda editor: editor.counter.moved(URI, 2),
         lambda editor: editor.close(),
         lambda editor: editor.counter.end(),
@@ -176,13 +172,33 @@ def test_nothing_is_counted_while_it_is_off_and_after_forgetting():
     assert editor.records == {}
 
 
+TEXTS = st.text("ab()\n", min_size=1, max_size=6)
 ACTIONS = st.one_of(
-    st.tuples(st.just("show"), st.text("ab()\n", min_size=1, max_size=6)),
-    st.tuples(st.just("insert"), st.text("ab()\n", min_size=1, max_size=6)),
+    st.tuples(st.sampled_from(["show", "insert"]), TEXTS),
     st.tuples(
-        st.sampled_from(["erase", "tell", "part", "moved", "dismiss", "change"]), st.just("")
+        st.sampled_from(["erase", "accept", "accept a part", "move", "dismiss", "edit above"]),
+        st.just("x"),
     ),
 )
+
+
+def act(editor: CountedEditor, action: str, text: str) -> None:
+    """Do something of `ACTIONS`; `s1` and so on are the names of suggestions."""
+    last = f"s{editor.n_offered}"
+    {
+        "show": lambda: editor.show(text),
+        "insert": lambda: editor.insert(text),
+        "erase": editor.erase,
+        "accept": lambda: editor.counter.accepted(last),
+        "accept a part": lambda: editor.counter.accepted(last, 1),
+        "move": lambda: editor.counter.moved(URI, 0),
+        "dismiss": lambda: editor.counter.dismissed(last),
+        "edit above": lambda: editor.edit_above(text),
+    }[action]()
+
+
+def rank(record: Record) -> int:
+    return len(OUTCOMES) if record.outcome is None else OUTCOMES.index(record.outcome)
 
 
 @given(st.booleans(), st.text("ab)", max_size=3), st.lists(ACTIONS, max_size=12))
@@ -190,35 +206,15 @@ def test_each_shown_suggestion_has_one_record_whose_outcome_only_gets_better(
     tells: bool, after: str, actions: list[tuple[str, str]]
 ):
     editor = CountedEditor("ab", after, tells=tells)
-    names: list[str] = []
-    ranks: dict[int, int] = {}
-    n_shown = 0
+    best: dict[int, int] = {}
     for action, text in actions:
-        if action == "show":
-            names.append(editor.show(text))
-            n_shown += 1
-        elif action == "insert":
-            editor.insert(text)
-        elif action == "erase":
-            editor.erase()
-        elif action == "change":
-            editor.before = text + editor.before
-            editor.counter.changed(URI)
-        elif action == "moved":
-            editor.counter.moved(URI, 0)
-        elif names and action == "tell":
-            editor.counter.accepted(names[-1])
-        elif names and action == "part":
-            editor.counter.accepted(names[-1], 1)
-        elif names and action == "dismiss":
-            editor.counter.dismissed(names[-1])
+        act(editor, action, text)
         for record in editor.records.values():
-            rank = len(OUTCOMES) if record.outcome is None else OUTCOMES.index(record.outcome)
-            assert rank <= ranks.get(record.id, len(OUTCOMES))
-            ranks[record.id] = rank
-            assert 0 <= record.n_accepted
-            assert (record.n_accepted > 0) == (record.outcome in ("accepted", "partly_accepted"))
-        assert sum(outcome is None for outcome in editor.outcomes) <= 1
-    assert len(editor.records) <= n_shown
+            assert rank(record) <= best.get(record.id, len(OUTCOMES))
+            best[record.id] = rank(record)
+            was_accepted = record.outcome in ("accepted", "partly_accepted")
+            assert (record.n_accepted > 0) == was_accepted
+        assert editor.outcomes.count(None) <= 1
+    assert len(editor.records) <= editor.n_offered
     editor.counter.end()
     assert None not in editor.outcomes
