@@ -19,7 +19,8 @@ REASONS: Mapping[str, str] = {
     "after_bracket": (
         "the cursor is behind a closing bracket; see longllama.trigger.afterClosingBracket"
     ),
-    "superseded": "a newer request replaced this one",
+    "snoozed": "suggestions are snoozed; `longllama.snooze` with 0 ends that",
+        "superseded": "a newer request replaced this one",
     "shutting_down": "the server is shutting down",
     "engine_stopped": "the engine is not running",
     "engine_loading": "the model is being loaded",
@@ -68,7 +69,29 @@ def cleared(cleared: Mapping[str, Any]) -> str:
     )
 
 
-def explanation(explained: Mapping[str, Any] | None) -> str:
+def statistics(found: Mapping[str, Any]) -> str:
+        """Describe what became of suggestions."""
+        total = found["total"]
+        if not total["shown"]:
+            return "No suggestion was counted yet."
+        share = total["accepted"] / total["shown"]
+        return (
+            f"{total['shown']:,} suggestions were shown: {total['accepted']:,} accepted ({share:.0%}), "
+            f"{total['partly_accepted']:,} in part, {total['typed_out']:,} typed out, "
+            f"{total['typed_over']:,} typed over. Nothing of this was sent anywhere; "
+            "`longllama-lsp stats` has more."
+        )
+    
+    
+    def cleared_statistics(cleared: Mapping[str, Any]) -> str:
+        """Describe what was removed of the statistics."""
+        n_removed = cleared["n_removed"]
+        if n_removed is None:
+            return "The statistics cannot be cleared; the status says why."
+        return f"Cleared: {n_removed:,} suggestions that were counted. Counting goes on."
+    
+    
+    def explanation(explained: Mapping[str, Any] | None) -> str:
     """Describe where a suggestion came from, or why there was none."""
     if explained is None:
         return "There was no suggestion yet."
