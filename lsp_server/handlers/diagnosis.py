@@ -5,10 +5,15 @@ from dataclasses import asdict
 from typing import Any
 
 from lsp_server.convert import encoding_of
+from lsp_server.engine.client import EngineError, EngineGone
 from lsp_server.server import Server
 from lsp_server.session import Session
-from lsp_server.status import diagnosis
+from lsp_server.status import describe, diagnosis
 from lsp_server.status.diagnosis import Check
+from lsp_server.status.report import Engine
+
+STATUS_TIMEOUT_S = 5.0
+"""Longest wait for the engine's own status, which it gives between two steps of its work."""
 
 
 async def diagnose(server: Server, _: Any = None) -> dict[str, Any]:
@@ -20,7 +25,7 @@ async def diagnose(server: Server, _: Any = None) -> dict[str, Any]:
     checks = await asyncio.to_thread(
         diagnosis.diagnose, session.settings, session.folders.roots or [], n_folders, measured
     )
-    checks += [_check_engine(server), *_check_client(server), *_check_session(session)]
+    checks += [await _check_engine(session), *_check_client(server), *_check_session(session)]
     return {
         "ok": diagnosis.worst(checks) != "error",
         "checks": [asdict(check) for check in checks],
@@ -28,17 +33,29 @@ async def diagnose(server: Server, _: Any = None) -> dict[str, Any]:
     }
 
 
-def _check_engine(server: Server) -> Check:
+async def _check_engine(session: Session) -> Check:
     """Check whether the engine runs, and how often it was restarted."""
-    status = server.session.status()
+    status = session.status()
     found = f"{status.phase}: {status.message}"
     if status.phase == "failed":
         remedy = "remove the cause, then run longllama.restart."
         return Check("engine", "error", status.message, remedy)
+    found += await _threads_of(session.engine)
     if status.engine_restarts:
         found = f"{found}, restarted {status.engine_restarts} times"
         return Check("engine", "warning", found, "its log on stderr says why it ended.")
     return Check("engine", "ok", found)
+
+
+async def _threads_of(engine: Engine | None) -> str:
+    """Say how many threads measured best; nothing if the engine does not say so in time."""
+    if engine is None or not engine.ready:
+        return ""
+    try:
+        status = await asyncio.wait_for(engine.status(), STATUS_TIMEOUT_S)
+    except (EngineGone, EngineError, asyncio.TimeoutError):
+        return ""
+    return describe.threads(asdict(status))
 
 
 def _check_session(session: Session) -> list[Check]:

@@ -19,8 +19,9 @@ REASONS: Mapping[str, str] = {
     "after_bracket": (
         "the cursor is behind a closing bracket; see longllama.trigger.afterClosingBracket"
     ),
+    "in_comment": "the cursor is in a comment; see longllama.completion.disableInComments",
     "snoozed": "suggestions are snoozed; `longllama.snooze` with 0 ends that",
-        "superseded": "a newer request replaced this one",
+    "superseded": "a newer request replaced this one",
     "shutting_down": "the server is shutting down",
     "engine_stopped": "the engine is not running",
     "engine_loading": "the model is being loaded",
@@ -47,7 +48,10 @@ def status(status: Mapping[str, Any]) -> str:
     )
     if engine is not None:
         compiled = ", compiled" if engine["compiled"] else ""
-        parts.append(f"model {engine['model']} ({engine['dtype']} on {engine['device']}{compiled})")
+        parts.append(
+            f"model {engine['model']} ({engine['dtype']} on {engine['device']}{compiled}"
+            f"{threads(engine)})"
+        )
         if engine["not_compiled"] is not None:
             parts.append(f"its layers are not compiled: {engine['not_compiled']}")
         others = [user["name"] for user in engine["users"] if not user["is_asking"]]
@@ -55,6 +59,12 @@ def status(status: Mapping[str, Any]) -> str:
     if status["last_reason"] is not None:
         parts.append(f"no suggestion last time: {reason(status['last_reason'])}")
     return "; ".join(parts) + "."
+
+
+def threads(engine: Mapping[str, Any]) -> str:
+    """Say how many threads measured best; nothing if torch decides."""
+    n_prompts, n_decoding = engine.get("prompt_threads"), engine.get("decoding_threads")
+    return f"; threads: {n_prompts} for prompts, {n_decoding} for a token" if n_prompts else ""
 
 
 def cleared(cleared: Mapping[str, Any]) -> str:
@@ -70,28 +80,28 @@ def cleared(cleared: Mapping[str, Any]) -> str:
 
 
 def statistics(found: Mapping[str, Any]) -> str:
-        """Describe what became of suggestions."""
-        total = found["total"]
-        if not total["shown"]:
-            return "No suggestion was counted yet."
-        share = total["accepted"] / total["shown"]
-        return (
-            f"{total['shown']:,} suggestions were shown: {total['accepted']:,} accepted ({share:.0%}), "
-            f"{total['partly_accepted']:,} in part, {total['typed_out']:,} typed out, "
-            f"{total['typed_over']:,} typed over. Nothing of this was sent anywhere; "
-            "`longllama-lsp stats` has more."
-        )
-    
-    
-    def cleared_statistics(cleared: Mapping[str, Any]) -> str:
-        """Describe what was removed of the statistics."""
-        n_removed = cleared["n_removed"]
-        if n_removed is None:
-            return "The statistics cannot be cleared; the status says why."
-        return f"Cleared: {n_removed:,} suggestions that were counted. Counting goes on."
-    
-    
-    def explanation(explained: Mapping[str, Any] | None) -> str:
+    """Describe what became of suggestions."""
+    total = found["total"]
+    if not total["shown"]:
+        return "No suggestion was counted yet."
+    share = total["accepted"] / total["shown"]
+    return (
+        f"{total['shown']:,} suggestions were shown: {total['accepted']:,} accepted ({share:.0%}), "
+        f"{total['partly_accepted']:,} in part, {total['typed_out']:,} typed out, "
+        f"{total['typed_over']:,} typed over. Nothing of this was sent anywhere; "
+        "`longllama-lsp stats` has more."
+    )
+
+
+def cleared_statistics(cleared: Mapping[str, Any]) -> str:
+    """Describe what was removed of the statistics."""
+    n_removed = cleared["n_removed"]
+    if n_removed is None:
+        return "The statistics cannot be cleared; the status says why."
+    return f"Cleared: {n_removed:,} suggestions that were counted. Counting goes on."
+
+
+def explanation(explained: Mapping[str, Any] | None) -> str:
     """Describe where a suggestion came from, or why there was none."""
     if explained is None:
         return "There was no suggestion yet."

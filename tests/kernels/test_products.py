@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.kernels.matrices.quantized import QuantizedMatrix
+from longllama_code.kernels.sharing import threads as threads_module
 from longllama_code.kernels.sharing.threads import LEAST_ROWS, Threads
 
 RNG = np.random.default_rng(7)
@@ -94,10 +96,32 @@ def test_threads_that_do_not_help_are_left_out() -> None:
             time.sleep((end - first) / 10_000)
 
     def side_by_side(first: int, end: int) -> None:
-        time.sleep((end - first) / 10_000)
+        threading.Event().wait((end - first) / 5000)
 
-    assert Threads.measured(2, one_after_the_other, 100).n_threads == 1
-    assert (
-        Threads.measured(2, lambda a, b: threading.Event().wait((b - a) / 5000), 100).n_threads == 2
-    )
-    assert Threads.measured(1, lambda a, b: None, 100).n_threads == 1
+    assert Threads.measured(2, lambda some: some.run(one_after_the_other, 100)).n_threads == 1
+    assert Threads.measured(2, lambda some: some.run(side_by_side, 100)).n_threads == 2
+    assert Threads.measured(1, lambda _: None).n_threads == 1
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "best"),
+    [
+        ({1: 40, 2: 20, 4: 10, 6: 5}, 6),
+        ({1: 40, 2: 20, 4: 20, 6: 20}, 2),  # more would only be busy
+        ({1: 40, 2: 60, 4: 10, 6: 60}, 4),
+        ({1: 10, 2: 20, 4: 30, 6: 40}, 1),
+    ],
+)
+def test_the_number_that_measures_best_is_taken(
+    milliseconds: dict[int, int], best: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: set[int] = set()
+    now = [0.0]
+    monkeypatch.setattr(threads_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def work(threads: Threads) -> None:
+        tried.add(threads.n_threads)
+        now[0] += milliseconds[threads.n_threads] / 1000
+
+    assert Threads.measured(6, work).n_threads == best
+    assert tried == set(milliseconds)

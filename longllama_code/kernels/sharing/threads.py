@@ -31,23 +31,28 @@ class Threads:
         self._others = ThreadPoolExecutor(self.n_threads - 1, "kernels") if n_threads > 1 else None
 
     @classmethod
-    def measured(cls, most: int, work: Work, n_rows: int) -> Threads:
-        """Measure some work, and return ``most`` threads if they are faster than one, or else one.
+    def measured(cls, most: int, work: Callable[[Threads], object]) -> Threads:
+        """Measure some work with one thread, two, four and so on; return those that do it best.
+
+        More threads are taken only where they are faster by ``LEAST_GAIN`` than fewer.
 
         Args:
             most: most threads.
             work: the work, compiled already.
-            n_rows: its rows.
         """
-        alone, together = cls(), cls(most)
-        if together._others is None:
-            return alone
-        runs = [partial(threads.run, work, n_rows) for threads in (alone, together)]
-        by_one, by_all = _seconds(runs)
-        if by_one >= LEAST_GAIN * by_all:
-            return together
-        together._others.shutdown(wait=False)
-        return alone
+        tried = [cls(number) for number in _numbers(most)]
+        best, *others = zip(_seconds([partial(work, each) for each in tried]), tried, strict=True)
+        for other in others:
+            if best[0] >= LEAST_GAIN * other[0]:
+                best = other
+        for each in tried:
+            if each is not best[1]:
+                each._end()
+        return best[1]
+
+    def _end(self) -> None:
+        if self._others is not None:
+            self._others.shutdown(wait=False)
 
     @cached_property
     def helpers(self) -> Helpers:
@@ -72,7 +77,13 @@ class Threads:
 ALONE = Threads()
 
 
-def _seconds(works: list[Callable[[], None]]) -> list[float]:
+def _numbers(most: int) -> list[int]:
+    """Return the numbers of threads to try: one, its doubles, and the most."""
+    doubles = [1 << power for power in range(max(most, 1).bit_length())]
+    return sorted({*doubles, max(most, 1)})
+
+
+def _seconds(works: list[Callable[[], object]]) -> list[float]:
     """Return the least time of each work, run in turn so that other load affects all alike."""
     least, began = [float("inf")] * len(works), time.perf_counter()
     for number in range(1, MOST_TRIES + 1):

@@ -32,7 +32,9 @@ from longllama_code.model.rounded.blocks import BlockLinear
 from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
 
 MEASURED_ROWS = 128
-"""Tokens of the product whose speed decides the number of threads."""
+"""Tokens of the product whose speed decides the number of threads for prompts."""
+FEW_ROWS = 8
+"""Most tokens of a pass that has the threads for decoding: a token, and a draft of others."""
 LINEAR = nn.Linear, Int8Linear, Int4Linear, BlockLinear
 
 
@@ -56,7 +58,9 @@ class KernelModel:
         self._norm = floats_of(model.model.norm.weight)
         self._head = matrix_of(model.lm_head)
         self._kind = _kind(model)
-        self._threads = _threads(n_threads, self._layers[0].gate_up)
+        self._threads = _threads(n_threads, self._layers[0].gate_up, MEASURED_ROWS)
+        few = _threads(self._threads.n_threads, self._layers[0].gate_up, 1)
+        self._few_threads = self._threads if few.n_threads == self._threads.n_threads else few
 
     @staticmethod
     def fits(model: LongLlamaForCausalLM) -> bool:
@@ -78,8 +82,16 @@ class KernelModel:
 
     @property
     def threads(self) -> Threads:
-        """Threads that share the work."""
+        """Threads that share the work on prompts."""
         return self._threads
+
+    @property
+    def decoding_threads(self) -> Threads:
+        """Threads that share the work on one token."""
+        return self._few_threads
+
+    def _threads_for(self, n_tokens: int) -> Threads:
+        return self._few_threads if n_tokens <= FEW_ROWS else self._threads
 
     @property
     def kind(self) -> str:
@@ -97,7 +109,7 @@ class KernelModel:
         state = self._embedded(ids)
         rotation = self._begin(len(ids), cache)
         if self._together is not None and (memory is None or not self._config.mem_layers):
-            self._together.run(state, rotation.local, cache, self._threads)
+            self._together.run(state, rotation.local, cache, self._threads_for(len(ids)))
         else:
             self._run_one_by_one(state, rotation, cache, memory)
         normed = np.empty_like(state)
@@ -111,7 +123,7 @@ class KernelModel:
             view = None
             if memory is not None and index in self._config.mem_layers:
                 view = memory.layer_view(index, _input_keys)
-            layer.run(state, rotation, cache, view, self._threads)
+            layer.run(state, rotation, cache, view, self._threads_for(len(state)))
 
     @torch.inference_mode()
     def encode_memory(self, ids: list[int]) -> dict[int, tuple[Tensor, Tensor]]:
@@ -138,7 +150,7 @@ class KernelModel:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return logits (V,) for one token's hidden state (E,)."""
-        return torch.from_numpy(self._head.times(hidden[None].numpy(), self._threads)[0])
+        return torch.from_numpy(self._head.times(hidden[None].numpy(), self._few_threads)[0])
 
     def _embedded(self, ids: list[int]) -> Floats:
         return self._model.embed_tokens(torch.tensor(ids)).numpy().copy()
@@ -179,15 +191,11 @@ def _input_keys() -> tuple[Tensor, Tensor]:
     )
 
 
-def _threads(most: int, matrix: Matrix) -> Threads:
+def _threads(most: int, matrix: Matrix, n_rows: int) -> Threads:
     """Return as many threads as make a product faster, at most ``most``."""
-    inputs = np.ones((MEASURED_ROWS, matrix.n_inputs), np.float32)
-    outputs = matrix.times(inputs)
-
-    def multiply_rows(first: int, end: int) -> None:
-        outputs[first:end] = matrix.times(inputs[first:end])
-
-    return Threads.measured(most, multiply_rows, MEASURED_ROWS)
+    inputs = np.ones((n_rows, matrix.n_inputs), np.float32)
+    matrix.times(inputs)
+    return Threads.measured(most, lambda threads: matrix.times(inputs, threads))
 
 
 def _kind(model: nn.Module) -> str:

@@ -1,6 +1,8 @@
 """Commands and the server's own requests."""
 
 import asyncio
+from dataclasses import replace
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -152,6 +154,8 @@ async def test_diagnosis(wire, root, monkeypatch):
     }
     monkeypatch.setattr("lsp_server.status.diagnosis._probe", lambda _: probed)
     await wire.begin(root, can={"textDocument": {}})
+    status = replace(await wire.engine.status(), prompt_threads=4, decoding_threads=2)
+    monkeypatch.setattr(wire.engine, "status", AsyncMock(return_value=status))
     found = await wire.ask("longllama/diagnose")
     checks = {check["name"]: check for check in found["checks"]}
     assert {"python", "torch", "model", "cache", "file watches", "port", "folder", "engine"} < set(
@@ -162,6 +166,7 @@ async def test_diagnosis(wire, root, monkeypatch):
     assert "longllama pull mini" in checks["model"]["found"]
     assert checks["client"]["state"] == "warning"
     assert "no inline completion" in found["text"]
+    assert "threads: 4 for prompts, 2 for a token" in checks["engine"]["found"]
     by_command = await wire.command("longllama.diagnose")
     assert [check["name"] for check in by_command["checks"]] == [
         check["name"] for check in found["checks"]

@@ -21,6 +21,12 @@ def test_whether_layers_are_compiled_and_why_not() -> None:
     assert "(bfloat16 on cuda:0); its layers are not compiled: TritonMissing: no Triton." in failed
 
 
+def test_how_many_threads_measured_best() -> None:
+    assert "threads" not in said(HELD)
+    measured = replace(HELD, prompt_threads=8, decoding_threads=4)
+    assert "; threads: 8 for prompts, 4 for a token)." in said(measured)
+
+
 def test_a_definition_that_the_suggestion_names_is_told_first() -> None:
     timings = {"prefill_ms": 1, "decode_ms": 2, "generated_tokens": 3}
     source = {"path": "lib.py", "first_line": 3, "last_line": 9, "mass": 0.256}
