@@ -86,8 +86,8 @@ def statistics(found: Mapping[str, Any]) -> str:
         return "No suggestion was counted yet."
     share = total["accepted"] / total["shown"]
     return (
-        f"{total['shown']:,} suggestions were shown: {total['accepted']:,} accepted ({share:.0%}), "
-        f"{total['partly_accepted']:,} in part, {total['typed_out']:,} typed out, "
+        f"{total['shown']:,} suggestions were shown: {total['accepted']:,} accepted "
+        f"({share:.0%}), {total['partly_accepted']:,} in part, {total['typed_out']:,} typed out, "
         f"{total['typed_over']:,} typed over. Nothing of this was sent anywhere; "
         "`longllama-lsp stats` has more."
     )
