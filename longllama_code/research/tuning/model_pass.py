@@ -18,6 +18,8 @@ KeysAndValues = tuple[Tensor, Tensor]
 class _Before:
     """Keys and values that each layer has before those of its input."""
 
+    mass = None  # nobody asks which of them were attended to
+
     def __init__(self, layers: list[KeysAndValues]) -> None:
         self._layers = layers
 
