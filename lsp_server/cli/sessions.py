@@ -15,6 +15,8 @@ from lsp_server.engine.stdio import python_command
 def configure_record(parser: Command) -> None:
     """Add the options of ``record``."""
     parser.add_argument("file", type=Path, metavar="FILE")
+    # Some editors add it to whatever command they are given.
+    parser.add_argument("--stdio", action="store_true", help="stdin and stdout, the only way here")
     add_model_options(parser)
     parser.set_defaults(run=record)
 

@@ -48,6 +48,8 @@ class Answer:
     source: str | None = None
     """File that is reported as its source; the answer is given only while it is in memory."""
     delay_ms: int = 0
+    alternatives: list[str] = field(default_factory=list[str])
+    """Other suggestions, as `text`, for a request that wants several."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class ScriptedEngine:
             script = _values.structure(json.loads(path.read_text("utf-8")), Script)
             for answer in script.answers:
                 pattern = re.compile(rf"(?:{answer.before})\Z")
-                re.sub(pattern, answer.text, "")  # its groups exist
+                for text in (answer.text, *answer.alternatives):
+                    re.sub(pattern, text, "")  # its groups exist
         except cattrs.BaseValidationError as error:
             raise _no_script(path, "; ".join(cattrs.transform_error(error))) from None
         except (OSError, ValueError, re.error) as error:
@@ -137,9 +140,10 @@ class ScriptedEngine:
         Raises:
             Cancelled: ``should_stop`` returned True.
         """
-        answer, text = self._find(request)
+        answer, texts = self._find(request)
         if answer is None:
             return CompletionResult("", "end_of_text", Timings(), [], "nothing_to_add")
+        text, *others = texts[: request.n_candidates]
         for partial in (text[: len(text) // 2], ""):
             if not _wait(min(answer.delay_ms, request.timeout_ms) / 2, should_stop):
                 raise Cancelled("the request was cancelled")
@@ -155,7 +159,7 @@ class ScriptedEngine:
             passes=n_tokens,
             memory_tokens=self._n_tokens,
         )
-        return CompletionResult(text, "line", timings, self._sources(answer))
+        return CompletionResult(text, "line", timings, self._sources(answer), alternatives=others)
 
     def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
         """Return 0, as answers need no preparation."""
@@ -186,16 +190,16 @@ class ScriptedEngine:
             store_problem=None,
         )
 
-    def _find(self, request: CompletionRequest) -> tuple[Answer | None, str]:
-        """Return the first answer that matches, and its text."""
+    def _find(self, request: CompletionRequest) -> tuple[Answer | None, list[str]]:
+        """Return the first answer that matches, and its texts."""
         for answer in self._script.answers:
             is_known = request.uses_memory and answer.source in self._texts
             found = re.search(rf"(?:{answer.before})\Z", request.prefix)
             if found is None or not fnmatchcase(request.path, answer.path):
                 continue
             if answer.source is None or is_known:
-                return answer, found.expand(answer.text)
-        return None, ""
+                return answer, [found.expand(text) for text in (answer.text, *answer.alternatives)]
+        return None, []
 
     def _sources(self, answer: Answer) -> list[Source]:
         if answer.source is None:

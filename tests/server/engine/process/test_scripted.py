@@ -55,6 +55,14 @@ def test_the_first_answer_that_fits_is_given(scripted):
     assert (nothing.text, nothing.empty_reason) == ("", "nothing_to_add")
 
 
+def test_a_request_for_several_has_alternatives(scripted):
+    answer = {"before": r"f(o+)\(", "text": "1)", "alternatives": [r"\1)", "3)"]}
+    engine = scripted(answers=[answer])
+    assert complete(engine, "foo(").alternatives == []
+    assert complete(engine, "foo(", n_candidates=2).alternatives == ["oo)"]
+    assert complete(engine, "foo(", n_candidates=3).alternatives == ["oo)", "3)"]
+
+
 def test_files_are_counted_by_their_bytes(scripted):
     engine = scripted()
     result = remember(engine, "a.py", "é = 1\n")
