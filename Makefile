@@ -8,7 +8,7 @@ INPUTS := pyproject.toml constraints.txt
 CLIENT := editor-client/vscode
 NPM := $(shell command -v npm)
 
-.PHONY: demo vscode test check client workbench cluster bench eval clean
+.PHONY: demo vscode test check docs client workbench cluster bench eval clean
 
 # In a project of yours: make demo REPO=~/src/app, or also FILE=src/app.py LINE=120.
 demo: $(VENV)/.installed
@@ -27,6 +27,10 @@ test: check client
 
 check: $(VENV)/.installed-dev
 	$(BIN)/poe check
+
+# The documents as a site, in build/site, with every link checked; nothing in it is fetched from elsewhere.
+docs: $(VENV)/.installed-dev
+	$(BIN)/poe docs
 
 client: $(if $(NPM),$(CLIENT)/node_modules/.package-lock.json)
 ifeq ($(NPM),)

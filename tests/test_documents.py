@@ -122,7 +122,7 @@ def test_the_readme_is_short() -> None:
 
 
 def test_the_readme_begins_with_the_two_commands() -> None:
-    head = (ROOT / "README.md").read_text("utf-8").split("```")[1].split("\n")
+    head = (ROOT / "README.md").read_text("utf-8").split("```")[1].removeprefix("sh").split("\n")
     assert [line.split("#")[0].strip() for line in head if line] == ["make demo", "make test"]
 
 

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pyte
 
+from tests.e2e.terminal_picture import draw
+from tests.paths import ROOT
+
 COLUMNS, LINES = 100, 24
 QUIET_S = 0.05
 WAIT_S = 60
@@ -25,6 +28,8 @@ CONTROL_A, CONTROL_E = "\x01", "\x05"
 DEVICE_CONTROL_BEGINS = b"\x1bP"
 DEVICE_CONTROL = re.compile(rb"\x1bP.*?\x1b\\", re.DOTALL)
 """Strings that pyte would draw; nothing of what they say is on screen."""
+PICTURES = ROOT / "build" / "editors"
+"""Where pictures of screens are kept, of which some are in docs/pictures."""
 
 
 class _Screen(pyte.Screen):
@@ -73,6 +78,11 @@ class TerminalScreen:
         """Wait until a text is on screen, as `wait` does."""
         self.wait(lambda: text in self.text, f"{text!r} is not shown")
 
+    def picture(self, name: str) -> None:
+        """Keep what is on screen."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        (PICTURES / f"{name}.svg").write_text(draw(self._screen), "utf-8")
+
     def _read(self) -> None:
         ready, _, _ = select.select([self._terminal], [], [], QUIET_S)
         if not ready:
@@ -97,7 +107,7 @@ def running(
     process = subprocess.Popen(
         ["setsid", "--ctty", *command],  # Emacs opens the terminal by the name /dev/tty
         cwd=folder,
-        env={**environment, "TERM": "xterm-256color"},
+        env={**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
         stdin=its,
         stdout=its,
         stderr=its,

@@ -51,6 +51,7 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
         screen.type("    ")
         screen.expect("    return x * 2\n    # and\n    # é more\n")
         screen.expect("(2,4)")
+        screen.picture("emacs-eglot")
         screen.type(WORD)
         screen.expect("(2,10)")
         screen.expect("    return x * 2\n    # and\n    # é more\n")

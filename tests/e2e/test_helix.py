@@ -33,6 +33,7 @@ def test_a_suggestion_is_in_the_popup_accepted_and_saved(tmp_path: Path) -> None
         assert "setting longllama" not in screen.text
         screen.type("o    ret")
         screen.expect("return x * 2  # é")
+        screen.picture("helix")
         assert "return x * 2" not in line_of(screen.text, 2), "only the popup has it"
         screen.type(TAB)
         screen.wait(lambda: "return x * 2" in line_of(screen.text, 2), "nothing was taken")

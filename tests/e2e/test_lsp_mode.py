@@ -1,4 +1,4 @@
-"""Emacs' lsp-mode 10, set up as our README says, in a terminal."""
+"""Emacs' lsp-mode 10, set up as our page says, in a terminal."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from tests.e2e.emacs import at_end, check_saved, emacs, save, suggesting
 from tests.e2e.terminal_screen import TAB
 from tests.paths import ROOT
 
-README = ROOT / "editor-client" / "README.md"
+PAGE = ROOT / "docs" / "quick-start" / "emacs.md"
 
 # What Emacs' package system does for a user; and lsp-mode asks which folder is a project's, unless
 # it is told to guess.
@@ -34,6 +34,7 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
     with at_end(server, [program, "-Q"], init) as screen:
         screen.type("    ")
         screen.expect("    return x * 2\n    # é more\n")
+        screen.picture("emacs-lsp-mode")
         screen.type(TAB)
         screen.expect("(3,12)")
         save(server, screen)
@@ -41,8 +42,8 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
 
 
 def configuration(model: str) -> str:
-    """The lines that the README gives, but for the model."""
-    section = README.read_text().split("With lsp-mode 10")[1]
+    """The lines that our page gives, but for the model."""
+    section = PAGE.read_text().split("## With lsp-mode 10")[1]
     found = re.search(r"```elisp\n(.*?)```", section, re.DOTALL)
     assert found is not None
     assert '"auto"' in found[1]

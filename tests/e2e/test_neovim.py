@@ -56,6 +56,7 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
         screen.type("o")  # Neovim indents
         screen.expect("    return x * 2\n    # and\n    # é more\n")
         screen.expect("at 2,5")
+        screen.picture("neovim-0.11")
 
         screen.type(LEFT)
         screen.wait(lambda: "return" not in screen.text, "what moved on still shows it")

@@ -2,9 +2,11 @@
 --
 --   require("longllama").setup({ settings = { model = { path = "auto" } } })
 --
--- Neovim 0.12 shows inline completions by itself: there, `vim.lsp.inline_completion.enable()` after
--- the server is attached does the same, and only `start` of this file is needed.
+-- Neovim 0.12 shows inline completions by itself: there, `vim.lsp.enable("longllama")`, which reads `lsp/longllama.lua`
+-- beside this folder, and `vim.lsp.inline_completion.enable()` do the same.
 local M = {}
+
+local partial = require("longllama.partial")
 
 local namespace = vim.api.nvim_create_namespace("longllama")
 local METHOD = "textDocument/inlineCompletion"
@@ -85,17 +87,6 @@ local function replaced_by(item, client, line, column)
   return line:sub(column + 1, finish)
 end
 
---- How many of the replaced characters are in a beginning of the ghost text.
-local function taken(part, replaced)
-  local count = 0
-  for index = 1, #part do
-    if part:byte(index) == replaced:byte(count + 1) then
-      count = count + 1
-    end
-  end
-  return count
-end
-
 --- Ask for a suggestion at the cursor and show it, unless the cursor has moved on by then.
 function M.suggest(trigger)
   local buffer = vim.api.nvim_get_current_buf()
@@ -139,7 +130,7 @@ local function accept(length_of)
   local length = length_of(shown.text)
   local is_whole = length >= #shown.text
   local part = shown.text:sub(1, length)
-  local count = is_whole and #shown.replaced or taken(part, shown.replaced)
+  local count = is_whole and #shown.replaced or partial.taken(part, shown.replaced)
   local lines = vim.split(part, "\n", { plain = true })
   local finish = shown.column + count
   vim.api.nvim_buf_set_text(shown.buffer, shown.row, shown.column, shown.row, finish, lines)
@@ -162,16 +153,12 @@ end
 
 --- Insert the first word, with what stands before it.
 function M.accept_word()
-  return accept(function(text)
-    return vim.fn.matchend(text, [[^\_W*\k*]])
-  end)
+  return accept(partial.word_length)
 end
 
 --- Insert the first line; its end too, where the text goes on.
 function M.accept_line()
-  return accept(function(text)
-    return text:find("\n", 2, true) or #text
-  end)
+  return accept(partial.line_length)
 end
 
 --- What the server does, for the statusline: `%{v:lua.require'longllama'.statusline()}`.
