@@ -5,6 +5,8 @@ absorb it, other layers drop it (source: ``modeling_longllama.py:LongLlamaAttent
 Rotation counts from the window's first token, so a key is rotated once and stays valid until then.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from transformers import Cache
@@ -14,6 +16,9 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.model.attention_mass import AttentionMass
 from longllama_code.model.buffer import GrowingTensor
 from longllama_code.model.memory_source import InContextMemory
+
+LayerRows = Sequence[tuple[Tensor, Tensor]]
+"""Keys and values of some tokens in each layer, each (G, n, D); heads need not be adjacent."""
 
 
 class LayerCache(DynamicLayer):
@@ -125,6 +130,21 @@ class LongLlamaCache(Cache):
         self.truncate(0)
         self.place(keys, values, keys.shape[2])
 
+    def room_for(self, like: Tensor, following: int) -> LayerRows:
+        """Append tokens as ``place`` does, whose keys and values the caller writes at once.
+
+        Args:
+            like: tensor with the shape (G, n, D) of a layer's keys; its numbers are not read.
+            following: position of the next token, from the window's first token.
+        """
+        first, last = self.local_length, self.local_length + like.shape[1]
+        rows = [
+            tuple(part[0, :, first:last] for part in self.make_room(layer_idx, like[None]))
+            for layer_idx in range(len(self.layers))
+        ]
+        self._note_placed(like.shape[1], following, like.device)
+        return [(keys, values) for keys, values in rows]
+
     def place(self, keys: Tensor, values: Tensor, following: int) -> None:
         """Append tokens of one sequence that were processed elsewhere; the cache must not spill.
 
@@ -134,14 +154,17 @@ class LongLlamaCache(Cache):
             following: position of the next token, from the window's first token. The number of
                 tokens and this position are independent: tokens may stand at the same position.
         """
+        for layer_idx, (rotated, value) in enumerate(zip(keys, values, strict=True)):
+            self.append(layer_idx, rotated[None], rotated[None], value[None])
+        self._note_placed(keys.shape[2], following, keys.device)
+
+    def _note_placed(self, n_tokens: int, following: int, device: torch.device) -> None:
         assert not self._gap, "tokens that were placed before say where the next one stands"
         first = self.local_length
         if not first:
-            self.first_position = torch.zeros(1, 1, dtype=torch.int64, device=keys.device)
+            self.first_position = torch.zeros(1, 1, dtype=torch.int64, device=device)
         assert self.first_position is not None
-        for layer_idx, (rotated, value) in enumerate(zip(keys, values, strict=True)):
-            self.append(layer_idx, rotated[None], rotated[None], value[None])
-        self.local_length += keys.shape[2]
+        self.local_length += n_tokens
         self.next_position = self.first_position + following
         self._gap = following - self.local_length
         self._placed = range(first, self.local_length) if self._gap else range(0)

@@ -15,8 +15,10 @@ from longllama_code.generation.decoding.stored_openings import Opening
 from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.model.attention_mass import AttentionMass
 from longllama_code.model.by_kernels.kernel_model import KernelModel
-from longllama_code.model.caches import LongLlamaCache
-from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.caches import LayerRows, LongLlamaCache
+
+if TYPE_CHECKING:
+    from longllama_code.model.modeling import LongLlamaForCausalLM
 
 PREFILL_STEP_TOKENS = 64
 """Tokens of a prefill step; between two steps, the request may be cancelled."""
@@ -39,10 +41,8 @@ class PlacedText:
     """Number of its tokens, these included."""
     following: int
     """Position of the prompt's next token."""
-    read: Callable[[], tuple[Tensor, Tensor]]
-    """Returns rotated keys and values of all layers, each (layers, G, rows, D)."""
-
-    @property
+    write: Callable[[LayerRows], None]
+    """Writes rotated keys and values into rows of all layers, in float32 on a CPU."""
     starts: Mapping[Hashable, int] = field(default_factory=dict[Hashable, int])
     """First token of each of its parts behind the ids, by what the part shows."""
     def n_added(self) -> int:
@@ -200,13 +200,23 @@ class Decoder:
         self._cache.truncate(0)
         self._ids, self._placed = [], None
         if placed is not None and placed.n_rows:
-            device, dtype = self._model.device, self._model.dtype
-            keys, values = (part.to(device, dtype) for part in placed.read())
-            self._cache.place(keys, values, placed.following)
+            self._place(placed)
         self._placed = placed
 
     def _n_rows(self, n_ids: int) -> int:
         """Return how many tokens of the cache hold the first ids of the prompt."""
+    def _place(self, placed: PlacedText) -> None:
+        """Append a text's keys and values to the empty cache."""
+        config, device, dtype = self._model.config, self._model.device, self._model.dtype
+        head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
+        shape = config.n_kv_heads, placed.n_rows, head_dim
+        if device.type == "cpu" and dtype == torch.float32:
+            placed.write(self._cache.room_for(torch.empty(shape), placed.following))
+            return
+        rows = torch.empty(2, config.num_hidden_layers, *shape)
+        placed.write(list(zip(*rows, strict=True)))
+        self._cache.place(*rows.to(device, dtype), placed.following)
+
         return n_ids if self._placed is None else n_ids + self._placed.n_added
 
     @torch.inference_mode()

@@ -21,7 +21,7 @@ from torch import Tensor
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import StoreError
 from longllama_code.generation.decoding.stored_openings import Opening
-from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat
+from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat, Rows
 from longllama_code.generation.prompting.definition_layout import LAYOUT_VERSION
 from longllama_code.memory.storage.store import SegmentStore
 
@@ -136,14 +136,9 @@ class KeptDefinitions:
 
         self._with_store(write)
 
-    def spread(self, content: Tensor, rotation: CosSin, rows: Opening, at: int) -> None:
+    def spread(self, content: Tensor, rotation: CosSin, rows: Rows, at: int) -> None:
         """Write a definition's keys and values into rows; see ``RoundedFormat.spread``."""
         self._rounded.spread(content, rotation, rows, at)
-
-    def rows(self, n_rows: int) -> Opening:
-        """Return rows for keys and values, which are not initialized."""
-        shape = self._rounded.n_layers, self._rounded.n_heads, n_rows, self._rounded.head_dim
-        return Opening(torch.empty(shape), torch.empty(shape))
 
     def totals(self) -> tuple[int, int]:
         """Return the number of stored definitions, and their bytes."""

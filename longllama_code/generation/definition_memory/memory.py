@@ -19,7 +19,7 @@ from torch import Tensor
 from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS, Decoder, PlacedText
 from longllama_code.generation.decoding.stored_openings import Opening
 from longllama_code.generation.definition_memory.kept_definitions import KeptDefinitions
-from longllama_code.generation.definition_memory.rounding import CosSin
+from longllama_code.generation.definition_memory.rounding import CosSin, Rows
 from longllama_code.generation.prompting.definition_layout import (
     DefinitionLayout,
     excerpt_ids,
@@ -28,6 +28,7 @@ from longllama_code.generation.prompting.definition_layout import (
 from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prepared_prompt import Wanted, keys_of
 from longllama_code.generation.prompting.prompt import Excerpt
+from longllama_code.model.caches import LayerRows
 from longllama_code.model.rope import Rotary
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
@@ -149,7 +150,7 @@ class DefinitionMemory:
             ids=head,
             n_rows=layout.n_rows,
             following=layout.top,
-            read=lambda: self._read(head, parts),
+            write=lambda rows: self._write(head, parts, rows),
             starts={part.excerpt: at for part, at in zip(parts, firsts, strict=False)},
         )
 
@@ -165,18 +166,19 @@ class DefinitionMemory:
                 max_tokens -= n_tokens
         return [parts[identity] for identity in sorted(parts)]
 
-    def _read(self, head: tuple[int, ...], parts: Sequence[_Part]) -> tuple[Tensor, Tensor]:
+    def _write(self, head: tuple[int, ...], parts: Sequence[_Part], rows: LayerRows) -> None:
         at = len(head)
-        rows = self.kept.rows(at + sum(part.n_tokens for part in parts))
         if head:
             opening = self._opening_of(head)
-            rows.keys[:, :, :at], rows.values[:, :, :at] = opening.keys, opening.values
+            written = zip(rows, opening.keys, opening.values, strict=True)
+            for (keys, values), its_keys, its_values in written:
+                keys[:, :at], values[:, :at] = its_keys, its_values
+        into = Rows(rows)
         longest = self._rotation(at, at + max((part.n_tokens for part in parts), default=0))
         for part in parts:
             cos, sin = (each[: part.n_tokens] for each in longest)
-            self.kept.spread(part.content, (cos, sin), rows, at)
+            self.kept.spread(part.content, (cos, sin), into, at)
             at += part.n_tokens
-        return rows.keys, rows.values
 
     def _opening_of(self, head: tuple[int, ...]) -> Opening:
         """Return the keys and values of a head; they are few, and are not rounded."""

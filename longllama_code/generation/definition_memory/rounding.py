@@ -9,14 +9,22 @@ bits, with a step and a lowest value for each head.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.generation.decoding.stored_openings import Opening
-from longllama_code.generation.definition_memory.spreading import spread_keys, spread_values
+from longllama_code.generation.definition_memory.spreading import (
+    Addresses,
+    spread_keys,
+    spread_values,
+)
+from longllama_code.model.caches import LayerRows
 
 CosSin = tuple[Tensor, Tensor]
 KEY_STEPS, VALUE_STEPS = 255, 15
@@ -24,6 +32,19 @@ MAX_ZERO = 30_000
 """Largest distance of a channel's lowest key from zero, in steps."""
 SMALLEST_STEP = 1e-4
 """Step of numbers that are all the same."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a cache, into which definitions are written."""
+
+    layers: LayerRows
+
+    @cached_property
+    def addresses(self) -> tuple[Addresses, Addresses]:
+        """Address of the first token's keys and of its values, for each head of all layers."""
+        keys, values = zip(*self.layers, strict=True)
+        return _addresses(keys), _addresses(values)
 
 
 @dataclass(frozen=True)
@@ -57,14 +78,14 @@ class RoundedFormat:
         parts = key_steps, zeros, lows, value_steps, key_codes, value_codes
         return torch.cat([part.contiguous().view(torch.uint8).flatten() for part in parts])
 
-    def spread(self, content: Tensor, rotation: CosSin, rows: Opening, at: int) -> None:
+    def spread(self, content: Tensor, rotation: CosSin, rows: Rows, at: int) -> None:
         """Write keys and values, up to their rounding, into rows of a cache.
 
         Args:
             content: bytes that ``pack`` returned, and more, perhaps.
             rotation: cosines and sines of the tokens' positions, each (n, D).
-            rows: keys and values (layers, G, rows, D), float32, written from row ``at`` on.
-            at: first row.
+            rows: of each layer, in float32 on a CPU, written from token ``at`` on.
+            at: first token.
         """
         n_tokens, n_heads = len(rotation[0]), self.n_layers * self.n_heads
         parts = content[: self.n_bytes(n_tokens)].split(self._sizes(n_tokens))
@@ -74,9 +95,9 @@ class RoundedFormat:
         zeros = parts[1].view(torch.int16).view(n_heads, -1).numpy()
         codes, packed = (part.view(n_heads, n_tokens, -1).numpy() for part in parts[4:])
         cos, sin = (part.contiguous().numpy() for part in rotation)
-        keys, values = (part.view(n_heads, -1, self.head_dim).numpy() for part in _both(rows))
-        spread_keys(codes, zeros, steps, cos, sin, keys, at)
-        spread_values(packed, lows, value_steps, values, at)
+        keys, values = (first + 4 * self.head_dim * at for first in rows.addresses)
+        spread_keys(codes, zeros, steps, cos, sin, keys)
+        spread_values(packed, lows, value_steps, values)
 
     def _sizes(self, n_tokens: int) -> list[int]:
         """Return the bytes of each part."""
@@ -86,8 +107,18 @@ class RoundedFormat:
         return [of_channels, of_channels, of_tokens, of_tokens, n_keys, n_keys // 2]
 
 
-def _both(opening: Opening) -> tuple[Tensor, Tensor]:
-    return opening.keys, opening.values
+def _addresses(rows: Sequence[Tensor]) -> Addresses:
+    """Return the address of the first token for each head of all layers, whose rows are (G, n, D).
+
+    They may be written to as long as the rows are not freed.
+    """
+    found = list[int]()
+    for each in rows:
+        assert each.dtype == torch.float32
+        assert each.stride()[1:] == (each.shape[2], 1)
+        apart = 4 * each.stride(0)
+        found += range(each.data_ptr(), each.data_ptr() + each.shape[0] * apart, apart)
+    return np.array(found, np.int64)
 
 
 def _unrotated(keys: Tensor, rotation: CosSin) -> Tensor:

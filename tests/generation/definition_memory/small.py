@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from longllama_code.generation.decoding.decoder import Decoder
+from longllama_code.generation.decoding.decoder import Decoder, PlacedText
 from longllama_code.generation.decoding.stored_openings import Opening
 from longllama_code.generation.definition_memory.kept_definitions import (
     KeptDefinitions,
     open_store,
 )
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
-from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat
+from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat, Rows
 from longllama_code.generation.prompting.definition_layout import DefinitionLayout
 from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prompt import Excerpt
@@ -56,12 +56,14 @@ class ExactFormat(RoundedFormat):
     def pack(self, opening: Opening, rotation: CosSin) -> Tensor:
         return torch.stack((opening.keys, opening.values)).view(torch.uint8).flatten()
 
-    def spread(self, content: Tensor, rotation: CosSin, rows: Opening, at: int) -> None:
+    def spread(self, content: Tensor, rotation: CosSin, rows: Rows, at: int) -> None:
         n_tokens = len(rotation[0])
         floats = content[: self.n_bytes(n_tokens)].clone().view(torch.float32)
         shape = 2, self.n_layers, self.n_heads, n_tokens, self.head_dim
-        for into, each in zip((rows.keys, rows.values), floats.view(shape), strict=True):
-            into[:, :, at : at + n_tokens] = each
+        for (keys, values), its_keys, its_values in zip(
+            rows.layers, *floats.view(shape), strict=True
+        ):
+            keys[:, at : at + n_tokens], values[:, at : at + n_tokens] = its_keys, its_values
 
 
 def memory(
@@ -76,6 +78,15 @@ def memory(
     assert MARKS is not None
     make = partial(decoder, by_kernels=by_kernels)
     return DefinitionMemory(make, torch_model().model.rotary, TOKENIZER, MARKS, kept)
+
+
+def rows_of(placed: PlacedText) -> Tensor:
+    """Keys and values of what is placed before a prompt, (2, layers, G, rows, D)."""
+    head_dim = CONFIG.head_dim or CONFIG.hidden_size // CONFIG.num_attention_heads
+    shape = 2, CONFIG.num_hidden_layers, CONFIG.n_kv_heads, placed.n_rows, head_dim
+    rows = torch.empty(shape)
+    placed.write(list(zip(*rows, strict=True)))
+    return rows
 
 
 def encode(into: DefinitionMemory, *excerpts: Excerpt, repository: str = "port") -> None:

@@ -13,7 +13,7 @@ from longllama_code.generation.decoding.decoder import PlacedText
 from longllama_code.generation.definition_memory.memory import MAX_TOKENS, DefinitionMemory
 from longllama_code.generation.prompting.prompt import Excerpt
 from longllama_code.memory.storage.store import SegmentStore
-from tests.generation.definition_memory.small import EXCERPTS, encode, memory
+from tests.generation.definition_memory.small import EXCERPTS, encode, memory, rows_of
 
 ROOM = 1000
 
@@ -25,11 +25,9 @@ def placed(of: DefinitionMemory, *excerpts: Excerpt, repository: str = "port") -
 
 
 def same(one: PlacedText, other: PlacedText) -> bool:
-    rows = zip(one.read(), other.read(), strict=True)
     layout = (one.key, one.ids, one.n_rows, one.following)
-    return layout == (other.key, other.ids, other.n_rows, other.following) and all(
-        torch.equal(a, b) for a, b in rows
-    )
+    has_same_layout = layout == (other.key, other.ids, other.n_rows, other.following)
+    return has_same_layout and torch.equal(rows_of(one), rows_of(other))
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -80,7 +78,7 @@ def test_another_repository_has_definitions_of_its_own() -> None:
     encode(both, EXCERPTS[0], repository="starboard")
     one, other = (placed(both, EXCERPTS[0], repository=name) for name in ("port", "starboard"))
     assert one.key != other.key
-    assert not torch.equal(one.read()[1][:, :, -1], other.read()[1][:, :, -1])
+    assert not torch.equal(rows_of(one)[1, :, :, -1], rows_of(other)[1, :, :, -1])
 
 
 def test_a_restart_reads_from_disk_what_was_encoded(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.generation.decoding.stored_openings import Opening
-from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat
+from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat, Rows
 
 FORMAT = RoundedFormat(2, 3, 8)
 CODER = RoundedFormat(24, 2, 64)
@@ -33,7 +33,7 @@ def turned(n_tokens: int) -> CosSin:
 def spread(content: torch.Tensor, rotation: CosSin) -> Opening:
     n_tokens = len(rotation[0])
     rows = Opening(*(torch.full((2, 3, n_tokens + 2, 8), 5.0) for _ in range(2)))
-    FORMAT.spread(content, rotation, rows, 1)
+    FORMAT.spread(content, rotation, Rows(list(zip(rows.keys, rows.values, strict=True))), 1)
     for part in (rows.keys, rows.values):
         assert (part[:, :, [0, -1]] == 5).all()
     return Opening(rows.keys[:, :, 1:-1], rows.values[:, :, 1:-1])
