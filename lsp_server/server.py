@@ -113,15 +113,14 @@ class Server(LanguageServer):
     def warn(self, message: str, *, is_in_status: bool = False) -> None:
         """Log a warning, and show it to the user, unless the client does so by the status."""
         logger.warning("%s", message)
-        if not (is_in_status and self._shows_ignored_settings):
+        if not (is_in_status and self.client_can("ignoredSettings")):
             show_message(self, message, is_warning=True)
 
-    @property
-    def _shows_ignored_settings(self) -> bool:
-        """Whether the client shows what the status says of settings that are not used."""
+    def client_can(self, what: str) -> bool:
+        """Whether the client has one of our own capabilities, ``experimental.longllama``."""
         experimental = getattr(self.client_capabilities, "experimental", None)
         ours = experimental.get(SECTION) if isinstance(experimental, dict) else None
-        return isinstance(ours, dict) and ours.get("ignoredSettings") is True
+        return isinstance(ours, dict) and ours.get(what) is True
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """Log the type and the place of an error, without values: they may be source code.

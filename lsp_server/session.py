@@ -37,11 +37,13 @@ from lsp_server.problems import (
 )
 from lsp_server.settings.configuration import FILE_NAME, Configuration, Layer, repository_settings
 from lsp_server.settings.declarations import Settings
+from lsp_server.statistics.owner import Statistics
 from lsp_server.status.announcer import Announcer, Client
 from lsp_server.status.report import Engine, StatusReport
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.document_cursors import DocumentCursors
 from lsp_server.suggestions.preparation import prepare
+from lsp_server.suggestions.snooze import Snooze
 from lsp_server.suggestions.suggester import Suggester
 from lsp_server.suggestions.suggestion import Suggestion
 from lsp_server.tasks import BackgroundTasks
@@ -68,6 +70,8 @@ class Session:
         self._cursors = DocumentCursors(
             self.documents, self.notebooks, self.open_files, self.folders
         )
+        self.statistics = Statistics(self._text_of, self.problems, self.announcer.warn_once)
+        self.snooze = Snooze(self._snooze_changed)
         self.cursor = self._cursors.at
         """Returns the context of a cursor in a document; see `DocumentCursors.at`."""
         self.engine: Engine | None = None
@@ -123,6 +127,7 @@ class Session:
                 return
             with self.problems.without(REPOSITORY_SETTINGS):
                 await self._read_repository_settings(roots)
+            await self.statistics.begin(self.settings)
             running, self._running = self._running, None
             self.problems.solved(ENGINE)
             with self.problems.without(ENGINE):
@@ -151,6 +156,9 @@ class Session:
         """Stop everything that was started."""
         self.announcer.end()
         self.suggester.end_requests("shutting_down")
+        self.snooze.end()
+        with stopping("statistics"):
+            await self.statistics.end()
         async with self._lifecycle:
             self.folders.roots = self._running = None
             await self._stop()
@@ -330,12 +338,24 @@ class Session:
         """Return a suggestion, and end the automatic requests that are pending."""
         if self._unrequested == cursor.uri:
             self._unrequested = None
-        suggestion = await self.suggester.suggest(
-            cursor, self.settings, self.engine, lambda: self._cursors.was_typed_on(cursor)
-        )
+        if cursor.is_automatic and self.snooze.is_on:
+            suggestion = self.suggester.refuse("snoozed")
+        else:
+            suggestion = await self.suggester.suggest(
+                cursor, self.settings, self.engine, lambda: self._cursors.was_typed_on(cursor)
+            )
         self.announcer.announce()
         self._encoding.start()
         return suggestion
+
+    def _snooze_changed(self) -> None:
+        if self.snooze.is_on:
+            self.suggester.end_requests("snoozed", lambda cursor: cursor.is_automatic)
+        self.announcer.announce()
+
+    def _text_of(self, uri: str) -> str | None:
+        document = self.documents.get(uri)
+        return None if document is None else document.text
 
     async def _prepare(self, uri: str) -> None:
         """Have the engine read a document before the first request in it."""
@@ -366,6 +386,7 @@ class Session:
             reason,
             self.problems,
             has_folder=self.folders.roots != [],
+            snooze_minutes_left=self.snooze.minutes_left,
         )
         problems = self.configuration.problems
         ignored = tuple(IgnoredSetting(problem.name, str(problem)) for problem in problems)

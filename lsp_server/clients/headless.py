@@ -157,7 +157,8 @@ async def headless(
         command: command that starts the server.
         capabilities: what the client supports; by default, ghost text and UTF-32 positions.
     """
-    settings = {"engine": {"idleMs": 0}, **(settings or {})}
+    # Nobody types here, so nothing is counted.
+    settings = {"engine": {"idleMs": 0}, "statistics": {"enable": False}, **(settings or {})}
     client = HeadlessClient(root.absolute(), settings, on_status, capabilities)
     try:
         await client.start(*(command or python_command("lsp_server.__main__")))

@@ -9,7 +9,7 @@ what they like.
 
 from typing import Any
 
-from lsp_server.handlers import diagnosis, status
+from lsp_server.handlers import diagnosis, statistics, status
 from lsp_server.handlers.status import full_status
 from lsp_server.notices.messages import show_message
 from lsp_server.server import Server
@@ -89,5 +89,34 @@ async def diagnose(server: Server, *_: Any) -> dict[str, Any]:
     return found
 
 
-def did_accept(server: Server, *_: Any) -> None:
-    """Do nothing. The command exists as clients fail on a suggestion whose command is unknown."""
+def did_accept(server: Server, *arguments: Any) -> None:
+    """Count that a suggestion was accepted: its id, and which of its alternatives it was."""
+    name, number, *_ = [*arguments, None, None]
+    if isinstance(name, str):
+        number = number if isinstance(number, int) else 0
+        server.session.statistics.counter.accepted(name, number=number)
+
+
+def snooze(server: Server, *arguments: Any) -> int | None:
+    """Have typing request nothing for so many minutes; 0 ends that. Returns the minutes left."""
+    minutes = arguments[0] if arguments else None
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes >= 0:
+        show_message(server, "longllama.snooze needs a number of minutes, such as 15; 0 ends it.")
+    else:
+        server.session.snooze.start(minutes)
+    return server.session.snooze.minutes_left
+
+
+async def show_statistics(server: Server, *_: Any) -> dict[str, Any]:
+    """Show what was counted, and return it."""
+    found = await server.session.statistics.summary()
+    show_message(server, describe.statistics(found))
+    return found
+
+
+async def clear_statistics(server: Server, *_: Any) -> dict[str, Any]:
+    """Remove what was counted, and return how much that was."""
+    cleared = await statistics.clear_statistics(server, None)
+    is_warning = cleared["n_removed"] is None
+    show_message(server, describe.cleared_statistics(cleared), is_warning=is_warning)
+    return cleared

@@ -5,6 +5,7 @@ from typing import Any
 
 from lsprotocol import types
 
+from longllama_code.source_files.model_text import model_text
 from lsp_server.convert import encoding_of, lsp_position, position_of
 from lsp_server.documents.document import Position
 from lsp_server.handlers.targets import (
@@ -69,6 +70,9 @@ def did_move_cursor(server: Server, params: Any) -> None:
     offset = document.offset(place[1], encoding_of(server.server_capabilities))
     session = server.session
     before, after = document.text[:offset], document.text[offset:]
+    session.statistics.counter.moved(document.uri, len(model_text(before)))
+    if session.snooze.is_on:
+        return
     cursor = session.cursor(document, before, after, is_automatic=True)
     session.suggester.cursor_moved(cursor, session.settings, session.engine)
 
@@ -99,11 +103,11 @@ def _inline_items(
 ) -> list[types.InlineCompletionItem]:
     """Return a suggestion and its alternatives as ghost text."""
     items: list[types.InlineCompletionItem] = []
-    for fit in fits_of(suggestion):
+    for number, fit in enumerate(fits_of(suggestion)):
         place, text = replaced_range(server, target, fit), target.selected + fit.text
         if server.is_for_copilot:
             place, text = from_line_start(target, place, text)
-        command = types.Command("accepted", DID_ACCEPT, arguments=[suggestion.id])
+        command = _accepting(suggestion, number)
         items.append(types.InlineCompletionItem(text, range=place, command=command))
     return items
 
@@ -126,7 +130,14 @@ def _popup_item(server: Server, target: Target, suggestion: Suggestion) -> types
         insert_text_format=types.InsertTextFormat.PlainText,
         text_edit=types.TextEdit(types.Range(start, replaced.end), text),
         data=suggestion.id,
+        command=_accepting(suggestion),
     )
+
+
+def _accepting(suggestion: Suggestion, number: int = 0) -> types.Command:
+    """Return the command that tells that a suggestion, or one of its alternatives, was accepted."""
+    arguments = [suggestion.id, number] if number else [suggestion.id]
+    return types.Command("accepted", DID_ACCEPT, arguments=arguments)
 
 
 def _has_ghost_text(server: Server) -> bool:

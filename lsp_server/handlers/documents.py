@@ -40,6 +40,7 @@ def change(
     except Exception:
         lose(server, item.uri, "an edit")
         raise
+    server.session.statistics.counter.changed(item.uri)
 
 
 def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> None:
@@ -52,4 +53,5 @@ def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> None:
 def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
     """Drop the document's text; the file on disk counts again."""
     server.session.documents.close(params.text_document.uri)
+    server.session.statistics.counter.closed(params.text_document.uri)
     server.session.open_files.closed(params.text_document.uri)

@@ -34,6 +34,8 @@ def initialize(server: Server, params: types.InitializeParams) -> None:
         server.popups_replace = params.client_info.name not in POPUPS_INSERT
     options = server.accept_client(params.initialization_options)
     server.is_for_copilot = is_copilot_client(options)
+    tells_shown = server.client_can("didShowSuggestion")
+    server.session.statistics.counter.client_tells_shown = tells_shown
     with server.session.problems.without(CLIENT):
         server.session.configure("options", _without_section(without_introduction(options)))
 

@@ -40,6 +40,7 @@ def did_close(server: Server, params: types.DidCloseNotebookDocumentParams) -> N
     server.session.notebooks.close(params.notebook_document.uri)
     for cell in params.cell_text_documents:
         server.session.documents.close(cell.uri)
+        server.session.statistics.counter.closed(cell.uri)
 
 
 def _change_structure(
@@ -52,6 +53,7 @@ def _change_structure(
     _open_cells(session.documents, structure.did_open or ())
     for closed in structure.did_close or ():
         session.documents.close(closed.uri)
+        session.statistics.counter.closed(closed.uri)
 
 
 def _open_cells(documents: Documents, items: Iterable[types.TextDocumentItem]) -> None:

@@ -17,6 +17,7 @@ from lsp_server.handlers import (
     lifecycle,
     notebooks,
     out_of_step,
+    statistics,
     status,
     workspace,
 )
@@ -52,6 +53,11 @@ FEATURES: Mapping[str, Callable[[Server, Any], Any]] = {
     methods.WAIT_UNTIL_INDEXED: status.wait_until_indexed,
     methods.DIAGNOSE: diagnosis.diagnose,
     methods.CLEAR_STORE: status.clear_store,
+    methods.DID_SHOW: statistics.did_show,
+    methods.DID_PARTIALLY_ACCEPT: statistics.did_partially_accept,
+    methods.DID_DISMISS: statistics.did_dismiss,
+    methods.STATISTICS: statistics.statistics,
+    methods.CLEAR_STATISTICS: statistics.clear_statistics,
     # Copilot's dialect; see docs/decisions/0052-copilots-dialect.md
     "checkStatus": copilot_account.check_status,
     "signIn": copilot_account.sign_in,
@@ -87,6 +93,9 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "longllama.showStatus": commands.show_status,
     "longllama.explain": commands.explain,
     "longllama.diagnose": commands.diagnose,
+    "longllama.snooze": commands.snooze,
+    "longllama.showStatistics": commands.show_statistics,
+    "longllama.clearStatistics": commands.clear_statistics,
     methods.DID_ACCEPT: commands.did_accept,
 }
 """Commands of ``workspace/executeCommand``. pygls passes the server and the client's arguments."""

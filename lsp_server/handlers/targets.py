@@ -3,13 +3,16 @@
 All requests for a suggestion come through here, in whatever words a client asks.
 """
 
-from dataclasses import asdict, dataclass
+import asyncio
+from dataclasses import asdict, dataclass, replace
 
 from lsprotocol import types
 
+from longllama_code.source_files.model_text import model_text
 from lsp_server.convert import encoding_of, lsp_position, position_of
 from lsp_server.documents.document import Document, Position
 from lsp_server.server import Server
+from lsp_server.statistics.offer import Offer
 from lsp_server.suggestions.closers import Fit
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.suggestion import Suggestion
@@ -68,12 +71,16 @@ def with_selected_item(
 
 async def suggest(server: Server, target: Target) -> Suggestion | None:
     """Return a suggestion; None if there is none, or if the user has typed on since."""
-    cursor = target.cursor
+    cursor, loop = target.cursor, asyncio.get_running_loop()
+    began = loop.time()
     suggestion = await server.session.suggest(cursor)
     _trace(server, suggestion)
     server.larger_model_offer.on_suggestion()
     is_stale = cursor.is_automatic and target.document.version != cursor.version
-    return suggestion if suggestion.text and not is_stale else None
+    if not suggestion.text or is_stale:
+        return None
+    _count(server, target, suggestion, loop.time() - began)
+    return suggestion
 
 
 def fits_of(suggestion: Suggestion) -> tuple[Fit, ...]:
@@ -94,6 +101,32 @@ def from_line_start(target: Target, place: types.Range, text: str) -> tuple[type
     """Return a range and its text, both from the start of the range's first line."""
     start = types.Position(place.start.line, 0)
     return types.Range(start, place.end), target.line_start + text
+
+
+def _count(server: Server, target: Target, suggestion: Suggestion, seconds: float) -> None:
+    """Have it counted what becomes of a suggestion, of which numbers alone are kept."""
+    document, encoding = target.document, encoding_of(server.server_capabilities)
+    start, end = (
+        document.offset(position_of(position), encoding)
+        for position in (target.range.start, target.range.end)
+    )
+    result = suggestion.result
+    server.session.statistics.counter.offered(
+        Offer(
+            id=suggestion.id,
+            uri=document.uri,
+            language=document.language,
+            before=model_text(document.text[:start]),
+            after=model_text(document.text[end:]),
+            fits=tuple(
+                replace(fit, text=target.selected + fit.text) for fit in fits_of(suggestion)
+            ),
+            latency_ms=round(1000 * seconds),
+            is_automatic=target.cursor.is_automatic,
+            least_probability=result.least_probability if result is not None else 0.0,
+            model=server.session.settings.model.path,
+        )
+    )
 
 
 def _last_line(text: str) -> str:

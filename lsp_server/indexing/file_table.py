@@ -101,6 +101,8 @@ class Status:
     languages: Mapping[str, bool] = field(default_factory=dict[str, bool])
     """Language id to whether suggestions are made; ``*`` is every other language."""
     ignored_settings: tuple[IgnoredSetting, ...] = ()
+    snooze_minutes_left: int | None = None
+    """Minutes for which typing requests no suggestions; None if it does."""
 
 
 class FileTable:

@@ -51,8 +51,6 @@ class Statistics:
         """Count from now on, as far as the settings want it."""
         await self._stop_adapting()
         self.counter.is_on = settings.statistics.enable
-        if not settings.statistics.enable:
-            return
         self._model = settings.model.path
         self._problems.solved(STATISTICS)
         try:

@@ -29,6 +29,7 @@ class StatusReport:
         problems: Problems,
         *,
         has_folder: bool = True,
+        snooze_minutes_left: int | None = None,
     ) -> Status:
         """Return the status now.
 
@@ -39,6 +40,7 @@ class StatusReport:
             last_reason: reason code of the last request that had no suggestion.
             problems: what the session does without.
             has_folder: whether the workspace has a folder.
+            snooze_minutes_left: minutes for which typing requests nothing; None if it does.
         """
         kind, phase, message, is_busy = _phase(settings, engine, indexer, problems)
         totals = indexer.totals() if indexer else Totals()
@@ -47,6 +49,8 @@ class StatusReport:
             message = self._reading(totals)
         if phase in ("ready", "indexing") and not has_folder:
             message = NO_FOLDER
+        if phase not in ("off", "failed") and snooze_minutes_left is not None:
+            message = f"{message}; snoozed, {snooze_minutes_left} min left"
         if engine is not None and engine.note:
             message = f"{message}; {engine.note}"
             if kind == "Normal" and engine.is_limited:  # a local engine in place of a team's
@@ -66,6 +70,7 @@ class StatusReport:
             seconds_left=self._throughput.seconds_left,
             progress=percent(self._throughput.share) / 100 if phase == "indexing" else None,
             languages=settings.enable_languages,
+            snooze_minutes_left=snooze_minutes_left,
         )
 
     def _note(self, phase: Phase, totals: Totals) -> None:

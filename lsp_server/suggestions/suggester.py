@@ -95,10 +95,12 @@ class Suggester:
         self._history.add(suggestion)
         return suggestion
 
-    def refuse(self, reason: str) -> None:
-        """Note why a request was not even asked of the engine."""
+    def refuse(self, reason: str) -> Suggestion:
+        """Return no suggestion, and note why the engine was not even asked."""
+        suggestion = no_suggestion(reason)
         self.last_reason = reason
-        self._history.add(no_suggestion(reason))
+        self._history.add(suggestion)
+        return suggestion
 
     def explain(self, suggestion_id: str | None) -> dict[str, Any] | None:
         """Return sources and timings of a suggestion, the last one by default, as plain values.

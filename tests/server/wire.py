@@ -166,7 +166,10 @@ class Wire:
             processId=None,
             rootUri=None,
             capabilities=can or {"textDocument": {"inlineCompletion": {}}},
-            initializationOptions=options or {"trigger": {"debounceMs": 0}},
+            initializationOptions={
+                "statistics": {"enable": False},
+                **(options or {"trigger": {"debounceMs": 0}}),
+            },
             workspaceFolders=folders,
             **params,
         )

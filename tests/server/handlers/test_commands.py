@@ -10,7 +10,7 @@ from lsp_server.indexing import power as power_module
 
 _COMMANDS = """
     reindex pauseIndexing resumeIndexing clearMemory clearStore restart toggle toggleLanguage
-    showStatus explain diagnose didAccept
+    showStatus explain diagnose snooze showStatistics clearStatistics didAccept
 """
 COMMANDS = _COMMANDS.split()
 
