@@ -1,6 +1,6 @@
 """Contents of the cache folder: models, their encoded segments, and data of evaluations.
 
-Everything in it can be restored, by ``longllama pull`` or by encoding again.
+All but the statistics can be restored, by ``longllama pull`` or by encoding again.
 """
 
 import shutil

@@ -8,7 +8,7 @@ import warnings
 from longllama_code.console import run_command
 from longllama_code.errors import LongLlamaError
 from lsp_server import __version__
-from lsp_server.cli import cache, complete, demo, diagnose, serve, sessions, status
+from lsp_server.cli import cache, complete, demo, diagnose, serve, sessions, statistics, status
 from lsp_server.cli.options import Command
 
 DESCRIPTION = "Language server for code completion, and commands that use it without an editor."
@@ -58,6 +58,7 @@ def _parser(*, has_benchmarks: bool) -> Command:
         ("demo", demo.configure, "complete from the memory of a folder"),
         ("status", status.configure, "index a folder and print what is in memory"),
         ("diagnose", diagnose.configure, "check what may keep the server from working"),
+        ("stats", statistics.configure, "print what became of suggestions, or clear it"),
         ("cache", cache.configure, "list or remove what the cache folder holds"),
         ("record", sessions.configure_record, "serve one client and record the session"),
         ("replay", sessions.configure_replay, "replay a session and compare the responses"),

@@ -72,7 +72,7 @@ class Statistics:
         """Return what was counted by all windows, of the last days if a number is given."""
         since = 0.0 if days is None else time.time() - days * DAY_S
         found = await self._writer.run(lambda file: file.records(since))
-        return {"enabled": self.counter.is_on, "days": days, **summary(found or [])}
+        return {"enabled": self.counter.is_on, "last_days": days, **summary(found or [])}
 
     async def clear(self) -> int | None:
         """Remove what was counted by all windows; return how many suggestions that were.
