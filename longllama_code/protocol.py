@@ -50,6 +50,8 @@ class CompletionRequest:
     """Whether memory is used; False is for comparisons."""
     min_confidence: float | None = 0.0
     """Minimum probability of every token of a line, 0 to 1; None: the model's own."""
+    min_confidence_floor: float = 0.0
+    """Lower limit of that minimum, also of the model's own."""
     n_candidates: int = 1
     """Number of suggestions, each with another first token."""
     repository: str = ""
