@@ -198,7 +198,8 @@ class Completer:
 
     def _min_confidence(self, request: CompletionRequest) -> float:
         wanted = request.min_confidence
-        return self._model.config.min_confidence if wanted is None else wanted
+        least = self._model.config.min_confidence if wanted is None else wanted
+        return max(least, request.min_confidence_floor)
 
     def _prepared(
         self, request: CompletionRequest, inputs: _InputsOf, goes_on: Callable[[], bool]
