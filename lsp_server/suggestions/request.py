@@ -32,9 +32,16 @@ def refuse(cursor: CursorContext, settings: Settings, *, is_ahead: bool = False)
 
 
 def build_request(
-    cursor: CursorContext, settings: Settings, *, is_ahead: bool = False
+    cursor: CursorContext, settings: Settings, *, is_ahead: bool = False, floor: int = 0
 ) -> CompletionRequest:
-    """Return the engine's request for a cursor; `is_ahead` if nobody waits for the answer."""
+    """Return the engine's request for a cursor.
+
+    Args:
+        cursor: where to suggest.
+        settings: the settings now.
+        is_ahead: whether nobody waits for the answer.
+        floor: least confidence of what typing requests, in percent, beside that of the settings.
+    """
     return CompletionRequest(
         path=cursor.path,
         prefix=cursor.prefix,
@@ -43,6 +50,7 @@ def build_request(
         multiline=settings.completion.multiline,
         timeout_ms=settings.completion.timeout_ms,
         min_confidence=_min_confidence(settings) if cursor.is_automatic else 0.0,
+        min_confidence_floor=floor / 100 if cursor.is_automatic else 0.0,
         n_candidates=1 if cursor.is_automatic else _n_candidates(cursor, settings),
         repository=cursor.repository,
         definition_tokens=settings.completion.definition_tokens,
