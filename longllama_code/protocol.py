@@ -17,10 +17,11 @@ StopReason = Literal[
     "repeats_itself",
     "fence",
     "unsure",
+    "unknown_name",
 ]
 OnProgress = Callable[[str], None]
 """Callback that receives the text of a suggestion as it grows."""
-EmptyReason = Literal["nothing_to_add", "deadline", "unsure"]
+EmptyReason = Literal["nothing_to_add", "deadline", "unsure", "unknown_name"]
 RepositoryContext = Literal["definitions", "memory", "similar"]
 """What a code model sees of other files: definitions that the cursor needs, in its prompt or as
 memory, or chunks that are similar to the text before it."""
@@ -28,6 +29,20 @@ memory, or chunks that are similar to the text before it."""
 
 def ignore_progress(_: str) -> None:
     """Ignore the text so far; for callers that wait for the whole suggestion."""
+
+
+@dataclass(frozen=True)
+class RecentEdit:
+    """Lines of a file that were replaced by others a short while ago."""
+
+    path: str
+    """Path of the file, as passed to ``remember``."""
+    before: str
+    """Whole lines as they were, without the last one's end; empty if lines were added alone."""
+    after: str
+    """Whole lines that stand in their place; empty if lines were removed alone."""
+    line: int
+    """First of these lines now, from 1."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class CompletionRequest:
     multiline: bool = True
     """Whether a block of several lines may be suggested on a blank line."""
     timeout_ms: int = 10_000
-    """Time after which the text generated so far is the answer."""
+    """Time after which the text generated so far is the answer, if somebody waits for it."""
     uses_memory: bool = True
     """Whether memory is used; False is for comparisons."""
     min_confidence: float | None = 0.0
@@ -62,6 +77,11 @@ class CompletionRequest:
     """What these tokens show."""
     is_ahead: bool = False
     """Whether the request is made in advance, so that there is time to read other excerpts."""
+    recent_edits: tuple[RecentEdit, ...] = ()
+    """Edits that a code model is shown beside definitions, the newest last."""
+    existing_names: bool = False
+    """Whether names that a module or class of the repository lacks are replaced by some of its
+    own, or else not suggested."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +113,9 @@ class ShownDefinition:
     """Number of its tokens in the prompt."""
     is_named: bool = False
     """Whether the suggestion uses its name."""
+    share: float | None = None
+    """Share of its tokens in the attention of all heads and layers to the prompt and to what is
+    placed before it, 0 to 1; None if it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +132,6 @@ class Timings:
     passes: int = 0
     """Forward passes for the generated tokens; fewer than these if drafts were accepted."""
     memory_tokens: int = 0
-    share: float | None = None
-    """Share of its tokens in the attention of all heads and layers to the prompt and to what is
-    placed before it, 0 to 1; None if it was not measured."""
 
 
 @dataclass(frozen=True)

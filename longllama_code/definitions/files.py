@@ -42,12 +42,23 @@ class File:
         "_uses",
         "digest",
         "facts",
+        "is_whole",
         "names",
         "text",
     )
 
-    def __init__(self, facts: FileFacts, digest: int, text: str, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        facts: FileFacts,
+        digest: int,
+        text: str,
+        names: Sequence[str] = (),
+        *,
+        is_whole: bool = False,
+    ) -> None:
         self.facts, self.digest, self.text, self.names = facts, digest, text, names
+        self.is_whole = is_whole
+        """Whether ``names`` are all names in the text."""
         self._names: dict[str, list[Definition]] | None = None
         self._members: dict[str, list[Definition]] | None = None
         self._uses: dict[str, list[Binding]] | None = None

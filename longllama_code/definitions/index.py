@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
 
-from longllama_code.definitions.files import Facts, File, FreshFacts, names_of
+from longllama_code.definitions.files import MAX_NAMED_CHARS, Facts, File, FreshFacts, names_of
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.languages.facts import Definition, Import
 from longllama_code.definitions.layout import Paths
@@ -74,7 +74,8 @@ class DefinitionIndex:
             return
         kept = text if _configures(path) else ""
         self._uncount(path)
-        file = File(self._facts.read(path, text), digest, kept, names_of(text))
+        facts, is_whole = self._facts.read(path, text), len(text) <= MAX_NAMED_CHARS
+        file = File(facts, digest, kept, names_of(text), is_whole=is_whole)
         self._own[path] = file
         was_hidden = path in self._hidden
         self._hidden.discard(path)
@@ -217,6 +218,12 @@ class DefinitionIndex:
         if self._base is not None:
             n_files += self._base.n_users(name, of_member=of_member)
         return n_files
+
+    def has_word(self, name: str) -> bool:
+        """Whether a name stands in any file, behind a dot or not."""
+        if self._files_with.get(name) or self._files_with.get("." + name):
+            return True
+        return self._base is not None and self._base.has_word(name)
 
     def targets(self, path: str, imported: Import) -> Sequence[str]:
         """Return the files that an import may resolve to, the likeliest first."""

@@ -64,9 +64,9 @@ class Answer:
             Cancelled: ``should_stop`` returned true.
         """
         try:
-            self._prefill(lambda: self.should_stop() or self._is_late())
+            self._prefill(lambda: self.should_stop() or self.is_late())
         except Cancelled:
-            if not self._is_late():
+            if not self.is_late():
                 raise
             return False
         return True
@@ -75,7 +75,8 @@ class Answer:
         prompt, memory, placed = self.inputs
         self.decoder.prefill(prompt.ids, memory, should_stop, placed)
 
-    def _is_late(self) -> bool:
+    def is_late(self) -> bool:
+        """Whether the request's time is over."""
         return time.perf_counter() >= self.deadline
 
     def timings(self, writer: Writer | None = None) -> Timings:
@@ -99,11 +100,21 @@ class Answer:
         Raises:
             Cancelled: ``should_stop`` returned true.
         """
-        writer = self.begin(opening)
-        drafter = Drafter(self.memory, writer.context)
-        steps = self.decoder.steps(
-            self.prompt.ids, self.memory, writer.choose, drafter, self.bounds
-        )
+        return self._write_on(self.begin(opening), on_progress)
+
+    def write_again(self, writer: Writer, on_progress: OnProgress = ignore_progress) -> Writer:
+        """Write a suggestion to its end that went back; see ``Writer.go_back``.
+
+        Raises:
+            Cancelled: ``should_stop`` returned true.
+        """
+        _, memory, placed = self.inputs
+        self.decoder.prefill(list(writer.context), memory, self.should_stop, placed)
+        return self._write_on(writer, on_progress)
+
+    def _write_on(self, writer: Writer, on_progress: OnProgress) -> Writer:
+        ids, drafter = list(writer.context), Drafter(self.memory, writer.context)
+        steps = self.decoder.steps(ids, self.memory, writer.choose, drafter, self.bounds)
         for token in steps:
             if self.should_stop():
                 raise Cancelled("the request was cancelled while its suggestion was written")
@@ -116,7 +127,7 @@ class Answer:
         """Return alternatives, each with another first token, the likelier first tokens first."""
         texts = [first.text.rstrip()]
         for first_token, probability in first.openings[1:n_candidates]:
-            if probability < LEAST_PROBABILITY or self._is_late():
+            if probability < LEAST_PROBABILITY or self.is_late():
                 break
             self._prefill(self.should_stop)
             texts.append(self.write(first_token).text.rstrip())
@@ -143,4 +154,4 @@ def result_of(
 
 def _empty_reason(writer: Writer) -> EmptyReason:
     reason = writer.stop_reason
-    return reason if reason in ("deadline", "unsure") else "nothing_to_add"
+    return reason if reason in ("deadline", "unsure", "unknown_name") else "nothing_to_add"

@@ -1,5 +1,6 @@
 """From a request to a suggestion: prompt, prefill, greedy decoding, stop rules."""
 
+import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -17,6 +18,8 @@ from longllama_code.generation.decoding.stopping import stop_rule
 from longllama_code.generation.decoding.writer import Writer
 from longllama_code.generation.definition_memory.background import DefinitionEncoding
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
+from longllama_code.generation.name_check import NameCheck
+from longllama_code.generation.prompting.edit_excerpts import is_edit, still_recent, with_edits
 from longllama_code.generation.prompting.excerpt_source import ExcerptSource
 from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
 from longllama_code.generation.prompting.prepared_prompt import (
@@ -27,7 +30,13 @@ from longllama_code.generation.prompting.prepared_prompt import (
     Prepared,
     Wanted,
 )
-from longllama_code.generation.prompting.prompt import Prompt, PromptSource, build_prompt, opening
+from longllama_code.generation.prompting.prompt import (
+    Excerpt,
+    Prompt,
+    PromptSource,
+    build_prompt,
+    opening,
+)
 from longllama_code.generation.prompting.shown_rows import Segments, with_shares
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.repository import RepositoryMemory
@@ -105,7 +114,7 @@ class Completer:
             Cancelled: ``should_stop`` returned true.
         """
         started = time.perf_counter()
-        wait = request.timeout_ms / 1000
+        wait = math.inf if request.is_ahead else request.timeout_ms / 1000
         inputs = cache(partial(self._inputs, request))
         goes_on = partial(_goes_on, should_stop, started + ENCODING_SHARE * wait)
         prepared = self._prepared(request, inputs, goes_on)
@@ -119,9 +128,14 @@ class Completer:
         answer = Answer(prepared.decoder, found, should_stop, *times, begin, segments.bounds)
         if not answer.read_prompt():
             return CompletionResult("", "deadline", answer.timings(), empty_reason="deadline")
-        writer = answer.write(on_progress=on_progress)
-        n_memory_tokens = 0 if memory is None else self._memory.n_seen_tokens
-        timings = replace(answer.timings(writer), memory_tokens=n_memory_tokens)
+        n_reused = prepared.decoder.n_reused
+        check = NameCheck(self._sources.definitions.index, request)
+        writer = check.write(answer, on_progress)
+        timings = replace(
+            answer.timings(writer),
+            reused_tokens=n_reused,
+            memory_tokens=0 if memory is None else self._memory.n_seen_tokens,
+        )
         result = result_of(writer, timings, memory)
         shares = segments.by_definition(prepared.decoder.shares)
         first_line, last_line = _lines(request, prompt)
@@ -132,7 +146,7 @@ class Completer:
             ),
             first_line=first_line,
             last_line=last_line,
-            alternatives=answer.others(writer, request.n_candidates),
+            alternatives=check.existing(answer.others(writer, request.n_candidates)),
         )
 
     def prepare(self, request: CompletionRequest) -> Generator[None, None, int]:
@@ -148,7 +162,7 @@ class Completer:
         reading = self._model.readings.of(source, request.path)
         if not self._shows_excerpts(request) or self._definition_memory(request) is not None:
             return 0
-        reading.drop(source.still_hold)
+        reading.drop(self._still_holds(request))
         prepared = reading.open(self._choice(request))
         ids = self._opening(request, prepared)
         memory = self._inputs(request, prepared.excerpts).memory
@@ -211,7 +225,7 @@ class Completer:
         """
         source = self._excerpts(request)
         reading = self._model.readings.of(source, request.path)
-        reading.drop(source.still_hold)
+        reading.drop(self._still_holds(request))
         fit = partial(_fit, request, inputs)
         is_new = reading.go_to(request.prefix + request.suffix, fit)
         if not self._shows_excerpts(request):
@@ -224,6 +238,11 @@ class Completer:
     def _excerpts(self, request: CompletionRequest) -> ExcerptSource:
         """Return what chooses excerpts for a request."""
         return self._sources.named(request.repository_context)
+
+    def _still_holds(self, request: CompletionRequest) -> Callable[[Excerpt], bool]:
+        """Return a function that says whether an excerpt may still be shown."""
+        source, edits = self._excerpts(request), request.recent_edits
+        return lambda one: still_recent(one, edits) if is_edit(one) else source.still_hold(one)
 
     def _shows_excerpts(self, request: CompletionRequest) -> bool:
         """Whether the prompt shows excerpts of other files, to models trained to fill in."""
@@ -258,7 +277,7 @@ class Completer:
         def of_cursor(shown: Excerpts) -> Wanted:
             wanted = source.wanted(path, prefix, suffix, n_tokens, shown)
             if memory is None:
-                return wanted
+                return with_edits(wanted, request, self._sources.definitions.count)
             return memory.available(request.repository, wanted, goes_on)
 
         return Choice(lambda: source.used_by(path, prefix + suffix, n_tokens), of_cursor)
@@ -269,7 +288,9 @@ class Completer:
         placed = None
         if memory is not None:
             most = self._definition_tokens(request)
-            placed = memory.placed(request.repository, excerpts, most)
+            placed = memory.placed(
+                request.repository, excerpts, most, exchanges=not request.is_ahead
+            )
             excerpts, n_tokens = (), n_tokens - most
         source = self._source(request, excerpts)
         prompt = build_prompt(source, self._model.tokenizer, n_tokens, self._model.marks)

@@ -19,7 +19,7 @@ from pygls.protocol.json_rpc import (
 
 from lsp_server import __version__
 
-VERSION = f"{__version__}/7"
+VERSION = f"{__version__}/8"
 """Version that both sides must share; its last part counts changes of the messages."""
 
 HELLO = "engine/hello"

@@ -183,6 +183,12 @@ class Completion:
             "similar": "Chunks of ten lines stand in the prompt.",
         },
     )
+    existing_names: bool = tunable(
+        True,
+        "Whether a name that a module or class of the repository lacks is replaced by one of its "
+        "own, or else not suggested (Python). Turn it off if you often write a use before the "
+        "definition.",
+    )
     disable_in_comments: bool = tunable(
         False,
         "Whether suggestions are disabled in comments. Turn it on to write comments undisturbed.",

@@ -28,6 +28,10 @@ REASONS: Mapping[str, str] = {
     "engine_failed": "the model cannot be loaded; the status says why",
     "engine_restarting": "the engine ended unexpectedly and is being restarted",
     "engine_error": "the engine failed on this request; its log says why",
+    "unknown_name": (
+        "the model wrote a name that the module or class lacks, and none of its own fits; "
+        "see longllama.completion.existingNames"
+    ),
     "repeats_line": "the model only repeated the text behind the cursor",
 }
 """Meaning of the server's reason codes. Codes of the engine are shown as they are."""

@@ -56,6 +56,7 @@ def build_request(
         definition_tokens=settings.completion.definition_tokens,
         repository_context=settings.completion.repository_context,
         is_ahead=is_ahead,
+        existing_names=settings.completion.existing_names,
     )
 
 

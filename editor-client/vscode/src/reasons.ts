@@ -25,6 +25,8 @@ const ADVICE: Record<string, string> = {
   engine_restarting: "the model's process ended and is started again; wait a moment",
   engine_error: "the model failed on this request; the log says why",
   repeats_line: "the model only repeated the text behind the cursor; type on",
+  unknown_name:
+    "the model wrote a name that does not exist there; type its first letters, or turn longllama.completion.existingNames off",
   nothing_to_add: "the model had nothing to add here; type on",
   deadline:
     "the model took too long; choose a smaller one, or raise longllama.completion.timeoutMs",

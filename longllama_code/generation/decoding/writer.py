@@ -2,12 +2,14 @@
 
 import math
 import time
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from longllama_code.generation.decoding.copying import Copier
 from longllama_code.generation.decoding.healing import TokenHealer
+from longllama_code.generation.decoding.name_choice import NameChoice
 from longllama_code.generation.decoding.stopping import Ending
 from longllama_code.protocol import StopReason
 from longllama_code.tokenizers.tokenizer import IncrementalDecoder, Tokenizer
@@ -49,6 +51,8 @@ class Writer:
         self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
         self._ends = ends
         self.context = context
+        self._n_prompt = len(context)
+        self._names: NameChoice | None = None
         self._decoder = IncrementalDecoder(tokenizer)
         self._ending = ending
         self._max_tokens, self._opening = max_tokens, opening
@@ -97,7 +101,9 @@ class Writer:
         self.began = self.began or time.perf_counter()
         if self._copier is not None:
             logits = self._copier.mix(logits, self.context)
-        if self._owed:
+        if self._names is not None:
+            logits = self._names.constrain(logits)
+        elif self._owed:
             spelt = [] if self._copier is None else self._copier.candidates
             logits = self._healer.constrain(logits, self._owed, spelt)
         if not self.openings:
@@ -133,6 +139,8 @@ class Writer:
             self.stop_reason = "end_of_text"
             return True
         self._owed = self._owed[len(self._tokenizer.token_bytes(token)) :]
+        if self._names is not None and self._names.took(token):
+            self._names = None
         self._text += self._decoder.push(token)
         finished = self._ending.cut(self.text)
         if finished is not None:
@@ -143,6 +151,36 @@ class Writer:
             return False
         self._say(self._ending.unfinished(self.text))
         return True
+
+    def go_back(self, offset: int, names: Iterable[str]) -> None:
+        """Take back the text from an offset on, to write one of some names there.
+
+        Args:
+            offset: offset in the text of the first letter that is to be replaced.
+            names: what may stand there, from that letter on.
+        """
+        head = self._text[: self._skip + offset].encode()
+        n_chosen = len(self.context) - self._n_prompt + self._is_unsure
+        n_kept = n_bytes = 0
+        for token in self.context[self._n_prompt :]:
+            length = len(self._tokenizer.token_bytes(token))
+            if not length or n_bytes + length > len(head):
+                break
+            n_kept, n_bytes = n_kept + 1, n_bytes + length
+        n_logged = max(0, n_kept - (n_chosen - len(self._log_probs)))
+        del self.context[self._n_prompt + n_kept :], self._log_probs[n_logged:]
+        self.openings = self.openings if n_logged else []
+        self._owed, self._is_unsure = head[n_bytes:], False
+        self._decoder = IncrementalDecoder(self._tokenizer)
+        self._text = "".join(map(self._decoder.push, self.context[self._n_prompt :]))
+        self.n_tokens, self.stop_reason = n_kept, "max_tokens"
+        targets = [self._owed + name.encode() for name in names]
+        self._names = NameChoice(self._tokenizer, targets, self._ends)
+
+    def end_before_line(self, offset: int) -> None:
+        """End the suggestion before the line of an offset, whose name does not exist."""
+        self._say(self.text[: self.text.rfind("\n", 0, max(offset, 0)) + 1].rstrip())
+        self.stop_reason = "unknown_name"
 
     def expired(self, deadline: float) -> bool:
         """End the suggestion if the deadline has passed; return whether it has."""

@@ -51,12 +51,12 @@ def _anywhere(tail: str, path: str, layout: Layout) -> list[str]:
     for suffix in SUFFIXES:
         for one in layout.ending(tail + suffix):
             root = one[: len(one) - len(tail + suffix)]
-            if not is_standard or _is_root(root, path, layout):
+            if not is_standard or is_root(root, path, layout):
                 n_shared = n_shared_folders(root.split("/")[:-1], path.split("/")[:-1])
                 found.append((-n_shared, len(one), one))
     return [one for *_, one in sorted(found)[:MAX_FOUND]]
 
 
-def _is_root(root: str, path: str, layout: Layout) -> bool:
+def is_root(root: str, path: str, layout: Layout) -> bool:
     """Whether files in a folder can shadow modules of the standard library."""
     return path.startswith(root) and not layout.has(root + "__init__.py")
