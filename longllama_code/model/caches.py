@@ -119,11 +119,15 @@ class LongLlamaCache(Cache):
         layer = self._layer_cache(layer_idx)
         return layer.rotated.make_room(like), layer.stored_values.make_room(like)
 
-    def snapshot(self) -> tuple[Tensor, Tensor]:
-        """Return copies of the rotated keys and the values of one sequence, (layers, G, S, D)."""
+    def snapshot(self, first: int = 0) -> tuple[Tensor, Tensor]:
+        """Return copies of the rotated keys and the values of one sequence, (layers, G, S, D).
+
+        Args:
+            first: first token.
+        """
         layers = self._layer_caches()
-        keys = torch.stack([layer.rotated.view()[0] for layer in layers])
-        return keys, torch.stack([layer.stored_values.view()[0] for layer in layers])
+        keys = torch.stack([layer.rotated.view()[0, :, first:] for layer in layers])
+        return keys, torch.stack([layer.stored_values.view()[0, :, first:] for layer in layers])
 
     def restore(self, keys: Tensor, values: Tensor) -> None:
         """Replace the content by what ``snapshot`` returned; the cache must not spill."""
@@ -157,6 +161,19 @@ class LongLlamaCache(Cache):
         for layer_idx, (rotated, value) in enumerate(zip(keys, values, strict=True)):
             self.append(layer_idx, rotated[None], rotated[None], value[None])
         self._note_placed(keys.shape[2], following, keys.device)
+
+    def extend(self, keys: Tensor, values: Tensor) -> None:
+        """Append tokens of one sequence that were processed elsewhere, at the next positions.
+
+        Args:
+            keys: keys (layers, G, n, D), rotated by these positions.
+            values: (layers, G, n, D).
+        """
+        for layer_idx, (rotated, value) in enumerate(zip(keys, values, strict=True)):
+            self.append(layer_idx, rotated[None], rotated[None], value[None])
+        assert self.next_position is not None
+        self.local_length += keys.shape[2]
+        self.next_position = self.next_position + keys.shape[2]
 
     def _note_placed(self, n_tokens: int, following: int, device: torch.device) -> None:
         assert not self._gap, "tokens that were placed before say where the next one stands"

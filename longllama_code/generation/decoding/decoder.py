@@ -16,6 +16,7 @@ from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.model.attention_mass import AttentionMass
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.caches import LayerRows, LongLlamaCache
+from longllama_code.model.rope import rotate
 
 if TYPE_CHECKING:
     from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -43,8 +44,12 @@ class PlacedText:
     """Position of the prompt's next token."""
     write: Callable[[LayerRows], None]
     """Writes rotated keys and values into rows of all layers, in float32 on a CPU."""
+    exchanges: bool = False
+    """Whether what was processed behind another text may stay as it is; see ``is_stale``."""
     starts: Mapping[Hashable, int] = field(default_factory=dict[Hashable, int])
     """First token of each of its parts behind the ids, by what the part shows."""
+
+    @property
     def n_added(self) -> int:
         """Number of its tokens that are not of the prompt."""
         return self.n_rows - len(self.ids)
@@ -73,6 +78,7 @@ class Decoder:
         self._ids: list[int] = []
         self._memory_fingerprint: object = None
         self._placed: PlacedText | None = None
+        self._n_stale = 0
         self.n_passes = 0
         """Number of forward passes since the last suggestion began."""
         self.n_reused = 0
@@ -105,12 +111,13 @@ class Decoder:
         self, ids: list[int], memory: CompletionMemory | None, placed: PlacedText | None = None
     ) -> int:
         """Return how many ids of a prompt, except its last one, are in the cache."""
-        if self._fingerprint_of(memory) != self._memory_fingerprint or not self._holds(placed):
+        if self._fingerprint_of(memory) != self._memory_fingerprint:
             return 0
-        return _common_length(self._ids, ids[:-1])
+        is_usable = self._holds(placed) or self._can_exchange(placed)
+        return _common_length(self._ids, ids[:-1]) if is_usable else 0
 
     @torch.inference_mode()
-    def begin_like(self, other: "Decoder", n_ids: int) -> None:
+    def begin_like(self, other: Decoder, n_ids: int) -> None:
         """Replace the cache by copies of the first ids in another one, and of what precedes them.
 
         Args:
@@ -121,6 +128,7 @@ class Decoder:
         self._cache.take(other._cache, other._n_rows(n_ids) if n_ids else 0)
         self._ids, self._placed = other._ids[:n_ids], placed
         self._memory_fingerprint = other._memory_fingerprint
+        self._n_stale = min(other._n_stale, n_ids)
 
     def _holds(self, placed: PlacedText | None) -> bool:
         """Whether the cache begins with a text, or with none if it is None."""
@@ -174,7 +182,7 @@ class Decoder:
         device = self._model.device
         self._cache.restore(opening.keys.to(device), opening.values.to(device))
         self._ids, self._memory_fingerprint = list(ids), self._fingerprint_of(memory)
-        self._placed = None
+        self._placed, self._n_stale = None, 0
 
     def snapshot(self) -> Opening:
         """Return the keys and values of all layers for the ids in the cache."""
@@ -187,9 +195,12 @@ class Decoder:
         """Truncate the cache to what a prompt begins with; return how many ids are left."""
         assert placed is None or tuple(ids[: len(placed.ids)]) == placed.ids, "another prompt's"
         reused = self.n_common(ids, memory, placed)
+        self._cache.mass = None
         if self._holds(placed):
             self._cache.truncate(self._n_rows(reused))
-        self._cache.mass = None
+            self._n_stale = min(self._n_stale, reused)
+        elif placed is not None and reused > len(placed.ids):
+            self._exchange(placed, reused)
         else:
             self._begin_with(placed)
         self._ids, self._memory_fingerprint = ids[:reused], self._fingerprint_of(memory)
@@ -198,13 +209,47 @@ class Decoder:
     def _begin_with(self, placed: PlacedText | None) -> None:
         """Replace the cache by a text that was processed before, or by nothing."""
         self._cache.truncate(0)
-        self._ids, self._placed = [], None
+        self._ids, self._placed, self._n_stale = [], None, 0
         if placed is not None and placed.n_rows:
             self._place(placed)
         self._placed = placed
 
-    def _n_rows(self, n_ids: int) -> int:
-        """Return how many tokens of the cache hold the first ids of the prompt."""
+    @property
+    def is_stale(self) -> bool:
+        """Whether ids in the cache were processed behind another text than stands before them.
+
+        Their keys and values are then not those of a prompt that is processed anew.
+        """
+        return self._n_stale > (0 if self._placed is None else len(self._placed.ids))
+
+    def _can_exchange(self, placed: PlacedText | None) -> bool:
+        """Whether a text can replace the one that stands before the ids in the cache."""
+        if placed is None or not placed.exchanges:
+            return False
+        return tuple(self._ids[: len(placed.ids)]) == placed.ids
+
+    def _exchange(self, placed: PlacedText, n_ids: int) -> None:
+        """Replace the text before the first ids, which stay as they were processed."""
+        self._cache.truncate(self._n_rows(n_ids))
+        old, n_kept = self._placed, len(placed.ids)
+        n_rows, following = (n_kept, n_kept) if old is None else (old.n_rows, old.following)
+        keys, values = self._cache.snapshot(n_rows)
+        self._begin_with(placed)
+        self._cache.extend(self._moved(keys, placed.following - following), values)
+        self._n_stale = n_ids
+
+    def _moved(self, keys: Tensor, distance: int) -> Tensor:
+        """Return rotated keys (layers, G, n, D) of tokens at positions further on."""
+        if not distance:
+            return keys
+        config, rotary = self._model.config, self._model.model.rotary
+        positions = torch.tensor([[abs(distance)]], device=keys.device)
+        cos, sin = (part / rotary.position_zero_scale for part in rotary(keys, positions).local)
+        moved = rotate(keys, cos, sin if distance > 0 else -sin)
+        if not config.mem_positionals:
+            moved[list(config.mem_layers)] = keys[list(config.mem_layers)]
+        return moved
+
     def _place(self, placed: PlacedText) -> None:
         """Append a text's keys and values to the empty cache."""
         config, device, dtype = self._model.config, self._model.device, self._model.dtype
@@ -217,6 +262,8 @@ class Decoder:
         placed.write(list(zip(*rows, strict=True)))
         self._cache.place(*rows.to(device, dtype), placed.following)
 
+    def _n_rows(self, n_ids: int) -> int:
+        """Return how many tokens of the cache hold the first ids of the prompt."""
         return n_ids if self._placed is None else n_ids + self._placed.n_added
 
     @torch.inference_mode()
@@ -226,9 +273,9 @@ class Decoder:
         memory: CompletionMemory | None,
         choose: Callable[[Tensor], int],
         drafter: Drafter | None = None,
+        bounds: Sequence[int] = (),
     ) -> Iterator[int]:
         """Generate tokens without end, after ``prefill`` of the same ids.
-        bounds: Sequence[int] = (),
 
         Args:
             ids: the prompt.
@@ -236,14 +283,14 @@ class Decoder:
             choose: picks the next token by logits (V,).
             drafter: guesses tokens, which are verified in one pass; the result is the same as
                 without it, from fewer passes.
-        """
-        if memory is not None:
             bounds: first token in the cache of each segment whose share of attention ``shares``
                 returns, then the end of the last one; empty for no segments.
+        """
+        if memory is not None:
             memory.records_attention = True
+        mass = self._watch(bounds)
         self.n_passes = 0
         unread = ids[len(self._ids) :]
-        mass = self._watch(bounds)
         while True:
             n_read = len(self._ids) + len(unread)
             n_left = self._window - self._n_rows(n_read)
@@ -255,10 +302,10 @@ class Decoder:
                 token = self._choose(hidden[last + n_right], choose)
                 if memory is not None:
                     memory.count(last + n_right)
-                if n_right == len(guess) or token != guess[n_right]:
-                    break
                 if mass is not None:
                     mass.count(last + n_right)
+                if n_right == len(guess) or token != guess[n_right]:
+                    break
                 n_right += 1
                 yield token
             self._keep(n_read + n_right)
@@ -267,8 +314,6 @@ class Decoder:
             unread = [token]
             yield token
 
-    def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:
-        logits = self._kernels.logits(hidden) if self._kernels else self._model.lm_head(hidden)
     def _watch(self, bounds: Sequence[int]) -> AttentionMass | None:
         """Gather the attention to some segments from now on."""
         config, mass = self._model.config, None
@@ -283,6 +328,8 @@ class Decoder:
         """Share of each segment in the attention of the tokens that ``steps`` generated last."""
         return [] if self._cache.mass is None else self._cache.mass.shares
 
+    def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:
+        logits = self._kernels.logits(hidden) if self._kernels else self._model.lm_head(hidden)
         return choose(logits.index_fill(0, self._forbidden, float("-inf")))
 
     def _keep(self, length: int) -> None:
@@ -294,10 +341,10 @@ class Decoder:
         """Process ids that follow those in the cache; return hidden states (S, E)."""
         if memory is not None:
             memory.begin_pass()
-        if self._kernels is not None:
-            hidden = self._kernels.run(ids, self._cache, memory)
         if self._cache.mass is not None:
             self._cache.mass.begin_pass(len(ids))
+        if self._kernels is not None:
+            hidden = self._kernels.run(ids, self._cache, memory)
         else:
             hidden = self._run_model(ids, memory)
         self._ids += ids

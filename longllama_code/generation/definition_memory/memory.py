@@ -129,7 +129,12 @@ class DefinitionMemory:
         self.n_encoded += 1
 
     def placed(
-        self, repository: str, excerpts: Sequence[Excerpt], max_tokens: int
+        self,
+        repository: str,
+        excerpts: Sequence[Excerpt],
+        max_tokens: int,
+        *,
+        exchanges: bool = False,
     ) -> PlacedText | None:
         """Return the excerpts that are encoded, as text before a prompt; None if none is.
 
@@ -137,9 +142,12 @@ class DefinitionMemory:
             repository: the repository's name, in the prompt and in the excerpts' head.
             excerpts: excerpts, the most wanted last.
             max_tokens: most tokens of all excerpts.
+            exchanges: see ``PlacedText``.
         """
         parts = self._parts(repository, reversed(excerpts), max_tokens)
-        return self._placed(self._head_of(repository), parts) if parts else None
+        if not parts:
+            return None
+        return replace(self._placed(self._head_of(repository), parts), exchanges=exchanges)
 
     def _placed(self, head: tuple[int, ...], parts: list[_Part]) -> PlacedText:
         lengths = [part.n_tokens for part in parts]

@@ -266,7 +266,7 @@ class FileReading:
         if self.current.of_file is None or is_new:
             return self.current.choose(choice)
         now = choice.of_cursor(self.current.of_file)
-        if self.current.shows(now):
+        if self.current.shows(now) and not self.current.decoder.is_stale:
             return self.current.explained_by(now)
         coming = self._coming
         if coming is None:

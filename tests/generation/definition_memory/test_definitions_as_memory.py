@@ -143,6 +143,25 @@ def test_typing_keeps_the_working_set(engine: Engine, remember: Remember) -> Non
     assert "ebb" in shown(complete(engine, typed))
 
 
+def test_an_edit_of_another_file_costs_no_reading_until_there_is_time(
+    engine: Engine, remember: Remember
+) -> None:
+    complete(engine)
+    remember(engine, PATH, SHIP.replace("dues", "fees"))
+    readings = engine._model.readings.of(engine._sources.pieces, "office.py")
+    found = complete(engine)
+    assert "Ship.fees" in shown(found)
+    assert "Ship.dues" not in shown(found)
+    assert found.timings.reused_tokens >= found.timings.prompt_tokens - 4
+    assert readings.current.decoder.is_stale
+    ahead = complete(engine, replace(REQUEST, is_ahead=True))
+    assert ahead.timings.reused_tokens < 10
+    after = complete(engine)
+    assert after.timings.reused_tokens >= after.timings.prompt_tokens - 4
+    assert not readings.current.decoder.is_stale
+    assert shown(after) == shown(found)
+
+
 def test_an_edit_encodes_what_it_changed_alone(engine: Engine, remember: Remember) -> None:
     complete(engine)
     n_encoded = memory_of(engine).n_encoded

@@ -161,3 +161,67 @@ def test_the_next_position_follows_what_was_placed(
         assert cache.following == top
         cache.truncate(n_head)
         assert cache.following == cache.local_length == n_head
+
+
+def rows_in(of: Decoder) -> tuple[torch.Tensor, torch.Tensor]:
+    snapshot = of.snapshot()
+    return snapshot.keys, snapshot.values
+
+
+def read_behind(numbers: list[int], *, by_kernels: bool, then: list[int] | None = None) -> Decoder:
+    """Return a decoder that read the prompt behind definitions, which are then exchanged."""
+    filled = memory(by_kernels=by_kernels)
+    encode(filled, *EXCERPTS)
+    of = decoder(by_kernels=by_kernels)
+    for chosen in (numbers, then):
+        if chosen is not None:
+            excerpts = [EXCERPTS[number] for number in chosen]
+            placed = filled.placed("port", excerpts, ROOM, exchanges=True)
+            of.prefill(PROMPT, None, lambda: False, placed)
+            logits_after(of, placed)
+    return of
+
+
+@pytest.mark.parametrize("by_kernels", [False, True])
+@pytest.mark.parametrize(
+    ("first", "then"), [([0], [0, 1]), ([1, 2], [0]), ([], [1, 2]), ([2], [2])]
+)
+def test_exchanged_definitions_leave_what_was_read_where_it_belongs(
+    first: list[int], then: list[int], by_kernels: bool
+) -> None:
+    """What is exchanged has the right positions, and what was read stays what it is.
+
+    Keys and values of the first layer depend on no other token, so they tell the positions.
+    """
+    before, after, fresh = (
+        read_behind(numbers, by_kernels=by_kernels, then=second)
+        for numbers, second in ((first, None), (first, then), (then, None))
+    )
+    (keys, values), (fresh_keys, fresh_values) = rows_in(after), rows_in(fresh)
+    n_own = len(PROMPT) - len(HEAD)
+    torch.testing.assert_close(keys[0], fresh_keys[0], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(values[0], fresh_values[0], rtol=1e-3, atol=1e-3)
+    assert torch.equal(keys[:, :, : -n_own - 1], fresh_keys[:, :, : -n_own - 1])
+    kept = rows_in(before)[1][:, :, -n_own:-1]
+    assert torch.equal(values[:, :, -n_own:-1], kept)
+    assert after.is_stale == (first != then)
+    assert not before.is_stale
+
+
+def test_exchanging_there_and_back_changes_nothing_but_roundings() -> None:
+    filled = memory(by_kernels=True)
+    encode(filled, *EXCERPTS)
+    of = decoder(by_kernels=True)
+    one, other = (
+        filled.placed("port", [EXCERPTS[n] for n in numbers], ROOM, exchanges=True)
+        for numbers in ((0, 1), (2,))
+    )
+    wanted = logits_after(of, one)
+    ids = [*PROMPT, TOKENIZER.encode("x")[0]]
+    for placed in (other, one, other, one):
+        assert of.prefill(ids[:-1], None, lambda: False, placed) == len(PROMPT) - 1
+    torch.testing.assert_close(logits_after(of, one), wanted, rtol=1e-2, atol=1e-2)
+    assert of.is_stale
+    of.prefill(ids, None, lambda: False, filled.placed("port", EXCERPTS, ROOM))
+    assert not of.is_stale
+    assert of.n_reused == len(HEAD)

@@ -14,6 +14,7 @@ from longllama_code.generation.prompting.prepared_prompt import (
     keys_of,
 )
 from longllama_code.generation.prompting.prompt import Excerpt
+from tests.code_model import code_model
 
 Unread = Callable[[Prepared], int]
 
@@ -50,7 +51,7 @@ def choice(*of_cursor: Excerpt, of_file: Excerpts = (), needed: Excerpts | None 
 
 
 def begun() -> FileReading:
-    return FileReading(lambda: object.__new__(Decoder))
+    return FileReading(lambda: Decoder(code_model().model))
 
 
 def costly(_: Prepared) -> int:
