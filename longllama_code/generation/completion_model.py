@@ -1,6 +1,9 @@
 """A model with everything that the completers of several repositories share."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.decoding.healing import TokenHealer
@@ -9,12 +12,14 @@ from longllama_code.generation.definition_memory.kept_definitions import KeptDef
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
 from longllama_code.generation.prompting.infill import InfillMarks, end_ids, never_written
 from longllama_code.generation.prompting.prepared_prompt import FileReading
+from longllama_code.generation.prompting.shown_rows import ShownRows
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, WarmReadings
 from longllama_code.kernels.sharing.threads import ALONE
 from longllama_code.model.by_kernels.kernel_model import KernelModel
-from longllama_code.generation.prompting.shown_rows import ShownRows
-from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizers.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from longllama_code.model.modeling import LongLlamaForCausalLM
 
 
 class CompletionModel:
@@ -44,12 +49,12 @@ class CompletionModel:
         self.healer = TokenHealer(tokenizer)
         self.marks = InfillMarks.of(model.config, tokenizer)
         self.ends = end_ids(tokenizer, self.marks)
+        self.shown_rows = ShownRows(tokenizer, self.marks)
         self.threads = ALONE if kernels is None else kernels.threads
         forbidden = never_written(tokenizer, self.marks, model.config.vocab_size)
         make_decoder = partial(Decoder, model, forbidden, kernels)
         self.readings = WarmReadings(partial(FileReading, make_decoder), context_bytes)
         self.definitions: DefinitionMemory | None = None
-        self.shown_rows = ShownRows(tokenizer, self.marks)
         """Definitions as memory, for models that are trained to fill in."""
         if self.marks is not None and self.marks.always:
             kept = definitions or KeptDefinitions.in_ram(model.config)
