@@ -63,7 +63,7 @@ class Session:
             lambda path: self.folders.workspace.locate(path),
             lambda path: self.folders.workspace.identity(path),
         )
-        self.suggester = Suggester()
+        self.suggester = Suggester(lambda: self.statistics.min_confidence)
         self.announcer = Announcer(client, self.status)
         self.problems = Problems(self.announcer.warn_once)
         self.folders = WorkspaceFolders(self.files_changed, self.announcer.warn_once, self.problems)

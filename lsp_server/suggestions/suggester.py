@@ -47,9 +47,15 @@ REST_S = 0.3
 
 
 class Suggester:
-    """Owner of the pending requests, the answers being written, and recent answers."""
+    """Owner of the pending requests, the answers being written, and recent answers.
 
-    def __init__(self) -> None:
+    Args:
+        floor: returns the least confidence of what typing requests, in percent, beside that of the
+            settings.
+    """
+
+    def __init__(self, floor: Callable[[], int] = lambda: 0) -> None:
+        self._floor = floor
         self.last_reason: str | None = None
         """Reason code of the last request; None if it had a text."""
         self.times = AnswerTimes()
@@ -221,7 +227,9 @@ class Suggester:
         """Call the engine; keep its answer, and how long it took."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        completion = build_request(request.cursor, request.settings, is_ahead=request.is_ahead)
+        completion = build_request(
+            request.cursor, request.settings, is_ahead=request.is_ahead, floor=self._floor()
+        )
         try:
             result = await request.engine.complete(completion, on_progress)
         except asyncio.CancelledError:
