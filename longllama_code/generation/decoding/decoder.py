@@ -260,7 +260,8 @@ class Decoder:
             return
         rows = torch.empty(2, config.num_hidden_layers, *shape)
         placed.write(list(zip(*rows, strict=True)))
-        self._cache.place(*rows.to(device, dtype), placed.following)
+        keys, values = rows.to(device, dtype)
+        self._cache.place(keys, values, placed.following)
 
     def _n_rows(self, n_ids: int) -> int:
         """Return how many tokens of the cache hold the first ids of the prompt."""
