@@ -34,7 +34,7 @@ export async function clearStore(connection: Connection): Promise<void> {
   else void tell(message);
 }
 
-async function ask({ message, detail, answers }: Question): Promise<string | undefined> {
+export async function ask({ message, detail, answers }: Question): Promise<string | undefined> {
   const text = `LongLLaMA: ${message}`;
   return vscode.window.showWarningMessage(text, { modal: true, detail }, ...answers);
 }

@@ -18,6 +18,7 @@ import { CHOOSE_MODEL, STATUS, STATUS_CHANGED, type Status } from "./protocol";
 import { RESTART, type Remedy, remediesOfNone, SHOW_LOG, UPDATE } from "./remedies";
 import { chooseModel } from "./settings";
 import type { Condition } from "./status";
+import { SuggestionReports } from "./suggestionReports";
 
 type Library = typeof import("./library.js");
 
@@ -33,6 +34,7 @@ export class Connection implements vscode.Disposable {
   private readonly suggested = new vscode.EventEmitter<void>();
   readonly onDidSuggest = this.suggested.event;
   private readonly trace: vscode.LogOutputChannel;
+  private readonly reports = new SuggestionReports((method, params) => this.notify(method, params));
 
   constructor(private readonly log: vscode.LogOutputChannel) {
     this.trace = vscode.window.createOutputChannel("LongLLaMA Trace", { log: true });
@@ -87,7 +89,7 @@ export class Connection implements vscode.Disposable {
   }
 
   dispose(): void {
-    vscode.Disposable.from(this.changed, this.suggested, this.trace).dispose();
+    vscode.Disposable.from(this.changed, this.suggested, this.trace, this.reports).dispose();
   }
 
   /** The server's answer; undefined, and the user is told, where it has none. */
@@ -158,6 +160,7 @@ export class Connection implements vscode.Disposable {
         const answer = await late.provide(document, position, context, token, next);
         const [item] = Array.isArray(answer) ? answer : (answer?.items ?? []);
         this.lastSuggestion = item?.command?.arguments?.[0] ?? this.lastSuggestion;
+        this.reports.answered(document, position, item, token);
         return answer;
       },
     };

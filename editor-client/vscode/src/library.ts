@@ -35,7 +35,7 @@ export class QuietClient extends LanguageClient {
 /** What this client can do beyond the protocol; see docs/protocol.md. */
 class OwnCapabilities implements StaticFeature {
   fillClientCapabilities(capabilities: ClientCapabilities): void {
-    const longllama = { ignoredSettings: true };
+    const longllama = { ignoredSettings: true, didShowSuggestion: true };
     capabilities.experimental = { ...(capabilities.experimental as object), longllama };
   }
 

@@ -1,5 +1,6 @@
 // What the status bar item offers, in the condition that the server is in. Knows no editor.
 
+import { minutesLeft } from "./snooze";
 import {
   type Condition,
   ignoredSettings,
@@ -77,6 +78,7 @@ function questions(condition: Condition): Choice[] {
   return [
     choice("question", "Why this suggestion?", "explain"),
     choice("database", "Show memory", "showMemory"),
+    choice("graph", "Show statistics", "showStatistics"),
   ];
 }
 
@@ -101,11 +103,26 @@ function toggles(condition: Condition, around: Surroundings): Choice[] {
   const { language } = around;
   if (!isOn(condition, around)) return [choice("play", "Turn suggestions on", "toggle")];
   const all = choice("circle-slash", "Turn suggestions off", "toggle");
-  if (language === undefined) return [all];
+  const quiet = snoozes(condition);
+  if (language === undefined) return [...quiet, all];
   const [icon, word] = isOnFor(condition, around, language.id)
     ? ["circle-slash", "off"]
     : ["play", "on"];
-  return [all, choice(icon, `Turn suggestions ${word} for ${language.name}`, "toggleLanguage")];
+  return [
+    ...quiet,
+    all,
+    choice(icon, `Turn suggestions ${word} for ${language.name}`, "toggleLanguage"),
+  ];
+}
+
+function snoozes(condition: Condition): Choice[] {
+  if (!isRunning(condition)) return [];
+  const left = minutesLeft(condition);
+  if (left !== undefined) {
+    const end = choice("bell", `Show suggestions again (snoozed, ${left} min left)`, "snooze");
+    return [{ ...end, arguments: [0] }];
+  }
+  return [choice("bell-slash", "Snooze suggestions for some minutes", "snooze")];
 }
 
 function always(condition: Condition): Choice[] {

@@ -24,6 +24,8 @@ export interface Status {
   languages?: Languages;
   /** Settings that are not used, each with what is wrong and what helps. */
   ignored_settings?: IgnoredSetting[];
+  /** Minutes for which typing requests no suggestions. */
+  snooze_minutes_left?: number | null;
 }
 
 export interface IgnoredSetting {
@@ -78,6 +80,36 @@ export interface ClearedStore {
   problem: string | null;
 }
 
+/** What became of suggestions; `name` says of which, where it is a group. */
+export interface Counts {
+  name?: string;
+  shown: number;
+  accepted: number;
+  partly_accepted: number;
+  typed_out: number;
+  typed_over: number;
+  left: number;
+  open: number;
+  after_30_s: { there: number; gone: number };
+  after_5_min: { there: number; gone: number };
+}
+
+export interface Statistics {
+  /** Whether anything is counted. */
+  enabled: boolean;
+  total: Counts;
+  languages: Counts[];
+  lengths: Counts[];
+  latencies: Counts[];
+  /** The oldest first. */
+  days: Counts[];
+}
+
+/** How many suggestions were removed from the statistics; null: they cannot be cleared. */
+export interface Cleared {
+  n_removed: number | null;
+}
+
 export interface Diagnosis {
   ok: boolean;
   text: string;
@@ -89,6 +121,10 @@ export const STATUS_CHANGED = "longllama/didChangeStatus";
 export const MEMORY = "longllama/memory";
 export const EXPLAIN = "longllama/explain";
 export const DIAGNOSE = "longllama/diagnose";
+export const STATISTICS = "longllama/statistics";
+export const CLEARED_STATISTICS = "longllama/clearStatistics";
+export const DID_SHOW = "longllama/didShowSuggestion";
+export const DID_PARTIALLY_ACCEPT = "longllama/didPartiallyAcceptSuggestion";
 export const CLEARED_STORE = "longllama/clearStore";
 /** Asked by the server; answered with whether the setting was changed. */
 export const CHOOSE_MODEL = "longllama/chooseModel";

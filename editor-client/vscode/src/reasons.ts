@@ -17,6 +17,7 @@ const ADVICE: Record<string, string> = {
   inside_word: `the cursor is inside a word; ${ASK}, or turn longllama.trigger.insideWord on`,
   after_bracket: `the cursor is behind a closing bracket; ${ASK}, or turn longllama.trigger.afterClosingBracket on`,
   in_comment: "longllama.completion.disableInComments turns suggestions off in comments",
+  snoozed: `suggestions are snoozed; ${ASK}, or end it in the menu of the status bar`,
   superseded: "you typed on, and a newer request took its place",
   shutting_down: "the server was shutting down",
   engine_stopped: "the model is not running; restart the server",

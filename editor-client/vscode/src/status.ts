@@ -4,6 +4,7 @@ import { isEnabled, type Languages } from "./languages";
 import { compact, count, percent, plural, sentence } from "./numbers";
 import type { Files, Status } from "./protocol";
 import { advice } from "./reasons";
+import { minutesLeft } from "./snooze";
 
 /** The server from outside, while it does not speak for itself; absent: it is not installed. */
 export interface Outside {
@@ -105,6 +106,8 @@ function text(condition: Condition, around: Surroundings): string {
 
 function textReady(status: Status, { hasFolder }: Surroundings): string {
   if (ignoredSettings(status).length > 0) return `$(warning) ${NAME}: check settings`;
+  const left = minutesLeft(status);
+  if (left !== undefined) return `$(bell-slash) ${NAME}: snoozed ${left} min`;
   if (!hasFolder) return `$(pass) ${NAME}: no folder`;
   const { tokens } = status.files;
   return `$(pass) ${NAME}${tokens > 0 ? ` ${compact(tokens)} tokens` : ": ready"}`;
@@ -121,7 +124,9 @@ function detail(condition: Condition, { hasFolder }: Surroundings): string[] {
   if (!isRunning(condition)) return [sentence(condition.message)];
   const isIdle = condition.phase === "ready" || condition.phase === "indexing";
   return [
-    !hasFolder && isIdle ? NO_FOLDER : sentence(condition.message),
+    !hasFolder && isIdle && minutesLeft(condition) === undefined
+      ? NO_FOLDER
+      : sentence(condition.message),
     ...ignoredSettings(condition).map(({ message }) => sentence(message)),
     ...held(condition.files),
     ...pace(condition),

@@ -144,9 +144,10 @@ function commands(condition: Condition, around = AROUND): string[] {
 
 test("the menu offers what helps now", () => {
   const always = ["toggle", "openSettings", "diagnose", "restart", "showLog"];
-  assert.deepEqual(commands(INDEXING), ["explain", "showMemory", "pause", ...always]);
-  assert.equal(commands(status({ phase: "paused" }))[2], "resume");
-  assert.deepEqual(commands(status()).slice(0, 4), ["explain", "showMemory", "reindex", "clear"]);
+  const questions = ["explain", "showMemory", "showStatistics"];
+  assert.deepEqual(commands(INDEXING), [...questions, "pause", "snooze", ...always]);
+  assert.equal(commands(status({ phase: "paused" }))[3], "resume");
+  assert.deepEqual(commands(status()).slice(0, 5), [...questions, "reindex", "clear"]);
   assert.deepEqual(commands(status({ phase: "off" })), always);
   assert.equal(commands({ phase: "absent", message: "" })[0], "installServer");
   const stopped = commands({ phase: "stopped", message: "" });
