@@ -12,6 +12,7 @@ import { tellFailures } from "./notices";
 import { registerServerCommands } from "./serverCommands";
 import { tellIgnoredSettings } from "./settingsNotice";
 import { SourcesView } from "./sourcesView";
+import { StatisticsView } from "./statisticsView";
 import { createStatusItem, showCondition } from "./statusItem";
 
 let running: Connection | undefined;
@@ -25,6 +26,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const installer = new Installer(context, connection, launcher, log);
   const diagnosis = new DiagnosisView(context, connection, launcher);
   const sources = new SourcesView(connection);
+  const statistics = new StatisticsView(connection);
   running = connection;
   context.subscriptions.push(
     log,
@@ -32,9 +34,10 @@ export function activate(context: vscode.ExtensionContext): void {
     launcher,
     diagnosis,
     sources,
+    statistics,
     new MemoryView(connection),
     tellOfCursor(connection),
-    registerCommands({ connection, launcher, sources, log }),
+    registerCommands({ connection, launcher, sources, statistics, log }),
     registerServerCommands({ launcher, installer, diagnosis }),
     tellFailures(connection, () => launcher.isOwn),
     tellIgnoredSettings(connection),
