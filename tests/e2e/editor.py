@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,10 +110,11 @@ class Editor(LanguageClient):
         env: dict[str, str] | None = None,
         section: Any = None,
         name: str | None = None,
+        arguments: Sequence[str] = (),
     ) -> "Editor":
         """Start a server, connect, and shake hands; ``section`` is the editor's configuration."""
         self.section = section
-        command = [sys.executable, "-m", "lsp_server", "serve"]
+        command = [sys.executable, "-m", "lsp_server", "serve", *arguments]
         env = {**os.environ, **(env or {})}
         if transport == "stdio":
             self.process = await connect_stdio(self, *command, stderr=self._log, env=env)
