@@ -24,7 +24,7 @@ from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.documents.document import Document, Position
 
 SOURCES = Path(__file__).parents[2]
-PARTS = ("memory", "generation", "model", "kernels", "training")
+PARTS = ("memory", "generation", "model", "kernels", "tokenizers")
 TYPED_FILE = "longllama_code/memory/segments/encoder.py"
 MAX_TOKENS = 16
 

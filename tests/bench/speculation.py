@@ -5,9 +5,11 @@ middle of lines all over it. Each answer is written twice, with drafts and witho
 prompt is read before the clock starts. Both answers must be the same.
 
 Usage: python tests/bench/speculation.py [--model mini] [--places 24] [--tokens 32]
+[--definition-tokens 768]
 """
 
 import argparse
+import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from longllama_code.protocol import CompletionRequest, CompletionResult
 
 SOURCES = Path(__file__).parents[2]
 HELD_OUT = "lsp_server/session.py"
+TIMEOUT_MS = 36_000_000
 PACKAGES = ("lsp_server", "longllama_code/memory", "longllama_code/generation")
 
 
@@ -33,7 +36,7 @@ def remembered(engine: Engine) -> int:
     return engine.status().n_tokens
 
 
-def requests(n_places: int, n_tokens: int) -> list[CompletionRequest]:
+def requests(n_places: int, n_tokens: int, definition_tokens: int = 768) -> list[CompletionRequest]:
     """Cursors in the middle of lines all over the file; no answer ends before its tokens."""
     text = (SOURCES / HELD_OUT).read_text("utf-8")
     lines = text.splitlines(keepends=True)
@@ -41,7 +44,8 @@ def requests(n_places: int, n_tokens: int) -> list[CompletionRequest]:
     made: list[CompletionRequest] = []
     for number in chosen[:: max(1, len(chosen) // n_places)][:n_places]:
         prefix = "".join(lines[:number]) + lines[number][: len(lines[number]) // 2]
-        made.append(CompletionRequest(HELD_OUT, prefix, "", n_tokens, timeout_ms=600_000))
+        request = CompletionRequest(HELD_OUT, prefix, "", n_tokens, timeout_ms=TIMEOUT_MS)
+        made.append(replace(request, definition_tokens=definition_tokens))
     return made
 
 
@@ -67,6 +71,7 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--places", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--definition-tokens", type=int, default=768)
     parser.add_argument("--cache", type=Path, help="folder of encoded segments, kept")
     options = parser.parse_args()
     engine = Engine.open(
@@ -75,14 +80,17 @@ def main() -> None:
     print(f"{options.model}, {remembered(engine):,} tokens in memory", flush=True)
     n_tokens = n_passes = 0
     ratios: list[float] = []
-    for number, request in enumerate(requests(options.places, options.tokens)):
+    made = requests(options.places, options.tokens, options.definition_tokens)
+    for number, request in enumerate(made):
         ways = (True, False) if number % 2 else (False, True)
         found = {way: answer(engine, request, drafts=way) for way in ways}
-        assert found[True].text == found[False].text, request.prefix[-80:]
+        assert found[True].text == found[False].text, found
         timings = found[True].timings
         n_tokens += timings.generated_tokens
         n_passes += timings.passes
         ratios.append(found[False].timings.decode_ms / timings.decode_ms)
+        row = {"tokens": timings.generated_tokens, "passes": timings.passes, "ratio": ratios[-1]}
+        print(json.dumps(row), flush=True)
     print(f"passes for each token: {n_passes / n_tokens:.2f} ({n_passes} for {n_tokens})")
     print(
         f"time without drafts / with: median {statistics.median(ratios):.2f}, mean "
