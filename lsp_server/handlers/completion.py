@@ -105,9 +105,10 @@ def _inline_items(
     items: list[types.InlineCompletionItem] = []
     for number, fit in enumerate(fits_of(suggestion)):
         place, text = replaced_range(server, target, fit), target.selected + fit.text
-        if server.is_for_copilot:
-            place, text = from_line_start(target, place, text)
         command = _accepting(suggestion, number)
+        if server.is_for_copilot:
+            command.arguments = [suggestion.id, number, _n_units(target.line_start)]
+            place, text = from_line_start(target, place, text)
         items.append(types.InlineCompletionItem(text, range=place, command=command))
     return items
 
@@ -138,6 +139,11 @@ def _accepting(suggestion: Suggestion, number: int = 0) -> types.Command:
     """Return the command that tells that a suggestion, or one of its alternatives, was accepted."""
     arguments = [suggestion.id, number] if number else [suggestion.id]
     return types.Command("accepted", DID_ACCEPT, arguments=arguments)
+
+
+def _n_units(text: str) -> int:
+    """Return the length of a text in UTF-16 units, in which such clients count."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _has_ghost_text(server: Server) -> bool:

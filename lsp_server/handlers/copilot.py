@@ -23,6 +23,9 @@ from lsp_server.handlers.targets import (
 from lsp_server.server import Server
 from lsp_server.suggestions.suggestion import Suggestion
 
+MAX_DIGITS = 4
+"""Length from which the number of an alternative is not read."""
+
 Json = dict[str, Any]
 
 
@@ -112,6 +115,13 @@ def _solutions(target: Target, suggestion: Suggestion) -> list[Json]:
 def candidate_id(suggestion_id: str, number: int) -> str:
     """Return the id of a suggestion, or of one of its alternatives, which clients tell apart."""
     return f"{suggestion_id}.{number}" if number else suggestion_id
+
+
+def suggestion_and_number(name: str) -> tuple[str, int]:
+    """Return the suggestion that an id of `candidate_id` names, and which of its texts."""
+    suggestion_id, _, number = name.partition(".")
+    is_number = number.isascii() and number.isdigit() and len(number) < MAX_DIGITS
+    return suggestion_id, int(number) if is_number else 0
 
 
 def _as_json(position: types.Position) -> Mapping[str, int]:

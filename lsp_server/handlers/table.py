@@ -12,6 +12,7 @@ from lsp_server.handlers import (
     completion,
     copilot,
     copilot_account,
+    copilot_feedback,
     diagnosis,
     documents,
     lifecycle,
@@ -69,6 +70,11 @@ FEATURES: Mapping[str, Callable[[Server, Any], Any]] = {
     "getCompletions": copilot.get_completions,
     "getCompletionsCycling": copilot.get_completions_cycling,
     "getPanelCompletions": copilot.get_panel_completions,
+    "textDocument/didShowCompletion": copilot_feedback.did_show,
+    "textDocument/didPartiallyAcceptCompletion": copilot_feedback.did_partially_accept,
+    "notifyShown": copilot_feedback.notify_shown,
+    "notifyAccepted": copilot_feedback.notify_accepted,
+    "notifyRejected": copilot_feedback.notify_rejected,
 }
 
 OPTIONS: Mapping[str, Any] = {
