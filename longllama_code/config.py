@@ -1,8 +1,4 @@
-"""Configuration of a LongLLaMA model: Llama's fields, and those of memory layers.
-
-Source: the published ``configuration_longllama.py`` (names and defaults of the ``mem_*`` fields,
-``last_context_length`` and ``torch_attention``); the others below are ours.
-"""
+"""LongLLaMA's configuration for transformers: Llama's, with the fields of memory layers."""
 
 from typing import Any, cast
 
@@ -10,18 +6,14 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, LlamaConfig
 
 from longllama_code.errors import ConfigError
+from longllama_code.model_config import ModelConfig
 
-MEM_DTYPES = ("float32", "float16", "bfloat16")
-MEM_FORMATS = {"int8": (8, 8), "int8-int5": (8, 5), "int8-int4": (8, 4), "int4": (4, 4)}
-"""Bits of keys and of values, by name."""
 STEADY_ROTATIONS = ("default", "linear", "llama3", "yarn")
 """Kinds of rotary scaling that do not depend on the length of the text."""
-N_COPY_FEATURES = 8
-"""Number of features of the copy gate, see ``generation/decoding/copying.py``."""
 
 
 @strict
-class LongLlamaConfig(LlamaConfig):
+class LongLlamaConfig(ModelConfig, LlamaConfig):  # pyright: ignore[reportIncompatibleVariableOverride]
     """Configuration of ``LongLlamaForCausalLM``.
 
     ``max_position_embeddings`` is the window: the most tokens that attend to each other locally.
@@ -29,45 +21,6 @@ class LongLlamaConfig(LlamaConfig):
     """
 
     model_type = "longllama"
-
-    mem_layers: list[int] | tuple[int, ...] = ()
-    """Indices of the layers that see memory."""
-    mem_heads: dict[str, list[int]] | None = None
-    """Memory layer → its key-value heads that see memory; None for all heads of ``mem_layers``."""
-    mem_top_k: int | None = None
-    """Number of best keys of memory that each query sees; None for all, as published."""
-    mem_query_position: int | None = None
-    """Position from which every query looks at memory; None for its own position, as published.
-
-    Keys of memory have position 0, so this is a distance. With a fixed one, the result of a query
-    does not depend on its position in the window.
-    """
-    mem_positionals: bool = True
-    """Whether memory layers rotate the keys and queries of the local context."""
-    mem_dtype: str = "bfloat16"
-    """Dtype of keys and values in memory."""
-    mem_format: str | None = None
-    """Format of keys and values in repository memory (``MEM_FORMATS``); None for ``mem_dtype``."""
-    mem_read_keys: int | None = None
-    """Number of keys of each memory head that are read for a token, from the nearest clusters.
-
-    None reads all. It needs a table of clusters, and has no effect without one.
-    """
-    mem_attention_grouping: list[int] | tuple[int, ...] | None = None
-    """Most (heads, queries) that a memory layer handles at once; None sets no limit."""
-    infill_marks: list[int] | tuple[int, ...] | None = None
-    """Token ids (suffix, prefix) of a model that our tuning trained to fill in."""
-    copy_gate: list[float] | tuple[float, ...] | None = None
-    """Weights of the copy gate (``generation/decoding/copying.py``); None copies nothing."""
-    min_confidence: float = 0.0
-    """Probability of a token, 0 to 1, below which its line is not suggested, unless a request says
-    otherwise."""
-    last_context_length: int = 1024
-    """Number of tokens of a long input that stay local; those before them go to memory."""
-    torch_attention: bool = False
-    """Whether heads without memory use torch's fused attention."""
-    qkv_bias: bool = False
-    """Biases on the query, key and value projections alone (Qwen2)."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Apply Llama's rules, then check the fields of memory layers.
@@ -77,25 +30,7 @@ class LongLlamaConfig(LlamaConfig):
         """
         super().__post_init__(**kwargs)
         self._check_rotation()
-        self._check_memory()
-
-    def memory_heads(self, layer_idx: int) -> tuple[int, ...]:
-        """Return the key-value heads of a layer that see memory, if there are any."""
-        if layer_idx not in self.mem_layers:
-            return ()
-        if self.mem_heads is None:
-            return tuple(range(self.n_kv_heads))
-        return tuple(sorted(self.mem_heads.get(str(layer_idx), ())))
-
-    @property
-    def n_kv_heads(self) -> int:
-        """Number of key-value heads, ``G``."""
-        return self.num_key_value_heads or self.num_attention_heads
-
-    @property
-    def window(self) -> int:
-        """Most tokens of local context."""
-        return self.max_position_embeddings
+        self.check_memory()
 
     def _check_rotation(self) -> None:
         """Refuse scalings that change as the text grows: stored keys keep their old rotation.
@@ -109,81 +44,6 @@ class LongLlamaConfig(LlamaConfig):
                 "rotation of keys changes as the text grows, but keys in memory do not. Set "
                 f"rope_scaling to null or one of {', '.join(STEADY_ROTATIONS[1:])} in config.json."
             )
-
-    def _check_memory(self) -> None:
-        if len(set(self.mem_layers)) < len(self.mem_layers):
-            raise ConfigError(f"mem_layers is {list(self.mem_layers)}; name each layer once.")
-        for layer in self.mem_layers:
-            if not 0 <= layer < self.num_hidden_layers:
-                raise ConfigError(
-                    f"mem_layers names layer {layer}, but layers run from 0 to "
-                    f"{self.num_hidden_layers - 1}. Name existing layers."
-                )
-        if self.mem_dtype not in MEM_DTYPES:
-            raise ConfigError(f"mem_dtype is {self.mem_dtype!r}; choose one of {MEM_DTYPES}.")
-        self._check_search()
-        if self.mem_query_position is not None and self.mem_query_position < 0:
-            raise ConfigError(
-                f"mem_query_position is {self.mem_query_position}; give 0 or more, or leave it out."
-            )
-        if self.last_context_length < 1:
-            raise ConfigError(
-                f"last_context_length is {self.last_context_length}; give 1 or more, as the model "
-                "predicts from the last token."
-            )
-        self._check_grouping()
-        self._check_heads()
-        if self.copy_gate is not None and len(self.copy_gate) != N_COPY_FEATURES:
-            raise ConfigError(
-                f"copy_gate has {len(self.copy_gate)} weights; give {N_COPY_FEATURES}, which "
-                "`longllama copying` fits, or leave it out."
-            )
-        if not 0 <= self.min_confidence <= 1:
-            raise ConfigError(
-                f"min_confidence is {self.min_confidence}; give a probability, from 0 to 1."
-            )
-        if self.infill_marks is not None and len(self.infill_marks) != 2:
-            raise ConfigError(
-                f"infill_marks are {list(self.infill_marks)}; give two token ids, (suffix, prefix)."
-            )
-
-    def _check_search(self) -> None:
-        if self.mem_format is not None and self.mem_format not in MEM_FORMATS:
-            names = tuple(MEM_FORMATS)
-            raise ConfigError(
-                f"mem_format is {self.mem_format!r}; choose one of {names}, or leave it out."
-            )
-        least = self.mem_top_k or 1
-        if self.mem_read_keys is not None and self.mem_read_keys < least:
-            raise ConfigError(
-                f"mem_read_keys is {self.mem_read_keys}; give {least} or more, or leave it out."
-            )
-        if self.mem_top_k is not None and self.mem_top_k < 1:
-            raise ConfigError(f"mem_top_k is {self.mem_top_k}; give 1 or more, or leave it out.")
-
-    def _check_grouping(self) -> None:
-        grouping = self.mem_attention_grouping
-        if grouping is not None and (len(grouping) != 2 or min(grouping) < 1):
-            raise ConfigError(
-                f"mem_attention_grouping is {grouping!r}; give two positive numbers, "
-                "(heads, queries)."
-            )
-
-    def _check_heads(self) -> None:
-        if self.mem_heads is None:
-            return
-        if self.mem_heads.keys() != set(map(str, self.mem_layers)):
-            raise ConfigError(
-                f"mem_heads names layers {sorted(self.mem_heads)}, mem_layers "
-                f"{sorted(self.mem_layers)}; both must name the same layers."
-            )
-        for layer, heads in self.mem_heads.items():
-            chosen = set(heads)
-            if not heads or len(chosen) < len(heads) or not chosen <= {*range(self.n_kv_heads)}:
-                raise ConfigError(
-                    f"mem_heads of layer {layer} are {heads}; name at least one key-value head "
-                    f"from 0 to {self.n_kv_heads - 1}, and each once."
-                )
 
 
 AutoConfig.register("longllama", LongLlamaConfig)

@@ -9,12 +9,13 @@ import hypothesis
 import pytest
 import torch
 
-from longllama_code.config import N_COPY_FEATURES, LongLlamaConfig
+from longllama_code.config import LongLlamaConfig
 from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model_config import N_COPY_FEATURES
 from longllama_code.protocol import RememberResult
 
 # A busy machine is no failure: what is timed are benchmarks, not tests.

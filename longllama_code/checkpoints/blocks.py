@@ -9,28 +9,34 @@ with a scale for every 32 weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from gguf import GGMLQuantizationType, quantize
 from torch import nn
 
-from longllama_code.checkpoints.loading import (
+from longllama_code.checkpoints.completeness import (
     EMBEDDING,
     HEAD,
     check_none_missing,
     check_shape,
-    load_config,
 )
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
 from longllama_code.gguf.file import GgufFile, GgufTensor
 from longllama_code.kernels.codegen.block_levels import CHUNK
 from longllama_code.kernels.matrices.blocks import BlockRows
-from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.by_kernels.weights import KernelWeights
 from longllama_code.model.rope import Rotary
 from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear
+from longllama_code.model_config import kernel_config
+
+if TYPE_CHECKING:
+    from longllama_code.model.modeling import LongLlamaForCausalLM
+
+Filled = TypeVar("Filled", "LongLlamaForCausalLM", KernelWeights)
 
 
 def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | None:
@@ -46,12 +52,50 @@ def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | None:
     Raises:
         CheckpointError: weights are missing, damaged or not those the configuration asks for.
     """
+    from longllama_code.checkpoints.loading import load_config
+    from longllama_code.model.modeling import LongLlamaForCausalLM
+
+    tensors = _tensors(folder)
+    if tensors is None:
+        return None
+    return _filled(folder, tensors, lambda: LongLlamaForCausalLM(load_config(folder, **overrides)))
+
+
+def load_for_kernels(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | KernelWeights | None:
+    """Load a model that only kernels are to run; see ``load_blocks``.
+
+    Returns:
+        Weights alone, without importing transformers, if the model has no memory layers and a
+        plain rotation; else what ``load_blocks`` returns.
+
+    Raises:
+        CheckpointError: see ``load_blocks``.
+    """
+    tensors, config = _tensors(folder), kernel_config(_fields(folder), **overrides)
+    if tensors is None or config is None:
+        return load_blocks(folder, **overrides)
+    return _filled(folder, tensors, lambda: KernelWeights(config))
+
+
+def _fields(folder: Path) -> dict[str, Any]:
+    """Return the fields of the ``config.json``; none if it cannot be read."""
+    try:
+        return {**json.loads((folder / "config.json").read_text("utf-8"))}
+    except (OSError, TypeError, ValueError):
+        return {}
+
+
+def _tensors(folder: Path) -> list[GgufTensor] | None:
+    """Return the tensors of a GGUF file with blocks that kernels read, or None."""
     path = weight_files(folder)[0]
     tensors = [*GgufFile.open(path).tensors()] if is_gguf_file(path) else []
-    if not _have_kernels(tensors):
-        return None
+    return tensors if _have_kernels(tensors) else None
+
+
+def _filled(folder: Path, tensors: Sequence[GgufTensor], make: Callable[[], Filled]) -> Filled:
+    """Return a model whose weights are the tensors of a file."""
     with torch.device("meta"):
-        model = LongLlamaForCausalLM(load_config(folder, **overrides))
+        model = make()
     missing = dict(model.named_parameters())
     if model.config.tie_word_embeddings:
         missing.pop(HEAD, None)
@@ -62,7 +106,10 @@ def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | None:
         check_shape(folder, tensor.name, tensor.shape, wanted.shape)
         _put(model, tensor)
     check_none_missing(folder, missing)
-    _finish(model)
+    model.model.rotary = Rotary(model.config)
+    if model.config.tie_word_embeddings:
+        shared = cast("BlockEmbedding", cast("nn.Module", model.model.embed_tokens))
+        model.set_submodule("lm_head", BlockLinear(shared.rows))
     return model.eval()
 
 
@@ -74,7 +121,7 @@ def _have_kernels(tensors: Sequence[GgufTensor]) -> bool:
     )
 
 
-def _put(model: LongLlamaForCausalLM, tensor: GgufTensor) -> None:
+def _put(model: nn.Module, tensor: GgufTensor) -> None:
     """Give a tensor to its module."""
     module_name, _, leaf = tensor.name.rpartition(".")
     module = model.get_submodule(module_name)
@@ -95,11 +142,3 @@ def _rows(tensor: GgufTensor) -> BlockRows:
         return BlockRows(tensor.kind.name, tensor.blocks, tensor.shape[1])
     kind = GGMLQuantizationType.Q8_0
     return BlockRows(kind.name, quantize(tensor.floats(), kind), tensor.shape[1])
-
-
-def _finish(model: LongLlamaForCausalLM) -> None:
-    """Add what no file has: rotary tables, and a head that shares the embeddings."""
-    model.model.rotary = Rotary(model.config)
-    if model.config.tie_word_embeddings:
-        shared = cast("BlockEmbedding", cast("nn.Module", model.model.embed_tokens))
-        model.set_submodule("lm_head", BlockLinear(shared.rows))

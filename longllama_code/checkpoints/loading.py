@@ -4,7 +4,7 @@ No code of a checkpoint runs (``auto_map`` is ignored) and no pickle beyond tens
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig
 
+from longllama_code.checkpoints.completeness import check_none_missing
 from longllama_code.checkpoints.ram import require_room
 from longllama_code.checkpoints.weight_files import is_gguf_file, tensors, weight_files
 from longllama_code.config import LongLlamaConfig
@@ -24,8 +25,6 @@ from longllama_code.model.rope import Rotary
 
 PLAIN_LLAMA = ("llama", "mistral", "qwen2")
 """Model types with Llama's layers; Qwen2 adds biases to queries, keys and values."""
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
-"""Names of the two weights that share one tensor in a tied model."""
 IGNORED = ("auto_map", "architectures", "transformers_version")
 OF_OTHER_LAYERS = ("sliding_window", "use_sliding_window", "max_window_layers", "layer_types")
 
@@ -180,32 +179,6 @@ def _filled(
 def _n_weights(config: LongLlamaConfig) -> int:
     with torch.device("meta"):
         return sum(weight.numel() for weight in LongLlamaForCausalLM(config).parameters())
-
-
-def check_shape(folder: Path, name: str, found: Sequence[int], wanted: Sequence[int]) -> None:
-    """Refuse a weight of another shape than the configuration asks for.
-
-    Raises:
-        CheckpointError: the shapes differ.
-    """
-    if (*found,) != (*wanted,):
-        raise CheckpointError(
-            f"{folder} has {name!r} of shape {(*found,)}, not {(*wanted,)}; its config.json "
-            "belongs to another model."
-        )
-
-
-def check_none_missing(folder: Path, names: Collection[str]) -> None:
-    """Refuse a checkpoint without some weights.
-
-    Raises:
-        CheckpointError: there are names of missing weights.
-    """
-    if names:
-        raise CheckpointError(
-            f"{folder} lacks {len(names)} weights, the first of them {min(names)!r}; the "
-            "checkpoint is incomplete or its config.json belongs to another model."
-        )
 
 
 def _check_complete(folder: Path, loading: dict[str, Any]) -> None:

@@ -17,13 +17,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from longllama_code.checkpoints.loading import (
+from longllama_code.checkpoints.completeness import (
     EMBEDDING,
     HEAD,
     check_none_missing,
     check_shape,
-    load_config,
 )
+from longllama_code.checkpoints.loading import load_config
 from longllama_code.checkpoints.ram import GB, require_room
 from longllama_code.checkpoints.weight_files import resident_bytes, tensors, weight_files
 from longllama_code.kernels.sharing.threads import Threads

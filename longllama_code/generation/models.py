@@ -1,4 +1,9 @@
-"""Loading of models by name, with their tokenizers and what else an engine needs."""
+"""Loading of models by name, with their tokenizers and what else an engine needs.
+
+What imports transformers is imported where it is called: the default model does without.
+"""
+
+from __future__ import annotations
 
 import ctypes
 import hashlib
@@ -7,16 +12,13 @@ import logging
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 
-from longllama_code.checkpoints.blocks import load_blocks
-from longllama_code.checkpoints.loading import load_model
-from longllama_code.checkpoints.quantized import load_quantized
+from longllama_code.checkpoints.blocks import load_blocks, load_for_kernels
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
-from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
 from longllama_code.memory.segments.encoder import SegmentEncoder
 from longllama_code.memory.segments.segmenter import Limits
@@ -25,14 +27,18 @@ from longllama_code.memory.storage.resident import DeviceRoom
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.memory.storage.table import MemoryTable
 from longllama_code.model.by_kernels.kernel_model import KernelModel, drop_weights
-from longllama_code.model.compiled import compiled
-from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.by_kernels.weights import KernelWeights
 from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear
+from longllama_code.model_config import ModelConfig
 from longllama_code.model_sources.catalog import model_dir
 from longllama_code.paths import cache_root
 from longllama_code.tokenizers.loading import load_tokenizer
 from longllama_code.tokenizers.tokenizer import ByteTokenizer, Tokenizer
 from longllama_code.weight_kinds import WEIGHT_KINDS, split_weights
+
+if TYPE_CHECKING:
+    from longllama_code.config import LongLlamaConfig
+    from longllama_code.model.modeling import LongLlamaForCausalLM
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +80,7 @@ class LoadedModel:
     table: MemoryTable | None = None
     """Table of its memory heads, if there is one."""
     kernels: KernelModel | None = None
-    """The model run by kernels; ``model`` has no weights then."""
+    """The model run by kernels; ``model`` only has its configuration then, and runs nothing."""
     compiled: LongLlamaForCausalLM | None = None
     """The model with compiled layers, for prompts and decoding but not for encoding."""
     not_compiled: str | None = None
@@ -137,8 +143,12 @@ def load(
     model = _in_blocks(folder) if blocks and kind is None else None
     stored_as = kind if model is None else "blocks"
     if model is None and kind is not None:
+        from longllama_code.checkpoints.quantized import load_quantized
+
         model = load_quantized(folder, kind, dtype, device, torch_attention=True)
     elif model is None:
+        from longllama_code.checkpoints.loading import load_model
+
         model = load_model(folder, dtype, device, torch_attention=True)
     tokenizer = load_tokenizer(folder)
     place = torch.device(device).type
@@ -150,7 +160,11 @@ def load(
 
 def _in_blocks(folder: Path) -> LongLlamaForCausalLM | None:
     """Load a GGUF file with its matrices in blocks; return None if kernels cannot run it."""
-    model = load_blocks(folder, torch_attention=True)
+    model = load_for_kernels(folder, torch_attention=True)
+    if isinstance(model, KernelWeights):
+        if _n_bytes(model) > CPU_CACHE_BYTES:
+            return cast("LongLlamaForCausalLM", model)
+        model = load_blocks(folder, torch_attention=True)
     return model if model is not None and KernelModel.fits(model) else None
 
 
@@ -235,12 +249,7 @@ def with_kernels(loaded: LoadedModel) -> LoadedModel:
     The model's own weights are freed. Kernels encode text slightly differently, so the fingerprint
     changes.
     """
-    weights = *loaded.model.parameters(), *loaded.model.buffers()
-    kept = [
-        each for each in loaded.model.modules() if isinstance(each, BlockLinear | BlockEmbedding)
-    ]
-    n_bytes = sum(each.nbytes for each in (*weights, *kept))
-    if n_bytes <= CPU_CACHE_BYTES or not KernelModel.fits(loaded.model):
+    if _n_bytes(loaded.model) <= CPU_CACHE_BYTES or not KernelModel.fits(loaded.model):
         return loaded
     kernels = KernelModel(loaded.model, torch.get_num_threads())
     drop_weights(loaded.model)
@@ -250,11 +259,19 @@ def with_kernels(loaded: LoadedModel) -> LoadedModel:
     return replace(loaded, kernels=kernels, fingerprint=fingerprint)
 
 
+def _n_bytes(model: nn.Module) -> int:
+    """Return the bytes of a model's weights."""
+    kept = [each for each in model.modules() if isinstance(each, BlockLinear | BlockEmbedding)]
+    return sum(each.nbytes for each in (*model.parameters(), *model.buffers(), *kept))
+
+
 def with_compiled_layers(loaded: LoadedModel) -> LoadedModel:
     """Return the model with compiled layers, or with the reason why there are none."""
     if loaded.kernels is not None:
         return replace(loaded, not_compiled="kernels run this model, which torch does not compile")
     try:
+        from longllama_code.model.compiled import compiled
+
         return replace(loaded, compiled=compiled(loaded.model, cache_root() / COMPILED_FOLDER))
     except Exception as error:  # a missing or failing compiler raises anything
         reason = " ".join(f"{type(error).__name__}: {error}".split("\n\n")[0].split())
@@ -272,6 +289,8 @@ def _return_memory() -> None:
 
 def tiny_config() -> LongLlamaConfig:
     """Return a configuration of three layers, with memory in none, both and one of two heads."""
+    from longllama_code.config import LongLlamaConfig
+
     return LongLlamaConfig(
         vocab_size=ByteTokenizer.vocab_size,
         hidden_size=64,
@@ -293,6 +312,8 @@ def tiny_config() -> LongLlamaConfig:
 
 def _tiny(device: str, dtype: torch.dtype) -> LoadedModel:
     """Return a model with seeded random weights, for tests of clients: it needs no download."""
+    from longllama_code.model.modeling import LongLlamaForCausalLM
+
     config = tiny_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(TINY_SEED)
@@ -303,7 +324,7 @@ def _tiny(device: str, dtype: torch.dtype) -> LoadedModel:
     return LoadedModel("tiny", model, ByteTokenizer(), fingerprint, _limits(config))
 
 
-def _limits(config: LongLlamaConfig) -> Limits:
+def _limits(config: ModelConfig) -> Limits:
     largest = min(MAX_SEGMENT_TOKENS, config.window // 2)
     return Limits(min(MIN_SEGMENT_TOKENS, largest // 2), largest)
 
@@ -311,7 +332,7 @@ def _limits(config: LongLlamaConfig) -> Limits:
 def _fingerprint(folder: Path, salt: str) -> str:
     """Return a hash of what decides a segment's encoding; of weights, name, size and time."""
     digest = hashlib.blake2b(salt.encode(), digest_size=8)
-    fields = json.loads((folder / "config.json").read_text())
+    fields = json.loads((folder / "config.json").read_text("utf-8"))
     decisive = {name: value for name, value in fields.items() if name not in READING_FIELDS}
     digest.update(json.dumps(decisive, sort_keys=True).encode())
     others = [path for path in weight_files(folder) if is_gguf_file(path)]

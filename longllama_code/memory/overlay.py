@@ -12,17 +12,17 @@ from operator import xor
 
 from torch import Tensor
 
-from longllama_code.config import LongLlamaConfig
 from longllama_code.memory.repository import RememberedFile, RepositoryMemory, ids_of
 from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.shared_segments import SharedSegments
 from longllama_code.memory.storage.store import StoredSegment
+from longllama_code.model_config import ModelConfig
 
 
 class BaseMemory(RepositoryMemory):
     """Memory under the overlays of its users; its files no longer change once there is one."""
 
-    def __init__(self, config: LongLlamaConfig, segments: SharedSegments) -> None:
+    def __init__(self, config: ModelConfig, segments: SharedSegments) -> None:
         super().__init__(config, segments)
         self.overlays: list[OverlaidMemory] = []
         """Overlays of its users, oldest first."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from longllama_code.config import LongLlamaConfig
 from longllama_code.memory.retrieval.rows import MemoryRows
 from longllama_code.memory.segments.segmenter import Slice
 from longllama_code.memory.shared_segments import SharedSegments
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
+from longllama_code.model_config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class RepositoryMemory:
         segments: segments in memory, shared with other memories.
     """
 
-    def __init__(self, config: LongLlamaConfig, segments: SharedSegments) -> None:
+    def __init__(self, config: ModelConfig, segments: SharedSegments) -> None:
         self.config, self.segments = config, segments
         self.read_keys = config.mem_read_keys
         """Number of keys of each memory head that are read for a query; None for all."""
@@ -166,7 +166,7 @@ def ids_of(file: RememberedFile) -> set[str]:
     return {segment.id for segment in file.segments}
 
 
-def _head_ranges(config: LongLlamaConfig) -> dict[int, range]:
+def _head_ranges(config: ModelConfig) -> dict[int, range]:
     ranges: dict[int, range] = {}
     start = 0
     for layer in sorted(config.mem_layers):

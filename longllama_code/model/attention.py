@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from longllama_code.config import LongLlamaConfig
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.memory_source import MemoryView
 from longllama_code.model.rope import CosSin, Rotation, rotate, rotate_to_position_zero
 from longllama_code.model.scoring import mix, scores_of
+from longllama_code.model_config import ModelConfig
 
 MAX_SCORES = 1 << 24
 """Most scores in memory at once, whatever ``mem_attention_grouping`` allows: 64 MB in float32."""
@@ -57,7 +57,7 @@ class Projected(NamedTuple):
 class LongLlamaAttention(nn.Module):
     """Grouped-query attention of one layer."""
 
-    def __init__(self, config: LongLlamaConfig, layer_idx: int) -> None:
+    def __init__(self, config: ModelConfig, layer_idx: int) -> None:
         super().__init__()
         self.config = config
         self.layer_idx = layer_idx

@@ -9,23 +9,20 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers import Cache
-from transformers.cache_utils import DynamicLayer
 
-from longllama_code.config import LongLlamaConfig
 from longllama_code.model.attention_mass import AttentionMass
 from longllama_code.model.buffer import GrowingTensor
 from longllama_code.model.memory_source import InContextMemory
+from longllama_code.model_config import ModelConfig
 
 LayerRows = Sequence[tuple[Tensor, Tensor]]
 """Keys and values of some tokens in each layer, each (G, n, D); heads need not be adjacent."""
 
 
-class LayerCache(DynamicLayer):
+class LayerCache:
     """Local context of one layer."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.rotated = GrowingTensor(dim=-2)
         self.stored_values = GrowingTensor(dim=-2)
         self.position_zero_keys = GrowingTensor(dim=-2)
@@ -35,16 +32,18 @@ class LayerCache(DynamicLayer):
         return self.rotated, self.stored_values, self.position_zero_keys
 
 
-class LongLlamaCache(Cache):
+class LongLlamaCache:
     """Local context of every layer, the memory that it spills into, and the positions of both.
+
+    ``GenerationCache`` is one for transformers' ``generate``.
 
     Args:
         config: the model's.
         spills: whether tokens that leave the window go to memory; otherwise they are dropped.
     """
 
-    def __init__(self, config: LongLlamaConfig, *, spills: bool = True) -> None:
-        super().__init__(layers=[LayerCache() for _ in range(config.num_hidden_layers)])
+    def __init__(self, config: ModelConfig, *, spills: bool = True) -> None:
+        self.layers = [self._new_layer() for _ in range(config.num_hidden_layers)]
         self._config = config
         self._spills = spills
         self.mass: AttentionMass | None = None
@@ -74,7 +73,7 @@ class LongLlamaCache(Cache):
     @property
     def nbytes(self) -> int:
         """Bytes of the local keys and values."""
-        return sum(buffer.nbytes for layer in self._layer_caches() for buffer in layer.buffers())
+        return sum(buffer.nbytes for layer in self.layers for buffer in layer.buffers())
 
     def begin(self, position_ids: Tensor, visible: Tensor) -> Tensor:
         """Make room for S tokens; return their positions relative to the window's first token.
@@ -101,7 +100,7 @@ class LongLlamaCache(Cache):
         Returns:
             All local keys and values, each (B, G, L, D).
         """
-        layer = self._layer_cache(layer_idx)
+        layer = self.layers[layer_idx]
         if self._spills and layer_idx in self._config.mem_layers:
             layer.position_zero_keys.append(position_zero_keys)
         return layer.rotated.append(rotated), layer.stored_values.append(values)
@@ -116,7 +115,7 @@ class LongLlamaCache(Cache):
         Returns:
             Buffers of keys and values, each (B, G, room, D); the new rows are uninitialized.
         """
-        layer = self._layer_cache(layer_idx)
+        layer = self.layers[layer_idx]
         return layer.rotated.make_room(like), layer.stored_values.make_room(like)
 
     def snapshot(self, first: int = 0) -> tuple[Tensor, Tensor]:
@@ -125,7 +124,7 @@ class LongLlamaCache(Cache):
         Args:
             first: first token.
         """
-        layers = self._layer_caches()
+        layers = self.layers
         keys = torch.stack([layer.rotated.view()[0, :, first:] for layer in layers])
         return keys, torch.stack([layer.stored_values.view()[0, :, first:] for layer in layers])
 
@@ -196,7 +195,7 @@ class LongLlamaCache(Cache):
         self.truncate(0)
         if not length:
             return
-        for mine, theirs in zip(self._layer_caches(), other._layer_caches(), strict=True):
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
             for buffer, source in zip(mine.buffers(), theirs.buffers(), strict=True):
                 if len(source):
                     buffer.append(source.view().narrow(-2, 0, length))
@@ -212,7 +211,7 @@ class LongLlamaCache(Cache):
         dropped = self.local_length - length
         if dropped <= 0:
             return
-        for layer in self._layer_caches():
+        for layer in self.layers:
             for buffer in layer.buffers():
                 buffer.truncate(length)
         self.local_length = length
@@ -228,7 +227,7 @@ class LongLlamaCache(Cache):
         self._gap, self._placed = 0, range(0)
 
     def _spill(self, visible: Tensor) -> None:
-        for layer_idx, layer in enumerate(self._layer_caches()):
+        for layer_idx, layer in enumerate(self.layers):
             if self._spills and layer_idx in self._config.mem_layers:
                 keys = layer.position_zero_keys.view()
                 self.memory.absorb(layer_idx, keys, layer.stored_values.view())
@@ -238,57 +237,10 @@ class LongLlamaCache(Cache):
         self.local_length = 0
         self._gap, self._placed = 0, range(0)
 
-    def _layer_cache(self, layer_idx: int) -> LayerCache:
-        layer = self.layers[layer_idx]
-        assert isinstance(layer, LayerCache)
-        return layer
-
-    def _layer_caches(self) -> list[LayerCache]:
-        return [self._layer_cache(layer_idx) for layer_idx in range(len(self.layers))]
-
-    # The methods below are called by transformers' ``generate``.
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Return the number of tokens in the local context and in memory."""
-        return self.seen_tokens
-
-    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
-        """Keep the beams ``beam_idx``."""
-        self.batch_select_indices(beam_idx)
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """Repeat every batch row."""
-        if self.next_position is not None:
-            rows = torch.arange(self.next_position.shape[0]).repeat_interleave(repeats)
-            self.batch_select_indices(rows)
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep the batch rows ``indices``, in that order."""
-        for layer in self._layer_caches():
-            for buffer in layer.buffers():
-                buffer.select(indices)
-        self.memory.select(indices)
-        if self.first_position is not None and self.next_position is not None:
-            rows = indices.to(self.first_position.device)
-            self.first_position = self.first_position.index_select(0, rows)
-            self.next_position = self.next_position.index_select(0, rows)
-
-    def crop(self, tokens_to_remove: int) -> None:
-        """Drop the last ``-tokens_to_remove`` tokens, those of a rejected draft.
-
-        Earlier releases of transformers 5 pass the length to keep, as a positive number.
-        """
-        n_dropped = (
-            -tokens_to_remove if tokens_to_remove <= 0 else self.seen_tokens - tokens_to_remove
-        )
-        self.truncate(self.local_length - n_dropped)
+    def _new_layer(self) -> LayerCache:
+        return LayerCache()
 
     def reset(self) -> None:
         """Drop everything."""
-        self.layers[:] = [LayerCache() for _ in self.layers]
+        self.layers[:] = [self._new_layer() for _ in self.layers]
         self._clear()
-
-    @property
-    def is_compileable(self) -> bool:
-        """False: a cache that grows is no static cache."""
-        return False

@@ -11,10 +11,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from longllama_code.config import LongLlamaConfig
 from longllama_code.model.buffer import GrowingTensor
 from longllama_code.model.scoring import mix, mix_picked, scores_of
 from longllama_code.model.selection import best_scores, pick
+from longllama_code.model_config import ModelConfig
 
 InputKeys = Callable[[], tuple[Tensor, Tensor]]
 """Computes position-zero keys and values of a layer's input, each (B, G, S, D), with gradients."""
@@ -130,7 +130,7 @@ class InContextMemory:
     All layers share one visibility mask, because padding concerns tokens and not layers.
     """
 
-    def __init__(self, config: LongLlamaConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         self._config = config
         self._dtype: torch.dtype = getattr(torch, config.mem_dtype)
         self._keys: dict[int, GrowingTensor] = {}

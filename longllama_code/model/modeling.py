@@ -17,6 +17,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from longllama_code.config import LongLlamaConfig
 from longllama_code.model.attention import LayerInputs
 from longllama_code.model.caches import LongLlamaCache
+from longllama_code.model.generation_cache import GenerationCache
 from longllama_code.model.layers import LongLlamaDecoderLayer
 from longllama_code.model.memory_source import InContextMemory, MemorySource
 from longllama_code.model.rope import Rotary
@@ -93,7 +94,7 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
                 "past_key_values was given with use_cache=False, but it has to grow; leave out one "
                 "of the two."
             )
-        cache = past_key_values or LongLlamaCache(self.config, spills=memory is None)
+        cache = past_key_values or GenerationCache(self.config, spills=memory is None)
         n_tokens, n_cached = source.shape[1], cache.local_length
         n_dropped = n_tokens - hidden_to_keep if hidden_to_keep else 0
         padding = _padding(attention_mask, source, n_cached)
@@ -117,7 +118,7 @@ class LongLlamaModel(LongLlamaPreTrainedModel):
                 hidden.append(states[:, max(n_dropped - start, 0) :])
         return BaseModelOutputWithPast(
             last_hidden_state=cast("Any", torch.cat(hidden, dim=1)),
-            past_key_values=cache if use_cache else None,
+            past_key_values=cast("Any", cache) if use_cache else None,
         )
 
     def window(
@@ -298,7 +299,7 @@ class LongLlamaForCausalLM(LongLlamaPreTrainedModel, GenerationMixin):
         """Give ``generate`` a cache that spills into memory, unless the caller passed one."""
         if generation_config.use_cache is not False and model_kwargs.get("past_key_values") is None:
             memory = model_kwargs.get("memory")
-            model_kwargs["past_key_values"] = LongLlamaCache(self.config, spills=memory is None)
+            model_kwargs["past_key_values"] = GenerationCache(self.config, spills=memory is None)
 
 
 def windows(n_tokens: int, n_last: int, window: int) -> Iterator[tuple[int, int]]:

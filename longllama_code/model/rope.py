@@ -1,16 +1,16 @@
 """Rotary position embeddings for local keys and queries, and for keys that go to memory.
 
-Source: RoFormer (arXiv 2104.09864); frequencies and scalings are those of transformers' Llama.
+Source: RoFormer (arXiv 2104.09864); frequencies and scalings are those of transformers' Llama,
+which is imported for models that transformers runs alone.
 """
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from longllama_code.config import LongLlamaConfig
+from longllama_code.model_config import KernelConfig, ModelConfig
 
 CosSin = tuple[Tensor, Tensor]
 """Cosines and sines that rotate heads."""
@@ -29,10 +29,10 @@ class Rotation:
 class Rotary(nn.Module):
     """Cosines and sines of positions counted from the first token of the window."""
 
-    def __init__(self, config: LongLlamaConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.frequencies = LlamaRotaryEmbedding(config)
+        self.frequencies = _frequencies(config)
 
     def forward(self, like: Tensor, positions: Tensor) -> Rotation:
         """Return the rotation of tokens at positions (B, S), in the dtype of ``like``."""
@@ -50,6 +50,34 @@ class Rotary(nn.Module):
     def position_zero_scale(self) -> float:
         """Factor that the rotation to position 0 applies: 1, except under scalings like YaRN."""
         return cast("float", self.frequencies.attention_scaling)
+
+
+class PlainFrequencies(nn.Module):
+    """Cosines and sines without scaling, bit for bit those of transformers' Llama."""
+
+    attention_scaling = 1.0
+
+    def __init__(self, config: KernelConfig) -> None:
+        super().__init__()
+        size = config.head_dim or config.hidden_size // config.num_attention_heads
+        exponents = torch.arange(0, size, 2, dtype=torch.float) / size
+        self.register_buffer("inv_freq", 1.0 / (config.rope_theta**exponents), persistent=False)
+        self.inv_freq: Tensor
+
+    @torch.no_grad()
+    def forward(self, like: Tensor, positions: Tensor) -> CosSin:
+        """Return cosines and sines (B, S, D) of positions (B, S), in the dtype of ``like``."""
+        halves = positions[..., None].float() * self.inv_freq
+        angles = torch.cat((halves, halves), dim=-1)
+        return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+
+
+def _frequencies(config: ModelConfig) -> Any:
+    if isinstance(config, KernelConfig):
+        return PlainFrequencies(config)
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    return LlamaRotaryEmbedding(cast("Any", config))
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

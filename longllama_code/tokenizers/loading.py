@@ -14,6 +14,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     Raises:
         CheckpointError: neither can be read.
     """
-    if is_byte_level(folder) or not (folder / MODEL_FILE).is_file():
+    # A tokenizer.json has megabytes, so it is looked into only where there is a choice.
+    if not (folder / MODEL_FILE).is_file() or is_byte_level(folder):
         return FastTokenizer.from_folder(folder)
     return SentencePieceTokenizer.from_folder(folder)

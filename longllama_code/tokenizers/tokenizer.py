@@ -55,6 +55,10 @@ class Tokenizer(Protocol):
     def token_bytes(self, token_id: int) -> bytes:
         """Return the bytes that a token stands for: none for a special token or an unused id."""
 
+    def all_token_bytes(self) -> list[bytes]:
+        """Return what ``token_bytes`` does for every id."""
+        return [self.token_bytes(token) for token in range(self.vocab_size)]
+
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text, without special tokens."""
         return self.offsets(text)[0]
@@ -126,8 +130,8 @@ class FastTokenizer(Tokenizer):
         self._backend = backend
         self.special_ids = frozenset(added) - texts
         self._texts = {at: added[at].content.encode() for at in texts}
-        vocab = backend.get_vocab()
-        self._alphabet = bytes(byte for char, byte in _BYTE_OF.items() if char in vocab)
+        known = backend.token_to_id
+        self._alphabet = bytes(byte for char, byte in _BYTE_OF.items() if known(char) is not None)
 
     @classmethod
     def from_folder(cls, folder: Path) -> FastTokenizer:
@@ -163,7 +167,16 @@ class FastTokenizer(Tokenizer):
         if token_id in self._texts:
             return self._texts[token_id]
         token = None if token_id in self.special_ids else self._backend.id_to_token(token_id)
-        return bytes(_BYTE_OF[char] for char in token or "")
+        return _bytes_of(token or "")
+
+    def all_token_bytes(self) -> list[bytes]:
+        """See ``Tokenizer.all_token_bytes``."""
+        names = map(self._backend.id_to_token, range(self.vocab_size))
+        found = [b"" if name is None else _bytes_of(name) for name in names]
+        apart = dict.fromkeys(self.special_ids, b"") | self._texts
+        for token in apart.keys() & range(self.vocab_size):
+            found[token] = apart[token]
+        return found
 
     def id_of(self, name: str) -> int | None:
         """See ``Tokenizer.id_of``."""
@@ -205,6 +218,11 @@ class IncrementalDecoder:
         return self._utf8.decode(b"", final=True)
 
 
+def _bytes_of(spelt: str) -> bytes:
+    """Return the bytes behind their stand-ins."""
+    return spelt.translate(_BYTES_TABLE).encode("latin-1", "replace")
+
+
 def _byte_of() -> dict[str, int]:
     """Return GPT-2's printable stand-in of each byte: itself, or the next one from U+0100 on.
 
@@ -217,6 +235,7 @@ def _byte_of() -> dict[str, int]:
 
 
 _BYTE_OF = _byte_of()
+_BYTES_TABLE = {ord(char): byte for char, byte in _BYTE_OF.items()}
 BYTE_NAMES = tuple(sorted(_BYTE_OF, key=_BYTE_OF.__getitem__))
 """Stand-in of each byte in a byte-level vocabulary."""
 

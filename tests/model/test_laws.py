@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from longllama_code.model.attention import LayerInputs
-from longllama_code.model.caches import LongLlamaCache
+from longllama_code.model.generation_cache import GenerationCache
 from longllama_code.model.memory_source import DenseView
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.scoring import mix, scores_of
@@ -161,7 +161,7 @@ def test_a_truncated_cache_goes_on_as_a_fresh_one(model: LongLlamaForCausalLM) -
 def test_a_cache_to_fill_reads_a_long_input_as_none_does(model: LongLlamaForCausalLM) -> None:
     """``generate`` brings an empty cache; the windows of its prompt are those of ``forward``."""
     ids, new = random_ids(1, 12), random_ids(1, 3, seed=2)
-    filled = LongLlamaCache(model.config)
+    filled = GenerationCache(model.config)
     outputs = model(ids, past_key_values=filled)
     assert close(outputs.logits, model(ids).logits)
     assert filled.get_seq_length() == 12

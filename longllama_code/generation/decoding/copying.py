@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longllama_code.config import N_COPY_FEATURES, LongLlamaConfig
 from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.retrieval.ngrams import Match
+from longllama_code.model_config import N_COPY_FEATURES, ModelConfig
 
 MAX_GATE = 0.999
 """Largest gate; tokens that memory never showed stay possible."""
@@ -47,7 +47,7 @@ class Copier:
         self._last: Copy | None = None
 
     @classmethod
-    def of(cls, config: LongLlamaConfig, memory: CompletionMemory | None) -> Copier | None:
+    def of(cls, config: ModelConfig, memory: CompletionMemory | None) -> Copier | None:
         """Return the copier of a model, or None if it has no gate or sees no memory."""
         if config.copy_gate is None or memory is None:
             return None

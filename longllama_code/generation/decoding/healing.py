@@ -4,9 +4,9 @@ A cursor inside a word or an indentation splits what the tokenizer would keep to
 token is removed from the prompt, and the generated tokens must begin with its text.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import islice, takewhile
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -19,9 +19,9 @@ class TokenHealer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        pairs = [(tokenizer.token_bytes(token), token) for token in range(tokenizer.vocab_size)]
-        self._sorted = sorted(pair for pair in pairs if pair[0])
-        self._by_bytes = dict(self._sorted)
+        spelt = tokenizer.all_token_bytes()
+        self._ids = sorted(filter(spelt.__getitem__, range(len(spelt))), key=spelt.__getitem__)
+        self._bytes = [spelt[token] for token in self._ids]
 
     def allowed(self, remainder: bytes) -> list[int]:
         """Return the tokens that may come first in a text that must begin with ``remainder``.
@@ -34,18 +34,23 @@ class TokenHealer:
         if begin and not remainder.isspace():
             return begin
         heads = (remainder[:length] for length in range(1, len(remainder)))
-        return begin + [self._by_bytes[head] for head in heads if head in self._by_bytes]
+        return begin + [token for head in heads for token in self._spelling(head)]
 
     def _begins(self, remainder: bytes, token: int) -> bool:
         head = self._tokenizer.token_bytes(token)
         return bool(head) and remainder.startswith(head)
 
     def _beginning_with(self, remainder: bytes) -> list[int]:
-        first = bisect_left(self._sorted, (remainder, -1))
+        first = bisect_left(self._bytes, remainder)
         matching = takewhile(
-            lambda pair: pair[0].startswith(remainder), islice(self._sorted, first, None)
+            lambda at: self._bytes[at].startswith(remainder), range(first, len(self._bytes))
         )
-        return [token for _, token in matching]
+        return [self._ids[at] for at in matching]
+
+    def _spelling(self, text: bytes) -> list[int]:
+        """Return the token of these bytes, the last of several."""
+        at = bisect_right(self._bytes, text) - 1
+        return [self._ids[at]] if at >= 0 and self._bytes[at] == text else []
 
     def constrain(self, logits: Tensor, remainder: bytes, spelt: Sequence[int] = ()) -> Tensor:
         """Return logits (V,) with minus infinity for every token that may not come next.

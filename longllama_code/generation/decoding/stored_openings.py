@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from longllama_code.config import LongLlamaConfig
+from longllama_code.model_config import ModelConfig
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class KeptOpenings:
     """
 
     def __init__(
-        self, folder: Path | None, config: LongLlamaConfig, max_bytes: int = MAX_BYTES
+        self, folder: Path | None, config: ModelConfig, max_bytes: int = MAX_BYTES
     ) -> None:
         # If layers attend to memory, the keys of a prompt depend on the memory at the time.
         self._folder = None if config.mem_layers else folder

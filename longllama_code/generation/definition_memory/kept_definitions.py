@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import StoreError
 from longllama_code.generation.decoding.stored_openings import Opening
 from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat, Rows
 from longllama_code.generation.prompting.definition_layout import LAYOUT_VERSION
 from longllama_code.memory.storage.store import SegmentStore
+from longllama_code.model_config import ModelConfig
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Increased whenever the same keys and values would be stored as other bytes."""
 SLICE_BYTES = 1024
 RAM_BYTES = 256 << 20
@@ -72,13 +72,18 @@ class KeptDefinitions:
         """What is wrong with the disk, or was; None if nothing is."""
 
     @classmethod
-    def in_ram(cls, config: LongLlamaConfig) -> KeptDefinitions:
+    def in_ram(cls, config: ModelConfig) -> KeptDefinitions:
         """Return an empty store for one process."""
         return cls(open_store(None, None), RoundedFormat.of(config), "", RAM_BYTES)
 
     @classmethod
     def on_disk(
-        cls, folder: Path, config: LongLlamaConfig, fingerprint: str, max_bytes: int | None
+        cls,
+        folder: Path,
+        config: ModelConfig,
+        fingerprint: str,
+        max_bytes: int | None,
+        value_bits: int = 4,
     ) -> KeptDefinitions:
         """Return the store of a model in a folder, which processes may share.
 
@@ -86,13 +91,14 @@ class KeptDefinitions:
             StoreError: the folder cannot be used.
         """
         store = open_store(folder, max_bytes)
-        kept = cls(store, RoundedFormat.of(config), fingerprint, max_bytes)
+        kept = cls(store, RoundedFormat.of(config, value_bits), fingerprint, max_bytes)
         kept.problem = store.notice
         return kept
 
     def identity(self, head: Sequence[int], excerpt: Sequence[int]) -> str:
         """Return the id of what is stored of an excerpt behind a head."""
-        versions = f"{self._fingerprint}\0{LAYOUT_VERSION}\0{FORMAT_VERSION}\0{len(head)}\0"
+        formats = f"{LAYOUT_VERSION}\0{FORMAT_VERSION}\0{self._rounded.value_bits}"
+        versions = f"{self._fingerprint}\0{formats}\0{len(head)}\0"
         digest = hashlib.blake2b(versions.encode(), digest_size=16)
         digest.update(np.asarray([*head, *excerpt], np.int64).tobytes())
         return digest.hexdigest()

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longllama_code.config import LongLlamaConfig
+from longllama_code.model_config import ModelConfig
 from longllama_code.tokenizers.sentencepiece import MARKS
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
@@ -104,7 +104,7 @@ class InfillMarks:
     always: bool = False
 
     @classmethod
-    def of(cls, config: LongLlamaConfig, tokenizer: Tokenizer | None = None) -> InfillMarks | None:
+    def of(cls, config: ModelConfig, tokenizer: Tokenizer | None = None) -> InfillMarks | None:
         """Return the marks of a model's configuration, or else those of its vocabulary.
 
         Returns:

@@ -6,7 +6,10 @@ segment as local context and are not stored: the first tokens of a text attract 
 they say (attention sinks; measured in docs/decisions/0001-memory-is-a-set-of-segments.md).
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,8 +18,10 @@ from longllama_code.memory.segments.segment import EncodedSegment, page_offsets
 from longllama_code.memory.segments.segmenter import Limits, Slice, cut
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.memory_source import MemorySource
-from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.tokenizers.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from longllama_code.model.modeling import LongLlamaForCausalLM
 
 MIN_SINK_TOKENS = 4
 """Least number of tokens before a segment; a shorter header is repeated."""

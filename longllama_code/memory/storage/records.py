@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longllama_code.config import MEM_FORMATS, LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.kernels.search import RecordArrays, Space
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.record_file import RecordStorage
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
 from longllama_code.memory.storage.table import MemoryTable
+from longllama_code.model_config import MEM_FORMATS, ModelConfig
 from longllama_code.paths import TABLE_FILE
 
 LINE_BYTES = 64
@@ -63,7 +63,7 @@ class RecordFormat:
     value_bits: int = 0
 
     @classmethod
-    def of(cls, config: LongLlamaConfig, table: MemoryTable | None) -> RecordFormat:
+    def of(cls, config: ModelConfig, table: MemoryTable | None) -> RecordFormat:
         """Return the format that a configuration names.
 
         Raises:
@@ -82,7 +82,7 @@ class RecordFormat:
         return cls(n_heads, head_dim, plain.dtype, table, *MEM_FORMATS[config.mem_format])
 
     @classmethod
-    def plain(cls, config: LongLlamaConfig) -> RecordFormat:
+    def plain(cls, config: ModelConfig) -> RecordFormat:
         """Return the format with floats of ``mem_dtype``."""
         n_heads = sum(len(config.memory_heads(layer)) for layer in config.mem_layers)
         head_dim = config.head_dim or config.hidden_size // config.num_attention_heads

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from longllama_code.config import LongLlamaConfig
 from longllama_code.kernels.attention import (
     NO_BOUNDS,
     NO_MASSES,
@@ -33,10 +32,13 @@ from longllama_code.kernels.matrices.quantized import Matrix, QuantizedMatrix
 from longllama_code.kernels.matrices.rows import JoinedMatrix
 from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.caches import LongLlamaCache
-from longllama_code.model.layers import LongLlamaDecoderLayer
 from longllama_code.model.memory_source import MemoryView
 from longllama_code.model.rounded.blocks import BlockLinear
 from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
+
+if TYPE_CHECKING:
+    from longllama_code.model.layers import LongLlamaDecoderLayer
+from longllama_code.model_config import ModelConfig
 
 EMPTY = np.empty((0, 0), np.float32)
 
@@ -58,7 +60,7 @@ class KernelLayer:
     """One decoder layer, with matrices of any kind."""
 
     index: int
-    config: LongLlamaConfig
+    config: ModelConfig
     rotates: bool
     n_heads: int
     n_kv_heads: int

@@ -6,7 +6,7 @@ does not spill. A token's result does not depend, to the bit, on the other token
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -25,11 +25,13 @@ from longllama_code.model.by_kernels.kernel_layer import (
     matrix_of,
 )
 from longllama_code.model.caches import LongLlamaCache
-from longllama_code.model.layers import LongLlamaDecoderLayer
 from longllama_code.model.memory_source import MemorySource
-from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rounded.blocks import BlockLinear
 from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
+
+if TYPE_CHECKING:
+    from longllama_code.model.layers import LongLlamaDecoderLayer
+    from longllama_code.model.modeling import LongLlamaForCausalLM
 
 MEASURED_ROWS = 128
 """Tokens of the product whose speed decides the number of threads for prompts."""

@@ -7,13 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longllama_code.config import N_COPY_FEATURES, LongLlamaConfig
+from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.generation.decoding.copying import MAX_GATE, Copier, copied, features
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.retrieval.ngrams import NgramIndex
+from longllama_code.model_config import N_COPY_FEATURES
 from longllama_code.protocol import CompletionRequest, RememberResult
 from longllama_code.research.evaluation.memories import encode_files, memory_of
 

@@ -5,12 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.config import MEM_FORMATS, LongLlamaConfig
+from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError, ConfigError
 from longllama_code.generation.models import tiny_config
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.records import LINE_BYTES, RecordFormat
 from longllama_code.memory.storage.table import MemoryTable, nearest, round_queries
+from longllama_code.model_config import MEM_FORMATS
 from longllama_code.paths import TABLE_FILE
 from tests.memory.retrieval.tables import D, H, keys_like, table_of
 

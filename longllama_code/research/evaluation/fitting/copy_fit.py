@@ -17,7 +17,6 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from longllama_code.config import N_COPY_FEATURES
 from longllama_code.errors import ConfigError
 from longllama_code.generation.decoding.copying import features, openness
 from longllama_code.generation.models import LoadedModel
@@ -25,6 +24,7 @@ from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prompt import PromptSource, build_prompt
 from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
+from longllama_code.model_config import N_COPY_FEATURES
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, Window, divide
 from longllama_code.research.evaluation.memories import encode_files, memory_of
