@@ -42,9 +42,9 @@ def _cgroup_bytes() -> int | None:
     """Return what a container may still take: its limit less its use, which counts the cache."""
     group = Path("/sys/fs/cgroup")
     try:
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-        statistics = (group / "memory.stat").read_text()
+        limit = (group / "memory.max").read_text("ascii").strip()
+        used = int((group / "memory.current").read_text("ascii"))
+        statistics = (group / "memory.stat").read_text("ascii")
     except (OSError, ValueError):
         return None
     cached = dict(line.split() for line in statistics.splitlines()).get("file", "0")

@@ -71,7 +71,7 @@ def _git(*arguments: str, **environment: str) -> str:
     quiet = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", **environment}
     try:
         done = subprocess.run(
-            ["git", *arguments], env=quiet, capture_output=True, text=True, check=False
+            ["git", *arguments], env=quiet, capture_output=True, encoding="utf-8", check=False
         )
     except OSError as error:
         raise ConfigError(f"git cannot be run: {error}; install it.") from error

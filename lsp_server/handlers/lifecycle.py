@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 from lsprotocol import types
 
 from lsp_server.handlers.workspace import (
@@ -52,7 +52,7 @@ async def initialized(server: Server, _: types.InitializedParams) -> None:
 async def _begin(server: Server) -> None:
     without = server.session.problems.without
     with without(CLIENT):
-        if server.process_id is not None and sys.platform != "win32":
+        if server.process_id is not None:
             server.background_tasks.start(_watch_parent(server.process_id))
         register_for_changes(server)
     with without(CLIENT):
@@ -97,19 +97,9 @@ async def _watch_parent(process_id: int) -> None:
 
     An id that is unknown from the start belongs to another container or machine, and is ignored.
     """
-    if not _is_alive(process_id):
+    if not psutil.pid_exists(process_id):
         return
-    while _is_alive(process_id):
+    while psutil.pid_exists(process_id):
         await asyncio.sleep(PARENT_CHECK_INTERVAL_S)
     logger.warning("the client's process %s is gone; ending", process_id)
     os._exit(1)
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # it exists, but belongs to another user
-    return True

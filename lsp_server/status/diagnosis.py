@@ -207,8 +207,8 @@ def check_kernels() -> Check:
 def check_watches(n_folders: int | None, limits: Path = INOTIFY) -> Check:
     """Check that the system allows enough file watches; ``limits`` is the kernel's folder."""
     try:
-        watches = int((limits / "max_user_watches").read_text())
-        instances = int((limits / "max_user_instances").read_text())
+        watches = int((limits / "max_user_watches").read_text("ascii"))
+        instances = int((limits / "max_user_instances").read_text("ascii"))
     except OSError:
         return Check("file watches", "ok", "no known limit")
     found = f"{watches:,} watches and {instances:,} instances for each user"
@@ -244,7 +244,7 @@ def _probe(model: str) -> dict[str, Any]:
         done = subprocess.run(
             [*python_command("lsp_server.engine.process.probe"), model],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=PROBE_TIMEOUT_S,
             check=True,
         )

@@ -172,7 +172,6 @@ def test_the_store_is_the_users_alone(tmp_path: Path) -> None:
     assert (store / "manifest.sqlite").exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="processes are not asked for there")
 async def test_a_client_in_another_container_is_not_missed(tmp_path: Path) -> None:
     """Its process id means nothing here; one that was never seen cannot be gone."""
     ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "")

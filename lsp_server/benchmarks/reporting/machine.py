@@ -42,7 +42,7 @@ def _cpu() -> tuple[str, set[str]]:
     path = Path("/proc/cpuinfo")
     if not path.is_file():
         return name, flags
-    for line in path.read_text(errors="replace").splitlines():
+    for line in path.read_text("utf-8", errors="replace").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
             name = value.strip()
@@ -64,7 +64,7 @@ def commit() -> str:
 
 def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=True
     )
     return done.stdout.strip()
 
