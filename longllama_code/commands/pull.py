@@ -1,4 +1,8 @@
-"""``longllama pull``: fetch a model, with a progress bar."""
+"""``longllama pull``: fetch a model, with a progress bar.
+
+Run as a module, it needs neither torch nor the packages of other commands: an installer fetches the
+model while it installs those.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from longllama_code.console import run_command
+from longllama_code.errors import LongLlamaError
 from longllama_code.model_sources.catalog import ModelSpec, is_pulled, pull
 from longllama_code.model_sources.default_model import AUTO, chosen_model
 
@@ -35,6 +41,9 @@ def add(
         "--from", type=Path, dest="folder", metavar="FOLDER", help="use the files in a folder"
     )
     fetch.add_argument("--accept-licence", action="store_true", help="accept the model's licence")
+    fetch.add_argument(
+        "--only-fetch", action="store_true", help="do not complete once, which compiles kernels"
+    )
     fetch.set_defaults(run=_run)
 
 
@@ -53,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     print(f"{chosen.name} is in {folder}", flush=True)
     if unread is not None:
         print(f"it was here already: nothing of {unread} was used", flush=True)
-    if _weights_bytes(folder) < LITTLE_BYTES:
+    if not options.only_fetch and _weights_bytes(folder) < LITTLE_BYTES:
         from longllama_code.engine_options import EngineOptions
         from longllama_code.generation.engine import Engine
 
@@ -93,3 +102,14 @@ class ProgressLine:
         self._out.write("\n" + line if is_new else "\r" + line[:width].ljust(width))
         self._out.write("\n" if share == 1.0 else "")
         self._out.flush()
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(prog="longllama")
+    add(parser.add_subparsers(required=True))
+    options = parser.parse_args()
+    return run_command("longllama", lambda: options.run(options), (LongLlamaError, OSError))
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -114,7 +114,7 @@ def test_without_network_it_fails_with_a_button_that_tries_again(
     window.run("LongLLaMA: Install the Server")
     failed = notice(window, "the server was not installed")
     expect(failed).to_contain_text("the package index cannot be reached")
-    assert labels(failed) == ["Retry", "Show Log"]
+    assert labels(failed) == ["Retry", "Set Proxy", "Copy Diagnosis", "Show Log"]
     window.picture("install-failed")
     window.expect_status("set up")
     assert eventually(lambda: environments(running) == [])

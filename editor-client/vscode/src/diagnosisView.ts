@@ -25,6 +25,7 @@ export class DiagnosisView implements vscode.TextDocumentContentProvider, vscode
     private readonly context: vscode.ExtensionContext,
     private readonly connection: Connection,
     private readonly launcher: Launcher,
+    private readonly lastFailure: () => string,
   ) {
     this.registration = vscode.workspace.registerTextDocumentContentProvider(SCHEME, this);
   }
@@ -39,22 +40,33 @@ export class DiagnosisView implements vscode.TextDocumentContentProvider, vscode
 
   /** Check all there is to check, which takes seconds, and show it. */
   async show(): Promise<void> {
-    const title = "LongLLaMA: looking at what may be wrong";
-    const options = { location: vscode.ProgressLocation.Notification, title };
-    this.text = await vscode.window.withProgress(options, () => this.diagnosis());
+    this.text = await this.looking();
     this.changed.fire(DOCUMENT);
     const document = await vscode.workspace.openTextDocument(DOCUMENT);
     await vscode.window.showTextDocument(document, { preview: false });
   }
 
+  /** Copy what is shown; where nothing is, or something failed since, look first. */
   async copy(): Promise<void> {
+    const isShown = vscode.window.activeTextEditor?.document.uri.scheme === SCHEME;
+    if (!isShown) this.text = await this.looking();
     await vscode.env.clipboard.writeText(this.text);
     void vscode.window.setStatusBarMessage("LongLLaMA: the diagnosis was copied", 3000);
   }
 
+  private async looking(): Promise<string> {
+    const title = "LongLLaMA: looking at what may be wrong";
+    const options = { location: vscode.ProgressLocation.Notification, title };
+    return vscode.window.withProgress(options, () => this.diagnosis());
+  }
+
   private async diagnosis(): Promise<string> {
     const body = isRunning(this.connection.condition) ? await this.ofServer() : undefined;
-    return `${this.heading()}\n\n${(body ?? (await this.ofMachine())).trimEnd()}\n`;
+    const parts = [this.heading(), body ?? (await this.ofMachine()), this.lastFailure()];
+    return `${parts
+      .filter((part) => part !== "")
+      .map((part) => part.trimEnd())
+      .join("\n\n")}\n`;
   }
 
   private heading(): string {

@@ -1,8 +1,10 @@
 // Builds the server's own Python environment, with uv or with Python and pip. Knows no editor.
 
 import { readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
-import { Aborted, inEnvironment, onPath, type Run } from "./programs";
+import { Aborted, executable, inEnvironment, isProgram, onPath, type Run } from "./programs";
 
 export interface Building {
   /** The environment's folder; nothing stands there yet. */
@@ -11,22 +13,97 @@ export interface Building {
   packages: string;
   run: Run;
   report: (step: string) => void;
-  find?: (name: string) => string | undefined;
+  find?: ((name: string) => string | undefined) | undefined;
+  /** Fetches the model with the new environment's Python, beside the rest; it never rejects. */
+  fetch?: ((python: string, signal: AbortSignal) => Promise<void>) | undefined;
+}
+
+/** A new environment, whose model may still be on its way. */
+export interface Built {
+  fetched: Promise<void>;
+}
+
+/** What makes environments: uv, or Python with pip. */
+interface Tool {
+  name: string;
+  make(): Promise<unknown>;
+  install(requirements: readonly string[]): Promise<unknown>;
 }
 
 const OLDEST = "3.10";
 /** Debian's own Python lacks ensurepip, without which it makes no environment. */
 const CAN_BUILD = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
+const PYTHONS = ["python3", "python", "python3.13", "python3.12", "python3.11", "python3.10"];
+const QUIET = ["--no-input", "--disable-pip-version-check"];
+/** What fetching a model imports beside the server's own package: seconds to install, no torch. */
+export const FETCHING = [
+  "pip",
+  "filelock",
+  "gguf",
+  "httpx2",
+  "huggingface-hub",
+  "platformdirs",
+  "psutil",
+  "safetensors",
+  "sentencepiece",
+  "tokenizers",
+];
 
-export async function buildEnvironment(building: Building): Promise<void> {
-  const { run, find = onPath } = building;
-  const uv = find("uv");
-  if (uv === undefined) await withPip(building, await recentPython(run, find));
-  else await withUv(building, uv);
+/** By uv where it is or can be had; else, or where that fails, by Python and pip. */
+export async function buildEnvironment(building: Building): Promise<Built> {
+  const uv = await uvFor(building);
+  if (uv === undefined) return build(building, await pipTool(building));
+  try {
+    return await build(building, uvTool(building, uv));
+  } catch (error) {
+    if (error instanceof Aborted) throw error;
+    const pip = await pipTool(building).catch(() => undefined);
+    if (pip === undefined) throw error; // only uv brings a Python here
+    await rm(building.folder, { recursive: true, force: true });
+    return build(building, pip);
+  } finally {
+    await rm(fetchedUv(building), { recursive: true, force: true });
+  }
+}
+
+/** Where uv is put that is fetched: beside the environment, and gone with it. */
+function fetchedUv({ folder }: Building): string {
+  return `${folder}-uv`;
+}
+
+/** The model is fetched while torch is: both take minutes on a slow line. */
+async function build(building: Building, tool: Tool): Promise<Built> {
+  const { folder, packages, report, fetch } = building;
+  const constraints = ["-c", join(packages, "constraints.txt")];
+  const wheel = wheelIn(packages);
+  report(`making a Python environment with ${tool.name}`);
+  await tool.make();
+  if (fetch === undefined) {
+    await all();
+    return { fetched: Promise.resolve() };
+  }
+  report("installing what fetches the model");
+  await tool.install([...constraints, "--no-deps", wheel]);
+  await tool.install([...constraints, ...FETCHING]);
+  const ending = new AbortController();
+  const fetched = fetch(inEnvironment(folder, "python"), ending.signal);
+  try {
+    await all();
+  } catch (error) {
+    ending.abort();
+    await fetched; // nothing may run in a folder that is to be deleted
+    throw error;
+  }
+  return { fetched };
+
+  async function all() {
+    report(`installing the server and torch with ${tool.name}`);
+    await tool.install([...constraints, wheel]);
+  }
 }
 
 /** What would build it; the error of `recentPython` where nothing can. */
-export async function builder(run: Run, find: Building["find"] = onPath): Promise<string> {
+export async function builder(run: Run, find: Building["find"] = programs): Promise<string> {
   return find("uv") ?? (await recentPython(run, find));
 }
 
@@ -38,24 +115,61 @@ export function stepOf(output: string): string | undefined {
     ?.trim();
 }
 
-async function withUv({ folder, packages, run, report }: Building, uv: string): Promise<void> {
-  report("making a Python environment with uv");
-  await run(uv, ["venv", "--python", `>=${OLDEST}`, folder]);
-  report("installing the server and torch with uv");
-  const python = inEnvironment(folder, "python");
-  await run(uv, ["pip", "install", "--python", python, ...requirements(packages)]);
+/** The last package that uv or pip told of: `Downloading torch (190.1MiB)`. */
+export function packageOf(output: string): string | undefined {
+  const found = [...output.matchAll(/^ *(?:Downloading|Collecting|Building) ([A-Za-z]\w*)(.*)$/gm)];
+  const [, name, rest] = found.at(-1) ?? [];
+  if (name === undefined) return undefined;
+  const size = rest?.match(/\(([\d.]+ ?[kMG]i?B)\)/)?.[1];
+  return size === undefined ? name : `${name} (${size})`;
 }
 
-async function withPip({ folder, packages, run, report }: Building, python: string): Promise<void> {
-  report("making a Python environment");
-  await run(python, ["-m", "venv", folder]);
-  report("installing the server and torch with pip");
-  const install = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check"];
-  await run(inEnvironment(folder, "python"), [...install, ...requirements(packages)]);
+/** Where programs are looked for; uv's installer puts it where an editor's PATH does not lead yet. */
+function programs(name: string): string | undefined {
+  const places = name === "uv" ? [".local/bin", ".cargo/bin"] : [];
+  const near = places.map((place) => join(homedir(), place, executable(name)));
+  return onPath(name) ?? near.find(isProgram);
 }
 
-function requirements(packages: string): string[] {
-  return ["-c", join(packages, "constraints.txt"), wheelIn(packages)];
+/** uv, which is on the PATH, or comes as a wheel that any pip fetches; undefined where neither is so. */
+async function uvFor(building: Building): Promise<string | undefined> {
+  const { run, report, find = programs } = building;
+  const found = find("uv");
+  if (found !== undefined) return found;
+  const target = fetchedUv(building);
+  const python = PYTHONS.map((name) => find(name)).find((path) => path !== undefined);
+  if (python === undefined) return undefined;
+  report("fetching uv");
+  const only = ["--no-deps", "--only-binary", ":all:", "--target", target];
+  const isHere = await succeeds(run(python, ["-m", "pip", "install", ...QUIET, ...only, "uv"]));
+  const uv = join(target, "bin", executable("uv"));
+  return isHere && isProgram(uv) ? uv : undefined;
+}
+
+function uvTool({ folder, run }: Building, uv: string): Tool {
+  const install = ["pip", "install", "--python", inEnvironment(folder, "python")];
+  return {
+    name: "uv",
+    make: () => run(uv, ["venv", "--python", `>=${OLDEST}`, folder]),
+    install: (requirements) => run(uv, [...install, ...uvIndex(process.env), ...requirements]),
+  };
+}
+
+/** uv does not read pip's settings; an index that stands in the environment is told to it. */
+export function uvIndex(environment: NodeJS.ProcessEnv): string[] {
+  const { PIP_INDEX_URL: index, UV_DEFAULT_INDEX, UV_INDEX_URL } = environment;
+  const isSet = UV_DEFAULT_INDEX !== undefined || UV_INDEX_URL !== undefined;
+  return index === undefined || isSet ? [] : ["--index-url", index];
+}
+
+async function pipTool({ folder, run, find = programs }: Building): Promise<Tool> {
+  const python = await recentPython(run, find);
+  const install = ["-m", "pip", "install", ...QUIET];
+  return {
+    name: "pip",
+    make: () => run(python, ["-m", "venv", folder]),
+    install: (requirements) => run(inEnvironment(folder, "python"), [...install, ...requirements]),
+  };
 }
 
 /** The server's wheel, which the extension brings. */
@@ -67,13 +181,12 @@ export function wheelIn(packages: string): string {
 }
 
 async function recentPython(run: Run, find: (name: string) => string | undefined): Promise<string> {
-  const names = ["python3", "python", "python3.13", "python3.12", "python3.11", "python3.10"];
-  for (const name of names) {
+  for (const name of PYTHONS) {
     const python = find(name);
     if (python !== undefined && (await succeeds(run(python, ["-c", CAN_BUILD])))) return python;
   }
   throw new Error(
-    `Python ${OLDEST} or newer with venv is missing (looked for uv, ${names.join(", ")} on the ` +
+    `Python ${OLDEST} or newer with venv is missing (looked for uv, ${PYTHONS.join(", ")} on the ` +
       "PATH). Install it (on Debian and Ubuntu: python3-venv), or set longllama.server.command to " +
       "a server that you have.",
   );

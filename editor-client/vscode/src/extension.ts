@@ -24,7 +24,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const connection = new Connection(log);
   const launcher = new Launcher(context, connection, log);
   const installer = new Installer(context, connection, launcher, log);
-  const diagnosis = new DiagnosisView(context, connection, launcher);
+  const diagnosis = new DiagnosisView(context, connection, launcher, () => installer.lastFailure);
   const sources = new SourcesView(connection);
   const statistics = new StatisticsView(connection);
   running = connection;

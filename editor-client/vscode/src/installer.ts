@@ -3,38 +3,27 @@
 
 import * as vscode from "vscode";
 import { type Connection, messageOf } from "./connection";
-import { fetchModel, installServer } from "./installation";
 import { installOffer, isDue } from "./installOffer";
 import { type Launcher, NO_SERVER } from "./launcher";
 import { offer } from "./notices";
-import { Aborted, ProgramFailed } from "./programs";
-import {
-  CHOOSE_MODEL,
-  FETCH_MODEL,
-  INSTALL,
-  REPAIR,
-  type Remedy,
-  retry,
-  SET_PATH,
-  SHOW_LOG,
-  UPDATE,
-} from "./remedies";
-import {
-  installQuestion,
-  type Question,
-  repairQuestion,
-  shortReason,
-  updateQuestion,
-} from "./replacement";
+import { saidBy, wasAborted } from "./programs";
+import { FETCH_MODEL, INSTALL, REPAIR, type Remedy, retry, SET_PATH, UPDATE } from "./remedies";
+import { installQuestion, type Question, repairQuestion, updateQuestion } from "./replacement";
 import { isRunning, lackedModel } from "./status";
 
 const PUT_OFF = "installationPutOff";
 const UPDATE_OFFERED = "updateOffered";
 const IS_INSTALLING = "longllama-code.isInstalling";
 const NOT_NOW = "Not Now";
+const KEPT_CHARS = 2000;
+
+type Library = typeof import("./library.js");
+type Remedies = (library: Library) => (output: string, again: Remedy) => Remedy[];
 
 export class Installer {
   private installation: AbortController | undefined;
+  /** What was said when installing or fetching failed last, for a diagnosis. */
+  lastFailure = "";
 
   constructor(
     private readonly context: vscode.ExtensionContext,
@@ -108,10 +97,12 @@ export class Installer {
     try {
       const { found } = this.launcher;
       if (found === undefined) throw new Error(NO_SERVER);
+      const { fetchModel } = await import("./library.js");
       await fetchModel(found.command, model, this.context, this.log);
       return true;
     } catch (error) {
-      this.tell(error, "the model was not fetched", [retry(FETCH_MODEL), CHOOSE_MODEL, SHOW_LOG]);
+      const remedies: Remedies = ({ fetchRemedies }) => fetchRemedies;
+      await this.tell(error, "the model was not fetched", FETCH_MODEL, remedies);
       return false;
     }
   }
@@ -146,30 +137,31 @@ export class Installer {
     }
     try {
       const { environments } = this.launcher;
+      const { installServer } = await import("./library.js");
       await installServer(this.context, environments, this.log, this.installation);
       await this.launcher.restart();
     } catch (error) {
       if (this.connection.condition.phase === "installing") this.connection.condition = before;
       const rest = this.works() ? "; the one that you have goes on" : "";
-      this.tell(error, `the server was not installed${rest}`, [retry(action), SHOW_LOG]);
+      const remedies: Remedies = ({ installRemedies }) => installRemedies;
+      await this.tell(error, `the server was not installed${rest}`, action, remedies);
     } finally {
       this.installation = undefined;
       void vscode.commands.executeCommand("setContext", IS_INSTALLING, false);
     }
   }
 
-  private tell(error: unknown, what: string, remedies: Remedy[]): void {
-    const message = messageOf(error);
-    this.log.error(`${what}: ${message}`);
-    if (error instanceof Aborted) this.say(`${what}: it was cancelled.`);
-    else void offer({ message: `${what}: ${shortReason(saidBy(error))}`, remedies });
+  private async tell(error: unknown, what: string, action: Remedy, of: Remedies): Promise<void> {
+    this.log.error(`${what}: ${messageOf(error)}`);
+    if (wasAborted(error)) return this.say(`${what}: it was cancelled.`);
+    const output = saidBy(error);
+    this.lastFailure = `${what}:\n${output.trim().slice(-KEPT_CHARS)}`;
+    const library = await import("./library.js");
+    const message = `${what}: ${library.shortReason(output)}`;
+    void offer({ message, remedies: of(library)(output, retry(action)) });
   }
 
   private say(message: string): void {
     void vscode.window.showInformationMessage(`LongLLaMA: ${message}`);
   }
-}
-
-function saidBy(error: unknown): string {
-  return error instanceof ProgramFailed ? error.output : messageOf(error);
 }

@@ -5,7 +5,7 @@ import { type Connection, messageOf } from "./connection";
 import { findServer, OWN_ORIGIN, type Places, type Server } from "./find";
 import { offer } from "./notices";
 import { type Own, OwnEnvironments } from "./ownEnvironments";
-import { RESTART, SET_PATH, SHOW_LOG } from "./remedies";
+import { COPY_DIAGNOSIS, RESTART, SET_PATH, SHOW_LOG } from "./remedies";
 import { folders, selectedEnvironment } from "./workspace";
 
 export const NO_SERVER = "no server was found in the workspace's Python environment or on the PATH";
@@ -97,6 +97,6 @@ export class Launcher implements vscode.Disposable {
   private fail(message: string): void {
     this.log.error(message);
     this.connection.condition = { phase: "stopped", message };
-    void offer({ message, remedies: [SET_PATH, RESTART, SHOW_LOG] });
+    void offer({ message, remedies: [SET_PATH, RESTART, COPY_DIAGNOSIS, SHOW_LOG] });
   }
 }

@@ -1,5 +1,5 @@
 // The client's half of the protocol: nine tenths of our code, in a file that is read once there is a
-// server to speak to. VS Code waits for all that is read before.
+// server to speak to, or one to install. VS Code waits for all that is read before.
 
 import {
   type ClientCapabilities,
@@ -11,6 +11,8 @@ import {
 } from "vscode-languageclient/node";
 
 export { CloseAction, ErrorAction } from "vscode-languageclient/node";
+export { fetchModel, installServer } from "./installation";
+export { fetchRemedies, installRemedies, shortReason } from "./installFailures";
 
 /** A client that logs what fails and shows none of it: the extension says it in plain words. */
 export class QuietClient extends LanguageClient {

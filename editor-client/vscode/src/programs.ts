@@ -9,7 +9,12 @@ import { delimiter, dirname, isAbsolute, join } from "node:path";
 export type Run = (
   command: string,
   args: readonly string[],
-  options?: { log?: (text: string) => void; signal?: AbortSignal },
+  options?: {
+    log?: (text: string) => void;
+    signal?: AbortSignal;
+    /** Variables beside those of this process. */
+    variables?: Record<string, string>;
+  },
 ) => Promise<string>;
 
 /** What a program said before it ended with an error. */
@@ -23,18 +28,33 @@ export class ProgramFailed extends Error {
 }
 
 /** The user cancelled it. */
-export class Aborted extends Error {}
+export class Aborted extends Error {
+  override name = "Aborted";
+}
+
+/** By its name: each bundle has a class of its own. */
+export function wasAborted(error: unknown): boolean {
+  return error instanceof Error && error.name === "Aborted";
+}
+
+/** What a program said that failed, or else the error's text. */
+export function saidBy(error: unknown): string {
+  const { output } = error as { output?: unknown };
+  if (typeof output === "string") return output;
+  return error instanceof Error ? error.message : String(error);
+}
 
 const KEPT_CHARS = 800;
 const SECONDS_TO_END = 5;
 const HAS_GROUPS = process.platform !== "win32";
 
-export const run: Run = (command, args, { log, signal } = {}) =>
+export const run: Run = (command, args, { log, signal, variables } = {}) =>
   new Promise((resolve, reject) => {
     const called = [command, ...args].join(" ");
     if (signal?.aborted === true) return reject(new Aborted(`${called} was aborted`));
     // Never in the workspace: Python and pip take modules and settings from where they run.
-    const options = { cwd: homedir(), detached: HAS_GROUPS, windowsHide: true };
+    const env = { ...process.env, ...variables };
+    const options = { cwd: homedir(), env, detached: HAS_GROUPS, windowsHide: true };
     const child = spawn(command, args, options);
     const abort = () => endTree(child);
     signal?.addEventListener("abort", abort);

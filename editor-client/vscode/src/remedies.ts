@@ -28,6 +28,9 @@ export const INSTALL = { label: "Install", command: "installServer", icon: "clou
 export const UPDATE = { label: "Update", command: "updateServer", icon: "cloud-download" };
 export const REPAIR = { label: "Repair", command: "repairServer", icon: "tools" };
 export const SET_PATH = { label: "Set a Path", command: "setPath", icon: "settings-gear" };
+export const SET_PROXY = { label: "Set Proxy", command: "setProxy", icon: "globe" };
+export const GET_UV = { label: "Get uv", command: "getUv", icon: "link-external" };
+export const COPY_DIAGNOSIS = { label: "Copy Diagnosis", command: "copyDiagnosis", icon: "copy" };
 
 /** The same once more. */
 export function retry(remedy: Remedy): Remedy {

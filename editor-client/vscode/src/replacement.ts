@@ -4,7 +4,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildEnvironment } from "./environment";
+import { type Building, buildEnvironment } from "./environment";
 import { OWN_ORIGIN, type Server } from "./find";
 import { modelName } from "./modelName";
 import { type Own, type OwnEnvironments, removeTree } from "./ownEnvironments";
@@ -18,7 +18,9 @@ export interface Replacement {
   version: string;
   run: Run;
   report: (step: string) => void;
-  find?: (name: string) => string | undefined;
+  find?: Building["find"];
+  /** Fetches the model meanwhile. */
+  fetch?: Building["fetch"];
 }
 
 /** Build it, start its server once, and have it found; if any of these fails, nothing is changed. */
@@ -26,10 +28,13 @@ export async function replaceEnvironment(replacement: Replacement): Promise<Own>
   const { environments, version, report, run } = replacement;
   const own = await environments.begin();
   try {
-    await buildEnvironment({ ...replacement, folder: own.environment });
+    const { fetched } = await buildEnvironment({ ...replacement, folder: own.environment });
     report("starting the new server");
     await startOnce(own.environment, run);
-    return await environments.finish(own, version);
+    const finished = await environments.finish(own, version);
+    if (replacement.fetch !== undefined) report("the server is ready");
+    await fetched;
+    return finished;
   } catch (error) {
     await environments.release(own);
     void environments.discard(own);
@@ -49,9 +54,13 @@ async function startOnce(environment: string, run: Run): Promise<void> {
   }
 }
 
-/** What `longllama` is told to fetch the model of the settings; undefined: it is a file of the user's. */
+/** What is fetched by no name: it is built in memory, for tests. */
+const BUILT_IN = "tiny";
+
+/** What `longllama` is told to fetch the model of the settings; undefined: there is nothing to fetch. */
 export function pullArguments(model: string): string[] | undefined {
   if (model === "auto") return ["pull"];
+  if (model === BUILT_IN) return undefined;
   return modelName({ model }) === undefined ? undefined : ["pull", model];
 }
 
@@ -91,20 +100,4 @@ export function updateQuestion(has: string, version: string): Question {
 export function repairQuestion(server: Server | undefined): Question | undefined {
   if (server === undefined) return undefined;
   return { text: "The server works. Build it anew?", yes: "Repair", detail: MEANWHILE };
-}
-
-const UNREACHABLE =
-  /connection broken by|establish a new connection|name resolution|sending request|Failed to fetch/i;
-const LACKING = /No matching distribution found for (\S+)|requested \(constraint\) (\S+)/;
-const MAX_REASON_CHARS = 240;
-
-/** Why pip or uv failed, as a user can act on it; else the last line that says something. */
-export function shortReason(output: string): string {
-  if (UNREACHABLE.test(output)) return "the package index cannot be reached; the log says which.";
-  const [, lacking, requested] = output.match(LACKING) ?? [];
-  const name = lacking ?? requested;
-  if (name !== undefined) return `the package index lacks ${name}, or cannot be reached.`;
-  const lines = output.split("\n").map((line) => line.trim());
-  const last = lines.filter((line) => /\w/.test(line)).at(-1) ?? "";
-  return last.length > MAX_REASON_CHARS ? `${last.slice(0, MAX_REASON_CHARS)} …` : last;
 }

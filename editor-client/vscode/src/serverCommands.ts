@@ -7,6 +7,8 @@ import type { Launcher } from "./launcher";
 import { openMachineSetting } from "./machineSettings";
 import { chooseModel } from "./modelChoice";
 
+const UV = "https://docs.astral.sh/uv/getting-started/installation/";
+
 export interface ServerParts {
   launcher: Launcher;
   installer: Installer;
@@ -25,6 +27,8 @@ export function registerServerCommands(parts: ServerParts): vscode.Disposable {
     chooseModel: () => chooseModel(launcher, installer),
     diagnose: () => diagnosis.show(),
     copyDiagnosis: () => diagnosis.copy(),
+    setProxy: () => openMachineSetting("http.proxy"),
+    getUv: () => vscode.env.openExternal(vscode.Uri.parse(UV)),
   };
   const register = ([name, run]: [string, () => unknown]) =>
     vscode.commands.registerCommand(`longllama-code.${name}`, run);

@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { type Building, buildEnvironment, stepOf } from "../environment";
-import { Aborted, inEnvironment, type Run, run } from "../programs";
+import {
+  type Building,
+  buildEnvironment,
+  FETCHING,
+  packageOf,
+  stepOf,
+  uvIndex,
+} from "../environment";
+import { Aborted, executable, inEnvironment, type Run, run } from "../programs";
 import { isAlive, until } from "./waiting";
 
 let root: string;
@@ -20,8 +27,9 @@ afterEach(() => rmSync(root, { recursive: true }));
 
 const fake: Run = async (command, args) => {
   ran.push([command, ...args].join(" ").replaceAll(root, "~"));
-  if (command === "/bin/python3") throw new Error("too old");
-  if (args.includes("venv")) mkdirSync(join(root, "env"));
+  if (command === "/bin/python3" && args.includes("-c")) throw new Error("too old");
+  if (args.includes("--target")) throw new Error("no index");
+  if (args.includes("venv")) mkdirSync(join(root, "env"), { recursive: true });
   return "";
 };
 
@@ -31,24 +39,112 @@ function building(programs: string[], change: Partial<Building> = {}): Building 
   return { folder, packages, run: fake, report: () => {}, find, ...change };
 }
 
-const WHEEL = "-c ~/packages/constraints.txt ~/packages/server-1-py3-none-any.whl";
+const CONSTRAINTS = "-c ~/packages/constraints.txt";
+const WHEEL = "~/packages/server-1-py3-none-any.whl";
 const PYTHON = inEnvironment("~/env", "python");
+const BY_UV = `/bin/uv pip install --python ${PYTHON} ${CONSTRAINTS}`;
 
 test("uv is preferred", async () => {
   await buildEnvironment(building(["uv", "python3"]));
-  assert.deepEqual(ran, [
-    "/bin/uv venv --python >=3.10 ~/env",
-    `/bin/uv pip install --python ${PYTHON} ${WHEEL}`,
-  ]);
+  assert.deepEqual(ran, ["/bin/uv venv --python >=3.10 ~/env", `${BY_UV} ${WHEEL}`]);
+});
+
+test("uv that is not there is fetched by pip, used, and not kept", async () => {
+  const uv = join(root, "env-uv", "bin", executable("uv"));
+  const having: Run = async (command, args) => {
+    if (args.includes("--target")) {
+      mkdirSync(dirname(uv), { recursive: true });
+      writeFileSync(uv, "", { mode: 0o755 });
+      ran.push(args.slice(-3).join(" ").replaceAll(root, "~"));
+      return "";
+    }
+    return fake(command, args);
+  };
+  await buildEnvironment(building(["python3"], { run: having })); // too old for pip alone
+  const [fetched, made, installed] = ran;
+  assert.equal(fetched, "--target ~/env-uv uv");
+  assert.equal(made, `${uv.replace(root, "~")} venv --python >=3.10 ~/env`);
+  assert.ok(installed?.endsWith(WHEEL));
+  assert.equal(existsSync(join(root, "env-uv")), false);
 });
 
 test("without uv it is the first Python that is new enough, and pip", async () => {
   await buildEnvironment(building(["python3", "python3.12"]));
-  const [, , venv, install] = ran;
-  assert.equal(ran.length, 4);
+  const [, , , venv, install] = ran;
+  assert.equal(ran.length, 5);
   assert.equal(venv, "/bin/python3.12 -m venv ~/env");
   assert.match(install ?? "", /python -m pip install --no-input .* -c ~/);
   assert.ok(install?.endsWith(WHEEL));
+});
+
+test("where uv fails, pip has its own index and proxies", async () => {
+  const failing: Run = async (command, args) => {
+    await fake(command, args);
+    if (command === "/bin/uv" && args.includes("pip")) throw new Error("unreachable");
+    return "";
+  };
+  await buildEnvironment(building(["uv", "python3.12"], { run: failing }));
+  assert.ok(ran.at(-1)?.startsWith(`${PYTHON} -m pip install`));
+  ran = [];
+  await assert.rejects(
+    buildEnvironment(building(["uv"], { run: failing, folder: join(root, "two") })),
+    /unreachable/,
+  );
+});
+
+test("the model is fetched while torch is installed", async () => {
+  const order: string[] = [];
+  let finish: () => void = () => {};
+  const fetch = (python: string) =>
+    new Promise<void>((resolve) => {
+      order.push(`fetch with ${python.replace(root, "~")}`);
+      finish = resolve;
+    });
+  const run: Run = async (command, args) => {
+    order.push(args.slice(-1)[0]?.replace(root, "~") ?? "");
+    return fake(command, args);
+  };
+  const { fetched } = await buildEnvironment(building(["uv"], { run, fetch }));
+  assert.deepEqual(order, ["~/env", WHEEL, FETCHING.at(-1), `fetch with ${PYTHON}`, WHEEL]);
+  assert.ok(ran.includes(`${BY_UV} --no-deps ${WHEEL}`));
+  assert.ok(ran.includes(`${BY_UV} ${FETCHING.join(" ")}`));
+  let isFetched = false;
+  void fetched.then(() => {
+    isFetched = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(isFetched, false); // the server can be started meanwhile
+  finish();
+  await fetched;
+});
+
+test("an installation that fails ends the model's download and waits for its end", async () => {
+  let ended = false;
+  const fetch = (_: string, signal: AbortSignal) =>
+    new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => {
+        ended = true;
+        resolve();
+      });
+    });
+  const run: Run = async (command, args) => {
+    await fake(command, args);
+    const isAll =
+      args.includes("pip") && args.at(-1)?.endsWith(".whl") && !args.includes("--no-deps");
+    if (isAll) throw new Error("no torch");
+    return "";
+  };
+  await assert.rejects(buildEnvironment(building(["uv"], { run, fetch })), /no torch/);
+  assert.equal(ended, true);
+});
+
+test("an index that stands in the environment is told to uv, which does not read pip's settings", () => {
+  assert.deepEqual(uvIndex({ PIP_INDEX_URL: "https://mine/simple" }), [
+    "--index-url",
+    "https://mine/simple",
+  ]);
+  assert.deepEqual(uvIndex({}), []);
+  assert.deepEqual(uvIndex({ PIP_INDEX_URL: "https://a", UV_DEFAULT_INDEX: "https://b" }), []);
 });
 
 test("without Python the error says what was looked for and what helps", async () => {
@@ -56,6 +152,13 @@ test("without Python the error says what was looked for and what helps", async (
     buildEnvironment(building(["python3"])),
     /Python 3.10 or newer with venv is missing \(looked for uv, python3, .*python3-venv.*set longllama.server.command/,
   );
+});
+
+test("the last package of pip's and uv's output is told", () => {
+  assert.equal(packageOf("Collecting numpy\nCollecting torch==2.13.0 (from x)\n"), "torch");
+  assert.equal(packageOf("  Downloading torch-2.13.0-cp311.whl (190.1 MB)\n"), "torch (190.1 MB)");
+  assert.equal(packageOf("Downloading torch (190.1MiB)\n"), "torch (190.1MiB)");
+  assert.equal(packageOf("Resolved 60 packages in 1.2s\n"), undefined);
 });
 
 test("the last step of a pull is told, and nothing of other output", () => {
