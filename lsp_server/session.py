@@ -68,7 +68,11 @@ class Session:
         self.problems = Problems(self.announcer.warn_once)
         self.folders = WorkspaceFolders(self.files_changed, self.announcer.warn_once, self.problems)
         self._cursors = DocumentCursors(
-            self.documents, self.notebooks, self.open_files, self.folders
+            self.documents,
+            self.notebooks,
+            self.open_files,
+            self.folders,
+            lambda path: self.indexer is not None and self.indexer.files.remembers(path),
         )
         self.statistics = Statistics(self._text_of, self.problems, self.announcer.warn_once)
         self.snooze = Snooze(self._snooze_changed)

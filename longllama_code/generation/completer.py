@@ -277,7 +277,7 @@ class Completer:
         def of_cursor(shown: Excerpts) -> Wanted:
             wanted = source.wanted(path, prefix, suffix, n_tokens, shown)
             if memory is None:
-                return with_edits(wanted, request, self._sources.definitions.count)
+                return with_edits(wanted, request, self._sources.definitions)
             return memory.available(request.repository, wanted, goes_on)
 
         return Choice(lambda: source.used_by(path, prefix + suffix, n_tokens), of_cursor)

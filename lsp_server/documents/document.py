@@ -9,10 +9,12 @@ and may be wrong or stale, so they are clamped into the document and never raise
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
 from itertools import accumulate, islice
 from typing import Final, Literal, NamedTuple
+
+from lsp_server.documents.recent_edits import RecentEdits
 
 PositionEncoding = Literal["utf-8", "utf-16", "utf-32"]
 """What `Position.character` counts: bytes, 16-bit units or code points."""
@@ -39,6 +41,11 @@ class Edit(NamedTuple):
     text: str
 
 
+OnReplaced = Callable[[str, int, Sequence[str], Sequence[str]], None]
+"""Callback that receives a document's URI, the first line that an edit replaces, those lines, and
+the new ones."""
+
+
 class Document:
     """Text of one open document. Not thread-safe.
 
@@ -48,12 +55,26 @@ class Document:
         version: The editor's version number after the last change, or a greater one.
     """
 
-    def __init__(self, uri: str, language: str, version: int, text: str) -> None:
+    def __init__(
+        self,
+        uri: str,
+        language: str,
+        version: int,
+        text: str,
+        on_replaced: OnReplaced | None = None,
+    ) -> None:
+        """Start with a text; `on_replaced` is called with the lines that each edit replaces."""
         self.uri = uri
+        self._on_replaced = on_replaced
         self.language = language
         self.version = version
         self._text: str | None = text
         self._lines = _split(text)
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The lines with their terminators."""
+        return self._lines
 
     @property
     def text(self) -> str:
@@ -92,7 +113,7 @@ class Document:
 
     def _replace(self, edit: Edit, encoding: PositionEncoding) -> None:
         if edit.start is None:
-            self._lines = _split(edit.text)
+            self._set_lines(0, len(self._lines), _split(edit.text))
             return
         ends = (edit.start, edit.end or edit.start)
         (first, head), (last, tail) = sorted(self._locate(end, encoding) for end in ends)
@@ -108,6 +129,11 @@ class Document:
         lines = _split(text)
         if stop < len(self._lines):
             lines.pop()  # the empty line behind the last terminator: the next old line follows
+        self._set_lines(first, stop, lines)
+
+    def _set_lines(self, first: int, stop: int, lines: list[str]) -> None:
+        if self._on_replaced is not None:
+            self._on_replaced(self.uri, first, self._lines[first:stop], lines)
         self._lines[first:stop] = lines
 
     def _locate(self, position: Position, encoding: PositionEncoding) -> tuple[int, int]:
@@ -126,6 +152,8 @@ class Documents:
     """
 
     def __init__(self) -> None:
+        self.edits = RecentEdits()
+        """What was edited of all documents."""
         self._documents: dict[str, Document] = {}
         self._lost: dict[str, str] = {}
         """Languages of documents that are open, but of unknown text."""
@@ -146,12 +174,15 @@ class Documents:
     def open(self, uri: str, language: str, version: int, text: str) -> Document:
         """Add a document, in place of one that was open under the same URI."""
         self._lost.pop(uri, None)
-        document = self._documents[uri] = Document(uri, language, version, text)
+        document = Document(uri, language, version, text, self.edits.replaced)
+        self._documents[uri] = document
+        self.edits.opened(uri, document.lines)
         return document
 
     def lose(self, uri: str) -> None:
         """Forget the text of an open document that can no longer be followed."""
         document = self._documents.pop(uri, None)
+        self.edits.lost(uri)
         self._lost[uri] = document.language if document is not None else ""
 
     def is_lost(self, uri: str) -> bool:

@@ -63,6 +63,10 @@ class OpenFiles:
         loop = asyncio.get_running_loop()
         self._timers[path] = loop.call_later(EDIT_QUIET_S, self._reread, path)
 
+    def is_edited(self, path: Path) -> bool:
+        """Whether a file was edited since it was read last."""
+        return path in self._timers
+
     def closed(self, uri: str) -> None:
         """Let the text on disk count again."""
         self._named.pop(uri, None)

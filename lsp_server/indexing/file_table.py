@@ -121,6 +121,11 @@ class FileTable:
         """Return a file's record."""
         return self._files.get(path)
 
+    def remembers(self, path: Path) -> bool:
+        """Whether a file is in memory as it was read last."""
+        file = self.get(path)
+        return file is not None and file.state is FileState.IN_MEMORY
+
     def put(self, file: TrackedFile) -> None:
         """Set a file's record."""
         self.drop(file.path)

@@ -183,6 +183,12 @@ class Completion:
             "similar": "Chunks of ten lines stand in the prompt.",
         },
     )
+    recent_edits: bool = tunable(
+        False,
+        "Whether a code model is shown the lines that you edited last, also in other files, in up "
+        "to 200 tokens. Turn it on if you rename and re-sign functions that other files use; a "
+        "suggestion then waits longer after you edited another file.",
+    )
     existing_names: bool = tunable(
         True,
         "Whether a name that a module or class of the repository lacks is replaced by one of its "

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from longllama_code.protocol import RecentEdit
 from longllama_code.source_files.model_text import model_text
 from lsp_server.documents.comments import ends_in_comment
 from lsp_server.suggestions.closers import is_within
@@ -23,6 +24,18 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class EditedFile:
+    """A recent edit, and the file that it was made in."""
+
+    language: str
+    """Language identifier of LSP."""
+    places: tuple[FilePlace, ...]
+    path: str
+    """Name of the file in the engine's memory."""
+    edit: RecentEdit | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +58,8 @@ class CursorContext:
     """Name of the workspace folder, which some models are told; empty outside of all folders."""
     places: tuple[FilePlace, ...] = ()
     """Places of the document's file, which rules about names look at; else its `path` is one."""
+    edited: tuple[EditedFile, ...] = ()
+    """Recent edits of files in the workspace folders, the newest last."""
     limits: Limits = NO_LIMITS
     """What the request itself limits."""
 

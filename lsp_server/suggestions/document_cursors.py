@@ -1,11 +1,17 @@
 """Contexts of cursors in open documents: the text around them, and where their file is."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from longllama_code.protocol import RecentEdit
+from longllama_code.source_files.model_text import model_text
 from lsp_server.documents.document import Document, Documents
 from lsp_server.documents.document_paths import DocumentPaths
 from lsp_server.documents.notebooks import Notebooks
 from lsp_server.documents.open_files import OpenFiles
 from lsp_server.documents.uri_paths import last_name
-from lsp_server.suggestions.cursor_context import CursorContext
+from lsp_server.suggestions.cursor_context import CursorContext, EditedFile
 from lsp_server.suggestions.filters import FilePlace
 from lsp_server.watching.workspace_folders import WorkspaceFolders
 
@@ -19,10 +25,23 @@ class DocumentCursors:
         notebooks: Notebooks,
         open_files: OpenFiles,
         folders: WorkspaceFolders,
+        is_remembered: Callable[[Path], bool] = lambda _: False,
     ) -> None:
+        """Start without edits.
+
+        Args:
+            documents: the open documents.
+            notebooks: the notebooks among them.
+            open_files: their files.
+            folders: the workspace folders.
+            is_remembered: whether memory has a file, as it was before its last edits.
+        """
         self._documents, self._notebooks = documents, notebooks
         self._open_files, self._folders = open_files, folders
         self._paths = DocumentPaths(notebooks)
+        self._is_remembered = is_remembered
+        self._files: dict[str, tuple[Path, EditedFile]] = {}
+        """Files with recent edits, by URI."""
 
     def at(
         self, document: Document, before: str, after: str, *, is_automatic: bool
@@ -46,7 +65,33 @@ class DocumentCursors:
             path=path,
             repository=repository,
             places=self._places_of(document.uri),
+            edited=tuple(self._edited(document.uri)),
         )
+
+    def _edited(self, own: str) -> Iterator[EditedFile]:
+        """Yield the recent edits of a document and of files that memory has as they are now.
+
+        So they were searched for secrets. Where a file is stays known when it is closed.
+        """
+        places = self._documents.edits.places()
+        self._files = {one.uri: file for one in places if (file := self._file_of(one.uri))}
+        shown = {
+            uri: file
+            for uri, (path, file) in self._files.items()
+            if uri == own or (self._is_remembered(path) and not self._open_files.is_edited(path))
+        }
+        for one in places:
+            if (file := shown.get(one.uri)) is not None:
+                before, after = (model_text("\n".join(part)) for part in (one.before, one.after))
+                edit = RecentEdit(file.path, before, after, one.first + 1)
+                yield replace(file, edit=edit)
+
+    def _file_of(self, uri: str) -> tuple[Path, EditedFile] | None:
+        document, path = self._documents.get(uri), self._open_files.path_of(uri)
+        if document is None or path is None:
+            return self._files.get(uri)
+        name, _ = self._location_of(uri)
+        return path, EditedFile(document.language, self._places_of(uri), name)
 
     def was_typed_on(self, cursor: CursorContext) -> bool:
         """Whether text was added at a cursor since its context was made."""

@@ -1,6 +1,6 @@
 """From a cursor to a request of the engine, or to the reason why there is none."""
 
-from longllama_code.protocol import CompletionRequest
+from longllama_code.protocol import CompletionRequest, RecentEdit
 from lsp_server.settings.declarations import Settings
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.filters import FilePlace, Refusal, refuse_file, refuse_trigger
@@ -15,12 +15,8 @@ def refuse(cursor: CursorContext, settings: Settings, *, is_ahead: bool = False)
         is_ahead: whether nobody waits for a suggestion there. Then it does not matter whether the
             cursor is in a comment, for which the text has to be read.
     """
-    if not settings.enable:
-        return "disabled"
-    if not settings.language_enabled(cursor.language):
-        return "language_disabled"
     places = cursor.places or (FilePlace("", cursor.path),)
-    if reason := refuse_file(places, settings.disabled_globs):
+    if reason := _refuse_document(cursor.language, places, settings):
         return reason
     if cursor.is_automatic and (
         reason := refuse_trigger(cursor.line_prefix, cursor.line_suffix, settings.trigger)
@@ -29,6 +25,28 @@ def refuse(cursor: CursorContext, settings: Settings, *, is_ahead: bool = False)
     if settings.completion.disable_in_comments and not is_ahead and cursor.is_in_comment:
         return "in_comment"
     return None
+
+
+def _refuse_document(
+    language: str, places: tuple[FilePlace, ...], settings: Settings
+) -> Refusal | None:
+    """Return the reason why nothing is suggested in a document, and nothing of it is shown."""
+    if not settings.enable:
+        return "disabled"
+    if not settings.language_enabled(language):
+        return "language_disabled"
+    return refuse_file(places, settings.disabled_globs)
+
+
+def recent_edits(cursor: CursorContext, settings: Settings) -> tuple[RecentEdit, ...]:
+    """Return the recent edits that a request may show: of no file that is refused itself."""
+    if not settings.completion.recent_edits:
+        return ()
+    return tuple(
+        file.edit
+        for file in cursor.edited
+        if file.edit is not None and _refuse_document(file.language, file.places, settings) is None
+    )
 
 
 def build_request(
@@ -56,6 +74,7 @@ def build_request(
         definition_tokens=settings.completion.definition_tokens,
         repository_context=settings.completion.repository_context,
         is_ahead=is_ahead,
+        recent_edits=recent_edits(cursor, settings),
         existing_names=settings.completion.existing_names,
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
 from longllama_code.generation.prompting.excerpt_source import CountTokens, n_tokens_of
 from longllama_code.generation.prompting.prepared_prompt import Excerpts, Key, Wanted, keys_of
 from longllama_code.generation.prompting.prompt import MARKED_STEP_CHARS, Excerpt, anchor
@@ -57,9 +58,13 @@ def still_recent(excerpt: Excerpt, edits: Sequence[RecentEdit]) -> bool:
     return any(edit.path == excerpt.path for edit in edits)
 
 
-def with_edits(wanted: Wanted, request: CompletionRequest, count: CountTokens) -> Wanted:
-    """Return what a prompt should show, with recent edits behind it."""
-    excerpts = edit_excerpts(request, count)
+def with_edits(
+    wanted: Wanted, request: CompletionRequest, definitions: RepositoryDefinitions
+) -> Wanted:
+    """Return what a prompt should show, with recent edits of files in memory behind it."""
+    known = (one for one in request.recent_edits if definitions.index.has(one.path))
+    request = replace(request, recent_edits=tuple(known))
+    excerpts = edit_excerpts(request, definitions.count)
     return replace(
         wanted,
         excerpts=(*wanted.excerpts, *excerpts),

@@ -64,7 +64,7 @@ def test_a_repository_may_set_what_narrows_or_tunes_alone():
         *("completion.maxTokens", "completion.timeoutMs", "completion.multiline"),
         *("completion.candidates", "completion.ahead", "completion.disableInComments"),
         *("completion.definitionTokens", "completion.repositoryContext"),
-        "completion.existingNames",
+        *("completion.existingNames", "completion.recentEdits"),
         "indexing.pauseOnBattery",
         *("memory.include", "memory.exclude"),
     }
