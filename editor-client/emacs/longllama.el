@@ -1,10 +1,12 @@
 ;;; longllama.el --- Ghost text from longllama-lsp, through eglot  -*- lexical-binding: t; -*-
 
-;; Version: 0.1.0
-;; Package-Requires: ((emacs "28.1") (eglot "1.8"))
+;; Version: 0.2.0
+;; Keywords: convenience, languages, tools
+;; Package-Requires: ((emacs "29.1"))
 
 ;;; Commentary:
 
+;; Emacs 28 with eglot 1.8 or newer runs it, too; packages cannot ask for that.
 ;; eglot starts the server and keeps documents in step; this file asks for a suggestion and shows
 ;; it as an overlay.
 ;;
@@ -12,7 +14,8 @@
 ;;   (add-hook 'python-mode-hook #'eglot-ensure)
 ;;   (add-hook 'eglot-managed-mode-hook #'longllama-mode)
 ;;
-;; TAB accepts what is shown, M-f its first word, C-e its first line.  eglot runs one server in a buffer: this one stands in for another.
+;; TAB accepts what is shown, M-f its first word, C-e its first line.  eglot runs one server in a
+;; buffer: this one stands in for another.
 
 ;;; Code:
 
@@ -83,15 +86,16 @@
     (and (> (length items) 0) (elt items 0))))
 
 (defun longllama--end-of (item)
-  "Where the text ends that ITEM replaces, such as a bracket that closed by itself, or nil.
-It is on the line of point, and of characters that count as one."
+  "Return where the text ends in whose place ITEM comes, or nil.
+That is such as a bracket which the editor closed.  It is on the line of
+point, and of characters that count as one."
   (when-let* ((range (plist-get item :range))
               (start (plist-get (plist-get range :start) :character))
               (end (plist-get (plist-get range :end) :character)))
     (min (line-end-position) (+ (point) (max 0 (- end start))))))
 
 (defun longllama-suggest (&optional automatic)
-  "Ask for a suggestion at point and show it, unless point or text have moved on by then.
+  "Ask for a suggestion at point; show it unless text has moved on by then.
 AUTOMATIC says that typing asks, not the user."
   (interactive)
   (when-let ((server (eglot-current-server)))
@@ -124,7 +128,8 @@ AUTOMATIC is as for `longllama-suggest'."
               (t (longllama--note buffer automatic "the text has moved on")))))))
 
 (defun longllama--ask-why (buffer automatic)
-  "Note why the last answer, for BUFFER, was empty; AUTOMATIC is as for `longllama-suggest'."
+  "Note why the last answer, for BUFFER, was empty.
+AUTOMATIC is as for `longllama-suggest'."
   (jsonrpc-async-request
    (eglot-current-server) :longllama/explain nil
    :error-fn #'ignore
@@ -159,7 +164,7 @@ AUTOMATIC is as for `longllama-suggest'."
   (longllama--accept-until "\\`\\(?:.\\|\n\\)*\\'"))
 
 (defun longllama--accept-until (pattern)
-  "Insert the ghost text until the end of the first match of PATTERN, and go on showing the rest."
+  "Insert the ghost text up to the end of PATTERN; go on showing the rest."
   (when-let ((text (longllama-shown)))
     (let* ((end (if (string-match pattern text) (match-end 0) (length text)))
            (is-whole (= end (length text)))
@@ -194,7 +199,7 @@ AUTOMATIC is as for `longllama-suggest'."
                              (current-buffer))))
 
 (defun longllama--tell-cursor (buffer)
-  "Tell the server where the cursor rests in BUFFER, so that the text there is read ahead."
+  "Tell the server where the cursor rests in BUFFER, for it to read ahead."
   (when-let ((server (and (eq buffer (current-buffer)) (eglot-current-server))))
     (jsonrpc-notify server :longllama/didMoveCursor (eglot--TextDocumentPositionParams))))
 
