@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from lsprotocol.types import INITIALIZE
+
 from lsp_server.clients.recording import (
     Json,
     Line,
@@ -99,7 +101,7 @@ class _Server:
         message = line.message
         if line.sender == "editor":
             if "method" in message:
-                self._send(message)
+                self._send(_uncounted(message))
         elif message.get("id") in self._requests and "method" not in message:
             return self._compare(message)
         elif _reports_ready(message):
@@ -217,3 +219,13 @@ def _stable(value: Any) -> Any:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 500 else f"{text[:500]}…"
+
+
+def _uncounted(message: Json) -> Json:
+    """Return a message that, if it begins the session, has it not counted: nobody types here."""
+    if message["method"] != INITIALIZE:
+        return message
+    params = message["params"]
+    options = params.get("initializationOptions")
+    settings = {**(options if isinstance(options, dict) else {}), "statistics": {"enable": False}}
+    return {**message, "params": {**params, "initializationOptions": settings}}
