@@ -18,6 +18,8 @@ class EngineOptions:
     """Whether encoded segments are kept on disk."""
     max_store_bytes: int | None = None
     """Most bytes of encoded segments on disk; None: no limit."""
+    compact_definitions: bool = False
+    """Whether values of encoded definitions have 2 bits in place of 4."""
     threads: int = 0
     """Most threads of the model; 0: as many as torch takes."""
     device: str = "auto"

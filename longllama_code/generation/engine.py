@@ -177,7 +177,7 @@ class Engine:
         try:
             cache = options.cache_dir or cache_root()
             folder = cache / "memory" / loaded.fingerprint
-            definitions = _open_definitions(loaded, folder, options.max_store_bytes)
+            definitions = _open_definitions(loaded, folder, options)
             n_others = options.max_store_bytes
             if n_others is not None and definitions is not None:
                 n_others -= int(DEFINITION_SHARE * n_others)
@@ -376,7 +376,7 @@ class Engine:
 
 
 def _open_definitions(
-    loaded: LoadedModel, folder: Path, max_bytes: int | None
+    loaded: LoadedModel, folder: Path, options: EngineOptions
 ) -> KeptDefinitions | None:
     """Return the definitions that are encoded already; None for models that get none.
 
@@ -387,8 +387,11 @@ def _open_definitions(
     marks = InfillMarks.of(config, loaded.tokenizer)
     if marks is None or not marks.always:
         return None
-    most = None if max_bytes is None else int(DEFINITION_SHARE * max_bytes)
-    return KeptDefinitions.on_disk(folder / ENCODED_FOLDER, config, loaded.fingerprint, most)
+    most, bits = options.max_store_bytes, 2 if options.compact_definitions else 4
+    most = None if most is None else int(DEFINITION_SHARE * most)
+    return KeptDefinitions.on_disk(
+        folder / ENCODED_FOLDER, config, loaded.fingerprint, most, value_bits=bits
+    )
 
 
 def warm_up(loaded: LoadedModel) -> None:

@@ -251,6 +251,12 @@ class Memory:
         "Maximum bytes of encoded files on disk; the least recently used are removed. Lower it if "
         "the disk is small, raise it if you work on many repositories.",
     )
+    compact_definitions: bool = setting(
+        False,
+        "Whether definitions that `completion.repositoryContext: memory` encodes take a quarter "
+        "less room on disk: 2.6 instead of 3.5 kB a token of the default model. Turn it on for a "
+        "large repository; predictions differ a little more from those without rounding.",
+    )
     gpu_bytes: int = setting(
         2 * 1024**3,
         "Maximum bytes of keys and values kept on the GPU that the model runs on; others are read"

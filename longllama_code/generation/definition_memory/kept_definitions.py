@@ -83,6 +83,7 @@ class KeptDefinitions:
         config: ModelConfig,
         fingerprint: str,
         max_bytes: int | None,
+        *,
         value_bits: int = 4,
     ) -> KeptDefinitions:
         """Return the store of a model in a folder, which processes may share.

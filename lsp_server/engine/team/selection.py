@@ -69,6 +69,7 @@ def _local_options(settings: Settings, roots: Sequence[Path]) -> ClientOptions:
         cache_dir=expanded(memory.cache_dir) if memory.cache_dir else None,
         persist=memory.persist,
         max_store_bytes=memory.max_store_bytes,
+        compact_definitions=memory.compact_definitions,
         threads=settings.model.threads,
         device=settings.model.device,
         dtype=settings.model.dtype,

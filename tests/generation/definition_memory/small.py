@@ -72,9 +72,10 @@ def memory(
     folder: Path | None = None,
     exact: bool = True,
     max_bytes: int | None = None,
+    value_bits: int = 4,
 ) -> DefinitionMemory:
-    made = ExactFormat if exact else RoundedFormat
-    kept = KeptDefinitions(open_store(folder, max_bytes), made.of(CONFIG), "coder", max_bytes)
+    rounded = (ExactFormat if exact else RoundedFormat).of(CONFIG, value_bits)
+    kept = KeptDefinitions(open_store(folder, max_bytes), rounded, "coder", max_bytes)
     assert MARKS is not None
     make = partial(decoder, by_kernels=by_kernels)
     return DefinitionMemory(make, torch_model().model.rotary, TOKENIZER, MARKS, kept)

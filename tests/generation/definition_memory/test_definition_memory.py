@@ -93,6 +93,21 @@ def test_a_restart_reads_from_disk_what_was_encoded(tmp_path: Path) -> None:
     again.kept.close()
 
 
+def test_another_form_on_disk_is_another_definition(tmp_path: Path) -> None:
+    wide = memory(by_kernels=True, folder=tmp_path, exact=False)
+    encode(wide, EXCERPTS[0])
+    n_bytes = wide.kept.totals()[1]
+    compact = memory(by_kernels=True, folder=tmp_path, exact=False, value_bits=2)
+    assert compact.lacks("port", EXCERPTS[0])
+    encode(compact, EXCERPTS[0])
+    assert n_bytes < compact.kept.totals()[1] < 2 * n_bytes
+    assert not torch.equal(
+        rows_of(placed(compact, EXCERPTS[0])), rows_of(placed(wide, EXCERPTS[0]))
+    )
+    wide.kept.close()
+    compact.kept.close()
+
+
 def test_a_damaged_definition_is_left_out_and_encoded_again(tmp_path: Path) -> None:
     first = memory(by_kernels=True, folder=tmp_path, exact=False)
     encode(first, EXCERPTS[0])

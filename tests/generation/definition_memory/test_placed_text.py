@@ -95,16 +95,18 @@ def test_definitions_change_what_is_written() -> None:
     assert (without - placed).abs().max() > 0.1
 
 
-def test_rounding_changes_little_of_what_is_predicted() -> None:
+@pytest.mark.parametrize(("value_bits", "most"), [(4, 0.1), (2, 0.6)])
+def test_rounding_changes_little_of_what_is_predicted(value_bits: int, most: float) -> None:
+    """Random weights need every bit; the default model loses less than a hundredth."""
     found = list[torch.Tensor]()
     for exact in (True, False):
-        filled = memory(by_kernels=True, exact=exact)
+        filled = memory(by_kernels=True, exact=exact, value_bits=value_bits)
         encode(filled, *EXCERPTS)
         found.append(logits_after(decoder(by_kernels=True), filled.placed("port", EXCERPTS, ROOM)))
     exact, rounded = (each.log_softmax(-1) for each in found)
     without = logits_after(decoder(by_kernels=True), None).log_softmax(-1)
     lost, at_stake = ((exact.exp() * (exact - each)).sum() for each in (rounded, without))
-    assert 0 <= lost < 0.03 * at_stake
+    assert 0 <= lost < most * at_stake
 
 
 @settings(max_examples=15, deadline=None)

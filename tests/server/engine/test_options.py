@@ -18,7 +18,7 @@ from lsp_server.settings.layers import resolve
     "options",
     [
         EngineOptions("tiny"),
-        EngineOptions("tiny", dtype="float32", compile=True),
+        EngineOptions("tiny", dtype="float32", compile=True, compact_definitions=True),
         EngineOptions("mini", Path("/c"), persist=False, max_store_bytes=0, gpu_bytes=0),
         EngineOptions("a b", None, threads=3, device="cuda:1", dtype="int4", gpu_bytes=1 << 33),
     ],
@@ -36,6 +36,9 @@ def test_settings_reach_the_engine() -> None:
     assert not problems
     options = engine_choice(found, []).local.engine
     assert (options.gpu_bytes, options.device) == (7, "cuda")
+    assert not options.compact_definitions
+    compact, _ = resolve([{"memory": {"compactDefinitions": True}}])
+    assert engine_choice(compact, []).local.engine.compact_definitions
     more, _ = resolve([{"memory": {"gpuBytes": 8}, "model": {"device": "cuda"}}])
     assert engine_choice(more, []).local.engine == replace(options, gpu_bytes=8)
 
