@@ -1,11 +1,16 @@
 """From a cursor to a request of the engine, or to a refusal."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from longllama_code.protocol import CompletionRequest
+from longllama_code.protocol import CompletionRequest, RecentEdit
 from longllama_code.source_files.model_text import model_text
 from lsp_server.engine.protocol import from_plain, to_plain
 from lsp_server.settings.layers import resolve
+from lsp_server.suggestions.cursor_context import EditedFile
+from lsp_server.suggestions.filters import FilePlace
 from lsp_server.suggestions.request import build_request, refuse
 from tests.server.suggestions.cursors import cursor
 
@@ -74,3 +79,33 @@ def test_how_sure_the_model_must_be_is_its_own_business_where_nobody_says(
     found = settings(trigger={"minConfidence": percent})
     request = build_request(cursor("x = |", automatic=automatic), found)
     assert request.min_confidence == asked
+
+
+def edited(path, *, language="python", folder="/ws"):
+    return EditedFile(
+        language, (FilePlace(folder, path),), path, RecentEdit(path, "a = 1", "a = 2", 1)
+    )
+
+
+def test_the_request_has_recent_edits_of_files_where_something_may_be_suggested():
+    files = [
+        edited("a.py"),
+        edited("main.go", language="go"),
+        edited("gen/b.py"),
+        edited("secrets.json", language="json"),
+        edited("c.py"),
+    ]
+    at = replace(cursor("x = |"), edited=tuple(files))
+    found = settings(
+        completion={"recentEdits": True}, enableLanguages={"go": False}, disabledGlobs=["gen/**"]
+    )
+    request = build_request(at, found)
+    assert [one.path for one in request.recent_edits] == ["a.py", "c.py"]
+    assert from_plain(json.loads(json.dumps(to_plain(request))), CompletionRequest) == request
+    assert build_request(at, settings(completion={"recentEdits": False})).recent_edits == ()
+
+
+def test_a_setting_says_whether_names_must_exist():
+    assert build_request(cursor("x|"), settings()).existing_names
+    off = settings(completion={"existingNames": False})
+    assert not build_request(cursor("x|"), off).existing_names
