@@ -77,6 +77,8 @@ class CompletionRequest:
     """What these tokens show."""
     is_ahead: bool = False
     """Whether the request is made in advance, so that there is time to read other excerpts."""
+    writing_ms: int | None = None
+    """Time since the first token after which a text of several lines ends with a whole line."""
     recent_edits: tuple[RecentEdit, ...] = ()
     """Edits that a code model is shown beside definitions, the newest last."""
     existing_names: bool = False

@@ -208,6 +208,7 @@ class Completer:
             self._max_tokens(request),
             self._min_confidence(request),
             opening,
+            request.writing_ms,
         )
 
     def _min_confidence(self, request: CompletionRequest) -> float:

@@ -45,7 +45,6 @@ def asked_by(request: Request, fields: Fields) -> Asked:
     before = fields.text("input_prefix") + prompt
     n_indent = fields.number("n_indent", 0, 0, MAX_INDENT)
     indentation = _left_out(before, prompt, suffix, n_indent)
-    fields.number("t_max_predict_ms", 0, -1, MAX_MS)
     return Asked(
         before=before + indentation,
         after=suffix,
@@ -70,8 +69,12 @@ def _limits(fields: Fields) -> Limits:
     n_predict = fields.number("n_predict", -1, -1, MAX_TOKENS)
     if n_predict < 0:
         n_predict = fields.number("max_tokens", -1, -1, MAX_TOKENS)
-    n_candidates = fields.number("n_cmpl", 1, 1, MAX_CANDIDATES)
-    return Limits(max(n_predict, 1) if n_predict >= 0 else None, n_candidates)
+    writing_ms = fields.number("t_max_predict_ms", -1, -1, MAX_MS)
+    return Limits(
+        max(n_predict, 1) if n_predict >= 0 else None,
+        fields.number("n_cmpl", 1, 1, MAX_CANDIDATES),
+        writing_ms if writing_ms > 0 else None,
+    )
 
 
 def _left_out(before: str, prompt: str, suffix: str, n_indent: int) -> str:

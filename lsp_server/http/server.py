@@ -14,6 +14,7 @@ from lsp_server.http.guard import Guard
 from lsp_server.session import Session
 
 BACKLOG = 128
+MAX_CONNECTIONS = 256
 END_S = 2
 """How long requests may take to end when the server does."""
 
@@ -50,6 +51,7 @@ async def http_served(
     try:
         yield sockets
     finally:
+        session.suggester.end_requests("shutting_down")
         server.should_exit = True
         with contextlib.suppress(Exception):
             await serving
@@ -66,6 +68,7 @@ def _config(session: Session, token: str | None) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=END_S,
+        limit_concurrency=MAX_CONNECTIONS,
     )
 
 

@@ -15,6 +15,8 @@ from lsp_server.suggestions.suggestion import Suggestion
 
 TRY_AGAIN = frozenset({"superseded", "shutting_down", "engine_restarting", "engine_stopped"})
 """Reason codes of requests that may have another answer later; clients keep empty answers."""
+MAX_READ_S = 120.0
+"""How long a text is read at most before an empty answer is given."""
 NO_WORK = Timings()
 
 
@@ -57,7 +59,7 @@ class Suggesting:
         """
         self.require_engine()
         cursor, model = await self._cursor(asked), await self.model()
-        suggestion = await self._session.suggest(cursor)
+        suggestion = await self._suggestion(cursor)
         if suggestion.reason in TRY_AGAIN:
             raise unavailable(f"there is no answer now ({suggestion.reason}); ask again.")
         if suggestion.reason == "engine_error":
@@ -104,6 +106,19 @@ class Suggesting:
             except (EngineGone, EngineError):
                 return name
         return self._model[1]
+
+    async def _suggestion(self, cursor: CursorContext) -> Suggestion:
+        """Return the session's suggestion, once the text is read.
+
+        That may take longer than ``completion.timeoutMs`` where a file is new. An editor over LSP
+        asks again at the next key; these clients wait, and some keep an empty answer.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + MAX_READ_S
+        while True:
+            suggestion = await self._session.suggest(cursor)
+            if suggestion.reason != "deadline" or loop.time() > ends:
+                return suggestion
 
     async def _cursor(self, asked: Asked) -> CursorContext:
         place = await self._files.place(asked)

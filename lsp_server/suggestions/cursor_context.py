@@ -21,6 +21,8 @@ class Limits:
     """Most tokens of the suggestion."""
     n_candidates: int | None = None
     """Number of suggestions that are wanted if the user invoked the request."""
+    writing_ms: int | None = None
+    """Time of writing after which a suggestion of several lines ends with a whole line."""
 
 
 NO_LIMITS = Limits()

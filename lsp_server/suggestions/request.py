@@ -74,6 +74,7 @@ def build_request(
         definition_tokens=settings.completion.definition_tokens,
         repository_context=settings.completion.repository_context,
         is_ahead=is_ahead,
+        writing_ms=cursor.limits.writing_ms,
         recent_edits=recent_edits(cursor, settings),
         existing_names=settings.completion.existing_names,
     )

@@ -33,6 +33,8 @@ class Writer:
             token's line.
         opening: first token that ``healed`` does not determine, for alternatives; None takes the
             likeliest.
+        writing_ms: time since the first token after which a text of several lines ends with a
+            whole line; None: no limit.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Writer:
         max_tokens: int,
         min_confidence: float = 0.0,
         opening: int | None = None,
+        writing_ms: int | None = None,
     ) -> None:
         self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
         self._ends = ends
@@ -56,6 +59,7 @@ class Writer:
         self._decoder = IncrementalDecoder(tokenizer)
         self._ending = ending
         self._max_tokens, self._opening = max_tokens, opening
+        self._writing_s = math.inf if writing_ms is None else writing_ms / 1000
         self._min_confidence, self._is_unsure = min_confidence, False
         # Spelt by the tokenizer, which may replace a character by U+FFFD, or merge blanks.
         spelt = tokenizer.decode(tokenizer.encode(healed))
@@ -147,10 +151,16 @@ class Writer:
             self._say(finished[0])
             self.stop_reason = finished[1]
             return True
-        if self.n_tokens < self._max_tokens:
+        if self.n_tokens < self._max_tokens and not self._may_end_with_line():
             return False
         self._say(self._ending.unfinished(self.text))
         return True
+
+    def _may_end_with_line(self) -> bool:
+        """Whether the text has a whole line, and was written for longer than it may take."""
+        if time.perf_counter() - self.began < self._writing_s:
+            return False
+        return bool(self.text.rpartition("\n")[0].strip())
 
     def go_back(self, offset: int, names: Iterable[str]) -> None:
         """Take back the text from an offset on, to write one of some names there.

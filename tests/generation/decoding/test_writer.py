@@ -81,3 +81,21 @@ def test_of_a_block_the_lines_stay_that_were_complete_before_the_model_became_un
     assert (writer.text, writer.stop_reason) == ("a", "unsure")
     assert writer.least_probability == pytest.approx(0.4)
     assert writer.mean_probability == pytest.approx((0.8**3 * 0.4) ** 0.25)
+
+
+@pytest.mark.parametrize(
+    ("writing_ms", "text"), [(0, "a"), (3_600_000, "a\nb\nc"), (None, "a\nb\nc")]
+)
+def test_a_block_that_took_too_long_ends_with_a_whole_line(
+    writing_ms: int | None, text: str
+) -> None:
+    """Its first line is whole in any case."""
+    tokenizer = FourPieces(LINES)
+    tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
+    block = stop_rule("", "", multiline=True)
+    writer = Writer(*tools, [], "", block, 8, writing_ms=writing_ms)
+    for token in (0, 2, 1, 2, 3, END):  # a line feed is the third piece
+        writer.choose(logits(*(float(piece == token) for piece in range(5))))
+        if writer.take(token):
+            break
+    assert writer.text == text

@@ -9,8 +9,10 @@ UNWANTED = (
     "lsp_server.benchmarks",
     "matplotlib",
     "numpy",
+    "starlette",
     "tokenizers",
     "torch",
+    "uvicorn",
 )
 
 
@@ -23,6 +25,12 @@ def loaded_by(code):
 
 def test_the_command_line_loads_neither_benchmarks_nor_what_they_need():
     assert loaded_by("import lsp_server.cli.main") == "set()"
+
+
+def test_a_server_of_lsp_loads_nothing_of_http():
+    found = loaded_by("import lsp_server.transports")
+    assert "starlette" not in found
+    assert "uvicorn" not in found
 
 
 def test_a_command_does_not_load_the_benchmarks():

@@ -1,5 +1,7 @@
 """The entry point of ``longllama-lsp``."""
 
+from pathlib import Path
+
 import pytest
 
 from longllama_code.errors import CheckpointError, StoreError
@@ -18,7 +20,7 @@ def test_an_error_ends_with_its_message(error, monkeypatch, capsys):
     assert capsys.readouterr().err == "longllama-lsp: the store is damaged; remove it\n"
 
 
-@pytest.mark.parametrize("option", ["--tcp", "--ws"])
+@pytest.mark.parametrize("option", ["--tcp", "--ws", "--http"])
 @pytest.mark.parametrize("command", [[], ["serve"]])
 @pytest.mark.parametrize("port", ["99999", "65536", "-1", "x"])
 def test_a_port_that_is_none(option, command, port, capsys):
@@ -39,6 +41,7 @@ def served(monkeypatch):
         return 0
 
     monkeypatch.setattr(transports, "serve", serve)
+    monkeypatch.setattr(transports, "serve_http", serve)
     monkeypatch.delenv("LONGLLAMA_TOKEN", raising=False)
     return calls
 
@@ -63,7 +66,39 @@ def test_an_address_before_the_command_holds(served):
     assert served == [("ws", "::1", 0, {}, None)]
 
 
-@pytest.mark.parametrize("option", [["--tcp", "0"], ["--ws", "0"], ["--host", "::1"]])
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--tcp", "1", "--http", "2"], ("tcp", "127.0.0.1", 1, {}, None, 2)),
+        (["--ws", "0", "--http", "0"], ("ws", "127.0.0.1", 0, {}, None, 0)),
+        (["--stdio", "--http", "8012"], ("stdio", "127.0.0.1", 0, {}, None, 8012)),
+    ],
+)
+@pytest.mark.parametrize("command", [[], ["serve"]])
+def test_http_beside_a_transport(arguments, expected, command, served):
+    assert main([*command, *arguments]) == 0
+    assert served == [expected]
+
+
+def test_http_alone_has_the_folder_that_is_named_or_the_current_one(served, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve", "--http", "1", "--root", "/"]) == 0
+    assert main(["--host", "::1", "--http", "2"]) == 0
+    assert served == [
+        (Path("/"), "127.0.0.1", 1, {}, None),
+        (tmp_path, "::1", 2, {}, None),
+    ]
+
+
+def test_a_folder_beside_a_language_client_is_refused(served, tmp_path, capsys):
+    assert main(["serve", "--stdio", "--http", "1", "--root", str(tmp_path)]) == 1
+    assert "--root is for --http alone" in capsys.readouterr().err
+    assert served == []
+
+
+@pytest.mark.parametrize(
+    "option", [["--tcp", "0"], ["--ws", "0"], ["--http", "0"], ["--host", "::1"]]
+)
 def test_options_of_serve_before_another_command(option, capsys):
     with pytest.raises(SystemExit) as caught:
         main([*option, "status"])
