@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+LEAST_SHARE = 0.005
+"""Least share that is told."""
 MAX_SOURCES = 3
 MAX_TEXT_CHARS = 60
 
@@ -111,12 +113,16 @@ def explanation(explained: Mapping[str, Any] | None) -> str:
         return "There was no suggestion yet."
     if explained["reason"] is not None:
         return f"No suggestion: {reason(explained['reason'])}."
-    named = [each for each in explained.get("definitions", ()) if each["is_named"]]
+    definitions = explained.get("definitions", ())
+    named = [each for each in definitions if each["is_named"]]
     lines = [
         f"{each['path']}:{each['first_line']} ({_with_share(each['name'], each.get('share'))})"
         for each in named
     ]
     lines += sources(explained["sources"])
+    of_others = sum(each.get("share") or 0.0 for each in definitions if not each["is_named"])
+    if of_others >= LEAST_SHARE:
+        lines.append(f"definitions that it does not name ({of_others:.0%})")
     where = f"from {', '.join(lines)}" if lines else "from the text before the cursor alone"
     own = explained.get("ownShare")
     if lines and own is not None:

@@ -49,5 +49,10 @@ def test_the_suggestion_is_named_and_the_model_itself_has_its_share() -> None:
         "The suggestion `moor(` came from a.py:5 (moor, 30%), the model itself and this file"
         " (70%); 3 tokens in 3 ms."
     )
+    dues = {**moor, "name": "dues", "is_named": False, "share": 0.12}
+    more = {**explained, "definitions": [moor, dues, {**dues, "share": None}], "ownShare": 0.58}
+    assert "(moor, 30%), definitions that it does not name (12%), the model" in (
+        describe.explanation(more)
+    )
     old = describe.explanation({**explained, "text": "a" * 90, "stale": True})
     assert old.startswith(f"An earlier suggestion `{'a' * 60}…` came from")
