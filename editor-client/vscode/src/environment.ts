@@ -28,6 +28,8 @@ interface Tool {
   name: string;
   make(): Promise<unknown>;
   install(requirements: readonly string[]): Promise<unknown>;
+  /** Install what needs torch: that for CPUs where there is no GPU, if the tool can tell. */
+  installWithTorch(requirements: readonly string[]): Promise<unknown>;
 }
 
 const OLDEST = "3.10";
@@ -98,7 +100,7 @@ async function build(building: Building, tool: Tool): Promise<Built> {
 
   async function all() {
     report(`installing the server and torch with ${tool.name}`);
-    await tool.install([...constraints, wheel]);
+    await tool.installWithTorch([...constraints, wheel]);
   }
 }
 
@@ -147,11 +149,22 @@ async function uvFor(building: Building): Promise<string | undefined> {
 }
 
 function uvTool({ folder, run }: Building, uv: string): Tool {
-  const install = ["pip", "install", "--python", inEnvironment(folder, "python")];
+  const command = ["pip", "install", "--python", inEnvironment(folder, "python")];
+  const install = (...more: readonly string[]) =>
+    run(uv, [...command, ...uvIndex(process.env), ...more]);
   return {
     name: "uv",
     make: () => run(uv, ["venv", "--python", `>=${OLDEST}`, folder]),
-    install: (requirements) => run(uv, [...install, ...uvIndex(process.env), ...requirements]),
+    install: (requirements) => install(...requirements),
+    async installWithTorch(requirements) {
+      try {
+        // Torch's own index has it without the gigabytes of CUDA.
+        return await install("--torch-backend", "auto", ...requirements);
+      } catch (error) {
+        if (error instanceof Aborted) throw error;
+        return install(...requirements); // that index cannot be reached, or uv is too old to know it
+      }
+    },
   };
 }
 
@@ -164,11 +177,14 @@ export function uvIndex(environment: NodeJS.ProcessEnv): string[] {
 
 async function pipTool({ folder, run, find = programs }: Building): Promise<Tool> {
   const python = await recentPython(run, find);
-  const install = ["-m", "pip", "install", ...QUIET];
+  const command = ["-m", "pip", "install", ...QUIET];
+  const install = (requirements: readonly string[]) =>
+    run(inEnvironment(folder, "python"), [...command, ...requirements]);
   return {
     name: "pip",
     make: () => run(python, ["-m", "venv", folder]),
-    install: (requirements) => run(inEnvironment(folder, "python"), [...install, ...requirements]),
+    install,
+    installWithTorch: install,
   };
 }
 

@@ -43,10 +43,21 @@ const CONSTRAINTS = "-c ~/packages/constraints.txt";
 const WHEEL = "~/packages/server-1-py3-none-any.whl";
 const PYTHON = inEnvironment("~/env", "python");
 const BY_UV = `/bin/uv pip install --python ${PYTHON} ${CONSTRAINTS}`;
+const TORCH_BY_UV = BY_UV.replace(CONSTRAINTS, `--torch-backend auto ${CONSTRAINTS}`);
 
 test("uv is preferred", async () => {
   await buildEnvironment(building(["uv", "python3"]));
-  assert.deepEqual(ran, ["/bin/uv venv --python >=3.10 ~/env", `${BY_UV} ${WHEEL}`]);
+  assert.deepEqual(ran, ["/bin/uv venv --python >=3.10 ~/env", `${TORCH_BY_UV} ${WHEEL}`]);
+});
+
+test("where torch's own index cannot be reached, it comes from the usual one", async () => {
+  const failing: Run = async (command, args) => {
+    await fake(command, args);
+    if (args.includes("--torch-backend")) throw new Error("dns error");
+    return "";
+  };
+  await buildEnvironment(building(["uv"], { run: failing }));
+  assert.deepEqual(ran.slice(1), [`${TORCH_BY_UV} ${WHEEL}`, `${BY_UV} ${WHEEL}`]);
 });
 
 test("uv that is not there is fetched by pip, used, and not kept", async () => {

@@ -150,6 +150,20 @@ test("a first installation that fails leaves nothing", { skip }, async () => {
   await until(() => readdirSync(join(root, "storage", "e")).length === 0);
 });
 
+test("uv that real pip fetches builds one as well", { skip }, async (context) => {
+  process.env = { ...environment }; // with the index of this machine
+  const ran: string[] = [];
+  const watching: Run = (command, args, options) => {
+    ran.push(command);
+    return run(command, args, options);
+  };
+  const own = await replace("1.0", packages("1.0"), watching);
+  assert.equal(await works(own), "asked hello");
+  assert.equal(existsSync(`${own.environment}-uv`), false);
+  const hasUv = ran.some((command) => command.startsWith(`${own.environment}-uv`));
+  if (!hasUv) context.skip("no index has uv here: it was built by pip");
+});
+
 /** An index that takes connections and never answers. */
 async function silentServer(): Promise<{ server: NetServer; port: number; asked: Promise<void> }> {
   const server = createServer();
