@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from longllama_code.checkpoints.loading import load_config, write_config
 from longllama_code.commands.evaluation_trees import check_counts, print_progress, training_trees
 from longllama_code.errors import ConfigError
 from longllama_code.model_sources.catalog import model_dir
@@ -41,6 +40,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
+    from longllama_code.checkpoints.loading import load_config, write_config
+
     check_counts(options, "windows", "window_tokens", "memory_tokens")
     if options.model != "tiny":
         load_config(model_dir(options.model))

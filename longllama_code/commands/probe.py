@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longllama_code.checkpoints.loading import load_config, write_config
 from longllama_code.commands.evaluation_trees import print_progress, training_trees
 from longllama_code.errors import ConfigError
 from longllama_code.model_sources.catalog import model_dir
@@ -45,6 +44,7 @@ def add(
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     _check(options)
+    from longllama_code.checkpoints.loading import write_config
     from longllama_code.generation.models import load
     from longllama_code.research.evaluation.plots import require_matplotlib
     from longllama_code.research.evaluation.probe.report import (
@@ -78,6 +78,8 @@ def _check(options: argparse.Namespace) -> None:
     if min(options.skip_first, options.packages) < 0:
         raise ConfigError("--skip-first and --packages cannot be below 0.")
     if options.model != "tiny":
+        from longllama_code.checkpoints.loading import load_config
+
         load_config(model_dir(options.model), mem_layers=[0], mem_heads=None)
     elif options.write:
         raise ConfigError("tiny has no config.json to write to; leave out --write.")

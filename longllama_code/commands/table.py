@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from longllama_code.checkpoints.loading import load_config
 from longllama_code.commands.evaluation_trees import check_counts, print_progress, training_trees
 from longllama_code.errors import ConfigError
 from longllama_code.model_sources.catalog import model_dir
@@ -32,6 +31,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code."""
+    from longllama_code.checkpoints.loading import load_config
+
     check_counts(options, "tokens", "queries", "clusters")
     if options.model == "tiny" and options.output is None:
         raise ConfigError("tiny has no folder to put a table into; name an --output.")

@@ -117,9 +117,12 @@ async def until(
     """
 
     async def wait() -> None:
-        while not holds(status := await client.status()):
+        while True:
+            status = await client.status()
             if status["phase"] == "failed":
                 raise RuntimeError(status["message"])
+            if holds(status):
+                return
             await asyncio.sleep(CHECK_EVERY_S)
 
     with suppress(asyncio.TimeoutError):

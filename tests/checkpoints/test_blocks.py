@@ -212,6 +212,7 @@ import torch
 
 from longllama_code.checkpoints.blocks import load_blocks
 from longllama_code.model.caches import LongLlamaCache
+from longllama_code.model.modeling import LongLlamaForCausalLM  # its import is not measured
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 
 

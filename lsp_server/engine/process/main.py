@@ -16,6 +16,7 @@ from typing import BinaryIO
 from pygls.io_ import StdoutWriter
 
 from longllama_code.engine_options import EngineOptions
+from longllama_code.errors import ConfigError
 from lsp_server.engine.options import parse
 from lsp_server.engine.process import scripted
 from lsp_server.engine.process.host import EngineHost, HostedEngine
@@ -54,8 +55,14 @@ def _open(options: EngineOptions) -> HostedEngine:
     if options.model.startswith(scripted.PREFIX):
         return scripted.ScriptedEngine.open(options.model)
 
-    from longllama_code.generation.engine import Engine
-
+    try:
+        from longllama_code.generation.engine import Engine
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the package {error.name} is not installed here, and the model needs it: install "
+            "longllama-code-lsp with all of its packages, or name a team's engine in "
+            "longllama.engine.url."
+        ) from error
     return Engine.open(options)
 
 
