@@ -48,6 +48,12 @@ class RecordedServer:
             return False
         return '"phase":"ready"' in self._session.read_text("utf-8").replace(" ", "")
 
+    def told(self, method: str) -> list[Any]:
+        """The parameters of all that the editor has said in a method."""
+        lines = [json.loads(line) for line in self._session.read_text("utf-8").splitlines()]
+        said = [line["message"] for line in lines if line["from"] == "editor"]
+        return [message["params"] for message in said if message.get("method") == method]
+
     def was_told_of_cursor(self, line: int, character: int) -> bool:
         """Whether the editor has said that the cursor rests there."""
         told = [text for text in self._session.read_text("utf-8").splitlines() if MOVED in text]
