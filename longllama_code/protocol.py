@@ -75,6 +75,10 @@ class CompletionRequest:
     """Maximum number of tokens of other files in the prompt; 0: none."""
     repository_context: RepositoryContext = "definitions"
     """What these tokens show."""
+    local_tokens: int = 0
+    """Most tokens of the file itself on either side of the cursor; 0: as many as the model sees."""
+    may_be_short: bool = False
+    """Whether the answer may be written from a short prompt where the whole one is unprocessed."""
     is_ahead: bool = False
     """Whether the request is made in advance, so that there is time to read other excerpts."""
     writing_ms: int | None = None
@@ -158,6 +162,8 @@ class CompletionResult:
     memory_share: float | None = None
     """Share of memory, of which `sources` names the most, in what the suggestion drew on, 0 to 1;
     the rest is the model itself and its prompt. None: it is not known."""
+    is_short: bool = False
+    """Whether it was written from a short prompt, as most of the whole one was unprocessed."""
     first_line: int = 0
     """First line of the file itself in the prompt, from 1."""
     last_line: int = 0

@@ -38,6 +38,7 @@ from longllama_code.generation.prompting.prompt import (
     opening,
 )
 from longllama_code.generation.prompting.shown_rows import Segments, with_shares
+from longllama_code.generation.short_context import is_worth_it, reading_name, short
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import (
@@ -118,6 +119,8 @@ class Completer:
         inputs = cache(partial(self._inputs, request))
         goes_on = partial(_goes_on, should_stop, started + ENCODING_SHARE * wait)
         prepared = self._prepared(request, inputs, goes_on)
+        if is_worth_it(request, _fit(request, inputs, prepared).n_unread):
+            return replace(self.complete(short(request), should_stop, on_progress), is_short=True)
         found = inputs(prepared.excerpts)
         prompt, memory, _ = found
         prepared.note(_place(request, prompt), len(prompt.ids))
@@ -225,7 +228,7 @@ class Completer:
         are: other ones would have to be processed first.
         """
         source = self._excerpts(request)
-        reading = self._model.readings.of(source, request.path)
+        reading = self._model.readings.of(source, reading_name(request))
         reading.drop(self._still_holds(request))
         fit = partial(_fit, request, inputs)
         is_new = reading.go_to(request.prefix + request.suffix, fit)
@@ -315,7 +318,12 @@ class Completer:
 
     def _source(self, request: CompletionRequest, excerpts: Excerpts) -> PromptSource:
         return PromptSource(
-            request.path, request.prefix, request.suffix, request.repository, excerpts
+            request.path,
+            request.prefix,
+            request.suffix,
+            request.repository,
+            excerpts,
+            request.local_tokens,
         )
 
     def _max_tokens(self, request: CompletionRequest) -> int:

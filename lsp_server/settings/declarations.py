@@ -166,6 +166,12 @@ class Completion:
         "Whether the text after a suggestion is computed while the suggestion is shown, so that the"
         " next one comes at once. Turn it off to spare a battery.",
     )
+    short_first: bool = tunable(
+        False,
+        "Whether the first suggestion at a place that was not read ahead comes from a short part of"
+        " the file around the cursor and fewer definitions, while the whole is read behind it. Turn"
+        " it on where the first suggestion at a new place comes late; it may be right less often.",
+    )
     definition_tokens: int = tunable(
         768,
         "Maximum number of tokens of other files in a code model's prompt; 0: none. Raise it if "

@@ -73,6 +73,7 @@ def build_request(
         repository=cursor.repository,
         definition_tokens=settings.completion.definition_tokens,
         repository_context=settings.completion.repository_context,
+        may_be_short=settings.completion.short_first,
         is_ahead=is_ahead,
         writing_ms=cursor.limits.writing_ms,
         recent_edits=recent_edits(cursor, settings),

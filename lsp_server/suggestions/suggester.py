@@ -189,7 +189,9 @@ class Suggester:
         finally:
             self._pending.discard(request)
         suggestion = to_suggestion(answer, cursor, is_cached=cached is not None)
-        if suggestion.text and request.settings.completion.ahead:
+        if answer.is_short:
+            self._ask(replace(request, is_ahead=True))  # what the answer was too short for
+        elif suggestion.text and request.settings.completion.ahead:
             self._ask_ahead(request, suggestion)
         return suggestion
 

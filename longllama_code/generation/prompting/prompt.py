@@ -22,6 +22,8 @@ ANCHOR_STEP_CHARS = 1024
 """Code points of a step; the local context has one to two steps before the cursor."""
 MARKED_STEP_CHARS = 2048
 """Step for models that were trained to fill in: about 512 tokens of code."""
+CHARS_PER_TOKEN = 2
+"""Code points of a step for each token where their number is limited: a token has some three."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class PromptSource:
     excerpts: tuple[Excerpt, ...] = ()
     """Excerpts of other files, for models with infill marks; the last one is nearest to the
     cursor's file. Adjacent excerpts of one path are shown as one file."""
+    local_tokens: int = 0
+    """About the most tokens of the file itself on either side of the cursor; 0: no limit."""
 
 
 def anchor(prefix: str, step: int = ANCHOR_STEP_CHARS) -> int:
@@ -132,7 +136,8 @@ def build_prompt(
     """
     prefix = source.prefix
     is_taught = marks is not None and marks.always
-    start = anchor(prefix, MARKED_STEP_CHARS if is_taught else ANCHOR_STEP_CHARS)
+    step = MARKED_STEP_CHARS if is_taught else ANCHOR_STEP_CHARS
+    start = anchor(prefix, min(step, CHARS_PER_TOKEN * source.local_tokens or step))
     text = prefix[start:]
     ids, spans = tokenizer.offsets(text)
     if _may_go_on(text):
@@ -189,7 +194,8 @@ def _before(
     if marks is None:
         return begin + header, 0
     room = max_tokens // 4 - marks.n_marks
-    shown, n_after = first_lines(source.suffix, tokenizer, min(marks.suffix_tokens, room))
+    most = min(marks.suffix_tokens, room, source.local_tokens or room)
+    shown, n_after = first_lines(source.suffix, tokenizer, most)
     if not shown and not (marks.always and room >= 0):
         return begin + header, 0
     behind = header if marks.file is None else []

@@ -63,7 +63,7 @@ def test_a_repository_may_set_what_narrows_or_tunes_alone():
         *("trigger.insideWord", "trigger.afterClosingBracket"),
         *("completion.maxTokens", "completion.timeoutMs", "completion.multiline"),
         *("completion.candidates", "completion.ahead", "completion.disableInComments"),
-        *("completion.definitionTokens", "completion.repositoryContext"),
+        *("completion.definitionTokens", "completion.repositoryContext", "completion.shortFirst"),
         *("completion.existingNames", "completion.recentEdits"),
         "indexing.pauseOnBattery",
         *("memory.include", "memory.exclude"),

@@ -1,0 +1,38 @@
+"""A short prompt, for where the whole one would have to be processed while the user waits."""
+
+from dataclasses import replace
+
+from longllama_code.protocol import CompletionRequest
+
+LOCAL_TOKENS = 128
+"""Most tokens of the file itself on either side of the cursor."""
+DEFINITION_TOKENS = 256
+"""Most tokens of definitions of other files."""
+LEAST_UNREAD_TOKENS = 640
+"""Unprocessed tokens of the whole prompt above which a short one is written from: some more than it
+has itself, since it is processed besides."""
+
+
+def is_worth_it(request: CompletionRequest, n_unread: int) -> bool:
+    """Whether a request is answered from a short prompt.
+
+    Args:
+        request: the request.
+        n_unread: number of tokens of its whole prompt that are not processed.
+    """
+    return request.may_be_short and not request.is_ahead and n_unread > LEAST_UNREAD_TOKENS
+
+
+def short(request: CompletionRequest) -> CompletionRequest:
+    """Return the same request with a short prompt."""
+    return replace(
+        request,
+        local_tokens=LOCAL_TOKENS,
+        definition_tokens=min(request.definition_tokens, DEFINITION_TOKENS),
+        may_be_short=False,
+    )
+
+
+def reading_name(request: CompletionRequest) -> str:
+    """Return the name under which a file's processed prompts are kept: short ones are apart."""
+    return f"{request.path}\0{request.local_tokens}" if request.local_tokens else request.path
