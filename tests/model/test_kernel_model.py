@@ -18,6 +18,7 @@ from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.engine import Engine
 from longllama_code.kernels.matrices.quantized import QuantizedMatrix
+from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.model.by_kernels.kernel_model import KernelModel, drop_weights
 from longllama_code.model.caches import LongLlamaCache
@@ -152,6 +153,17 @@ def test_threads_change_nothing(n_threads: int, monkeypatch: pytest.MonkeyPatch)
     assert several._threads.n_threads == n_threads
     wanted = by_kernels(KernelModel(TINY.model), TINY.model, [ids])
     assert torch.equal(by_kernels(several, TINY.model, [ids]), wanted)
+
+
+def test_prompts_and_single_tokens_may_have_different_threads() -> None:
+    ids = [40 + 7 * index % 90 for index in range(60)]
+    parts = [ids[:48], *([token] for token in ids[48:])]
+    alone = KernelModel(TINY.model)
+    assert alone.decoding_threads is alone.threads
+    several = KernelModel(TINY.model)
+    several._threads, several._few_threads = Threads(3), Threads(2)
+    assert (several.threads.n_threads, several.decoding_threads.n_threads) == (3, 2)
+    assert torch.equal(by_kernels(several, TINY.model, parts), by_kernels(alone, TINY.model, parts))
 
 
 @pytest.mark.parametrize("fields", [{}, {"mem_positionals": False}], ids=str)

@@ -164,3 +164,11 @@ def test_no_suggestion_depends_on_where_one_was_before(
         assert (found.text, found.stop_reason) == (fresh.text, fresh.stop_reason)
         assert found.confidence == pytest.approx(fresh.confidence, abs=1e-4)
     engine.close()
+
+
+def test_reading_ahead_has_all_the_time_that_it_takes(engine: Engine) -> None:
+    hurried = replace(at(2), timeout_ms=0)
+    assert complete(engine, hurried).empty_reason == "deadline"
+    ahead = complete(engine, replace(hurried, is_ahead=True))
+    assert ahead.text == complete(engine, at(2)).text
+    assert n_read(engine, at(2)) == 1
