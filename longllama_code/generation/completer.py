@@ -37,8 +37,8 @@ from longllama_code.generation.prompting.prompt import (
     build_prompt,
     opening,
 )
+from longllama_code.generation.prompting.short_context import is_worth_it, reading_name, short
 from longllama_code.generation.prompting.shown_rows import Segments, with_shares
-from longllama_code.generation.short_context import is_worth_it, reading_name, short
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import (

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from longllama_code.errors import Cancelled
-from longllama_code.generation import short_context
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
-from longllama_code.generation.short_context import LEAST_UNREAD_TOKENS, LOCAL_TOKENS
+from longllama_code.generation.prompting import short_context
+from longllama_code.generation.prompting.short_context import LEAST_UNREAD_TOKENS, LOCAL_TOKENS
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
 from tests.code_model import code_model
 
