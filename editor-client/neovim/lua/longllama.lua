@@ -22,14 +22,16 @@ M.config = {
   accept_line = "<M-Down>",
 }
 M.status = nil -- the server's last `longllama/didChangeStatus`
-M.shown = nil -- { buffer, row, column, text, replaced } of the ghost text on screen; `replaced` is the text behind
--- the cursor that the ghost text has as well, such as a bracket that the editor closed by itself
+M.shown = nil -- { buffer, row, column, text, replaced, id, accepted } of the ghost text on screen; `replaced` is the
+-- text behind the cursor that the ghost text has as well, such as a bracket that the editor closed by itself; `accepted`
+-- is what was accepted of the suggestion `id` before
 
 --- Attach the server to a buffer; returns the client's id.
 function M.start(buffer)
   local root = vim.fs.root(buffer, { ".git", ".longllamaignore" }) or vim.fn.getcwd()
   local capabilities = vim.lsp.protocol.make_client_capabilities()
   capabilities.textDocument.inlineCompletion = { dynamicRegistration = false }
+  capabilities.experimental = { longllama = { didShowSuggestion = true } }
   local settings = next(M.config.settings) and M.config.settings or vim.empty_dict()
   return vim.lsp.start({
     name = "longllama",
@@ -59,7 +61,7 @@ end
 
 local accepted_at = nil -- changedtick after a part was accepted: that change must not ask anew
 
-local function show(buffer, row, column, text, replaced)
+local function show(buffer, row, column, text, replaced, id, accepted)
   local lines = vim.split(text, "\n", { plain = true })
   local rest = vim.tbl_map(function(line)
     return { { line, "Comment" } }
@@ -75,7 +77,28 @@ local function show(buffer, row, column, text, replaced)
       virt_text_pos = "overlay",
     })
   end
-  M.shown = { buffer = buffer, row = row, column = column, text = text, replaced = replaced }
+  M.shown = { buffer = buffer, row = row, column = column, text = text, replaced = replaced, id = id }
+  M.shown.accepted = accepted or ""
+end
+
+--- The client of a buffer; nil if there is none.
+local function client_of(buffer)
+  return vim.lsp.get_clients({ bufnr = buffer, name = "longllama" })[1]
+end
+
+--- Tell the server, which counts on this machine alone, what was accepted of a suggestion.
+local function tell_accepted(shown, part, is_whole)
+  local client = client_of(shown.buffer)
+  if not client or not shown.id then
+    return
+  end
+  if is_whole then
+    local params = { command = "longllama.didAccept", arguments = { shown.id } }
+    client:request("workspace/executeCommand", params, function() end, shown.buffer)
+  else
+    local length = vim.str_utfindex(shown.accepted .. part, "utf-16")
+    client:notify("longllama/didPartiallyAcceptSuggestion", { id = shown.id, acceptedLength = length })
+  end
 end
 
 --- The text behind the cursor that an item replaces.
@@ -105,7 +128,9 @@ function M.suggest(trigger)
     local item = not failure and result and (result.items or result)[1]
     if item and not stale then
       local replaced = replaced_by(item, client, vim.api.nvim_get_current_line(), cursor[2])
-      show(buffer, cursor[1] - 1, cursor[2], item.insertText, replaced)
+      local id = vim.tbl_get(item, "command", "arguments", 1)
+      show(buffer, cursor[1] - 1, cursor[2], item.insertText, replaced, id)
+      client:notify("longllama/didShowSuggestion", { id = id })
     end
   end, buffer)
 end
@@ -137,8 +162,10 @@ local function accept(length_of)
   local row = shown.row + #lines - 1
   local column = #lines == 1 and shown.column + #lines[1] or #lines[#lines]
   vim.api.nvim_win_set_cursor(0, { row + 1, column })
+  tell_accepted(shown, part, is_whole)
   if not is_whole then
-    show(shown.buffer, row, column, shown.text:sub(length + 1), shown.replaced:sub(count + 1))
+    local rest, replaced = shown.text:sub(length + 1), shown.replaced:sub(count + 1)
+    show(shown.buffer, row, column, rest, replaced, shown.id, shown.accepted .. part)
     accepted_at = vim.api.nvim_buf_get_changedtick(shown.buffer)
   end
   return true
@@ -168,6 +195,10 @@ function M.statusline()
     return ""
   end
   local files = status.files
+  local snoozed = tonumber(status.snooze_minutes_left) -- JSON's null is no number
+  if snoozed then
+    return ("longllama snoozed %d min"):format(snoozed)
+  end
   if status.phase == "indexing" then
     return ("longllama %d%%"):format(100 * (tonumber(status.progress) or 0) + 0.5)
   end
@@ -177,7 +208,48 @@ function M.statusline()
   return "longllama " .. status.phase
 end
 
+--- Have the server carry out one of its commands: `run("snooze", 15)`; what it says is shown as a message.
+function M.run(name, ...)
+  local client = client_of(0)
+  if not client then
+    vim.notify("longllama is not attached to this buffer", vim.log.levels.WARN)
+    return
+  end
+  local params = { command = "longllama." .. name, arguments = { ... } }
+  client:request("workspace/executeCommand", params, function(failure)
+    if failure then
+      vim.notify(failure.message, vim.log.levels.ERROR)
+    end
+  end, 0)
+end
+
+--- Names of the server's commands that begin with a text, without `longllama.`.
+local function command_names(lead)
+  local client = client_of(0)
+  local names = client and vim.tbl_get(client.server_capabilities, "executeCommandProvider", "commands") or {}
+  names = vim.tbl_map(function(name)
+    return name:gsub("^longllama%.", "")
+  end, names)
+  return vim.tbl_filter(function(name)
+    return vim.startswith(name, lead)
+  end, names)
+end
+
+--- `:LongLLaMA snooze 15`, `:LongLLaMA showStatistics`, `:LongLLaMA toggle` and so on.
+local function create_command()
+  vim.api.nvim_create_user_command("LongLLaMA", function(command)
+    local name = table.remove(command.fargs, 1)
+    M.run(
+      name,
+      unpack(vim.tbl_map(function(word)
+        return tonumber(word) or word
+      end, command.fargs))
+    )
+  end, { nargs = "+", complete = command_names, desc = "Run a command of longllama-lsp" })
+end
+
 function M.setup(options)
+  create_command()
   M.config = vim.tbl_deep_extend("force", M.config, options or {})
   local group = vim.api.nvim_create_augroup("longllama", { clear = true })
   vim.api.nvim_create_autocmd("FileType", {
