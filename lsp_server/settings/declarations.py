@@ -383,7 +383,7 @@ class StatisticsSettings:
 
     enable: bool = setting(
         True,
-        "Whether is counted what becomes of suggestions: numbers, without any text or name of a "
+        "Whether what becomes of suggestions is counted: numbers, without any text or name of a "
         "file, kept in the cache folder and never sent. Turn it off to have nothing counted.",
     )
 
