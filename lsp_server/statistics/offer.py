@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from longllama_code.source_files.model_text import model_text
 from lsp_server.suggestions.closers import Fit
 from lsp_server.suggestions.filters import CLOSERS
 
@@ -37,9 +36,8 @@ class Offer:
     def n_present(self, document: str, number: int = 0) -> int | None:
         """Return how many characters of a fit stand in a document, at its place.
 
-        None if something else stands there.
+        None if something else stands there. The document has line ends as a model reads them.
         """
-        document = model_text(document)
         if not document.startswith(self.before):
             return None
         return _n_present(document[len(self.before) :], self.fits[number].text, self.after)
