@@ -47,9 +47,39 @@
 (cl-defmethod eglot-client-capabilities :around ((_server longllama-server))
   "Say that we show ghost text, so that the popup need not."
   (let ((capabilities (cl-call-next-method)))
+    (setq capabilities
+          (plist-put capabilities :experimental
+                     '(:longllama (:didShowSuggestion t)))) ; eglot itself has none
     (plist-put capabilities :textDocument
                (plist-put (plist-get capabilities :textDocument)
                           :inlineCompletion '(:dynamicRegistration :json-false)))))
+
+(defvar longllama-snoozed nil "Minutes for which suggestions are snoozed, as last told, or nil.")
+
+(cl-defmethod eglot-handle-notification
+  ((_server longllama-server) (_method (eql longllama/didChangeStatus))
+   &key snooze_minutes_left &allow-other-keys)
+  "Keep SNOOZE_MINUTES_LEFT for the mode line."
+  (setq longllama-snoozed snooze_minutes_left)
+  (force-mode-line-update t))
+
+(defun longllama-snooze (minutes)
+  "Show no suggestions while typing for so many MINUTES; 0 ends that."
+  (interactive "nMinutes without suggestions (0 ends that): ")
+  (longllama--run 'longllama.snooze minutes))
+
+(defun longllama-show-statistics ()
+  "Say what became of suggestions; nothing of it is sent anywhere."
+  (interactive)
+  (longllama--run 'longllama.showStatistics))
+
+(defun longllama--run (command &rest arguments)
+  "Have the server carry out its COMMAND with ARGUMENTS."
+  (jsonrpc-async-request (eglot--current-server-or-lose) :workspace/executeCommand
+                         `(:command ,(symbol-name command) :arguments ,(vconcat arguments))
+                         :success-fn #'ignore
+                         :error-fn (lambda (failure)
+                                     (message "longllama: %s" (plist-get failure :message)))))
 
 (add-to-list 'eglot-server-programs
              (cons longllama-modes
@@ -69,11 +99,14 @@
     (delete-overlay longllama--ghost)
     (setq longllama--ghost nil)))
 
-(defun longllama--show (text &optional end)
-  "Show TEXT behind point, in place of what is there up to END."
+(defun longllama--show (text &optional end id accepted)
+  "Show TEXT behind point, in place of what is there up to END.
+It is the rest of the suggestion ID, of which the text ACCEPTED was accepted."
   (longllama-clear)
   (setq longllama--ghost (make-overlay (point) (or end (point))))
   (overlay-put longllama--ghost 'longllama-text text)
+  (overlay-put longllama--ghost 'longllama-id id)
+  (overlay-put longllama--ghost 'longllama-accepted (or accepted ""))
   ;; The property keeps the cursor in front of the text.
   (let ((shown (propertize text 'face 'longllama-ghost 'cursor t)))
     (if (and end (> end (point)))
@@ -84,6 +117,24 @@
   "The first item of ANSWER, a list or a vector of items, or nil."
   (let ((items (if (vectorp answer) answer (plist-get answer :items))))
     (and (> (length items) 0) (elt items 0))))
+
+(defun longllama--id-of (item)
+  "The name that the server has for the suggestion of ITEM, or nil."
+  (let ((arguments (plist-get (plist-get item :command) :arguments)))
+    (and (> (length arguments) 0) (elt arguments 0))))
+
+(defun longllama--tell-accepted (id accepted is-whole)
+  "Tell the server that ACCEPTED, a part of suggestion ID, was accepted.
+IS-WHOLE says that it is all of it.  It is counted on this machine alone."
+  (when-let ((server (and id (eglot-current-server))))
+    (if is-whole
+        (longllama--run 'longllama.didAccept id)
+      (jsonrpc-notify server :longllama/didPartiallyAcceptSuggestion
+                      (list :id id :acceptedLength (longllama--n-units accepted))))))
+
+(defun longllama--n-units (text)
+  "How many UTF-16 code units TEXT has."
+  (/ (length (encode-coding-string text 'utf-16le)) 2))
 
 (defun longllama--end-of (item)
   "Return where the text ends in whose place ITEM comes, or nil.
@@ -124,7 +175,10 @@ AUTOMATIC is as for `longllama-suggest'."
         (cond ((not text) (longllama--ask-why buffer automatic))
               ((equal place (longllama--place))
                (setq longllama-problem nil)
-               (longllama--show text (longllama--end-of item)))
+               (let ((id (longllama--id-of item)))
+                 (longllama--show text (longllama--end-of item) id)
+                 (jsonrpc-notify (eglot-current-server)
+                                 :longllama/didShowSuggestion (list :id id))))
               (t (longllama--note buffer automatic "the text has moved on")))))))
 
 (defun longllama--ask-why (buffer automatic)
@@ -170,12 +224,16 @@ AUTOMATIC is as for `longllama-suggest'."
            (is-whole (= end (length text)))
            (part (substring text 0 end))
            (hidden (longllama--hidden))
+           (id (overlay-get longllama--ghost 'longllama-id))
+           (accepted (concat (overlay-get longllama--ghost 'longllama-accepted) part))
            (count (if is-whole (length hidden) (longllama--taken part hidden))))
       (longllama-clear)
       (delete-region (point) (+ (point) count))
       (insert part)
+      (longllama--tell-accepted id accepted is-whole)
       (unless is-whole
-        (longllama--show (substring text end) (+ (point) (- (length hidden) count)))))))
+        (longllama--show (substring text end) (+ (point) (- (length hidden) count))
+                         id accepted)))))
 
 (defun longllama-accept-word ()
   "Insert the first word of the ghost text, and what stands before it."
@@ -221,7 +279,7 @@ AUTOMATIC is as for `longllama-suggest'."
 ;;;###autoload
 (define-minor-mode longllama-mode
   "Ghost text from longllama-lsp, where eglot runs it."
-  :lighter " LL"
+  :lighter (:eval (if longllama-snoozed (format " LL snoozed %s min" longllama-snoozed) " LL"))
   (if longllama-mode
       (add-hook 'post-command-hook #'longllama--after-command nil t)
     (remove-hook 'post-command-hook #'longllama--after-command t)
