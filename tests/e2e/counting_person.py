@@ -110,6 +110,10 @@ class Person:
 
 
 def kept(cache: Path) -> Counter[str]:
-    """The outcomes in the file."""
+    """The outcomes in the file; none before it is made."""
+    if not path_in(cache).exists():
+        return Counter()
     with closing(sqlite3.connect(path_in(cache))) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'shown'").fetchall():
+            return Counter()
         return Counter(outcome for (outcome,) in database.execute("SELECT outcome FROM shown"))

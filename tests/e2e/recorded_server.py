@@ -13,6 +13,10 @@ from typing import Any
 
 from lsp_server.clients.replay import replay
 from lsp_server.methods import DID_MOVE_CURSOR as MOVED
+from tests.e2e.counting_person import kept
+from tests.e2e.terminal_screen import TerminalScreen
+
+ACCEPTED = ("accepted", "partly_accepted", "typed_out")
 
 
 class RecordedServer:
@@ -37,6 +41,7 @@ class RecordedServer:
         self.environment = {
             **os.environ,
             "HOME": str(folder),
+            "LONGLLAMA_CACHE": str(folder / "cache"),
             "XDG_CONFIG_HOME": str(folder / "config"),
             "XDG_STATE_HOME": str(folder / "state"),
             "PATH": f"{server.parent}{os.pathsep}{os.environ['PATH']}",
@@ -59,6 +64,15 @@ class RecordedServer:
         told = [text for text in self._session.read_text("utf-8").splitlines() if MOVED in text]
         places = [json.loads(text)["message"]["params"]["position"] for text in told]
         return {"line": line, "character": character} in places
+
+    def expect_outcome(self, screen: TerminalScreen, outcome: str) -> None:
+        """Wait until the server has counted one suggestion as this, and none as the others."""
+        cache = Path(self.environment["LONGLLAMA_CACHE"])
+        wanted = [int(name == outcome) for name in ACCEPTED]
+        screen.wait(
+            lambda: [kept(cache)[name] for name in ACCEPTED] == wanted,
+            f"no suggestion was counted as {outcome}",
+        )
 
     def replay(self) -> list[str]:
         """Say all again to another server; how its answers differ."""

@@ -73,12 +73,34 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
         screen.expect("    return x * 2\n    # and\n    # é more\n")
         screen.type(TAB)
         screen.expect("at 4,14")
+        server.expect_outcome(screen, "accepted")
         screen.type(TAB)  # nothing is left to accept: it is a tab, as four blanks
         screen.expect("at 4,18")
         screen.type(f"{ESCAPE}:wq{ENTER}")
         screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
     assert server.file.read_text() == f"def f(x):\n    {text}    \n"
     assert server.replay() == []
+
+
+def test_a_command_snoozes_and_a_word_is_counted_in_part(tmp_path: Path) -> None:
+    answers = [{"before": "\n    ", "text": "return x * 2"}]
+    server = RecordedServer(tmp_path, "def f(x):\n", answers)
+    init = tmp_path / "init.lua"
+    init.write_text(INIT.format(client=json.dumps(str(CLIENT)), model=json.dumps(server.model)))
+    start = [neovim(), "--clean", "-n", "-u", str(init), str(server.file)]
+    with running(start, server.root, server.environment) as screen:
+        screen.wait(server.is_ready, "the server is not ready")
+        screen.type("o")
+        screen.expect("    return x * 2")
+        screen.type(ALT_RIGHT)
+        screen.expect("at 2,11")
+        screen.type(f"!{ESCAPE}")
+        screen.expect("    return!")
+        screen.type(f":LongLLaMA snooze 15{ENTER}")
+        screen.expect("longllama snoozed 15 min")
+        screen.type(f":LongLLaMA snooze 0{ENTER}")
+        screen.expect("longllama 0k")
+        server.expect_outcome(screen, "partly_accepted")
 
 
 def test_what_the_editor_closed_is_replaced(tmp_path: Path) -> None:
