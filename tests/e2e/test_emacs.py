@@ -60,6 +60,7 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
         screen.expect("    return x * 2\n    # and\n    # é more\n")
         screen.type(TAB)
         screen.expect("(4,12)")
+        server.expect_outcome(screen, "accepted")
         # Nothing is left to accept: the key is Emacs's own again.
         screen.type(CONTROL_A)
         screen.expect("(4,0)")
@@ -67,6 +68,24 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
         screen.expect("(4,12)")
         save(server, screen)
     check_saved(server, text)
+
+
+def test_a_command_snoozes_and_a_word_is_counted_in_part(tmp_path: Path) -> None:
+    program = emacs_with_eglot()
+    server = suggesting(tmp_path, "return x * 2")
+    init = INIT.format(client=json.dumps(str(CLIENT)), model=json.dumps(server.model))
+    with at_end(server, [program, "-q"], init) as screen:
+        screen.expect(" LL")
+        screen.type("    ")
+        screen.expect("    return x * 2\n")
+        screen.type(WORD)
+        screen.expect("(2,10)")
+        screen.type("!")
+        screen.type(f"{COMMAND}longllama-snooze{ENTER}15{ENTER}")
+        screen.expect(" LL snoozed 15 min")
+        screen.type(f"{COMMAND}longllama-snooze{ENTER}0{ENTER}")
+        screen.wait(lambda: "snoozed" not in screen.text, "it is still snoozed")
+        server.expect_outcome(screen, "partly_accepted")
 
 
 def test_what_the_editor_closed_is_replaced(tmp_path: Path) -> None:
