@@ -73,6 +73,7 @@ class Session:
             self.open_files,
             self.folders,
             lambda path: self.indexer is not None and self.indexer.files.remembers(path),
+            lambda: self.indexer is None or self.indexer.busy or self.indexer.paused,
         )
         self.statistics = Statistics(self._text_of, self.problems, self.announcer.warn_once)
         self.snooze = Snooze(self._snooze_changed)

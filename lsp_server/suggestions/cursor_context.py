@@ -62,6 +62,8 @@ class CursorContext:
     """Places of the document's file, which rules about names look at; else its `path` is one."""
     edited: tuple[EditedFile, ...] = ()
     """Recent edits of files in the workspace folders, the newest last."""
+    is_memory_current: bool = True
+    """Whether the engine's memory has all other files as they are now."""
     limits: Limits = NO_LIMITS
     """What the request itself limits."""
 

@@ -26,6 +26,7 @@ class DocumentCursors:
         open_files: OpenFiles,
         folders: WorkspaceFolders,
         is_remembered: Callable[[Path], bool] = lambda _: False,
+        is_reading: Callable[[], bool] = lambda: True,
     ) -> None:
         """Start without edits.
 
@@ -35,11 +36,12 @@ class DocumentCursors:
             open_files: their files.
             folders: the workspace folders.
             is_remembered: whether memory has a file, as it was before its last edits.
+            is_reading: whether memory may lack a file, or have a former version of one.
         """
         self._documents, self._notebooks = documents, notebooks
         self._open_files, self._folders = open_files, folders
         self._paths = DocumentPaths(notebooks)
-        self._is_remembered = is_remembered
+        self._is_remembered, self._is_reading = is_remembered, is_reading
         self._files: dict[str, tuple[Path, EditedFile]] = {}
         """Files with recent edits, by URI."""
 
@@ -66,6 +68,7 @@ class DocumentCursors:
             repository=repository,
             places=self._places_of(document.uri),
             edited=tuple(self._edited(document.uri)),
+            is_memory_current=self._is_memory_current(document.uri),
         )
 
     def _edited(self, own: str) -> Iterator[EditedFile]:
@@ -85,6 +88,11 @@ class DocumentCursors:
                 before, after = (model_text("\n".join(part)) for part in (one.before, one.after))
                 edit = RecentEdit(file.path, before, after, one.first + 1)
                 yield replace(file, edit=edit)
+
+    def _is_memory_current(self, own: str) -> bool:
+        """Whether memory has all files but a document's own as they are now."""
+        others = (path for uri, (path, _) in self._files.items() if uri != own)
+        return not self._is_reading() and not any(map(self._open_files.is_edited, others))
 
     def _file_of(self, uri: str) -> tuple[Path, EditedFile] | None:
         document, path = self._documents.get(uri), self._open_files.path_of(uri)

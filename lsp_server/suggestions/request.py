@@ -77,7 +77,7 @@ def build_request(
         is_ahead=is_ahead,
         writing_ms=cursor.limits.writing_ms,
         recent_edits=recent_edits(cursor, settings),
-        existing_names=settings.completion.existing_names,
+        existing_names=settings.completion.existing_names and cursor.is_memory_current,
     )
 
 

@@ -102,3 +102,27 @@ async def test_a_document_without_a_file_has_no_edits(wire, files):
     office = opened(wire, files, "office.py")
     edit(wire, untitled, 2, 0, 0, 1, "y")
     assert await asked(wire, office) == []
+
+
+async def test_names_are_checked_where_memory_has_all_other_files_as_they_are(wire, files):
+    await wire.begin(files, options=ON)
+    ship, office = opened(wire, files), opened(wire, files, "office.py")
+
+    async def checks_names():
+        await wire.inline(office, 0, 0)
+        return wire.engine.asked[-1].existing_names
+
+    await wire.indexed()
+    assert await checks_names()
+    edit(wire, ship, 2, 0, 4, 8, "moor")
+    assert not await checks_names()  # the index has the former name
+    await wire.indexed()
+    assert await checks_names()
+    edit(wire, office, 2, 0, 4, 8, "moor")
+    assert await checks_names()  # the file's own text is in the request
+    await wire.indexed()
+    await wire.command("longllama.pauseIndexing")
+    assert not await checks_names()
+    await wire.command("longllama.resumeIndexing")
+    await wire.indexed()
+    assert await checks_names()
