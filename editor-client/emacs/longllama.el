@@ -37,7 +37,7 @@
   :type 'number)
 
 (defcustom longllama-timeout 60
-  "Seconds to wait for a suggestion; the server has a limit of its own, in its settings."
+  "Seconds to wait for a suggestion; the server has a limit of its own."
   :type 'number)
 
 (defface longllama-ghost '((t :inherit shadow :slant italic)) "Face of the ghost text.")
