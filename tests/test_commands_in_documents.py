@@ -51,6 +51,7 @@ POE = re.compile(r"\.venv/bin/poe (\w+)")
 PYTEST = re.compile(r"\.venv/bin/pytest .*")
 EXTRAS = re.compile(r"pip install .*'(?:\.|longllama-code-lsp)\[(.+)\]'")
 ELSEWHERE = {
+    "uv tool install --excludes without-engine.txt longllama-code-lsp": "tests/test_wheel.py",
     "cd editor-client/vscode && npm ci && npm run package": "tests/vscode/test_package.py",
 }
 LEFT_OUT = {
