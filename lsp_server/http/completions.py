@@ -12,6 +12,7 @@ from starlette.requests import Request
 from lsp_server.http.asked import Asked
 from lsp_server.http.errors import invalid
 from lsp_server.http.fields import Fields
+from lsp_server.http.infill import timings_of
 from lsp_server.http.marks import Marked, taken_apart
 from lsp_server.http.requests import AUTOMATIC, LANGUAGE, MAX_TOKENS, file_of, is_path
 from lsp_server.http.suggesting import Answered
@@ -75,7 +76,8 @@ def result(answered: Answered, fields: Fields) -> Json:
         _choice(index, text.text, _finish_reason(answered))
         for index, text in enumerate(answered.texts[:n_wanted])
     ]
-    return {**_common(answered), "choices": choices, "usage": _usage(answered)}
+    counts = {"usage": _usage(answered), "timings": timings_of(answered)}
+    return {**_common(answered), "choices": choices, **counts}
 
 
 def events(answered: Answered, fields: Fields) -> list[Json]:

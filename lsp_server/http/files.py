@@ -56,7 +56,7 @@ class Files:
         if asked.file:
             return await self._place_of(self._path_named(asked.file), asked)
         runs = runs_around(asked.before, asked.after)
-        document = self._open_document(runs) if runs else None
+        document = await self._open_document(runs) if runs else None
         if document is not None:
             return Place(document, unix_lines(document.text))
         path = await self._search(runs, asked) if runs else None
@@ -104,10 +104,13 @@ class Files:
         while len(self._opened) > MAX_KNOWN:
             opened.closed(self._opened.popitem(last=False)[0])
 
-    def _open_document(self, runs: Sequence[str]) -> Document | None:
+    async def _open_document(self, runs: Sequence[str]) -> Document | None:
         """Return the language client's document that has some lines."""
-        documents = [*self._session.documents]
-        return best(runs, ((each, unix_lines(each.text)) for each in documents))
+        texts = [(each, each.text) for each in self._session.documents]
+        if not texts:
+            return None
+        found = ((each, unix_lines(text)) for each, text in texts)
+        return await asyncio.to_thread(best, runs, found)
 
     async def _search(self, runs: Sequence[str], asked: Asked) -> Path | None:
         """Return the file in memory that has some lines; where it was last, or may be, first."""

@@ -86,7 +86,8 @@ def _token_in(headers: Headers) -> str:
 
 
 def _is_same(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.encode(), token.encode())
+    # Headers are bytes, which were decoded as Latin-1.
+    return hmac.compare_digest(given.encode("latin-1"), token.encode())
 
 
 def _forbidden(message: str) -> Refused:

@@ -25,6 +25,7 @@ from lsp_server.suggestions.cursor_context import Limits
 Json = dict[str, Any]
 
 MAX_EXTRA = 256
+MAX_HINTS = 32
 MAX_STOPS = 64
 MAX_FIELDS = 128
 MAX_INDENT = 10_000
@@ -50,7 +51,7 @@ def asked_by(request: Request, fields: Fields) -> Asked:
         after=suffix,
         file=file_of(request, fields),
         language=fields.text(LANGUAGE),
-        hints=tuple(filter(is_path, _extra_files(fields))),
+        hints=tuple(filter(is_path, _extra_files(fields)))[:MAX_HINTS],
         is_automatic=fields.flag(AUTOMATIC, True),
         limits=_limits(fields),
         stops=fields.texts("stop", MAX_STOPS),
@@ -143,7 +144,7 @@ def _result(answered: Answered, fields: Fields, index: int, text: Cut) -> Json:
         "stop_type": _stop_type(answered, text),
         "stopping_word": text.stopped_by,
         "tokens_cached": timings.prompt_tokens + n_predicted,
-        "timings": _timings(answered),
+        "timings": timings_of(answered),
         "longllama": {"reason": answered.reason, "stop_reason": answered.stop_reason},
     }
 
@@ -167,7 +168,8 @@ def _stop_type(answered: Answered, text: Cut) -> str:
     return "limit" if answered.was_cut_off else "eos"
 
 
-def _timings(answered: Answered) -> Json:
+def timings_of(answered: Answered) -> Json:
+    """Return counts and times as llama.cpp's server has them; none where no work was done."""
     timings = answered.timings
     if answered.is_known:
         return _rates(timings.prompt_tokens, 0, 0.0, 0, 0.0)

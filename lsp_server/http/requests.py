@@ -70,7 +70,9 @@ def file_of(request: Request, fields: Fields) -> str:
     Raises:
         Refused: it cannot be a path.
     """
-    name = fields.text(FILE) or unquote(request.headers.get(FILE_HEADER, ""))
+    # Headers are bytes, which were decoded as Latin-1.
+    header = request.headers.get(FILE_HEADER, "").encode("latin-1").decode("utf-8", "replace")
+    name = fields.text(FILE) or unquote(header)
     if name[:5].lower() == "file:":
         name = next(iter(paths_in(name)), "")
     if not is_path(name):

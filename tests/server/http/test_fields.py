@@ -125,6 +125,7 @@ def test_null_is_absent_and_numbers_may_have_a_point():
 def test_a_file_is_named_by_a_field_a_header_or_a_uri():
     assert asked(infill, {**INFILL, "file": "src/a.py"}).file == "src/a.py"
     assert asked(infill, INFILL, x_longllama_file="src/%C3%A9.py").file == "src/é.py"
+    assert asked(infill, INFILL, x_longllama_file="src/é.py").file == "src/é.py"
     assert asked(infill, {**INFILL, "file": "file:///ws/a%20b.py"}).file == "/ws/a b.py"
     both = asked(infill, {**INFILL, "file": "a.py"}, x_longllama_file="b.py")
     assert both.file == "a.py"
