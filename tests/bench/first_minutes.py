@@ -142,7 +142,9 @@ def main() -> None:
     """Measure and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ways", default="uv,pip,make")
-    parser.add_argument("--model", type=Path, help="a folder with the model's file, instead of fetching it")
+    parser.add_argument(
+        "--model", type=Path, help="a folder with the model's file, instead of fetching it"
+    )
     options = parser.parse_args()
     steps: list[Step] = []
     with tempfile.TemporaryDirectory() as folder:
