@@ -113,22 +113,32 @@ It is the rest of the suggestion ID, of which the text ACCEPTED was accepted."
         (overlay-put longllama--ghost 'display shown) ; the text has what it hides as well
       (overlay-put longllama--ghost 'after-string shown))))
 
-(defun longllama--first-item (answer)
-  "The first item of ANSWER, a list or a vector of items, or nil."
-  (let ((items (if (vectorp answer) answer (plist-get answer :items))))
-    (and (> (length items) 0) (elt items 0))))
+(defun longllama--items-of (answer)
+  "Return the items of ANSWER as a list."
+  (append (if (vectorp answer) answer (plist-get answer :items)) nil))
+
+(defun longllama--show-item (items number)
+  "Show one of ITEMS; a NUMBER beyond them begins anew."
+  (let* ((number (mod number (length items)))
+         (item (nth number items))
+         (id (longllama--id-of item)))
+    (longllama--show (plist-get item :insertText) (longllama--end-of item) id)
+    (overlay-put longllama--ghost 'longllama-items items)
+    (overlay-put longllama--ghost 'longllama-number number)
+    (jsonrpc-notify (eglot-current-server) :longllama/didShowSuggestion (list :id id))))
 
 (defun longllama--id-of (item)
   "The name that the server has for the suggestion of ITEM, or nil."
   (let ((arguments (plist-get (plist-get item :command) :arguments)))
     (and (> (length arguments) 0) (elt arguments 0))))
 
-(defun longllama--tell-accepted (id accepted is-whole)
+(defun longllama--tell-accepted (id number accepted is-whole)
   "Tell the server that ACCEPTED, a part of suggestion ID, was accepted.
-IS-WHOLE says that it is all of it.  It is counted on this machine alone."
+NUMBER says which of its candidates that was, IS-WHOLE that it is all of
+it.  It is counted on this machine alone."
   (when-let ((server (and id (eglot-current-server))))
     (if is-whole
-        (longllama--run 'longllama.didAccept id)
+        (longllama--run 'longllama.didAccept id number)
       (jsonrpc-notify server :longllama/didPartiallyAcceptSuggestion
                       (list :id id :acceptedLength (longllama--n-units accepted))))))
 
@@ -145,9 +155,10 @@ point, and of characters that count as one."
               (end (plist-get (plist-get range :end) :character)))
     (min (line-end-position) (+ (point) (max 0 (- end start))))))
 
-(defun longllama-suggest (&optional automatic)
+(defun longllama-suggest (&optional automatic number)
   "Ask for a suggestion at point; show it unless text has moved on by then.
-AUTOMATIC says that typing asks, not the user."
+AUTOMATIC says that typing asks, not the user.  NUMBER says which one is
+shown if there are several, from 0."
   (interactive)
   (when-let ((server (eglot-current-server)))
     (eglot--signal-textDocument/didChange)
@@ -164,22 +175,37 @@ AUTOMATIC says that typing asks, not the user."
        :error-fn
        (lambda (failure) (longllama--note buffer automatic (plist-get failure :message)))
        :success-fn
-       (lambda (answer) (longllama--take buffer place automatic answer))))))
+       (lambda (answer) (longllama--take buffer place automatic answer (or number 0)))))))
 
-(defun longllama--take (buffer place automatic answer)
-  "Show the first text of ANSWER in BUFFER, where nothing has moved on from PLACE.
-AUTOMATIC is as for `longllama-suggest'."
+(defun longllama--take (buffer place automatic answer number)
+  "Show ANSWER in BUFFER, where nothing has moved on from PLACE.
+AUTOMATIC and NUMBER are as for `longllama-suggest'."
   (when (buffer-live-p buffer)
     (with-current-buffer buffer
-      (let* ((item (longllama--first-item answer)) (text (plist-get item :insertText)))
-        (cond ((not text) (longllama--ask-why buffer automatic))
+      (let ((items (longllama--items-of answer)))
+        (cond ((not items) (longllama--ask-why buffer automatic))
               ((equal place (longllama--place))
                (setq longllama-problem nil)
-               (let ((id (longllama--id-of item)))
-                 (longllama--show text (longllama--end-of item) id)
-                 (jsonrpc-notify (eglot-current-server)
-                                 :longllama/didShowSuggestion (list :id id))))
+               (longllama--show-item items number))
               (t (longllama--note buffer automatic "the text has moved on")))))))
+
+(defun longllama--cycle (step)
+  "Show the candidate STEP places on; typing asks for one, so ask for others first."
+  (when-let ((ghost longllama--ghost))
+    (let ((items (overlay-get ghost 'longllama-items)))
+      (if (cdr items)
+          (longllama--show-item items (+ step (overlay-get ghost 'longllama-number)))
+        (longllama-suggest nil step)))))
+
+(defun longllama-next ()
+  "Show the next candidate."
+  (interactive)
+  (longllama--cycle 1))
+
+(defun longllama-previous ()
+  "Show the candidate before."
+  (interactive)
+  (longllama--cycle -1))
 
 (defun longllama--ask-why (buffer automatic)
   "Note why the last answer, for BUFFER, was empty.
@@ -225,15 +251,17 @@ AUTOMATIC is as for `longllama-suggest'."
            (part (substring text 0 end))
            (hidden (longllama--hidden))
            (id (overlay-get longllama--ghost 'longllama-id))
+           (number (or (overlay-get longllama--ghost 'longllama-number) 0))
            (accepted (concat (overlay-get longllama--ghost 'longllama-accepted) part))
            (count (if is-whole (length hidden) (longllama--taken part hidden))))
       (longllama-clear)
       (delete-region (point) (+ (point) count))
       (insert part)
-      (longllama--tell-accepted id accepted is-whole)
+      (longllama--tell-accepted id number accepted is-whole)
       (unless is-whole
         (longllama--show (substring text end) (+ (point) (- (length hidden) count))
-                         id accepted)))))
+                         id accepted)
+        (overlay-put longllama--ghost 'longllama-number number)))))
 
 (defun longllama-accept-word ()
   "Insert the first word of the ghost text, and what stands before it."
@@ -247,7 +275,9 @@ AUTOMATIC is as for `longllama-suggest'."
 
 (defun longllama--after-command ()
   "Take old ghost text away; after typing, ask anew once it rests."
-  (unless (memq this-command '(longllama-accept-word longllama-accept-line)) (longllama-clear))
+  (unless (memq this-command '(longllama-accept-word longllama-accept-line
+                               longllama-next longllama-previous))
+    (longllama-clear))
   (when longllama--timer (cancel-timer longllama--timer))
   (setq longllama--timer
         (run-with-idle-timer longllama-idle-delay nil
@@ -270,7 +300,9 @@ AUTOMATIC is as for `longllama-suggest'."
     ;; Bound while there is something to accept, and only then.
     (cl-loop for (key . command) in '(("TAB" . longllama-accept)
                                       ("M-f" . longllama-accept-word)
-                                      ("C-e" . longllama-accept-line))
+                                      ("C-e" . longllama-accept-line)
+                                      ("M-n" . longllama-next)
+                                      ("M-p" . longllama-previous))
              do (define-key map (kbd key)
                   `(menu-item "" ,command :filter ,(lambda (it) (and (longllama-shown) it)))))
     map)

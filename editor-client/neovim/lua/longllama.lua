@@ -20,9 +20,11 @@ M.config = {
   accept = "<Tab>",
   accept_word = "<M-Right>",
   accept_line = "<M-Down>",
+  next = "<M-n>",
+  previous = "<M-p>",
 }
 M.status = nil -- the server's last `longllama/didChangeStatus`
-M.shown = nil -- { buffer, row, column, text, replaced, id, accepted } of the ghost text on screen; `replaced` is the
+M.shown = nil -- { buffer, row, column, text, replaced, id, number, accepted } of the ghost text on screen; `replaced` is the
 -- text behind the cursor that the ghost text has as well, such as a bracket that the editor closed by itself; `accepted`
 -- is what was accepted of the suggestion `id` before
 
@@ -61,13 +63,26 @@ end
 
 local accepted_at = nil -- changedtick after a part was accepted: that change must not ask anew
 
+--- A line as it looks from a column on: Neovim draws tabs of virtual text as a width of its own.
+local function with_blanks(line, width)
+  local parts = vim.split(line, "\t", { plain = true })
+  for index = 1, #parts - 1 do
+    local before = width + vim.fn.strdisplaywidth(parts[index], width)
+    local tab = vim.fn.strdisplaywidth("\t", before)
+    parts[index] = parts[index] .. (" "):rep(tab)
+    width = before + tab
+  end
+  return table.concat(parts)
+end
+
 local function show(buffer, row, column, text, replaced, id, accepted)
   local lines = vim.split(text, "\n", { plain = true })
   local rest = vim.tbl_map(function(line)
-    return { { line, "Comment" } }
+    return { { with_blanks(line, 0), "Comment" } }
   end, vim.list_slice(lines, 2))
+  local before = vim.api.nvim_buf_get_text(buffer, row, 0, row, column, {})[1]
   vim.api.nvim_buf_set_extmark(buffer, namespace, row, column, {
-    virt_text = { { lines[1], "Comment" } },
+    virt_text = { { with_blanks(lines[1], vim.fn.strdisplaywidth(before)), "Comment" } },
     virt_text_pos = "inline",
     virt_lines = #rest > 0 and rest or nil,
   })
@@ -93,7 +108,7 @@ local function tell_accepted(shown, part, is_whole)
     return
   end
   if is_whole then
-    local params = { command = "longllama.didAccept", arguments = { shown.id } }
+    local params = { command = "longllama.didAccept", arguments = { shown.id, shown.number } }
     client:request("workspace/executeCommand", params, function() end, shown.buffer)
   else
     local length = vim.str_utfindex(shown.accepted .. part, "utf-16")
@@ -110,8 +125,20 @@ local function replaced_by(item, client, line, column)
   return line:sub(column + 1, finish)
 end
 
+--- Show one of several items at the cursor, the first as number 1; numbers beyond them begin anew.
+local function show_item(items, number, client, buffer, cursor)
+  number = (number - 1) % #items + 1
+  local item = items[number]
+  local replaced = replaced_by(item, client, vim.api.nvim_get_current_line(), cursor[2])
+  local id = vim.tbl_get(item, "command", "arguments", 1)
+  show(buffer, cursor[1] - 1, cursor[2], item.insertText, replaced, id)
+  M.shown.items, M.shown.number = items, number - 1
+  client:notify("longllama/didShowSuggestion", { id = id })
+end
+
 --- Ask for a suggestion at the cursor and show it, unless the cursor has moved on by then.
-function M.suggest(trigger)
+--- `number` says which one is shown if there are several, as there may be where the user asks.
+function M.suggest(trigger, number)
   local buffer = vim.api.nvim_get_current_buf()
   local client = vim.lsp.get_clients({ bufnr = buffer, name = "longllama" })[1]
   if not client then
@@ -125,14 +152,37 @@ function M.suggest(trigger)
   client:request(METHOD, params, function(failure, result)
     local stale = tick ~= vim.api.nvim_buf_get_changedtick(buffer)
       or not vim.deep_equal(cursor, vim.api.nvim_win_get_cursor(0))
-    local item = not failure and result and (result.items or result)[1]
-    if item and not stale then
-      local replaced = replaced_by(item, client, vim.api.nvim_get_current_line(), cursor[2])
-      local id = vim.tbl_get(item, "command", "arguments", 1)
-      show(buffer, cursor[1] - 1, cursor[2], item.insertText, replaced, id)
-      client:notify("longllama/didShowSuggestion", { id = id })
+    local items = not failure and result and (result.items or result) or {}
+    if #items > 0 and not stale then
+      show_item(items, number or 1, client, buffer, cursor)
     end
   end, buffer)
+end
+
+--- Show another candidate; false if nothing is shown. Typing asks for one, so the others are asked for first.
+local function cycle(step)
+  local shown = M.shown
+  local client = shown and client_of(shown.buffer)
+  if not client then
+    return false
+  end
+  if #(shown.items or {}) > 1 then
+    M.clear()
+    show_item(shown.items, shown.number + 1 + step, client, shown.buffer, { shown.row + 1, shown.column })
+  else
+    M.suggest(INVOKED, 1 + step)
+  end
+  return true
+end
+
+--- Show the next candidate.
+function M.next()
+  return cycle(1)
+end
+
+--- Show the candidate before.
+function M.previous()
+  return cycle(-1)
 end
 
 --- Tell the server where the cursor rests, so that the text there is read ahead of the first key.
@@ -166,6 +216,7 @@ local function accept(length_of)
   if not is_whole then
     local rest, replaced = shown.text:sub(length + 1), shown.replaced:sub(count + 1)
     show(shown.buffer, row, column, rest, replaced, shown.id, shown.accepted .. part)
+    M.shown.number = shown.number
     accepted_at = vim.api.nvim_buf_get_changedtick(shown.buffer)
   end
   return true
@@ -286,13 +337,20 @@ function M.setup(options)
     end,
   })
   vim.api.nvim_create_autocmd("InsertLeave", { group = group, callback = M.clear })
-  for name, what in pairs({ accept = "", accept_word = " up to the next word", accept_line = " line by line" }) do
+  local meanings = {
+    accept = "Accept the longllama suggestion",
+    accept_word = "Accept the longllama suggestion up to the next word",
+    accept_line = "Accept the longllama suggestion line by line",
+    next = "Show the next longllama suggestion",
+    previous = "Show the longllama suggestion before",
+  }
+  for name, meaning in pairs(meanings) do
     local key = M.config[name]
     vim.keymap.set("i", key, function()
       if not M[name]() then
-        vim.api.nvim_feedkeys(vim.keycode(key), "n", false)
+        vim.api.nvim_feedkeys(vim.keycode(key), "ni", false) -- before what was typed since
       end
-    end, { desc = "Accept the longllama suggestion" .. what })
+    end, { desc = meaning })
   end
 end
 

@@ -20,7 +20,7 @@ end
 
 --- Bytes of the first word, and of what stands before it.
 function M.word_length(text)
-  return vim.fn.matchend(text, [[^\_W*\k*]])
+  return vim.fn.matchend(text, [[^\%(\k\@!\_.\)*\k*]])
 end
 
 --- Bytes of the first line; its end too, where the text goes on.
