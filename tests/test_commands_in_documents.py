@@ -135,9 +135,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = home / "src" / "app" / "src"
     source.mkdir(parents=True)
     (source.parent / ".git").mkdir()
-    (source / "shapes.py").write_text("def area(width, height):\n    return width * height\n")
-    lines = ["from shapes import area", *(f"SIZE_{number} = {number}" for number in range(118))]
-    (source / "app.py").write_text("\n".join([*lines, "print(area(2, 3))", ""]))
+    (source / "shapes.py").write_text(
+        "class Shape:\n    def area_in_metres(self) -> float:\n        return 1.0\n"
+    )
+    uses = ["def shown(shape: Shape) -> float:", "    return shape.area_in_metres()", ""]
+    lines = ["from shapes import Shape", *(f"SIZE_{number} = {number}" for number in range(118))]
+    (source / "app.py").write_text("\n".join([*lines, *uses]))
     for name in ("a", "b"):
         (home / "src" / name).mkdir()
     return home
