@@ -19,6 +19,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from longllama_code.source_files.workspace import Workspace
+from lsp_server.watching.watcher import EVENTS
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ class OutsideRules:
                 self._observer = Observer()
                 self._observer.start()
             handler = _Handler(self, folder)
-            self._watches[folder] = self._observer.schedule(handler, str(folder))
+            watch = self._observer.schedule(handler, str(folder), event_filter=EVENTS)
+            self._watches[folder] = watch
         except Exception as error:  # no watches are left, or the folder is gone
             logger.info("%s is looked at every %g s: %s", folder, INTERVAL_S, error)
             return False
@@ -137,8 +139,6 @@ class _Handler(FileSystemEventHandler):
         self._rules, self._folder = rules, folder
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        if event.event_type in ("opened", "closed_no_write"):
-            return  # looking itself would cause these
         paths = {Path(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path}
         if self._folder in paths and event.event_type in ("deleted", "moved"):
             self._rules.note_gone(self._folder)

@@ -43,7 +43,7 @@ _POLLING = (
 _OUT_OF_WATCHES = frozenset({errno.ENOSPC, errno.EMFILE})
 
 # Other events, such as opening a file, would be sent for every file that the server reads.
-_EVENTS: list[type[FileSystemEvent]] = [
+EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileModifiedEvent,
     FileClosedEvent,
@@ -189,7 +189,7 @@ class Watcher:
         # inotify would watch a symlink itself, and other systems report the target's path.
         watched = root if self.polling else root.resolve()
         handler = _Handler(watched, partial(self._add_change, root))
-        watch = self._observer.schedule(handler, str(watched), recursive=True, event_filter=_EVENTS)
+        watch = self._observer.schedule(handler, str(watched), recursive=True, event_filter=EVENTS)
         self._watches[root] = watch, handler
 
     def _check_watches_left(self) -> None:

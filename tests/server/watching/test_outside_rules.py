@@ -143,3 +143,20 @@ async def test_what_is_reported_from_elsewhere_is_looked_at_then(follow, top):
     assert not followed.changed.is_set()
     followed.rules.note(exclude)
     await followed.change()
+
+
+@watched
+async def test_what_is_only_read_in_a_watched_folder_wakes_nobody(follow, home, monkeypatch):
+    read, written = home / ".gitconfig", home / "notes"
+    read.write_text("[core]\n\tignoreCase = true\n")
+    followed = follow()
+    await followed.rest()
+    seen = []
+    monkeypatch.setattr(followed.rules, "note", seen.append)
+    for _ in range(5):
+        read.read_text()
+        list(home.iterdir())
+    written.write_text("x")
+    while written not in seen:
+        await asyncio.sleep(0.02)
+    assert set(seen) == {written}
