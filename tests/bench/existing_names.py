@@ -122,12 +122,15 @@ def main() -> None:
     times = list[float]()
     refused = dict[str, Instance]()
 
-    def check(instance: Instance, text: str) -> MissingName | None:
+    def index_for(instance: Instance) -> DefinitionIndex:
         assert instance.tree is not None
         if instance.tree not in indices:
             indices[instance.tree] = index_of(instance.tree)
-        index = indices[instance.tree]
-        index.put(instance.file, instance.opened)
+        indices[instance.tree].put(instance.file, instance.opened)
+        return indices[instance.tree]
+
+    def check(instance: Instance, text: str) -> MissingName | None:
+        index = index_for(instance)
         began = time.perf_counter()
         found = missing_name(index, instance.file, instance.before, text, instance.after)
         times.append(1000 * (time.perf_counter() - began))
@@ -146,7 +149,7 @@ def main() -> None:
             counts[kind] += 1
             found = check(instance, row["suggestion"])
             counts[f"{kind} refused"] += found is not None
-            at_large = is_invented(indices[instance.tree], instance, row["suggestion"])
+            at_large = is_invented(index_for(instance), instance, row["suggestion"])
             counts[f"{kind} invented at large"] += at_large
             if found is not None:
                 refused[instance.id] = instance
