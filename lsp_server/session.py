@@ -29,6 +29,7 @@ from lsp_server.problems import (
     REPOSITORY_SETTINGS,
     SCANNING,
     SEARCHED,
+    STATISTICS,
     STORE,
     WATCHING,
     Problems,
@@ -132,7 +133,8 @@ class Session:
                 return
             with self.problems.without(REPOSITORY_SETTINGS):
                 await self._read_repository_settings(roots)
-            await self.statistics.begin(self.settings)
+            with self.problems.without(STATISTICS):
+                await self.statistics.begin(self.settings)
             running, self._running = self._running, None
             self.problems.solved(ENGINE)
             with self.problems.without(ENGINE):

@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from longllama_code.errors import LongLlamaError
 from lsp_server.problems import STATISTICS, Problems
-from lsp_server.reasons import reason_of
 from lsp_server.settings.declarations import Settings
 from lsp_server.statistics.adaptive import WINDOW_S, adapted_floor
 from lsp_server.statistics.counter import Shown, SuggestionCounter
@@ -48,17 +46,18 @@ class Statistics:
         self._adapting: asyncio.Task[None] | None = None
 
     async def begin(self, settings: Settings) -> None:
-        """Count from now on, as far as the settings want it."""
+        """Count from now on, as far as the settings want it. Raises what keeps it from that."""
         await self._stop_adapting()
         self.counter.is_on = settings.statistics.enable
         self._model = settings.model.path
         self._problems.solved(STATISTICS)
-        try:
-            await self._writer.begin(settings.memory.folder)
-        except LongLlamaError as error:
-            self._problems.note(STATISTICS, reason_of(error))
         if settings.trigger.adaptive:
             self._adapting = asyncio.create_task(self._keep_adapting())
+        try:
+            await self._writer.begin(settings.memory.folder)
+        except Exception:
+            if self.counter.is_on:
+                raise
 
     async def end(self) -> None:
         """Write what is known, and count nothing more."""
