@@ -79,7 +79,9 @@ def pull(program: Path, model: Path | None) -> list[str | Path]:
     return [program, "pull", *([] if model is None else ["coder-0.5b", "--from", model])]
 
 
-def steps_of(way: str, home: Path, wheel: Path, model: Path | None) -> Iterator[tuple[str, list]]:
+def steps_of(
+    way: str, home: Path, wheel: Path, model: Path | None, uv_options: str
+) -> Iterator[tuple[str, list]]:
     """Yield name and command of each step of a way."""
     if way == "make":
         copy = home / "checkout"
@@ -91,7 +93,7 @@ def steps_of(way: str, home: Path, wheel: Path, model: Path | None) -> Iterator[
     if way == "uv":
         uv = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), _path())))
         assert uv is not None, "no uv: pip install uv"
-        yield "install", [uv, "tool", "install", "--torch-backend", "auto", wheel]
+        yield "install", [uv, "tool", "install", *uv_options.split(), wheel]
     else:
         programs = home / "venv" / BIN
         yield "environment", [sys.executable, "-m", "venv", home / "venv"]
@@ -126,12 +128,12 @@ def measured(way: str, name: str, command: list, variables: Mapping[str, str]) -
     return Step(way, name, seconds, received, first, returncode)
 
 
-def run(way: str, wheel: Path, model: Path | None) -> Iterator[Step]:
+def run(way: str, wheel: Path, model: Path | None, uv_options: str) -> Iterator[Step]:
     """Yield the steps of a way, up to one that fails."""
     with tempfile.TemporaryDirectory(prefix="ll-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         (home / "bin").mkdir()
-        for name, command in steps_of(way, home, wheel, model):
+        for name, command in steps_of(way, home, wheel, model, uv_options):
             step = measured(way, name, command, environment(home))
             yield step
             if step.returncode:
@@ -145,12 +147,13 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, help="a folder with the model's file, instead of fetching it"
     )
+    parser.add_argument("--uv-options", default="--torch-backend auto", help="(%(default)s)")
     options = parser.parse_args()
     steps: list[Step] = []
     with tempfile.TemporaryDirectory() as folder:
         wheel = build_wheel(Path(folder))
         for way in options.ways.split(","):
-            for step in run(way, wheel, options.model):
+            for step in run(way, wheel, options.model, options.uv_options):
                 steps.append(step)
                 suggested = step.first_suggestion_s
                 print(
