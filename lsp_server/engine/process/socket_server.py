@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_CLIENT_S = 10.0
 """How long it waits for its first client."""
-CHECK_SOCKET_EVERY_S = 1.0
+CHECK_SOCKET_EVERY_S = 5.0
+"""Time between two looks whether clients still find it; each wakes the processor."""
 RETRY_S = 0.05
 FAILURE_DELAY_S = 0.2
 """Time for clients to read why the model cannot be loaded."""
