@@ -1,5 +1,6 @@
-"""Windows and macOS: what only some systems have is used where docs/portability.md says, and there
-alone; text is read and written in a named encoding.
+"""What only some systems have is used where docs/portability.md says, and there alone.
+
+Text is read and written in a named encoding.
 
 The walk reads the code, so it runs anywhere; what it finds is tested by injection, in the tests
 that the document names.

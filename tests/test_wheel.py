@@ -93,7 +93,9 @@ def test_the_wheel_has_the_sample_and_the_data(wheel: Path) -> None:
 def test_the_commands_of_the_wheel(wheel: Path) -> None:
     content = zipfile.ZipFile(wheel)
     (entries,) = [name for name in content.namelist() if name.endswith("entry_points.txt")]
-    scripts = set(re.findall(r"^([\w-]+) *= *lsp_server\.__main__", content.read(entries).decode(), re.M))
+    scripts = set(
+        re.findall(r"^([\w-]+) *= *lsp_server\.__main__", content.read(entries).decode(), re.M)
+    )
     assert scripts == {"longllama-lsp", "longllama-code-lsp"}
 
 

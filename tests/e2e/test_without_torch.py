@@ -63,7 +63,9 @@ def test_an_engine_that_needs_no_torch_completes(
     environment: dict[str, str], file: Path, tmp_path: Path
 ) -> None:
     answers = tmp_path / "answers.json"
-    answers.write_text(json.dumps({"answers": [{"before": "return su", "text": "m(amounts)"}]}), "utf-8")
+    answers.write_text(
+        json.dumps({"answers": [{"before": "return su", "text": "m(amounts)"}]}), "utf-8"
+    )
     done = run(environment, file.parent, "complete", "--model", f"script:{answers}", "a.py:2:14")
     assert done.returncode == 0, done.stderr
     assert "m(amounts)" in done.stdout
