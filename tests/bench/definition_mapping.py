@@ -27,7 +27,11 @@ from longllama_code.model.rope import Rotary
 from longllama_code.tokenizers.tokenizer import ByteTokenizer
 
 CONFIG = LongLlamaConfig(
+    vocab_size=151_936,
     hidden_size=896,
+    intermediate_size=4864,
+    max_position_embeddings=32_768,
+    tie_word_embeddings=True,
     num_hidden_layers=24,
     num_attention_heads=14,
     num_key_value_heads=2,
@@ -60,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kept = KeptDefinitions.on_disk(Path(folder), CONFIG, "bench", None)
         memory = DefinitionMemory(no_decoder, Rotary(CONFIG), ByteTokenizer(), MARKS, kept)
-        memory._head_of = lambda repository: ()
+        setattr(memory, "_head_of", lambda _: ())  # noqa: B010 - no head is encoded here
         texts = [f"{n:03}" + "x" * (options.tokens - 7) for n in range(options.pieces)]
         excerpts = [Excerpt("p", text) for text in texts]
         shape = CONFIG.num_hidden_layers, CONFIG.n_kv_heads, options.tokens, 64

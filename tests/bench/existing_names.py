@@ -21,7 +21,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,54 @@ def written_again(model: str, instances: Iterable[Instance]) -> Iterator[dict[st
         yield row
 
 
+class Counted:
+    """Counts what the check refuses, and the time that it takes."""
+
+    def __init__(self, instances: Mapping[str, Instance]) -> None:
+        self._instances = instances
+        self._indices = dict[Path, DefinitionIndex]()
+        self.counts = Counter[str]()
+        self.times = list[float]()
+        """Milliseconds of each check."""
+        self.refused = dict[str, Instance]()
+
+    def count(self, row: Mapping[str, Any], *, shows: bool) -> None:
+        """Count one result: its right answer, and what was suggested, if anything was."""
+        instance = self._instances.get(row["instance"])
+        if instance is None or row["error"] is not None:
+            return
+        self.counts["answers refused"] += self._check(instance, row["wanted"]) is not None
+        self.counts["answers"] += 1
+        if row["suggestion"]:
+            self._count_suggestion(instance, row, shows=shows)
+
+    def _count_suggestion(self, instance: Instance, row: Mapping[str, Any], *, shows: bool) -> None:
+        text, kind = row["suggestion"], "right" if row["right"] else "wrong"
+        self.counts[kind] += 1
+        found = self._check(instance, text)
+        at_large = is_invented(self._index_for(instance), instance, text)
+        self.counts[f"{kind} refused"] += found is not None
+        self.counts[f"{kind} invented at large"] += at_large
+        if found is not None:
+            self.refused[instance.id] = instance
+        if found is not None and shows:
+            print(kind, row["instance"], found, text, "|", row["wanted"])
+
+    def _check(self, instance: Instance, text: str) -> MissingName | None:
+        index = self._index_for(instance)
+        began = time.perf_counter()
+        found = missing_name(index, instance.file, instance.before, text, instance.after)
+        self.times.append(1000 * (time.perf_counter() - began))
+        return found
+
+    def _index_for(self, instance: Instance) -> DefinitionIndex:
+        assert instance.tree is not None
+        if instance.tree not in self._indices:
+            self._indices[instance.tree] = index_of(instance.tree)
+        self._indices[instance.tree].put(instance.file, instance.opened)
+        return self._indices[instance.tree]
+
+
 def main() -> None:
     """Measure and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -116,52 +164,17 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print each suggestion that is refused")
     parser.add_argument("--again", help="name of the model that writes those again")
     options = parser.parse_args()
-    instances = {one.id: one for one in load(options.data)}
-    indices = dict[Path, DefinitionIndex]()
-    counts = Counter[str]()
-    times = list[float]()
-    refused = dict[str, Instance]()
-
-    def index_for(instance: Instance) -> DefinitionIndex:
-        assert instance.tree is not None
-        if instance.tree not in indices:
-            indices[instance.tree] = index_of(instance.tree)
-        indices[instance.tree].put(instance.file, instance.opened)
-        return indices[instance.tree]
-
-    def check(instance: Instance, text: str) -> MissingName | None:
-        index = index_for(instance)
-        began = time.perf_counter()
-        found = missing_name(index, instance.file, instance.before, text, instance.after)
-        times.append(1000 * (time.perf_counter() - began))
-        return found
-
+    counted = Counted({one.id: one for one in load(options.data)})
     for file in options.results:
         for row in rows(file):
-            instance = instances.get(row["instance"])
-            if instance is None or row["error"] is not None:
-                continue
-            counts["answers refused"] += check(instance, row["wanted"]) is not None
-            counts["answers"] += 1
-            if not row["suggestion"]:
-                continue
-            kind = "right" if row["right"] else "wrong"
-            counts[kind] += 1
-            found = check(instance, row["suggestion"])
-            counts[f"{kind} refused"] += found is not None
-            at_large = is_invented(index_for(instance), instance, row["suggestion"])
-            counts[f"{kind} invented at large"] += at_large
-            if found is not None:
-                refused[instance.id] = instance
-            if found is not None and options.show:
-                print(kind, row["instance"], found, row["suggestion"], "|", row["wanted"])
-    report = {
-        **counts,
-        "ms_median": round(statistics.median(times), 2),
-        "ms_95_percent": round(statistics.quantiles(times, n=20)[-1], 2),
+            counted.count(row, shows=options.show)
+    report: dict[str, Any] = {
+        **counted.counts,
+        "ms_median": round(statistics.median(counted.times), 2),
+        "ms_95_percent": round(statistics.quantiles(counted.times, n=20)[-1], 2),
     }
     if options.again:
-        report["again"] = list(written_again(options.again, refused.values()))
+        report["again"] = list(written_again(options.again, counted.refused.values()))
     print(json.dumps(report))
 
 

@@ -70,10 +70,10 @@ def of_torch(inputs: torch.Tensor, n: int) -> Iterator[tuple[str, Run]]:
         if engine in ("fbgemm", "onednn"):
             yield from _dynamic(engine, inputs, n)
     codes, scales = weights.to(torch.int8), torch.ones(n)
-    yield "torch 8-bit weights", lambda: torch._weight_int8pack_mm(small, codes, scales.bfloat16())
+    yield "torch 8-bit weights", lambda: torch._weight_int8pack_mm(small, codes, scales.bfloat16())  # pyright: ignore[reportPrivateImportUsage]
     if n_rows > 16:
         eight = inputs.to(torch.int8)
-        yield "torch int8 x int8", lambda: torch._int_mm(eight, codes.T)
+        yield "torch int8 x int8", lambda: torch._int_mm(eight, codes.T)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _dynamic(engine: str, inputs: torch.Tensor, n: int) -> Iterator[tuple[str, Run]]:
