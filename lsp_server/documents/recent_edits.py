@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 MAX_PLACES = 24
 """Most places of all documents."""
 MAX_AGE_S = 1800.0
-"""How long a place stays after it was touched last."""
+"""Time that a place stays after it was touched last."""
 MAX_LINES = 40
 """Most lines of a place, before or after its edits."""
 MAX_CHARS = 4000

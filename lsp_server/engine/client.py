@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 BACK_OFF_S = (0.1, 1.0, 5.0, 30.0)
 REJOIN_S = 0.05
 STABLE_AFTER_S = 30.0
-"""How long an engine must be ready for its next crash to count as the first."""
+"""Time that an engine must be ready for its next crash to count as the first."""
 
 
 class EngineState(str, Enum):

@@ -40,7 +40,7 @@ from lsp_server.engine.stdio import (
 from lsp_server.tasks import retrieve_exception
 
 LEAVE_TIMEOUT_S = 5.0
-"""How long a shared engine may take to close a connection before it counts as hanging."""
+"""Time that a shared engine may take to close a connection before it counts as hanging."""
 EXIT_CODE_TIMEOUT_S = 1.0
 
 

@@ -21,9 +21,9 @@ class ClientOptions:
     is_shared: bool = False
     """Whether servers with equal engine options share one process."""
     idle_s: float = 0.0
-    """How long a shared engine stays after its last client has gone."""
+    """Time that a shared engine stays after its last client has gone."""
     hang_timeout_s: float = 0.0
-    """How long a process may leave requests unanswered before it is restarted; 0: forever."""
+    """Time that a process may leave requests unanswered before it is restarted; 0: forever."""
     name: str = ""
     """Name of this client in the engine's status."""
     note: str = ""

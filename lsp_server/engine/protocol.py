@@ -51,7 +51,7 @@ class Hello:
     name: str = ""
     """Name of the client in ``status``."""
     idle_s: float = 0.0
-    """How long the engine stays after this client, if it is the last to leave."""
+    """Time that the engine stays after this client, if it is the last to leave."""
 
 
 _values = cattrs.Converter()

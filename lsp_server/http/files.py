@@ -26,7 +26,7 @@ UNKNOWN = f"{SCHEME}untitled"
 MAX_KNOWN = 8
 """Files asked about last: one is looked for there first, and they count as open."""
 RETRY_S = 10.0
-"""How long a text that no file has is not looked for again."""
+"""Time in which a text that no file has is not looked for again."""
 MAX_MISSED = 32
 
 

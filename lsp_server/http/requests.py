@@ -15,7 +15,7 @@ from lsp_server.http.fields import Fields, parsed
 
 MAX_BODY_BYTES = 4 << 20
 BODY_TIMEOUT_S = 30.0
-"""How long a client may take to send a body."""
+"""Time that a client may take to send a body."""
 FILE, LANGUAGE, AUTOMATIC = "file", "language", "automatic"
 """Fields of our own: the file's path, its language, whether typing caused the request."""
 FILE_HEADER = "x-longllama-file"

@@ -16,7 +16,7 @@ from lsp_server.session import Session
 BACKLOG = 128
 MAX_CONNECTIONS = 256
 END_S = 2
-"""How long requests may take to end when the server does."""
+"""Time that requests may take to end when the server does."""
 
 
 class _Server(uvicorn.Server):

@@ -16,7 +16,7 @@ from lsp_server.suggestions.suggestion import Suggestion
 TRY_AGAIN = frozenset({"superseded", "shutting_down", "engine_restarting", "engine_stopped"})
 """Reason codes of requests that may have another answer later; clients keep empty answers."""
 MAX_READ_S = 120.0
-"""How long a text is read at most before an empty answer is given."""
+"""Time that a text is read at most before an empty answer is given."""
 NO_WORK = Timings()
 
 

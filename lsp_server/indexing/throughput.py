@@ -1,4 +1,4 @@
-"""How far reading the repository is, how fast, and what time is left, without jumps.
+"""Progress of reading the repository: share, speed and time left, without jumps.
 
 Work is counted in bytes of files. How fast it goes is measured while files are encoded: what the
 store has is read a hundred times as fast, and says nothing about the rest.

@@ -1,4 +1,4 @@
-"""How long to wait after a key: it depends on the speed of the user and of the engine."""
+"""The time to wait after a key: it depends on the speed of the user and of the engine."""
 
 from collections import deque
 from itertools import pairwise

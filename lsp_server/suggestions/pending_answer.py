@@ -9,7 +9,7 @@ from lsp_server.suggestions.pending_request import PendingRequest, RequestEnded
 from lsp_server.tasks import retrieve_exception
 
 GRACE_S = 0.25
-"""How long the engine goes on after the client withdrew a request because the user typed on: the
+"""Time that the engine goes on after the client withdrew a request because the user typed on: the
 next request may need the rest of the same answer."""
 
 

@@ -43,7 +43,7 @@ gives up then is sent no later than its usual quiet time."""
 AHEAD_AFTER_S = 0.15
 """Quiet time after a suggestion before the one that would follow it is requested."""
 REST_S = 0.3
-"""How long a cursor rests before the engine reads the text around it."""
+"""Time that a cursor rests before the engine reads the text around it."""
 
 
 class Suggester:
@@ -59,7 +59,7 @@ class Suggester:
         self.last_reason: str | None = None
         """Reason code of the last request; None if it had a text."""
         self.times = AnswerTimes()
-        """How long the engine took while the user typed."""
+        """Times that the engine took while the user typed."""
         self._history = SuggestionHistory()
         self._pending: set[PendingRequest] = set()
         self._last_typed: PendingRequest | None = None

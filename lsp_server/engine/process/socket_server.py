@@ -19,7 +19,7 @@ from lsp_server.engine.stdio import READ_LIMIT_BYTES, SafeWriter
 logger = logging.getLogger(__name__)
 
 FIRST_CLIENT_S = 10.0
-"""How long it waits for its first client."""
+"""Time that it waits for its first client."""
 CHECK_SOCKET_EVERY_S = 5.0
 """Time between two looks whether clients still find it; each wakes the processor."""
 RETRY_S = 0.05

@@ -44,7 +44,7 @@ MAX_AROUND_CHARS = 200_000
 """Most characters before the cursor, and after it, that are sent."""
 RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0)
 SLACK_S = 1.0
-"""How much longer than its own time limit a request may take."""
+"""Time that a request may take beyond its own limit."""
 REMEMBER_TIMEOUT_S = 120.0
 LOAD_TIMEOUT_S = 600.0
 

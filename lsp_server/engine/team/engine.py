@@ -36,7 +36,7 @@ CHECK_EVERY_S = 15.0
 REJOIN_S = 5.0
 """Time between two tries to reach the cluster while the local engine answers."""
 DRAIN_S = 10.0
-"""How long the local engine may still answer its requests after the cluster took over."""
+"""Time in which the local engine may still answer its requests after the cluster took over."""
 REJOIN_REFUSED_S = 60.0
 """Time between two tries if the cluster refused the last one."""
 

@@ -12,7 +12,7 @@ MAX_REQUESTS = 8
 """Requests of one window that are under way at once; others wait for one of them to end."""
 CONNECT_TIMEOUT_S = 5.0
 KEEP_ALIVE_S = 30.0
-"""How long an idle connection is kept, to spare the next request a handshake."""
+"""Time that an idle connection is kept, to spare the next request a handshake."""
 MIN_TIMEOUT_S = 0.05
 
 OnLine = Callable[[dict[str, Any]], None]
