@@ -30,6 +30,11 @@ class RealRoots:
         """Return the real path of one of the folders."""
         return self._real[root]
 
+    def named(self, real: Path) -> Path:
+        """Return the name that a scan has for a real path; itself outside of all folders."""
+        root = self._root_above(real)
+        return real if root is None else root / real.relative_to(self._real[root])
+
     def is_repeated(self, root: Path) -> bool:
         """Whether a folder that was added earlier is the same one."""
         first = next(other for other, real in self._real.items() if real == self._real[root])
@@ -51,8 +56,8 @@ class RealRoots:
             return path  # another machine, on Windows: to ask it may take long
         named, target = real_path(path.parent) / path.name, real_path(path)
         for candidate in (named, target):
-            if (root := self._root_above(candidate)) is not None:
-                return root / candidate.relative_to(self._real[root])
+            if self._root_above(candidate) is not None:
+                return self.named(candidate)
         return next(self._by_identity(named), path)
 
     def root_and_name(self, path: Path) -> tuple[Path | None, Path]:

@@ -390,8 +390,8 @@ class Workspace:
     def _entry(self, rules: IgnoreRules, path: Path, *, is_ignored: bool) -> Entry | None:
         relative = path.relative_to(rules.root).as_posix()
         is_link = os.path.islink(path)  # noqa: PTH114 - `Path.is_symlink` raises errors
-        if is_link:
-            self._note_link(rules, path)
+        if is_link:  # whether or not anything is there yet
+            self._same_files.note_link(path, self._real_roots.named(real_path(path)))
         try:
             status = path.stat()
         except OSError as error:
@@ -418,13 +418,6 @@ class Workspace:
             return Exclusion.NOT_UTF8
         by_target = _by_link_target(rules, path) if path.is_symlink() else None
         return by_target or classify(path, self._limits)
-
-    def _note_link(self, rules: IgnoreRules, path: Path) -> None:
-        """Note where a link in a root leads, though nothing may be there yet."""
-        target, real_root = real_path(path), self._real_roots.real(rules.root)
-        inside = target.is_relative_to(real_root)
-        named = rules.root / target.relative_to(real_root) if inside else target
-        self._same_files.note_link(path, named)
 
 
 def _by_link_target(rules: IgnoreRules, path: Path) -> Exclusion | None:

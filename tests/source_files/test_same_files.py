@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from longllama_code.source_files.workspace import Workspace
@@ -49,6 +49,10 @@ def everything(folder: Path, depth: int = 4) -> Iterator[Path]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tree=trees, names=roots)
+@example(  # a link to a file of another root inside of its own
+    tree=[("folder", "a", "a"), ("absolute link", "a/a/a", "b"), ("file", "a/a/a", "a")],
+    names=["link", "top/a"],
+)
 def test_paths_of_one_file(
     tmp_path_factory: pytest.TempPathFactory, tree: list[tuple[str, str, str]], names: list[str]
 ) -> None:
