@@ -32,7 +32,7 @@ from lsp_server.engine.stdio import python_command
 ANSWER_TIMEOUT_S = 600.0
 INDEX_TIMEOUT_S = 3600.0
 REST_S = 5.0
-"""How long the person rests after another file was saved."""
+"""Time that the person rests after another file was saved."""
 KEYS = "xyz_"
 """Keys to type: one of them is not what the suggestion begins with."""
 MIN_LINES = 40

@@ -78,7 +78,7 @@ def test_it_starts_and_knows_its_models() -> None:
 def test_the_default_model_is_linked_from_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same file, in an empty cache: all but the download is done."""
+    """Put the same file into an empty cache: all but the download is done."""
     gguf = next(catalog.pull("coder-0.5b").resolve().glob("*.gguf"))
     monkeypatch.setenv("LONGLLAMA_CACHE", str(tmp_path))
     done = pull("coder-0.5b", "--only-fetch", "--from", str(gguf.resolve()))

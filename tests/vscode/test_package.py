@@ -62,7 +62,7 @@ def test_the_manifest_points_at_files_that_are_there(vsix: Path) -> None:
 
 PROJECT = "https://github.com/example/project"
 CATEGORIES = {"AI", "Chat", "Machine Learning", "Programming Languages", "Snippets", "Other"}
-"""Those of the marketplaces that an extension like this one may have."""
+"""Categories of the marketplaces that an extension like this one may have."""
 
 
 def packed(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

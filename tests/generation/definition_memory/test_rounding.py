@@ -114,7 +114,7 @@ def test_values_of_two_bits_have_the_error_of_the_best_four_levels(
 
 
 def test_values_that_stand_out_are_no_worse_off_with_two_bits() -> None:
-    """Of a normal distribution, four levels lose 0.1175 of the squares."""
+    """Four levels lose 0.1175 of the squares of a normal distribution."""
     generator = torch.Generator().manual_seed(3)
     normal = torch.randn(2, 3, 400, 64, generator=generator)
     heavy = normal.clone()
