@@ -11,7 +11,7 @@ const ALWAYS = ["Copy Diagnosis", "Show Log"];
 const OFFLINE = [
   "WARNING: Retrying after connection broken by 'NewConnectionError(...)'\n" +
     "The user requested (constraint) torch==2.13.0\nERROR: ResolutionImpossible: for help visit …",
-  "error: Failed to fetch: `https://pypi.org/simple/torch/`\n  Caused by: error sending request for url\n" +
+  "error: Failed to fetch: `https://index.example/simple/torch/`\n  Caused by: error sending request for url\n" +
     "  Caused by: dns error: failed to lookup address information: Name or service not known",
   "longllama: coder-0.5b could not be fetched: [Errno 101] Network is unreachable",
 ];
