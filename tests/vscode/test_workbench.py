@@ -77,6 +77,8 @@ def test_the_sources_can_be_peeked_at_one_by_one(window: Window) -> None:
 
 def test_memory_shows_files_by_folder_and_follows_the_disk(window: Window, workspace: Path) -> None:
     window.run("LongLLaMA: Show Memory")
+    sources = window.page.locator(".pane-header", has_text="Why This Suggestion?")
+    sources.click()  # folded, so that all rows of the memory have room
     window.row(MEMORY, "harbour").click()
     expect(window.row(MEMORY, "pilots.py")).to_contain_text("tokens")
     (workspace / "harbour" / "lights.py").write_text("LIGHTS = 3\n")
@@ -86,6 +88,7 @@ def test_memory_shows_files_by_folder_and_follows_the_disk(window: Window, works
     window.picture("memory")
     (workspace / "harbour" / "lights.py").unlink()
     expect(window.row(MEMORY, "lights.py")).to_have_count(0)
+    sources.click()
 
 
 def test_clearing_the_disk_tells_how_much_went_and_reads_again(window: Window) -> None:
