@@ -95,6 +95,8 @@ class Session:
         """Document opened last; None once a suggestion was requested in it."""
         self.repository_problem: str | None = None
         """What is not read of the repository's own settings."""
+        self._begins_paused = False
+        """Whether indexing was paused before there was an indexer."""
         self._lifecycle = asyncio.Lock()
         self._background = BackgroundTasks()
         self._encoding = DefinitionEncoding(self._encoding_engine, self.suggester.memory_changed)
@@ -198,6 +200,8 @@ class Session:
             )
         with without(INDEXING):
             self.indexer = self._make_indexer(engine, settings)
+            if self._begins_paused:
+                self.pause_indexing()
         with without(ENGINE):
             await engine.start()
         # Watch before the first scan: changes in between are then seen twice instead of never.
@@ -312,6 +316,18 @@ class Session:
         locate = self.folders.workspace.locate
         if any(path.name == FILE_NAME and locate(path).parent in roots for path in paths):
             self._background.start(self.apply_settings())
+
+    def pause_indexing(self) -> None:
+        """Start no further file; before there is an indexer, begin like that."""
+        self._begins_paused = self.indexer is None
+        if self.indexer is not None:
+            self.indexer.pause()
+
+    def resume_indexing(self) -> None:
+        """Continue, on battery too."""
+        self._begins_paused = False
+        if self.indexer is not None:
+            self.indexer.resume()
 
     async def clear_store(self) -> ClearedStore:
         """Empty the memory, pause, and remove from disk what no other window has in memory.

@@ -24,14 +24,12 @@ def reindex(server: Server, *_: Any) -> None:
 
 def pause_indexing(server: Server, *_: Any) -> None:
     """Pause indexing."""
-    if server.session.indexer is not None:
-        server.session.indexer.pause()
+    server.session.pause_indexing()
 
 
 def resume_indexing(server: Server, *_: Any) -> None:
     """Resume indexing."""
-    if server.session.indexer is not None:
-        server.session.indexer.resume()
+    server.session.resume_indexing()
 
 
 def clear_memory(server: Server, *_: Any) -> None:
