@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from longllama_code.texts import common_prefix_length
 from lsp_server.suggestions.closers import Fit
 from lsp_server.suggestions.filters import CLOSERS
 
@@ -65,14 +66,8 @@ def _n_present(rest: str, text: str, after: str) -> int | None:
     if not rest.endswith(end + below):
         return None
     head = rest[: len(rest) - len(end + below)]
-    for n in range(_n_common(head, text), -1, -1):
+    for n in range(common_prefix_length(head, text), -1, -1):
         now = head[n:]
         if now == line or set(now + line) <= CLOSERS:
             return n
     return None
-
-
-def _n_common(one: str, other: str) -> int:
-    """Return the length of the beginning that two texts share."""
-    pairs = zip(one, other, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from longllama_code.texts import common_prefix_length
+
 
 class Change(NamedTuple):
     """Replacement of one span of a text: everything outside of it is unchanged."""
@@ -23,7 +25,7 @@ def change_between(then: str, now: str) -> Change | None:
     if then == now:
         return None
     limit = min(len(then), len(now))
-    start = _longest(limit, lambda n: then[:n] == now[:n])
+    start = common_prefix_length(then, now)
     left = limit - start
     n_end = _longest(left, lambda n: not n or then[-n:] == now[-n:])
     return Change(start, len(then) - n_end, len(now) - n_end)
