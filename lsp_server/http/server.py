@@ -11,6 +11,7 @@ import uvicorn
 
 from lsp_server.http.app import new_app
 from lsp_server.http.guard import Guard
+from lsp_server.http.lingering import Lingering
 from lsp_server.session import Session
 
 BACKLOG = 128
@@ -59,7 +60,7 @@ async def http_served(
 
 def _config(session: Session, token: str | None) -> uvicorn.Config:
     return uvicorn.Config(
-        Guard(new_app(session), token),
+        Lingering(Guard(new_app(session), token)),
         http="h11",
         ws="none",
         lifespan="off",

@@ -258,6 +258,28 @@ def test_a_bad_request_has_an_error_in_json(
     assert error["type"].endswith("_error")
 
 
+@pytest.mark.parametrize(
+    ("request_line", "header", "status"),
+    [
+        ("POST /infill", "Accept: */*", 413),
+        ("POST /v1/chat/completions", "Accept: */*", 404),
+        ("GET /infill", "Accept: */*", 405),
+        ("POST /infill", "Origin: https://evil.example", 403),
+    ],
+)
+def test_a_client_that_sends_all_before_it_reads_has_its_refusal(
+    server: HttpServer, request_line: str, header: str, status: int
+) -> None:
+    body = b" " * 20_000_000
+    head = f"{request_line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    with socket.create_connection(
+        (server.client.base_url.host, server.client.base_url.port or 80), DEADLINE_S
+    ) as connection:
+        connection.sendall(f"{head}{header}\r\n\r\n".encode() + body)
+        answer = connection.recv(65536)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
 def test_a_body_without_end_is_refused(server: HttpServer) -> None:
     chunks = (b" " * 1_000_000 for _ in range(50))
     response = server.client.post("/infill", content=chunks)
