@@ -5,27 +5,8 @@ import sys
 from pathlib import Path
 
 from longllama_code import __version__
-from longllama_code.commands import (
-    cluster,
-    convert,
-    copying,
-    evaluate,
-    held_out,
-    merge,
-    models,
-    passkey,
-    probe,
-    published,
-    pull,
-    shards,
-    sizes,
-    table,
-    train,
-    tune,
-)
 from longllama_code.console import read_text, run_command
 from longllama_code.errors import LongLlamaError
-from longllama_code.model_sources.default_model import AUTO, chosen_model
 from longllama_code.protocol import CompletionRequest
 
 
@@ -41,6 +22,27 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Here, so that a package which is not installed is told as any other failure is.
+    from longllama_code.commands import (
+        cluster,
+        convert,
+        copying,
+        evaluate,
+        held_out,
+        merge,
+        models,
+        passkey,
+        probe,
+        published,
+        pull,
+        shards,
+        sizes,
+        table,
+        train,
+        tune,
+    )
+    from longllama_code.model_sources.default_model import AUTO
+
     parser = argparse.ArgumentParser(prog="longllama", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 def _complete(options: argparse.Namespace) -> int:
     from longllama_code.engine_options import EngineOptions
     from longllama_code.generation.engine import Engine
+    from longllama_code.model_sources.default_model import chosen_model
 
     remembered = [(path, read_text(path)) for path in options.remember]
     engine = Engine.open(EngineOptions(chosen_model(options.model).name))

@@ -12,6 +12,8 @@ from pathlib import Path
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
 MAX_PORT = 65_535
+_OUR_PACKAGES = ("", "longllama_code", "lsp_server")
+"""Packages that lack nothing unless the program itself is wrong."""
 _SUBSTITUTE = "longllama.substitute"
 _PLAIN = {
     **{"→": "->", "─": "-", "…": "...", "█": "#", "░": "-", "⟦": "[[", "⟧": "]]", "−": "-"},
@@ -39,6 +41,14 @@ def run_command(program: str, run: Callable[[], int], expected: tuple[type[Excep
         if _reader_is_gone():
             return 0
         return _failed(program, error)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in _OUR_PACKAGES:
+            raise
+        return _failed(
+            program,
+            f"the package {error.name} is not installed here, and this command needs it; install "
+            "longllama-code-lsp with all of its packages.",
+        )
     except expected as error:
         return _failed(program, error)
 
@@ -88,7 +98,7 @@ def _in_ascii(sign: str) -> str:
     return _PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode()
 
 
-def _failed(program: str, error: Exception) -> int:
+def _failed(program: str, error: Exception | str) -> int:
     print(f"{program}: {error}", file=sys.stderr)
     return 1
 

@@ -21,7 +21,7 @@ from tests.e2e.test_without_torch import DEADLINE_S
 pytestmark = pytest.mark.install
 
 ROOT = Path(__file__).parents[1]
-WITHOUT = ROOT / "without-engine.txt"
+WITHOUT = ROOT / "docs" / "without-engine.txt"
 BIN = "Scripts" if sys.platform == "win32" else "bin"
 MAX_BYTES = 120_000_000
 """Aim for a server without an engine."""

@@ -34,10 +34,10 @@ def file(tmp_path: Path) -> Path:
 
 
 def run(
-    environment: dict[str, str], folder: Path, *arguments: str
+    environment: dict[str, str], folder: Path, *arguments: str, module: str = "lsp_server"
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "lsp_server", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env=environment,
         cwd=folder,
         capture_output=True,
@@ -76,6 +76,16 @@ def test_the_diagnosis_names_what_is_missing(environment: dict[str, str], file: 
     (line,) = [line for line in done.stdout.splitlines() if line.split()[1:2] == ["torch"]]
     assert line.startswith("error")
     assert "No module named 'torch'" in line
+
+
+@pytest.mark.parametrize("command", ["models", "complete --model tiny"])
+def test_a_command_about_models_says_which_package_it_needs(
+    environment: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    done = run(environment, tmp_path, *command.split(), module="longllama_code")
+    assert done.returncode == 1
+    assert done.stderr.startswith("longllama: the package ")
+    assert "is not installed here, and this command needs it" in done.stderr
 
 
 @pytest.mark.parametrize("module", ["longllama_code.__main__", "lsp_server.__main__"])
