@@ -4,7 +4,6 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
-from posixpath import commonprefix
 
 
 class Paths:
@@ -69,8 +68,3 @@ def n_shared_folders(one: Sequence[str], other: Sequence[str]) -> int:
     """Return how many parts two folders share, from the root on."""
     pairs = zip(one, other, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def shared_prefix_length(one: str, other: str) -> int:
-    """Return how many characters two paths share at their beginning."""
-    return len(commonprefix([one, other]))

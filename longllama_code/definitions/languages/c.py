@@ -13,7 +13,7 @@ from longllama_code.definitions.languages.facts import FileFacts, Import
 from longllama_code.definitions.languages.grammars import kinds
 from longllama_code.definitions.languages.language import Language, Layout
 from longllama_code.definitions.languages.syntax import MAX_STEPS, Grammar, Handler, Reader
-from longllama_code.definitions.layout import shared_prefix_length
+from longllama_code.texts import common_prefix_length
 
 END = ";"
 DECLARATORS = kinds(
@@ -300,7 +300,7 @@ def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
         yield beside
     tail = posixpath.normpath(imported.module).lstrip("./")
     others = [one for one in layout.ending(tail) if one not in (beside, path)]
-    yield from sorted(others, key=lambda one: (-shared_prefix_length(one, path), one))
+    yield from sorted(others, key=lambda one: (-common_prefix_length(one, path), one))
 
 
 C = Language("c", frozenset({".c"}), "//", _read_c, _files_of)

@@ -9,7 +9,7 @@ from tree_sitter import Node
 from longllama_code.definitions.languages.facts import FileFacts, Import, Kind
 from longllama_code.definitions.languages.language import Language, Layout
 from longllama_code.definitions.languages.syntax import Grammar, Handler, Reader
-from longllama_code.definitions.layout import shared_prefix_length
+from longllama_code.texts import common_prefix_length
 
 OWN_PACKAGE = "."
 END = ";"
@@ -226,7 +226,7 @@ def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
 
 
 def _nearest_first(paths: Iterable[str], path: str) -> list[str]:
-    return sorted(paths, key=lambda one: (-shared_prefix_length(one, path), one))
+    return sorted(paths, key=lambda one: (-common_prefix_length(one, path), one))
 
 
 def _folders_of(names: list[str], path: str) -> Iterator[str]:

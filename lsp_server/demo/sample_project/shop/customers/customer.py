@@ -34,7 +34,7 @@ class Customer:
 
     @property
     def salutation(self) -> str:
-        """How mails begin."""
+        """Return the first words of a mail."""
         return f"Dear {self.name},"
 
 

@@ -1,1 +1,1 @@
-"""How customers pay, and get money back."""
+"""Payments of customers, and refunds."""

@@ -1,1 +1,1 @@
-"""How goods reach customers."""
+"""Delivery of goods to customers."""
