@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from longllama_code.protocol import EmptyReason
-from longllama_code.source_files.workspace import Exclusion
+from longllama_code.source_files.source_text import Exclusion
 from lsp_server import problems
 from lsp_server.indexing import reindex_policy
 from lsp_server.status import describe

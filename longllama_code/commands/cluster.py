@@ -141,12 +141,8 @@ def _dashboard(_: argparse.Namespace) -> int:
 def source_files(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield name and text of the files that an editor's server takes into memory."""
     from longllama_code.source_files.model_text import model_text
-    from longllama_code.source_files.workspace import (
-        SourceError,
-        Workspace,
-        read_source,
-        refuse_secrets,
-    )
+    from longllama_code.source_files.source_text import SourceError, read_source, refuse_secrets
+    from longllama_code.source_files.workspace import Workspace
 
     workspace = Workspace([folder])
     for entry in workspace.scan():

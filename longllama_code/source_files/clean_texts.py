@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from longllama_code.source_files.secret_scan import rules_identity
-from longllama_code.source_files.workspace import refuse_secrets
+from longllama_code.source_files.source_text import refuse_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class CleanTexts:
         self._database: sqlite3.Connection | None = None
 
     def refuse_secrets(self, path: Path, text: str) -> None:
-        """Do what ``workspace.refuse_secrets`` does, but search each text only once.
+        """Do what ``source_text.refuse_secrets`` does, but search each text only once.
 
         Raises:
             SourceError: a secret is found.

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.languages import language_of
-from longllama_code.source_files.workspace import SourceError, Workspace, read_source
+from longllama_code.source_files.source_text import SourceError, read_source
+from longllama_code.source_files.workspace import Workspace
 from lsp_server.demo.places import NAME, Place
 
 MAX_FILES = 400

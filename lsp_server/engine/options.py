@@ -8,6 +8,7 @@ from pathlib import Path
 from cattrs.preconf.json import make_converter
 
 from longllama_code.engine_options import EngineOptions
+from lsp_server.engine.shared_transport import Transport
 from lsp_server.engine.stdio import python_command
 
 _converter = make_converter()
@@ -28,24 +29,26 @@ class ClientOptions:
     """Name of this client in the engine's status."""
     note: str = ""
     """Message for the user, shown with the engine's state; empty: none."""
+    transport: Transport | None = None
+    """Way to reach a shared engine; None: the one for this system."""
 
     def arguments(self) -> list[str]:
         """Return the arguments that are the same for every client of one shared engine."""
         return ["--options", _converter.dumps(self.engine)]
 
-    def command(self, socket: Path | None = None) -> list[str]:
-        """Return the command line of an engine on stdin and stdout, or behind a socket."""
+    def command(self, address: Path | None = None) -> list[str]:
+        """Return the command line of an engine on stdin and stdout, or at an address."""
         command = [*python_command("lsp_server.engine_process"), *self.arguments()]
-        return command if socket is None else [*command, "--socket", str(socket)]
+        return command if address is None else [*command, "--address", str(address)]
 
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[EngineOptions, Path | None]:
-    """Return the options from a command line, and the socket to serve, if one is named."""
+    """Return the options from a command line, and the address to serve at, if one is named."""
     parser = argparse.ArgumentParser(description="The engine of longllama-lsp; not for people.")
     parser.add_argument("--options", required=True, type=_from_json)
-    parser.add_argument("--socket", type=Path)
+    parser.add_argument("--address", type=Path)
     parsed = parser.parse_args(arguments)
-    return parsed.options, parsed.socket
+    return parsed.options, parsed.address
 
 
 def _from_json(text: str) -> EngineOptions:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from longllama_code.source_files.workspace import SourceError, read_source
+from longllama_code.source_files.source_text import SourceError, read_source
 from lsp_server.http.text_match import n_found, unix_lines
 from lsp_server.indexing.file_table import FileState, TrackedFile
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from longllama_code.source_files.workspace import SourceError
+from longllama_code.source_files.source_text import SourceError
 from lsp_server.engine.connection import EngineAway, EngineGone
 from lsp_server.indexing.file_table import FileQueue, FileTable, TrackedFile, Urgency
 from lsp_server.indexing.memory_writer import MemoryWriter

@@ -15,13 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from longllama_code.protocol import RememberResult
-from longllama_code.source_files.workspace import (
-    Entry,
-    Limits,
-    SourceError,
-    Workspace,
-    refuse_secrets,
-)
+from longllama_code.source_files.source_text import Limits, SourceError, refuse_secrets
+from longllama_code.source_files.workspace import Entry, Workspace
 from lsp_server.engine.connection import EngineAway, EngineGone
 from lsp_server.indexing.definition_pass import DefinitionPass
 from lsp_server.indexing.file_table import (

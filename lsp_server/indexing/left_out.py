@@ -1,6 +1,6 @@
 """Why files are left out of memory, in words, with the setting that decides it."""
 
-from longllama_code.source_files.workspace import Exclusion
+from longllama_code.source_files.source_text import Exclusion
 from lsp_server.indexing.reindex_policy import BUDGET, CRASHES_ENGINE, FAILED
 from lsp_server.settings.declarations import Memory
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import accumulate
 
-from longllama_code.source_files.workspace import Exclusion, SourceError
+from longllama_code.source_files.source_text import Exclusion, SourceError
 from lsp_server.engine.connection import EngineAway, EngineGone
 from lsp_server.indexing.file_table import FileState, TrackedFile, Urgency
 from lsp_server.indexing.throughput import BYTES_PER_TOKEN

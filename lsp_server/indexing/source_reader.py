@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from longllama_code.source_files.model_text import model_text
-from longllama_code.source_files.workspace import (
+from longllama_code.source_files.source_text import (
     Limits,
     read_source,
     refuse_live_text,

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from longllama_code.source_files.ignore import IgnoreRules
-from longllama_code.source_files.workspace import Limits, Workspace
+from longllama_code.source_files.source_text import Limits
+from longllama_code.source_files.workspace import Workspace
 from lsp_server.problems import RULES, WATCHING, Problems, reason_of, stopping
 from lsp_server.settings.declarations import Memory
 from lsp_server.watching.outside_rules import OutsideRules

@@ -35,6 +35,8 @@ LOOK_MS = 3000
 """How long ghost text is waited for, from the last key."""
 SETTLED_MS = 400
 """How long it must stay as it is, before Tab."""
+READ_MS = 1000
+"""How long language servers have to read a file."""
 SAVES = 40
 """How often saving is tried, twice a second."""
 WATCH = """async ([lookMs, settledMs]) => {
@@ -82,7 +84,8 @@ def look(window: Window, workspace: Path, prefix: Prefix) -> Seen:
     path = workspace / prefix.path
     whole = path.read_text("utf-8")
     path.write_text(prefix.head + prefix.indent)
-    _open(window, prefix.path)
+    window.open_at_end(prefix.path)
+    window.page.wait_for_timeout(READ_MS)
     window.type(prefix.typed)
     seen = window.page.evaluate(WATCH, [LOOK_MS, SETTLED_MS])
     ghost, entry = seen["ghost"], seen["entry"]
@@ -105,20 +108,6 @@ def look(window: Window, workspace: Path, prefix: Prefix) -> Seen:
         not entry or (prefix.word + ghost).startswith(entry),
         parses(prefix, text),
     )
-
-
-def _open(window: Window, path: str) -> None:
-    """Open a file and put the cursor behind its end."""
-    window.press("Control+p")
-    box = window.page.locator(".quick-input-box input")
-    box.wait_for()
-    box.fill(path)
-    window.page.locator(".quick-input-list .monaco-list-row", has_text=path).first.wait_for()
-    window.press("Enter")
-    window.page.locator(".tab.active", has_text=path).wait_for()
-    window.page.locator(".editor-instance .view-lines").first.click()
-    window.press("Control+End")
-    window.page.wait_for_timeout(1000)  # language servers read the file
 
 
 def _saved(window: Window, path: Path, prefix: Prefix) -> str:

@@ -16,7 +16,8 @@ from pathlib import Path
 from longllama_code.engine_options import EngineOptions
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest
-from longllama_code.source_files.workspace import Workspace, read_source
+from longllama_code.source_files.source_text import read_source
+from longllama_code.source_files.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 MIN_NAME_CHARS = 8

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from longllama_code.source_files.secret_scan import find_secret
-from longllama_code.source_files.workspace import Workspace, read_source
+from longllama_code.source_files.source_text import read_source
+from longllama_code.source_files.workspace import Workspace
 
 TICK_S = 0.002
 LARGE_CHARS = 500_000

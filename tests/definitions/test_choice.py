@@ -2,6 +2,7 @@
 
 import re
 import time
+import timeit
 
 import pytest
 from hypothesis import given, settings
@@ -233,10 +234,9 @@ def test_choosing_does_not_take_longer_in_a_large_repository() -> None:
             f"p{number}/m.py", "class Store:\n    def put(self): ...\n    def get(self): ...\n"
         )
     text = "def f(store):\n    store.put(1)\n    store.|"
-    chosen(index, text)
-    start = time.perf_counter()
     assert chosen(index, text)
-    assert time.perf_counter() - start < 0.1
+    used_s = timeit.repeat(lambda: chosen(index, text), timer=time.process_time, number=1, repeat=5)
+    assert min(used_s) < 0.1
 
 
 def test_around_a_cursor_the_expression_is_found_back_over_calls() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from longllama_code.source_files import clean_texts
 from longllama_code.source_files.clean_texts import FILE, FOLDER, CleanTexts
-from longllama_code.source_files.workspace import SourceError, refuse_secrets
+from longllama_code.source_files.source_text import SourceError, refuse_secrets
 from tests.source_files.planted import BY_CONTENT
 
 CODE = "def f():\n    return 1\n"

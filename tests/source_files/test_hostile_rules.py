@@ -9,7 +9,7 @@ import pytest
 
 from longllama_code.source_files.ignore import MAX_RULES_BYTES, IgnoreRules
 from longllama_code.source_files.regular_files import read_regular, read_regular_inside
-from longllama_code.source_files.workspace import SourceError, read_source
+from longllama_code.source_files.source_text import SourceError, read_source
 
 RULES_FILES = [".gitignore", ".longllamaignore", "sub/.gitignore"]
 SCAN = """
@@ -110,7 +110,7 @@ def test_patterns_of_many_stars(root, name):
 
 def test_a_file_that_grew_after_it_was_examined(root, monkeypatch):
     (root / "a.py").write_text("x = 1\n" * 200_000)
-    monkeypatch.setattr("longllama_code.source_files.workspace.classify", lambda *_: None)
+    monkeypatch.setattr("longllama_code.source_files.source_text.classify", lambda *_: None)
     with pytest.raises(SourceError, match="larger"):
         read_source(root / "a.py")
 

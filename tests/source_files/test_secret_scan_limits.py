@@ -9,7 +9,7 @@ import pytest
 
 from longllama_code.source_files import secret_scan
 from longllama_code.source_files.secret_scan import UnsearchedError, find_secret
-from longllama_code.source_files.workspace import Exclusion, SourceError, refuse_secrets
+from longllama_code.source_files.source_text import Exclusion, SourceError, refuse_secrets
 
 N_CHARS = 500_000
 QUADRATIC = ["eyJ", "eyJ-", "sk-", "://u", "https://", "http://u:p", "password", "'password'=", "'"]

@@ -61,18 +61,20 @@ def test_why_lists_the_lines_behind_it_and_opens_them(window: Window) -> None:
     expect(window.page.locator(".tab.active")).to_contain_text("pilots.py")
 
 
-def test_the_sources_can_be_peeked_at_one_by_one(window: Window) -> None:
+def test_the_sources_can_be_peeked_at_one_by_one_the_strongest_first(window: Window) -> None:
+    """The cursor stands in the weaker file, where VS Code itself would begin."""
+    drawn = shares(window)
+    strongest, second = sorted(drawn, key=lambda one: one[1], reverse=True)[:2]
+    assert strongest[1] > second[1]
+    expect(window.page.locator(".tab.active")).not_to_contain_text(strongest[0])
     title = window.page.locator(".peekview-widget .peekview-title")
-    titles: set[str | None] = set()
-    for number in (1, 2):
+    for number, (file, share) in enumerate((strongest, second), start=1):
         window.run("LongLLaMA: Peek Sources of the Suggestion")
-        said = window.page.locator(".statusbar-item", has_text=f"LongLLaMA: source {number} of")
-        expect(said).to_be_visible()
-        expect(title).to_contain_text(".py")
-        titles.add(title.text_content())
+        said = f"LongLLaMA: source {number} of {len(drawn)}, {share} %"
+        expect(window.page.locator(".statusbar-item", has_text=said)).to_be_visible()
+        expect(title).to_contain_text(file)
         window.picture(f"peek-{number}")
         window.press("Escape")
-    assert len(titles) == 2
 
 
 def test_memory_shows_files_by_folder_and_follows_the_disk(window: Window, workspace: Path) -> None:
@@ -121,6 +123,14 @@ def test_the_menu_turns_all_off_and_on_again(window: Window) -> None:
         window.status.click()
         window.choose(f"Turn suggestions {word}")
         window.expect_status(label)
+
+
+def shares(window: Window) -> list[tuple[str, int]]:
+    """Files that the suggestion drew on, as listed, each with its share in percent."""
+    pane = window.page.locator(".pane", has=window.page.locator(".pane-header", has_text=WHY))
+    labels = pane.locator(".label-name")
+    found = (re.match(r"(\S+):\d+\s+(\d+)\s%$", text) for text in labels.all_inner_texts())
+    return [(match[1], int(match[2])) for match in found if match is not None]
 
 
 def server_of(workspace: Path) -> psutil.Process:

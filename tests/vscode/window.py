@@ -52,6 +52,18 @@ class Window:
         lines.click()
         self.page.keyboard.press("Control+End")
 
+    def open_at_end(self, path: str) -> None:
+        """Open a file of the workspace by its name, and put the cursor behind its end."""
+        self.press("Control+p")
+        box = self.page.locator(".quick-input-box input")
+        box.wait_for()
+        box.fill(path)
+        self.page.locator(".quick-input-list .monaco-list-row", has_text=path).first.wait_for()
+        self.press("Enter")
+        self.page.locator(".tab.active", has_text=path).wait_for()
+        self.page.locator(".editor-instance .view-lines").first.click()
+        self.press("Control+End")
+
     def type(self, text: str) -> None:
         """Type as a person does, one key after the other."""
         self.page.keyboard.type(text, delay=40)

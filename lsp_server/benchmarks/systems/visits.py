@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from longllama_code.definitions.layout import path_distance
 from longllama_code.source_files.languages import language_of
-from longllama_code.source_files.workspace import SourceError, Workspace, read_source
+from longllama_code.source_files.source_text import SourceError, read_source
+from longllama_code.source_files.workspace import Workspace
 
 MAX_VISITS = 8
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from longllama_code.source_files.workspace import Exclusion
+from longllama_code.source_files.source_text import Exclusion
 from lsp_server.indexing.left_out import why_left_out
 from lsp_server.indexing.reindex_policy import BUDGET, CRASHES_ENGINE, FAILED
 from lsp_server.settings.declarations import Memory

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longllama_code.source_files.workspace import (
+from longllama_code.source_files.source_text import (
     Limits,
     SourceError,
     read_source,

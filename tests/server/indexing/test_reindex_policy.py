@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from longllama_code.source_files.workspace import Exclusion, SourceError
+from longllama_code.source_files.source_text import Exclusion, SourceError
 from lsp_server.engine.connection import EngineAway, EngineError, EngineGone
 from lsp_server.indexing.file_table import FileState, TrackedFile, Urgency
 from lsp_server.indexing.reindex_policy import (
