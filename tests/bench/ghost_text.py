@@ -145,16 +145,7 @@ def _is_quoted(line: str, at: int) -> bool:
 
 def look(window: Window, prefix: Prefix) -> Seen:
     """Open the file, type the prefix at its end, and look."""
-    window.press("Control+p")
-    box = window.page.locator(".quick-input-box input")
-    box.wait_for()
-    box.fill(prefix.path)
-    row = window.page.locator(".quick-input-list .monaco-list-row", has_text=Path(prefix.path).name)
-    row.first.wait_for()
-    window.press("Enter")
-    window.page.locator(".tab.active", has_text=Path(prefix.path).name).wait_for()
-    window.page.locator(".editor-instance .view-lines").first.click()
-    window.press("Control+End")
+    window.open_at_end(prefix.path)
     window.page.wait_for_timeout(1000)  # the language server reads the file
     window.type(prefix.typed)
     states = window.page.evaluate(WATCH, LOOK_MS)

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
@@ -58,9 +58,11 @@ class Window:
         box = self.page.locator(".quick-input-box input")
         box.wait_for()
         box.fill(path)
-        self.page.locator(".quick-input-list .monaco-list-row", has_text=path).first.wait_for()
-        self.press("Enter")
-        self.page.locator(".tab.active", has_text=path).wait_for()
+        # A file with a longer name may be listed before it.
+        name = re.compile(f"^{re.escape(PurePosixPath(path).name)}$")
+        rows = self.page.locator(".quick-input-list .monaco-list-row .label-name")
+        rows.filter(has_text=name).first.click()
+        self.page.locator(".tab.active .label-name", has_text=name).wait_for()
         self.page.locator(".editor-instance .view-lines").first.click()
         self.press("Control+End")
 
