@@ -21,7 +21,7 @@ from lsp_server.settings.declarations import Memory
 class MemoryBudget:
     """Limits of memory, and the value of each file: when it changed, how near it is.
 
-    It selects files; ``Indexer`` acts on the selection.
+    It selects files; ``MemoryPlan`` acts on the selection.
 
     Args:
         files: records of all files.

@@ -1,6 +1,6 @@
 """Decides what becomes of a file: it stays as it is, is read again, or is left out of memory.
 
-Pure functions over what is known of files. ``MemoryBudget`` supplies the facts, and ``Indexer``
+Pure functions over what is known of files. ``MemoryBudget`` supplies the facts, and ``MemoryPlan``
 carries the decisions out.
 """
 

@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from lsp_server.engine.client import EngineGone
-from lsp_server.indexing.indexer import MAX_CONCURRENT, Urgency
+from lsp_server.indexing.file_table import Urgency
+from lsp_server.indexing.indexer import MAX_CONCURRENT
 
 NAMES = [f"{number:02}.py" for number in range(3 * MAX_CONCURRENT)]
 

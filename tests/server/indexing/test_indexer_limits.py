@@ -6,8 +6,7 @@ from pathlib import Path
 
 from lsp_server.engine.client import EngineError
 from lsp_server.engine.connection import EngineAway
-from lsp_server.indexing.file_table import FileState, FileTable, TrackedFile
-from lsp_server.indexing.indexer import Urgency
+from lsp_server.indexing.file_table import FileState, FileTable, TrackedFile, Urgency
 
 DEADLINE_S = 10
 

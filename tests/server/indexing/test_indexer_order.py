@@ -1,6 +1,6 @@
 """The indexer: files near the open ones come first, and stay where not all of them can."""
 
-from lsp_server.indexing.indexer import Urgency
+from lsp_server.indexing.file_table import Urgency
 
 
 async def test_what_open_files_import_comes_first_then_their_folder(bench):
