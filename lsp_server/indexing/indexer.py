@@ -67,8 +67,9 @@ class Indexer:
     @property
     def waits_for_power(self) -> bool:
         """Whether all files in the queue wait for mains power; valid while the engine is ready."""
-        is_waiting = len(self._plan) > 0 and not self.paused
-        return is_waiting and not self._loop.in_step and self._next_step() is None
+        if self.paused or self._loop.has_given_up or self._loop.in_step:
+            return False
+        return len(self._plan) > 0 and self._next_step() is None
 
     @property
     def busy(self) -> bool:
@@ -170,8 +171,6 @@ class Indexer:
         self._ignore_file_names = (".gitignore", memory.ignore_file)
 
     def _next_step(self) -> Step | None:
-        if self._loop.has_given_up:
-            return None
         if self._unscanned or self._needs_full_scan:
             return self._scan
         if not self._engine.ready:

@@ -103,7 +103,7 @@ class StepLoop:
         while True:
             self._wake.clear()
             try:
-                step = self._next_step()
+                step = None if self.has_given_up else self._next_step()
                 if step is not None:
                     self.in_step = True
                     await step()

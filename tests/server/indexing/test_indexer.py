@@ -224,3 +224,13 @@ async def test_on_battery_only_open_and_changed_files_are_remembered(bench):
     await bench.idle()
     assert len(bench.engine.texts) == 3
     assert not bench.indexer.waits_for_power
+
+
+async def test_an_indexer_that_gave_up_does_not_wait_for_power(bench):
+    bench.write("a.py")
+    bench.engine.ready = False
+    bench.start()
+    await bench.until(lambda: bench.indexer.files.totals().waiting == 1)
+    bench.indexer.give_up()
+    bench.engine.ready = True
+    assert not bench.indexer.waits_for_power
