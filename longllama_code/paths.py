@@ -58,16 +58,16 @@ def _without_home() -> Path:
     """
     remedy = f"set {CACHE_VARIABLE} to a folder of your own"
     try:
-        path = Path(tempfile.gettempdir()) / f"longllama-cache-{_user_id()}"
+        path = Path(tempfile.gettempdir()) / f"longllama-cache-{user_id()}"
         found = path.lstat() if os.path.lexists(path) else None
     except OSError as error:
         raise ConfigError(f"this user has no home folder: {remedy} ({error}).") from error
-    if found is not None and not (stat.S_ISDIR(found.st_mode) and found.st_uid == _user_id()):
+    if found is not None and not (stat.S_ISDIR(found.st_mode) and found.st_uid == user_id()):
         raise ConfigError(f"{path} is not this user's own folder; remove it, or {remedy}.")
     return path
 
 
-def _user_id() -> int:
+def user_id() -> int:
     """Return the user's id; 0 on Windows, which has none and whose temporary files are private."""
     return os.getuid() if hasattr(os, "getuid") else 0
 

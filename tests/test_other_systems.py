@@ -18,9 +18,11 @@ from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import ConfigError
 from longllama_code.model_sources import gguf_source, hub, local_models
 from longllama_code.source_files import git_config, regular_files
-from lsp_server.engine import client, shared_endpoint
+from lsp_server.engine import client, shared_unix
 from lsp_server.engine.options import ClientOptions
-from lsp_server.engine.shared_endpoint import CannotShare, Endpoint, Peer, peer_of
+from lsp_server.engine.shared_endpoint import Endpoint
+from lsp_server.engine.shared_loopback import LoopbackPorts
+from lsp_server.engine.shared_unix import Peer, peer_of
 from lsp_server.handlers.lifecycle import _watch_parent
 
 SHARED = ClientOptions(EngineOptions("tiny"), is_shared=True)
@@ -42,40 +44,42 @@ def on(monkeypatch: pytest.MonkeyPatch, module: object, platform: str) -> None:
     monkeypatch.setattr(module, "sys", SimpleNamespace(platform=platform), raising=True)
 
 
-@pytest.mark.parametrize(
-    ("platform", "is_shared", "way"),
-    [("win32", True, "own"), ("win32", False, "own"), ("darwin", True, "join")],
-)
-async def test_windows_has_an_engine_for_each_window(
-    platform: str, is_shared: bool, way: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("missing", [(socket, "AF_UNIX"), (os, "getuid")])
+def test_engines_are_shared_over_loopback_without_unix_sockets(
+    missing: tuple[object, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ways: list[str] = []
+    monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path / "größe" / "a b"))
+    monkeypatch.setattr(paths, "user_id", lambda: tmp_path.stat().st_uid)  # 0 on Windows
+    monkeypatch.delattr(*missing, raising=False)
+    endpoint = Endpoint.for_options(SHARED)
+    assert endpoint.transport == LoopbackPorts()
+    assert endpoint.address.parent == tmp_path / "größe" / "a b" / "engines"
+    with endpoint.transport.listen(endpoint.address).socket:
+        reached = endpoint.transport.connect(endpoint.address)
+        assert reached is not None
+        assert reached.pid == os.getpid()
+        reached.socket.close()
 
-    async def start_own() -> None:
-        ways.append("own")
+
+async def test_windows_joins_a_shared_engine_as_other_systems_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joined: list[str] = []
 
     async def join() -> None:
-        ways.append("join")
+        joined.append("joined")
 
-    options = ClientOptions(EngineOptions("tiny"), is_shared=is_shared)
-    engine = client.EngineClient(options, lambda *_: None)
-    monkeypatch.setattr(engine, "_start_own", start_own)
+    engine = client.EngineClient(SHARED, lambda *_: None)
     monkeypatch.setattr(engine, "_join", join)
-    on(monkeypatch, client, platform)
+    monkeypatch.setattr(sys, "platform", "win32")
     await engine.start()
     for _ in range(3):
         await asyncio.sleep(0)
-    assert ways == [way]
-
-
-def test_a_system_without_local_sockets_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(socket, "AF_UNIX", raising=False)
-    with pytest.raises(CannotShare, match="no local sockets"):
-        Endpoint.for_options(SHARED)
+    assert joined == ["joined"]
 
 
 def test_macos_names_the_peer_of_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    on(monkeypatch, shared_endpoint, "darwin")
+    on(monkeypatch, shared_unix, "darwin")
     monkeypatch.setattr(os, "getuid", lambda: 501, raising=False)
     mine, other = peer_of(Connection(501, 77)), peer_of(Connection(502, 78))
     assert mine == Peer(501, 77)
@@ -83,7 +87,7 @@ def test_macos_names_the_peer_of_a_connection(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_system_that_names_no_peer_is_asked_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    on(monkeypatch, shared_endpoint, "freebsd14")
+    on(monkeypatch, shared_unix, "freebsd14")
     assert peer_of(Connection(1, 2)) == Peer()
     assert not Peer().is_other_user
 

@@ -7,7 +7,6 @@ time it becomes ready, its memory is empty and must be filled again, mostly from
 import asyncio
 import itertools
 import logging
-import sys
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any
@@ -36,8 +35,8 @@ from lsp_server.engine.protocol import (
     from_plain,
     to_plain,
 )
-from lsp_server.engine.shared_endpoint import CannotShare
 from lsp_server.engine.shared_launcher import DiedAtStart
+from lsp_server.engine.shared_transport import CannotShare
 from lsp_server.reasons import reason_of
 
 logger = logging.getLogger(__name__)
@@ -111,7 +110,7 @@ class EngineClient:
         self._enter(EngineState.LOADING, f"loading the model {self._options.engine.model}")
         self._ready_at = None
         self.hung = False
-        if self._options.is_shared and sys.platform != "win32":
+        if self._options.is_shared:
             self._join_task = asyncio.create_task(self._start_by(self._join))
         else:
             await self._start_by(self._start_own)

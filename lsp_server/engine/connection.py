@@ -1,6 +1,7 @@
 """Connection to an engine: over the pipes of a child process, or to the shared one."""
 
 import asyncio
+import hmac
 import itertools
 import os
 import signal
@@ -28,8 +29,8 @@ from lsp_server.engine.protocol import (
     engine_converter,
     to_plain,
 )
-from lsp_server.engine.shared_endpoint import CannotShare
 from lsp_server.engine.shared_launcher import SharedEngine, connect_or_launch
+from lsp_server.engine.shared_transport import CannotShare
 from lsp_server.engine.stdio import (
     READ_LIMIT_BYTES,
     SafeWriter,
@@ -123,15 +124,11 @@ class EngineConnection(JsonRPCClient):
             OSError: it cannot be started.
         """
         shared = self._shared = await _connect_shared(options)
-        reader, writer = await asyncio.open_unix_connection(
-            sock=shared.socket, limit=READ_LIMIT_BYTES
-        )
+        reader, writer = await asyncio.open_connection(sock=shared.socket, limit=READ_LIMIT_BYTES)
         self._writer = writer
         self.protocol.set_writer(SafeWriter(writer))
-        self._reading = asyncio.create_task(self._read(reader))
-        hello = Hello(VERSION, options.name, options.idle_s)
         try:
-            greeting = self.ask(HELLO, to_plain(hello))
+            greeting = self._greet(reader, shared.proof, options)
             await asyncio.wait_for(greeting, options.hang_timeout_s or None)
         except EngineGone:
             return False
@@ -141,6 +138,21 @@ class EngineConnection(JsonRPCClient):
         if self.stopped:  # it ended right after its answer
             asyncio.get_running_loop().call_soon(self._listener.ended, self, None)
         return True
+
+    async def _greet(
+        self, reader: asyncio.StreamReader, proof: bytes, options: ClientOptions
+    ) -> None:
+        """Read what proves that it is the engine, then say hello.
+
+        Raises:
+            CannotShare: it is not the engine.
+            EngineError: it does not want this client.
+            EngineGone: it ended.
+        """
+        if not await _is_proved(reader, proof):
+            raise CannotShare("another program answers at the engine's port")
+        self._reading = asyncio.create_task(self._read(reader))
+        await self.ask(HELLO, to_plain(Hello(VERSION, options.name, options.idle_s)))
 
     # Requests.
 
@@ -176,8 +188,9 @@ class EngineConnection(JsonRPCClient):
             with suppress(OSError):
                 os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         elif self._shared is not None and self._writer is not None and not self.stopped:
-            # Its process is not known; an engine ends when its socket is gone.
-            self._shared.endpoint.socket.unlink(missing_ok=True)
+            # Its process is not known; an engine ends when its address is gone.
+            with suppress(OSError):
+                self._shared.endpoint.address.unlink(missing_ok=True)
             self._writer.close()
 
     async def close(self) -> None:
@@ -186,17 +199,24 @@ class EngineConnection(JsonRPCClient):
         if self._shared is None:
             self.kill()
             await self.stop()
-        elif self._writer is not None and self._reading is not None:
-            if not self.stopped and self._writer.can_write_eof():
-                with suppress(OSError):
-                    self._writer.write_eof()
-                await asyncio.wait([self._reading], timeout=LEAVE_TIMEOUT_S)
-                if (
-                    not self.stopped and self._is_ready
-                ):  # before that, it may be busy loading the model
-                    self.kill()
+        elif self._writer is not None:
+            if self._reading is None:  # it has not proved that it is the engine
+                stop_client(self, "the engine was not reached")
                 self._writer.close()
-            await asyncio.wait([self._reading])
+            else:
+                await self._leave(self._writer, self._reading)
+
+    async def _leave(self, writer: asyncio.StreamWriter, reading: "asyncio.Task[None]") -> None:
+        """Leave a shared engine; end it if it does not notice."""
+        if not self.stopped and writer.can_write_eof():
+            with suppress(OSError):
+                writer.write_eof()
+            await asyncio.wait([reading], timeout=LEAVE_TIMEOUT_S)
+            is_hanging = not self.stopped and self._is_ready
+            if is_hanging:  # before it was ready, it may be busy loading the model
+                self.kill()
+            writer.close()
+        await asyncio.wait([reading])
 
     def _note_ready(self, status: dict[str, Any]) -> None:
         self._is_ready = True
@@ -227,6 +247,18 @@ class EngineConnection(JsonRPCClient):
             return await asyncio.to_thread(process.wait, EXIT_CODE_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return None
+
+
+async def _is_proved(reader: asyncio.StreamReader, proof: bytes) -> bool:
+    """Whether what comes first proves that an engine is at the other end.
+
+    Raises:
+        EngineGone: it ended instead.
+    """
+    try:
+        return hmac.compare_digest(await reader.readexactly(len(proof)), proof)
+    except (asyncio.IncompleteReadError, OSError):
+        raise EngineGone("the engine ended") from None
 
 
 async def _connect_shared(options: ClientOptions) -> SharedEngine:

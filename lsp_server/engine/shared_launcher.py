@@ -1,7 +1,7 @@
 """Connects to the shared engine, or starts it; of several servers that try at once, one starts it.
 
-The server that starts it holds a lock, which the system frees if that server dies. A socket without
-a listener was left by an engine that was killed, and is replaced.
+The server that starts it holds a lock, which the system frees if that server dies. An address where
+no engine listens was left by one that was killed, and is replaced.
 """
 
 import os
@@ -10,17 +10,17 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from longllama_code.paths import CACHE_VARIABLE, cache_path
 from lsp_server.engine.options import ClientOptions
-from lsp_server.engine.shared_endpoint import CannotShare, Endpoint, peer_of
+from lsp_server.engine.shared_endpoint import Endpoint
+from lsp_server.engine.shared_transport import CannotShare, patiently
 
 POLL_S = 0.02
-CONNECT_TIMEOUT_S = 10.0
 LOG_AGE_S = 7 * 86_400.0
 """Age at which the files of an engine that no longer runs are removed."""
 
@@ -45,6 +45,8 @@ class SharedEngine:
     pid: int | None
     """The engine's process; None: the system does not say."""
     endpoint: Endpoint
+    proof: bytes = b""
+    """What the engine sends before any message."""
     process: "subprocess.Popen[bytes] | None" = None
     """The engine's process, if this process started it."""
 
@@ -76,26 +78,14 @@ def connect_or_launch(options: ClientOptions, cancelled: threading.Event) -> Sha
 
 def _connect(endpoint: Endpoint) -> SharedEngine | None:
     """Connect, if an engine listens."""
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(CONNECT_TIMEOUT_S)
-        connection.connect(str(endpoint.socket))
-        connection.settimeout(None)
-        peer = peer_of(connection)
-    except (FileNotFoundError, ConnectionRefusedError):
-        connection.close()
+    reached = endpoint.transport.connect(endpoint.address)
+    if reached is None:
         return None
-    except BaseException:
-        connection.close()
-        raise
-    if peer.is_other_user:
-        connection.close()
-        raise CannotShare(f"{endpoint.socket} belongs to somebody else")
-    return SharedEngine(connection, peer.pid, endpoint)
+    return SharedEngine(reached.socket, reached.pid, endpoint, reached.proof)
 
 
 def _start(options: ClientOptions, endpoint: Endpoint, cancelled: threading.Event) -> SharedEngine:
-    endpoint.socket.unlink(missing_ok=True)
+    _remove(endpoint.address)
     _sweep(endpoint)
     process = _spawn(options, endpoint)
     try:
@@ -112,7 +102,7 @@ def _start(options: ClientOptions, endpoint: Endpoint, cancelled: threading.Even
         raise
     # The engine may outlive this process. If it does not, waiting for it leaves no zombie.
     threading.Thread(target=process.wait, name="engine's end", daemon=True).start()
-    return SharedEngine(engine.socket, engine.pid, endpoint, process)
+    return replace(engine, process=process)
 
 
 def _spawn(options: ClientOptions, endpoint: Endpoint) -> "subprocess.Popen[bytes]":
@@ -123,25 +113,39 @@ def _spawn(options: ClientOptions, endpoint: Endpoint) -> "subprocess.Popen[byte
     with endpoint.log.open("wb") as log:
         endpoint.log.chmod(0o600)
         return subprocess.Popen(
-            options.command(endpoint.socket),
+            options.command(endpoint.address),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=None if is_relative else endpoint.folder,
-            start_new_session=True,
+            cwd=None if is_relative else endpoint.address.parent,
+            start_new_session=True,  # on Windows without effect
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             # The same folder for the engine, which runs in another one and may have no home.
             env={**os.environ, CACHE_VARIABLE: str(cache_path())},
         )
 
 
+def _remove(address: Path) -> None:
+    """Remove an address where no engine listens.
+
+    Raises:
+        CannotShare: that is not possible.
+    """
+    try:
+        patiently(lambda: address.unlink(missing_ok=True))
+    except OSError as error:
+        raise CannotShare(f"{address} cannot be replaced: {error}") from error
+
+
 def _sweep(endpoint: Endpoint) -> None:
     """Remove the files of other engines that have not been started for ``LOG_AGE_S``."""
-    for log in endpoint.folder.glob("*.log"):
-        other = Endpoint(endpoint.folder, log.stem)
+    for log in endpoint.address.parent.glob("*.log"):
+        other = Endpoint(log.with_suffix(endpoint.address.suffix))
         is_old = log.stat().st_mtime < time.time() - LOG_AGE_S
         if is_old and other != endpoint and not _is_served(other):
-            for path in (other.socket, other.lock, log):
-                path.unlink(missing_ok=True)
+            for path in (other.address, other.lock, log):
+                with suppress(OSError):  # Windows removes no file that is in use
+                    path.unlink(missing_ok=True)
 
 
 def _is_served(endpoint: Endpoint) -> bool:

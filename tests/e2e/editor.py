@@ -111,10 +111,11 @@ class Editor(LanguageClient):
         section: Any = None,
         name: str | None = None,
         arguments: Sequence[str] = (),
+        module: str = "lsp_server",
     ) -> "Editor":
         """Start a server, connect, and shake hands; ``section`` is the editor's configuration."""
         self.section = section
-        command = [sys.executable, "-m", "lsp_server", "serve", *arguments]
+        command = [sys.executable, "-m", module, "serve", *arguments]
         env = {**os.environ, **(env or {})}
         if transport == "stdio":
             self.process = await connect_stdio(self, *command, stderr=self._log, env=env)

@@ -1,16 +1,36 @@
-"""Two windows, one engine: each completes from its own repository, and outlives the other's end."""
+"""Two windows, one engine: each completes from its own repository, and outlives the other's end.
 
+Over Unix sockets, and over loopback as on Windows.
+"""
+
+import functools
 import os
-import signal
-import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
+from lsp_server.engine.shared_unix import has_unix_sockets
 from tests.e2e.editor import is_running, soon
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no local sockets there")
-
 LIB = "def frobnicate(left, right):\n    return left * 31 + right\n"
+
+
+def shared_logs():
+    """Logs of the shared engines of this session."""
+    return Path(os.environ["XDG_RUNTIME_DIR"]).rglob("*.log")
+
+
+@pytest.fixture(params=["lsp_server", "tests.e2e.loopback_server"], ids=["unix", "loopback"])
+def start(start, request):
+    """Starts editors whose servers share their engine in one way."""
+    is_unix = request.param == "lsp_server"
+    if is_unix and not has_unix_sockets():
+        pytest.skip("this system has no Unix sockets")
+    before = set(shared_logs())
+    yield functools.partial(start, module=request.param)
+    (used,) = {log.parent.name for log in shared_logs() if log not in before}
+    assert used == ("longllama" if is_unix else "loopback")
 
 
 @pytest.fixture
@@ -62,7 +82,7 @@ async def test_two_windows_share_an_engine_and_no_memory(start, two_roots, model
     assert await one.suggestion(uri, 0, 8) == suggestion  # whatever the other one asked meanwhile
 
     # The engine dies: both have it back, with their memory from disk.
-    os.kill(engine, signal.SIGKILL)
+    psutil.Process(engine).kill()
     for editor in (one, other):
         await editor.until(lambda editor=editor: has_it_back(editor.statuses[-1]))
     status = await one.indexed()
@@ -74,7 +94,7 @@ async def test_two_windows_share_an_engine_and_no_memory(start, two_roots, model
     assert await one.suggestion(uri, 0, 8) == suggestion
 
     # A window dies: its memory goes, the other one does not notice.
-    other.process.send_signal(signal.SIGKILL)
+    other.process.kill()
     await soon(other._gone())
     while await held(one) != (1, n_tokens, []):
         pass

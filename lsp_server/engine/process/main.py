@@ -25,15 +25,15 @@ from lsp_server.engine.stdio import StdinReader, take_stdout
 
 def main() -> None:
     """Parse the command line, and serve."""
-    options, socket_path = parse()
+    options, address = parse()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="engine: %(message)s")
     logging.getLogger("pygls").setLevel(logging.ERROR)  # it logs source code
-    if socket_path is None:
+    if address is None:
         # Ctrl-C in a terminal reaches all processes there; this one ends with its parent.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         asyncio.run(_serve_parent(options, take_stdout()))
     else:
-        asyncio.run(_serve_socket(options, socket_path))
+        asyncio.run(_serve_socket(options, address))
 
 
 async def _serve_parent(options: EngineOptions, stdout: BinaryIO) -> None:
@@ -42,12 +42,11 @@ async def _serve_parent(options: EngineOptions, stdout: BinaryIO) -> None:
     _end()
 
 
-async def _serve_socket(options: EngineOptions, path: Path) -> None:
-    from lsp_server.engine.process.socket_server import (
-        EngineSocket,  # needs modules that Windows lacks
-    )
+async def _serve_socket(options: EngineOptions, address: Path) -> None:
+    # An engine on pipes does without what this imports.
+    from lsp_server.engine.process.socket_server import EngineSocket
 
-    await EngineSocket(EngineHost(functools.partial(_open, options)), path).serve()
+    await EngineSocket(EngineHost(functools.partial(_open, options)), address).serve()
     _end()
 
 

@@ -19,6 +19,10 @@ from longllama_code.protocol import (
 from lsp_server.engine.options import ClientOptions, parse
 from lsp_server.engine.process.host import EngineHost
 from lsp_server.engine.process.socket_server import EngineSocket
+from lsp_server.engine.shared_loopback import LoopbackPorts
+
+LOOPBACK_FOLDER = "LIGHT_ENGINE_LOOPBACK_FOLDER"
+"""Variable with a folder for address files; set, the engine is shared over loopback."""
 
 
 class LightEngine:
@@ -68,13 +72,15 @@ class LightEngine:
 class LightOptions(ClientOptions):
     """Options of an engine that is ready at once."""
 
-    def command(self, socket=None):
-        return [sys.executable, __file__, *self.arguments(), "--socket", str(socket)]
+    def command(self, address=None):
+        return [sys.executable, __file__, *self.arguments(), "--address", str(address)]
 
 
 def light(model, kind=LightOptions, threads=0, **of_client):
-    """Options of an engine that this file runs."""
-    return kind(EngineOptions(model, threads=threads), **of_client)
+    """Options of an engine that this file runs, also in the children of a test."""
+    folder = os.environ.get(LOOPBACK_FOLDER)
+    transport = LoopbackPorts(Path(folder)) if folder else None
+    return kind(EngineOptions(model, threads=threads), transport=transport, **of_client)
 
 
 def _load(options):
@@ -84,9 +90,9 @@ def _load(options):
 
 
 async def _main() -> None:
-    options, path = parse()
-    assert isinstance(path, Path)
-    await EngineSocket(EngineHost(lambda: _load(options)), path).serve()
+    options, address = parse()
+    assert isinstance(address, Path)
+    await EngineSocket(EngineHost(lambda: _load(options)), address).serve()
     os._exit(0)
 
 

@@ -1,6 +1,5 @@
 """What an engine is started with survives its command line."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,11 +23,9 @@ from lsp_server.settings.layers import resolve
     ],
 )
 def test_a_command_line_says_it_all(options: EngineOptions) -> None:
-    socket = Path("/s")
-    assert parse([*ClientOptions(options).arguments(), "--socket", str(socket)]) == (
-        options,
-        socket,
-    )
+    address = Path("/s")
+    command = [*ClientOptions(options).arguments(), "--address", str(address)]
+    assert parse(command) == (options, address)
 
 
 def test_settings_reach_the_engine() -> None:
@@ -48,5 +45,4 @@ def test_whether_to_compile_reaches_the_engine() -> None:
     assert not problems
     options, usual = (engine_choice(each, []).local for each in (found, Settings()))
     assert options.engine == replace(usual.engine, compile=True)
-    if sys.platform != "win32":
-        assert Endpoint.for_options(options) != Endpoint.for_options(usual)
+    assert Endpoint.for_options(options) != Endpoint.for_options(usual)

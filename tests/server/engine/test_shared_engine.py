@@ -2,30 +2,28 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
-import signal
 import sys
-import tempfile
-from pathlib import Path
 
+import psutil
 import pytest
 
 from longllama_code.protocol import CompletionRequest
 from lsp_server.engine import connection as engine_connection
-from lsp_server.engine import shared_endpoint
+from lsp_server.engine import shared_launcher
 from lsp_server.engine.client import EngineGone, EngineState
 from lsp_server.engine.shared_endpoint import Endpoint
-from tests.paths import ROOT
+from lsp_server.engine.shared_transport import CannotShare
+from tests.server.engine.conftest import addresses
 from tests.server.engine.light_engine import LightOptions, light
 from tests.server.waiting_client import WaitingClient, soon
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no local sockets there")
 
 REQUEST = CompletionRequest("a.py", "x = ", "")
 
 
 @pytest.fixture
-async def open_window(monkeypatch):
+async def open_window(folder):
     """Opens windows on an engine that ends with the last of them."""
     windows = []
 
@@ -37,13 +35,10 @@ async def open_window(monkeypatch):
         await window.until(EngineState.READY)
         return window
 
-    with tempfile.TemporaryDirectory(prefix="ll-") as base:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", base)
-        monkeypatch.setenv("PYTHONPATH", str(ROOT))
-        yield open_one
-        for window in windows:
-            await soon(window.stop())
-        assert not list(Path(base).rglob("*.sock"))
+    yield open_one
+    for window in windows:
+        await soon(window.stop())
+    assert not addresses(folder)
 
 
 async def test_each_has_a_repository_of_its_own(open_window):
@@ -82,9 +77,9 @@ async def test_all_notice_its_end_and_one_of_them_starts_it_again(open_window, h
     windows = [await open_window(**timeouts) for _ in range(3)]
     former = windows[0].pid
     if how == "killed":
-        os.kill(former, signal.SIGKILL)
+        psutil.Process(former).kill()
     else:
-        os.kill(former, signal.SIGSTOP)
+        psutil.Process(former).suspend()
         with pytest.raises(EngineGone):
             await soon(windows[0].complete(REQUEST))
         assert windows[0].hung
@@ -96,13 +91,14 @@ async def test_all_notice_its_end_and_one_of_them_starts_it_again(open_window, h
     (pid,) = {window.pid for window in windows}
     assert pid != former
     assert (await soon(windows[2].status())).n_segments == 3
-    assert "did not answer for 2 s" in caplog.text if how == "hangs" else "signal 9" in caplog.text
+    killed = "signal 9" if os.name == "posix" else "exit code"
+    assert ("did not answer for 2 s" if how == "hangs" else killed) in caplog.text
 
 
 async def test_one_that_hangs_is_ended_by_who_comes(open_window):
     window = await open_window(idle_s=60)
     hanging = window.pid
-    os.kill(hanging, signal.SIGSTOP)
+    psutil.Process(hanging).suspend()
     other = WaitingClient(light("light", is_shared=True, hang_timeout_s=1))
     await other.start()
     await other.until(EngineState.READY)
@@ -114,13 +110,17 @@ async def test_one_that_hangs_is_ended_by_who_comes(open_window):
 
 
 async def test_one_that_hangs_and_cannot_be_ended_is_left_alone(open_window, monkeypatch):
-    monkeypatch.setattr(
-        "lsp_server.engine.shared_launcher.peer_of", lambda _: shared_endpoint.Peer()
-    )
+    connect = shared_launcher._connect
+
+    def without_pid(endpoint):
+        engine = connect(endpoint)
+        return engine and dataclasses.replace(engine, pid=None)
+
+    monkeypatch.setattr(shared_launcher, "_connect", without_pid)
     window = await open_window(hang_timeout_s=1)
     assert window.pid is None
     hanging = window._connection._shared.process
-    hanging.send_signal(signal.SIGSTOP)
+    psutil.Process(hanging.pid).suspend()
     try:
         with pytest.raises(EngineGone):
             await soon(window.complete(REQUEST))
@@ -136,7 +136,7 @@ async def test_leaving_one_that_hangs(open_window, monkeypatch):
     window = await open_window(idle_s=60)
     hanging = window.pid
     place = window._connection._shared.endpoint
-    os.kill(hanging, signal.SIGSTOP)
+    psutil.Process(hanging).suspend()
     await soon(window.stop())
     again = await open_window()
     assert again.pid != hanging
@@ -168,11 +168,14 @@ async def test_stopping_while_it_is_looked_for(open_window):
 
 
 async def test_where_none_can_be_shared_there_is_one_of_our_own(open_window, monkeypatch, caplog):
-    monkeypatch.setattr(shared_endpoint, "MAX_SOCKET_PATH_BYTES", 10)
+    def refuse(_):
+        raise CannotShare("for a test")
+
+    monkeypatch.setattr(Endpoint, "for_options", refuse)
 
     class Own(LightOptions):
-        def command(self, socket=None):
-            assert socket is None
+        def command(self, address=None):
+            assert address is None
             return [sys.executable, "-c", "raise SystemExit(3)"]
 
     window = WaitingClient(light("light", Own, is_shared=True))
@@ -182,7 +185,7 @@ async def test_where_none_can_be_shared_there_is_one_of_our_own(open_window, mon
         if window.n_restarts:
             break
         await asyncio.sleep(0.01)
-    assert "no engine is shared: the path of" in caplog.text
+    assert "no engine is shared: for a test" in caplog.text
     assert "exit code 3" in window.message
     await soon(window.stop())
 
@@ -196,7 +199,7 @@ async def test_a_model_that_is_not_there(open_window):
         assert window.message == "no model none"
     place = Endpoint.for_options(windows[0]._options)
     with contextlib.suppress(asyncio.TimeoutError):
-        while place.socket.exists():
+        while place.address.exists():
             await asyncio.sleep(0.02)
     for window in windows:
         await soon(window.stop())
