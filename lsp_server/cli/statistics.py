@@ -54,7 +54,7 @@ def as_lines(found: Json) -> Iterator[str]:
         yield "No suggestion was counted yet."
         return
     groups = [("", [{"name": "all", **found["total"]}])]
-    groups += [(title, found[title]) for title in ("languages", "lengths", "latencies")]
+    groups += [(title, found[title]) for title in ("languages", "lengths", "latencies", "clients")]
     width = max(len(group["name"]) for _, some in groups for group in some)
     yield f"{'':{width}}  {'  '.join(f'{name:>{max(6, len(name))}}' for name in HEAD)}"
     for title, some in groups:

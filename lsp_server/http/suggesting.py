@@ -1,6 +1,7 @@
 """From a request over HTTP to the session's suggestion, and to what of it the client gets."""
 
 import asyncio
+import time
 from dataclasses import dataclass, replace
 
 from longllama_code.protocol import Timings
@@ -10,6 +11,8 @@ from lsp_server.http.errors import Refused, unavailable
 from lsp_server.http.files import Files
 from lsp_server.http.text_match import extended
 from lsp_server.session import Session
+from lsp_server.statistics.offer import Offer
+from lsp_server.suggestions.closers import Fit
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.suggestion import Suggestion
 
@@ -58,13 +61,18 @@ class Suggesting:
             Refused: nothing can be suggested now.
         """
         self.require_engine()
+        started = time.monotonic()
         cursor, model = await self._cursor(asked), await self.model()
+        self._session.statistics.requests.requested(cursor.uri, cursor.prefix)
         suggestion = await self._suggestion(cursor)
         if suggestion.reason in TRY_AGAIN:
             raise unavailable(f"there is no answer now ({suggestion.reason}); ask again.")
         if suggestion.reason == "engine_error":
             raise Refused(500, "server_error", "the model failed; the server's log has the reason.")
-        return _answered(asked, model, suggestion)
+        answered = _answered(asked, model, suggestion)
+        if answered.texts[0].text:
+            self._count(cursor, answered, suggestion, time.monotonic() - started)
+        return answered
 
     async def read_ahead(self, asked: Asked) -> Answered:
         """Have the engine read the text around a cursor, before anything is asked there."""
@@ -119,6 +127,27 @@ class Suggesting:
             suggestion = await self._session.suggest(cursor)
             if suggestion.reason != "deadline" or loop.time() > ends:
                 return suggestion
+
+    def _count(
+        self, cursor: CursorContext, answered: Answered, suggestion: Suggestion, seconds: float
+    ) -> None:
+        """Have it counted what becomes of a suggestion, as far as later requests show it."""
+        indentation, result = answered.asked.indentation, suggestion.result
+        texts = [each.text.removeprefix(indentation) for each in answered.texts]
+        self._session.statistics.requests.answered(
+            Offer(
+                id=suggestion.id,
+                uri=cursor.uri,
+                language=cursor.language,
+                before=cursor.prefix,
+                after=cursor.suffix,
+                fits=tuple(Fit(text) for text in texts[: answered.asked.limits.n_candidates]),
+                latency_ms=round(1000 * seconds),
+                is_automatic=cursor.is_automatic,
+                least_probability=result.least_probability if result is not None else 0.0,
+                model=self._session.settings.model.path,
+            )
+        )
 
     async def _cursor(self, asked: Asked) -> CursorContext:
         place = await self._files.place(asked)

@@ -37,7 +37,7 @@ def adapted_floor(records: Iterable[Record], model: int) -> int:
     n_judged = 0
     for record in records:
         is_right = record.outcome in RIGHT
-        if record.model == model and record.is_automatic and (is_right or _is_wrong(record)):
+        if _counts(record, model) and (is_right or _is_wrong(record)):
             n_judged += 1
             step = min(max(record.confidence, 0), 100) // STEP
             gains[step] = gains.get(step, HEAD_START) + (WORTH if is_right else -1)
@@ -45,6 +45,11 @@ def adapted_floor(records: Iterable[Record], model: int) -> int:
         return 0
     floors = range(0, MAX_FLOOR + 1, STEP)
     return max(floors, key=lambda floor: (_gain(gains, floor), -floor))
+
+
+def _counts(record: Record, model: int) -> bool:
+    """Whether a suggestion of a model was shown while typing, as far as clients tell."""
+    return record.model == model and record.is_automatic and record.client == "editor"
 
 
 def _is_wrong(record: Record) -> bool:

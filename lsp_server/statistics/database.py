@@ -17,14 +17,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from longllama_code.errors import StoreError
-from lsp_server.statistics.record import OUTCOMES, Record
+from lsp_server.statistics.record import CLIENTS, OUTCOMES, Record
 
 logger = logging.getLogger(__name__)
 
 FOLDER, FILE = "statistics", "statistics.sqlite"
 SUFFIXES = ("", "-wal", "-shm")
 """Ends of the names of SQLite's files."""
-VERSION = 1
+VERSION = 2
 """SQLite's ``user_version`` of the file."""
 BUSY_S = 10.0
 """Longest wait for another process, which writes for milliseconds."""
@@ -45,10 +45,13 @@ CREATE TABLE IF NOT EXISTS shown (
     outcome TEXT,
     n_accepted INTEGER NOT NULL,
     after_30_s TEXT,
-    after_5_min TEXT
-);
-CREATE INDEX IF NOT EXISTS shown_at ON shown (shown_at);
+    after_5_min TEXT,
+    client TEXT NOT NULL
+)
 """
+_INDEX = "CREATE INDEX IF NOT EXISTS shown_at ON shown (shown_at)"
+_ADD_CLIENT = "ALTER TABLE shown ADD COLUMN client TEXT NOT NULL DEFAULT 'editor'"
+"""Step from version 1, which knew no other clients."""
 _INSERT = f"INSERT OR IGNORE INTO shown VALUES ({', '.join('?' * len(_COLUMNS))})"
 _UPDATE = (
     "UPDATE shown SET outcome = ?, n_accepted = ?, after_30_s = ?, after_5_min = ? WHERE id = ?"
@@ -135,17 +138,28 @@ class StatisticsFile:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        if self._version(connection) != VERSION:
+            with connection as writing:
+                writing.execute("BEGIN IMMEDIATE")  # another process may do the same
+                self._bring_up_to_date(writing, self._version(writing))
+        ((found,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+        list(connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM shown LIMIT 1"))
+
+    def _version(self, connection: sqlite3.Connection) -> int:
         ((version,),) = connection.execute("PRAGMA user_version").fetchall()
         if version > VERSION:
             raise StoreError(
                 f"{self.path} is of a newer version of this server; update it, or remove the file."
             )
-        connection.executescript(_CREATE)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        ((found,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
-        list(connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM shown LIMIT 1"))
+        return version
+
+    def _bring_up_to_date(self, connection: sqlite3.Connection, version: int) -> None:
+        if version != VERSION:
+            connection.execute(_ADD_CLIENT if version else _CREATE)
+            connection.execute(_INDEX)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _begin_anew(self) -> sqlite3.Connection:
         """Set a damaged file aside."""
@@ -196,7 +210,9 @@ def _record(row: tuple[Any, ...]) -> Record | None:
     numbers = (values[name] for name in _NUMBERS)
     if not all(isinstance(number, int | float) for number in numbers):
         return None
-    if values["outcome"] not in (None, *OUTCOMES) or not isinstance(values["language"], str):
+    if values["outcome"] not in (None, *OUTCOMES) or values["client"] not in CLIENTS:
+        return None
+    if not isinstance(values["language"], str):
         return None
     values["is_automatic"] = bool(values["is_automatic"])
     return Record(**values)

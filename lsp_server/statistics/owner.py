@@ -12,6 +12,7 @@ from lsp_server.statistics.counter import Shown, SuggestionCounter
 from lsp_server.statistics.database import StatisticsFile
 from lsp_server.statistics.later import LaterLooks
 from lsp_server.statistics.record import Record, model_hash
+from lsp_server.statistics.requests import RequestCounter
 from lsp_server.statistics.summary import summary
 from lsp_server.statistics.writer import RecordWriter
 
@@ -40,6 +41,8 @@ class Statistics:
         self._later = LaterLooks(text_of, self._writer.keep)
         self.counter = SuggestionCounter(text_of, self._writer.keep, self._was_accepted)
         """What handlers of messages report to."""
+        self.requests = RequestCounter(self._writer.keep)
+        """What doors report to whose clients only ask."""
         self.min_confidence = 0
         """What the statistics suggest as the least confidence, in percent; 0: nothing."""
         self._model = ""
@@ -48,7 +51,7 @@ class Statistics:
     async def begin(self, settings: Settings) -> None:
         """Count from now on, as far as the settings want it. Raises what keeps it from that."""
         await self._stop_adapting()
-        self.counter.is_on = settings.statistics.enable
+        self.counter.is_on = self.requests.is_on = settings.statistics.enable
         self._model = settings.model.path
         self._problems.solved(STATISTICS)
         if settings.trigger.adaptive:
@@ -64,7 +67,7 @@ class Statistics:
         await self._stop_adapting()
         self.counter.end()
         self._later.end()
-        self.counter.is_on = False
+        self.counter.is_on = self.requests.is_on = False
         await self._writer.end()
 
     async def summary(self, days: float | None = None) -> dict[str, Any]:
@@ -79,6 +82,7 @@ class Statistics:
         None if the file cannot be used.
         """
         self.counter.forget()
+        self.requests.forget()
         self._later.forget()
         self.min_confidence = 0
         return await self._writer.clear()

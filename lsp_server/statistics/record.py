@@ -13,6 +13,9 @@ Outcome = Literal["accepted", "partly_accepted", "typed_out", "typed_over", "lef
 OUTCOMES: tuple[Outcome, ...] = ("accepted", "partly_accepted", "typed_out", "typed_over", "left")
 """What becomes of a suggestion; where several hold, the first one counts."""
 Survival = Literal["there", "gone", "unknown"]
+Client = Literal["editor", "http"]
+CLIENTS: tuple[Client, ...] = ("editor", "http")
+"""How clients ask: over LSP, or over HTTP, where all that is known is what they are sent."""
 
 OTHER = "other"
 _LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)
@@ -40,6 +43,7 @@ class Record:
     after_30_s: Survival | None = None
     """Whether the accepted text was there after 30 seconds; None before that."""
     after_5_min: Survival | None = None
+    client: Client = "editor"
 
     def note(self, outcome: Outcome) -> bool:
         """Take an outcome, unless a better one is known; return whether it was taken."""
@@ -49,8 +53,8 @@ class Record:
         return is_better
 
 
-def record_of(offer: Offer) -> Record:
-    """Return the record of an offer that was shown."""
+def record_of(offer: Offer, client: Client = "editor") -> Record:
+    """Return the record of an offer that was shown, or sent to a client that only asks."""
     return Record(
         language=offer.language if _LANGUAGE.fullmatch(offer.language) else OTHER,
         n_chars=len(offer.fits[0].text),
@@ -58,6 +62,7 @@ def record_of(offer: Offer) -> Record:
         is_automatic=offer.is_automatic,
         confidence=int(100 * offer.least_probability),
         model=model_hash(offer.model),
+        client=client,
     )
 
 

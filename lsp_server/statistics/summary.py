@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from lsp_server.statistics.record import OUTCOMES, Record
+from lsp_server.statistics.record import OUTCOMES, Client, Record
 
 Json = dict[str, Any]
 
@@ -17,6 +17,7 @@ LATENCIES = (
     (3_000, "1 to 3 s"),
 )
 SLOWEST = "more than 3 s"
+CLIENTS: dict[Client, str] = {"editor": "over LSP", "http": "over HTTP (sent)"}
 
 
 def summary(records: Sequence[Record]) -> Json:
@@ -26,6 +27,7 @@ def summary(records: Sequence[Record]) -> Json:
         "languages": _most_first(_grouped(records, lambda record: record.language)),
         "lengths": _in_order(records, lambda record: record.n_chars, LENGTHS, LONGEST),
         "latencies": _in_order(records, lambda record: record.latency_ms, LATENCIES, SLOWEST),
+        "clients": _most_first(_grouped(records, lambda record: CLIENTS[record.client])),
         "days": sorted(_grouped(records, _day), key=lambda group: group["name"]),
     }
 

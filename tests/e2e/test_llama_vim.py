@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.checkouts import checkout
 from tests.e2e.http_server import serving
 from tests.e2e.terminal_screen import ENTER, ESCAPE, TAB, TerminalScreen, running
+from tests.e2e.test_http_statistics import rows
 from tests.e2e.test_neovim import neovim
 
 INIT = """
@@ -69,3 +70,25 @@ def test_the_rest_of_a_line_is_shown_and_typed_on(tmp_path: Path) -> None:
         screen.type(f"{ESCAPE}:wq{ENTER}")
         screen.wait(lambda: "return" in file.read_text(), "the file was not saved")
     assert file.read_text() == f"{TEXT}    return x * 2\n"
+
+
+def test_what_is_accepted_is_counted_once_and_what_is_asked_in_advance_is_not(
+    tmp_path: Path,
+) -> None:
+    """Once it shows a suggestion, llama.vim asks for what follows it."""
+    answers = [
+        {"before": r"return x \* 2\n.*y = ", "text": "1234"},
+        {"before": r"return x \* 2", "text": " - 1"},
+        {"before": r"return ", "text": "x * 2"},
+    ]
+    with editing(tmp_path, answers) as (screen, _):
+        screen.type("oreturn ")
+        screen.expect("    return x * 2")
+        screen.type(TAB)
+        screen.expect("    return x * 2 - 1")
+        screen.type(f"{ENTER}y = ")
+        screen.expect("y = 1234")
+        screen.type(f"{ESCAPE}:q!{ENTER}")
+    found = [(outcome, n) for _, _, outcome, n in rows(tmp_path / "cache")]
+    assert found.count(("accepted", len("x * 2"))) == 1
+    assert [outcome for outcome, _ in found].count("accepted") == 1

@@ -101,6 +101,8 @@ export interface Statistics {
   languages: Counts[];
   lengths: Counts[];
   latencies: Counts[];
+  /** Editors over LSP, and clients over HTTP, of which is known what they were sent. */
+  clients: Counts[];
   /** The oldest first. */
   days: Counts[];
 }

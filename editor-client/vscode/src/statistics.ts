@@ -40,6 +40,7 @@ export function statisticsTree({ enabled, total, ...groups }: Statistics): Stati
     group("By language", "code", groups.languages),
     group("By length", "symbol-ruler", groups.lengths),
     group("By time to the answer", "watch", groups.latencies),
+    group("By client", "plug", groups.clients),
     group("By day", "calendar", days),
   ];
 }

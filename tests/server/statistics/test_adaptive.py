@@ -104,3 +104,11 @@ def test_a_range_is_dropped_exactly_where_too_few_were_right(step, n_right):
 
 def test_accepted_in_part_and_typed_out_were_right():
     assert {*OUTCOMES} - RIGHT == {"typed_over", "left"}
+
+
+def test_suggestions_over_http_do_not_count_as_nobody_knows_whether_they_were_shown():
+    wrong = [record(20, "typed_over") for _ in range(2 * N_NEEDED)]
+    right = [record(95, "accepted") for _ in range(N_NEEDED)]
+    assert adapted_floor(right + wrong, MODEL) > 0
+    over_http = [replace(each, client="http") for each in wrong]
+    assert adapted_floor(right + over_http, MODEL) == 0

@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -61,6 +62,22 @@ def test_a_newer_version_is_left_alone(tmp_path):
     assert not path.with_name(f"{FILE}.damaged").exists()
 
 
+def test_a_file_of_the_first_version_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
+    """Version 1 knew no clients but editors; two processes open it at once."""
+    path = filled(tmp_path, 3)
+    with sqlite3.connect(path) as database:
+        database.execute("ALTER TABLE shown DROP COLUMN client")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    with ThreadPoolExecutor(4) as threads:
+        files = [*threads.map(lambda _: StatisticsFile(tmp_path), range(4))]
+    files[0].write([record(client="http")], [])
+    for file in files:
+        assert sorted(each.client for each in file.records()) == ["editor"] * 3 + ["http"]
+        assert file.message == ""
+        file.close()
+
+
 def garbage(path):
     path.write_bytes(b"no database at all" * 100)
 
@@ -100,7 +117,7 @@ def test_rows_that_this_program_never_writes_are_passed_over(tmp_path):
         )
         database.execute(
             "INSERT INTO shown SELECT 7, shown_at, language, 1, 1, 1, 1, 1, 'odd', 0, "
-            "NULL, NULL FROM shown LIMIT 1"
+            "NULL, NULL, 'editor' FROM shown LIMIT 1"
         )
     database.close()
     file = StatisticsFile(tmp_path)

@@ -22,6 +22,7 @@ const STATISTICS: Statistics = {
   languages: [counts({ name: "python" })],
   lengths: [counts({ name: "11 to 30" })],
   latencies: [counts({ name: "up to 0.1 s" })],
+  clients: [counts({ name: "over LSP" }), counts({ name: "over HTTP (sent)" })],
   days: [counts({ name: "2026-11-29" }), counts({ name: "2026-11-30", accepted: 10 })],
 };
 
@@ -45,7 +46,13 @@ test("the first node is all of them, with what became of them", () => {
 
 test("groups follow, each member with a bar; of days, the last comes first", () => {
   const [, ...groups] = statisticsTree(STATISTICS);
-  assert.deepEqual(labels(groups), ["By language", "By length", "By time to the answer", "By day"]);
+  assert.deepEqual(labels(groups), [
+    "By language",
+    "By length",
+    "By time to the answer",
+    "By client",
+    "By day",
+  ]);
   const days = groups.at(-1)?.children;
   assert.deepEqual(labels(days), ["2026-11-30", "2026-11-29"]);
   assert.equal(days?.[0]?.description, `${"█".repeat(12)} 100 % accepted of 10 shown`);
