@@ -59,10 +59,10 @@ class Window:
         box.wait_for()
         box.fill(path)
         # A file with a longer name may be listed before it.
-        name = re.compile(f"^{re.escape(PurePosixPath(path).name)}$")
+        name = PurePosixPath(path).name
         rows = self.page.locator(".quick-input-list .monaco-list-row .label-name")
-        rows.filter(has_text=name).first.click()
-        self.page.locator(".tab.active .label-name", has_text=name).wait_for()
+        rows.filter(has_text=re.compile(f"^{re.escape(name)}$")).first.click()
+        self.page.locator(f'.tab.active[data-resource-name="{name}"]').wait_for()
         self.page.locator(".editor-instance .view-lines").first.click()
         self.press("Control+End")
 
