@@ -11,27 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from longllama_code.protocol import ClearedStore
-from longllama_code.source_files.clean_texts import CleanTexts
+from lsp_server.backend import Backend
 from lsp_server.documents.document import Documents
 from lsp_server.documents.notebooks import Notebooks
 from lsp_server.documents.open_files import OpenFiles
-from lsp_server.engine.client import EngineError, EngineGone, EngineState
-from lsp_server.engine.team.selection import engine_choice, make_engine
-from lsp_server.indexing.definition_encoding import DefinitionEncoding
+from lsp_server.engine.client import EngineState
 from lsp_server.indexing.file_table import IgnoredSetting, Status, Urgency
 from lsp_server.indexing.indexer import Indexer
-from lsp_server.indexing.power import follow_power, must_spare_battery
 from lsp_server.problems import (
     ENGINE,
-    INDEXING,
-    POWER,
     REPOSITORY_SETTINGS,
     SCANNING,
-    SEARCHED,
     STATISTICS,
     STORE,
-    WATCHING,
     Problems,
     reason_of,
     stopping,
@@ -80,13 +72,16 @@ class Session:
         self.snooze = Snooze(self._snooze_changed)
         self.cursor = self._cursors.at
         """Returns the context of a cursor in a document; see `DocumentCursors.at`."""
-        self.engine: Engine | None = None
-        self.indexer: Indexer | None = None
+        self.backend = Backend(
+            lambda: self.settings,
+            self.folders,
+            self.open_files,
+            self.suggester,
+            self.problems,
+            self._engine_changed,
+            self._indexer_changed,
+        )
         self._report = StatusReport()
-        self._power: asyncio.Task[None] | None = None
-        self._clean_texts = CleanTexts(None)
-        self._running: Settings | None = None
-        """Settings that engine and indexer were started with; None while they are stopped."""
         self._was_busy = False
         """Whether the indexer was busy when it last changed."""
         self._knew_definitions = False
@@ -95,16 +90,23 @@ class Session:
         """Document opened last; None once a suggestion was requested in it."""
         self.repository_problem: str | None = None
         """What is not read of the repository's own settings."""
-        self._begins_paused = False
-        """Whether indexing was paused before there was an indexer."""
         self._lifecycle = asyncio.Lock()
         self._background = BackgroundTasks()
-        self._encoding = DefinitionEncoding(self._encoding_engine, self.suggester.memory_changed)
 
     @property
     def settings(self) -> Settings:
         """The settings now."""
         return self.configuration.settings
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine; None while it is stopped."""
+        return self.backend.engine
+
+    @property
+    def indexer(self) -> Indexer | None:
+        """The indexer; None while it is stopped, or if it could not be made."""
+        return self.backend.indexer
 
     # Start and stop.
 
@@ -122,8 +124,7 @@ class Session:
     def fail(self, error: Exception) -> None:
         """Note that the session could not begin, so that nobody waits for it."""
         self.problems.note(ENGINE, reason_of(error))
-        if self.indexer is not None:
-            self.indexer.give_up()  # it may not have been started
+        self.backend.give_up()
         self.announcer.begin()
         self.announcer.announce()
 
@@ -137,29 +138,8 @@ class Session:
                 await self._read_repository_settings(roots)
             with self.problems.without(STATISTICS):
                 await self.statistics.begin(self.settings)
-            running, self._running = self._running, None
-            self.problems.solved(ENGINE)
-            with self.problems.without(ENGINE):
-                await self._change_to(roots, running)
-            if self.problems.failure and self.indexer is not None:
-                self.indexer.give_up()  # it may not have been started
+            await self.backend.apply_settings(roots)
         self.announcer.announce()
-
-    async def _change_to(self, roots: Sequence[Path], running: Settings | None) -> None:
-        """Bring engine and indexer from the settings they run with to those of now."""
-        wanted = self.settings if self.settings.enable else None
-        if (
-            wanted is None
-            or running is None
-            or engine_choice(wanted, roots) != engine_choice(running, roots)
-        ):
-            await self._stop()
-            if wanted is not None:
-                await self._start(roots)
-        elif wanted.memory != running.memory and self.indexer is not None:
-            self.indexer.reconfigure(self.folders.configure(wanted.memory), wanted.memory)
-            self.indexer.changed(self.open_files.paths(), Urgency.OPEN)  # limits hold for these
-        self._running = wanted
 
     async def end(self) -> None:
         """Stop everything that was started."""
@@ -169,13 +149,13 @@ class Session:
         with stopping("statistics"):
             await self.statistics.end()
         async with self._lifecycle:
-            self.folders.roots = self._running = None
-            await self._stop()
+            self.folders.roots = None
+            await self.backend.stop()
 
     async def restart(self) -> None:
         """Restart the engine, after the user solved what kept it from loading."""
         self.announcer.forget_warnings()
-        self._running = None
+        self.backend.restart_next()
         await self.apply_settings()
 
     async def change_roots(self, added: Sequence[Path], removed: Sequence[Path]) -> None:
@@ -187,80 +167,6 @@ class Session:
                 return
             self.indexer.rescan()
         await self.apply_settings()
-
-    async def _start(self, roots: Sequence[Path]) -> None:
-        """Start engine, watcher and indexer; what fails of the latter is left out."""
-        settings, without = self.settings, self.problems.without
-        self.problems.retry()
-        engine = self.engine = make_engine(engine_choice(settings, roots), self._engine_changed)
-        self.suggester.times.clear()
-        with without(SEARCHED):
-            self._clean_texts = CleanTexts(
-                settings.memory.folder if settings.memory.persist else None
-            )
-        with without(INDEXING):
-            self.indexer = self._make_indexer(engine, settings)
-            if self._begins_paused:
-                self.pause_indexing()
-        with without(ENGINE):
-            await engine.start()
-        # Watch before the first scan: changes in between are then seen twice instead of never.
-        with without(WATCHING):
-            await self.folders.watch()
-        await self._start_indexing()
-
-    async def _start_indexing(self) -> None:
-        indexer = self.indexer
-        if indexer is None:
-            return
-        with self.problems.without(POWER):
-            await self._follow_power(indexer)
-        try:
-            indexer.start()
-        except Exception as error:
-            indexer.give_up()
-            self.problems.note(INDEXING, reason_of(error))
-
-    def _make_indexer(self, engine: Engine, settings: Settings) -> Indexer:
-        workspace = self.folders.configure(settings.memory)
-        self.open_files.relocate()
-        return Indexer(
-            engine,
-            workspace,
-            self.open_files.paths,
-            self.open_files.text,
-            settings.memory,
-            self._indexer_changed,
-            self._clean_texts.refuse_secrets,
-        )
-
-    async def _follow_power(self, indexer: Indexer) -> None:
-        pause_on_battery = self.settings.indexing.pause_on_battery
-        indexer.spare_battery(await must_spare_battery(pause_on_battery))
-        self._power = asyncio.create_task(
-            follow_power(indexer, lambda: self.settings.indexing.pause_on_battery)
-        )
-
-    async def _stop(self) -> None:
-        """Stop what runs; if one part cannot be stopped, the others are all the same."""
-        engine, indexer, power = self.engine, self.indexer, self._power
-        self.engine = self.indexer = self._power = None
-        with stopping("timers"):
-            self.open_files.cancel_timers()
-            if power is not None:
-                power.cancel()
-        with stopping("definitions"):
-            await self._encoding.stop()
-        with stopping("watching"):
-            await self.folders.stop_watching()
-        with stopping("indexer"):
-            if indexer is not None:
-                await indexer.stop()
-        with stopping("engine"):
-            if engine is not None:
-                await engine.stop()
-        with stopping("searched texts"):
-            self._clean_texts.close()
 
     # Settings.
 
@@ -317,40 +223,6 @@ class Session:
         if any(path.name == FILE_NAME and locate(path).parent in roots for path in paths):
             self._background.start(self.apply_settings())
 
-    def pause_indexing(self) -> None:
-        """Start no further file; before there is an indexer, begin like that."""
-        self._begins_paused = self.indexer is None
-        if self.indexer is not None:
-            self.indexer.pause()
-
-    def resume_indexing(self) -> None:
-        """Continue, on battery too."""
-        self._begins_paused = False
-        if self.indexer is not None:
-            self.indexer.resume()
-
-    async def clear_store(self) -> ClearedStore:
-        """Empty the memory, pause, and remove from disk what no other window has in memory.
-
-        Raises:
-            EngineGone: the engine cannot be asked now.
-            EngineError: the store failed.
-        """
-        engine, indexer = self.engine, self.indexer
-        if engine is None or indexer is None:
-            raise EngineGone("the engine is not running")
-        was_paused = indexer.paused
-        indexer.pause()
-        try:
-            cleared = await engine.clear_store()
-        except (EngineGone, EngineError):
-            if not was_paused:
-                indexer.resume()
-            raise
-        indexer.clear()
-        await asyncio.to_thread(self._clean_texts.clear)
-        return cleared
-
     def _reread(self, path: Path) -> None:
         if self.indexer is not None:
             self.indexer.changed([path], Urgency.OPEN)
@@ -368,7 +240,7 @@ class Session:
                 cursor, self.settings, self.engine, lambda: self._cursors.was_typed_on(cursor)
             )
         self.announcer.announce()
-        self._encoding.start()
+        self.backend.encode_definitions()
         return suggestion
 
     def _snooze_changed(self) -> None:
@@ -386,16 +258,7 @@ class Session:
         if document is not None:
             cursor = self.cursor(document, document.text, "", is_automatic=False)
             await prepare(cursor, self.settings, self.engine)
-            self._encoding.start()
-
-    def _encoding_engine(self) -> Engine | None:
-        """Return the engine if definitions may be encoded now that nobody waits for."""
-        wanted, indexer = self.settings.completion, self.indexer
-        if not self.settings.enable or not wanted.ahead or wanted.repository_context != "memory":
-            return None
-        if indexer is None or indexer.busy or indexer.paused or indexer.spares_battery:
-            return None
-        return self.engine if self.engine is not None and self.engine.ready else None
+            self.backend.encode_definitions()
 
     # Status.
 
@@ -454,6 +317,6 @@ class Session:
         """Have the engine read the text that the next request is expected in."""
         if self._unrequested is None:
             self.suggester.memory_changed()
-            self._encoding.start()
+            self.backend.encode_definitions()
         else:
             self._background.start(self._prepare(self._unrequested))

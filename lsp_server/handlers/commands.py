@@ -24,12 +24,12 @@ def reindex(server: Server, *_: Any) -> None:
 
 def pause_indexing(server: Server, *_: Any) -> None:
     """Pause indexing."""
-    server.session.pause_indexing()
+    server.session.backend.pause_indexing()
 
 
 def resume_indexing(server: Server, *_: Any) -> None:
     """Resume indexing."""
-    server.session.resume_indexing()
+    server.session.backend.resume_indexing()
 
 
 def clear_memory(server: Server, *_: Any) -> None:

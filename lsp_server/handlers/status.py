@@ -55,7 +55,7 @@ async def clear_store(server: Server, _: Any) -> dict[str, Any]:
     """
     cleared, problem = ClearedStore(), None
     try:
-        cleared = await server.session.clear_store()
+        cleared = await server.session.backend.clear_store()
     except (EngineGone, EngineError) as error:
         problem = str(error)
     return {**asdict(cleared), "problem": problem}

@@ -27,12 +27,12 @@ async def test_paused_before_it_began(tmp_path):
     root.mkdir()
     (root / "a.py").write_text("x = 1\n")
     session = session_in(tmp_path)
-    session.pause_indexing()
+    session.backend.pause_indexing()
     try:
         await session.begin([root])
         status = await session.wait_until_settled()
         assert (status.phase, status.files.in_memory) == ("paused", 0)
-        session.resume_indexing()
+        session.backend.resume_indexing()
         status = await session.wait_until_settled()
         assert (status.phase, status.files.in_memory) == ("ready", 1)
     finally:
