@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Settings, declared
+from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Settings
 from lsp_server.settings.schemas import flat, json_schema, nested_schema, repository_settings
+from lsp_server.settings.setting import declared
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "settings.md"

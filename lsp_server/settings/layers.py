@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from longllama_code.source_files.patterns import is_pattern
-from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Rule, Settings, camel
+from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Settings
+from lsp_server.settings.setting import Rule, camel
 
 NOT_BY_REPOSITORY = "a repository's pyproject.toml may not set it; set it in your editor."
 

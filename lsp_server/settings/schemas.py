@@ -2,7 +2,8 @@
 
 from typing import Any, Literal, get_args, get_origin
 
-from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Rule, Settings, declared
+from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Settings
+from lsp_server.settings.setting import Rule, declared
 
 
 def json_schema() -> dict[str, Any]:

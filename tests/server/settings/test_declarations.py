@@ -4,10 +4,11 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from lsp_server.settings.declarations import Settings, camel
+from lsp_server.settings.declarations import Settings
 from lsp_server.settings.generated import generated
 from lsp_server.settings.layers import resolve
 from lsp_server.settings.schemas import flat, json_schema, nested_schema
+from lsp_server.settings.setting import camel
 
 
 def test_without_layers_there_are_the_defaults():
