@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longllama_code.kernels.search import Lists, RecordArrays, best_keys, mix_values
+from longllama_code.kernels.record_arrays import RecordArrays, mix_values
+from longllama_code.kernels.search import Lists, best_keys
 from longllama_code.kernels.sharing.threads import ALONE, Threads
 from longllama_code.memory.retrieval.clusters import ListPart
 from longllama_code.memory.retrieval.rows import MemoryRows

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import ConfigError
-from longllama_code.kernels.search import RecordArrays, Space
+from longllama_code.kernels.record_arrays import RecordArrays
+from longllama_code.kernels.search import Space
 from longllama_code.memory.segments.segment import EncodedSegment
 from longllama_code.memory.storage.record_file import RecordStorage
 from longllama_code.memory.storage.store import SegmentStore, StoredSegment
