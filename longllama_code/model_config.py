@@ -1,8 +1,8 @@
 """Fields of a model's configuration that everything but transformers reads.
 
 ``LongLlamaConfig`` (``config.py``) adds what transformers wants. Importing that takes seconds, so
-code that runs without transformers names ``ModelConfig`` instead, and a model that only kernels run
-has a ``KernelConfig``.
+code that runs without transformers names ``ModelConfig`` instead, and a model that does without has
+a ``PlainConfig``.
 
 Source: the published ``configuration_longllama.py`` (names and defaults of the ``mem_*`` fields,
 ``last_context_length`` and ``torch_attention``); the others below are ours.
@@ -183,8 +183,8 @@ class ModelConfig:
 
 @strict
 @dataclass(kw_only=True)
-class KernelConfig(ModelConfig):
-    """Configuration of a model that kernels run: no memory layers, and a plain rotation."""
+class PlainConfig(ModelConfig):
+    """Configuration of a model without transformers: a plain rotation, SiLU, few biases."""
 
     vocab_size: int
     hidden_size: int
@@ -205,6 +205,7 @@ class KernelConfig(ModelConfig):
 WITHOUT_EFFECT = frozenset(
     (
         "architectures",
+        "attention_dropout",
         "auto_map",
         "bos_token_id",
         "dtype",
@@ -212,43 +213,57 @@ WITHOUT_EFFECT = frozenset(
         "initializer_range",
         "model_type",
         "pad_token_id",
+        "pretraining_tp",
         "torch_dtype",
         "transformers_version",
         "use_cache",
     )
 )
-"""Fields of a ``config.json`` that change nothing in what kernels compute."""
+"""Fields of a ``config.json`` that change nothing in what a model computes once it is trained."""
 
 
-def kernel_config(given: Mapping[str, Any], **overrides: Any) -> KernelConfig | None:
-    """Return the configuration for the fields of a ``config.json``, if kernels need no other.
+def plain_config(given: Mapping[str, Any], **overrides: Any) -> PlainConfig | None:
+    """Return the configuration for the fields of a ``config.json``, if transformers is not needed.
 
     Args:
         given: the fields.
         overrides: fields to replace.
 
     Returns:
-        None if a field is missing, unknown, or of a model that kernels do not run by themselves;
+        None if a field is missing, unknown, or of a model that ``PlainModel`` does not compute;
         ``checkpoints.loading.load_config`` reads those, and says what is wrong.
     """
     kind = given.get("model_type")
     known = {**given, **overrides}
-    if kind not in ("longllama", "llama", "qwen2") or known.pop("rope_scaling", None) is not None:
+    if kind not in ("longllama", "llama", "qwen2") or not _has_plain_rotation(known):
         return None
     if kind != "longllama":
         known["qkv_bias"] = kind == "qwen2"
     for name in WITHOUT_EFFECT:
         known.pop(name, None)
-    if not known.keys() <= {field.name for field in fields(KernelConfig)}:
+    if not known.keys() <= {field.name for field in fields(PlainConfig)}:
         return None
     return _checked(known)
 
 
-def _checked(known: Mapping[str, Any]) -> KernelConfig | None:
+def _checked(known: Mapping[str, Any]) -> PlainConfig | None:
     try:
-        config = KernelConfig(**known)
+        config = PlainConfig(**known)
         config.check_memory()
     except (ConfigError, StrictDataclassError, TypeError):
         return None
     plain = config.hidden_act == "silu" and not (config.attention_bias or config.mlp_bias)
-    return config if plain and not config.mem_layers else None
+    return config if plain else None
+
+
+def _has_plain_rotation(known: dict[str, Any]) -> bool:
+    """Whether keys are rotated without scaling; the base moves to where old files have it."""
+    if known.pop("rope_scaling", None) is not None:
+        return False
+    rotation = known.pop("rope_parameters", None)
+    if rotation is None:
+        return True
+    if not isinstance(rotation, dict) or rotation.keys() != {"rope_type", "rope_theta"}:  # pyright: ignore[reportUnknownMemberType]
+        return False
+    known["rope_theta"] = rotation["rope_theta"]
+    return rotation["rope_type"] == "default"

@@ -9,7 +9,6 @@ with a scale for every 32 weights.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -24,19 +23,20 @@ from longllama_code.checkpoints.completeness import (
     check_none_missing,
     check_shape,
 )
+from longllama_code.checkpoints.plain import fields_of
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
 from longllama_code.gguf.file import GgufFile, GgufTensor
 from longllama_code.kernels.codegen.block_levels import CHUNK
 from longllama_code.kernels.matrices.blocks import BlockRows
-from longllama_code.model.by_kernels.weights import KernelWeights
+from longllama_code.model.plain_model import PlainModel
 from longllama_code.model.rope import Rotary
 from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear
-from longllama_code.model_config import kernel_config
+from longllama_code.model_config import plain_config
 
 if TYPE_CHECKING:
     from longllama_code.model.modeling import LongLlamaForCausalLM
 
-Filled = TypeVar("Filled", "LongLlamaForCausalLM", KernelWeights)
+Filled = TypeVar("Filled", "LongLlamaForCausalLM", PlainModel)
 
 
 def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | None:
@@ -52,37 +52,29 @@ def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | None:
     Raises:
         CheckpointError: weights are missing, damaged or not those the configuration asks for.
     """
-    from longllama_code.checkpoints.loading import load_config
-    from longllama_code.model.modeling import LongLlamaForCausalLM
-
     tensors = _tensors(folder)
     if tensors is None:
         return None
+    from longllama_code.checkpoints.loading import load_config
+    from longllama_code.model.modeling import LongLlamaForCausalLM
+
     return _filled(folder, tensors, lambda: LongLlamaForCausalLM(load_config(folder, **overrides)))
 
 
-def load_for_kernels(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | KernelWeights | None:
+def load_for_kernels(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | PlainModel | None:
     """Load a model that only kernels are to run; see ``load_blocks``.
 
     Returns:
-        Weights alone, without importing transformers, if the model has no memory layers and a
-        plain rotation; else what ``load_blocks`` returns.
+        A model without transformers, if it needs none; else what ``load_blocks`` returns.
 
     Raises:
         CheckpointError: see ``load_blocks``.
     """
-    tensors, config = _tensors(folder), kernel_config(_fields(folder), **overrides)
-    if tensors is None or config is None:
+    config = plain_config(fields_of(folder), **overrides)
+    if config is None:
         return load_blocks(folder, **overrides)
-    return _filled(folder, tensors, lambda: KernelWeights(config))
-
-
-def _fields(folder: Path) -> dict[str, Any]:
-    """Return the fields of the ``config.json``; none if it cannot be read."""
-    try:
-        return {**json.loads((folder / "config.json").read_text("utf-8"))}
-    except (OSError, TypeError, ValueError):
-        return {}
+    tensors = _tensors(folder)
+    return None if tensors is None else _filled(folder, tensors, lambda: PlainModel(config))
 
 
 def _tensors(folder: Path) -> list[GgufTensor] | None:

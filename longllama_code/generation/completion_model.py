@@ -19,7 +19,7 @@ from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from longllama_code.model.modeling import LongLlamaForCausalLM
+    from longllama_code.model.any_model import AnyModel
 
 
 class CompletionModel:
@@ -36,7 +36,7 @@ class CompletionModel:
 
     def __init__(
         self,
-        model: LongLlamaForCausalLM,
+        model: AnyModel,
         tokenizer: Tokenizer,
         kernels: KernelModel | None = None,
         context_bytes: int = MAX_BYTES,

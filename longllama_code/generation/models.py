@@ -1,6 +1,6 @@
 """Loading of models by name, with their tokenizers and what else an engine needs.
 
-What imports transformers is imported where it is called: the default model does without.
+What imports transformers is imported where it is called: engines mostly do without.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import logging
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
-from longllama_code.checkpoints.blocks import load_blocks, load_for_kernels
+from longllama_code.checkpoints.blocks import load_for_kernels
+from longllama_code.checkpoints.plain import load_plain
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
 from longllama_code.errors import CheckpointError
 from longllama_code.memory.segments.encoder import SegmentEncoder
@@ -27,9 +28,9 @@ from longllama_code.memory.storage.resident import DeviceRoom
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.memory.storage.table import MemoryTable
 from longllama_code.model.by_kernels.kernel_model import KernelModel, drop_weights
-from longllama_code.model.by_kernels.weights import KernelWeights
+from longllama_code.model.plain_model import PlainModel, PlainNorm
 from longllama_code.model.rounded.blocks import BlockEmbedding, BlockLinear
-from longllama_code.model_config import ModelConfig
+from longllama_code.model_config import ModelConfig, PlainConfig
 from longllama_code.model_sources.catalog import model_dir
 from longllama_code.paths import cache_root
 from longllama_code.tokenizers.loading import load_tokenizer
@@ -38,11 +39,27 @@ from longllama_code.weight_kinds import WEIGHT_KINDS, split_weights
 
 if TYPE_CHECKING:
     from longllama_code.config import LongLlamaConfig
-    from longllama_code.model.modeling import LongLlamaForCausalLM
+    from longllama_code.model.any_model import AnyModel
 
 logger = logging.getLogger(__name__)
 
-TINY_SEED = 20230703
+TINY_SEED, TINY_DEVIATION = 20230703, 0.2
+TINY: dict[str, Any] = {
+    "vocab_size": ByteTokenizer.vocab_size,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 4096,
+    "rope_theta": 10_000.0,
+    "tie_word_embeddings": True,
+    "mem_layers": [1, 2],
+    "mem_heads": {"1": [0, 1], "2": [1]},
+    "mem_dtype": "float32",
+    "torch_attention": True,
+}
+"""Configuration of ``tiny``: three layers, with memory in none, both and one of two heads."""
 MAX_SEGMENT_TOKENS = 480
 MIN_SEGMENT_TOKENS = 192
 CPU_CACHE_BYTES = 32 << 20
@@ -71,7 +88,7 @@ class LoadedModel:
     """A model ready to run."""
 
     name: str
-    model: LongLlamaForCausalLM
+    model: AnyModel
     tokenizer: Tokenizer
     fingerprint: str
     """Hash of weights, configuration and dtype; models with equal ones encode equal segments."""
@@ -81,7 +98,7 @@ class LoadedModel:
     """Table of its memory heads, if there is one."""
     kernels: KernelModel | None = None
     """The model run by kernels; ``model`` only has its configuration then, and runs nothing."""
-    compiled: LongLlamaForCausalLM | None = None
+    compiled: AnyModel | None = None
     """The model with compiled layers, for prompts and decoding but not for encoding."""
     not_compiled: str | None = None
     """Why there are no compiled layers, if they were requested."""
@@ -122,7 +139,12 @@ class LoadedModel:
 
 
 def load(
-    name: str, device: str = "cpu", dtype: torch.dtype = torch.float32, *, blocks: bool = False
+    name: str,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    blocks: bool = False,
+    plain: bool = False,
 ) -> LoadedModel:
     """Load a model by name (``tiny``, ``mini``) or by the folder of its checkpoint.
 
@@ -131,13 +153,14 @@ def load(
         device: a torch device.
         dtype: dtype of the computation.
         blocks: whether weights of a GGUF file may stay in its blocks, if kernels can run them.
+        plain: whether the model may be one without transformers, if it needs nothing of it.
 
     Raises:
         ModelNotFound: there is no model of that name or path; the message says how to get it.
         CheckpointError: the folder cannot be read as a model.
     """
     if name == "tiny":
-        return _tiny(device, dtype)
+        return _tiny(device, dtype, plain=plain)
     folder = model_dir(name)
     kind = split_weights(name)[1]
     model = _in_blocks(folder) if blocks and kind is None else None
@@ -147,6 +170,8 @@ def load(
 
         model = load_quantized(folder, kind, dtype, device, torch_attention=True)
     elif model is None:
+        model = load_plain(folder, dtype, device, torch_attention=True) if plain else None
+    if model is None:
         from longllama_code.checkpoints.loading import load_model
 
         model = load_model(folder, dtype, device, torch_attention=True)
@@ -158,13 +183,9 @@ def load(
     return LoadedModel(name, model, tokenizer, fingerprint, _limits(model.config), table)
 
 
-def _in_blocks(folder: Path) -> LongLlamaForCausalLM | None:
+def _in_blocks(folder: Path) -> AnyModel | None:
     """Load a GGUF file with its matrices in blocks; return None if kernels cannot run it."""
     model = load_for_kernels(folder, torch_attention=True)
-    if isinstance(model, KernelWeights):
-        if _n_bytes(model) > CPU_CACHE_BYTES:
-            return cast("LongLlamaForCausalLM", model)
-        model = load_blocks(folder, torch_attention=True)
     return model if model is not None and KernelModel.fits(model) else None
 
 
@@ -192,7 +213,7 @@ def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedM
     try:
         chosen = usual_dtype(device) if dtype == "auto" else getattr(torch, dtype)
         of_file = dtype == "auto" and torch.device(device).type == "cpu"
-        return load(name, device, chosen, blocks=of_file)
+        return load(name, device, chosen, blocks=of_file, plain=True)
     except (RuntimeError, AssertionError) as error:  # of torch, for a missing device
         raise CheckpointError(
             f"{name} cannot be loaded onto {device} in {dtype}: {error}; set model.device or "
@@ -288,40 +309,38 @@ def _return_memory() -> None:
 
 
 def tiny_config() -> LongLlamaConfig:
-    """Return a configuration of three layers, with memory in none, both and one of two heads."""
+    """Return the configuration of ``tiny`` for transformers."""
     from longllama_code.config import LongLlamaConfig
 
-    return LongLlamaConfig(
-        vocab_size=ByteTokenizer.vocab_size,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        initializer_range=0.2,
-        bos_token_id=ByteTokenizer.bos_id,
-        eos_token_id=ByteTokenizer.eos_id,
-        tie_word_embeddings=True,
-        mem_layers=[1, 2],
-        mem_heads={"1": [0, 1], "2": [1]},
-        mem_dtype="float32",
-        torch_attention=True,
-    )
+    ends = {"bos_token_id": ByteTokenizer.bos_id, "eos_token_id": ByteTokenizer.eos_id}
+    fields: dict[str, Any] = {**TINY, **ends, "initializer_range": TINY_DEVIATION}
+    return LongLlamaConfig(**fields)
 
 
-def _tiny(device: str, dtype: torch.dtype) -> LoadedModel:
+def _tiny(device: str, dtype: torch.dtype, *, plain: bool) -> LoadedModel:
     """Return a model with seeded random weights, for tests of clients: it needs no download."""
-    from longllama_code.model.modeling import LongLlamaForCausalLM
+    model: AnyModel = _random(PlainConfig(**TINY))
+    if not plain:
+        from longllama_code.model.modeling import LongLlamaForCausalLM
 
-    config = tiny_config()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(TINY_SEED)
-        model = LongLlamaForCausalLM(config).eval()
-    cast("nn.Module", model).to(device, dtype)
-    identity = f"tiny {TINY_SEED} {config.to_json_string()} {dtype} {model.device.type}"
+        weights, model = model.state_dict(), LongLlamaForCausalLM(tiny_config())
+        model.load_state_dict(weights)
+    cast("nn.Module", model).eval().to(device, dtype)
+    identity = f"tiny {TINY_SEED} {sorted(TINY.items())} {dtype} {model.device.type}"
     fingerprint = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
-    return LoadedModel("tiny", model, ByteTokenizer(), fingerprint, _limits(config))
+    return LoadedModel("tiny", model, ByteTokenizer(), fingerprint, _limits(model.config))
+
+
+def _random(config: PlainConfig) -> PlainModel:
+    """Return a model with seeded random weights, whose head is its embedding."""
+    model, random = PlainModel(config), torch.Generator().manual_seed(TINY_SEED)
+    for module in model.modules():
+        if isinstance(module, PlainNorm):
+            nn.init.ones_(module.weight)
+        elif isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=TINY_DEVIATION, generator=random)
+    model.tie_weights()
+    return model
 
 
 def _limits(config: ModelConfig) -> Limits:

@@ -15,26 +15,28 @@ from collections.abc import Callable
 from copy import copy
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from longllama_code.errors import ConfigError
 from longllama_code.model.attention import LayerInputs, Projected
-from longllama_code.model.layers import LongLlamaDecoderLayer
-from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.layers import LayerSteps
 from longllama_code.model.rope import CosSin
 from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
+
+if TYPE_CHECKING:
+    from longllama_code.model.any_model import AnyModel
 
 N_TRIED_TOKENS = 5
 
 M = TypeVar("M", bound=nn.Module)
-Project = Callable[[LongLlamaDecoderLayer, Tensor, CosSin, CosSin | None, float], Projected]
-Finish = Callable[[LongLlamaDecoderLayer, Tensor, Tensor], Tensor]
+Project = Callable[[LayerSteps, Tensor, CosSin, CosSin | None, float], Projected]
+Finish = Callable[[LayerSteps, Tensor, Tensor], Tensor]
 
 
-def compiled(model: LongLlamaForCausalLM, folder: Path) -> LongLlamaForCausalLM:
+def compiled(model: AnyModel, folder: Path) -> AnyModel:
     """Return the model with compiled layers over the same weights, for use without gradients.
 
     Everything is compiled here, and its results are compared with the model's own. Nothing is
@@ -60,7 +62,7 @@ def compiled(model: LongLlamaForCausalLM, folder: Path) -> LongLlamaForCausalLM:
     _compile(model, project, finish)
     run = import_module("torch._dynamo").run  # runs what is compiled, and compiles nothing
     layers = [
-        _CompiledLayer(cast("LongLlamaDecoderLayer", layer), run(project), run(finish))
+        _CompiledLayer(cast("LayerSteps", layer), run(project), run(finish))
         for layer in model.model.layers
     ]
     return _with_child(model, "model", _with_child(model.model, "layers", nn.ModuleList(layers)))
@@ -69,7 +71,7 @@ def compiled(model: LongLlamaForCausalLM, folder: Path) -> LongLlamaForCausalLM:
 class _CompiledLayer(nn.Module):
     """Stand-in for a decoder layer, with the same arguments and results."""
 
-    def __init__(self, layer: LongLlamaDecoderLayer, project: Project, finish: Finish) -> None:
+    def __init__(self, layer: LayerSteps, project: Project, finish: Finish) -> None:
         super().__init__()
         self.layer, self._project, self._finish = layer, project, finish
         self.keys_and_values = layer.keys_and_values
@@ -84,12 +86,12 @@ class _CompiledLayer(nn.Module):
 
 
 def _project(
-    layer: LongLlamaDecoderLayer, hidden: Tensor, local: CosSin, memory: CosSin | None, scale: float
+    layer: LayerSteps, hidden: Tensor, local: CosSin, memory: CosSin | None, scale: float
 ) -> Projected:
     return layer.self_attn.project(layer.input_layernorm(hidden), local, memory, scale)
 
 
-def _finish(layer: LongLlamaDecoderLayer, hidden: Tensor, mixed: Tensor) -> Tensor:
+def _finish(layer: LayerSteps, hidden: Tensor, mixed: Tensor) -> Tensor:
     return layer.feed_forward(hidden + layer.self_attn.o_proj(mixed))
 
 
@@ -103,14 +105,14 @@ def _set_results_folder(folder: Path) -> None:
 
 
 @torch.inference_mode()
-def _compile(model: LongLlamaForCausalLM, project: Project, finish: Finish) -> None:
+def _compile(model: AnyModel, project: Project, finish: Finish) -> None:
     """Compile both pieces for every layer, with and without memory, and check their results."""
     inner, scale = model.model, model.model.rotary.position_zero_scale
     positions = torch.arange(N_TRIED_TOKENS, device=model.device)[None]
     hidden = inner.embed_tokens(positions)
     rotation = inner.rotary(hidden, positions)
     for each in inner.layers:
-        layer = cast("LongLlamaDecoderLayer", each)
+        layer = cast("LayerSteps", each)
         for memory in (None, rotation.memory):
             _mark_any_length(hidden, *rotation.local, *(memory or ()))
             arguments = layer, hidden, rotation.local, memory, scale

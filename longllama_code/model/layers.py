@@ -1,22 +1,55 @@
-"""One decoder layer of a LongLLaMA."""
+"""Steps of one decoder layer, whatever its modules are."""
 
-from torch import Tensor
-from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
+from typing import Protocol
 
-from longllama_code.config import LongLlamaConfig
+from torch import Tensor, nn
+
 from longllama_code.model.attention import LayerInputs, LongLlamaAttention
 
 
-class LongLlamaDecoderLayer(GradientCheckpointingLayer):
+class Norm(Protocol):
+    """Module that scales each state by its root mean square, and by a weight."""
+
+    @property
+    def weight(self) -> Tensor:
+        """Weight (E,)."""
+        ...
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Return normed states, (B, S, E) → (B, S, E)."""
+        ...
+
+
+class FeedForward(Protocol):
+    """Module of three products, of which one gates another."""
+
+    @property
+    def gate_proj(self) -> nn.Module:
+        """Product whose activation is the gate."""
+        ...
+
+    @property
+    def up_proj(self) -> nn.Module:
+        """Product that is gated."""
+        ...
+
+    @property
+    def down_proj(self) -> nn.Module:
+        """Product back to the states' size."""
+        ...
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Return what the layer adds to its states, (B, S, E) → (B, S, E)."""
+        ...
+
+
+class LayerSteps:
     """Attention and feed-forward, each after a norm and added to its input."""
 
-    def __init__(self, config: LongLlamaConfig, layer_idx: int) -> None:
-        super().__init__()
-        self.self_attn = LongLlamaAttention(config, layer_idx)
-        self.mlp = LlamaMLP(config)
-        self.input_layernorm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.post_attention_layernorm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+    self_attn: LongLlamaAttention
+    mlp: FeedForward
+    input_layernorm: Norm
+    post_attention_layernorm: Norm
 
     def forward(self, hidden: Tensor, inputs: LayerInputs) -> tuple[Tensor, Tensor, Tensor]:
         """Run the layer over (B, S, E).

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from longllama_code.model_config import KernelConfig, ModelConfig
+from longllama_code.model_config import ModelConfig, PlainConfig
 
 CosSin = tuple[Tensor, Tensor]
 """Cosines and sines that rotate heads."""
@@ -57,7 +57,7 @@ class PlainFrequencies(nn.Module):
 
     attention_scaling = 1.0
 
-    def __init__(self, config: KernelConfig) -> None:
+    def __init__(self, config: PlainConfig) -> None:
         super().__init__()
         size = config.head_dim or config.hidden_size // config.num_attention_heads
         exponents = torch.arange(0, size, 2, dtype=torch.float) / size
@@ -73,7 +73,7 @@ class PlainFrequencies(nn.Module):
 
 
 def _frequencies(config: ModelConfig) -> Any:
-    if isinstance(config, KernelConfig):
+    if isinstance(config, PlainConfig):
         return PlainFrequencies(config)
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 

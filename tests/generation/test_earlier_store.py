@@ -1,7 +1,7 @@
 """Memory that an earlier version encoded is read, and not encoded again.
 
-``tests/data/store_before_rooms.zip`` was written by the tiny model before modules moved into rooms:
-the store goes by weights, configuration and encoder, not by where code lies.
+``tests/data/store_of_tiny.zip`` was written by the tiny model of version 0.2: the store goes by
+weights, configuration and encoder, not by where code lies or what loads a model.
 """
 
 import zipfile
@@ -18,7 +18,7 @@ TEXT = "".join(
 
 
 def test_a_store_of_an_earlier_version_serves(tmp_path: Path) -> None:
-    with zipfile.ZipFile(DATA / "store_before_rooms.zip") as written:
+    with zipfile.ZipFile(DATA / "store_of_tiny.zip") as written:
         written.extractall(tmp_path)
     engine = Engine.open(EngineOptions("tiny", cache_dir=tmp_path))
     try:

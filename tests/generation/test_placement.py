@@ -13,7 +13,7 @@ from longllama_code.generation.engine import Engine
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, torch.dtype]]:
     """What was asked of ``load``, which loads nothing."""
     calls: list[tuple[str, str, torch.dtype]] = []
-    monkeypatch.setattr(models, "load", lambda *given, blocks: calls.append(given))
+    monkeypatch.setattr(models, "load", lambda *given, **_: calls.append(given))
     return calls
 
 

@@ -19,7 +19,7 @@ from longllama_code.model.caches import LayerRows, LongLlamaCache
 from longllama_code.model.rope import rotate
 
 if TYPE_CHECKING:
-    from longllama_code.model.modeling import LongLlamaForCausalLM
+    from longllama_code.model.any_model import AnyModel
 
 PREFILL_STEP_TOKENS = 64
 """Tokens of a prefill step; between two steps, the request may be cancelled."""
@@ -66,7 +66,7 @@ class Decoder:
 
     def __init__(
         self,
-        model: LongLlamaForCausalLM,
+        model: AnyModel,
         forbidden: Collection[int] = (),
         kernels: KernelModel | None = None,
     ) -> None:

@@ -21,7 +21,7 @@ from longllama_code.model.memory_source import MemorySource
 from longllama_code.tokenizers.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from longllama_code.model.modeling import LongLlamaForCausalLM
+    from longllama_code.model.any_model import AnyModel
 
 MIN_SINK_TOKENS = 4
 """Least number of tokens before a segment; a shorter header is repeated."""
@@ -43,7 +43,7 @@ class SegmentEncoder:
 
     def __init__(
         self,
-        model: LongLlamaForCausalLM,
+        model: AnyModel,
         tokenizer: Tokenizer,
         fingerprint: str,
         limits: Limits,

@@ -37,7 +37,7 @@ from longllama_code.model.rounded.blocks import BlockLinear
 from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
 
 if TYPE_CHECKING:
-    from longllama_code.model.layers import LongLlamaDecoderLayer
+    from longllama_code.model.layers import LayerSteps
 from longllama_code.model_config import ModelConfig
 
 EMPTY = np.empty((0, 0), np.float32)
@@ -77,7 +77,7 @@ class KernelLayer:
     down: Matrix
 
     @classmethod
-    def of(cls, layer: LongLlamaDecoderLayer) -> Self:
+    def of(cls, layer: LayerSteps) -> Self:
         """Return the kernel layer of a model's layer."""
         attention, mlp = layer.self_attn, layer.mlp
         config = attention.config

@@ -30,8 +30,8 @@ from longllama_code.model.rounded.blocks import BlockLinear
 from longllama_code.model.rounded.quantized import Int4Linear, Int8Linear
 
 if TYPE_CHECKING:
-    from longllama_code.model.layers import LongLlamaDecoderLayer
-    from longllama_code.model.modeling import LongLlamaForCausalLM
+    from longllama_code.model.any_model import AnyModel
+    from longllama_code.model.layers import LayerSteps
 
 MEASURED_ROWS = 128
 """Tokens of the product whose speed decides the number of threads for prompts."""
@@ -50,11 +50,9 @@ class KernelModel:
         n_threads: most threads to use; fewer are used if more are no faster.
     """
 
-    def __init__(self, model: LongLlamaForCausalLM, n_threads: int = 1) -> None:
+    def __init__(self, model: AnyModel, n_threads: int = 1) -> None:
         self._model, self._config = model.model, model.config
-        self._layers = [
-            _layer(cast("LongLlamaDecoderLayer", layer)) for layer in model.model.layers
-        ]
+        self._layers = [_layer(cast("LayerSteps", layer)) for layer in model.model.layers]
         in_blocks = [layer for layer in self._layers if isinstance(layer, BlockLayer)]
         self._together = BlockLayers(in_blocks) if len(in_blocks) == len(self._layers) else None
         self._norm = floats_of(model.model.norm.weight)
@@ -65,7 +63,7 @@ class KernelModel:
         self._few_threads = self._threads if few.n_threads == self._threads.n_threads else few
 
     @staticmethod
-    def fits(model: LongLlamaForCausalLM) -> bool:
+    def fits(model: AnyModel) -> bool:
         """Whether there are kernels for this model on its device."""
         config = model.config
         linears = [module for module in model.modules() if isinstance(module, LINEAR)]
@@ -166,7 +164,7 @@ class KernelModel:
         return Rotation(_arrays(rotation.local, n_tokens), _arrays(rotation.memory, n_tokens))
 
 
-def drop_weights(model: LongLlamaForCausalLM) -> None:
+def drop_weights(model: AnyModel) -> None:
     """Free the weights that a ``KernelModel`` has copied; the model cannot run afterwards."""
     kept = getattr(model.model.embed_tokens, "weight", None)
     for module in model.modules():
@@ -174,7 +172,7 @@ def drop_weights(model: LongLlamaForCausalLM) -> None:
             module.to("meta")
 
 
-def _layer(layer: LongLlamaDecoderLayer) -> KernelLayer:
+def _layer(layer: LayerSteps) -> KernelLayer:
     mlp, attention = layer.mlp, layer.self_attn
     linears = attention.q_proj, attention.o_proj, mlp.gate_proj, mlp.down_proj
     in_blocks = all(isinstance(linear, BlockLinear) for linear in linears)

@@ -1,4 +1,4 @@
-"""A model that only kernels run: the same numbers as transformers' classes give, without them."""
+"""A model without transformers: the same numbers as transformers' classes give."""
 
 import json
 import subprocess
@@ -10,19 +10,25 @@ import torch
 from gguf import GGMLQuantizationType as Kind
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from longllama_code.checkpoints.blocks import load_blocks, load_for_kernels
-from longllama_code.checkpoints.loading import config_of
+from longllama_code.checkpoints.loading import config_of, load_model
+from longllama_code.checkpoints.plain import load_plain
+from longllama_code.config import LongLlamaConfig
+from longllama_code.errors import CheckpointError
 from longllama_code.gguf.file import GGUF_NAME, GgufFile
 from longllama_code.gguf.header import read_header
 from longllama_code.model.by_kernels.kernel_model import KernelModel
-from longllama_code.model.by_kernels.weights import KernelWeights
 from longllama_code.model.caches import LongLlamaCache
+from longllama_code.model.memory_source import InContextMemory
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.model.plain_model import PlainModel
 from longllama_code.model.rope import PlainFrequencies, Rotary
-from longllama_code.model_config import KernelConfig, kernel_config
+from longllama_code.model_config import PlainConfig, plain_config
 from longllama_code.tokenizers.byte_bpe import write_tokenizer
+from tests.code_model import write_code_model
 from tests.gguf.writing import LARGE, TOKENS, small_model, write_model
 
 IDS = [1 + 7 * index % (len(TOKENS) - 1) for index in range(40)]
@@ -45,7 +51,7 @@ FAMILIES = {
     "qwen2": {"model_type": "qwen2", "bos_token_id": None, "rope_scaling": None},
 }
 OTHERS = {
-    "memory layers": {"mem_layers": [1]},
+    "memory layers that it lacks": {"mem_layers": [9]},
     "a scaled rotation": {"rope_scaling": {"rope_type": "linear", "factor": 2.0}},
     "an unknown field": {"sliding_window": 64},
     "another family": {"model_type": "mistral"},
@@ -68,7 +74,7 @@ def write_folder(folder: Path, **fields: object) -> Path:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_configuration_is_the_one_that_transformers_classes_have(family: str) -> None:
     fields = SIZES | FAMILIES[family]
-    found, wanted = kernel_config(fields, torch_attention=True), config_of(fields)
+    found, wanted = plain_config(fields, torch_attention=True), config_of(fields)
     assert found is not None
     wanted.torch_attention = True
     names = found.__dataclass_fields__.keys() - {"rope_theta", "head_dim"}
@@ -81,10 +87,10 @@ def test_the_configuration_is_the_one_that_transformers_classes_have(family: str
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_models_that_kernels_do_not_run_alone_are_left_to_transformers(kind: str) -> None:
-    assert kernel_config(SIZES) is not None
-    assert kernel_config(SIZES | OTHERS[kind]) is None
-    assert kernel_config({name: SIZES[name] for name in SIZES if name != "hidden_size"}) is None
+def test_models_that_need_transformers_are_left_to_it(kind: str) -> None:
+    assert plain_config(SIZES) is not None
+    assert plain_config(SIZES | OTHERS[kind]) is None
+    assert plain_config({name: SIZES[name] for name in SIZES if name != "hidden_size"}) is None
 
 
 @given(
@@ -96,8 +102,8 @@ def test_rotations_are_bit_for_bit_those_of_transformers(
     head_dim: int, theta: float, positions: list[int]
 ) -> None:
     fields = SIZES | {"head_dim": head_dim, "rope_theta": theta}
-    config = kernel_config(fields)
-    assert isinstance(config, KernelConfig)
+    config = plain_config(fields)
+    assert isinstance(config, PlainConfig)
     plain, whole = PlainFrequencies(config), LlamaRotaryEmbedding(config_of(fields))
     given_positions = torch.tensor([positions])
     for found, wanted in zip(
@@ -111,7 +117,7 @@ def test_rotations_are_bit_for_bit_those_of_transformers(
 def test_states_and_logits_are_bit_for_bit_the_same(tmp_path: Path, tied: bool) -> None:
     folder = write_folder(tmp_path / "model", tie_word_embeddings=tied)
     found = []
-    for load, kind in ((load_blocks, LongLlamaForCausalLM), (load_for_kernels, KernelWeights)):
+    for load, kind in ((load_blocks, LongLlamaForCausalLM), (load_for_kernels, PlainModel)):
         model = load(folder, torch_attention=True)
         assert isinstance(model, kind)
         assert KernelModel.fits(model)
@@ -123,6 +129,62 @@ def test_states_and_logits_are_bit_for_bit_the_same(tmp_path: Path, tied: bool) 
     assert torch.equal(logits, wanted_logits)
 
 
+MEMORY = {"mem_layers": [1], "mem_heads": {"1": [0]}, "mem_dtype": "float32", "qkv_bias": True}
+
+
+def write_checkpoint(folder: Path, **fields: object) -> Path:
+    """Write random weights as a user's own checkpoint, by transformers."""
+    config = LongLlamaConfig(**SIZES | MEMORY | {"torch_attention": False} | fields)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        LongLlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_checkpoint_computes_bit_for_bit_the_same(
+    tmp_path: Path, tied: bool, dtype: torch.dtype
+) -> None:
+    folder = write_checkpoint(tmp_path / "model", tie_word_embeddings=tied)
+    plain, whole = (load(folder, dtype, torch_attention=True) for load in (load_plain, load_model))
+    assert isinstance(plain, PlainModel)
+    assert (plain.device, plain.dtype) == (whole.device, whole.dtype)
+    weights = whole.state_dict()
+    assert {*plain.state_dict()} == {*weights}
+    assert all(torch.equal(weights[name], each) for name, each in plain.state_dict().items())
+    assert torch.equal(*(logits_beside_memory(model) for model in (plain, whole)))
+
+
+@torch.inference_mode()
+def logits_beside_memory(model: PlainModel | LongLlamaForCausalLM) -> torch.Tensor:
+    """Logits of tokens that see others in memory, and some before them in the cache."""
+    memory = InContextMemory(model.config)
+    for layer, (keys, values) in model.model.encode_memory(torch.tensor([IDS[:12]])).items():
+        memory.absorb(layer, keys, values)
+    memory.absorb_visibility(torch.ones(1, 12, dtype=torch.bool))
+    cache, found = LongLlamaCache(model.config, spills=False), []
+    for start, end in ((12, 30), (30, 40)):
+        positions = torch.arange(start - 12, end - 12)[None]
+        embeds = model.model.embed_tokens(torch.tensor([IDS[start:end]]))
+        padding = torch.ones(1, end - 12, dtype=torch.bool)
+        found.append(model.model.window(embeds, positions, padding, cache, memory))
+    return model.lm_head(torch.cat(found, dim=1))
+
+
+def test_an_incomplete_checkpoint_is_refused(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model", tie_word_embeddings=False)
+    (path,) = folder.glob("*.safetensors")
+    weights = load_file(path)
+    norm = "model.norm.weight"
+    save_file({name: each for name, each in weights.items() if name != norm}, path)
+    with pytest.raises(CheckpointError, match=f"lacks 1 weights, the first of them '{norm}'"):
+        load_plain(folder)
+    save_file({**weights, norm: weights[norm][:-1].clone()}, path)
+    with pytest.raises(CheckpointError, match=f"{norm}' of shape"):
+        load_plain(folder)
+
+
 CODE = """
 import sys
 from pathlib import Path
@@ -131,9 +193,9 @@ from longllama_code.generation import models
 from longllama_code.generation.engine import Engine
 from longllama_code.protocol import CompletionRequest
 
-models.CPU_CACHE_BYTES = 0
+models.CPU_CACHE_BYTES = int(sys.argv[2])
 engine = Engine.open(EngineOptions(sys.argv[1], persist=False))
-assert engine.status().dtype == "gguf", engine.status()
+assert engine.status().dtype == sys.argv[3], engine.status()
 for _ in engine.remember("a.py", "answer = 42\\n"):
     pass
 request = CompletionRequest("b.py", "from a import ", "", max_tokens=3, timeout_ms=600_000)
@@ -143,12 +205,14 @@ print(sorted(name for name in heavy if name in sys.modules))
 """
 
 
-def test_an_engine_run_by_kernels_never_imports_transformers(tmp_path: Path) -> None:
+def test_an_engine_never_imports_transformers(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "model")
     header = read_header(folder / GGUF_NAME)
     write_tokenizer(header.metadata, folder / GGUF_NAME, folder)
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, str(folder)], capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    own = write_code_model(tmp_path / "own")
+    caches = str(1 << 30)
+    for model in ((folder, "0", "gguf"), (own, caches, "float32"), ("tiny", caches, "float32")):
+        command = [sys.executable, "-c", CODE, *map(str, model)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == "[]"
