@@ -14,7 +14,6 @@ Usage: python tests/bench/accepted.py [--model stand-in] [--prefixes 20] [--lang
 import argparse
 import json
 import shutil
-import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from pathlib import Path
 # Run as a file, this has the folder tests/bench on its path, and needs the repository there.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.bench.table_cells import row, times_ms
 from tests.bench.typed_prefixes import SOURCES, SUFFIXES, Prefix, choose, parses, script
 from tests.vscode.materials import build_extension
 from tests.vscode.tools import install
@@ -151,22 +151,17 @@ def measure(prefixes: Sequence[Prefix], model: str) -> Iterator[Seen]:
                 yield look(window, workspace, prefix)
 
 
-def row(name: str, seen: Sequence[Seen]) -> str:
+def line_of(name: str, seen: Sequence[Seen]) -> str:
     """Return one line of the table."""
     shown = [each for each in seen if each.ghost]
     listed = [each for each in shown if each.entry]
-    times = sorted(each.first_ms for each in seen if each.first_ms is not None)
-    p50 = f"{statistics.median(times):.0f}" if times else ""
-    p95 = f"{times[min(len(times) - 1, round(0.95 * len(times)))]:.0f}" if times else ""
-    cells = (
+    return row(
         name,
         f"{len(shown)} of {len(seen)}",
         f"{sum(each.agrees for each in listed)} of {len(listed)}",
         f"{sum(each.parses for each in shown)} of {len(shown)}",
-        p50,
-        p95,
+        *times_ms(each.first_ms for each in seen),
     )
-    return f"| {' | '.join(cells)} |"
 
 
 def table(seen: Sequence[Seen]) -> Iterator[str]:
@@ -175,9 +170,9 @@ def table(seen: Sequence[Seen]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for language in dict.fromkeys(each.language for each in seen):
         own = [each for each in seen if each.language == language]
-        yield row(language, [each for each in own if not each.closers])
-        yield row(f"{language}, beside closers", [each for each in own if each.closers])
-    yield row("all", seen)
+        yield line_of(language, [each for each in own if not each.closers])
+        yield line_of(f"{language}, beside closers", [each for each in own if each.closers])
+    yield line_of("all", seen)
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ import argparse
 import json
 import re
 import shutil
-import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from typing import Any
 # Run as a file, this has the folder tests/bench on its path, and needs the repository there.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.bench.table_cells import row, times_ms
 from tests.paths import ROOT
 from tests.vscode.materials import build_extension
 from tests.vscode.tools import install
@@ -195,10 +195,7 @@ def line_of(name: str, seen: Sequence[Seen]) -> str:
     """Return one condition's line of the table."""
     shown = [one for one in seen if one.ghost]
     beside = [one for one in shown if one.is_listing]
-    times = sorted(one.first_ms for one in seen if one.first_ms is not None)
-    p50 = f"{statistics.median(times):.0f}" if times else ""
-    p95 = f"{times[min(len(times) - 1, round(0.95 * len(times)))]}" if times else ""
-    cells = (
+    return row(
         name,
         f"{len(shown)} of {len(seen)}",
         *(f"{sum(Path(s.prefix.path).suffix == f'.{kind}' for s in shown)}" for kind in SOURCES),
@@ -206,10 +203,8 @@ def line_of(name: str, seen: Sequence[Seen]) -> str:
         f"{len(beside)}",
         f"{sum(one.agrees for one in beside)}",
         f"{sum(one.is_listing for one in seen)}",
-        p50,
-        p95,
+        *times_ms(one.first_ms for one in seen),
     )
-    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
