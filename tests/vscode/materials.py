@@ -29,7 +29,7 @@ def build_extension() -> Path:
         subprocess.run([npm, "ci"], cwd=EXTENSION, check=True, timeout=600)
     environment = {**os.environ, "PYTHON": sys.executable}
     package = [npm, "run", "package"]
-    subprocess.run(package, cwd=EXTENSION, check=True, timeout=300, env=environment)
+    subprocess.run(package, cwd=EXTENSION, check=True, timeout=900, env=environment)
     return EXTENSION / "dist" / "longllama-code.vsix"
 
 

@@ -23,7 +23,8 @@ from longllama_code.model_sources.default_model import AUTO
 from longllama_code.paths import cache_root
 from tests.vscode.tools import Tools
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 300
+"""Longest wait for an installation, or for the first answer, where other work is done beside it."""
 SETTINGS: dict[str, Any] = {
     "chat.disableAIFeatures": True,
     "editor.wordBasedSuggestions": "off",
@@ -153,7 +154,9 @@ def _write_settings(folder: Path, more: Mapping[str, Any]) -> None:
 
 def _install(command: list[str], vsix: Path, environment: dict[str, str]) -> None:
     install = [*command, "--install-extension", str(vsix)]
-    subprocess.run(install, env=environment, capture_output=True, timeout=120, check=True)
+    subprocess.run(
+        install, env=environment, capture_output=True, timeout=START_TIMEOUT_S, check=True
+    )
 
 
 def _free_port() -> int:
