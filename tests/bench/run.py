@@ -45,6 +45,7 @@ LONG = (
     "family_server",
     "family_passkey",
     "activation",
+    "workbench_times",
 )
 
 
