@@ -110,7 +110,10 @@ def with_properties(text: str) -> str:
     manifest = json.loads(text)
     contributes = manifest["contributes"]
     own = [category for category in contributes["configuration"] if _is_of_client(category)]
-    contributes["configuration"] = [*categories(), *own]
+    found = categories()
+    for order, category in enumerate(own, len(found) + 1):
+        found.append({**category, "order": order})
+    contributes["configuration"] = found
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 

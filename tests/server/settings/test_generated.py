@@ -28,6 +28,11 @@ def test_drift_is_found_and_mended():
     assert generated.with_properties(stale) == text
 
 
+def test_each_category_has_a_place_of_its_own():
+    orders = [group["order"] for group in MANIFEST["contributes"]["configuration"]]
+    assert orders == list(range(1, len(orders) + 1))
+
+
 def test_vscode_declares_the_clients_own_settings_and_the_servers_alone():
     own = set(properties()) - set(generated.vscode_properties())
     assert {name.split(".")[1] for name in own} == CLIENT_KEYS
