@@ -9,7 +9,7 @@ from longllama_code.cluster.encoding import ModelFacts, ModelPlace, facts_of
 from longllama_code.cluster.ray_workers import RayWorkers, connect
 from longllama_code.cluster.shared_store import SharedStore
 from longllama_code.cluster.snapshots import Snapshot, check_name
-from longllama_code.generation.engine import MODEL_NAME_FILE
+from longllama_code.generation.engine_cache import MODEL_NAME_FILE
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.model_sources.default_model import USUAL
 from longllama_code.paths import cache_root

@@ -5,7 +5,6 @@ a completion can run between two segments.
 """
 
 from collections.abc import Collection, Generator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -19,18 +18,17 @@ from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.decoder import ShouldStop
 from longllama_code.generation.decoding.stored_openings import KeptOpenings
 from longllama_code.generation.definition_memory.kept_definitions import KeptDefinitions
+from longllama_code.generation.engine_cache import MODEL_NAME_FILE, OPENINGS_FOLDER, EngineCache
+from longllama_code.generation.file_encoder import FileEncoder
 from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
-from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, bytes_for
-from longllama_code.generation.segments import Counts, Segments
+from longllama_code.generation.segments import Segments
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.identity import path_header
 from longllama_code.memory.segments.segmenter import Slice
-from longllama_code.memory.storage.record_file import RecordStorage
-from longllama_code.memory.storage.store import SegmentStore, StoredSegment
-from longllama_code.paths import cache_root
+from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.protocol import (
     ClearedStore,
     CompletionRequest,
@@ -44,27 +42,6 @@ from longllama_code.protocol import (
 
 LARGE_BYTES = 1 << 30
 """Bytes of weights above which a pass takes longer than compiling."""
-DEFINITIONS_FOLDER = "definitions"
-"""Folder of the facts about files' definitions, in the cache folder, for all models."""
-ENCODED_FOLDER = "encoded-definitions"
-"""Folder of the encoded definitions, in a model's folder."""
-DEFINITION_SHARE = 3 / 4
-"""Share of the store's limit for encoded definitions, of models that place them before prompts."""
-OPENINGS_FOLDER = "openings"
-"""Folder of the processed prompt prefixes, in a model's folder."""
-MODEL_NAME_FILE = "model"
-"""File with the model's name in its folder, for people who look at their cache."""
-
-
-@dataclass
-class _PendingFile:
-    """Segments of a file that is being remembered."""
-
-    records: RecordStorage
-    """Storage that contains the segments."""
-    segments: dict[str, StoredSegment] = field(default_factory=dict[str, StoredSegment])
-    counts: Counts = field(default_factory=Counts)
-    counted: set[str] = field(default_factory=set[str])
 
 
 class Engine:
@@ -85,7 +62,7 @@ class Engine:
         self._loaded, self._segments, self._model = loaded, segments, model
         self._memory, self._sources, self._facts = memory, sources, facts
         self._completer = Completer(model, memory, sources)
-        self._counts = Counts()
+        self._encoder = FileEncoder(segments, memory)
 
     @classmethod
     def create(
@@ -175,18 +152,13 @@ class Engine:
         if not options.persist:
             return cls.create(loaded, None, context_bytes)
         try:
-            cache = options.cache_dir or cache_root()
-            folder = cache / "memory" / loaded.fingerprint
-            definitions = _open_definitions(loaded, folder, options)
-            n_others = options.max_store_bytes
-            if n_others is not None and definitions is not None:
-                n_others -= int(DEFINITION_SHARE * n_others)
-            store = loaded.store(folder, n_others)
-            facts = FactCache(cache / DEFINITIONS_FOLDER)
-            engine = cls.create(loaded, store, context_bytes, folder, facts, definitions)
-            (folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
-            if store.notice:
-                engine._segments.problem = store.notice
+            kept = EngineCache.open(loaded, options)
+            engine = cls.create(
+                loaded, kept.store, context_bytes, kept.folder, kept.facts, kept.definitions
+            )
+            (kept.folder / MODEL_NAME_FILE).write_text(loaded.name, "utf-8")
+            if kept.store.notice:
+                engine._segments.problem = kept.store.notice
             return engine
         except Exception as error:  # whatever it is, the engine does without a store
             engine = cls.create(loaded, None, context_bytes)
@@ -208,18 +180,14 @@ class Engine:
                 the rest of it, so that a folder's are the same whatever others are open beside it.
         """
         header = path_header(path.removeprefix(folder))
-        pieces = self._segments.pieces(header, text)
-        parts = [text[piece.start : piece.end] for piece in pieces]
-        pending = _PendingFile(self._segments.records)
-        for part in parts:
-            self._take(header, part, pending)
-            yield
-        ids = self._settle(header, parts, pending)
-        self._memory.replace(path, text, list(zip(ids, pieces, strict=True)), pending.segments)
+        file = yield from self._encoder.encode(header, text)
+        self._memory.replace(path, text, file.placed, file.fresh)
         self._sources.put(path, text)
         self._segments.make_room()
-        n_tokens, counts = self._memory.n_tokens(path), pending.counts
-        return RememberResult(path, n_tokens, len(ids), counts.encoded, counts.loaded, counts.kept)
+        n_tokens, counts = self._memory.n_tokens(path), file.counts
+        return RememberResult(
+            path, n_tokens, len(file.placed), counts.encoded, counts.loaded, counts.kept
+        )
 
     def define(self, texts: Mapping[str, str]) -> Generator[None, None, None]:
         """Take in what files define before they are remembered; yields after each file.
@@ -319,8 +287,8 @@ class Engine:
             encoded_definitions=n_definitions,
             definition_bytes=definition_bytes,
             files_to_encode=self._completer.n_files_to_encode,
-            encoded_segments=self._counts.encoded,
-            loaded_segments=self._counts.loaded,
+            encoded_segments=self._encoder.counts.encoded,
+            loaded_segments=self._encoder.counts.loaded,
             damaged_segments=self._segments.n_damaged,
             store_problem=self._segments.problem or (definitions and definitions.kept.problem),
             compiled=self._loaded.compiled is not None,
@@ -347,51 +315,6 @@ class Engine:
         self._sources.close()
         if self._model.definitions is not None:
             self._model.definitions.kept.close()
-
-    def _take(self, header: str, text: str, pending: _PendingFile) -> str:
-        """Return the id of a segment, encoded if neither memory nor the store has it."""
-        segment_id = self._segments.identity(header, text)
-        if segment_id in pending.segments:
-            return segment_id
-        if segment_id in self._memory:
-            counts = Counts(kept=1)
-        else:
-            pending.segments[segment_id], counts = self._segments.get(segment_id, header, text)
-        if segment_id not in pending.counted:
-            pending.counted.add(segment_id)
-            pending.counts += counts
-            self._counts += counts
-        return segment_id
-
-    def _settle(self, header: str, parts: list[str], pending: _PendingFile) -> list[str]:
-        """Return the ids of all segments, once all are in the records that memory reads from."""
-        while True:
-            self._segments.refresh(self._memory)
-            if pending.records is not self._segments.records:  # a collection moved the segments
-                pending.records = self._segments.records
-                pending.segments.clear()
-            ids = [self._take(header, part, pending) for part in parts]
-            if pending.records is self._segments.records is self._memory.rows.records:
-                return ids
-
-
-def _open_definitions(
-    loaded: LoadedModel, folder: Path, options: EngineOptions
-) -> KeptDefinitions | None:
-    """Return the definitions that are encoded already; None for models that get none.
-
-    Raises:
-        StoreError: the folder cannot be used.
-    """
-    config = loaded.model.config
-    marks = InfillMarks.of(config, loaded.tokenizer)
-    if marks is None or not marks.always:
-        return None
-    most, bits = options.max_store_bytes, 2 if options.compact_definitions else 4
-    most = None if most is None else int(DEFINITION_SHARE * most)
-    return KeptDefinitions.on_disk(
-        folder / ENCODED_FOLDER, config, loaded.fingerprint, most, value_bits=bits
-    )
 
 
 def warm_up(loaded: LoadedModel) -> None:

@@ -38,7 +38,7 @@ from lsp_server.benchmarks.workspaces.leaks import Leak
 from lsp_server.benchmarks.workspaces.passages import Passage, passages, plain_ends
 
 MODELS_FOLDER, DEFINITIONS_FOLDER, MODEL_NAME_FILE = "memory", "definitions", "model"
-"""Names in an engine's cache folder (``longllama_code/generation/engine.py``)."""
+"""Names in an engine's cache folder (``longllama_code/generation/engine_cache.py``)."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from longllama_code.generation import engine
+from longllama_code.generation import engine_cache
 from lsp_server.cli import cache_folder
 from lsp_server.cli.main import main
 
@@ -32,7 +32,7 @@ def listed(capsys, root, *options):
 
 
 def test_the_server_knows_where_the_engine_writes_the_name():
-    assert cache_folder.MODEL_FILE == engine.MODEL_NAME_FILE
+    assert cache_folder.MODEL_FILE == engine_cache.MODEL_NAME_FILE
 
 
 def test_everything_is_listed_by_size_and_model(root, capsys):
