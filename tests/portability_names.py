@@ -4,7 +4,10 @@ import re
 
 OF_OS = frozenset(
     (
-        *("O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "WEXITSTATUS", "WIFEXITED"),
+        *("O_CLOEXEC", "O_DIRECT", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "O_SYNC"),
+        *("WEXITSTATUS", "WIFEXITED", "copy_file_range", "ctermid", "environb", "eventfd"),
+        *("fdatasync", "fwalk", "get_blocking", "memfd_create", "register_at_fork"),
+        *("set_blocking", "splice"),
         *("chmod", "chown", "chroot", "confstr", "fchdir", "fchmod", "fchown", "fork", "forkpty"),
         *("fpathconf", "getegid", "geteuid", "getgid", "getgroups", "getloadavg", "getpgid"),
         *("getpgrp", "getpriority", "getsid", "getuid", "initgroups", "kill", "killpg", "lchown"),
@@ -24,7 +27,15 @@ OF_SIGNAL = re.compile(
 OF_SOCKET = frozenset(("AF_UNIX", "SO_PEERCRED", "SO_REUSEPORT", "socketpair", "send_fds"))
 METHODS = frozenset(
     (
-        *("add_signal_handler", "chmod", "create_unix_connection", "create_unix_server"),
+        *(
+            "add_reader",
+            "add_signal_handler",
+            "add_writer",
+            "chmod",
+            "create_unix_connection",
+            "create_unix_server",
+        ),
+        *("connect_read_pipe", "connect_write_pipe", "get_child_watcher"),
         *("hardlink_to", "lchmod", "link_to", "open_unix_connection", "readlink"),
         *("start_unix_server", "symlink_to"),
     )
@@ -37,8 +48,18 @@ MODULES = frozenset(
         "winsound",
     )
 )
+OF_SELECT = frozenset(("devpoll", "epoll", "kqueue", "poll"))
+OF_TIME = frozenset(("clock_gettime", "pthread_getcpuclockid", "tzset"))
 KEYWORDS = frozenset(
-    ("close_fds", "creationflags", "pass_fds", "preexec_fn", "process_group", "start_new_session")
+    (
+        "close_fds",
+        "creationflags",
+        "dir_fd",
+        "pass_fds",
+        "preexec_fn",
+        "process_group",
+        "start_new_session",
+    )
 )
 """Arguments of ``subprocess``."""
 SYSTEM_PATH = re.compile(r"/(proc|dev|etc|tmp|var|usr|sys|run|bin)(/|$)")

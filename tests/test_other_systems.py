@@ -3,6 +3,7 @@
 import asyncio
 import os
 import runpy
+import select
 import socket
 import struct
 import subprocess
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 import platformdirs
 import pytest
 
-from longllama_code import paths
+from longllama_code import console, paths
 from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import ConfigError
 from longllama_code.model_sources import gguf_source, hub, local_models
@@ -165,6 +166,18 @@ def test_gits_file_for_all_users_may_be_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "C:/Program Files/Git/etc/gitconfig")
     monkeypatch.delenv("GIT_CONFIG_NOSYSTEM", raising=False)
     assert git_config.user_files()[0] == Path("C:/Program Files/Git/etc/gitconfig")
+
+
+def test_a_system_without_poll_writes_until_the_reader_is_found_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        monkeypatch.delattr(select, "poll", raising=False)
+        assert not console._is_closed_by_reader(writing)
+    finally:
+        os.close(writing)
 
 
 async def test_the_end_of_the_editor_is_noticed_without_signals(

@@ -19,13 +19,17 @@ from tests.portability_names import (
     METHODS,
     MODULES,
     OF_OS,
+    OF_SELECT,
     OF_SIGNAL,
     OF_SOCKET,
+    OF_TIME,
     SYSTEM_PATH,
 )
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "portability.md"
+OWNERS = "os", "select", "signal", "socket", "sys", "time"
+"""Modules of whose names some are those of some systems."""
 PACKAGES = "longllama_code", "lsp_server"
 
 
@@ -50,7 +54,7 @@ def _of_node(node: ast.AST) -> Iterator[str]:
         from_module = getattr(node, "module", None)
         roots = [from_module or "", *([] if from_module else names)]
         yield from (root for root in roots if root.split(".")[0] in MODULES)
-        if from_module in ("os", "signal", "socket", "sys"):
+        if from_module in OWNERS:
             yield from (name for one in names if (name := _name(from_module, one)))
     elif isinstance(node, ast.Attribute):
         owner = node.value.id if isinstance(node.value, ast.Name) else ""
@@ -69,12 +73,14 @@ def _name(owner: str, attribute: str) -> str | None:
         (owner == "os" and attribute in OF_OS)
         or (owner == "signal" and OF_SIGNAL.fullmatch(attribute) is not None)
         or (owner == "socket" and attribute in OF_SOCKET)
+        or (owner == "select" and attribute in OF_SELECT)
+        or (owner == "time" and attribute in OF_TIME)
         or (owner, attribute) in CONDITIONS
         or (owner not in ("os", "shutil") and attribute in METHODS)
     )
     if not found:
         return None
-    return f"{owner}.{attribute}" if owner in ("os", "signal", "socket", "sys") else attribute
+    return f"{owner}.{attribute}" if owner in OWNERS else attribute
 
 
 def _of_call(node: ast.Call) -> Iterator[str]:
@@ -118,6 +124,10 @@ def test_what_some_systems_lack_is_used_where_the_document_says() -> None:
         ("socket.socket(socket.AF_UNIX)", {"socket.AF_UNIX"}),
         ("socket.socket(socket.AF_INET)", set()),
         ("loop.add_signal_handler(2, stop)", {"add_signal_handler"}),
+        ("loop.add_reader(0, read)", {"add_reader"}),
+        ("hasattr(select, 'poll'); select.select([], [], [])", {"select.poll"}),
+        ("from time import tzset, sleep", {"time.tzset"}),
+        ("os.open('a', 0, dir_fd=3)", {"dir_fd"}),
         ("asyncio.open_unix_connection(path)", {"open_unix_connection"}),
         ("subprocess.Popen(['a'], start_new_session=True)", {"start_new_session"}),
         ("(folder / 'x').chmod(0o600)", {"chmod"}),

@@ -4,6 +4,7 @@ The endpoint's name is a digest of everything that decides what the engine does:
 version, the installation, the model's files. Engines that would be equal have the same name.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -79,11 +80,12 @@ def _name(options: ClientOptions) -> str:
 def _stamps(model: str) -> Iterator[tuple[str, int, int]]:
     """Yield name, size and time of a model's files, which change if they are replaced."""
     name, _ = split_weights(model)
-    folder = named_path(name)
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):
-            found = path.stat()
-            yield str(path.absolute()), found.st_size, found.st_mtime_ns
-    elif os.sep not in name:  # folders of fetched models are never written again
-        for path in sorted((cache_path() / "models").glob(f"{name}-*/")):
+    named = named_path(name)
+    files = sorted(named.iterdir()) if named.is_dir() else [named] if named.is_file() else []
+    for path in files:
+        found = path.stat()
+        yield str(path.absolute()), found.st_size, found.st_mtime_ns
+    if not files and Path(name).name == name:
+        # Folders of fetched models are never written again.
+        for path in sorted((cache_path() / "models").glob(f"{glob.escape(name)}-*/")):
             yield path.name, 0, 0

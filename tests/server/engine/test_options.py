@@ -28,6 +28,22 @@ def test_a_command_line_says_it_all(options: EngineOptions) -> None:
     assert parse(command) == (options, address)
 
 
+def test_a_model_of_one_file_that_was_replaced_has_another_engine(tmp_path: Path) -> None:
+    model = tmp_path / "a b.gguf"
+    model.write_bytes(b"GGUF")
+    options = ClientOptions(EngineOptions(str(model)))
+    before = Endpoint.for_options(options)
+    assert Endpoint.for_options(options) == before
+    model.write_bytes(b"GGUF of another")
+    assert Endpoint.for_options(options) != before
+
+
+@pytest.mark.parametrize("model", ["C:/models/a.gguf", "**", "a[", "ollama:a:b", "..", "a/"])
+def test_any_name_of_a_model_has_an_endpoint(model: str) -> None:
+    options = ClientOptions(EngineOptions(model))
+    assert Endpoint.for_options(options) == Endpoint.for_options(options)
+
+
 def test_settings_reach_the_engine() -> None:
     found, problems = resolve([{"memory": {"gpuBytes": 7}, "model": {"device": "cuda"}}])
     assert not problems
