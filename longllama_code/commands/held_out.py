@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             "the shards have no held-out rows; make shards of two repositories or more."
         )
     loaded = load_to_tune(options.model, device_of(options.device))
-    measured = (loaded.model, shards, rows, options.tokens_per_pass)
+    measured = (loaded.trainable, shards, rows, options.tokens_per_pass)
     found = {"before": held_out_losses(*measured)}
     if options.adapter is not None:
         add_adapter(loaded, options.adapter, base_of(options.model))

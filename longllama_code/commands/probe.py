@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         require_matplotlib()
     probe_options = _probe_options(options)
     loaded = load(options.model)
-    check(loaded.model.config, probe_options.sizes)
+    check(loaded.trainable.config, probe_options.sizes)
     result = probe(loaded, training_trees(options), probe_options, print_progress)
     print(as_text(result))
     if options.output is not None:

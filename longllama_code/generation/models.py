@@ -40,6 +40,7 @@ from longllama_code.weight_kinds import WEIGHT_KINDS, split_weights
 if TYPE_CHECKING:
     from longllama_code.config import LongLlamaConfig
     from longllama_code.model.any_model import AnyModel
+    from longllama_code.model.modeling import LongLlamaForCausalLM
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +116,19 @@ class LoadedModel:
             ConfigError: the configuration names a format that needs another table.
         """
         return RecordFormat.of(self.model.config, self.table)
+
+    @property
+    def trainable(self) -> LongLlamaForCausalLM:
+        """The model as a class of transformers, for research.
+
+        Raises:
+            TypeError: it was loaded for an engine.
+        """
+        from longllama_code.model.modeling import LongLlamaForCausalLM
+
+        if not isinstance(self.model, LongLlamaForCausalLM):
+            raise TypeError(f"{self.name} was loaded without transformers; call load without plain")
+        return self.model
 
     def encoder(self) -> SegmentEncoder:
         """Return the encoder of segments."""

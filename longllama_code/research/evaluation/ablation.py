@@ -49,7 +49,9 @@ def apply(loaded: LoadedModel, ablation: Ablation) -> LoadedModel:
     fields = _fields(ablation)
     if not fields:
         return replace(loaded, limits=limits)
-    config = LongLlamaConfig.from_dict({**copy.deepcopy(loaded.model.config.to_dict()), **fields})
+    config = LongLlamaConfig.from_dict(
+        {**copy.deepcopy(loaded.trainable.config.to_dict()), **fields}
+    )
     model = LongLlamaForCausalLM(config).eval()
     model.load_state_dict(loaded.model.state_dict())
     cast("nn.Module", model).to(loaded.model.device, loaded.model.dtype)

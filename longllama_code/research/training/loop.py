@@ -93,7 +93,7 @@ class _Run:
     ) -> None:
         self._corpus, self._options, self._folder = corpus, options, folder
         self._accelerator = Accelerator(mixed_precision=options.mixed_precision)
-        model = loaded.model
+        model = loaded.trainable
         parameters = select_parameters(model, options.scope, options.lora)
         lowest = lowest_trained_layer(model)
         self._check_keeping(lowest)

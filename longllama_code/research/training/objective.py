@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from longllama_code.model.modeling import LongLlamaForCausalLM, causal_mask
+from longllama_code.model.layer_stack import causal_mask
+from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.research.training.activations import CachedActivations
 from longllama_code.research.training.batch import Batch
 from longllama_code.research.training.cross_batch import CrossBatchMemory, NegativeBank

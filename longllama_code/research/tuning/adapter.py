@@ -63,8 +63,10 @@ def add_adapter(loaded: LoadedModel, path: Path, base: str) -> None:
     check_updates(updates, path, loaded.name, base)
     rank = min(min(each.shape) for each in updates.tensors.values())
     lowest = min(int(name.split(".")[2]) for name in updates.tensors)
-    add_updates(loaded.model, rank, round(updates.scale * rank), lowest, seed=0)
-    fill(loaded.model, {n: torch.from_numpy(each).float() for n, each in updates.tensors.items()})
+    add_updates(loaded.trainable, rank, round(updates.scale * rank), lowest, seed=0)
+    fill(
+        loaded.trainable, {n: torch.from_numpy(each).float() for n, each in updates.tensors.items()}
+    )
 
 
 def check_updates(updates: LowRankUpdates, path: Path, model: str, base: str) -> None:

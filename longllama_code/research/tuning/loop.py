@@ -99,7 +99,12 @@ class _Run:
         options: TuneOptions,
         folder: Path,
     ) -> None:
-        self._model, self._base, self._options, self._folder = loaded.model, base, options, folder
+        self._model, self._base, self._options, self._folder = (
+            loaded.trainable,
+            base,
+            options,
+            folder,
+        )
         self._shards, self._held_out = collected.train, collected.held_out
         _check_vocabulary(loaded, collected)
         identity = {"base": base, "shards": collected.identity}

@@ -11,7 +11,8 @@ from torch import Tensor
 from longllama_code.errors import ConfigError
 from longllama_code.generation import models
 from longllama_code.generation.models import LoadedModel
-from longllama_code.model.modeling import LongLlamaForCausalLM, causal_mask
+from longllama_code.model.layer_stack import causal_mask
+from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.research.training.cross_batch import (
     PUBLISHED_7B,
     CrossBatchMemory,

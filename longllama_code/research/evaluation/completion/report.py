@@ -115,7 +115,7 @@ def as_json(loaded: LoadedModel, results: Results, options: Mapping[str, Any]) -
             "name": loaded.name,
             "fingerprint": loaded.fingerprint,
             "dtype": str(loaded.model.dtype).removeprefix("torch."),
-            "config": json.loads(loaded.model.config.to_json_string(use_diff=False)),
+            "config": json.loads(loaded.trainable.config.to_json_string(use_diff=False)),
             "limits": asdict(loaded.limits),
         },
         "bootstrap": {"resamples": N_RESAMPLES, "level": 0.95, "over": "files"},

@@ -78,7 +78,7 @@ def context_perplexity(
         ConfigError: no tree has enough tokens for one document, or a length is too small for the
             scored tokens.
     """
-    n_last = options.last_context or loaded.model.config.last_context_length
+    n_last = options.last_context or loaded.trainable.config.last_context_length
     n_scored = _scored(options, n_last)
     rows: list[ContextRow] = []
     too_small: dict[str, int] = {}
@@ -120,7 +120,7 @@ def _read(
 
     Each context begins like a document: BOS replaces its first token.
     """
-    model, bos = loaded.model, loaded.tokenizer.bos_id
+    model, bos = loaded.trainable, loaded.tokenizer.bos_id
     ids = ids if bos is None else [bos, *ids[1:]]
     if model.config.mem_layers:
         yield "memory", float(last_losses(model, ids, n_last, n_scored).mean())

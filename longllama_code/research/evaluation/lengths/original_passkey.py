@@ -102,7 +102,7 @@ def _ask(loaded: LoadedModel, length: int, number: int, options: OriginalOptions
     n_last = options.last_context or loaded.model.config.last_context_length
     n_new = len(loaded.tokenizer.encode(f" {key}")) + SPARE_TOKENS
     start = time.perf_counter()
-    written, memory_bytes = write_after(loaded.model, ids, n_last, n_new)
+    written, memory_bytes = write_after(loaded.trainable, ids, n_last, n_new)
     seconds = time.perf_counter() - start
     given = loaded.tokenizer.decode(written)
     return OriginalTrial(length, len(ids), place, key, given, memory_bytes, seconds)

@@ -17,8 +17,9 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.model.attention import LongLlamaAttention
+from longllama_code.model.layer_stack import causal_mask
 from longllama_code.model.memory_source import DenseView, InputKeys, MemorySource, MemoryView
-from longllama_code.model.modeling import LongLlamaForCausalLM, causal_mask
+from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.research.evaluation.memories import EncodedFile, encode_files
 from longllama_code.research.evaluation.probe.head_choice import Head
 
@@ -127,14 +128,14 @@ def encode_all_heads(
         max_tokens: the maximum number of tokens; the last segment may be cut.
         skip_first: tokens at the start of each segment that are left out.
     """
-    config = loaded.model.config
+    config = loaded.trainable.config
     # Segments are cut and encoded as usual, but all heads are kept.
     fields = {"mem_dtype": "float16"} if config.mem_dtype == "float32" else {}
-    with config_fields(config, fields), memory_heads(loaded.model, all_heads(config)):
+    with config_fields(config, fields), memory_heads(loaded.trainable, all_heads(config)):
         files = encode_files(loaded, texts, max_tokens)
     keys = _join(config, files, "keys", skip_first)[:, :, :max_tokens]
     values = _join(config, files, "values", skip_first)[:, :, :max_tokens]
-    device, paths = loaded.model.device, [file.path for file in files]
+    device, paths = loaded.trainable.device, [file.path for file in files]
     return AllHeads(config, keys.to(device), values.to(device), paths)
 
 
@@ -147,10 +148,10 @@ def capture(
     layers: Collection[int],
 ) -> Capture:
     """Run a window with memory in some heads, and keep what entered some layers."""
-    embeds = loaded.model.model.embed_tokens(_batch(loaded, window))
+    embeds = loaded.trainable.model.embed_tokens(_batch(loaded, window))
     inputs, hidden = {0: embeds} if 0 in layers else {}, embeds
-    with memory_heads(loaded.model, heads):
-        for layer_idx, output in _run(loaded.model, hidden, 0, memory):
+    with memory_heads(loaded.trainable, heads):
+        for layer_idx, output in _run(loaded.trainable, hidden, 0, memory):
             hidden = output
             if layer_idx + 1 in layers:
                 inputs[layer_idx + 1] = hidden
@@ -176,8 +177,8 @@ def rerun(
             the capture did not have may be among ``heads``.
     """
     first, hidden = start
-    with memory_heads(loaded.model, heads):
-        for _, output in _run(loaded.model, hidden, first, memory):
+    with memory_heads(loaded.trainable, heads):
+        for _, output in _run(loaded.trainable, hidden, first, memory):
             hidden = output
     return _losses(loaded, window, hidden)
 
@@ -196,13 +197,13 @@ def _run(
 
 def _losses(loaded: LoadedModel, window: Window, hidden: Tensor) -> Tensor:
     first = max(window.n_head - 1, 0)
-    logits = loaded.model.lm_head(loaded.model.model.norm(hidden[:, first:-1]))[0]
+    logits = loaded.trainable.lm_head(loaded.trainable.model.norm(hidden[:, first:-1]))[0]
     targets = _batch(loaded, window)[0, first + 1 :]
     return cross_entropy(logits.float(), targets, reduction="none")
 
 
 def _batch(loaded: LoadedModel, window: Window) -> Tensor:
-    return torch.tensor([window.ids], device=loaded.model.device)
+    return torch.tensor([window.ids], device=loaded.trainable.device)
 
 
 def _join(config: LongLlamaConfig, files: list[EncodedFile], name: str, skip: int) -> Tensor:

@@ -53,7 +53,7 @@ def write_report(loaded: LoadedModel, result: ProbeResult, folder: Path) -> list
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / "probe.json"
     write_json(report, as_json(loaded, result))
-    return [report, *_draw(loaded.model.config, result, folder / "heads")]
+    return [report, *_draw(loaded.trainable.config, result, folder / "heads")]
 
 
 def as_json(loaded: LoadedModel, result: ProbeResult) -> dict[str, Any]:

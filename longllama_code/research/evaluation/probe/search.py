@@ -85,7 +85,7 @@ def probe(
     Raises:
         ConfigError: the model cannot be probed, or there are too few repositories.
     """
-    config, sizes = loaded.model.config, options.sizes
+    config, sizes = loaded.trainable.config, options.sizes
     check(config, sizes)
     rng = random.Random(options.seed)
     kept = usable(loaded, trees, sizes.window_tokens)
@@ -133,7 +133,7 @@ def screen(
 
     Hidden states of one window at a time are held: layers × tokens × hidden size.
     """
-    heads = all_heads(loaded.model.config)
+    heads = all_heads(loaded.trainable.config)
     local: list[float] = []
     alone: dict[Head, list[float]] = {head: [] for head in heads}
     pairs = list(_pairs(subjects))
