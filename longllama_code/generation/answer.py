@@ -113,7 +113,8 @@ class Answer:
         return self._write_on(writer, on_progress)
 
     def _write_on(self, writer: Writer, on_progress: OnProgress) -> Writer:
-        ids, drafter = list(writer.context), Drafter(self.memory, writer.context)
+        ids = list(writer.context)
+        drafter = Drafter(self.memory, writer.context) if self.decoder.drafts_pay else None
         steps = self.decoder.steps(ids, self.memory, writer.choose, drafter, self.bounds)
         for token in steps:
             if self.should_stop():

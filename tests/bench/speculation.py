@@ -78,6 +78,9 @@ def main() -> None:
         EngineOptions(options.model, options.cache, persist=options.cache is not None)
     )
     print(f"{options.model}, {remembered(engine):,} tokens in memory", flush=True)
+    if (kernels := engine._loaded.kernels) is not None:
+        print(f"drafts pay, as measured at the start: {kernels.drafts_pay}", flush=True)
+        kernels.drafts_pay = True
     n_tokens = n_passes = 0
     ratios: list[float] = []
     made = requests(options.places, options.tokens, options.definition_tokens)

@@ -20,6 +20,7 @@ from longllama_code.generation.engine import Engine
 from longllama_code.kernels.matrices.quantized import QuantizedMatrix
 from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.memory.completion_memory import CompletionMemory
+from longllama_code.model.by_kernels import kernel_model
 from longllama_code.model.by_kernels.kernel_model import KernelModel, drop_weights
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.modeling import LongLlamaForCausalLM
@@ -246,6 +247,7 @@ def test_drafts_change_nothing_of_an_answer(
     remember(engine, "a.py", KNOWN)
     request = CompletionRequest("b.py", KNOWN + "y = 2\n" + KNOWN[:20], "", 40, multiline=False)
     small = KernelModel(TINY.model)
+    small.drafts_pay = True
 
     def answer():
         completer = Completer(CompletionModel(TINY.model, TINY.tokenizer, small), engine._memory)
@@ -260,6 +262,24 @@ def test_drafts_change_nothing_of_an_answer(
     for one, other in zip(drafted.sources, plain.sources, strict=True):
         assert (one.path, one.first_line) == (other.path, other.first_line)
         assert one.mass == pytest.approx(other.mass, abs=1e-4)
+
+
+@pytest.mark.parametrize(("cost", "pays"), [(1.2, True), (1.9, True), (2.1, False), (4.0, False)])
+def test_drafts_are_left_out_where_verifying_them_takes_longer(
+    cost: float, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    def seconds(works):
+        measured.extend(len(work.args[0]) for work in works)
+        return [0.5, 0.5 * cost]
+
+    monkeypatch.setattr(kernel_model, "least_seconds", seconds)
+    small = KernelModel(TINY.model)
+    assert measured == [1, kernel_model.DRAFTED_ROWS]
+    assert small.drafts_pay is pays
+    assert Decoder(TINY.model, kernels=small).drafts_pay is pays
+    assert Decoder(TINY.model).drafts_pay
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 1 << 30])

@@ -90,6 +90,11 @@ class Decoder:
         return self._cache.nbytes
 
     @property
+    def drafts_pay(self) -> bool:
+        """Whether drafts save time; kernels measure it, as it depends on the CPU."""
+        return self._kernels is None or self._kernels.drafts_pay
+
+    @property
     def length(self) -> int:
         """Number of ids in the cache."""
         return len(self._ids)

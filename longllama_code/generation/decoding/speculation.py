@@ -2,7 +2,8 @@
 
 A draft is what followed the longest match of the context's end, in memory or in the prompt. A pass
 over a few tokens reads the same weights as a pass over one, but each further token takes a fifth of
-its time. So drafts begin short, and grow while they are right. The output is that of plain
+its time, or nearly all of it on CPUs where arithmetic is the limit (``KernelModel.drafts_pay``). So
+drafts begin short, and grow while they are right. The output is that of plain
 decoding. Sources: "REST: Retrieval-Based Speculative Decoding" (arXiv 2311.08252); prompt lookup
 decoding.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 
@@ -41,7 +41,9 @@ class Threads:
             work: the work, compiled already.
         """
         tried = [cls(number) for number in _numbers(most)]
-        best, *others = zip(_seconds([partial(work, each) for each in tried]), tried, strict=True)
+        best, *others = zip(
+            least_seconds([partial(work, each) for each in tried]), tried, strict=True
+        )
         for other in others:
             if best[0] >= LEAST_GAIN * other[0]:
                 best = other
@@ -83,7 +85,7 @@ def _numbers(most: int) -> list[int]:
     return sorted({*doubles, max(most, 1)})
 
 
-def _seconds(works: list[Callable[[], object]]) -> list[float]:
+def least_seconds(works: Sequence[Callable[[], object]]) -> list[float]:
     """Return the least time of each work, run in turn so that other load affects all alike."""
     least, began = [float("inf")] * len(works), time.perf_counter()
     for number in range(1, MOST_TRIES + 1):

@@ -6,6 +6,7 @@ does not spill. A token's result does not depend, to the bit, on the other token
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from longllama_code.kernels.codegen.attention_tiles import LANES
 from longllama_code.kernels.layer import Floats, normalize
 from longllama_code.kernels.matrices.quantized import Matrix, QuantizedMatrix
-from longllama_code.kernels.sharing.threads import Threads
+from longllama_code.kernels.sharing.threads import Threads, least_seconds
 from longllama_code.model.by_kernels.block_layers import BlockLayer, BlockLayers
 from longllama_code.model.by_kernels.kernel_layer import (
     CosSin,
@@ -37,6 +38,9 @@ MEASURED_ROWS = 128
 """Tokens of the product whose speed decides the number of threads for prompts."""
 FEW_ROWS = 8
 """Most tokens of a pass that has the threads for decoding: a token, and a draft of others."""
+DRAFTED_ROWS, MOST_DRAFT_COST = 4, 2.0
+"""A token and a draft of three others, and how many passes over one token that may cost: a draft is
+right in one token of two, or less."""
 LINEAR = nn.Linear, Int8Linear, Int4Linear, BlockLinear
 
 
@@ -61,6 +65,8 @@ class KernelModel:
         self._threads = _threads(n_threads, self._layers[0].gate_up, MEASURED_ROWS)
         few = _threads(self._threads.n_threads, self._layers[0].gate_up, 1)
         self._few_threads = self._threads if few.n_threads == self._threads.n_threads else few
+        self.drafts_pay = _drafts_pay(self._layers[0].gate_up, self._few_threads)
+        """Whether this CPU verifies a draft in less time than the tokens take one by one."""
 
     @staticmethod
     def fits(model: AnyModel) -> bool:
@@ -196,6 +202,14 @@ def _threads(most: int, matrix: Matrix, n_rows: int) -> Threads:
     inputs = np.ones((n_rows, matrix.n_inputs), np.float32)
     matrix.times(inputs)
     return Threads.measured(most, lambda threads: matrix.times(inputs, threads))
+
+
+def _drafts_pay(matrix: Matrix, threads: Threads) -> bool:
+    one, few = (np.ones((n_rows, matrix.n_inputs), np.float32) for n_rows in (1, DRAFTED_ROWS))
+    matrix.times(few)
+    works = [partial(matrix.times, inputs, threads) for inputs in (one, few)]
+    of_one, of_few = least_seconds(works)
+    return of_few < MOST_DRAFT_COST * of_one
 
 
 def _kind(model: nn.Module) -> str:

@@ -131,6 +131,18 @@ def test_answers_and_sources_are_those_of_plain_decoding(
         assert one.mass == pytest.approx(other.mass, abs=1e-4)
 
 
+def test_nothing_is_drafted_where_it_does_not_pay(
+    make_engine: MakeEngine,
+    remember: Remember,
+    copying: LoadedModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Decoder, "drafts_pay", False)
+    result = complete(make_engine, remember, copying, REQUEST)
+    assert result.text == "sel, berth):"
+    assert result.timings.passes == result.timings.generated_tokens
+
+
 def test_what_memory_repeats_takes_few_passes(
     make_engine: MakeEngine, remember: Remember, copying: LoadedModel
 ) -> None:
