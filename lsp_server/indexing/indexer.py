@@ -76,8 +76,8 @@ class Indexer:
         """Whether anything is left to do, or under way."""
         if self._loop.has_given_up:
             return False
-        is_in_step, is_scan_due = self._loop.in_step, self._needs_full_scan or self._unscanned
-        return bool(is_in_step or is_scan_due or self._plan.must_forget or len(self._plan))
+        is_scan_due = self._needs_full_scan or bool(self._unscanned)
+        return self._loop.in_step or is_scan_due or self._plan.must_forget or len(self._plan) > 0
 
     @property
     def knows_definitions(self) -> bool:

@@ -1,4 +1,4 @@
-"""Task on the event loop that takes one step of work after the other, and survives their failures.
+"""Loop of a task that takes steps of work one after the other, and goes on when one fails.
 
 A step is a coroutine that others may run beside, but no other step. A few failures in a row end the
 work, until somebody asks for it again.

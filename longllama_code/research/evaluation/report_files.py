@@ -28,3 +28,13 @@ def model_identity(loaded: LoadedModel) -> dict[str, Any]:
         "dtype": str(loaded.model.dtype).removeprefix("torch."),
         "device": loaded.model.device.type,
     }
+
+
+def memory_identity(loaded: LoadedModel) -> dict[str, Any]:
+    """Return what `model_identity` has, and how memory layers see memory."""
+    config = loaded.model.config
+    return {
+        **model_identity(loaded),
+        "mem_layers": list(config.mem_layers),
+        "mem_top_k": config.mem_top_k,
+    }

@@ -9,7 +9,7 @@ from typing import Any
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.evaluation.lengths.memory_size import SizeResult
 from longllama_code.research.evaluation.probe.head_choice import Change
-from longllama_code.research.evaluation.report_files import model_identity, write_json
+from longllama_code.research.evaluation.report_files import memory_identity, write_json
 
 FORMAT = 1
 NOTE = (
@@ -45,15 +45,10 @@ def write_report(loaded: LoadedModel, result: SizeResult, folder: Path) -> list[
 
 def as_json(loaded: LoadedModel, result: SizeResult) -> dict[str, Any]:
     """Return the result in plain values, the change of every window among them."""
-    model = loaded.model
     return {
         "format": FORMAT,
         "note": NOTE,
-        "model": {
-            **model_identity(loaded),
-            "mem_layers": list(model.config.mem_layers),
-            "mem_top_k": model.config.mem_top_k,
-        },
+        "model": memory_identity(loaded),
         "options": asdict(result.options),
         "unreached_lengths": result.unreached,
         "local_loss": result.local_loss,

@@ -11,7 +11,7 @@ from typing import Any
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.evaluation.lengths.needles import Kind
 from longllama_code.research.evaluation.lengths.passkey import PasskeyResult, Trial
-from longllama_code.research.evaluation.report_files import model_identity, write_json
+from longllama_code.research.evaluation.report_files import memory_identity, write_json
 
 FORMAT = 1
 NOTE = (
@@ -41,16 +41,11 @@ def write_report(loaded: LoadedModel, result: PasskeyResult, folder: Path) -> li
 
 def as_json(loaded: LoadedModel, result: PasskeyResult) -> dict[str, Any]:
     """Return the result in plain values, every trial among them."""
-    model = loaded.model
     return {
         "format": FORMAT,
         "unit": "share of trials whose greedy digits are all right, 0 to 1",
         "note": NOTE,
-        "model": {
-            **model_identity(loaded),
-            "mem_layers": list(model.config.mem_layers),
-            "mem_top_k": model.config.mem_top_k,
-        },
+        "model": memory_identity(loaded),
         "options": asdict(result.options),
         "unreached_lengths": result.unreached,
         "summary": {kind: summary(result, kind) for kind in result.options.kinds},
