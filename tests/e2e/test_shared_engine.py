@@ -29,8 +29,8 @@ def start(start, request):
         pytest.skip("this system has no Unix sockets")
     before = set(shared_logs())
     yield functools.partial(start, module=request.param)
-    (used,) = {log.parent.name for log in shared_logs() if log not in before}
-    assert used == ("longllama" if is_unix else "loopback")
+    used = {log.parent.name for log in shared_logs() if log not in before}
+    assert used == {"longllama" if is_unix else "loopback"}
 
 
 @pytest.fixture
