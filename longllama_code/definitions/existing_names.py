@@ -2,14 +2,14 @@
 
     from shop.cart import NAME      cart.NAME      shop.cart.NAME      Colour.NAME
 
-Whatever is not certain exists (``lacking.py``). Only Python is looked at.
+Whatever is not certain exists (``lacking.py``). For TypeScript and JavaScript see
+``script_names.py``; other languages are not looked at.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from longllama_code.definitions.cursor_text import cursor_text
 from longllama_code.definitions.files import File
@@ -24,26 +24,17 @@ from longllama_code.definitions.lacking import (
 from longllama_code.definitions.languages import language_of
 from longllama_code.definitions.languages.facts import Import
 from longllama_code.definitions.languages.python.files import is_root
+from longllama_code.definitions.missing import MissingName
 from longllama_code.definitions.name_uses import NameUse, begun, is_identifier, uses
+from longllama_code.definitions.script_names import exported_names, missing_in_script
 
 MAX_USES = 50
+SCRIPTS = frozenset(("typescript", "javascript"))
+"""Languages whose names `script_names` looks at."""
 WORD = re.compile(r"\w+")
 IMPORTS = re.compile(r"^[ \t]*(?:from\b[^()\n]*\([^()]*\)|(?:from|import)\b[^\n]*)", re.MULTILINE)
 _Place = tuple[str, str]
 """Path of a file, and the name of a class in it or nothing."""
-
-
-@dataclass(frozen=True)
-class MissingName:
-    """A name that a suggestion takes from where it does not exist."""
-
-    name: str
-    start: int
-    """Offset of the name in the suggestion; below 0 if it begins before the cursor."""
-    path: str
-    """File that lacks it."""
-    owner: str = ""
-    """Class of that file whose member it would be; empty for a name of the module."""
 
 
 def missing_name(
@@ -68,6 +59,10 @@ def missing_name(
         is_whole: whether the suggestion's last word is complete.
     """
     language = language_of(path)
+    if language is not None and language.name in SCRIPTS:
+        return missing_in_script(
+            index, path, prefix, suggestion, suffix, new_words, is_whole=is_whole
+        )
     if language is None or language.name != "Python":
         return None
     n_begun = begun(prefix)
@@ -89,6 +84,9 @@ def existing_names(index: DefinitionIndex, missing: MissingName) -> frozenset[st
     """Return the names that could stand in place of a missing one."""
     if missing.owner:
         return frozenset(names_of_class(index, missing.path, missing.owner))
+    language = language_of(missing.path)
+    if language is not None and language.name in SCRIPTS:
+        return frozenset(exported_names(index, missing.path))
     return frozenset(names_of_module(index, missing.path))
 
 

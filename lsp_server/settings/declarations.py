@@ -150,8 +150,8 @@ class Completion:
     existing_names: bool = tunable(
         True,
         "Whether a name that a module or class of the repository lacks is replaced by one of its "
-        "own, or else not suggested (Python). Turn it off if you often write a use before the "
-        "definition.",
+        "own, or else not suggested (Python; modules of TypeScript and JavaScript). Turn it off if "
+        "you often write a use before the definition.",
     )
     disable_in_comments: bool = tunable(
         False,

@@ -1,10 +1,11 @@
 """Imports and exports of TypeScript and JavaScript, by ``import`` or ``require``."""
 
+import re
 from dataclasses import replace
 
 from tree_sitter import Node
 
-from longllama_code.definitions.languages.facts import Import
+from longllama_code.definitions.languages.facts import FileFacts, Import
 from longllama_code.definitions.languages.syntax import Reader
 from longllama_code.definitions.languages.typescript.values import (
     FUNCTIONS,
@@ -15,6 +16,10 @@ from longllama_code.definitions.languages.typescript.values import (
     quoted,
 )
 
+EXPORT_VALUE = re.compile(r"\bexport\s*=[^=]")
+EXPORT_ALL = re.compile(r"\bexport\s+(?:type\s+)?\*|\bexport\*")
+UNKNOWN = Import("*", "=", "", is_public=True)
+"""Everything of a module that is not known: no module has such a name."""
 SELF = ""
 """Module of an import from the file itself, which renames an export."""
 
@@ -63,6 +68,19 @@ def read_export(reader: Reader, node: Node) -> None:
     reader.begins[declared.start_byte] = keyword.start_byte
     if is_default:
         _export_default(reader, declared)
+
+
+def with_unknown_exports(facts: FileFacts, text: str) -> FileFacts:
+    """Return the facts of a text, and whether it exports names that these cannot have.
+
+    Those are the members of a value (``export =``), or names of a module whose ``export *`` could
+    not be parsed.
+    """
+    n_known = sum(one.is_public and not one.name for one in facts.imports)
+    n_written = len(EXPORT_ALL.findall(text))
+    if n_written <= n_known and EXPORT_VALUE.search(text) is None:
+        return facts
+    return replace(facts, imports=(*facts.imports, UNKNOWN))
 
 
 def _export_from(reader: Reader, node: Node, module: str) -> None:

@@ -20,6 +20,7 @@ from longllama_code.definitions.languages.typescript.imports import (
     read_import,
     read_require,
     required,
+    with_unknown_exports,
 )
 from longllama_code.definitions.languages.typescript.values import (
     END,
@@ -243,11 +244,11 @@ _TYPESCRIPT, _TSX = _grammar("language_typescript"), _grammar("language_tsx")
 
 
 def _read(text: str) -> FileFacts:
-    return _TYPESCRIPT.read(text)
+    return with_unknown_exports(_TYPESCRIPT.read(text), text)
 
 
 def _read_tsx(text: str) -> FileFacts:
-    return _TSX.read(text)
+    return with_unknown_exports(_TSX.read(text), text)
 
 
 TYPESCRIPT = Language(
