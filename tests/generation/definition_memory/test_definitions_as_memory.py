@@ -1,9 +1,7 @@
 """Requests that want definitions as memory: what they see, wait for, and encode once."""
 
-from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,12 +14,10 @@ from longllama_code.protocol import (
     CompletionRequest,
     CompletionResult,
     EncodedDefinitions,
-    RememberResult,
 )
-from tests.code_model import code_model
-
-MakeEngine = Callable[..., Engine]
-Remember = Callable[[Engine, str, str], RememberResult]
+from tests.conftest import finish
+from tests.generation import harbour
+from tests.generation.harbour import MakeEngine, Remember, shown
 
 SHIP = """\
 class Ship:
@@ -32,40 +28,14 @@ class Ship:
 def moor(ship, berth):
     return berth.take(ship)
 """
-OFFICE = "from harbour.ship import Ship, moor\n\n\ndef arrive(name):\n    ship = Ship(name, 12)\n"
-REQUEST = CompletionRequest(
-    "office.py",
-    OFFICE + "    return ship.",
-    "\n",
-    max_tokens=4,
-    repository="port",
-    repository_context="memory",
-    timeout_ms=600_000,
-)
+REQUEST = replace(harbour.REQUEST, repository_context="memory", timeout_ms=600_000)
 IN_PROMPT = replace(REQUEST, repository_context="definitions", path="prompt.py")
 AT_ONCE = replace(REQUEST, timeout_ms=0)
 PATH = "harbour/ship.py"
 
 
-@pytest.fixture(scope="module")
-def coder() -> LoadedModel:
-    return code_model()
-
-
 def complete(engine: Engine, request: CompletionRequest = REQUEST) -> CompletionResult:
-    return engine.complete(request, lambda: False)
-
-
-def shown(result: CompletionResult) -> set[str]:
-    return {each.name for each in result.definitions}
-
-
-def finish(work: Generator[None, None, Any]) -> Any:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
+    return harbour.complete(engine, request)
 
 
 def encode_all(engine: Engine) -> None:

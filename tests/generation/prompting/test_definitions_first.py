@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
-
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.protocol import CompletionRequest, RememberResult
-from tests.code_model import code_model
 
 MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
@@ -19,11 +16,6 @@ TEXTS = {
 }
 OFFICE = "from harbour.ship import Ship\nfrom harbour.berth import take\n\nship = Ship()\n"
 REQUEST = CompletionRequest("office.py", OFFICE + "x = ship.", "\n", max_tokens=4)
-
-
-@pytest.fixture(scope="module")
-def coder() -> LoadedModel:
-    return code_model()
 
 
 def names(engine: Engine, path: str) -> set[str]:

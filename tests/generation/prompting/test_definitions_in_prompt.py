@@ -1,20 +1,15 @@
 """Definitions of other files in the prompt of a code model: which, when, and read before asked."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prompt import Excerpt, PromptSource, build_prompt, opening
-from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
-from tests.code_model import NAMES, TOKENIZER, code_model
-
-MakeEngine = Callable[..., Engine]
-Remember = Callable[[Engine, str, str], RememberResult]
+from longllama_code.protocol import CompletionRequest, CompletionResult
+from tests.code_model import NAMES, TOKENIZER
+from tests.generation.harbour import REQUEST, MakeEngine, Remember, complete, shown
 
 SHIP = '''\
 class Ship:
@@ -31,23 +26,6 @@ class Ship:
 def moor(ship, berth):
     return berth.take(ship)
 '''
-OFFICE = "from harbour.ship import Ship, moor\n\n\ndef arrive(name):\n    ship = Ship(name, 12)\n"
-REQUEST = CompletionRequest(
-    "office.py", OFFICE + "    return ship.", "\n", max_tokens=4, repository="port"
-)
-
-
-@pytest.fixture(scope="module")
-def coder() -> LoadedModel:
-    return code_model()
-
-
-def complete(engine: Engine, request: CompletionRequest = REQUEST) -> CompletionResult:
-    return engine.complete(request, lambda: False)
-
-
-def shown(result: CompletionResult) -> set[str]:
-    return {each.name for each in result.definitions}
 
 
 def prepare(engine: Engine, request: CompletionRequest) -> int:

@@ -22,7 +22,6 @@ from longllama_code.protocol import (
     RememberResult,
     ShownDefinition,
 )
-from tests.code_model import code_model
 
 MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
@@ -35,11 +34,6 @@ RENAMED = RecentEdit("ship.py", "def dock(ship):", "def moor(ship, berth):", 1)
 PATHS = st.sampled_from(["ship.py", "crew.py", "office.py"])
 OLD, NEW = st.text("ab\n", max_size=40), st.text("cd\n", max_size=40)
 EDITS = st.lists(st.builds(RecentEdit, PATHS, OLD, NEW, st.integers(1, 9)), max_size=12)
-
-
-@pytest.fixture(scope="module")
-def coder() -> LoadedModel:
-    return code_model()
 
 
 @pytest.fixture

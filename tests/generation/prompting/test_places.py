@@ -12,7 +12,6 @@ from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
-from tests.code_model import code_model
 
 MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
@@ -22,11 +21,6 @@ FUNCTIONS = [
     f"def arrive_{n}(ship):\n    tonnes = {n} * {n}{n}\n    return tonnes\n\n\n" for n in range(12)
 ]
 TEXT = "from harbour.ship import Ship\n\n\n" + "".join(FUNCTIONS)
-
-
-@pytest.fixture(scope="module")
-def coder() -> LoadedModel:
-    return code_model()
 
 
 @pytest.fixture

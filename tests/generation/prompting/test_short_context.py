@@ -11,7 +11,6 @@ from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting import short_context
 from longllama_code.generation.prompting.short_context import LEAST_UNREAD_TOKENS, LOCAL_TOKENS
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
-from tests.code_model import code_model
 
 MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
@@ -19,11 +18,6 @@ Remember = Callable[[Engine, str, str], RememberResult]
 SHIP = "class Ship:\n    def dues(self, rate):\n        return rate\n"
 FUNCTIONS = [f"def f_{n}(ship):\n    t = {n} * {n}{n}\n    return t\n\n\n" for n in range(60)]
 TEXT = "from harbour.ship import Ship\n\n\n" + "".join(FUNCTIONS)
-
-
-@pytest.fixture(scope="module")
-def coder() -> LoadedModel:
-    return code_model()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
 from longllama_code.similar_code.bm25 import ChunkIndex
 from longllama_code.similar_code.chunks import query_of
-from tests.code_model import TOKENIZER, code_model
+from tests.code_model import TOKENIZER
 
 MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
@@ -38,11 +38,6 @@ REQUEST = CompletionRequest(
 DEFINITIONS = replace(
     REQUEST, prefix=f"from harbour.rope import Rope\n{OFFICE}", repository_context="definitions"
 )
-
-
-@pytest.fixture(scope="module")
-def coder() -> LoadedModel:
-    return code_model()
 
 
 @pytest.fixture
