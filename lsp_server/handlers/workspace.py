@@ -89,19 +89,35 @@ def _registration(method: str, options: Any) -> types.Registration:
 
 
 async def pull_configuration(server: Server) -> None:
-    """Ask the client for the server's settings, and go on without them if it does not answer."""
+    """Ask the client for the server's settings; one that answers late has them used then."""
     workspace = server.client_capabilities.workspace
     if workspace is None or not workspace.configuration:
         return
     item = types.ConfigurationItem(section=SECTION)
-    response = server.workspace_configuration_async(types.ConfigurationParams([item]))
+    asked = server.workspace_configuration_async(types.ConfigurationParams([item]))
+    # Waited for, never cancelled: pygls fails on the response to a request that was cancelled.
+    response = asyncio.ensure_future(asked)
+    done, _ = await asyncio.wait([response], timeout=PULL_TIMEOUT_S)
+    if done:
+        _configure(server, response)
+    else:
+        logger.warning("workspace/configuration has no answer yet; defaults hold until it comes")
+        server.background_tasks.start(_configure_late(server, response))
+
+
+def _configure(server: Server, response: "asyncio.Future[Any]") -> None:
     try:
-        # Shielded, as pygls fails on the response to a request that was cancelled.
-        (section,) = await asyncio.wait_for(asyncio.shield(response), PULL_TIMEOUT_S)
+        (section,) = response.result()
     except Exception as error:
         logger.warning("no answer to workspace/configuration, so defaults hold: %r", error)
         return
     server.session.configure("configuration", section or {})
+
+
+async def _configure_late(server: Server, response: "asyncio.Future[Any]") -> None:
+    await asyncio.wait([response])
+    _configure(server, response)
+    await server.session.apply_settings()
 
 
 def paths_of_folders(server: Server, uris: Iterable[str]) -> list[Path]:

@@ -98,6 +98,9 @@ class Wire:
         """Results of the server's requests by method; null for any other."""
         self.answers_with: Json = {}
         """Further fields of the client's answers."""
+        self.withholds: set[str] = set()
+        """Methods of the server's requests that have no answer until `release`."""
+        self._withheld: list[Json] = []
         self.n_answers: dict[Any, int] = {}
         self.raw: dict[Any, Json] = {}
         """The server's last answer by the id of its request."""
@@ -136,7 +139,17 @@ class Wire:
     def _answer(self, message):
         result = self.answers.get(message["method"])
         answer = {"id": message["id"], "result": result, **self.answers_with}
-        asyncio.get_running_loop().call_soon(self._send, answer)
+        if message["method"] in self.withholds:
+            self._withheld.append(answer)
+        else:
+            asyncio.get_running_loop().call_soon(self._send, answer)
+
+    def release(self):
+        """Send the answers that were withheld."""
+        self.withholds.clear()
+        for answer in self._withheld:
+            self._send(answer)
+        self._withheld.clear()
 
     # The client's side.
 
