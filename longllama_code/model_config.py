@@ -25,23 +25,33 @@ N_COPY_FEATURES = 8
 
 
 @dataclass(kw_only=True, repr=False)
-class ModelConfig:
-    """Llama's fields, which a subclass has, and those of memory layers, with their rules."""
+class LlamaFields:
+    """Llama's fields, by the names of transformers."""
 
-    if TYPE_CHECKING:
-        vocab_size: int
-        hidden_size: int
-        intermediate_size: int
-        num_hidden_layers: int
-        num_attention_heads: int
-        num_key_value_heads: int | None
-        head_dim: int | None = None
-        hidden_act: str = "silu"
-        max_position_embeddings: int
-        rms_norm_eps: float = 1e-6
-        tie_word_embeddings: bool
-        attention_bias: bool = False
-        mlp_bias: bool = False
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int | None
+    head_dim: int | None = None
+    hidden_act: str = "silu"
+    max_position_embeddings: int
+    rms_norm_eps: float = 1e-6
+    tie_word_embeddings: bool
+    attention_bias: bool = False
+    mlp_bias: bool = False
+
+
+if TYPE_CHECKING:
+    _Declared = LlamaFields
+else:  # transformers' own class has them already, with other defaults
+    _Declared = object
+
+
+@dataclass(kw_only=True, repr=False)
+class ModelConfig(_Declared):
+    """Fields of memory layers, with their rules; a subclass has Llama's as well."""
 
     mem_layers: list[int] | tuple[int, ...] = ()
     """Indices of the layers that see memory."""
@@ -183,23 +193,10 @@ class ModelConfig:
 
 @strict
 @dataclass(kw_only=True)
-class PlainConfig(ModelConfig):
+class PlainConfig(ModelConfig, LlamaFields):
     """Configuration of a model without transformers: a plain rotation, SiLU, few biases."""
 
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int | None
-    head_dim: int | None = None
-    max_position_embeddings: int
-    rms_norm_eps: float = 1e-6
     rope_theta: float
-    tie_word_embeddings: bool
-    hidden_act: str = "silu"
-    attention_bias: bool = False
-    mlp_bias: bool = False
 
 
 WITHOUT_EFFECT = frozenset(
