@@ -40,7 +40,7 @@ def segments(loaded: LoadedModel, encoder: SegmentEncoder, n: int) -> list[tuple
 
 def plain_llama(loaded: LoadedModel) -> LlamaForCausalLM:
     """Transformers' own Llama with the same weights."""
-    fields = loaded.model.config.to_dict()
+    fields = loaded.trainable.config.to_dict()
     known = {name: fields[name] for name in LlamaConfig().to_dict() if name in fields}
     known.pop("model_type", None)
     plain = LlamaForCausalLM(LlamaConfig(**known)).eval()
