@@ -12,6 +12,8 @@ SLOW_ANSWER_KEYS = 4
 MARGIN = 1.25
 """A burst counts as over after this many times the usual gap between two keys."""
 MAX_DELAY_S = 0.3
+QUICK_S = 0.05
+"""An answer that takes less comes before the next key of anybody."""
 
 
 class DebouncePolicy:
@@ -37,10 +39,14 @@ class DebouncePolicy:
         Zero if the answer arrives before the next key. Longer than `usual_s` if the burst of keys
         is likely to outlast many answers that the engine would compute in vain.
         """
-        if not usual_s or len(self._keys) < N_KEYS or not self._answers:
+        if not usual_s or not self._answers:
+            return usual_s
+        answer = median(self._answers)
+        if answer < QUICK_S:
+            return 0.0
+        if len(self._keys) < N_KEYS:
             return usual_s
         gap = median(later - earlier for earlier, later in pairwise(self._keys))
-        answer = median(self._answers)
         if answer < gap:
             return 0.0
         if answer > SLOW_ANSWER_KEYS * gap:

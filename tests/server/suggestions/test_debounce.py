@@ -21,6 +21,11 @@ def test_an_answer_that_comes_before_the_next_key_is_asked_for_at_once():
     assert delay(FAST, 0.08) == 0
 
 
+@pytest.mark.parametrize("keys", [[], FAST[:1], FAST])
+def test_a_quick_engine_is_asked_at_once_whatever_the_keys(keys):
+    assert delay(keys, 0.04) == 0
+
+
 def test_an_answer_that_the_user_may_type_up_to_is_asked_for_as_usual():
     assert delay(FAST, 0.2) == USUAL
 
@@ -34,11 +39,11 @@ def test_a_burst_is_waited_out_where_answers_are_slow():
 @pytest.mark.parametrize(
     ("keys", "answer_s"),
     [
-        ([], 0.01),
-        (FAST[:4], 0.01),  # too few to tell
+        ([], 0.08),
+        (FAST[:4], 0.08),  # too few to tell
         (FAST, None),  # nothing is known of the engine
-        ([*FAST[:4], 9.0], 0.01),  # a pause ended the burst
-        ([*FAST[:4], 0.1], 0.01),  # another clock
+        ([*FAST[:4], 9.0], 0.08),  # a pause ended the burst
+        ([*FAST[:4], 0.1], 0.08),  # another clock
     ],
 )
 def test_otherwise_as_was_set(keys, answer_s):
