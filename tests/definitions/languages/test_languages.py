@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from longllama_code.definitions.languages import MODULES, language_of, syntax
 from longllama_code.definitions.languages.facts import FileFacts
+from longllama_code.definitions.languages.grammars import is_too_deep
 from tests.definitions.small_repository import named
 
 READERS = sorted({place: suffix for suffix, place in MODULES.items()}.values())
@@ -66,13 +67,40 @@ def test_any_text_is_read_and_lines_are_of_it(suffix: str, text: str) -> None:
     [
         *("(", "[", "{", "<", "{}", "a.", "a::", "f(", "*", "/*", "`${", "!", "@a ", "a,", "'"),
         *("class A {", "fn f() {", "impl A {", "namespace a {", "struct a { ", "if (a) "),
-        *("a ? b : ", "x => ", "#if A\n"),
+        *("a ? b : ", "x => ", "#if A\n", "x = > ", "=|async ", "x =>\n", "-> ", "case a: "),
     ],
 )
 def test_hostile_texts_are_read_in_bounded_time(suffix: str, piece: str) -> None:
     start = time.process_time()
     facts_of(suffix, piece * N_PIECES)
     assert time.process_time() - start < MAX_S
+
+
+@pytest.mark.parametrize("n_pieces", [3_000, 10_000])
+@pytest.mark.parametrize(
+    "piece", ["x => ", "x = > ", "=|async ", "var => *- ", "x =>\n", "= >\t\n"]
+)
+def test_assignments_nested_too_deeply_are_not_parsed(piece: str, n_pieces: int) -> None:
+    """They would take gigabytes."""
+    assert is_too_deep(piece.encode() * n_pieces)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "NAME = 1\n",
+        "export const NAME = value\r\n",
+        "  NAME = 1, ",
+        "a = b;",
+        "x => { y = 1 } ",
+        "f(x => x)\n",
+        "// ==== name = value  \n",
+        "if (a == b && c <= d != e >= f) ",
+        "<p name='x'>\n",
+    ],
+)
+def test_a_thousand_short_assignments_are_parsed(line: str) -> None:
+    assert not is_too_deep(line.encode() * 1000)
 
 
 @pytest.mark.parametrize("suffix", READERS)
