@@ -74,8 +74,6 @@ class MemoryPlan:
         self._budget = MemoryBudget(self.files, memory, engine, open_paths, open_text)
         self._must_rebalance = False
         self._crashes: Counter[Path] = Counter()
-        self._was_away: set[Path] = set()
-        """Files whose requests failed since the engine started last, as it was gone."""
 
     def __len__(self) -> int:
         """Return how many files wait for memory."""
@@ -129,7 +127,6 @@ class MemoryPlan:
 
     def refill(self) -> None:
         """Queue all files, as the engine started with an empty memory."""
-        self._was_away.clear()
         self._to_forget.clear()
         self._failed_to_forget.clear()
         self._definitions.drain()
@@ -258,9 +255,7 @@ class MemoryPlan:
     def note_error(self, file: TrackedFile, urgency: Urgency, error: Exception) -> None:
         """Queue a file again that could not be remembered, or leave it out."""
         if isinstance(error, EngineGone) and not isinstance(error, EngineAway):
-            # Until the end of the process is noticed, requests fail that did not cause it.
-            self._crashes[file.path] += file.path not in self._was_away
-            self._was_away.add(file.path)
+            self._crashes[file.path] += 1
         elif not isinstance(error, EngineAway | SourceError):
             logger.error("%s could not be remembered", file.name, exc_info=error)
         decision = after_error(error, self._crashes[file.path])

@@ -38,7 +38,6 @@ class ListEngine:
         self.may_define = asyncio.Event()
         self.may_define.set()
         self.errors = {}
-        self.on_error = lambda error: None
         self.is_warm = False
         """Whether the store has everything."""
         self.takes_s = 0.0
@@ -61,7 +60,6 @@ class ListEngine:
         await asyncio.sleep(self.takes_s)
         self.n_asking -= 1
         if errors := self.errors.get(path):
-            self.on_error(errors[0])
             raise errors.pop(0)
         self.texts[path] = text
         return RememberResult(path, len(text), 1, int(not self.is_warm), int(self.is_warm), 0)

@@ -1,6 +1,5 @@
 """The indexer: what is remembered, in which order, and what a crash leaves."""
 
-import asyncio
 import logging
 
 from lsp_server.engine.client import EngineError, EngineGone
@@ -147,28 +146,7 @@ async def test_a_file_over_which_the_engine_dies_comes_again(bench):
     assert bench.states() == {"a.py": "in_memory", "b.py": "in_memory"}
 
 
-def restart_engine(bench):
-    """The engine starts again with an empty memory, after the request that it died of failed."""
-
-    def soon(error):
-        if isinstance(error, EngineGone):
-            asyncio.get_running_loop().call_soon(bench.indexer.refill)
-
-    bench.engine.on_error = soon
-
-
-async def test_an_end_that_is_noticed_late_is_one_crash(bench):
-    bench.write("a.py")
-    bench.write("b.py")
-    for name in ("a.py", "b.py"):
-        bench.engine.errors[name] = [EngineGone("killed")] * 5
-    bench.start()
-    await bench.idle()
-    assert bench.states() == {"a.py": "in_memory", "b.py": "in_memory"}
-
-
 async def test_a_file_over_which_the_engine_always_dies_is_left_out(bench):
-    restart_engine(bench)
     bench.write("a.py")
     bench.write("b.py")
     bench.engine.errors["a.py"] = [EngineGone("killed"), EngineGone("killed")]
@@ -192,7 +170,6 @@ async def test_a_file_that_fails_is_left_out_until_it_changes(bench, caplog):
 
 
 async def test_what_crashes_the_engine_or_fails_is_not_tried_by_a_scan(bench, caplog):
-    restart_engine(bench)
     path = bench.write("a.py")
     bench.write("b.py")
     bench.engine.errors["a.py"] = [EngineGone("killed"), EngineGone("killed")]
