@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from longllama_code.errors import without_package
+
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
 MAX_PORT = 65_535
@@ -44,11 +46,7 @@ def run_command(program: str, run: Callable[[], int], expected: tuple[type[Excep
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in _OUR_PACKAGES:
             raise
-        return _failed(
-            program,
-            f"the package {error.name} is not installed here, and this command needs it; install "
-            "longllama-code-lsp with all of its packages.",
-        )
+        return _failed(program, f"{without_package(error, 'this command')}.")
     except expected as error:
         return _failed(program, error)
 

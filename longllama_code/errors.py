@@ -38,3 +38,16 @@ class StoreError(LongLlamaError):
 
 class Cancelled(LongLlamaError):  # noqa: N818 - a request's end, not a fault
     """The caller no longer wants the answer."""
+
+
+def without_package(error: ModuleNotFoundError, user: str) -> str:
+    """Return what to tell where a package that something needs is not installed.
+
+    Args:
+        error: says which package.
+        user: what needs it, such as "the model".
+    """
+    return (
+        f"the package {error.name} is not installed here, and {user} needs it: install "
+        "longllama-code-lsp with all of its packages"
+    )

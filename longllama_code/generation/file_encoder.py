@@ -17,7 +17,7 @@ class EncodedFile:
     placed: Sequence[tuple[str, Slice]]
     """Ids of its segments, and their positions in the text."""
     fresh: Mapping[str, StoredSegment]
-    """Those of the segments that are not in memory yet."""
+    """Segments of it that are not in memory yet, by id."""
     counts: Counts
 
 

@@ -35,7 +35,7 @@ from longllama_code.model_sources.catalog import model_dir
 from longllama_code.paths import cache_root
 from longllama_code.tokenizers.loading import load_tokenizer
 from longllama_code.tokenizers.tokenizer import ByteTokenizer, Tokenizer
-from longllama_code.weight_kinds import WEIGHT_KINDS, split_weights
+from longllama_code.weight_kinds import WEIGHT_KINDS, WeightKind, split_weights
 
 if TYPE_CHECKING:
     from longllama_code.config import LongLlamaConfig
@@ -179,16 +179,8 @@ def load(
     kind = split_weights(name)[1]
     model = _in_blocks(folder) if blocks and kind is None else None
     stored_as = kind if model is None else "blocks"
-    if model is None and kind is not None:
-        from longllama_code.checkpoints.quantized import load_quantized
-
-        model = load_quantized(folder, kind, dtype, device, torch_attention=True)
-    elif model is None:
-        model = load_plain(folder, dtype, device, torch_attention=True) if plain else None
     if model is None:
-        from longllama_code.checkpoints.loading import load_model
-
-        model = load_model(folder, dtype, device, torch_attention=True)
+        model = _in_numbers(folder, kind, device, dtype, plain=plain)
     tokenizer = load_tokenizer(folder)
     place = torch.device(device).type
     fingerprint = _fingerprint(folder, f"{dtype} {place}" + (f" {stored_as}" if stored_as else ""))
@@ -201,6 +193,22 @@ def _in_blocks(folder: Path) -> AnyModel | None:
     """Load a GGUF file with its matrices in blocks; return None if kernels cannot run it."""
     model = load_for_kernels(folder, torch_attention=True)
     return model if model is not None and KernelModel.fits(model) else None
+
+
+def _in_numbers(
+    folder: Path, kind: WeightKind | None, device: str, dtype: torch.dtype, *, plain: bool
+) -> AnyModel:
+    """Load a model whose weights torch can compute with, in a dtype or a kind of few bits."""
+    if kind is not None:
+        from longllama_code.checkpoints.quantized import load_quantized
+
+        return load_quantized(folder, kind, dtype, device, torch_attention=True)
+    model = load_plain(folder, dtype, device, torch_attention=True) if plain else None
+    if model is not None:
+        return model
+    from longllama_code.checkpoints.loading import load_model
+
+    return load_model(folder, dtype, device, torch_attention=True)
 
 
 def load_placed(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:

@@ -81,15 +81,13 @@ class LayerStack:
         scale = self.rotary.position_zero_scale
         inputs = LayerInputs(self.rotary(hidden, positions), scale, visible, cache)
         for layer_idx in range(len(self.layers)) if layers is None else layers:
-            layer = cast("LayerSteps", self.layers[layer_idx])
+            run = self.layers[layer_idx]
             # Chosen outside of the layer, which gradient checkpointing runs a second time.
             view = None
             if memory is not None and layer_idx in self.config.mem_layers:
-                input_keys = partial(layer.keys_and_values, hidden, scale)
+                input_keys = partial(cast("LayerSteps", run).keys_and_values, hidden, scale)
                 view = memory.layer_view(layer_idx, input_keys)
-            hidden, position_zero_keys, values = self.layers[layer_idx](
-                hidden, replace(inputs, memory=view)
-            )
+            hidden, position_zero_keys, values = run(hidden, replace(inputs, memory=view))
             yield layer_idx, hidden, position_zero_keys, values
 
     @torch.no_grad()

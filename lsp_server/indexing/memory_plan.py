@@ -64,7 +64,7 @@ class MemoryPlan:
     ) -> None:
         self.files = FileTable()
         self.n_clearances = 0
-        """How often `clear` was called: what was under way meanwhile is to be forgotten."""
+        """Number of calls of `clear`: what was under way meanwhile is to be forgotten."""
         self._to_forget: set[str] = set()
         """Names that the engine is to forget."""
         self._failed_to_forget: set[str] = set()

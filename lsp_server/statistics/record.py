@@ -15,7 +15,7 @@ OUTCOMES: tuple[Outcome, ...] = ("accepted", "partly_accepted", "typed_out", "ty
 Survival = Literal["there", "gone", "unknown"]
 Client = Literal["editor", "http"]
 CLIENTS: tuple[Client, ...] = ("editor", "http")
-"""How clients ask: over LSP, or over HTTP, where all that is known is what they are sent."""
+"""Ways in which clients ask: LSP, or HTTP, where all that is known is what they are sent."""
 
 OTHER = "other"
 _LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)

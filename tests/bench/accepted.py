@@ -36,7 +36,7 @@ LOOK_MS = 3000
 SETTLED_MS = 400
 """How long it must stay as it is, before Tab."""
 READ_MS = 1000
-"""How long language servers have to read a file."""
+"""Time that language servers have to read a file."""
 SAVES = 40
 """How often saving is tried, twice a second."""
 WATCH = """async ([lookMs, settledMs]) => {

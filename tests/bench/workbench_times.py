@@ -37,6 +37,7 @@ import psutil
 # Run as a file, this has the folder tests/bench on its path, and needs the repository there.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.bench.table_cells import row, times_ms
 from tests.bench.typed_prefixes import SOURCES, SUFFIXES, Prefix, choose
 from tests.vscode.materials import build_extension
 from tests.vscode.tools import install
@@ -48,13 +49,13 @@ LANGUAGE = "python"
 N_LETTERS = 4
 """Keys of a name that are timed; `choose` types its first three."""
 LOOK_MS = 5000
-"""How long ghost text is waited for, from a key."""
+"""Time for which ghost text is waited for, from a key."""
 PAUSE_MS = 300
 """From ghost text to the next key."""
 SERVER, ENGINE = "longllama-lsp", "engine_process"
 """What is in the command lines of the server and of its engine."""
 ENDS_S = 120
-"""How long a process has to end."""
+"""Time that a process has to end."""
 LINGER = {"longllama.engine.idleMs": 600_000}
 AIMS = {
     "key to ghost text": "p50 150 ms, p95 450 ms",
@@ -265,23 +266,20 @@ def _keys(
 
 def key_row(name: str, aim: str, keys: Sequence[Key]) -> str:
     """Return the table's line of some keys."""
-    times = sorted(key.ms for key in keys if key.ms is not None)
-    shown = f"{len(times)} of {len(keys)} shown"
-    if not times:
-        return f"| {name} | {aim} | {shown} |"
-    p95 = times[min(len(times) - 1, round(0.95 * len(times)))]
-    return f"| {name} | {aim} | p50 {statistics.median(times):.0f} ms, p95 {p95:.0f} ms; {shown} |"
+    p50, p95 = times_ms(key.ms for key in keys)
+    shown = f"{sum(key.ms is not None for key in keys)} of {len(keys)} shown"
+    return row(name, aim, f"p50 {p50} ms, p95 {p95} ms; {shown}" if p50 else shown)
 
 
 def restart_row(name: str, aim: str, runs: Sequence[dict[str, float]]) -> str:
     """Return the table's line of some restarts: the median and the worst, and the way there."""
     if not runs:
-        return f"| {name} | {aim} | – |"
+        return row(name, aim, "–")
     seconds = {mark: [run[mark] / 1000 for run in runs] for mark in MARKS}
     drawn, activated, ready = (statistics.median(seconds[mark]) for mark in MARKS)
     told = f"p50 {ready:.1f} s, worst {max(seconds['ready']):.1f} s"
     way = f"drawn after {drawn:.1f} s, our item after {activated:.1f} s"
-    return f"| {name} | {aim} | {told}; {way} |"
+    return row(name, aim, f"{told}; {way}")
 
 
 def table(model: str, found: dict[str, Any]) -> Iterator[str]:

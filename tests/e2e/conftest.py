@@ -10,6 +10,8 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.editor import Editor, editing, scripted, tiny
+from tests.e2e.http_server import HttpServer, serving
+from tests.e2e.http_shop import ANSWERS, write_shop
 
 Start = Callable[..., Awaitable[Editor]]
 
@@ -69,3 +71,22 @@ async def start(root: Path, tmp_path: Path) -> AsyncIterator[Start]:
             )
 
         yield start_one
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A workspace folder of a test's own."""
+    return write_shop(tmp_path / "ws")
+
+
+@pytest.fixture(scope="module")
+def shared_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("http") / "ws")
+
+
+@pytest.fixture(scope="module")
+def server(shared_shop: Path) -> Iterator[HttpServer]:
+    """A server for all tests that change no file."""
+    with serving(shared_shop, shared_shop.parent, ANSWERS) as running:
+        running.until_ready()
+        yield running

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,27 +13,7 @@ import pytest
 
 from tests.e2e.editor import DEADLINE_S
 from tests.e2e.http_server import HttpServer, serving, until
-from tests.e2e.http_shop import ANSWERS, RECORDED, write_shop
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    """A workspace folder of a test's own."""
-    return write_shop(tmp_path / "ws")
-
-
-@pytest.fixture(scope="module")
-def shared_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_shop(tmp_path_factory.mktemp("http") / "ws")
-
-
-@pytest.fixture(scope="module")
-def server(shared_shop: Path) -> Iterator[HttpServer]:
-    """A server for all tests that change no file."""
-    with serving(shared_shop, shared_shop.parent, ANSWERS) as running:
-        running.until_ready()
-        yield running
-
+from tests.e2e.http_shop import ANSWERS, RECORDED
 
 # What is refused.
 

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from pygls.io_ import StdoutWriter
 
 from longllama_code.engine_options import EngineOptions
-from longllama_code.errors import ConfigError
+from longllama_code.errors import ConfigError, without_package
 from lsp_server.engine.options import parse
 from lsp_server.engine.process import scripted
 from lsp_server.engine.process.host import EngineHost, HostedEngine
@@ -58,8 +58,7 @@ def _open(options: EngineOptions) -> HostedEngine:
         from longllama_code.generation.engine import Engine
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"the package {error.name} is not installed here, and the model needs it: install "
-            "longllama-code-lsp with all of its packages, or name a team's engine in "
+            f"{without_package(error, 'the model')}, or name a team's engine in "
             "longllama.engine.url."
         ) from error
     return Engine.open(options)
