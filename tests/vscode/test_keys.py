@@ -14,7 +14,7 @@ from tests.vscode.conftest import MODEL, PICTURES
 from tests.vscode.materials import EXTENSION, OFFICE
 from tests.vscode.notices import clipboard
 from tests.vscode.tools import Tools
-from tests.vscode.window import Window, browse
+from tests.vscode.window import Window, beside, browse
 from tests.vscode.workbench import Workbench, workbench
 
 pytestmark = [pytest.mark.vscode, pytest.mark.workbench]
@@ -94,9 +94,11 @@ def test_a_key_accepts_a_word_and_one_the_line(window: Window) -> None:
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_no_key_is_bound_by_default(running: Workbench, workspace: Path, system: str) -> None:
+def test_no_key_is_bound_by_default(
+    window: Window, running: Workbench, workspace: Path, system: str
+) -> None:
     """The workbench's own list, as this system has it: our keys are free, or bound to the same."""
-    with browse(PICTURES, user_agent=AGENT.format(SYSTEMS[system])) as opened:
+    with beside(window, AGENT.format(SYSTEMS[system])) as opened:
         opened.open(running.url(workspace, workspace / OFFICE))
         opened.page.locator(".activitybar [aria-label*=LongLLaMA]").first.wait_for()
         bindings = default_bindings(opened, "Meta" if system == "mac" else "Control")

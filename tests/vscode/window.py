@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.vscode.tools import chromium
 
@@ -20,7 +20,7 @@ class Window:
 
     def __init__(self, page: Page, pictures: Path) -> None:
         self.page = page
-        self._pictures = pictures
+        self.pictures = pictures
 
     def open(self, url: str) -> None:
         """Load the workbench, and wait until it is drawn."""
@@ -108,23 +108,45 @@ class Window:
 
     def picture(self, name: str) -> None:
         """Keep what is on screen."""
-        self.page.screenshot(path=self._pictures / f"{name}.png")
+        self.page.screenshot(path=self.pictures / f"{name}.png")
 
 
 @contextmanager
-def browse(pictures: Path, user_agent: str | None = None) -> Iterator[Window]:
+def browse(pictures: Path) -> Iterator[Window]:
     """A browser with one page; it reaches this machine alone.
+
+    A thread can have one at a time: `beside` opens another page of it.
 
     Args:
         pictures: folder of screenshots.
-        user_agent: what it says to be; the workbench has the keys of that system.
     """
     expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", LOOPBACK_ONLY]
         )
-        page = browser.new_page(viewport={"width": 1100, "height": 620}, user_agent=user_agent)
-        page.set_default_timeout(WAIT_MS)
-        yield Window(page, pictures)
+        with _page(browser, pictures) as window:
+            yield window
         browser.close()
+
+
+@contextmanager
+def beside(window: Window, user_agent: str) -> Iterator[Window]:
+    """Another page of a window's browser, which shares nothing with it.
+
+    Args:
+        window: the first.
+        user_agent: what it says to be; the workbench has the keys of that system.
+    """
+    browser = window.page.context.browser
+    assert browser is not None
+    with _page(browser, window.pictures, user_agent) as other:
+        yield other
+
+
+@contextmanager
+def _page(browser: Browser, pictures: Path, user_agent: str | None = None) -> Iterator[Window]:
+    page = browser.new_page(viewport={"width": 1100, "height": 620}, user_agent=user_agent)
+    page.set_default_timeout(WAIT_MS)
+    yield Window(page, pictures)
+    page.close()
