@@ -28,12 +28,14 @@ def path_inside(text: str) -> str:
         ValueError: it is absolute, leads out on any system, or lies in a ``.git`` folder, whose
             configuration and hooks would name programs to run.
     """
-    # Windows' rules split at both slashes, and know drives.
-    path = PureWindowsPath(text)
-    parts = [part.casefold() for part in path.parts]
-    if not parts or path.drive or path.root or "\0" in text or not {"..", ".git"}.isdisjoint(parts):
+    path = str(PurePosixPath(text))
+    # Windows' rules split at both slashes, and know drives. They are asked of what is returned:
+    # "./C:x" lies below the folder, and "C:x" does not.
+    windows = PureWindowsPath(path)
+    parts = {part.casefold() for part in windows.parts}
+    if not parts or windows.drive or windows.root or "\0" in path or parts & {"..", ".git"}:
         raise ValueError(f"{text!r} is no path in a repository")
-    return str(PurePosixPath(text))
+    return path
 
 
 def language_id(file: str) -> str:

@@ -6,7 +6,7 @@ import json
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_server.benchmarks.datasets import tables
@@ -26,19 +26,18 @@ from lsp_server.benchmarks.paths import (
     read_inside,
     repository_name,
 )
+from tests.server.benchmarks.published_tables import SAME_FOLDER, write_rows
 
 JSON_OBJECTS = st.dictionaries(
     st.text(max_size=5), st.one_of(st.text(), st.integers(), st.none(), st.lists(st.booleans()))
 )
-SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def write(path, objects):
     if path.name.endswith(".json"):
         path.write_text(json.dumps(objects))
-        return
-    text = "".join(json.dumps(each) + "\n" for each in objects).encode()
-    path.write_bytes(gzip.compress(text) if path.name.endswith(".gz") else text)
+    else:
+        write_rows(path, objects)
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.json"])
@@ -195,6 +194,9 @@ def test_names_that_lead_elsewhere_are_refused(name):
         "\\\\host\\x",
         "C:\\x",
         "C:x",
+        "./C:x",
+        "./\\x",
+        ".//\\\\host\\x",
         "a\0b",
         ".git/config",
         "a/.GIT/hooks/post-checkout",
