@@ -8,8 +8,8 @@ import pytest
 
 from lsp_server.benchmarks.datasets.benchmarks import BENCHMARKS
 from lsp_server.cli.main import main
+from tests.server.benchmarks.git_repository import GitRepository
 from tests.server.benchmarks.small_benchmark import ANSWERS, SHAPES, USES, row_of
-from tests.server.benchmarks.test_typing_commits import GitRepository
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from lsp_server.benchmarks.systems import longllama
 from lsp_server.cli.main import main
 from tests.server.benchmarks.bench_command import bench, scripted
-from tests.server.benchmarks.test_typing_commits import AREA, SHAPES, USES, GitRepository
+from tests.server.benchmarks.git_repository import SHAPES, GitRepository
 
 SCRIPT = {"text": ".side * self.side", "before": "self", "source": "shapes.py"}
 HASTY = ["--slowdown", "0.1", "--characters", "45"]
@@ -24,9 +24,7 @@ def runs(tmp_path_factory):
     """Two runs of one command, on a repository of three commits."""
     folder = tmp_path_factory.mktemp("typing")
     repo = GitRepository(folder / "git" / "someone+shapes" / "repo")
-    repo.commit(shapes_py=SHAPES, uses_py="import shapes\n", other_py="x = 1\n")
-    repo.commit(shapes_py=SHAPES + "\n" + AREA)
-    repo.commit(uses_py="import shapes\n\n\n" + USES)
+    repo.commit_three(other_py="x = 1\n")
     first = type_commits(folder / "git", folder)
     rows = first.rows
     return first, rows, type_commits(folder / "git", folder)

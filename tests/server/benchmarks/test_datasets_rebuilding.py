@@ -1,7 +1,6 @@
 """CrossCodeEval rebuilt from facts and real git repositories."""
 
 import json
-import os
 import shutil
 import subprocess
 from datetime import date
@@ -14,27 +13,15 @@ from lsp_server.benchmarks.datasets.rebuilding import rebuild
 from lsp_server.benchmarks.git import trees
 from lsp_server.benchmarks.git.directories import git_directory
 from lsp_server.benchmarks.git.fetching import address, check_source
+from tests.server.benchmarks.git_repository import commit_all, git
 
 USES = "from shapes import area\n\nprint(area(2))\n"
 LATER = "print('another commit')\n"
 SHAPES = "def area(side):\n    return side**2\n"
 
 
-def git(folder, *arguments):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    who = {"NAME": "A", "EMAIL": "a@example.org", "DATE": "2023-05-01T23:30:00-02:00"}
-    env |= {f"GIT_{role}_{key}": who[key] for role in ("AUTHOR", "COMMITTER") for key in who}
-    env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], env=env, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
 def commit(folder):
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "x")
-    return git(folder, "rev-parse", "HEAD")
+    return commit_all(folder, date="2023-05-01T23:30:00-02:00")
 
 
 @pytest.fixture
@@ -209,7 +196,7 @@ def test_all_of_the_history_is_fetched_if_a_commit_alone_is_refused(
     url = (git_directories / "someone" / "shapes").as_uri()
     with pytest.raises(subprocess.CalledProcessError) as refused:
         git(work[0], "-c", "protocol.version=0", "fetch", "--depth=1", url, work[1])
-    assert "not our ref" in refused.value.stderr or "unadvertised" in refused.value.stderr
+    assert b"not our ref" in refused.value.stderr or b"unadvertised" in refused.value.stderr
     (tmp_path / "gitconfig").write_text("[protocol]\n\tversion = 0\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     facts = write_facts(tmp_path / "facts.jsonl", fact(work[1]))

@@ -1,6 +1,5 @@
 """Git directories of somebody else: read whatever form they have, and nothing of theirs is run."""
 
-import os
 import subprocess
 
 import pytest
@@ -10,26 +9,15 @@ from lsp_server.benchmarks.git.directories import find_repositories, git_directo
 from lsp_server.benchmarks.git.history import commit_time, opened
 from lsp_server.benchmarks.git.running import GitError
 from lsp_server.benchmarks.git.trees import read_files, write_tree
+from tests.server.benchmarks.git_repository import commit_all, git
 
 LIMIT = 1000
-
-
-def git(folder, *arguments, given=None):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    who = {"NAME": "A", "EMAIL": "a@example.org", "DATE": "2023-05-01T12:00:00Z"}
-    env |= {f"GIT_{role}_{key}": who[key] for role in ("AUTHOR", "COMMITTER") for key in who}
-    env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, env=env, capture_output=True, check=True, input=given)
-    return done.stdout.decode().strip()
 
 
 def commit(folder, **texts):
     for name, text in texts.items():
         (folder / f"{name}.py").write_text(text)
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "x")
-    return git(folder, "rev-parse", "HEAD")
+    return commit_all(folder)
 
 
 def commit_of(folder, entries):

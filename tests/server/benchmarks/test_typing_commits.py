@@ -1,16 +1,12 @@
 """Typing: sessions from the commits of real git repositories, of hostile ones too."""
 
-import os
-import subprocess
 from dataclasses import replace
 
 import pytest
 
-from lsp_server.benchmarks.git.borrowing import borrowed
 from lsp_server.benchmarks.git.directories import Repository, find_repositories
-from lsp_server.benchmarks.git.trees import read_files, safe_path, write_tree
+from lsp_server.benchmarks.git.trees import safe_path
 from lsp_server.benchmarks.typing.commits import (
-    MAX_WRITTEN_BYTES,
     Choice,
     find_replay,
     find_replays,
@@ -18,61 +14,9 @@ from lsp_server.benchmarks.typing.commits import (
     leaks,
 )
 from lsp_server.benchmarks.typing.run import files_below
+from tests.server.benchmarks.git_repository import AREA, SHAPES, USES, GitRepository
 
-SHAPES = "class Square:\n    def __init__(self, side):\n        self.side = side\n"
-AREA = "    def area_in_metres(self):\n        return self.side * self.side\n"
 EDGE = "    def edge_in_metres(self):\n        return 4 * self.side + 0.0\n"
-USES = "def use(square):\n    first = square.area_in_metres()\n    return first, first, first\n"
-
-
-class GitRepository:
-    """A real repository, whose commits are a day apart."""
-
-    def __init__(self, folder):
-        self.folder, self.n = folder, 0
-        folder.mkdir(parents=True)
-        self.git("init", "-q", "-b", "main")
-
-    def git(self, *arguments):
-        day = f"2024-01-{1 + self.n:02}T12:00:00Z"
-        names = {
-            f"GIT_{who}_{what}": "x"
-            for who in ("AUTHOR", "COMMITTER")
-            for what in ("NAME", "EMAIL")
-        }
-        dates = {"GIT_AUTHOR_DATE": day, "GIT_COMMITTER_DATE": day, "GIT_CONFIG_GLOBAL": os.devnull}
-        done = subprocess.run(
-            ["git", *arguments], cwd=self.folder, env={**os.environ, **names, **dates},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return done.stdout.strip()
-
-    def commit(self, **files):
-        """Write files (``a__b_py`` is ``a/b.py``), commit, and return the commit."""
-        for name, text in files.items():
-            stem, _, suffix = name.replace("__", "/").rpartition("_")
-            path = self.folder / f"{stem}.{suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        self.n += 1
-        self.git("add", "-A")
-        self.git("commit", "-q", "-m", f"commit {self.n}")
-        return self.git("rev-parse", "HEAD")
-
-    @property
-    def repository(self):
-        return Repository("someone/shapes", self.folder / ".git")
-
-    def files(self, commit):
-        with borrowed(self.folder / ".git", commit) as repository:
-            return list(read_files(repository, commit, MAX_WRITTEN_BYTES))
-
-    def write(self, commit, target):
-        with borrowed(self.folder / ".git", commit) as repository:
-            return write_tree(repository, commit, target, MAX_WRITTEN_BYTES)
-
-    def replay(self, n=10, **choice):
-        return find_replay(self.repository, n, Choice(**choice))
 
 
 @pytest.fixture
@@ -83,10 +27,7 @@ def repo(tmp_path):
 @pytest.fixture
 def history(repo):
     """Three commits: files, a method in one file, a function in the other."""
-    first = repo.commit(shapes_py=SHAPES, uses_py="import shapes\n")
-    second = repo.commit(shapes_py=SHAPES + "\n" + AREA)
-    third = repo.commit(uses_py="import shapes\n\n\n" + USES)
-    return repo, (first, second, third)
+    return repo, repo.commit_three()
 
 
 def test_a_session_is_what_a_commit_adds_to_a_file(history):

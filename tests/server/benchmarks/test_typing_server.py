@@ -10,7 +10,7 @@ from lsp_server.benchmarks.typing.rhythm import Rhythm, count_keys
 from lsp_server.benchmarks.typing.rows import Row, RowFile
 from lsp_server.benchmarks.typing.run import run_typing
 from lsp_server.benchmarks.typing.summary import summarise
-from tests.server.benchmarks.test_typing_commits import AREA, SHAPES, USES, GitRepository
+from tests.server.benchmarks.git_repository import GitRepository
 
 SETTINGS = {
     "model": {"path": "tiny", "threads": 1},
@@ -24,9 +24,7 @@ HASTY = Rhythm(word_s=0.02, word_end_s=0.02, line_end_s=2.0, reading_s=0.02, sta
 
 def test_a_commit_is_typed_into_the_server_with_the_repository_and_without(tmp_path):
     repo = GitRepository(tmp_path / "shapes")
-    repo.commit(shapes_py=SHAPES, uses_py="import shapes\n", other_py="x = 1\n")
-    repo.commit(shapes_py=SHAPES + "\n" + AREA)
-    repo.commit(uses_py="import shapes\n\n\n" + USES)
+    repo.commit_three(other_py="x = 1\n")
     replay = repo.replay(max_chars=45)
     conditions = [
         Condition("repository", partial(our_server, settings=SETTINGS)),
