@@ -217,6 +217,11 @@ class Wire:
         """Return the parameters of all requests and notifications of a method."""
         return [params for name, params in self.heard if name == method]
 
+    def text_of(self, uri):
+        """Return the text of a document as the server has it; None if it has none."""
+        document = self.server.session.documents.get(uri)
+        return None if document is None else document.text
+
     @property
     def statuses(self):
         return self.said("longllama/didChangeStatus")
