@@ -1,4 +1,4 @@
-"""What a person sees and accepts: 60 prefixes typed in a real workbench, with Tab at the end.
+"""Ghost text seen and accepted: 60 prefixes typed in a real workbench, with Tab at the end.
 
 Twenty lines each in Python, TypeScript and Go are typed at the end of a file, a third of them up to
 a place beside closers that VS Code adds by itself. For each: whether ghost text is shown, whether
@@ -32,13 +32,13 @@ from tests.vscode.workbench import workbench
 
 STAND_IN = "stand-in"
 LOOK_MS = 3000
-"""How long ghost text is waited for, from the last key."""
+"""Time for which ghost text is waited for, from the last key."""
 SETTLED_MS = 400
-"""How long it must stay as it is, before Tab."""
+"""Time for which it must stay as it is, before Tab."""
 READ_MS = 1000
 """Time that language servers have to read a file."""
 SAVES = 40
-"""How often saving is tried, twice a second."""
+"""Attempts to save, two a second."""
 WATCH = """async ([lookMs, settledMs]) => {
   const text = (one) => one.textContent.replaceAll('\\u00a0', ' ');
   const began = performance.now();
@@ -61,7 +61,7 @@ WATCH = """async ([lookMs, settledMs]) => {
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a prefix."""
+    """Ghost text and list that a prefix was seen with, and the file after Tab."""
 
     language: str
     path: str

@@ -1,4 +1,4 @@
-"""How often the rest of a real line, accepted beside what the editor closed, makes the line.
+"""Share of real lines that end right if their rest is accepted beside what the editor closed.
 
 Usage: python tests/bench/closers.py [LINES]; so many lines of each language, 60 by default.
 """

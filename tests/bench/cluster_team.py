@@ -150,7 +150,7 @@ class Counts:
     """Requests without an answer, by what was said of them."""
     changing: "list[asyncio.Future[Any]]" = field(default_factory=list["asyncio.Future[Any]"])
     took_ms: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
-    """When a request was asked, in seconds, and how long its answer took."""
+    """Time at which each request was asked, in seconds, and the time to its answer."""
 
     def note(self, done: "asyncio.Future[Any]", began: float) -> None:
         """Record the outcome of a request."""

@@ -77,7 +77,7 @@ class Cursor:
     near: list[int]
     """Local text of few tokens."""
     rest: list[Piece]
-    """What the local text has besides, in pieces of the open file."""
+    """The other parts of the local text, in pieces of the open file."""
 
 
 def cursor_of(model: Model, data: Path, entry: dict[str, object]) -> Cursor:

@@ -28,7 +28,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 ASSUMED_BYTES_S = 20_000_000
 FIRST_SUGGESTION = "with the project"
-"""What the demo prints beside its first suggestion."""
+"""Words that the demo prints beside its first suggestion."""
 BIN = "Scripts" if sys.platform == "win32" else "bin"
 KEPT = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LANG", "SYSTEMROOT")
 """Variables that a way sees of this process's, besides those of pip, uv and proxies."""

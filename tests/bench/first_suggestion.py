@@ -1,4 +1,4 @@
-"""How soon a suggestion uses a definition of another file, in a repository never seen before.
+"""Time until a suggestion uses a definition of another file, in a repository never seen before.
 
 A repository's files are checked out of a git directory into a temporary folder. For each of some
 cursors a server is started with an empty cache, and the model loaded. Then the clock starts: a file

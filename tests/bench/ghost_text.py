@@ -1,4 +1,4 @@
-"""How often ghost text is shown inside words, by what ``editor.quickSuggestions`` is set to.
+"""Share of ghost text shown inside words, by what ``editor.quickSuggestions`` is set to.
 
 Lines of real files are typed up to the middle of a name, in a real workbench (code-server, headless
 Chromium) with the real server, and looked at for some seconds: whether ghost text is shown beside
@@ -52,7 +52,7 @@ CONDITIONS: Mapping[str, Mapping[str, Any]] = {
 }
 NAME = re.compile(r"\b[A-Za-z]\w{6,}\b")
 LOOK_MS = 4000
-"""How long is looked at a prefix, from its last key."""
+"""Time for which a prefix is watched, from its last key."""
 WATCH = """async (lookMs) => {
   const began = performance.now(), seen = [];
   const text = (one) => one.textContent.replaceAll('\\u00a0', ' ');
@@ -83,7 +83,7 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a prefix."""
+    """Ghost text and list that a prefix was seen with."""
 
     prefix: Prefix
     ghost: str

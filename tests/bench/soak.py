@@ -67,7 +67,7 @@ class Soak:
         self.memory_mb: list[float] = []
 
     async def run(self, seconds: float) -> None:
-        """All of it, for so long; afterwards nothing is under way."""
+        """Run all tasks for a time, and wait until nothing is under way."""
         item = {"uri": self.uri, "languageId": "python", "version": 1, "text": self.text}
         self.client.notify("textDocument/didOpen", {"textDocument": item})
         await self.settle()

@@ -28,7 +28,7 @@ ENDINGS = {
     "typescript": ("", " {", ";", ","),
     "go": ("", " {", ","),
 }
-"""What may be missing at the end of a suggestion that ends within a statement."""
+"""Endings that a suggestion may lack if it ends within a statement."""
 NAME = re.compile(r"[A-Za-z_]\w{4,}")
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 QUOTES = "\"'`"
@@ -51,7 +51,7 @@ class Prefix:
     tail: str
     """The file's text after the line."""
     closers: str
-    """What an editor adds behind the cursor."""
+    """Brackets and quotes that an editor adds behind the cursor."""
 
     @property
     def word(self) -> str:

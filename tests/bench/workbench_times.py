@@ -53,7 +53,7 @@ LOOK_MS = 5000
 PAUSE_MS = 300
 """From ghost text to the next key."""
 SERVER, ENGINE = "longllama-lsp", "engine_process"
-"""What is in the command lines of the server and of its engine."""
+"""Words in the command lines of the server and of its engine."""
 ENDS_S = 120
 """Time that a process has to end."""
 LINGER = {"longllama.engine.idleMs": 600_000}
@@ -104,7 +104,7 @@ TIME_NEXT_KEY = """([line, lookMs]) => {
 
 @dataclass(frozen=True)
 class Key:
-    """What was seen after a key."""
+    """A key, and the ghost text that was seen after it."""
 
     path: str
     line: str
