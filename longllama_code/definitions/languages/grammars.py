@@ -36,8 +36,16 @@ def kinds(text: str) -> frozenset[str]:
 
 def parsed(source: bytes, module: str, function: str = "language") -> Tree | None:
     """Parse a source; None if it is too large or too deep, or takes too long."""
-    if len(source) > MAX_SOURCE_BYTES or is_too_deep(source):
-        return None
+    return parsed_in_time(source, module, function) if can_be_parsed(source) else None
+
+
+def can_be_parsed(source: bytes) -> bool:
+    """Whether a source is neither too large nor too deep: 0.15 s for a megabyte."""
+    return len(source) <= MAX_SOURCE_BYTES and not is_too_deep(source)
+
+
+def parsed_in_time(source: bytes, module: str, function: str = "language") -> Tree | None:
+    """Parse a source that ``can_be_parsed``; None if it takes too long."""
     end = time.monotonic() + MAX_PARSE_S
 
     def chunk(offset: int, _: Point) -> bytes:

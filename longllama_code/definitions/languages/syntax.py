@@ -12,12 +12,7 @@ from functools import cache
 from tree_sitter import Node, Query, QueryCursor
 
 from longllama_code.definitions.languages.facts import Binding, Definition, FileFacts, Import, Kind
-from longllama_code.definitions.languages.grammars import (
-    MAX_SOURCE_BYTES,
-    is_too_deep,
-    parsed,
-    parser,
-)
+from longllama_code.definitions.languages.grammars import can_be_parsed, parsed_in_time, parser
 
 MAX_SHOWN_BYTES = 600
 """Maximum size of a definition's text; signatures written by hand are shorter."""
@@ -84,17 +79,20 @@ class Grammar:
     def read(self, text: str, other: "Grammar | None" = None) -> FileFacts:
         """Return the facts of a text, by another grammar if that parses more of it."""
         source = text.encode("utf-8", "replace")
+        if not can_be_parsed(source):
+            return FileFacts()
         reader = Reader(source, self)
         if other is not None and reader.n_errors:
             second = Reader(source, other)
             reader = second if second.n_errors < reader.n_errors else reader
         if missing := _missing(source, self.brackets):
+            # Closed, it is no deeper: it need not be asked again whether it can be parsed.
             return _joined(reader.facts(), Reader(source + missing, reader.grammar).facts())
         return reader.facts()
 
 
 class Reader:
-    """Visits a text once; handlers add facts to its lists."""
+    """Visits a text that can be parsed once; handlers add facts to its lists."""
 
     def __init__(self, source: bytes, grammar: Grammar) -> None:
         self.data = source
@@ -118,7 +116,7 @@ class Reader:
         class."""
         self._scopes = [Scope(len(self.data) + 1, 1, len(self.lines))]
         self.grammar = grammar
-        tree = parsed(self.data, grammar.module, grammar.function)
+        tree = parsed_in_time(self.data, grammar.module, grammar.function)
         nodes, self.n_errors = ([], 0) if tree is None else _nodes_of(tree.root_node, grammar)
         for node in nodes:
             if node.start_byte < self.done:
@@ -285,8 +283,6 @@ class Reader:
 
 def _missing(source: bytes, brackets: re.Pattern[bytes]) -> bytes:
     """Return what closes the brackets that are open at the end, as in code being written."""
-    if len(source) > MAX_SOURCE_BYTES or is_too_deep(source):
-        return b""
     opened = bytearray()
     for found in brackets.finditer(source):
         mark = found[0]

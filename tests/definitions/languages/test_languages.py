@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.definitions.languages import MODULES, language_of, syntax
+from longllama_code.definitions.languages import MODULES, grammars, language_of, syntax
 from longllama_code.definitions.languages.facts import FileFacts
 from longllama_code.definitions.languages.grammars import is_too_deep
 from tests.definitions.small_repository import named
@@ -101,6 +101,27 @@ def test_assignments_nested_too_deeply_are_not_parsed(piece: str, n_pieces: int)
 )
 def test_a_thousand_short_assignments_are_parsed(line: str) -> None:
     assert not is_too_deep(line.encode() * 1000)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_a_text_is_asked_once_how_deep_it_is(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is parsed by: two grammars, and once more with its open brackets closed."""
+    asked: list[bytes] = []
+
+    def asks(source: bytes) -> bool:
+        asked.append(source)
+        return is_too_deep(source)
+
+    monkeypatch.setattr(grammars, "is_too_deep", asks)
+    text = BROKEN.get(suffix, "def moor(:\n")
+    facts_of(suffix, text)
+    assert asked == [text.encode()]
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("text", ["(" * 300, "moor = {}; " * 100_000])
+def test_a_text_that_is_too_deep_or_too_large_has_no_facts(suffix: str, text: str) -> None:
+    assert not facts_of(suffix, text).definitions
 
 
 @pytest.mark.parametrize("suffix", READERS)
