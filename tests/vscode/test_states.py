@@ -166,7 +166,10 @@ def test_a_reason_says_what_to_do(window: Window) -> None:
         r"text behind the cursor on its line; to have one all the same, press Alt\+\\"
     )
     window.status.hover()
-    window.page.wait_for_timeout(1500)
+    hover = window.page.locator(".workbench-hover", has_text="The repository is in memory")
+    # Ordinary blanks: a line breaks at no others.
+    expect(hover).to_contain_text(re.compile(r"to have one all the same, press Alt\+\\, or"))
+    window.page.wait_for_timeout(500)
     window.picture("reason")
     window.press("Control+z")
 

@@ -107,8 +107,8 @@ class Window:
         return pane.locator(".monaco-list-row", has_text=text).first
 
     def picture(self, name: str) -> None:
-        """Keep what is on screen."""
-        self.page.screenshot(path=self.pictures / f"{name}.png")
+        """Keep what is on screen, once nothing moves any more."""
+        self.page.screenshot(path=self.pictures / f"{name}.png", animations="disabled")
 
 
 @contextmanager

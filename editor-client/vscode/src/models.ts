@@ -41,7 +41,8 @@ export function modelsIn(output: string): Model[] {
 function ofCatalog({ name, summary, folder, fetch_bytes: size }: Listed): Model {
   const isHere = folder !== null;
   const description = isHere ? "on this machine" : `${bytes(size ?? 0)} to fetch`;
-  return { path: name, label: name, description, detail: summary, isHere };
+  const detail = summary.replace(/ [\d.]+ [MG]B to fetch,?/, ""); // the description has it
+  return { path: name, label: name, description, detail, isHere };
 }
 
 function ofOther({ name, path }: Local): Model {

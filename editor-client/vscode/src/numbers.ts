@@ -12,7 +12,8 @@ export function compact(value: number): string {
 
 export function bytes(value: number): string {
   if (value < 1000) return `${value} B`;
-  return value < 1e6 ? `${(value / 1e3).toFixed(1)} kB` : `${(value / 1e6).toFixed(1)} MB`;
+  if (value < 1e6) return `${(value / 1e3).toFixed(1)} kB`;
+  return value < 1e9 ? `${(value / 1e6).toFixed(1)} MB` : `${(value / 1e9).toFixed(1)} GB`;
 }
 
 export function plural(value: number, noun: string): string {

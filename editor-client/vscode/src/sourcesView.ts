@@ -15,6 +15,7 @@ import {
   suggestionItem,
 } from "./explain";
 import { percent } from "./numbers";
+import { plainMarkdown } from "./plainMarkdown";
 import { EXPLAIN, type Explanation } from "./protocol";
 import { uriOf } from "./workspace";
 
@@ -126,7 +127,7 @@ export class SourcesView implements vscode.TreeDataProvider<Row>, vscode.Disposa
 function treeItem({ label, description, code, about }: Item, icon: string): vscode.TreeItem {
   const item = new vscode.TreeItem(label);
   item.description = description;
-  item.tooltip = new vscode.MarkdownString().appendText(about);
+  item.tooltip = new vscode.MarkdownString(plainMarkdown(about));
   if (code !== "") item.tooltip.appendCodeblock(code);
   item.iconPath = new vscode.ThemeIcon(icon);
   return item;

@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 import { type Languages, nameOf } from "./languages";
+import { plainMarkdown } from "./plainMarkdown";
 import { type Condition, present, type Surroundings } from "./status";
 
 const COLOURS = {
@@ -22,8 +23,7 @@ export function createStatusItem(): vscode.StatusBarItem {
 export function showCondition(item: vscode.StatusBarItem, condition: Condition): void {
   const { text, detail, severity } = present(condition, surroundings());
   item.text = text;
-  // As text: a message may hold what Markdown takes for its own, such as a backslash or a link.
-  item.tooltip = new vscode.MarkdownString().appendText(detail);
+  item.tooltip = new vscode.MarkdownString(plainMarkdown(detail));
   item.accessibilityInformation = { label: `LongLLaMA, ${detail}`, role: "button" };
   item.backgroundColor = COLOURS[severity];
 }

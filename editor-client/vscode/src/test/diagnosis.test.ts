@@ -84,7 +84,7 @@ test("errors that it finds are its answer; a program that does not run is a chec
 });
 
 test("models that are here come first; those that cannot be fetched or run are left out", () => {
-  const one = { aliases: [], summary: "s", licence: "" };
+  const one = { aliases: [], summary: "Coder; 1.1 GB to fetch, for any CPU", licence: "" };
   const json = JSON.stringify({
     models: [
       { ...one, name: "coder-1.5b", folder: null, fetch_bytes: 1_117_320_768 },
@@ -99,6 +99,10 @@ test("models that are here come first; those that cannot be fetched or run are l
   const found = modelsIn(`a warning\n${json}`);
   assert.deepEqual(
     found.map(({ path, description }) => `${path}: ${description}`),
-    ["mini: on this machine", "ollama:qwen: on this machine", "coder-1.5b: 1117.3 MB to fetch"],
+    ["mini: on this machine", "ollama:qwen: on this machine", "coder-1.5b: 1.1 GB to fetch"],
+  );
+  assert.deepEqual(
+    [...new Set(found.map(({ detail }) => detail))],
+    ["Coder; for any CPU", "/o/qwen"],
   );
 });

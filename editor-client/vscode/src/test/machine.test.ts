@@ -35,7 +35,7 @@ test("a disk with too little room is told before anything is fetched", async () 
     assert.equal(asked, tmpdir()); // the nearest that is there
     return 3e8;
   };
-  await assert.rejects(checkRoom(folder, 1.7e9, free), /has only 300\.0 MB free; about 1700\.0 MB/);
+  await assert.rejects(checkRoom(folder, 1.7e9, free), /has only 300\.0 MB free; about 1\.7 GB/);
   await checkRoom(folder, 2e8, free);
   await checkRoom(tmpdir(), 1); // the real one
 });

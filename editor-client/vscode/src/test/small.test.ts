@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Backoff } from "../backoff";
 import { bytes, compact, sentence } from "../numbers";
 import { pathOf } from "../paths";
+import { plainMarkdown } from "../plainMarkdown";
 
 test("numbers are short", () => {
   assert.deepEqual([0, 999, 1_000, 34_567, 123_456].map(compact), [
@@ -12,7 +13,21 @@ test("numbers are short", () => {
     "34.6k",
     "123k",
   ]);
-  assert.deepEqual([999, 1_500, 2_000_000].map(bytes), ["999 B", "1.5 kB", "2.0 MB"]);
+  assert.deepEqual([999, 1_500, 2_000_000, 1_117_320_000].map(bytes), [
+    "999 B",
+    "1.5 kB",
+    "2.0 MB",
+    "1.1 GB",
+  ]);
+});
+
+test("a text is shown as it is where Markdown is wanted, and its lines can break at blanks", () => {
+  const shown = plainMarkdown("press Alt+\\, or *raise* a_b_c\n    # <b> 1. https://x.y/z `c`");
+  assert.equal(
+    shown,
+    "press Alt\\+\\\\\\, or \\*raise\\* a\\_b\\_c\n\n" +
+      "\\# \\<b\\> 1\\. https\\:\\/\\/x\\.y\\/z \\`c\\`",
+  );
 });
 
 test("a message becomes a sentence", () => {
