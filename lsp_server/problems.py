@@ -65,10 +65,10 @@ class Problems:
     """Problems of a session that are not solved yet.
 
     Args:
-        report: called with a message for the user for each new problem.
+        report: called with each new problem, whose text is a message for the user.
     """
 
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(self, report: Callable[[Problem], None]) -> None:
         self._report = report
         self._found: dict[Part, Problem] = {}
 
@@ -90,7 +90,7 @@ class Problems:
             return
         problem = self._found[part] = Problem(part, reason)
         try:
-            self._report(str(problem))
+            self._report(problem)
         except Exception:  # the message is lost; the status and ``diagnose`` still have it
             logger.exception("a problem could not be shown")
 

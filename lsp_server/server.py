@@ -110,10 +110,10 @@ class Server(LanguageServer):
         if self.is_for_copilot:
             self.copilot_status.update(status)
 
-    def warn(self, message: str, *, is_in_status: bool = False) -> None:
+    def warn(self, message: str, *, unless_client_can: str = "") -> None:
         """Log a warning, and show it to the user, unless the client does so by the status."""
         logger.warning("%s", message)
-        if not (is_in_status and self.client_can("ignoredSettings")):
+        if not (unless_client_can and self.client_can(unless_client_can)):
             show_message(self, message, is_warning=True)
 
     def client_can(self, what: str) -> bool:

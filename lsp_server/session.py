@@ -24,6 +24,7 @@ from lsp_server.problems import (
     SCANNING,
     STATISTICS,
     STORE,
+    Problem,
     Problems,
     reason_of,
     stopping,
@@ -42,6 +43,9 @@ from lsp_server.suggestions.suggestion import Suggestion
 from lsp_server.tasks import BackgroundTasks
 from lsp_server.watching.workspace_folders import WorkspaceFolders
 
+SHOWS_SETTINGS, SHOWS_FAILURES = "ignoredSettings", "failures"
+"""Capabilities of clients that show by themselves what the status says of these."""
+
 
 class Session:
     """One client's state, from `begin` to `end`."""
@@ -58,7 +62,7 @@ class Session:
         )
         self.suggester = Suggester(lambda: self.statistics.min_confidence)
         self.announcer = Announcer(client, self.status)
-        self.problems = Problems(self.announcer.warn_once)
+        self.problems = Problems(self._warn_of)
         self.folders = WorkspaceFolders(self.files_changed, self.announcer.warn_once, self.problems)
         self._cursors = DocumentCursors(
             self.documents,
@@ -189,7 +193,7 @@ class Session:
         settings = self.settings
         logging.getLogger("lsp_server").setLevel(settings.log.level.upper())
         for problem in self.configuration.problems:
-            self.announcer.warn_once(str(problem), is_in_status=True)
+            self.announcer.warn_once(str(problem), unless_client_can=SHOWS_SETTINGS)
         if not settings.enable:
             self.suggester.end_requests("disabled")
         self.suggester.end_requests(
@@ -284,13 +288,19 @@ class Session:
         return await self.announcer.wait_until_settled()
 
     def _engine_changed(self, state: EngineState, message: str) -> None:
-        if state is EngineState.FAILED or (self.engine is not None and self.engine.hung):
+        if state is EngineState.FAILED:
+            self.announcer.warn_once(message, unless_client_can=SHOWS_FAILURES)
+        elif self.engine is not None and self.engine.hung:
             self.announcer.warn_once(message)
         if state is EngineState.READY and self.indexer is not None:
             self.indexer.refill()
         if state is EngineState.READY and self.engine is not None:
             self._note_store(self.engine.store_problem)
         self.announcer.announce()
+
+    def _warn_of(self, problem: Problem) -> None:
+        shown_by = SHOWS_FAILURES if problem.part.is_needed else ""
+        self.announcer.warn_once(str(problem), unless_client_can=shown_by)
 
     def _note_store(self, reason: str | None) -> None:
         self.problems.solved(STORE)

@@ -17,7 +17,7 @@ class Console:
             self._printed.add(status.phase)
             _print(status.message)
 
-    def warn(self, message: str, *, is_in_status: bool = False) -> None:
+    def warn(self, message: str, *, unless_client_can: str = "") -> None:
         """Print a problem."""
         _print(message)
 

@@ -30,12 +30,13 @@ class Client(Protocol):
         """Show a new status."""
         ...
 
-    def warn(self, message: str, *, is_in_status: bool = False) -> None:
+    def warn(self, message: str, *, unless_client_can: str = "") -> None:
         """Show a problem to the user.
 
         Args:
             message: what is wrong, with the remedy.
-            is_in_status: whether the status says so too, which a client may show instead.
+            unless_client_can: the capability with which a client shows it itself, as the status
+                says so too; empty if it must be told.
         """
         ...
 
@@ -101,11 +102,11 @@ class Announcer:
                 await asyncio.wait_for(self._settled.wait(), CHECK_EVERY_S)
         return self._status()
 
-    def warn_once(self, message: str, *, is_in_status: bool = False) -> None:
+    def warn_once(self, message: str, *, unless_client_can: str = "") -> None:
         """Show a problem, unless it was shown before; see `Client.warn`."""
         if message not in self._warned:
             self._warned.add(message)
-            self._client.warn(message, is_in_status=is_in_status)
+            self._client.warn(message, unless_client_can=unless_client_can)
 
     def forget_warnings(self) -> None:
         """Let problems that persist be shown again, after the user tried to solve them."""

@@ -123,7 +123,7 @@ def check_torch(probed: Mapping[str, Any]) -> Check:
 def check_model(probed: Mapping[str, Any], reason: str = "") -> Check:
     """Check the model's files; ``reason`` says why another model than the default is used."""
     if "error" in probed:
-        return Check("model", "error", f"{probed['name']}: {probed['error']}", "see above.")
+        return Check("model", "error", f"{probed['name']}: {probed['error']}")
     where = probed["folder"] or "built in memory"
     found = f"{probed['name']}: {where}, {probed['bytes'] / 1e6:,.0f} MB"
     if reason:

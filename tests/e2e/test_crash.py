@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from lsprotocol import types
 
-from tests.e2e.editor import soon
+from tests.e2e.editor import capabilities, soon
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
 
@@ -116,6 +116,17 @@ async def test_a_model_that_is_not_there(start, settings, tmp_path, model, told)
     editor.workspace_did_change_configuration(types.DidChangeConfigurationParams(value))
     await editor.until(lambda: editor.phase == "ready")
     assert await editor.suggestion(uri, 0, 4)
+    assert editor.messages == []
+
+
+@pytest.mark.parametrize("model", ["script:/nowhere/at/all", "auto"])
+async def test_a_client_that_shows_failures_is_sent_no_message(start, settings, tmp_path, model):
+    can = capabilities()
+    can.experimental = {"longllama": {"failures": True}}
+    broken = {**settings, "model": {"path": model}}
+    editor = await start(settings=broken, can=can, env={"LONGLLAMA_CACHE": str(tmp_path / "empty")})
+    assert (await editor.indexed())["phase"] == "failed"
+    assert editor.statuses[-1]["phase"] == "failed"
     assert editor.messages == []
 
 

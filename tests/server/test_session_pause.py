@@ -11,7 +11,7 @@ class SilentClient:
     def status_changed(self, status):
         """Show nothing."""
 
-    def warn(self, message, *, is_in_status=False):
+    def warn(self, message, *, unless_client_can=""):
         """Show nothing."""
 
 

@@ -41,18 +41,34 @@ def window(running: Workbench, workspace: Path) -> Iterator[Window]:
         yield opened
 
 
+def expect_one_notice(window: Window) -> None:
+    """Nothing is told twice, a moment later neither."""
+    window.page.wait_for_timeout(1000)
+    expect(window.page.locator(".notification-toast")).to_have_count(1)
+
+
 def test_a_model_folder_that_is_gone_has_its_remedies_as_buttons(window: Window) -> None:
     failed = notice(window, GONE)
     assert labels(failed) == ["Choose Another", "Retry", "Show Log"]
     expect(failed).not_to_contain_text("longllama models")
     window.expect_status("problem")
     window.picture("model-gone")
+    expect_one_notice(window)
+
+
+def test_who_tries_again_is_told_again(window: Window) -> None:
+    press(notice(window, GONE), "Retry")
+    expect(window.status).not_to_contain_text("problem")
+    window.expect_status("problem")
+    notice(window, GONE)
+    expect_one_notice(window)
 
 
 def test_another_model_is_chosen_from_those_that_are_here(window: Window) -> None:
     press(notice(window, GONE), "Choose Another")
     rows = window.page.locator(".quick-input-list .monaco-list-row")
     expect(rows.filter(has_text="mini").first).to_contain_text("on this machine")
+    expect(rows.filter(has_text="mini").first).not_to_contain_text("to fetch")
     window.picture("choose-model")
     window.choose("mini")
     window.expect_status("tokens")
@@ -67,6 +83,7 @@ def test_a_model_that_was_never_fetched_can_be_fetched(window: Window, running: 
     failed = notice(window, f"the model {NEVER_FETCHED} is not on this machine")
     assert labels(failed) == ["Fetch the Model", "Choose Another", "Show Log"]
     window.picture("model-not-fetched")
+    expect_one_notice(window)
 
 
 def test_diagnose_works_while_the_server_failed(window: Window) -> None:

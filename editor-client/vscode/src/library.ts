@@ -37,7 +37,7 @@ export class QuietClient extends LanguageClient {
 /** What this client can do beyond the protocol; see docs/protocol.md. */
 class OwnCapabilities implements StaticFeature {
   fillClientCapabilities(capabilities: ClientCapabilities): void {
-    const longllama = { ignoredSettings: true, didShowSuggestion: true };
+    const longllama = { ignoredSettings: true, failures: true, didShowSuggestion: true };
     capabilities.experimental = { ...(capabilities.experimental as object), longllama };
   }
 

@@ -26,10 +26,11 @@ export async function offer({ message, remedies, severity = "error" }: Notice): 
     await vscode.commands.executeCommand(`longllama-code.${remedy.command}`);
 }
 
-/** Tell of each failure of the server once, with what helps; again after it worked. */
+/** Tell of each failure of a server once, with what helps; again after it worked. */
 export function tellFailures(connection: Connection, isOwn: () => boolean): vscode.Disposable {
   let told: string | undefined;
   return connection.onDidChange((condition) => {
+    if (condition.phase === "starting") told = undefined; // who has tried again is told again
     const remedies = remediesOf(condition, isOwn());
     const message = remedies.length === 0 ? undefined : inWords(condition);
     if (condition.phase !== "loading" && condition.phase !== "starting") {

@@ -57,9 +57,14 @@ export function remediesOfNone({ phase }: Condition): Remedy[] {
   return isComing ? [SHOW_LOG] : [RESTART, SHOW_LOG];
 }
 
-/** The failure without the shell's commands: their programs are not on the PATH of who reads this. */
+/**
+ * The failure without the shell's commands, whose programs are not on the PATH of who reads this, and
+ * without lists.
+ */
 export function inWords(condition: Condition): string {
   const lacked = lackedModel(condition);
   if (lacked !== undefined) return `the model ${lacked} is not on this machine.`;
-  return condition.message.replace(/ \(`longllama[\w-]* [^`]*`[^)]*\)/g, "");
+  return condition.message
+    .replace(/ \(`longllama[\w-]* [^`]*`[^)]*\)/g, "")
+    .replace(/ \([^()]*owner\/name[^()]*\)/, ""); // all models by name, which a button lists
 }

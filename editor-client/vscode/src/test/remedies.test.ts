@@ -33,7 +33,7 @@ test("a model folder that is gone is said without a shell's command, and another
   assert.deepEqual(labels(failed(NO_FOLDER)), ["Choose Another", "Retry", "Show Log"]);
   const said = inWords(failed(NO_FOLDER));
   assert.doesNotMatch(said, /`/);
-  assert.match(said, /'\/models\/gone' is neither/);
+  assert.match(said, /'\/models\/gone' is neither a model nor a folder/);
 });
 
 test("our own environment can be repaired where torch cannot be loaded; others are the user's", () => {
