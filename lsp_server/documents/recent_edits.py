@@ -57,7 +57,7 @@ class EditedPlace:
 
     @property
     def is_small(self) -> bool:
-        """Whether it is worth keeping, and not too much to keep."""
+        """Whether it has lines, and not too many of them to keep."""
         n_chars = sum(map(len, (*self.before, *self.after)))
         n_lines = max(len(self.before), len(self.after))
         return 0 < n_lines <= MAX_LINES and n_chars <= MAX_CHARS
@@ -73,10 +73,17 @@ class RecentEdits:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._places: dict[str, list[EditedPlace]] = {}
-        """Places of each document, by line; none touches another."""
+        """Places of each document, by line; none touches another.
+
+        Each has every line that its edits touched, also those that are the same again: among equal
+        lines nobody can tell which of them came back, so an edit must find the place by its lines.
+        """
 
     def places(self) -> list[EditedPlace]:
         """Return all places, the one touched last at the end."""
+        return [one.trimmed() for one in self._recent()]
+
+    def _recent(self) -> list[EditedPlace]:
         oldest = self._clock() - MAX_AGE_S
         found = [one for places in self._places.values() for one in places]
         return sorted((one for one in found if one.touched >= oldest), key=_when)
@@ -117,8 +124,9 @@ class RecentEdits:
                 below.append(replace(one, first=one.first + n_more))
             else:
                 joined.append(one)
-        whole = _joined(edit, joined).trimmed()
-        self._keep(uri, [*above, *([whole] if whole.is_small else []), *below])
+        whole = _joined(edit, joined)
+        is_kept = whole.before != whole.after and whole.is_small
+        self._keep(uri, [*above, *([whole] if is_kept else []), *below])
         self._bound()
 
     def _keep(self, uri: str, places: Iterable[EditedPlace]) -> None:
@@ -130,7 +138,7 @@ class RecentEdits:
 
     def _bound(self) -> None:
         """Leave out what is too old or too much."""
-        recent = set(self.places()[-MAX_PLACES:])
+        recent = set(self._recent()[-MAX_PLACES:])
         for uri, places in list(self._places.items()):
             self._keep(uri, (one for one in places if one in recent))
 

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lsp_server.documents import recent_edits
@@ -68,6 +68,7 @@ def test_places_are_apart_small_and_none_says_nothing(lines, splices):
 
 
 @given(LINES, SPLICES)
+@example(["a", "a"], [(0, 1, []), (0, 1, [])])
 def test_what_is_undone_vanishes(lines, splices):
     edits = RecentEdits(Clock())
     now = list(lines)
