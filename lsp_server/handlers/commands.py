@@ -96,7 +96,7 @@ def did_accept(server: Server, *arguments: Any) -> None:
 
 
 def snooze(server: Server, *arguments: Any) -> int | None:
-    """Have typing request nothing for so many minutes; 0 ends that. Returns the minutes left."""
+    """Suggest nothing while the user types, for so many minutes; 0 ends it. Returns those left."""
     minutes = arguments[0] if arguments else None
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes >= 0:
         show_message(server, "longllama.snooze needs a number of minutes, such as 15; 0 ends it.")

@@ -142,7 +142,7 @@ def _accepting(suggestion: Suggestion, number: int = 0) -> types.Command:
 
 
 def _n_units(text: str) -> int:
-    """Return the length of a text in UTF-16 units, in which such clients count."""
+    """Return the length of a text in UTF-16 units, in which clients of Copilot's server count."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 

@@ -24,7 +24,7 @@ from lsp_server.server import Server
 from lsp_server.suggestions.suggestion import Suggestion
 
 MAX_DIGITS = 4
-"""Length from which the number of an alternative is not read."""
+"""Digits of an alternative's number from which it is none of ours."""
 
 Json = dict[str, Any]
 

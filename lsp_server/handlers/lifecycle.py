@@ -23,6 +23,7 @@ from lsp_server.settings.declarations import SECTION
 logger = logging.getLogger(__name__)
 
 PARENT_CHECK_INTERVAL_S = 5.0
+"""Time between two looks whether the editor's process is still there."""
 POPUPS_INSERT = frozenset({"Neovim"})
 """Names of clients whose own popup leaves what stands behind the cursor, whatever an item says."""
 

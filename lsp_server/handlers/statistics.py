@@ -9,6 +9,7 @@ from lsp_server.server import Server
 
 Json = dict[str, Any]
 MAX_DAYS = 100_000.0
+"""Days that a request may ask for; a greater number counts as all."""
 
 
 def did_show(server: Server, params: Any) -> None:

@@ -104,7 +104,7 @@ def from_line_start(target: Target, place: types.Range, text: str) -> tuple[type
 
 
 def _count(server: Server, target: Target, suggestion: Suggestion, seconds: float) -> None:
-    """Have it counted what becomes of a suggestion, of which numbers alone are kept."""
+    """Tell the counter of a suggestion, so that it counts what becomes of it; it keeps no text."""
     document, encoding = target.document, encoding_of(server.server_capabilities)
     start, end = (
         document.offset(position_of(position), encoding)

@@ -16,6 +16,7 @@ from lsp_server.settings.declarations import SECTION
 logger = logging.getLogger(__name__)
 
 PULL_TIMEOUT_S = 2.0
+"""Time that the client has to send its settings before the server begins without them."""
 ALL_FILES = types.FileOperationRegistrationOptions(
     filters=[types.FileOperationFilter(types.FileOperationPattern("**"), scheme="file")]
 )

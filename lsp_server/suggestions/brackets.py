@@ -17,7 +17,8 @@ from lsp_server.documents.lexing import has_parser, lexed
 NEAR_CHARS = 4_000
 """Length of the text before the cursor that a parser gets."""
 BLOCK_CHARS = 1 << 14
-"""What is further back than one or two blocks is read once for a block that is written."""
+"""Size of a block of text. What is more than a block or two before the cursor is read once, and
+kept while the user writes the last block."""
 MAX_CHARS = 300_000
 """Length of the text before the cursor above which no closer is cut that may belong to it."""
 MOST_LINE_CHARS = 5_000
@@ -32,6 +33,7 @@ PROSE = frozenset(
 )
 """Languages whose text has brackets as prose has them: `1)`, `[0, 1)`."""
 _TAIL = re.compile(r"[)\]}\s,;:]*$")
+"""End of a text that closes brackets and does nothing else; may be empty."""
 _STRING = "|".join(rf"{quote}[^{quote}\\\n]*(?:\\.[^{quote}\\\n]*)*{quote}" for quote in "\"'`")
 _LONG_STRING = "|".join(rf"{quotes}[\s\S]*?{quotes}" for quotes in ('"""', "'''"))
 _COMMENT = (
@@ -53,10 +55,12 @@ _READINGS = tuple(
         (_BRACKET, _LONG_STRING, _STRING, _COMMENT, _REGEX, _ESCAPED),
     )
 )
+# A `case` of a shell, whose patterns end with a bracket that nothing opens.
 _CASE = re.compile(r"\bcase\b[^\n;]{0,200}?\sin\b")
 _END_OF_CASE = re.compile(r"\besac\b")
 _PATTERN = re.compile(r"(?:^|;;&?|;&|\sin\s)\s*[^\s()][^()]*$")
 _INTERVAL = re.compile(r"[(\[][^()\[\]{}\n]*,[^()\[\]{}\n]*$")
+"""Interval of mathematics up to its closer, which need not be the opener's: ``[0, 1``."""
 
 
 def without_surplus_closers(text: str, before: str, language: str = "") -> str:
@@ -80,7 +84,7 @@ def without_surplus_closers(text: str, before: str, language: str = "") -> str:
 
 
 def without_closers_below(text: str, before: str, rest: str, below: str) -> str:
-    """Return a text without a bracket at its end that the next line has, where one is too many.
+    """Return a text without a closer at its end that the next line has too, if one is surplus.
 
     Args:
         text: the completion.
@@ -111,7 +115,11 @@ def _n_unmatched(reading: re.Pattern[str], text: str, closer: str) -> int:
 
 
 def _surplus(text: str, before: str, language: str) -> list[int]:
-    """Return the closers of a text that have no opener in it or before it."""
+    """Return the closers of a text that have no opener in it or before it.
+
+    Most texts are done after the first look, which reads the text alone. The next ones read the
+    last block before the cursor too, then all that is before it, then ask the parser.
+    """
     block = _line_behind(before, (len(before) // BLOCK_CHARS - 1) * BLOCK_CHARS)
     nothing = tuple(Counter[str]() for _ in _READINGS)
     doubtful = _unmatched_by_readings(nothing, "", text)
@@ -204,7 +212,7 @@ def _unmatched(brackets: Iterator[tuple[int, str]], opened: Counter[str]) -> Ite
 
 
 def _belongs(text: str, offset: int, before: str, language: str) -> bool:
-    """Whether a closer without an opener is part of what is written all the same."""
+    """Whether a closer belongs to the text though nothing opens it: `1)`, `[0, 1)`, a pattern."""
     line = (before + text[:offset]).rpartition("\n")[2][-MAX_LINE_CHARS:]
     if text[offset] == ")" and language in ("", "shellscript") and _is_case_pattern(line, before):
         return True

@@ -44,7 +44,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Closer:
-    """What closes a delimiter, behind the cursor on its line."""
+    """Place behind the cursor, on its line, at which a delimiter is closed."""
 
     start: int
     end: int
@@ -134,7 +134,7 @@ def _replacing(text: str, closings: list[tuple[Closing, _Closer]], line: _LineEn
 
 
 def is_within(replaced: str, text: str) -> bool:
-    """Whether a text has all characters of another in their order, as editors demand of ghosts."""
+    """Whether a text has all characters of what it replaces, in order: editors show no other."""
     characters = iter(text)
     return all(char in characters for char in replaced)
 
@@ -182,19 +182,19 @@ def _line_end(before: str, line_suffix: str, language: str) -> _LineEnd:
     if opened and opened[-1].is_character and not line_suffix.startswith("'"):
         opened.pop()  # it may be anything, such as a lifetime
     closers: list[_Closer] = []
-    at, n_closed = 0, len(opened)
+    at, n_open = 0, len(opened)
     while True:
         at += _blanks(line_suffix, at)
-        index = _opened_on_line(line_suffix, at, opened, n_closed)
+        index = _opened_on_line(line_suffix, at, opened, n_open)
         if index is None:
-            found = _opened_before(line_suffix, at, before, language, is_outside=n_closed == 0)
+            found = _opened_before(line_suffix, at, before, language, is_outside=n_open == 0)
             if found is None:
                 break
-            index = n_closed
+            index = n_open
             opened.insert(index, found)
         closer = opened[index]
         closers.append(_Closer(at, at + len(closer.added), closer))
-        at, n_closed = closers[-1].end, index
+        at, n_open = closers[-1].end, index
     return _LineEnd(line_suffix, closers, reader)
 
 
@@ -204,11 +204,16 @@ def _blanks(line_suffix: str, at: int) -> int:
     return len(found[0]) if found else 0
 
 
-def _opened_on_line(
-    line_suffix: str, at: int, opened: list[Delimiter], n_closed: int
-) -> int | None:
-    """Return the index of the innermost delimiter that is closed here; what is in it is not."""
-    for index in range(n_closed - 1, -1, -1):
+def _opened_on_line(line_suffix: str, at: int, opened: list[Delimiter], n_open: int) -> int | None:
+    """Return the index of the innermost delimiter that is closed here; None: none of them is.
+
+    Args:
+        line_suffix: text after the cursor on its line.
+        at: offset in it.
+        opened: what the line opens before the cursor, the innermost last.
+        n_open: number of these that nothing before the offset closes.
+    """
+    for index in range(n_open - 1, -1, -1):
         closer = opened[index].added
         if closer and line_suffix.startswith(closer, at):
             return index

@@ -5,15 +5,17 @@ from itertools import pairwise
 from statistics import median
 
 MAX_GAP_S = 1.0
-"""Keys further apart belong to different bursts."""
+"""Time between two keys above which they belong to different bursts."""
 N_KEYS = 5
+"""Number of the last keys, and of the last answers, whose times count."""
 SLOW_ANSWER_KEYS = 4
-"""An answer that takes longer than this many keys is requested only once the burst is over."""
+"""Gaps between keys that an answer may take; a slower one is requested after the burst."""
 MARGIN = 1.25
-"""A burst counts as over after this many times the usual gap between two keys."""
+"""Gaps between two keys after which a burst counts as over."""
 MAX_DELAY_S = 0.3
+"""Longest wait for a burst to be over, unless the settings say a longer one."""
 QUICK_S = 0.05
-"""An answer that takes less comes before the next key of anybody."""
+"""Time of an answer below which it comes before anybody presses the next key."""
 
 
 class DebouncePolicy:

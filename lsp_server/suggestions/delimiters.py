@@ -15,6 +15,7 @@ MARKUP = frozenset(
     {"javascriptreact", "typescriptreact", "javascript", "html", "vue", "svelte", "xml", "razor"}
 )
 """Languages with tags in their code; JavaScript may have them in any file."""
+# Languages by what begins a comment to the line's end; in all others `//` does.
 _HASH = frozenset(
     {
         *("python", "starlark", "bazel", "ruby", "shellscript", "perl", "yaml", "toml", "r"),
@@ -31,6 +32,7 @@ _CHARACTERS = frozenset(
     }
 )
 """Languages in which an apostrophe is around one character, or is none of code."""
+# Letters before a string in Python, Rust or C++, by whether it has code in braces.
 _FORMATTED = re.compile(r"(?i)(?<!\w)(?:f|fr|rf|t|tr|rt)$")
 _PREFIX = re.compile(r"(?i)(?<!\w)(?:[rbfut]|br|rb|fr|rf|tr|rt)$")
 _CHARACTER = re.compile(r"'(?:\\[^'\n]+|[^'\\\n])'")
@@ -188,7 +190,7 @@ class DelimiterReader:
         return at + 1
 
     def _step_at_bracket_in_text(self, char: str) -> bool:
-        """Open or close a bracket that is part of a text; whether it is one."""
+        """Open or close a bracket in a string or a comment; return whether it is a bracket."""
         if self._close_in_text(char):
             return True
         if char in PAIRS:
@@ -196,7 +198,7 @@ class DelimiterReader:
         return char in PAIRS
 
     def _close_in_text(self, closer: str) -> bool:
-        """Close a bracket in a string or a comment, and what is in it; whether there is one."""
+        """Close a bracket in a string or a comment, if it is open; return whether it was."""
         for index in range(len(self.opened) - 1, -1, -1):
             if not self.opened[index].is_in_text:
                 return False
@@ -256,7 +258,7 @@ class DelimiterReader:
         return at + 1
 
     def _close(self, closer: str, at: int) -> None:
-        """Close a bracket; without an opener, one of another line is meant."""
+        """Close the innermost delimiter, or note that another is open; if none is, pass over."""
         if not self.opened:
             return
         innermost = self.opened[-1]
@@ -302,7 +304,7 @@ class DelimiterReader:
         return at + 1
 
     def _string(self, quotes: str, before: str) -> Delimiter:
-        """Return a string between quotes, behind which a prefix may stand."""
+        """Return a string that quotes open, before which a prefix such as `f` may stand."""
         interpolation = "#{" if self._language in ("ruby", "elixir", "crystal") else "${"
         if self._language in _HASH & {"python", "starlark", "bazel"}:
             interpolation = "{" if _FORMATTED.search(before) else ""

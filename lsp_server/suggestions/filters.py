@@ -22,7 +22,7 @@ Refusal = Literal[
 
 BRACKETS = (")", "]", "}")
 CLOSERS = frozenset(")]}>\"'`,;: \t")
-"""Characters that editors insert ahead of the cursor; a line's rest of only these is ignored."""
+"""Characters that editors insert behind the cursor; a line's rest of only these is ignored."""
 MAX_FOLDERS_ABOVE = 64
 """Folders above a file outside of all workspace folders that patterns are tried in."""
 

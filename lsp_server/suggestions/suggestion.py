@@ -135,13 +135,29 @@ def _drawn_on(result: CompletionResult) -> dict[str, Any]:
             shares[number] = shares.get(number, 0.0) + share
     is_known = result.memory_share is not None or bool(shares)
     return {
-        "sources": [asdict(source) for source in others],
+        "sources": [asdict(source) for source in _by_line(others)],
         "definitions": [
             {**asdict(each), "share": shares.get(number)}
             for number, each in enumerate(result.definitions)
         ],
         "ownShare": max(0.0, own_share) if is_known else None,
     }
+
+
+def _by_line(sources: Sequence[Source]) -> list[Source]:
+    """Return sources with those that begin at the same line as one, the strongest first.
+
+    Memory is drawn on in pages of some tokens, which end within lines.
+    """
+    found: dict[tuple[str, int], Source] = {}
+    for each in sources:
+        known = found.setdefault((each.path, each.first_line), replace(each, mass=0.0))
+        found[each.path, each.first_line] = replace(
+            known,
+            last_line=max(known.last_line, each.last_line),
+            mass=known.mass + each.mass,
+        )
+    return sorted(found.values(), key=lambda source: source.mass, reverse=True)
 
 
 def _definition_at(definitions: Sequence[ShownDefinition], source: Source) -> int | None:
