@@ -93,14 +93,14 @@ class Answer:
         )
 
     def write(
-        self, opening: int | None = None, on_progress: OnProgress = ignore_progress
+        self, first_token: int | None = None, on_progress: OnProgress = ignore_progress
     ) -> Writer:
         """Write a suggestion to its end; call ``on_progress`` with its text as it grows.
 
         Raises:
             Cancelled: ``should_stop`` returned true.
         """
-        return self._write_on(self.begin(opening), on_progress)
+        return self._write_on(self.begin(first_token), on_progress)
 
     def write_again(self, writer: Writer, on_progress: OnProgress = ignore_progress) -> Writer:
         """Write a suggestion to its end that went back; see ``Writer.go_back``.
@@ -127,7 +127,7 @@ class Answer:
     def others(self, first: Writer, n_candidates: int) -> list[str]:
         """Return alternatives, each with another first token, the likelier first tokens first."""
         texts = [first.text.rstrip()]
-        for first_token, probability in first.openings[1:n_candidates]:
+        for first_token, probability in first.first_tokens[1:n_candidates]:
             if probability < LEAST_PROBABILITY or self.is_late():
                 break
             self._prefill(self.should_stop)

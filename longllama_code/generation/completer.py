@@ -197,9 +197,9 @@ class Completer:
         prompt: Prompt,
         memory: CompletionMemory | None,
         request: CompletionRequest,
-        opening: int | None,
+        first_token: int | None,
     ) -> Writer:
-        """Return a writer for a suggestion that begins with ``opening``, if it is given."""
+        """Return a writer for a suggestion that begins with a token, if one is given."""
         return Writer(
             self._model.tokenizer,
             self._model.healer,
@@ -210,7 +210,7 @@ class Completer:
             stop_rule(request.prefix, request.suffix, request.multiline),
             self._max_tokens(request),
             self._min_confidence(request),
-            opening,
+            first_token,
             request.writing_ms,
         )
 

@@ -39,7 +39,13 @@ class Copy:
 
 
 class Copier:
-    """Copying from visible memory in one completion, for models with a gate."""
+    """Copying from visible memory in one completion, for models with a gate.
+
+    Args:
+        weights: of the features in the gate, (8,).
+        memory: visible memory, which is told the rows that a token was copied from.
+        credit: attention that a token counts as if it was copied as a whole.
+    """
 
     def __init__(self, weights: Sequence[float], memory: CompletionMemory, credit: float) -> None:
         self._weights = torch.tensor(weights)
@@ -94,14 +100,14 @@ class Copier:
 def copied(logits: Tensor, match: Match, weights: Tensor) -> Copy:
     """Return the mixture of a prediction (V,) and a match."""
     log_probs = logits.float().cpu().log_softmax(dim=-1)
-    gate = openness(features(match, log_probs), weights)
+    gate = gate_of(features(match, log_probs), weights)
     mixed = log_probs + torch.log1p(-gate)
     shares = gate * match.counts / match.counts.sum()
     mixed[match.tokens] = torch.logaddexp(mixed[match.tokens], shares.log())
     return Copy(match, float(gate), mixed)
 
 
-def openness(found: Tensor, weights: Tensor) -> Tensor:
+def gate_of(found: Tensor, weights: Tensor) -> Tensor:
     """Return the gate (…), 0 to 1, for features (…, 8)."""
     return torch.sigmoid(found @ weights).clamp(max=MAX_GATE)
 

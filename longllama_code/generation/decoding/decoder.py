@@ -29,9 +29,10 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class PlacedText:
-    """Text that was processed before, and whose keys and values begin the cache.
+    """Text that was processed elsewhere, and whose keys and values are placed before a prompt's.
 
-    Its first tokens are the first ids of the prompt; those behind them are of no prompt.
+    Its first tokens are the prompt's own first ids, such as the repository's name. The tokens
+    behind them, such as those of definitions, are of no prompt.
     """
 
     key: object
@@ -39,13 +40,14 @@ class PlacedText:
     ids: tuple[int, ...]
     """First ids of the prompts that it is for."""
     n_rows: int
-    """Number of its tokens, these included."""
+    """Number of its tokens, those ids included."""
     following: int
     """Position of the prompt's next token."""
     write: Callable[[LayerRows], None]
     """Writes rotated keys and values into rows of all layers, in float32 on a CPU."""
     exchanges: bool = False
-    """Whether what was processed behind another text may stay as it is; see ``is_stale``."""
+    """Whether it may take the place of another text, while what was processed behind that one
+    stays as it is; see ``is_stale``."""
     starts: Mapping[Hashable, int] = field(default_factory=dict[Hashable, int])
     """First token of each of its parts behind the ids, by what the part shows."""
 
@@ -79,6 +81,7 @@ class Decoder:
         self._memory_fingerprint: object = None
         self._placed: PlacedText | None = None
         self._n_stale = 0
+        """Number of the first ids that were processed behind another text than ``_placed``."""
         self.n_passes = 0
         """Number of forward passes since the last suggestion began."""
         self.n_reused = 0
@@ -244,7 +247,7 @@ class Decoder:
         self._n_stale = n_ids
 
     def _moved(self, keys: Tensor, distance: int) -> Tensor:
-        """Return rotated keys (layers, G, n, D) of tokens at positions further on."""
+        """Return rotated keys (layers, G, n, D) as if tokens stood some positions further on."""
         if not distance:
             return keys
         config, rotary = self._model.config, self._model.model.rotary
@@ -289,8 +292,8 @@ class Decoder:
             choose: picks the next token by logits (V,).
             drafter: guesses tokens, which are verified in one pass; the result is the same as
                 without it, from fewer passes.
-            bounds: first token in the cache of each segment whose share of attention ``shares``
-                returns, then the end of the last one; empty for no segments.
+            bounds: rows of the cache in which the segments begin whose shares of attention
+                ``shares`` returns, then the row behind the last one; empty for no segments.
         """
         if memory is not None:
             memory.records_attention = True
@@ -304,7 +307,7 @@ class Decoder:
             hidden = self._forward(unread + guess, memory)
             self.n_passes += 1
             n_right, last = 0, len(unread) - 1
-            while True:
+            while True:  # as long as the guess says what the model says
                 token = self._choose(hidden[last + n_right], choose)
                 if memory is not None:
                     memory.count(last + n_right)
@@ -321,7 +324,7 @@ class Decoder:
             yield token
 
     def _watch(self, bounds: Sequence[int]) -> AttentionMass | None:
-        """Gather the attention to some segments from now on."""
+        """Begin to sum up the attention to some segments, as ``steps`` has their bounds."""
         config, mass = self._model.config, None
         if bounds:
             n_layers, n_heads = config.num_hidden_layers, config.num_attention_heads

@@ -37,10 +37,12 @@ class TokenHealer:
         return begin + [token for head in heads for token in self._spelling(head)]
 
     def _begins(self, remainder: bytes, token: int) -> bool:
+        """Whether a text begins with a token."""
         head = self._tokenizer.token_bytes(token)
         return bool(head) and remainder.startswith(head)
 
     def _beginning_with(self, remainder: bytes) -> list[int]:
+        """Return the tokens that begin with a text."""
         first = bisect_left(self._bytes, remainder)
         matching = takewhile(
             lambda at: self._bytes[at].startswith(remainder), range(first, len(self._bytes))
@@ -48,7 +50,7 @@ class TokenHealer:
         return [self._ids[at] for at in matching]
 
     def _spelling(self, text: bytes) -> list[int]:
-        """Return the token of these bytes, the last of several."""
+        """Return the token that a text is, if there is one; the last one of several."""
         at = bisect_right(self._bytes, text) - 1
         return [self._ids[at]] if at >= 0 and self._bytes[at] == text else []
 

@@ -20,6 +20,7 @@ from longllama_code.memory.retrieval.ngrams import Match, NgramIndex
 MAX_DRAFT_TOKENS = 12
 FIRST_DRAFT_TOKENS = 2
 LEAST_DRAFT_TOKENS = 1
+"""Lengths of drafts: the most, those of a first one, and the least."""
 FIRST_MATCH_TOKENS = 2
 """Length from which a match is followed; it grows when a draft's first token is wrong."""
 LEAST_MATCH_TOKENS, MOST_MATCH_TOKENS = 1, 12
@@ -37,15 +38,15 @@ class Drafter:
         self._memory, self._context = memory, context
         self._prompt = NgramIndex()
         self._prompt.add(torch.tensor(context))
-        self._n_tokens, self._least = FIRST_DRAFT_TOKENS, FIRST_MATCH_TOKENS
+        self._n_tokens, self._least_match = FIRST_DRAFT_TOKENS, FIRST_MATCH_TOKENS
 
     def guess(self) -> list[int]:
         """Return ids that may follow the context, or none if no match is long enough."""
         in_memory = None if self._memory is None else self._memory.match(self._context)
         in_prompt = self._prompt.match(self._context)
-        if _length(in_prompt) >= max(self._least, _length(in_memory)):
+        if _length(in_prompt) >= max(self._least_match, _length(in_memory)):
             return self._prompt.following(_likeliest(in_prompt), self._n_tokens)
-        if self._memory is not None and _length(in_memory) >= self._least:
+        if self._memory is not None and _length(in_memory) >= self._least_match:
             return self._memory.following(_likeliest(in_memory), self._n_tokens)
         return []
 
@@ -53,10 +54,10 @@ class Drafter:
         """Adapt to how many ids of the last draft were right."""
         if n_right == n_guessed:
             self._n_tokens = min(2 * self._n_tokens, MAX_DRAFT_TOKENS)
-            self._least = max(self._least - 1, LEAST_MATCH_TOKENS)
+            self._least_match = max(self._least_match - 1, LEAST_MATCH_TOKENS)
         elif not n_right:
             self._n_tokens = max(self._n_tokens // 2, LEAST_DRAFT_TOKENS)
-            self._least = min(self._least + 1, MOST_MATCH_TOKENS)
+            self._least_match = min(self._least_match + 1, MOST_MATCH_TOKENS)
 
 
 def _length(match: Match | None) -> int:

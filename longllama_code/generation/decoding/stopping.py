@@ -17,6 +17,11 @@ from typing import Protocol
 from longllama_code.protocol import StopReason
 
 REPEATED_LINES = 3
+"""Equal lines, one below the other, from which a suggestion repeats itself."""
+MAX_LINES_ABOVE = 400
+"""Lines above the cursor that are searched for the one that opens its scope."""
+MAX_LINES_BELOW = 20
+"""Lines below the cursor that are searched for one that is not blank."""
 FENCE = "```"
 OPENERS = (":", "{")
 _REPEATED = re.compile(r"(?=.{16})(.{2,40}?)\1{3,}$")
@@ -137,7 +142,8 @@ def stop_rule(prefix: str, suffix: str, multiline: bool) -> StopRule:
     """
     line = prefix[prefix.rfind("\n") + 1 :]
     rest_of_line, _, following = suffix.partition("\n")
-    next_lines = (candidate.rstrip() for candidate in following.split("\n", 20)[:20])
+    below = following.split("\n", MAX_LINES_BELOW)[:MAX_LINES_BELOW]
+    next_lines = (candidate.rstrip() for candidate in below)
     next_line = next((candidate for candidate in next_lines if candidate), "")
     opened = line.rstrip().endswith(OPENERS)
     # A block behind an opener is indented by at least one column more than the opener's line.
@@ -165,8 +171,8 @@ def _is_closed(prefix: str, next_line: str, indent: int) -> bool:
 
 
 def _opener_of(prefix: str, indent: int) -> str:
-    """Return the last line before the cursor that is left of a scope, or an empty string."""
-    for line in reversed(prefix.split("\n")[-400:]):
+    """Return the last line before the cursor that begins left of a column; empty without one."""
+    for line in reversed(prefix.split("\n")[-MAX_LINES_ABOVE:]):
         if line.strip() and _indent(line) < indent:
             return line
     return ""

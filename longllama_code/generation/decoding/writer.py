@@ -14,7 +14,8 @@ from longllama_code.generation.decoding.stopping import Ending
 from longllama_code.protocol import StopReason
 from longllama_code.tokenizers.tokenizer import IncrementalDecoder, Tokenizer
 
-MAX_OPENINGS = 8
+MAX_FIRST_TOKENS = 8
+"""Candidates for a suggestion's first token that are kept, to write alternatives with."""
 
 
 class Writer:
@@ -31,8 +32,8 @@ class Writer:
         max_tokens: most tokens of the suggestion.
         min_confidence: probability of a token, 0 to 1, below which the suggestion ends before the
             token's line.
-        opening: first token that ``healed`` does not determine, for alternatives; None takes the
-            likeliest.
+        first_token: first token that ``healed`` does not determine, for alternatives; None takes
+            the likeliest.
         writing_ms: time since the first token after which a text of several lines ends with a
             whole line; None: no limit.
     """
@@ -48,7 +49,7 @@ class Writer:
         ending: Ending,
         max_tokens: int,
         min_confidence: float = 0.0,
-        opening: int | None = None,
+        first_token: int | None = None,
         writing_ms: int | None = None,
     ) -> None:
         self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
@@ -58,22 +59,25 @@ class Writer:
         self._names: NameChoice | None = None
         self._decoder = IncrementalDecoder(tokenizer)
         self._ending = ending
-        self._max_tokens, self._opening = max_tokens, opening
+        self._max_tokens, self._first_token = max_tokens, first_token
         self._writing_s = math.inf if writing_ms is None else writing_ms / 1000
         self._min_confidence, self._is_unsure = min_confidence, False
         # Spelt by the tokenizer, which may replace a character by U+FFFD, or merge blanks.
         spelt = tokenizer.decode(tokenizer.encode(healed))
         self._owed = spelt.encode()
+        """The part of the healed text that the tokens have not spelt yet."""
         self._skip = len(spelt)
+        """Length of the healed text, with which ``_text`` begins."""
         self._text = ""
         self.n_tokens = 0
         self.began = 0.0
         """Time at which the first token was chosen, after the prompt was processed."""
         self.stop_reason: StopReason = "max_tokens"
-        self.openings: list[tuple[int, float]] = []
+        self.first_tokens: list[tuple[int, float]] = []
         """Candidates for the first token that ``healed`` does not determine, with their
         probabilities, best first."""
         self._log_probs: list[float] = []
+        """Of the tokens that ``healed`` does not determine, which are the last ones."""
 
     @property
     def text(self) -> str:
@@ -83,7 +87,7 @@ class Writer:
     @property
     def confidence(self) -> float:
         """Probability of the likeliest first token that ``healed`` does not determine, 0 to 1."""
-        return self.openings[0][1] if self.openings else 0.0
+        return self.first_tokens[0][1] if self.first_tokens else 0.0
 
     @property
     def mean_probability(self) -> float:
@@ -110,17 +114,17 @@ class Writer:
         elif self._owed:
             spelt = [] if self._copier is None else self._copier.candidates
             logits = self._healer.constrain(logits, self._owed, spelt)
-        if not self.openings:
+        if not self.first_tokens:
             found = _likeliest(logits)
             if len(found) > 1 and self._says_something(found[0][0]):
-                self.openings = found
-                if self._opening is not None:
-                    return self._noted(self._opening, logits)
+                self.first_tokens = found
+                if self._first_token is not None:
+                    return self._noted(self._first_token, logits)
         return self._noted(int(torch.argmax(logits)), logits)
 
     def _noted(self, token: int, logits: Tensor) -> int:
         """Record the probability of a chosen token, unless ``healed`` determines it; return it."""
-        if self.openings:
+        if self.first_tokens:
             self._log_probs.append(float(logits[token].float() - logits.float().logsumexp(0)))
             self._is_unsure = math.exp(self._log_probs[-1]) < self._min_confidence
         return token
@@ -163,13 +167,14 @@ class Writer:
         return bool(self.text.rpartition("\n")[0].strip())
 
     def go_back(self, offset: int, names: Iterable[str]) -> None:
-        """Take back the text from an offset on, to write one of some names there.
+        """Take back the text from an offset on, so that one of some names is written there.
 
         Args:
             offset: offset in the text of the first letter that is to be replaced.
             names: what may stand there, from that letter on.
         """
         head = self._text[: self._skip + offset].encode()
+        # A token that is unsure was chosen, and not taken.
         n_chosen = len(self.context) - self._n_prompt + self._is_unsure
         n_kept = n_bytes = 0
         for token in self.context[self._n_prompt :]:
@@ -179,7 +184,7 @@ class Writer:
             n_kept, n_bytes = n_kept + 1, n_bytes + length
         n_logged = max(0, n_kept - (n_chosen - len(self._log_probs)))
         del self.context[self._n_prompt + n_kept :], self._log_probs[n_logged:]
-        self.openings = self.openings if n_logged else []
+        self.first_tokens = self.first_tokens if n_logged else []
         self._owed, self._is_unsure = head[n_bytes:], False
         self._decoder = IncrementalDecoder(self._tokenizer)
         self._text = "".join(map(self._decoder.push, self.context[self._n_prompt :]))
@@ -207,6 +212,6 @@ class Writer:
 
 def _likeliest(logits: Tensor) -> list[tuple[int, float]]:
     """Return the likeliest tokens and their probabilities, best first."""
-    best = logits.float().softmax(-1).topk(min(MAX_OPENINGS, len(logits)))
+    best = logits.float().softmax(-1).topk(min(MAX_FIRST_TOKENS, len(logits)))
     found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [(token, probability) for token, probability in found if probability > 0]

@@ -54,7 +54,7 @@ def test_the_confidence_is_that_of_the_first_word_and_not_of_a_healed_dot(writer
     writer.take(first)
     assert writer.choose(logits(0, 0, 0.6, 0.3, 0.1)) == 2
     assert writer.confidence == pytest.approx(0.6)
-    assert [token for token, _ in writer.openings] == [2, 3, 4]
+    assert [token for token, _ in writer.first_tokens] == [2, 3, 4]
 
 
 def test_a_token_that_heals_and_goes_on_has_the_confidence(writer: Writer) -> None:

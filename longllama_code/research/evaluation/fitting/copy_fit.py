@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import ConfigError
-from longllama_code.generation.decoding.copying import features, openness
+from longllama_code.generation.decoding.copying import features, gate_of
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prompt import PromptSource, build_prompt
@@ -71,7 +71,7 @@ class Samples:
 
     def change(self, weights: Tensor) -> Tensor:
         """Return the mean change of the loss by copying, in nats per token: a scalar."""
-        gate = openness(self.features, weights)
+        gate = gate_of(self.features, weights)
         mixed = (1 - gate) * self.model + gate * self.match
         changes = self.model.clamp(min=LEAST).log() - mixed.clamp(min=LEAST).log()
         return changes.sum() / max(1, self.n_tokens)
