@@ -144,7 +144,7 @@ class Writer:
         if self._copier is not None:
             self._copier.chose(token)
         if token in self._ends:
-            self.stop_reason = "end_of_text"
+            self._end_text()
             return True
         self._owed = self._owed[len(self._tokenizer.token_bytes(token)) :]
         if self._names is not None and self._names.took(token):
@@ -159,6 +159,14 @@ class Writer:
             return False
         self._say(self._ending.unfinished(self.text))
         return True
+
+    def _end_text(self) -> None:
+        """End the suggestion where the model ended it, or before: its last line is whole now."""
+        self.stop_reason = "end_of_text"
+        finished = self._ending.cut(f"{self.text}\n")
+        if finished is not None and finished[0] != self.text.rstrip():
+            self._say(finished[0])
+            self.stop_reason = finished[1]
 
     def _may_end_with_line(self) -> bool:
         """Whether the text has a whole line, and was written for longer than it may take."""

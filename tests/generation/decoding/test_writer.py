@@ -99,3 +99,23 @@ def test_a_block_that_took_too_long_ends_with_a_whole_line(
         if writer.take(token):
             break
     assert writer.text == text
+
+
+@pytest.mark.parametrize(
+    ("after", "tokens", "text", "reason"),
+    [
+        ("", [0, 2, 1], "a\nb", "end_of_text"),
+        ("", [0, 2, 3], "a", "fence"),
+        ("", [3], "", "fence"),
+        ("\nb\n", [0, 2, 1], "a", "repeats_suffix"),
+    ],
+)
+def test_the_end_of_a_text_ends_its_last_line(
+    after: str, tokens: list[int], text: str, reason: str
+) -> None:
+    """What would end a suggestion before a line feed ends it before the end, too."""
+    tokenizer = FourPieces([b"a", b"b", b"\n", b"```", b""])
+    tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
+    writer = Writer(*tools, [], "", stop_rule("", after, multiline=True), 8)
+    assert [writer.take(token) for token in (*tokens, END)] == [False] * len(tokens) + [True]
+    assert (writer.text, writer.stop_reason) == (text, reason)
