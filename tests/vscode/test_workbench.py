@@ -84,9 +84,14 @@ def test_memory_shows_files_by_folder_and_follows_the_disk(window: Window, works
     window.row(MEMORY, "harbour").click()
     expect(window.row(MEMORY, "pilots.py")).to_contain_text("tokens")
     (workspace / "harbour" / "lights.py").write_text("LIGHTS = 3\n")
-    (workspace / "harbour" / "chart.bin").write_bytes(bytes(300))
+    (workspace / "chart.py").write_bytes(b"DEPTH = 3\n" * 60_000)
     expect(window.row(MEMORY, "lights.py")).to_contain_text("tokens")
     expect(window.row(MEMORY, "Left out")).to_contain_text("1 file")
+    window.row(MEMORY, "chart.py").hover()
+    why = window.page.locator(
+        ".workbench-hover", has_text="longllama.memory.maxFileBytes (524,288)"
+    )
+    expect(why).to_contain_text("Its 600,000 bytes are more than")
     window.picture("memory")
     (workspace / "harbour" / "lights.py").unlink()
     expect(window.row(MEMORY, "lights.py")).to_have_count(0)

@@ -1,12 +1,14 @@
 // The memory view's tree: what is in memory, waiting, or left out and why, by folder.
 // Knows no editor.
 
-import { bytes, count, plural, words } from "./numbers";
+import { bytes, count, plural, sentence, words } from "./numbers";
 import type { MemoryFile } from "./protocol";
 
 export interface MemoryNode {
   label: string;
   description: string;
+  /** All of it in words: there is little room in a row. */
+  tooltip: string;
   /** The path in memory of a file; absent for what only groups files. */
   path?: string;
   icon: string;
@@ -23,7 +25,7 @@ export function tree(files: readonly MemoryFile[]): MemoryNode[] {
   return STATES.flatMap(([state, label, icon]) => {
     const group = files.filter((file) => file.state === state);
     if (group.length === 0) return [];
-    return [{ label, icon, description: sums(group), children: folder(group, "") }];
+    return [{ ...summed(label, group), icon, children: folder(group, "") }];
   });
 }
 
@@ -47,14 +49,16 @@ function folderNode(files: readonly MemoryFile[], prefix: string, name: string):
   if (children.length === 1 && only !== undefined && only.path === undefined) {
     return { ...only, label: `${name}/${only.label}` };
   }
-  return { label: name, icon: "folder", description: sums(files), children };
+  return { ...summed(name, files), icon: "folder", children };
 }
 
 function leaf(file: MemoryFile, prefix: string): MemoryNode {
-  const { path } = file;
+  const { path, why } = file;
+  const description = about(file);
   return {
     label: path.slice(prefix.length),
-    description: about(file),
+    description,
+    tooltip: [path, sentence(why ? why : description)].join("\n\n"),
     icon: "file",
     path,
     children: [],
@@ -65,6 +69,11 @@ function about(file: MemoryFile): string {
   const size = bytes(file.bytes);
   if (file.state === "in_memory") return `${plural(file.tokens, "token")}, ${size}`;
   return file.reason === null ? size : `${words(file.reason)}, ${size}`;
+}
+
+function summed(label: string, files: readonly MemoryFile[]) {
+  const description = sums(files);
+  return { label, description, tooltip: `${label}: ${description}` };
 }
 
 function sums(files: readonly MemoryFile[]): string {

@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import type { Connection } from "./connection";
 import { type MemoryNode, tree } from "./memory";
+import { plainMarkdown } from "./plainMarkdown";
 import { MEMORY, type MemoryFile } from "./protocol";
 import { isRunning } from "./status";
 import { uriOf } from "./workspace";
@@ -34,6 +35,7 @@ export class MemoryView implements vscode.TreeDataProvider<MemoryNode>, vscode.D
     const state = node.icon === "folder" ? Collapsed : Expanded;
     const item = new vscode.TreeItem(node.label, node.children.length === 0 ? None : state);
     item.description = node.description;
+    item.tooltip = new vscode.MarkdownString(plainMarkdown(node.tooltip));
     item.iconPath = new vscode.ThemeIcon(node.icon);
     if (node.path === undefined) return item;
     item.resourceUri = uriOf(node.path);

@@ -38,6 +38,8 @@ export interface MemoryFile {
   path: string;
   state: "in_memory" | "waiting" | "left_out";
   reason: string | null;
+  /** The reason in words, with the setting that decides it; absent from older servers. */
+  why?: string | null;
   tokens: number;
   bytes: number;
 }

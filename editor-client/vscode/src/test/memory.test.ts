@@ -44,6 +44,19 @@ test("files stand by state and folder, with sums and reasons", () => {
   ]);
 });
 
+test("what a row has no room for is in its tooltip: sums, and why a file is left out", () => {
+  const why = "its 2,000,000 bytes are more than longllama.memory.maxFileBytes (524,288)";
+  const big = file("lib/big.py", { state: "left_out", reason: "too_large", why, tokens: 0 });
+  const [held, left] = tree([file("a.py"), big]);
+  assert.equal(held?.tooltip, "In memory: 1 file, 10 tokens, 100 B");
+  assert.equal(held?.children[0]?.tooltip, "a.py\n\n10 tokens, 100 B.");
+  assert.equal(left?.children[0]?.tooltip, "lib: 1 file, 100 B");
+  assert.equal(
+    left?.children[0]?.children[0]?.tooltip,
+    "lib/big.py\n\nIts 2,000,000 bytes are more than longllama.memory.maxFileBytes (524,288).",
+  );
+});
+
 test("files know their paths, folders have none", () => {
   const [group] = tree([file("a/b.py")]);
   const [folder] = group?.children ?? [];
