@@ -84,7 +84,7 @@ def test_what_is_accepted_whole_in_part_or_typed_over_is_counted(
 def test_the_view_shows_it_and_clearing_asks_first(window: Window, running: Workbench) -> None:
     window.run("LongLLaMA: Show Statistics")
     expect(window.row("Statistics", "All suggestions")).to_contain_text("33 % accepted of 3 shown")
-    expect(window.row("Statistics", "python")).to_contain_text("33 % accepted of 3 shown")
+    expect(window.row("Statistics", "python")).to_contain_text("33 % ██░░░░ accepted of 3 shown")
     window.picture("statistics")
     window.run("LongLLaMA: Clear Statistics")
     question = window.page.locator(".monaco-dialog-box", has_text="Clear the statistics")

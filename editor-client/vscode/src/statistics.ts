@@ -11,7 +11,7 @@ export interface StatisticsNode {
   children: StatisticsNode[];
 }
 
-const BAR_CHARS = 12;
+const BAR_CHARS = 6;
 const MAX_DAYS = 14;
 
 export const CLEAR_STATISTICS: Question = {
@@ -38,7 +38,7 @@ export function statisticsTree({ enabled, total, ...groups }: Statistics): Stati
     ...off,
     node("All suggestions", shares(total), "graph", details(total)),
     group("By language", "code", groups.languages),
-    group("By length", "symbol-ruler", groups.lengths),
+    group("By length in characters", "symbol-ruler", groups.lengths),
     group("By time to the answer", "watch", groups.latencies),
     group("By client", "plug", groups.clients),
     group("By day", "calendar", days),
@@ -47,7 +47,7 @@ export function statisticsTree({ enabled, total, ...groups }: Statistics): Stati
 
 function group(label: string, icon: string, members: readonly Counts[]): StatisticsNode {
   const children = members.map((one) =>
-    node(one.name ?? "", `${bar(one)} ${shares(one)}`, "dash", details(one)),
+    node(one.name ?? "", shares(one, bar(one)), "dash", details(one)),
   );
   return node(label, "", icon, children);
 }
@@ -58,8 +58,10 @@ function bar({ accepted, shown }: Counts): string {
   return "█".repeat(filled) + "░".repeat(BAR_CHARS - filled);
 }
 
-function shares({ shown, accepted }: Counts): string {
-  return `${percent(accepted / shown)} accepted of ${count(shown)} shown`;
+/** The share comes first, so that no bar pushes it out of a narrow row. */
+function shares({ shown, accepted }: Counts, drawn = ""): string {
+  const share = [percent(accepted / shown), drawn].filter(Boolean).join(" ");
+  return `${share} accepted of ${count(shown)} shown`;
 }
 
 function details(counts: Counts): StatisticsNode[] {

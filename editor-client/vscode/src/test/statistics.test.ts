@@ -48,15 +48,15 @@ test("groups follow, each member with a bar; of days, the last comes first", () 
   const [, ...groups] = statisticsTree(STATISTICS);
   assert.deepEqual(labels(groups), [
     "By language",
-    "By length",
+    "By length in characters",
     "By time to the answer",
     "By client",
     "By day",
   ]);
   const days = groups.at(-1)?.children;
   assert.deepEqual(labels(days), ["2026-11-30", "2026-11-29"]);
-  assert.equal(days?.[0]?.description, `${"█".repeat(12)} 100 % accepted of 10 shown`);
-  assert.match(days?.[1]?.description ?? "", /^█{5}░{7} 40 %/);
+  assert.equal(days?.[0]?.description, `100 % ${"█".repeat(6)} accepted of 10 shown`);
+  assert.match(days?.[1]?.description ?? "", /^40 % █{2}░{4} accepted/);
 });
 
 test("without any, and while counting is off, it says so", () => {
