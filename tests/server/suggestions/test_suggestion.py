@@ -58,6 +58,18 @@ def test_shares_of_definitions_lines_and_the_model_add_up():
     ]
 
 
+def test_lines_that_begin_at_the_same_line_are_one_source_and_the_strongest_comes_first():
+    """Memory is drawn on in pages, which end within lines."""
+    at = [("b.py", 8, 8, 0.3), ("a.py", 1, 2, 0.4), ("b.py", 8, 9, 0.2), ("b.py", 9, 9, 0.1)]
+    found = explained(replace(result("x"), sources=[Source(*each) for each in at]))
+    assert [(each["path"], each["first_line"], each["last_line"]) for each in found["sources"]] == [
+        ("b.py", 8, 9),
+        ("a.py", 1, 2),
+        ("b.py", 9, 9),
+    ]
+    assert found["sources"][0]["mass"] == pytest.approx(0.5)
+
+
 def test_what_is_not_known_has_no_share():
     found = explained(result("x"))
     assert (found["ownShare"], found["sources"], found["definitions"]) == (None, [], [])
