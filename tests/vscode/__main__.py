@@ -34,7 +34,8 @@ def serve(scratch: Path, folder: Path | None, port: int) -> None:
         write_workspace(workspace)
     with workbench(install(), scratch / "wb", build_extension(), port=port) as running:
         address = running.url(workspace, None if folder else workspace / OFFICE)
-        print(f"\nOpen {address}\nand type: from harbour.pilots import MAX_\nCtrl+C ends it.")
+        typed = "" if folder else "\nand type: from harbour.pilots import MAX_"
+        print(f"\nOpen {address}{typed}\nCtrl+C ends it.")
         while True:
             time.sleep(3600)
 
