@@ -37,6 +37,9 @@ const NO_FOLDER =
   "No folder is open, so suggestions come from the open files alone. Open a folder to have them " +
   "from all of its files.";
 
+const LOADING =
+  "The first time this can take a minute: what runs the model is compiled for this processor.";
+
 export function present(condition: Condition, around: Surroundings): Presentation {
   const off = languageThatIsOff(condition, around);
   return {
@@ -127,6 +130,7 @@ function detail(condition: Condition, { hasFolder }: Surroundings): string[] {
     !hasFolder && isIdle && minutesLeft(condition) === undefined
       ? NO_FOLDER
       : sentence(condition.message),
+    ...(condition.phase === "loading" ? [LOADING] : []),
     ...ignoredSettings(condition).map(({ message }) => sentence(message)),
     ...held(condition.files),
     ...pace(condition),

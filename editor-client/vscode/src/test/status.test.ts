@@ -56,6 +56,11 @@ for (const [condition, text] of TEXTS) {
   });
 }
 
+test("the first start takes long, and says why", () => {
+  assert.match(present(status({ phase: "loading" })).detail, /The first time .* compiled/);
+  assert.doesNotMatch(present(status({ phase: "ready" })).detail, /compiled/);
+});
+
 test("a share of the work that only the message tells is shown, and none is made up", () => {
   const { progress: _, ...older } = INDEXING;
   assert.equal(present(older).text, "$(sync~spin) LongLLaMA: reading 42 %");
