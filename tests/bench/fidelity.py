@@ -31,7 +31,8 @@ from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.retrieval.row_view import RowView
 from longllama_code.memory.retrieval.search import RowSearch, scaled
 from longllama_code.research.datasets.packages import fetch, load_packages
-from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, Window, divide
+from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, divide
+from longllama_code.research.evaluation.losses import Window
 from longllama_code.research.evaluation.memories import (
     EncodedFile,
     encode_files,

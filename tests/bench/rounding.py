@@ -30,7 +30,8 @@ from longllama_code.model.caches import LongLlamaCache
 from longllama_code.research.datasets.packages import fetch, load_packages
 from longllama_code.research.datasets.sources import SourceTree, read_tree
 from longllama_code.research.evaluation.bootstrap import Share, interval
-from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, Window, divide
+from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, divide
+from longllama_code.research.evaluation.losses import Window
 from longllama_code.research.evaluation.memories import encode_files, memory_of
 
 Read = Callable[[LoadedModel, Window, CompletionMemory | None], Tensor]

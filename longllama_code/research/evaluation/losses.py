@@ -1,4 +1,7 @@
-"""Loss of a model over a window of tokens, with or without memory."""
+"""Windows of tokens, and a model's loss over one, with or without memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,6 +11,25 @@ from longllama_code.generation.decoding.copying import Copier
 from longllama_code.generation.models import LoadedModel
 from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.segments.identity import path_header
+
+
+@dataclass(frozen=True)
+class Window:
+    """Token ids of a file to predict; the first ``n_head`` are not part of its text."""
+
+    path: str
+    start: int
+    """Index of its first token in the file."""
+    ids: list[int]
+    n_head: int
+
+
+def windows_of(loaded: LoadedModel, path: str, text: str, n_tokens: int) -> Iterator[Window]:
+    """Yield all windows of a file that do not overlap; each begins as a completion's would."""
+    head, n_head = window_ids(loaded, path, "")
+    ids = loaded.tokenizer.encode(text)
+    for start in range(0, len(ids) - n_tokens + 1, n_tokens):
+        yield Window(path, start, [*head, *ids[start : start + n_tokens]], n_head)
 
 
 def window_ids(loaded: LoadedModel, path: str, text: str) -> tuple[list[int], int]:

@@ -21,11 +21,10 @@ from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.research.datasets.sources import SourceTree
 from longllama_code.research.evaluation import plots
 from longllama_code.research.evaluation.bootstrap import Interval
-from longllama_code.research.evaluation.losses import token_losses, window_ids
+from longllama_code.research.evaluation.losses import Window, token_losses, window_ids
 from longllama_code.research.evaluation.memories import encode_files, memory_of
 from longllama_code.research.evaluation.probe.data import Sizes
 from longllama_code.research.evaluation.probe.head_capture import (
-    Window,
     capture,
     encode_all_heads,
     memory_heads,

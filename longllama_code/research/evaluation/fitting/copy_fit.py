@@ -26,7 +26,8 @@ from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.model_config import N_COPY_FEATURES
 from longllama_code.research.datasets.sources import SourceTree
-from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, Window, divide
+from longllama_code.research.evaluation.lengths.memory_size import SizeOptions, divide
+from longllama_code.research.evaluation.losses import Window
 from longllama_code.research.evaluation.memories import encode_files, memory_of
 
 DECAY = 1e-4

@@ -19,7 +19,7 @@ from longllama_code.memory.completion_memory import CompletionMemory
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.research.datasets.sources import SourceTree, hold_out
 from longllama_code.research.evaluation.lengths.growing import GrowingMemory
-from longllama_code.research.evaluation.losses import token_losses, window_ids
+from longllama_code.research.evaluation.losses import Window, token_losses, windows_of
 from longllama_code.research.evaluation.memories import EncodedFile, encode_files
 from longllama_code.research.evaluation.probe.head_choice import Change
 
@@ -40,17 +40,6 @@ class SizeOptions:
     """Number of windows of each repository."""
     window_tokens: int = 384
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Window:
-    """Tokens of a held-out file."""
-
-    path: str
-    start: int
-    """Index of its first token in the file."""
-    ids: list[int]
-    n_head: int
 
 
 @dataclass(frozen=True)
@@ -147,7 +136,9 @@ def held_out_windows(
 ) -> list[Window]:
     """Return windows that do not overlap, drawn from all files that are held out."""
     places = [
-        place for path in sorted(held.texts) for place in _places(loaded, held, path, options)
+        place
+        for path, text in sorted(held.texts.items())
+        for place in windows_of(loaded, path, text, options.window_tokens)
     ]
     return rng.sample(places, min(options.windows, len(places)))
 
@@ -171,16 +162,6 @@ def _prepare(
             f"{tree.name}: {sum(file.n_tokens for file in encoded[tree.name]):,} tokens encoded"
         )
     return windows, encoded
-
-
-def _places(
-    loaded: LoadedModel, tree: SourceTree, path: str, options: SizeOptions
-) -> Iterator[Window]:
-    head, n_head = window_ids(loaded, path, "")
-    ids = loaded.tokenizer.encode(tree.texts[path])
-    size = options.window_tokens
-    for start in range(0, len(ids) - size + 1, size):
-        yield Window(path, start, [*head, *ids[start : start + size]], n_head)
 
 
 def _grow(

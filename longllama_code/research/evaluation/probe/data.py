@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.datasets.sources import SourceTree
-from longllama_code.research.evaluation.losses import window_ids
-from longllama_code.research.evaluation.probe.head_capture import AllHeads, Window, encode_all_heads
+from longllama_code.research.evaluation.losses import Window, windows_of
+from longllama_code.research.evaluation.probe.head_capture import AllHeads, encode_all_heads
 
 HELD_OUT = 0.25
 """Maximum share of a repository's files that are held out for windows."""
@@ -99,19 +99,15 @@ def _subject(
     n_held = max(1, min(n_windows, round(HELD_OUT * len(paths))))
     long_enough = (p for p in paths if _is_long(loaded, tree.texts[p], sizes.window_tokens))
     held = list(islice(long_enough, n_held))
-    places = [place for path in held for place in _places(loaded, tree, path, sizes.window_tokens)]
+    places = [
+        place
+        for path in held
+        for place in windows_of(loaded, path, tree.texts[path], sizes.window_tokens)
+    ]
     windows = rng.sample(places, min(n_windows, len(places)))
     texts = {path: _beginning(tree.texts[path]) for path in paths if path not in held}
     memory = encode_all_heads(loaded, texts, sizes.memory_tokens, sizes.skip_first)
     return Subject(tree.name, digest(tree), windows, memory)
-
-
-def _places(loaded: LoadedModel, tree: SourceTree, path: str, n_tokens: int) -> Iterator[Window]:
-    """Yield all windows of a file that do not overlap; each begins as a completion's would."""
-    head, n_head = window_ids(loaded, path, "")
-    ids = loaded.tokenizer.encode(tree.texts[path])
-    for start in range(0, len(ids) - n_tokens + 1, n_tokens):
-        yield Window(path, start, [*head, *ids[start : start + n_tokens]], n_head)
 
 
 def _is_long(loaded: LoadedModel, text: str, n_tokens: int) -> bool:

@@ -20,19 +20,9 @@ from longllama_code.model.attention import LongLlamaAttention
 from longllama_code.model.layer_stack import causal_mask
 from longllama_code.model.memory_source import DenseView, InputKeys, MemorySource, MemoryView
 from longllama_code.model.modeling import LongLlamaForCausalLM
+from longllama_code.research.evaluation.losses import Window
 from longllama_code.research.evaluation.memories import EncodedFile, encode_files
 from longllama_code.research.evaluation.probe.head_choice import Head
-
-
-@dataclass(frozen=True)
-class Window:
-    """Token ids to predict; the first ``n_head`` are not part of the text."""
-
-    path: str
-    start: int
-    """Index of its first token in the file."""
-    ids: list[int]
-    n_head: int
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.datasets.sources import SourceTree
+from longllama_code.research.evaluation.losses import Window
 from longllama_code.research.evaluation.probe.data import Sizes, Subject, split, subjects, usable
 from longllama_code.research.evaluation.probe.head_capture import (
     AllHeads,
     Head,
-    Window,
     all_heads,
     capture,
     config_fields,
