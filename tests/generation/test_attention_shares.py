@@ -15,7 +15,6 @@ from longllama_code.generation.engine import Engine
 from longllama_code.generation.prompting.definition_layout import (
     DefinitionLayout,
     excerpt_ids,
-    head_ids,
 )
 from longllama_code.generation.prompting.prompt import Excerpt, PromptSource, build_prompt
 from longllama_code.generation.prompting.shown_rows import ShownRows
@@ -24,7 +23,9 @@ from lsp_server.suggestions.suggestion import SuggestionHistory, to_suggestion
 from tests.code_model import TOKENIZER, code_model
 from tests.generation.definition_memory.small import (
     EXCERPTS,
+    HEAD,
     MARKS,
+    OWN,
     decoder,
     encode,
     memory,
@@ -33,8 +34,6 @@ from tests.generation.definition_memory.small import (
 from tests.server.suggestions.cursors import cursor
 
 assert MARKS is not None
-HEAD = head_ids("port", TOKENIZER, MARKS)
-OWN = TOKENIZER.encode("office.py\ndef arrive(name):\n    return ship.")
 N_TOKENS = 3
 WAYS = pytest.mark.parametrize("by_kernels", [False, True])
 MakeEngine = Callable[..., Engine]

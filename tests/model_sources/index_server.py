@@ -7,9 +7,11 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Lock, Thread
+from http.server import BaseHTTPRequestHandler
+from threading import Event, Lock
 from typing import Any
+
+from tests.model_sources.loopback_server import answering
 
 BLOCK_BYTES = 1 << 18
 
@@ -90,14 +92,9 @@ def _handler(index: Index) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one 
 def serve(wheels: dict[str, bytes]) -> Generator[Index]:
     """Run an index until the context ends."""
     index = Index(wheels)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(index))
-    index.url = f"http://127.0.0.1:{server.server_port}/simple/"
-    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield index
-    finally:
-        index.go_on.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(_handler(index)) as address:
+        index.url = f"{address}/simple/"
+        try:
+            yield index
+        finally:
+            index.go_on.set()

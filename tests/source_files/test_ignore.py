@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from longllama_code.source_files.ignore import ALWAYS_IGNORED, IgnoreRules
+from tests.source_files.judged_by_git import git
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 
@@ -21,18 +21,11 @@ def write(root: Path, files: Mapping[str, str]) -> None:
         (root / name).write_text(text, encoding="utf-8", newline="")
 
 
-def git(root: Path, *arguments: str) -> str:
-    """Run git without the rules of the user who runs the tests."""
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    environment |= {"HOME": str(root), "XDG_CONFIG_HOME": str(root / ".git")}
-    command = ["git", *arguments]
-    done = subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True)
-    return done.stdout.decode()
-
-
 def kept_by_git(root: Path) -> set[str]:
     return {
-        name for name in git(root, "ls-files", "-coz", "--exclude-standard").split("\0") if name
+        os.fsdecode(name)
+        for name in git(root, "ls-files", "-coz", "--exclude-standard").split(b"\0")
+        if name
     }
 
 

@@ -14,7 +14,7 @@ from longllama_code.generation.definition_memory.kept_definitions import (
 )
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
 from longllama_code.generation.definition_memory.rounding import CosSin, RoundedFormat, Rows
-from longllama_code.generation.prompting.definition_layout import DefinitionLayout
+from longllama_code.generation.prompting.definition_layout import DefinitionLayout, head_ids
 from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prompt import Excerpt
 from longllama_code.model.by_kernels.kernel_model import KernelModel
@@ -24,6 +24,10 @@ from tests.model.test_kernel_model import rounded
 
 MARKS = InfillMarks.named(TOKENIZER)
 assert MARKS is not None
+HEAD = head_ids("port", TOKENIZER, MARKS)
+"""First ids of every prompt."""
+OWN = TOKENIZER.encode("office.py\ndef arrive(name):\n    return ship.")
+"""Ids of the open file."""
 CONFIG = code_model().model.config
 EXCERPTS = (
     Excerpt("harbour/ship.py", "class Ship:\n    def dues(self, rate): ..."),

@@ -6,13 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longllama_code.generation.decoding.decoder import Decoder, PlacedText
-from longllama_code.generation.prompting.definition_layout import excerpt_ids, head_ids
+from longllama_code.generation.prompting.definition_layout import excerpt_ids
 from longllama_code.model.caches import LongLlamaCache
 from tests.code_model import TOKENIZER
 from tests.generation.definition_memory.small import (
     CONFIG,
     EXCERPTS,
+    HEAD,
     MARKS,
+    OWN,
     decoder,
     encode,
     in_one_pass,
@@ -20,8 +22,6 @@ from tests.generation.definition_memory.small import (
 )
 
 assert MARKS is not None
-HEAD = head_ids("port", TOKENIZER, MARKS)
-OWN = TOKENIZER.encode("office.py\ndef arrive(name):\n    return ship.")
 PROMPT = [*HEAD, *OWN]
 ROOM = 1000
 

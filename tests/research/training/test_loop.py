@@ -1,11 +1,6 @@
 """Training on the tiny model: it learns, freezes, and goes on after a kill as if nothing was."""
 
 import dataclasses
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +15,7 @@ from longllama_code.research.run_folder import METRICS, read_records
 from longllama_code.research.training.loop import Progress, train
 from longllama_code.research.training.options import PRESETS, TrainOptions
 from longllama_code.research.training.trainable import lowest_trained_layer, select_parameters
-from tests.paths import ROOT
+from tests.research.killed_run import NEEDS_KILL, kill_run
 
 OPTIONS = TrainOptions(
     total_tokens=12 * 8 * 64,
@@ -91,7 +86,7 @@ def test_a_stopped_run_goes_on_along_the_same_curve(tmp_path: Path) -> None:
     assert all(torch.allclose(ends[0][name], ends[1][name], atol=1e-4) for name in ends[0])
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+@NEEDS_KILL
 def test_a_killed_run_goes_on_along_the_same_curve(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole")
     folder = tmp_path / "killed"
@@ -101,15 +96,7 @@ def test_a_killed_run_goes_on_along_the_same_curve(tmp_path: Path) -> None:
         "o = dataclasses.replace(t.OPTIONS, save_minutes=0.0);"
         f"t.run(Path({str(folder)!r}), o)"
     )
-    root = ROOT
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=root)
-    deadline = time.monotonic() + 120
-    while not list(folder.glob("checkpoint-[3-9]*")) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    (folder / "checkpoint.partial").mkdir(exist_ok=True)  # what a kill while saving leaves
+    kill_run(script, folder)
     assert run(folder) == pytest.approx(whole, abs=1e-4)
 
 

@@ -1,10 +1,5 @@
 """The loop: it learns, ends, and goes on after a kill as if nothing had happened."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +18,8 @@ from longllama_code.research.tuning.held_out import held_out_losses, mean
 from longllama_code.research.tuning.loop import Progress, learning_rate, tune
 from longllama_code.research.tuning.options import TuneOptions
 from tests.code_model import TOKENIZER
-from tests.paths import ROOT
 from tests.research.cursor_rows.test_shards import source
+from tests.research.killed_run import NEEDS_KILL, kill_run
 from tests.research.repositories import coder, marks
 
 BASE = "a model of tests"
@@ -98,7 +93,7 @@ def test_a_stopped_run_goes_on_along_the_same_curve(
     assert all(torch.allclose(adapters[0][n], adapters[1][n], atol=1e-4) for n in adapters[0])
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+@NEEDS_KILL
 def test_a_killed_run_goes_on_along_the_same_curve(
     tmp_path: Path, whole: Path, shards: Path
 ) -> None:
@@ -109,16 +104,9 @@ def test_a_killed_run_goes_on_along_the_same_curve(
         f"t.run(Path({str(folder)!r}), Path({str(shards)!r}),"
         "replace(t.OPTIONS, save_minutes=0.0))"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-    deadline = time.monotonic() + 120
-    while not list(folder.glob("checkpoint-[3-9]*")) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    (folder / "checkpoint.partial").mkdir(exist_ok=True)  # what a kill while saving leaves
+    kill_run(script, folder)
     with (folder / METRICS).open("a") as metrics:
-        metrics.write('{"step": 99, "tok')  # and one while writing
+        metrics.write('{"step": 99, "tok')  # what a kill while writing leaves
     expected = curve(read_records(whole / METRICS))
     assert curve(run(folder, shards)) == pytest.approx(expected, abs=1e-5)
 

@@ -2,29 +2,15 @@
 
 import asyncio
 
-import pytest
-
 from lsp_server.engine.client import EngineState
 from lsp_server.settings.layers import resolve
-from lsp_server.suggestions.suggester import Suggester
 from tests.server.suggestions.cursors import cursor as cursor_at
-from tests.server.suggestions.slow_engine import SlowEngine
 
 SETTINGS, _ = resolve([{"trigger": {"debounceMs": 0}}])
 
 
 def cursor(text, **options):
     return cursor_at(text, automatic=True, **options)
-
-
-@pytest.fixture
-def engine():
-    return SlowEngine()
-
-
-@pytest.fixture
-def suggester():
-    return Suggester()
 
 
 async def asked(engine):

@@ -6,14 +6,8 @@ from lsp_server.engine.client import EngineError, EngineGone, EngineState
 from lsp_server.settings.layers import resolve
 from lsp_server.suggestions.preparation import prepare
 from tests.server.suggestions.cursors import cursor
-from tests.server.suggestions.slow_engine import SlowEngine
 
 SETTINGS, _ = resolve([])
-
-
-@pytest.fixture
-def engine():
-    return SlowEngine()
 
 
 async def test_a_file_that_was_opened_is_read_before_somebody_asks(engine):

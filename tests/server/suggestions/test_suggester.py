@@ -6,26 +6,15 @@ import pytest
 
 from lsp_server.engine.client import EngineError, EngineGone, EngineState
 from lsp_server.settings.layers import resolve
-from lsp_server.suggestions.suggester import JOIN_S, Suggester
+from lsp_server.suggestions.suggester import JOIN_S
 from lsp_server.suggestions.suggestion import MAX_EXPLAINED
 from tests.server.suggestions.cursors import cursor as cursor_at
-from tests.server.suggestions.slow_engine import SlowEngine
 
 SETTINGS, _ = resolve([{"trigger": {"debounceMs": 0}}])
 
 
 def cursor(before="x = ", *, automatic=True, **options):
     return cursor_at(before, automatic=automatic, **options)
-
-
-@pytest.fixture
-def engine():
-    return SlowEngine()
-
-
-@pytest.fixture
-def suggester():
-    return Suggester()
 
 
 async def begin(suggester, engine, before="x = ", **options):
