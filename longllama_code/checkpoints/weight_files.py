@@ -6,9 +6,6 @@ however large the file is. Code in a ``.bin`` is not run.
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-import sys
 import zipfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -23,6 +20,7 @@ from torch import Tensor
 
 from longllama_code.errors import CheckpointError
 from longllama_code.gguf.file import GGUF_NAME, GgufFile
+from longllama_code.mapped_pages import advise
 
 PATTERNS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.bin", GGUF_NAME)
 """Patterns of weight files in order of preference; the first that matches is used."""
@@ -56,7 +54,7 @@ def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
         ahead: tuple[str, Tensor] | None = None
         for found in _read(path, is_mapped):
             if is_mapped:  # the disk reads the next tensor while this one is used
-                _advise(_span(found[1]), "MADV_WILLNEED")
+                advise(_span(found[1]), "MADV_WILLNEED")
             if ahead is not None:
                 yield from _once(*ahead, is_mapped)
             ahead = found
@@ -73,15 +71,15 @@ def _dequantized(path: Path) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors of a GGUF file in float32, and release the pages of the file."""
     for tensor in GgufFile.open(path).tensors():
         span = tensor.rows.ctypes.data, tensor.rows.nbytes
-        _advise(span, "MADV_WILLNEED")
+        advise(span, "MADV_WILLNEED")
         yield tensor.name, torch.from_numpy(tensor.floats())
-        _advise(span, "MADV_DONTNEED")
+        advise(span, "MADV_DONTNEED")
 
 
 def _once(name: str, tensor: Tensor, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
     yield name, tensor
     if is_mapped:  # released pages of anonymous memory would read as zeros
-        _advise(_span(tensor), "MADV_DONTNEED")
+        advise(_span(tensor), "MADV_DONTNEED")
 
 
 def resident_bytes(path: Path) -> int:
@@ -117,22 +115,3 @@ def _read(path: Path, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
 
 def _span(tensor: Tensor) -> tuple[int, int]:
     return tensor.data_ptr(), tensor.numel() * tensor.element_size()
-
-
-def _advise(span: tuple[int, int], advice: str) -> None:
-    """Tell the system that pages of a mapped file are needed soon, or not again.
-
-    Args:
-        span: the address of the first byte, and the number of bytes.
-        advice: what ``madvise`` calls it.
-    """
-    if sys.platform != "linux":  # the constant differs between systems
-        return
-    page, (start, n_bytes) = mmap.PAGESIZE, span
-    first = -(-start // page) * page
-    last = (start + n_bytes) // page * page
-    if last > first:
-        _LIBC.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), getattr(mmap, advice))
-
-
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else cast("Any", None)

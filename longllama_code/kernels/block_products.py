@@ -1,6 +1,7 @@
-"""Products with weights in the blocks of a GGUF file.
+"""Products of words, with weights in the blocks of a GGUF file, for any CPU.
 
-Inputs are rounded as in ``products.py``, and a row's result does not depend on other rows.
+Inputs are rounded as in ``products.py``, and a row's result does not depend on other rows. Where a
+CPU sums products of bytes, ``byte_products`` does the same with inputs in 8 bits.
 """
 
 import numpy as np
@@ -57,16 +58,16 @@ _two_rows_halves = make_panel_product(FEW_ROWS, 2, False)
 
 
 @kernel
-def round_in_order(inputs: Floats, steps: Steps, units: Floats, sums: Floats) -> None:
+def round_to_words(inputs: Floats, steps: Steps, units: Floats, sums: Floats) -> None:
     """Round each row to multiples of a unit of its own, in the order in which tiles load them.
 
     Args:
         inputs: (S, K), K a multiple of 32.
         steps: (S, K), written; of each 32 steps, those at even indices come first.
-        units: (S,), written.
+        units: (S, 1), written.
         sums: sums of each 32 steps (S, chunks), written, followed by zeros.
     """
-    round_inputs(inputs, steps, units)
+    round_inputs(inputs, steps, units.reshape(-1))
     chunk = np.empty(CHUNK, np.int16)
     for row in range(steps.shape[0]):
         sums[row] = f32(0)
@@ -96,9 +97,9 @@ def multiply_row(
 
     Args:
         kind: kind of the blocks.
-        steps: (1, K), from ``round_in_order``.
-        units: (1,), from ``round_in_order``.
-        sums: (1, chunks), from ``round_in_order``.
+        steps: (1, K), from ``round_to_words``.
+        units: (1, 1), from ``round_to_words``.
+        sums: (1, chunks), from ``round_to_words``.
         blocks: (N, bytes).
         first: first row of weights.
         end: one past the last row, more than ``first``.

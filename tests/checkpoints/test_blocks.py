@@ -4,18 +4,23 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
+from torch import nn
 
 from longllama_code.checkpoints.blocks import load_blocks
 from longllama_code.checkpoints.loading import load_model
 from longllama_code.errors import CheckpointError
 from longllama_code.generation import models
 from longllama_code.gguf.file import GGUF_NAME, GgufFile
+from longllama_code.kernels.codegen.block_levels import CHUNK
+from longllama_code.kernels.codegen.vectors import HAS_BYTE_DOTS
 from longllama_code.model.by_kernels.kernel_model import KernelModel, drop_weights
 from longllama_code.model.caches import LongLlamaCache
 from longllama_code.model.memory_source import InContextMemory
@@ -56,6 +61,22 @@ def by_modules(model: LongLlamaForCausalLM, ids: list[int]) -> torch.Tensor:
     return model(torch.tensor([ids]), use_cache=False, last_context_length=len(ids)).logits[0]
 
 
+@contextmanager
+def inputs_as_kernels_round_them(model: nn.Module) -> Iterator[None]:
+    """Linear maps whose inputs lose what those of kernels do on this CPU."""
+
+    def rounded(_: nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        chunks = inputs[0].unflatten(-1, (-1, CHUNK))
+        units = chunks.abs().amax(-1, keepdim=True).clamp_min(1e-30) / 127
+        return ((chunks / units).round() * units).flatten(-2), *inputs[1:]
+
+    linears = [m for m in model.modules() if isinstance(m, nn.Linear) and HAS_BYTE_DOTS]
+    hooks = [linear.register_forward_pre_hook(rounded) for linear in linears]
+    yield
+    for hook in hooks:
+        hook.remove()
+
+
 def by_kernels(
     model: LongLlamaForCausalLM, parts: list[list[int]], n_threads: int = 1
 ) -> torch.Tensor:
@@ -66,19 +87,22 @@ def by_kernels(
 
 
 def assert_near(found: torch.Tensor, wanted: torch.Tensor) -> None:
-    """As far as inputs that are rounded to 15 bits let them be."""
+    """As far as inputs that are rounded to 15 bits let them be, or to a step of 8 bits more."""
     assert found.shape == wanted.shape
-    assert (found - wanted).abs().max() <= 1e-3 * wanted.abs().max()
+    most = 1e-2 if HAS_BYTE_DOTS else 1e-3
+    assert (found - wanted).abs().max() <= most * wanted.abs().max()
 
 
 def test_logits_are_those_of_the_files_floats(folder: Path) -> None:
     model, plain = (load(folder, torch_attention=True) for load in (load_blocks, load_model))
     assert KernelModel.fits(model)
     assert KernelModel(model).kind == "gguf"
-    wanted = by_modules(plain, IDS)
+    with inputs_as_kernels_round_them(plain):
+        wanted = by_modules(plain, IDS)
     assert_near(by_kernels(model, [IDS[:70], IDS[70:71], IDS[71:]]), wanted)
-    assert_near(by_modules(model, IDS), wanted)  # more tokens than modules give to kernels
     assert_near(by_modules(model, IDS[:9]), wanted[:9])
+    # More tokens than modules give to kernels.
+    torch.testing.assert_close(by_modules(model, IDS), by_modules(plain, IDS), rtol=1e-3, atol=1e-3)
 
 
 def test_a_token_is_the_same_alone_and_behind_others(folder: Path) -> None:
@@ -111,7 +135,8 @@ def test_layers_with_memory_are_run_one_by_one(folder: Path, mem_positionals: bo
     memory.absorb_visibility(torch.ones(1, 9, dtype=torch.bool))
     found = states_by_kernels(model, memory)
     wanted = model.model.window(*whole(model), memory)[0]
-    torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-3 * float(wanted.abs().max()))
+    largest, of_inputs = float(wanted.abs().max()), 5e-2 if HAS_BYTE_DOTS else 1e-3
+    torch.testing.assert_close(found, wanted, rtol=1e-2, atol=of_inputs * largest)
     without = states_by_kernels(model, None)
     assert (found - without).abs().max() > 0.1
     assert torch.equal(states_by_kernels(model, nothing), without)

@@ -13,8 +13,8 @@ from gguf import GGMLQuantizationType as Kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longllama_code.kernels.block_products import round_in_order
-from longllama_code.kernels.codegen import block_scales, vectors
+from longllama_code.kernels.block_products import multiply_row, multiply_rows, round_to_words
+from longllama_code.kernels.codegen import vectors
 from longllama_code.kernels.codegen.block_levels import BLOCK_BYTES, BLOCK_CHUNKS, CHUNK, KINDS
 from longllama_code.kernels.codegen.block_tiles import make_row_product
 from longllama_code.kernels.matrices.blocks import BlockMatrix, BlockRows
@@ -63,6 +63,24 @@ def rounded(inputs: np.ndarray) -> np.ndarray:
     return np.rint(inputs * (1 / units)).astype(np.float64) * units
 
 
+def by_words(rows: BlockRows, inputs: np.ndarray) -> np.ndarray:
+    """The product of words, which ``BlockMatrix`` takes where a CPU does not multiply bytes."""
+    n_rows, size = inputs.shape
+    steps, units = np.empty((n_rows, size), np.int16), np.empty((n_rows, 1), np.float32)
+    sums = np.empty((n_rows, -(-size // (CHUNK * vectors.LANES)) * vectors.LANES), np.float32)
+    found = np.empty((n_rows, len(rows.blocks)), np.float32)
+    round_to_words(inputs, steps, units, sums)
+    kind, n_outputs = KINDS[rows.kind], len(rows.blocks)
+    if n_rows > 1 and n_outputs > 1:
+        multiply_rows(kind, steps, units, sums, rows.blocks, 0, n_outputs, found, 0)
+    else:
+        for row in range(n_rows):
+            mine = slice(row, row + 1)
+            known = steps[mine], units[mine], sums[mine], rows.blocks
+            multiply_row(kind, *known, 0, n_outputs, found[mine], 0)
+    return found
+
+
 def assert_exact(found: np.ndarray, inputs: np.ndarray, rows: BlockRows) -> None:
     """Equal but for the rounding of float32, of which some sums have far larger parts."""
     taken, weights = rounded(inputs), floats(rows)
@@ -84,7 +102,7 @@ def test_sizes_are_those_of_gguf():
 def test_weights_are_exactly_those_of_the_file(kind, extreme, n_rows, n_outputs, n_blocks):
     rows, inputs = some_rows(kind, n_outputs, n_blocks, extreme), normal(n_rows, n_blocks)
     inputs = np.repeat(inputs, block_size(kind), axis=1) * normal(1, rows.n_inputs)
-    assert_exact(BlockMatrix([rows]).times(inputs), inputs, rows)
+    assert_exact(by_words(rows, inputs), inputs, rows)
 
 
 @ALL_KINDS
@@ -92,11 +110,10 @@ def test_weights_are_exactly_those_of_the_file(kind, extreme, n_rows, n_outputs,
 @given(st.integers(1, 19), st.integers(1, 40), st.integers(1, 6))
 def test_a_row_is_the_same_alone_beside_others_and_by_threads(kind, n_rows, n_outputs, n_blocks):
     rows, inputs = some_rows(kind, n_outputs, n_blocks), normal(n_rows, n_blocks * block_size(kind))
+    alone = np.concatenate([by_words(rows, row[None]) for row in inputs])
+    np.testing.assert_array_equal(alone, by_words(rows, inputs))
     matrix = BlockMatrix([rows])
-    together = matrix.times(inputs)
-    alone = np.concatenate([matrix.times(row[None]) for row in inputs])
-    np.testing.assert_array_equal(alone, together)
-    np.testing.assert_array_equal(matrix.times(inputs, THREADS), together)
+    np.testing.assert_array_equal(matrix.times(inputs, THREADS), matrix.times(inputs))
 
 
 THREADS = Threads(2)
@@ -155,9 +172,9 @@ def test_helpers_end_with_those_that_they_help():
 def test_many_rows_of_long_inputs_meet_weights_group_by_group():
     """More than stay in a core's cache, and no multiple of what does."""
     rows, inputs = some_rows("Q6_K", 3, 19), normal(61, 4864)
-    found = BlockMatrix([rows]).times(inputs)
+    found = by_words(rows, inputs)
     assert_exact(found, inputs, rows)
-    np.testing.assert_array_equal(BlockMatrix([rows]).times(inputs[30:31]), found[30:31])
+    np.testing.assert_array_equal(by_words(rows, inputs[30:31]), found[30:31])
 
 
 def test_matrices_of_the_same_inputs_stand_behind_each_other():
@@ -180,7 +197,7 @@ def test_the_largest_levels_and_inputs_do_not_overflow(kind):
     rows = BlockRows(kind, blocks.reshape(4, -1), rows.n_inputs)
     inputs = np.ones((5, rows.n_inputs), np.float32)
     inputs[1:] *= np.sign(floats(rows))[[0, 1, 2, 3]] + 1e-3
-    assert_exact(BlockMatrix([rows]).times(inputs), inputs, rows)
+    assert_exact(by_words(rows, inputs), inputs, rows)
 
 
 def test_blocks_are_read_where_they_are():
@@ -199,19 +216,19 @@ def test_any_cpu_gives_the_same_bits(kind, has_madd, has_half_floats, monkeypatc
         pytest.skip("this CPU has no such instruction")
     rows = some_rows(kind, 6, 3, extreme=True)
     inputs = normal(1, rows.n_inputs)
-    wanted = BlockMatrix([rows]).times(inputs)
+    wanted = by_words(rows, inputs)
     monkeypatch.setattr(vectors, "HAS_MADD", has_madd)
-    monkeypatch.setattr(block_scales, "HAS_HALF_FLOATS", has_half_floats)
+    monkeypatch.setattr(vectors, "HAS_HALF_FLOATS", has_half_floats)
     np.testing.assert_array_equal(multiplied_anew(rows, inputs), wanted)
 
 
 def multiplied_anew(rows: BlockRows, inputs: np.ndarray) -> np.ndarray:
     """By code that is compiled here and now."""
     multiply = make_row_product(KINDS[rows.kind])
-    steps, units = np.empty(inputs.shape, np.int16), np.empty(1, np.float32)
+    steps, units = np.empty(inputs.shape, np.int16), np.empty((1, 1), np.float32)
     sums = np.empty((1, -(-rows.n_inputs // 256) * 8), np.float32)
     offsets, found = np.zeros_like(sums), np.empty((1, len(rows.blocks)), np.float32)
-    round_in_order(inputs, steps, units, sums)
+    round_to_words(inputs, steps, units, sums)
 
     @numba.njit
     def run(steps, units, sums, blocks, offsets, found):

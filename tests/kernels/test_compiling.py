@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+import time
+
+from longllama_code.kernels.codegen.compiling import KEPT_S, SOURCES, digest_of_sources
 
 KERNEL = """
 from longllama_code.kernels.codegen.compiling import kernel
@@ -52,3 +55,28 @@ def test_damaged_ones_are_compiled_again(tmp_path):
 def test_without_any_place_they_are_compiled_in_memory(tmp_path):
     (tmp_path / "file").write_text("")
     assert "at each start" in run(tmp_path, NO_PLACE, tmp_path / "file" / "cache")
+
+
+def test_each_state_of_the_sources_has_a_folder_of_its_own(tmp_path):
+    """Numba looks at a kernel's own file alone, and would keep constants of others."""
+    cache = tmp_path / "cache"
+    run(tmp_path, "", cache)
+    (folder,) = (cache / "kernels").iterdir()
+    assert folder.name == digest_of_sources(SOURCES)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "a.py").write_text("SIZE = 5")
+    before = digest_of_sources(tmp_path / "code")
+    (tmp_path / "code" / "a.py").write_text("SIZE = 6")
+    changed = digest_of_sources(tmp_path / "code")
+    (tmp_path / "code" / "a.py").rename(tmp_path / "code" / "b.py")
+    assert len({before, changed, digest_of_sources(tmp_path / "code")}) == 3
+
+
+def test_kernels_of_other_sources_are_removed_when_nobody_uses_them(tmp_path):
+    kernels = tmp_path / "cache" / "kernels"
+    for name, age_s in (("recent", 60), ("old", KEPT_S + 60)):
+        (kernels / name).mkdir(parents=True)
+        (kernels / name / "x.nbc").write_text("")
+        os.utime(kernels / name, 2 * (time.time() - age_s,))
+    run(tmp_path, "", tmp_path / "cache")
+    assert {path.name for path in kernels.iterdir()} == {"recent", digest_of_sources(SOURCES)}

@@ -307,8 +307,9 @@ class Decoder:
             hidden = self._forward(unread + guess, memory)
             self.n_passes += 1
             n_right, last = 0, len(unread) - 1
+            logits = self._logits(hidden[last:])
             while True:  # as long as the guess says what the model says
-                token = self._choose(hidden[last + n_right], choose)
+                token = choose(logits(n_right).index_fill(0, self._forbidden, float("-inf")))
                 if memory is not None:
                     memory.count(last + n_right)
                 if mass is not None:
@@ -337,9 +338,15 @@ class Decoder:
         """Share of each segment in the attention of the tokens that ``steps`` generated last."""
         return [] if self._cache.mass is None else self._cache.mass.shares
 
-    def _choose(self, hidden: Tensor, choose: Callable[[Tensor], int]) -> int:
-        logits = self._kernels.logits(hidden) if self._kernels else self._model.lm_head(hidden)
-        return choose(logits.index_fill(0, self._forbidden, float("-inf")))
+    def _logits(self, hidden: Tensor) -> Callable[[int], Tensor]:
+        """Return what returns the logits (V,) of a row of (S, E).
+
+        Kernels find those of all rows at once, as the head's weights are then read once. Without
+        kernels they might depend on each other.
+        """
+        if self._kernels is not None:
+            return self._kernels.logits(hidden).__getitem__
+        return lambda row: self._model.lm_head(hidden[row])
 
     def _keep(self, length: int) -> None:
         """Drop the keys and values of rejected draft tokens."""

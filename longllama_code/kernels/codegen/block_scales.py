@@ -6,7 +6,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from longllama_code.kernels.codegen.vectors import FLOAT, HAS_HALF_FLOATS, INT32, LANES, Vectors
+from longllama_code.kernels.codegen.vectors import FLOAT, INT32, LANES, Vectors
 
 _BYTE, _SHORT = ir.IntType(8), ir.IntType(16)
 _FOUR, _EIGHT = ir.VectorType(_BYTE, LANES // 2), ir.VectorType(_BYTE, LANES)
@@ -23,19 +23,7 @@ def spread_half(v: Vectors, start: Any, offset: int) -> Any:
     half = _load(v, start, offset, _SHORT)
     one = v.builder.insert_element(ir.Constant(_HALVES, ir.Undefined), half, INT32(0))
     halves = v.pick(one, one, [0] * LANES)
-    if HAS_HALF_FLOATS:
-        half_floats = ir.VectorType(ir.HalfType(), LANES)
-        return v.builder.fpext(v.builder.bitcast(halves, half_floats), _FLOATS)
-    return _shifted(v, halves)
-
-
-def _shifted(v: Vectors, halves: Any) -> Any:
-    """Convert the bits of float16 to float32: shift them, and add 112 to exponents."""
-    builder, bits = v.builder, v.builder.zext(halves, _WORDS)
-    sign = builder.shl(builder.and_(bits, _all(1 << 15)), _all(16))
-    rest = builder.shl(builder.and_(bits, _all((1 << 15) - 1)), _all(13))
-    unscaled = builder.bitcast(builder.or_(sign, rest), _FLOATS)
-    return builder.fmul(unscaled, ir.Constant(_FLOATS, [2.0**112] * LANES))
+    return v.floats_of_halves(halves)
 
 
 def eight_scales(v: Vectors, start: Any) -> tuple[list[Any], Any]:
@@ -89,7 +77,3 @@ def _load(v: Vectors, start: Any, offset: int, kind: Any) -> Any:
     loaded = v.builder.load(v.builder.bitcast(place, kind.as_pointer()))
     loaded.align = 1
     return loaded
-
-
-def _all(number: int) -> Any:
-    return ir.Constant(_WORDS, [number] * LANES)

@@ -43,7 +43,7 @@ def make_row_product(kind: int) -> Callable[..., None]:
     outputs of the rows of weights from ``first`` up to ``end``, at least one.
 
     * steps: rounded inputs, int16 (1, K); of each 32, those at even indices come first.
-    * units: float32 (1,).
+    * units: float32 (1, 1).
     * sums: sums of the steps of each chunk, float32 (1, chunks); a multiple of eight chunks.
     * blocks: uint8 (N, bytes).
     * offsets: buffer, float32 (1, chunks).

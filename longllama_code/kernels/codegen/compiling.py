@@ -1,14 +1,20 @@
 """Decorators that compile kernels.
 
 What is compiled is kept in our cache folder, or else where numba keeps it by itself. Where nothing
-can be written, kernels are compiled in memory.
+can be written, kernels are compiled in memory. numba compiles a kernel anew when its own file
+changes, but not when a constant or a function of another file does, which would leave a kernel that
+writes where it must not. So each state of all kernels' sources has a folder of its own.
 """
 
+import hashlib
 import logging
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -24,6 +30,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = "kernels"
 """Name of the folder of compiled kernels in the cache folder."""
+SOURCES = Path(__file__).parents[1]
+"""Folder of all kernels' sources."""
+KEPT_S = 14 * 24 * 3600
+"""Time that compiled kernels of other sources are kept after their last use."""
 
 
 def kernel(function: F) -> F:
@@ -79,13 +89,33 @@ def _choose_folder() -> None:
     if os.environ.get("NUMBA_CACHE_DIR"):
         return
     try:
-        folder = cache_root() / FOLDER
+        folder = cache_root() / FOLDER / digest_of_sources(SOURCES)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
+        _drop_old(folder)
     except (ConfigError, OSError) as error:
         logger.info("kernels are not kept in our cache folder: %s", error)
         return
     config.CACHE_DIR = str(folder)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def digest_of_sources(folder: Path) -> str:
+    """Return a digest of all Python files in a folder, by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def _drop_old(folder: Path) -> None:
+    """Note that a folder is used; remove folders beside it that were not for some time."""
+    os.utime(folder)
+    for other in folder.parent.iterdir():
+        if other != folder and time.time() - other.stat().st_mtime > KEPT_S:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 @lru_cache(maxsize=8)

@@ -1,8 +1,4 @@
-"""Generation of LLVM vector code that the compiler does not find by itself.
-
-Numba's cache checks only the file of a kernel. Whenever the code generated here or by tiles
-changes, the files of the kernels that use it must change, too.
-"""
+"""Generation of LLVM vector code that the compiler does not find by itself."""
 
 from __future__ import annotations
 
@@ -19,6 +15,10 @@ HAS_MADD = bool(_FEATURES.get("avx2"))
 """Whether the CPU multiplies and adds pairs of 16-bit numbers in one instruction."""
 HAS_HALF_FLOATS = bool(_FEATURES.get("f16c"))
 """Whether the CPU converts float16 in one instruction."""
+HAS_BYTE_DOTS = all(map(_FEATURES.get, ("avx512vnni", "avx512vl", "avx512bw"))) or bool(
+    _FEATURES.get("avxvnni")
+)
+"""Whether the CPU multiplies four pairs of bytes and adds them to a sum in one instruction."""
 N_REGISTERS = 32 if _FEATURES.get("avx512vl") else 16
 """Number of vector registers."""
 
@@ -86,9 +86,14 @@ class Vectors:
 
     def load_spread(self, start: Any, offset: int, n_lanes: int) -> Any:
         """Load one number into all lanes."""
-        kind = ir.VectorType(FLOAT, n_lanes)
-        one = self.builder.load(self.builder.gep(start, [self.number(offset)]))
-        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), one, INT32(0))
+        return self.spread(
+            self.builder.load(self.builder.gep(start, [self.number(offset)])), n_lanes
+        )
+
+    def spread(self, number: Any, n_lanes: int) -> Any:
+        """Return a vector with one number in all lanes."""
+        nothing = ir.Constant(ir.VectorType(number.type, n_lanes), ir.Undefined)
+        first = self.builder.insert_element(nothing, number, INT32(0))
         return self.pick(first, first, [0] * n_lanes)
 
     def prefetch(self, start: Any) -> None:
@@ -127,6 +132,44 @@ class Vectors:
         odd = self.pick(products, products, list(range(1, one.type.count, 2)))
         return builder.add(even, odd)
 
+    def dot_bytes(self, unsigned: Any, signed: Any, total: Any) -> Any:
+        """Multiply pairs of bytes, and add four neighbours each to a total of 32 bits.
+
+        Args:
+            unsigned: (4 · n,) numbers from 0 to 255.
+            signed: (4 · n,) numbers from -128 to 127.
+            total: (n,).
+        """
+        builder, n = self.builder, total.type.count
+        if HAS_BYTE_DOTS:
+            kind = ir.FunctionType(total.type, [total.type, unsigned.type, signed.type])
+            name = f"llvm.x86.avx512.vpdpbusd.{32 * n}"
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            return builder.call(function, [total, unsigned, signed])
+        wide = ir.VectorType(INT32, 4 * n)
+        products = builder.mul(builder.zext(unsigned, wide), builder.sext(signed, wide))
+        for place in range(4):
+            own = self.pick(products, products, list(range(place, 4 * n, 4)))
+            total = builder.add(total, own)
+        return total
+
+    def floats_of_halves(self, bits: Any) -> Any:
+        """Convert the bits of float16 numbers to float32."""
+        builder, n = self.builder, bits.type.count
+        floats, words = ir.VectorType(FLOAT, n), ir.VectorType(INT32, n)
+        if HAS_HALF_FLOATS:
+            return builder.fpext(builder.bitcast(bits, ir.VectorType(ir.HalfType(), n)), floats)
+
+        def every(number: int) -> Any:
+            return ir.Constant(words, [number] * n)
+
+        # The bits shifted to those of float32, with 112 added to exponents.
+        wide = builder.zext(bits, words)
+        sign = builder.shl(builder.and_(wide, every(1 << 15)), every(16))
+        rest = builder.shl(builder.and_(wide, every((1 << 15) - 1)), every(13))
+        unscaled = builder.bitcast(builder.or_(sign, rest), floats)
+        return builder.fmul(unscaled, ir.Constant(floats, [2.0**112] * n))
+
     def smaller(self, one: Any, other: Any) -> Any:
         """Return the minimum in each lane, of unsigned numbers."""
         is_less = self.builder.icmp_unsigned("<", one, other)
@@ -150,6 +193,19 @@ class Vectors:
             low = self.pick(lanes, lanes, list(range(n_left)))
             high = self.pick(lanes, lanes, list(range(n_left, 2 * n_left)))
             lanes = self.plus(low, high)
+        return self.builder.extract_element(lanes, INT32(0))
+
+    def larger(self, one: Any, other: Any) -> Any:
+        """Return the maximum in each lane, of signed numbers."""
+        return self.builder.select(self.builder.icmp_signed(">", one, other), one, other)
+
+    def largest(self, lanes: Any) -> Any:
+        """Return the maximum of all lanes, of signed numbers."""
+        n_left = lanes.type.count
+        while n_left > 1:
+            n_left //= 2
+            low = self.pick(lanes, lanes, list(range(n_left)))
+            lanes = self.larger(low, self.pick(lanes, lanes, list(range(n_left, 2 * n_left))))
         return self.builder.extract_element(lanes, INT32(0))
 
     def sums_of_four(self, vectors: list[Any]) -> Any:

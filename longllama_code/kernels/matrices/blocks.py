@@ -9,10 +9,24 @@ import numpy as np
 
 from longllama_code.kernels.block_products import Bytes
 from longllama_code.kernels.codegen.block_levels import KINDS
+from longllama_code.kernels.codegen.vectors import HAS_BYTE_DOTS
 from longllama_code.kernels.matrices.quantized import Matrix
+from longllama_code.kernels.matrices.room import Room
 from longllama_code.kernels.products import Floats
-from longllama_code.kernels.sharing.shared_work import Numbers, multiply_shared
+from longllama_code.kernels.sharing.shared_work import (
+    ADDRESS,
+    FIRST,
+    KIND,
+    N_COLUMNS,
+    OUTPUTS,
+    ROW_BYTES,
+    ROWS,
+    Numbers,
+    multiply_shared,
+)
 from longllama_code.kernels.sharing.threads import ALONE, Threads
+from longllama_code.kernels.weaving import shape_of_woven, weave
+from longllama_code.mapped_pages import drop
 
 
 @dataclass(frozen=True)
@@ -41,17 +55,25 @@ class BlockMatrix(Matrix):
     """Weights in blocks of one or several kinds, with their outputs side by side."""
 
     parts: Sequence[BlockRows]
+    room: Room = field(default_factory=Room)
+    """Where weights are woven if this CPU multiplies bytes; elsewhere they are read where they
+    are."""
     table: Numbers = field(init=False)
-    """Kind, address and shape of each part, for ``multiply_shared``."""
+    """Description of the parts, for ``multiply_shared``."""
+    _weights: Sequence[Bytes] = field(init=False)
     _n_outputs: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Fill in ``table``."""
-        rows = [
-            (KINDS[part.kind], part.blocks.ctypes.data, *part.blocks.shape) for part in self.parts
-        ]
-        object.__setattr__(self, "table", np.array(rows, np.int64))
-        object.__setattr__(self, "_n_outputs", sum(len(part.blocks) for part in self.parts))
+        """Weave the weights, and fill in ``table``."""
+        weights = [_woven(part, self.room) if HAS_BYTE_DOTS else part.blocks for part in self.parts]
+        table = np.zeros((len(weights), N_COLUMNS), np.int64)
+        for row, part, array in zip(table, self.parts, weights, strict=True):
+            row[KIND], row[ADDRESS] = KINDS[part.kind], array.ctypes.data
+            row[[ROWS, ROW_BYTES]], row[OUTPUTS] = array.shape, len(part.blocks)
+        table[1:, FIRST] = np.cumsum(table[:-1, OUTPUTS])
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "_weights", weights)
+        object.__setattr__(self, "_n_outputs", int(table[:, OUTPUTS].sum()))
 
     @property
     def n_inputs(self) -> int:
@@ -69,3 +91,12 @@ class BlockMatrix(Matrix):
         with threads.helpers.board() as board:
             multiply_shared(board, self.table, inputs, outputs)
         return outputs
+
+
+def _woven(part: BlockRows, room: Room) -> Bytes:
+    """Return the weights as panels; those in the file are not needed in memory afterwards."""
+    kind, blocks = KINDS[part.kind], part.blocks
+    woven = room.zeros(shape_of_woven(kind, *blocks.shape))
+    weave(kind, blocks, woven)
+    drop(blocks)
+    return woven

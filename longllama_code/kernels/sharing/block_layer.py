@@ -11,7 +11,13 @@ from numba.np.numpy_support import carray
 from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.layer import Floats, add, gate, normalize, place_heads
 from longllama_code.kernels.sharing.atomics import pointer
-from longllama_code.kernels.sharing.shared_work import Numbers, attend_shared, multiply_shared
+from longllama_code.kernels.sharing.shared_work import (
+    N_COLUMNS,
+    OUTPUTS,
+    Numbers,
+    attend_shared,
+    multiply_shared,
+)
 
 # Indices of a row: addresses of floats; addresses of tables for ``multiply_shared``, each followed
 # by its number of parts; addresses of the local context; and sizes.
@@ -138,7 +144,7 @@ def finish(board: Numbers, layer: Numbers, eps: float, state: Floats, mixed: Flo
     more, normed, gate_up = np.empty_like(state), np.empty_like(state), _table(layer, GATE_UP)
     n_outputs = 0
     for part in range(gate_up.shape[0]):
-        n_outputs += gate_up[part, 2]
+        n_outputs += gate_up[part, OUTPUTS]
     both = np.empty((n_rows, n_outputs), np.float32)
     gated = np.empty((n_rows, n_outputs // 2), np.float32)
     multiply_shared(board, _table(layer, OUT), mixed, more)
@@ -157,4 +163,4 @@ def _floats(layer: Numbers, place: int, size: int) -> Floats:
 
 @kernel
 def _table(layer: Numbers, place: int) -> Numbers:
-    return carray(pointer(layer[place]), (layer[place + 1], 4), np.int64)
+    return carray(pointer(layer[place]), (layer[place + 1], N_COLUMNS), np.int64)

@@ -12,22 +12,32 @@ threads poll a board for the next work, and sleep after some time without any.
 Nobody waits for a thread that sleeps or is not scheduled, since it takes no share.
 """
 
+from typing import Any
+
 import numpy as np
 from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 from longllama_code.kernels.attention import attend_tiles, count_tiles
-from longllama_code.kernels.block_products import multiply_row, multiply_rows, round_in_order
+from longllama_code.kernels.block_products import multiply_row, multiply_rows, round_to_words
+from longllama_code.kernels.byte_products import Rounded, multiply_panels, round_to_bytes
 from longllama_code.kernels.codegen.block_levels import CHUNK
 from longllama_code.kernels.codegen.block_tiles import PAIR
 from longllama_code.kernels.codegen.compiling import kernel
-from longllama_code.kernels.codegen.vectors import LANES
+from longllama_code.kernels.codegen.panels import OUTPUTS as PANEL
+from longllama_code.kernels.codegen.vectors import HAS_BYTE_DOTS, LANES
 from longllama_code.kernels.products import Floats, Steps
 from longllama_code.kernels.sharing.atomics import add, pause, pointer, read, write
 
 Numbers = NDArray[np.int64]
 
-LEAST_PRODUCTS, LEAST_OUTPUTS, SHARES = 1 << 17, 16, 4
+f32 = np.float32
+
+# Columns of a table: kind, address of the weights, their rows and the bytes of a row, the outputs,
+# which are as many as the rows unless the weights are woven, and those of the parts before.
+KIND, ADDRESS, ROWS, ROW_BYTES, OUTPUTS, FIRST, N_COLUMNS = range(7)
+
+LEAST_PRODUCTS, LEAST_OUTPUTS, SHARES = 1 << 17, PANEL if HAS_BYTE_DOTS else 16, 4
 """Least products of numbers in a share, least outputs in a share, and number of shares for each
 thread: several, so that none waits long for the last one."""
 MOST_PRODUCTS = 1 << 20
@@ -38,7 +48,9 @@ LEFT, DONE, OTHERS, COMING, FIELDS = 0, 16, 30, 31, 32
 """Shares that are left; shares that are done; number of threads besides the caller; whether work is
 coming; first field of the work's description."""
 _IS_ATTENTION, _SHARES, _ROWS, _SIZE = range(FIELDS, FIELDS + 4)
-_STEPS, _UNITS, _SUMS, _OUTPUTS, _TABLE, _PARTS, _CHUNKS, _COLUMNS = range(_SIZE + 1, _SIZE + 9)
+_STEPS, _UNITS, _SUMS, _OUTPUTS, _TABLE, _PARTS, _UNIT_COLUMNS, _SUM_COLUMNS, _COLUMNS = range(
+    _SIZE + 1, _SIZE + 10
+)
 _QUERIES, _KEYS, _VALUES, _MIXED, _TOTALS, _HEADS, _GROUPS, _ROOM, _BEFORE = range(
     _SIZE + 1, _SIZE + 10
 )
@@ -53,15 +65,20 @@ def multiply_shared(board: Numbers, table: Numbers, inputs: Floats, outputs: Flo
 
     Args:
         board: board that no other caller uses during the call.
-        table: (parts, 4): kind, address of the blocks, number of rows, bytes of a row.
+        table: (parts, ``N_COLUMNS``), see the names of its columns.
         inputs: (S, K).
         outputs: (S, N), written.
     """
     n_rows, size = inputs.shape
-    n_chunks = -(-size // (CHUNK * LANES)) * LANES
-    steps, units = np.empty((n_rows, size), np.int16), np.empty(n_rows, np.float32)
-    sums = np.empty((n_rows, n_chunks), np.float32)
-    round_in_order(inputs, steps, units, sums)
+    n_chunks = size // CHUNK
+    if HAS_BYTE_DOTS:  # the other branch is not compiled
+        steps, units = np.empty((n_rows, size), np.int8), np.empty((n_rows, n_chunks), f32)
+        sums = np.empty((n_rows, 2 * n_chunks), np.int32)
+        round_to_bytes(inputs, steps, units, sums)
+    else:
+        steps, units = np.empty((n_rows, size), np.int16), np.empty((n_rows, 1), f32)
+        sums = np.empty((n_rows, -(-n_chunks // LANES) * LANES), f32)
+        round_to_words(inputs, steps, units, sums)
     # A function of its own: numba frees these arrays after the last line that names them, and
     # threads read them by address.
     _multiply_rounded(board, table, steps, units, sums, outputs)
@@ -69,14 +86,20 @@ def multiply_shared(board: Numbers, table: Numbers, inputs: Floats, outputs: Flo
 
 @kernel
 def _multiply_rounded(
-    board: Numbers, table: Numbers, steps: Steps, units: Floats, sums: Floats, outputs: Floats
+    board: Numbers,
+    table: Numbers,
+    steps: NDArray[Any],
+    units: Floats,
+    sums: NDArray[Any],
+    outputs: Floats,
 ) -> None:
     n_rows, size = steps.shape
     board[_IS_ATTENTION], board[_ROWS], board[_SIZE] = 0, n_rows, size
     board[_STEPS], board[_UNITS] = steps.ctypes.data, units.ctypes.data
     board[_SUMS], board[_OUTPUTS] = sums.ctypes.data, outputs.ctypes.data
     board[_TABLE], board[_PARTS] = table.ctypes.data, table.shape[0]
-    board[_CHUNKS], board[_COLUMNS] = sums.shape[1], outputs.shape[1]
+    board[_UNIT_COLUMNS], board[_SUM_COLUMNS] = units.shape[1], sums.shape[1]
+    board[_COLUMNS] = outputs.shape[1]
     _share(board, n_rows, size * outputs.shape[1], outputs.shape[1] // LEAST_OUTPUTS)
 
 
@@ -177,18 +200,59 @@ def _take_shares(board: Numbers) -> None:
 @kernel
 def _multiply_share(board: Numbers, share: int) -> None:
     """Compute the outputs of one share, part by part."""
-    n_rows, n_outputs, n_shares = board[_ROWS], board[_COLUMNS], board[_SHARES]
-    of_steps, of_sums = (n_rows, board[_SIZE]), (n_rows, board[_CHUNKS])
-    steps = carray(pointer(board[_STEPS]), of_steps, np.int16)
-    units = carray(pointer(board[_UNITS]), (n_rows,), np.float32)
-    sums = carray(pointer(board[_SUMS]), of_sums, np.float32)
-    outputs = carray(pointer(board[_OUTPUTS]), (n_rows, n_outputs), np.float32)
-    table = carray(pointer(board[_TABLE]), (board[_PARTS], 4), np.int64)
+    n_rows = board[_ROWS]
+    units = carray(pointer(board[_UNITS]), (n_rows, board[_UNIT_COLUMNS]), f32)
+    outputs = carray(pointer(board[_OUTPUTS]), (n_rows, board[_COLUMNS]), f32)
+    table = carray(pointer(board[_TABLE]), (board[_PARTS], N_COLUMNS), np.int64)
+    of_steps, of_sums = (n_rows, board[_SIZE]), (n_rows, board[_SUM_COLUMNS])
+    if HAS_BYTE_DOTS:
+        steps = carray(pointer(board[_STEPS]), of_steps, np.int8)
+        sums = carray(pointer(board[_SUMS]), of_sums, np.int32)
+        _multiply_woven(table, share, board[_SHARES], (steps, units, sums), outputs)
+    else:
+        steps = carray(pointer(board[_STEPS]), of_steps, np.int16)
+        sums = carray(pointer(board[_SUMS]), of_sums, f32)
+        _multiply_blocks(table, share, board[_SHARES], steps, units, sums, outputs)
+
+
+@kernel
+def _multiply_woven(
+    table: Numbers, share: int, n_shares: int, rounded: Rounded, outputs: Floats
+) -> None:
+    """Compute the panels of one share."""
+    n_panels = 0
+    for part in range(table.shape[0]):
+        n_panels += table[part, ROWS]
+    start, stop = n_panels * share // n_shares, n_panels * (share + 1) // n_shares
+    begin = 0
+    for part in range(table.shape[0]):
+        size = table[part, ROWS]
+        first, end = max(start, begin) - begin, min(stop, begin + size) - begin
+        if end > first:
+            panels = carray(pointer(table[part, ADDRESS]), (size, table[part, ROW_BYTES]), np.uint8)
+            kind, n_outputs = table[part, KIND], table[part, OUTPUTS]
+            column = table[part, FIRST]
+            multiply_panels(kind, rounded, panels, n_outputs, first, end, outputs, column)
+        begin += size
+
+
+@kernel
+def _multiply_blocks(
+    table: Numbers,
+    share: int,
+    n_shares: int,
+    steps: Steps,
+    units: Floats,
+    sums: Floats,
+    outputs: Floats,
+) -> None:
+    """Compute the outputs of one share."""
+    n_rows, n_outputs = outputs.shape
     start, stop = n_outputs * share // n_shares, n_outputs * (share + 1) // n_shares
     begin = 0
     for part in range(table.shape[0]):
-        kind, address, size = table[part, 0], table[part, 1], table[part, 2]
-        blocks = carray(pointer(address), (size, table[part, 3]), np.uint8)
+        kind, size = table[part, KIND], table[part, ROWS]
+        blocks = carray(pointer(table[part, ADDRESS]), (size, table[part, ROW_BYTES]), np.uint8)
         low, high = max(start, begin), min(stop, begin + size)
         first, end = low - begin, high - begin
         if end - first >= PAIR and n_rows > 1:

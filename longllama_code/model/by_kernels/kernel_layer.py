@@ -29,6 +29,7 @@ from longllama_code.kernels.layer import (
 )
 from longllama_code.kernels.matrices.blocks import BlockMatrix
 from longllama_code.kernels.matrices.quantized import Matrix, QuantizedMatrix
+from longllama_code.kernels.matrices.room import Room
 from longllama_code.kernels.matrices.rows import JoinedMatrix
 from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.caches import LongLlamaCache
@@ -77,8 +78,8 @@ class KernelLayer:
     down: Matrix
 
     @classmethod
-    def of(cls, layer: LayerSteps) -> Self:
-        """Return the kernel layer of a model's layer."""
+    def of(cls, layer: LayerSteps, room: Room) -> Self:
+        """Return the kernel layer of a model's layer; see ``matrix_of``."""
         attention, mlp = layer.self_attn, layer.mlp
         config = attention.config
         projections = attention.q_proj, attention.k_proj, attention.v_proj
@@ -93,12 +94,12 @@ class KernelLayer:
             mem_heads=attention.mem_heads,
             eps=config.rms_norm_eps,
             input_norm=floats_of(layer.input_layernorm.weight),
-            qkv=matrix_of(*projections),
+            qkv=matrix_of(*projections, room=room),
             qkv_bias=np.concatenate(biases) if biases else np.empty(0, np.float32),
-            out=matrix_of(attention.o_proj),
+            out=matrix_of(attention.o_proj, room=room),
             inner_norm=floats_of(layer.post_attention_layernorm.weight),
-            gate_up=matrix_of(mlp.gate_proj, mlp.up_proj),
-            down=matrix_of(mlp.down_proj),
+            gate_up=matrix_of(mlp.gate_proj, mlp.up_proj, room=room),
+            down=matrix_of(mlp.down_proj, room=room),
         )
 
     @property
@@ -236,10 +237,15 @@ def masses_of(cache: LongLlamaCache) -> tuple[Bounds, Floats]:
     return cache.mass.bounds.numpy(), cache.mass.of_pass.numpy()
 
 
-def matrix_of(*linears: nn.Module) -> Matrix:
-    """Return one matrix for linear maps of the same input, with their outputs side by side."""
+def matrix_of(*linears: nn.Module, room: Room) -> Matrix:
+    """Return one matrix for linear maps of the same input, with their outputs side by side.
+
+    Args:
+        linears: the maps.
+        room: see ``BlockMatrix``.
+    """
     if isinstance(linears[0], BlockLinear):
-        return BlockMatrix([cast("BlockLinear", linear).rows for linear in linears])
+        return BlockMatrix([cast("BlockLinear", linear).rows for linear in linears], room)
     rounded = [linear.matrix() for linear in linears if isinstance(linear, Int8Linear | Int4Linear)]
     if rounded:
         return rounded[0] if len(rounded) == 1 else JoinedMatrix(rounded)

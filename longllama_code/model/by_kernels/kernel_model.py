@@ -6,6 +6,7 @@ does not spill. A token's result does not depend, to the bit, on the other token
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from longllama_code.kernels.codegen.attention_tiles import LANES
 from longllama_code.kernels.layer import Floats, normalize
 from longllama_code.kernels.matrices.quantized import Matrix, QuantizedMatrix
+from longllama_code.kernels.matrices.room import Room
 from longllama_code.kernels.sharing.threads import Threads, least_seconds
 from longllama_code.model.by_kernels.block_layers import BlockLayer, BlockLayers
 from longllama_code.model.by_kernels.kernel_layer import (
@@ -56,11 +58,14 @@ class KernelModel:
 
     def __init__(self, model: AnyModel, n_threads: int = 1) -> None:
         self._model, self._config = model.model, model.config
-        self._layers = [_layer(cast("LayerSteps", layer)) for layer in model.model.layers]
+        room = Room()
+        layers = [cast("LayerSteps", layer) for layer in model.model.layers]
+        with ThreadPoolExecutor(n_threads) as weavers:
+            self._layers = [*weavers.map(partial(_layer, room=room), layers)]
         in_blocks = [layer for layer in self._layers if isinstance(layer, BlockLayer)]
         self._together = BlockLayers(in_blocks) if len(in_blocks) == len(self._layers) else None
         self._norm = floats_of(model.model.norm.weight)
-        self._head = matrix_of(model.lm_head)
+        self._head = matrix_of(model.lm_head, room=room)
         self._kind = _kind(model)
         self._threads = _threads(n_threads, self._layers[0].gate_up, MEASURED_ROWS)
         few = _threads(self._threads.n_threads, self._layers[0].gate_up, 1)
@@ -155,8 +160,10 @@ class KernelModel:
         return encoded
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return logits (V,) for one token's hidden state (E,)."""
-        return torch.from_numpy(self._head.times(hidden[None].numpy(), self._few_threads)[0])
+        """Return logits (…, V) for the hidden states (…, E) of a token or of a few."""
+        rows = hidden.reshape(-1, hidden.shape[-1]).numpy()
+        logits = torch.from_numpy(self._head.times(rows, self._few_threads))
+        return logits.view(*hidden.shape[:-1], -1)
 
     def _embedded(self, ids: list[int]) -> Floats:
         return self._model.embed_tokens(torch.tensor(ids)).numpy().copy()
@@ -178,11 +185,11 @@ def drop_weights(model: AnyModel) -> None:
             module.to("meta")
 
 
-def _layer(layer: LayerSteps) -> KernelLayer:
+def _layer(layer: LayerSteps, room: Room) -> KernelLayer:
     mlp, attention = layer.mlp, layer.self_attn
     linears = attention.q_proj, attention.o_proj, mlp.gate_proj, mlp.down_proj
     in_blocks = all(isinstance(linear, BlockLinear) for linear in linears)
-    return (BlockLayer if in_blocks else KernelLayer).of(layer)
+    return (BlockLayer if in_blocks else KernelLayer).of(layer, room)
 
 
 def _arrays(cos_sin: tuple[Tensor, Tensor], n_tokens: int) -> CosSin:

@@ -6,6 +6,8 @@ at a time are dequantized and multiplied, as in ``quantized.py``.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from gguf import GGMLQuantizationType, dequantize
@@ -38,10 +40,14 @@ class BlockLinear(nn.Module):
         """Bytes of the blocks."""
         return self.rows.blocks.nbytes
 
+    @cached_property
+    def _matrix(self) -> BlockMatrix:
+        return BlockMatrix([self.rows])
+
     def forward(self, hidden: Tensor) -> Tensor:
         """Map (…, in) → (…, out)."""
         if is_few(hidden):
-            mixed = multiplied(BlockMatrix([self.rows]), hidden)
+            mixed = multiplied(self._matrix, hidden)
         else:
             step = max(1, BLOCK_WEIGHTS // self.in_features)
             parts = range(0, self.out_features, step)
