@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.raw_client import RawClient, scripted
+from tests.git_commands import git
 
 N_FILES = 2000
 CHECKOUT_EVERY_S = 15.0
@@ -28,12 +29,6 @@ KILL_EVERY_S = 60.0
 KEYSTROKE_EVERY_S = 0.08
 CANCELLED = 0.2
 """Share of the requests that are taken back."""
-
-
-def git(root: Path, *command: str) -> None:
-    """Run git as nobody in particular."""
-    line = ["git", "-c", "user.name=soak", "-c", "user.email=soak@localhost", "-C", str(root)]
-    subprocess.run([*line, *command], check=True, capture_output=True)
 
 
 def repository(root: Path) -> None:

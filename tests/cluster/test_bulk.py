@@ -1,7 +1,6 @@
 """Bulk encoding makes the store that one machine makes, whatever happens to the workers."""
 
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from longllama_code.cluster.revisions import checked_out
 from longllama_code.cluster.shared_store import SharedStore
 from longllama_code.commands.cluster import source_files
 from longllama_code.errors import ConfigError
+from tests.git_commands import commit_all, git
 
 from .conftest import N_CPUS, Cluster, repository_files
 from .processes import title
@@ -131,17 +131,6 @@ def test_a_commit_is_encoded_once_for_everybody(workers: RayWorkers, tmp_path: P
 # Where the files come from.
 
 
-def git(folder: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    done = subprocess.run(
-        ["git", *identity, "-C", str(folder), *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "app"
@@ -150,10 +139,9 @@ def repository(tmp_path: Path) -> Path:
     (folder / "a.py").write_text("x = 1\n")
     (folder / ".env").write_text("PASSWORD=hunter2\n")
     (folder / "crlf.py").write_bytes(b"y = 1\r\n")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "-m", "first")
+    commit_all(folder)
     (folder / "a.py").write_text("x = 2\n")
-    git(folder, "commit", "--quiet", "--all", "-m", "second")
+    commit_all(folder)
     (folder / "a.py").write_text("x = 3  # not committed\n")
     (folder / "new.py").write_text("z = 1\n")
     return folder

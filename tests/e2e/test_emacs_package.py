@@ -1,12 +1,14 @@
 """Emacs 30 installs our client from a repository, by the lines of our page."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from tests.e2e.newer_emacs import newer_emacs
+from tests.git_commands import commit_all, git
 from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "quick-start" / "emacs.md"
@@ -33,9 +35,8 @@ AFTER = """
 def repository(folder: Path) -> Path:
     """One with the client at its place in ours."""
     shutil.copytree(CLIENT, folder / "editor-client" / "emacs")
-    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "a"]):
-        subprocess.run(["git", *words], cwd=folder, check=True)
+    git(folder, "init")
+    commit_all(folder)
     return folder
 
 
@@ -45,6 +46,8 @@ def test_use_package_fetches_compiles_and_loads_it(tmp_path: Path) -> None:
     assert "REPOSITORY" in found[1]
     source = repository(tmp_path / "source")
     packages = tmp_path / "packages"
+    home = tmp_path / "home"  # where Emacs lists projects, if its folder is there
+    (home / ".emacs.d").mkdir(parents=True)
     init = tmp_path / "init.el"
     init.write_text(
         BEFORE.format(packages=json.dumps(str(packages)))
@@ -57,6 +60,7 @@ def test_use_package_fetches_compiles_and_loads_it(tmp_path: Path) -> None:
         text=True,
         timeout=TIMEOUT_S,
         cwd=tmp_path,
+        env={**os.environ, "HOME": str(home)},
     )
     assert done.returncode == 0, done.stderr
     assert re.search(rf"from {packages}/longllama/editor-client/emacs/longllama\.elc", done.stderr)

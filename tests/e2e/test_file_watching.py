@@ -4,13 +4,13 @@ One server watches a folder; each test works in a subfolder of its own.
 """
 
 import os
-import subprocess
 
 import pytest
 import pytest_asyncio
 from lsprotocol import types
 
 from tests.e2e.editor import editing, scripted, tiny
+from tests.git_commands import git
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -75,12 +75,6 @@ def functions(numbers, body="x"):
         f"def function_{number}(x):\n" + f"    # {body} {'-' * 40}\n" * 6 + f"    return {number}\n"
         for number in numbers
     )
-
-
-def git(folder, *command):
-    identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"]
-    line = ["git", *identity, "-C", str(folder), *command]
-    subprocess.run(line, check=True, capture_output=True, timeout=30)
 
 
 async def test_a_file_is_created_changed_and_deleted(editor, sub):

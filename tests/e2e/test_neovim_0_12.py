@@ -20,6 +20,7 @@ from tests.e2e.terminal_screen import (
     TerminalScreen,
     running,
 )
+from tests.git_commands import commit_all, git
 from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "quick-start" / "neovim.md"
@@ -116,9 +117,8 @@ def test_vim_pack_installs_it_as_our_page_says(tmp_path: Path) -> None:
     server = RecordedServer(tmp_path, "def f(x):\n", [{"before": "    ", "text": "return x"}])
     repository = tmp_path / "repository"
     shutil.copytree(CLIENT, repository / "editor-client" / "neovim")
-    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "a"]):
-        subprocess.run(["git", *words], cwd=repository, check=True)
+    git(repository, "init")
+    commit_all(repository)
     (tmp_path / "config" / "nvim").mkdir(parents=True)
     init = tmp_path / "config" / "nvim" / "init.lua"
     given = block("### vim.pack")

@@ -1,34 +1,14 @@
 """Real git repositories of small histories, written by the tests."""
 
-import os
-import subprocess
-
 from lsp_server.benchmarks.git.borrowing import borrowed
 from lsp_server.benchmarks.git.directories import Repository
 from lsp_server.benchmarks.git.trees import read_files, write_tree
 from lsp_server.benchmarks.typing.commits import MAX_WRITTEN_BYTES, Choice, find_replay
+from tests.git_commands import git
 
 SHAPES = "class Square:\n    def __init__(self, side):\n        self.side = side\n"
 AREA = "    def area_in_metres(self):\n        return self.side * self.side\n"
 USES = "def use(square):\n    first = square.area_in_metres()\n    return first, first, first\n"
-
-
-def git(folder, *arguments, date="2023-05-01T12:00:00Z", given=None):
-    """Run git without anybody's configuration, and return what it prints."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    who = {"NAME": "A", "EMAIL": "a@example.org", "DATE": date}
-    env |= {f"GIT_{role}_{key}": who[key] for role in ("AUTHOR", "COMMITTER") for key in who}
-    env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, env=env, capture_output=True, check=True, input=given)
-    return done.stdout.decode().strip()
-
-
-def commit_all(folder, **options):
-    """Commit a folder as it is, and return the commit."""
-    git(folder, "add", "--all", **options)
-    git(folder, "commit", "--quiet", "--message", "x", **options)
-    return git(folder, "rev-parse", "HEAD")
 
 
 class GitRepository:

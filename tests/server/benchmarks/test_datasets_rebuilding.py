@@ -13,7 +13,7 @@ from lsp_server.benchmarks.datasets.rebuilding import rebuild
 from lsp_server.benchmarks.git import trees
 from lsp_server.benchmarks.git.directories import git_directory
 from lsp_server.benchmarks.git.fetching import address, check_source
-from tests.server.benchmarks.git_repository import commit_all, git
+from tests.git_commands import commit_all, git
 
 USES = "from shapes import area\n\nprint(area(2))\n"
 LATER = "print('another commit')\n"

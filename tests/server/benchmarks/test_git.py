@@ -9,7 +9,7 @@ from lsp_server.benchmarks.git.directories import find_repositories, git_directo
 from lsp_server.benchmarks.git.history import commit_time, opened
 from lsp_server.benchmarks.git.running import GitError
 from lsp_server.benchmarks.git.trees import read_files, write_tree
-from tests.server.benchmarks.git_repository import commit_all, git
+from tests.git_commands import commit_all, git
 
 LIMIT = 1000
 
