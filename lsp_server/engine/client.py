@@ -266,8 +266,10 @@ class EngineClient:
         if on_progress is not None:
             on_progress(params["text"])
 
-    def handle_ready(self, params: dict[str, Any]) -> None:
+    def handle_ready(self, connection: EngineConnection, params: dict[str, Any]) -> None:
         """Note that the model is loaded."""
+        if connection is not self._connection:  # its last words are read after its end
+            return
         logger.info("engine ready: %s", params.get("model"))
         self._ready_at = asyncio.get_running_loop().time()
         self.token_bytes = int(params.get("token_bytes", 0))
@@ -278,9 +280,10 @@ class EngineClient:
                 self._kill_if_hanging(self._options.hang_timeout_s)
             )
 
-    def handle_failed(self, params: dict[str, Any]) -> None:
+    def handle_failed(self, connection: EngineConnection, params: dict[str, Any]) -> None:
         """Note that the model cannot be loaded; a restart would not help."""
-        self._enter(EngineState.FAILED, str(params["message"]))
+        if connection is self._connection:
+            self._enter(EngineState.FAILED, str(params["message"]))
 
     def handle_exit(self, connection: EngineConnection, returncode: int | None) -> None:
         """Restart a process that ended by itself, after a delay that grows with each crash."""
@@ -338,7 +341,8 @@ class EngineClient:
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
         connection = self._connection
-        if connection is None or self.state is EngineState.FAILED:
+        # Before it is ready, it may not be connected yet, and has no model.
+        if connection is None or self.state is not EngineState.READY:
             raise EngineGone(self.message or "the engine is not running")
         self._n_requests += 1
         try:

@@ -61,8 +61,8 @@ class EngineError(Exception):
 class Listener:
     """Callbacks for the engine's notifications, and for its end."""
 
-    ready: Callable[[dict[str, Any]], None]
-    failed: Callable[[dict[str, Any]], None]
+    ready: Callable[["EngineConnection", dict[str, Any]], None]
+    failed: Callable[["EngineConnection", dict[str, Any]], None]
     partial_result: Callable[[dict[str, Any]], None]
     ended: Callable[["EngineConnection", int | None], None]
     """Called when an engine that accepted the connection ends, with its exit code if known."""
@@ -83,7 +83,7 @@ class EngineConnection(JsonRPCClient):
         self._reading: asyncio.Task[None] | None = None
         # pygls marks the functions that it registers, which bound methods do not allow.
         self.feature(READY)(partial(self._note_ready))
-        self.feature(FAILED)(partial(listener.failed))
+        self.feature(FAILED)(partial(listener.failed, self))
         self.feature(PARTIAL_RESULT)(partial(listener.partial_result))
 
     @property
@@ -220,7 +220,7 @@ class EngineConnection(JsonRPCClient):
 
     def _note_ready(self, status: dict[str, Any]) -> None:
         self._is_ready = True
-        self._listener.ready(status)
+        self._listener.ready(self, status)
 
     async def server_exit(self, server: asyncio.subprocess.Process) -> None:
         """Report the end of a child process; pygls calls it."""

@@ -110,7 +110,7 @@ def take_stdout() -> BinaryIO:
 
 
 async def read_messages(client: JsonRPCClient, stream: asyncio.StreamReader) -> None:
-    """Pass messages to the client until the stream ends."""
+    """Pass messages to the client until the stream ends, breaks, or is no stream of messages."""
     try:
         await run_async(
             stop_event=client._stop_event,
@@ -119,8 +119,8 @@ async def read_messages(client: JsonRPCClient, stream: asyncio.StreamReader) -> 
             logger=logger,
             error_handler=client.report_server_error,
         )
-    except (asyncio.IncompleteReadError, ConnectionError):
-        logger.info("the connection ended in the middle of a message")
+    except (asyncio.IncompleteReadError, OSError, ValueError) as error:
+        logger.info("a connection ended: %s", type(error).__name__)
 
 
 def stop_client(client: JsonRPCClient, reason: str) -> None:

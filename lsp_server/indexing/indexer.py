@@ -14,6 +14,7 @@ from pathlib import Path
 from longllama_code.source_files.source_text import Limits, refuse_secrets
 from longllama_code.source_files.workspace import Workspace
 from lsp_server.engine.connection import EngineGone
+from lsp_server.indexing.engine_guard import EngineGuard
 from lsp_server.indexing.file_table import Totals, TrackedFile, Urgency
 from lsp_server.indexing.memory_plan import MemoryPlan
 from lsp_server.indexing.memory_writer import MemoryWriter
@@ -46,11 +47,11 @@ class Indexer:
         self.paused = False
         self.spares_battery = False
         """Whether files wait that nobody opened or changed; see `spare_battery`."""
-        self._engine = engine
+        self._engine = EngineGuard(engine)
         self._workspace = workspace
         self._reader = SourceReader(open_text, refuse_secrets)
         self._apply_settings(memory)
-        self._plan = MemoryPlan(engine, self._reader, memory, open_paths, open_text)
+        self._plan = MemoryPlan(self._engine, self._reader, memory, open_paths, open_text)
         self.files = self._plan.files
         """Records of all files."""
         self._on_change = on_change
@@ -66,8 +67,8 @@ class Indexer:
 
     @property
     def waits_for_power(self) -> bool:
-        """Whether all files in the queue wait for mains power; valid while the engine is ready."""
-        if self.paused or self._loop.has_given_up or self._loop.in_step:
+        """Whether all files in the queue wait for mains power, and not for the engine."""
+        if self.paused or self._loop.has_given_up or self._loop.in_step or not self._engine.ready:
             return False
         return len(self._plan) > 0 and self._next_step() is None
 
@@ -151,6 +152,7 @@ class Indexer:
 
     def refill(self) -> None:
         """Remember all files again, as the engine started with an empty memory."""
+        self._engine.note_start()
         self._loop.try_again()
         self._plan.refill()
         self._loop.wake_up()

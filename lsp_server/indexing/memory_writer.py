@@ -10,7 +10,10 @@ class MemoryWriter(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether it takes requests; call ``Indexer.refill`` each time it becomes ready."""
+        """Whether it takes requests; call ``Indexer.refill`` each time it becomes ready.
+
+        After a request that ended with ``EngineGone``, nothing is asked before that call.
+        """
         ...
 
     @property

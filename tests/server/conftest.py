@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from longllama_code.protocol import RememberResult
 from longllama_code.source_files.workspace import Workspace
+from lsp_server.engine.connection import EngineAway, EngineGone
 from lsp_server.indexing.indexer import Indexer
 from lsp_server.models import pull_process
 from lsp_server.settings.layers import resolve
@@ -38,6 +39,9 @@ class ListEngine:
         self.may_define = asyncio.Event()
         self.may_define.set()
         self.errors = {}
+        """Errors to raise, by the file or the kind of request."""
+        self.on_end = lambda: None
+        """Called soon after a request that the engine died of."""
         self.is_warm = False
         """Whether the store has everything."""
         self.takes_s = 0.0
@@ -46,8 +50,7 @@ class ListEngine:
     async def define(self, texts):
         self.events.append(("define", tuple(texts)))
         await self.may_define.wait()
-        if errors := self.errors.get("define"):
-            raise errors.pop(0)
+        self._fail("define")
         self.defined.update(texts)
         return True
 
@@ -59,16 +62,24 @@ class ListEngine:
         await self.may_answer.wait()
         await asyncio.sleep(self.takes_s)
         self.n_asking -= 1
-        if errors := self.errors.get(path):
-            raise errors.pop(0)
+        self._fail(path)
         self.texts[path] = text
         return RememberResult(path, len(text), 1, int(not self.is_warm), int(self.is_warm), 0)
 
     async def forget(self, paths):
+        self.events.append(("forget", tuple(paths)))
+        self._fail("forget")
         for path in paths:  # what was never there must not be forgotten
             assert path in self.texts or path in self.defined
             self.texts.pop(path, None)
             self.defined.pop(path, None)
+
+    def _fail(self, what):
+        if errors := self.errors.get(what):
+            error = errors.pop(0)
+            if isinstance(error, EngineGone) and not isinstance(error, EngineAway):
+                asyncio.get_running_loop().call_soon(self.on_end)
+            raise error
 
 
 class Bench:
@@ -77,6 +88,7 @@ class Bench:
     def __init__(self, root):
         self.root = root
         self.engine = ListEngine()
+        self.engine.on_end = self.restart
         self.open = {}
         self.changed = asyncio.Event()
         self.scanned = asyncio.Event()
@@ -99,6 +111,12 @@ class Bench:
             settings.memory,
             self.changed.set,
         )
+
+    def restart(self):
+        """Have the engine ready again, with an empty memory."""
+        self.engine.texts.clear()
+        self.engine.defined.clear()
+        self.indexer.refill()
 
     def write(self, name, text="x = 1\n"):
         path = self.root / name

@@ -16,6 +16,7 @@ from longllama_code.protocol import CompletionRequest
 from lsp_server.engine import client as engine_client
 from lsp_server.engine import stdio
 from lsp_server.engine.client import EngineError, EngineGone, EngineState
+from lsp_server.engine.connection import EngineConnection
 from lsp_server.engine.options import ClientOptions
 from tests.server.waiting_client import COMPILED_S, WaitingClient, soon
 
@@ -210,6 +211,33 @@ async def test_stopping_while_the_model_loads_is_no_crash():
     assert engine.n_restarts == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_an_engine_is_asked_nothing_before_it_is_ready(tmp_path):
+    """A file that was read while the engine started again would fail for want of a model."""
+    script = tmp_path / "script.json"
+    script.write_text("{}")
+    engine = WaitingClient(ClientOptions(EngineOptions(f"script:{script}")))
+    starting = asyncio.create_task(engine.start())
+    await asyncio.sleep(0)
+    for _ in range(2):  # before there is a process, and after
+        assert engine.state is EngineState.LOADING
+        with pytest.raises(EngineGone, match="loading the model"):
+            await soon(engine.remember("a.py", "x = 1\n"))
+        await soon(starting)
+    await engine.until(EngineState.READY)
+    assert (await soon(engine.remember("a.py", "x = 1\n"))).n_tokens == 6
+    await soon(engine.stop())
+
+
+async def test_what_a_former_process_said_counts_no_more(engine):
+    """Its last words may be read after its end: nobody would start the engine that they praise."""
+    former = EngineConnection(engine._listener)
+    states = [*engine.states]
+    engine.handle_ready(former, {"token_bytes": 1})
+    engine.handle_failed(former, {"message": "no such model"})
+    assert engine.states == states
+    assert engine.token_bytes != 1
 
 
 async def test_a_model_that_is_not_there():

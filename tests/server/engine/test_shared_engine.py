@@ -95,6 +95,22 @@ async def test_all_notice_its_end_and_one_of_them_starts_it_again(open_window, h
     assert ("did not answer for 2 s" if how == "hangs" else killed) in caplog.text
 
 
+@pytest.mark.parametrize("error", [OSError(113, "no route"), ValueError("a line without end")])
+async def test_a_connection_that_breaks_in_any_way_is_made_again(open_window, error):
+    window, _other = await open_window(), await open_window()
+    await soon(window.remember("a.py", "x = 1\n"))
+    pid = window.pid
+    asked = asyncio.create_task(window.complete(REQUEST))
+    await asyncio.sleep(0)  # it has been sent
+    window._connection._writer.transport.get_protocol()._stream_reader.set_exception(error)
+    with pytest.raises(EngineGone):
+        await soon(asked)
+    await window.until(EngineState.LOADING)
+    await window.until(EngineState.READY)
+    assert window.pid == pid
+    assert (await soon(window.status())).n_files == 0  # and is to be filled again
+
+
 async def test_one_that_hangs_is_ended_by_who_comes(open_window):
     window = await open_window(idle_s=60)
     hanging = window.pid

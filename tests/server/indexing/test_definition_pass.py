@@ -143,11 +143,6 @@ async def test_files_over_whose_definitions_the_engine_dies_are_taken_in_alone(b
     write_all(bench)
     bench.engine.errors["define"] = [EngineGone("died") for _ in range(n_deaths)]
     bench.start()
-    for _ in range(n_deaths):
-        await begun(bench)
-        await asyncio.sleep(0)
-        bench.engine.defined.clear()
-        bench.indexer.refill()
     await bench.idle()
     assert bench.engine.texts.keys() == set(NAMES)
     again = [names for kind, names in bench.engine.events[n_deaths:] if kind == "define"]

@@ -142,7 +142,8 @@ async def test_a_file_over_which_the_engine_dies_comes_again(bench):
     bench.engine.errors["b.py"] = [EngineGone("killed")]
     bench.start()
     await bench.idle()
-    assert bench.engine.asked == ["a.py", "b.py", "b.py"]
+    assert bench.engine.asked == ["a.py", "b.py", "b.py", "a.py"]
+    assert bench.engine.texts.keys() == {"a.py", "b.py"}
     assert bench.states() == {"a.py": "in_memory", "b.py": "in_memory"}
 
 
