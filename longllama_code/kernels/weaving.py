@@ -34,19 +34,18 @@ from longllama_code.kernels.codegen.block_levels import (
     Q8_0,
 )
 from longllama_code.kernels.codegen.compiling import kernel
-from longllama_code.kernels.codegen.panels import FIELDS, OUTPUTS, QUADS, SUPER
+from longllama_code.kernels.codegen.panels import FIELDS, OUTPUTS, QUAD, QUADS, SUPER
 
-Words = NDArray[np.uint32]
+Halves, Words = NDArray[np.uint16], NDArray[np.uint32]
+"""Two bytes of a block each, and four."""
 
 _BLOCK_BYTES, _BLOCK_CHUNKS = np.array(BLOCK_BYTES), np.array(BLOCK_CHUNKS)
-_LOW, _HIGH = np.array([each.low for each in FIELDS]), np.array([each.high for each in FIELDS])
 _CODES, _UNITS = (
     np.array([each.codes for each in FIELDS]),
     np.array([each.units for each in FIELDS]),
 )
 _WOVEN_BYTES = np.array([each.block_bytes for each in FIELDS])
 _CHUNK_BYTES = np.array([each.chunk_bytes for each in FIELDS])
-_HALF = CHUNK // 2
 
 u8 = np.uint8
 u32 = np.uint32
@@ -68,111 +67,129 @@ def weave(kind: int, blocks: Bytes, woven: Bytes) -> None:
         blocks: (N, bytes).
         woven: zeros, of the shape that ``shape_of_woven`` says; those of missing outputs stay.
     """
-    n_bytes, n_chunks = _BLOCK_BYTES[kind], _BLOCK_CHUNKS[kind]
-    n_numbers, first = _UNITS[kind] // 2, OUTPUTS * _UNITS[kind]
-    bits_at = OUTPUTS * _CODES[kind]
-    levels = np.empty(CHUNK * n_chunks, np.uint8)
-    codes, halves = np.empty(2 * n_chunks, np.uint8), np.empty(4, np.uint8)
-    quads = levels.view(np.uint32)
+    # Places in whole arrays, as each slice of one would take as long as a chunk.
+    halves, words, shorts = blocks.view(np.uint16), woven.view(np.uint32), woven.view(np.uint16)
+    n_bytes, n_chunks, n_codes = _BLOCK_BYTES[kind], _BLOCK_CHUNKS[kind], _CODES[kind]
+    size, of_chunk, of_units = _WOVEN_BYTES[kind], _CHUNK_BYTES[kind], OUTPUTS * _UNITS[kind]
+    codes, units_at = np.empty(2 * SUPER, np.uint8), 208 if kind == Q6_K else 0
     for output in range(blocks.shape[0]):
-        panel, place = woven[output // OUTPUTS], output % OUTPUTS
+        panel, place = output // OUTPUTS, output % OUTPUTS
         for number in range(blocks.shape[1] // n_bytes):
-            block = blocks[output, number * n_bytes : (number + 1) * n_bytes]
-            mine = panel[number * _WOVEN_BYTES[kind] : (number + 1) * _WOVEN_BYTES[kind]]
-            _read_levels(kind, block, levels)
-            _read_scales(kind, block, codes, halves)
-            for half in range(n_numbers):
-                to = 2 * (half * OUTPUTS + place)
-                mine[to], mine[to + 1] = halves[2 * half], halves[2 * half + 1]
+            block, to = number * n_bytes, number * size
+            for unit in range(_UNITS[kind] // 2):
+                half = halves[output, (block + units_at) // 2 + unit]
+                shorts[panel, to // 2 + unit * OUTPUTS + place] = half
+            if n_codes:
+                _read_codes(kind, blocks, output, block, codes)
             for chunk in range(n_chunks):
-                start = first + chunk * _CHUNK_BYTES[kind]
-                to = mine[start : start + _CHUNK_BYTES[kind]]
-                own = quads[chunk * QUADS : (chunk + 1) * QUADS]
-                for code in range(_CODES[kind]):
-                    to[code * OUTPUTS + place] = codes[2 * chunk + code]
-                _put_bits(own, place, _LOW[kind], _HIGH[kind], to[bits_at:])
+                at = to + of_units + chunk * of_chunk
+                for code in range(n_codes):
+                    woven[panel, at + code * OUTPUTS + place] = codes[2 * chunk + code]
+                at = (at + n_codes * OUTPUTS) // 4 + place
+                if kind == Q6_K:
+                    _put_six_bits(halves, output, block, chunk, words, panel, at)
+                elif kind in (Q4_K, Q5_K):
+                    _put_nibbles(kind, halves, output, block, chunk, words, panel, at)
+                else:
+                    _put_words(kind, halves, output, block, words, panel, at)
 
 
 @kernel
-def _put_bits(quads: Words, place: int, n_low: int, n_high: int, chunk: Bytes) -> None:
-    """Write the bits of a chunk's levels of one output into a panel."""
-    words = chunk.view(np.uint32)
-    n_quads, n_bits = n_low // 4, n_high // 4
-    mask, each = (u32(0x01010101), QUADS) if n_bits == 1 else (u32(0x03030303), QUADS // 2)
-    for part in range(n_bits):
-        word = u32(0)
-        for quad in range(each):
-            bits = (quads[part * each + quad] >> u32(4)) & mask
-            word = u32(word | (bits << u32(quad * n_bits)))
-        words[part * OUTPUTS + place] = word
-    first = n_bits * OUTPUTS + place
+def _put_words(
+    kind: int, halves: Halves, output: int, block: int, words: Words, panel: int, at: int
+) -> None:
+    """Write the levels of a block of one chunk: words of the file, as halves of bytes fit."""
+    n_quads = QUADS if kind == Q8_0 else QUADS // 2
+    first = block + _BLOCK_BYTES[kind] - QUAD * n_quads
+    if kind in (Q5_0, Q5_1):
+        words[panel, at] = _spread(_word(halves, output, first - QUAD))
+        at += OUTPUTS
+    signs = u32(0x80808080) if kind == Q8_0 else u32(0)  # signed codes, plus 128
     for quad in range(n_quads):
-        word = quads[quad]
-        if n_quads < QUADS:
-            low, last = word & u32(0x0F0F0F0F), quads[quad + n_quads] & u32(0x0F0F0F0F)
-            word = u32(low | (last << u32(4)))
-        words[first + quad * OUTPUTS] = word
+        words[panel, at + quad * OUTPUTS] = _word(halves, output, first + QUAD * quad) ^ signs
 
 
 @kernel
-def _read_levels(kind: int, block: Bytes, levels: Bytes) -> None:
-    """Write the unsigned levels of a block."""
-    if kind == Q8_0:
-        for i in range(CHUNK):
-            levels[i] = block[2 + i] ^ u8(128)
-    elif kind == Q6_K:
-        _read_six_bits(block, levels)
-    elif kind in (Q4_K, Q5_K):
-        _read_nibbles(block[-4 * CHUNK :], levels)
-        if kind == Q5_K:
-            for i in range(levels.shape[0]):
-                bit = (block[16 + i % CHUNK] >> u8(i // CHUNK)) & u8(1)
-                levels[i] |= bit << u8(4)
-    else:
-        first = block.shape[0] - _HALF
-        for i in range(_HALF):
-            levels[i], levels[_HALF + i] = block[first + i] & u8(15), block[first + i] >> u8(4)
-        if kind in (Q5_0, Q5_1):
-            for i in range(CHUNK):
-                bit = (block[first - 4 + i // 8] >> u8(i % 8)) & u8(1)
-                levels[i] |= bit << u8(4)
+def _put_nibbles(
+    kind: int,
+    halves: Halves,
+    output: int,
+    block: int,
+    chunk: int,
+    words: Words,
+    panel: int,
+    at: int,
+) -> None:
+    """Write the levels of a chunk of a ``Q4_K`` or ``Q5_K`` block."""
+    first = block + _BLOCK_BYTES[kind] - CHUNK // 2 * SUPER + CHUNK * (chunk // 2)
+    if kind == Q5_K:
+        bits = u32(0)
+        for quad in range(QUADS):
+            word = _word(halves, output, block + 16 + QUAD * quad)
+            bits |= ((word >> u32(chunk)) & u32(0x01010101)) << u32(quad)
+        words[panel, at] = bits
+        at += OUTPUTS
+    _put_low_bits(halves, output, first, 4 * (chunk % 2), words, panel, at)
 
 
 @kernel
-def _read_nibbles(packed: Bytes, levels: Bytes) -> None:
-    """Write levels of 4 bits: of each 32 bytes, the low halves are a chunk, the high ones next."""
-    for number in range(packed.shape[0] // CHUNK):
-        for i in range(CHUNK):
-            both = packed[number * CHUNK + i]
-            levels[2 * number * CHUNK + i] = both & u8(15)
-            levels[(2 * number + 1) * CHUNK + i] = both >> u8(4)
+def _put_six_bits(
+    halves: Halves, output: int, block: int, chunk: int, words: Words, panel: int, at: int
+) -> None:
+    """Write the levels of a chunk of a ``Q6_K`` block."""
+    half, number = chunk // 4, chunk % 4
+    for part in range(2):
+        bits, tops = u32(0), block + 128 + CHUNK * half + CHUNK // 2 * part
+        for quad in range(QUADS // 2):
+            word = _word(halves, output, tops + QUAD * quad) >> u32(2 * number)
+            bits |= (word & u32(0x03030303)) << u32(2 * quad)
+        words[panel, at + part * OUTPUTS] = bits
+    first = block + 64 * half + CHUNK * (number % 2)
+    _put_low_bits(halves, output, first, 4 * (number // 2), words, panel, at + 2 * OUTPUTS)
 
 
 @kernel
-def _read_six_bits(block: Bytes, levels: Bytes) -> None:
-    """Write the levels of a ``Q6_K`` block."""
-    for half in range(2):
-        for number in range(4):
-            start = 64 * half + CHUNK * (number % 2)
-            for i in range(CHUNK):
-                low = (block[start + i] >> u8(4 * (number // 2))) & u8(15)
-                top = (block[128 + CHUNK * half + i] >> u8(2 * number)) & u8(3)
-                levels[(4 * half + number) * CHUNK + i] = low | (top << u8(4))
+def _put_low_bits(
+    halves: Halves, output: int, first: int, shift: int, words: Words, panel: int, at: int
+) -> None:
+    """Write the low four bits of a chunk, which are the low or high halves of 32 bytes."""
+    for quad in range(QUADS // 2):
+        low = (_word(halves, output, first + QUAD * quad) >> u32(shift)) & u32(0x0F0F0F0F)
+        last = _word(halves, output, first + CHUNK // 2 + QUAD * quad) >> u32(shift)
+        words[panel, at + quad * OUTPUTS] = low | ((last & u32(0x0F0F0F0F)) << u32(4))
 
 
 @kernel
-def _read_scales(kind: int, block: Bytes, codes: Bytes, halves: Bytes) -> None:
-    """Write the codes of a block's scales and offsets, and the bytes of its float16 numbers."""
+def _word(halves: Halves, output: int, first: int) -> np.uint32:
+    """Return four bytes of a row, the first of which has an even index, as a number."""
+    low, high = u32(halves[output, first // 2]), u32(halves[output, first // 2 + 1])
+    return u32(low | (high << u32(16)))
+
+
+@kernel
+def _spread(bits: np.uint32) -> np.uint32:
+    """Return 32 bits with that of level ``4 q + b`` as bit ``q`` of byte ``b``."""
+    found = u32(0)
+    for byte in range(QUAD):
+        mine = (bits >> u32(byte)) & u32(0x11111111)
+        mine = (mine | (mine >> u32(3))) & u32(0x03030303)
+        mine = (mine | (mine >> u32(6))) & u32(0x000F000F)
+        mine = (mine | (mine >> u32(12))) & u32(0xFF)
+        found |= mine << u32(8 * byte)
+    return found
+
+
+@kernel
+def _read_codes(kind: int, blocks: Bytes, output: int, block: int, codes: Bytes) -> None:
+    """Write the codes of a block's scales and offsets, two of each chunk."""
     if kind == Q6_K:
-        codes[:], halves[:2] = block[192:208], block[208:210]
+        for i in range(2 * SUPER):
+            codes[i] = blocks[output, block + 192 + i]
         return
-    halves[:] = block[:4]
-    if kind in (Q4_K, Q5_K):
-        packed = block[4:16]
-        for i in range(SUPER):
-            if i < 4:
-                scale, offset = packed[i] & u8(63), packed[i + 4] & u8(63)
-            else:
-                scale = (packed[i + 4] & u8(15)) | ((packed[i - 4] >> u8(6)) << u8(4))
-                offset = (packed[i + 4] >> u8(4)) | ((packed[i] >> u8(6)) << u8(4))
-            codes[2 * i], codes[2 * i + 1] = scale, offset
+    for i in range(SUPER // 2):
+        at = block + 4 + i
+        scale, offset, rest = blocks[output, at], blocks[output, at + 4], blocks[output, at + 8]
+        codes[2 * i], codes[2 * i + 1] = scale & u8(63), offset & u8(63)
+        last = 2 * i + SUPER
+        codes[last] = (rest & u8(15)) | ((scale >> u8(6)) << u8(4))
+        codes[last + 1] = (rest >> u8(4)) | ((offset >> u8(6)) << u8(4))
