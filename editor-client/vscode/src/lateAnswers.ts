@@ -1,6 +1,7 @@
-// Ghost text that comes after VS Code has stopped waiting for it. While one types, VS Code cancels a
-// request after 750 ms and opens IntelliSense's list; where the list has nothing to show, nothing
-// would ever be shown. The request is then kept, and its answer shown if the cursor is still there.
+// Ghost text that comes after VS Code has stopped waiting for it. 750 ms after a key, VS Code cancels
+// the request and opens IntelliSense's list; where the list has nothing to show, nothing would ever be
+// shown, not even what the user asked for by a key of its own right after typing. The request is then
+// kept, and its answer shown if the cursor is still there.
 
 import * as vscode from "vscode";
 
@@ -40,7 +41,12 @@ export class LateAnswers {
     this.asking?.cancel();
     const source = new vscode.CancellationTokenSource();
     this.asking = source;
-    const patience = new Patience(place, context, token, source);
+    const patience = new Patience(
+      place,
+      context.selectedCompletionInfo === undefined,
+      token,
+      source,
+    );
     try {
       const answer = await next(document, position, context, source.token);
       if (patience.hasEnded && this.asking === source) this.show(place, answer);
@@ -75,16 +81,14 @@ class Patience {
 
   constructor(
     place: Place,
-    { triggerKind, selectedCompletionInfo }: vscode.InlineCompletionContext,
+    isAlone: boolean,
     token: vscode.CancellationToken,
     source: vscode.CancellationTokenSource,
   ) {
-    const isTyping = triggerKind === vscode.InlineCompletionTriggerKind.Automatic;
     this.listener = token.onCancellationRequested(() => {
       const waited = Date.now() - this.began;
       const isThen = waited >= PATIENCE_ENDS_MS[0] && waited <= PATIENCE_ENDS_MS[1];
-      this.hasEnded =
-        isThen && isTyping && selectedCompletionInfo === undefined && isCursorAt(place);
+      this.hasEnded = isThen && isAlone && isCursorAt(place);
       if (!this.hasEnded) source.cancel();
     });
   }
