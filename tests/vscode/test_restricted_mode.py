@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("playwright")
 from playwright.sync_api import expect
 
+from tests.vscode.notices import labels, notice, press
 from tests.vscode.window import Window
 
 pytestmark = pytest.mark.vscode
@@ -28,8 +29,10 @@ def test_the_workspaces_server_waits_for_trust(window: Window, workspace: Path) 
     expect(window.page.locator(".statusbar-item", has_text="Restricted Mode")).to_be_visible()
     window.expect_status("set up")
     assert started_from(workspace) == []
+    offer = notice(window, "Trust the folder")
+    assert labels(offer) == ["Manage Trust", "Install", "Not Now"]
     window.picture("restricted")
-    window.run("Workspaces: Manage Workspace Trust")
+    press(offer, "Manage Trust")
     window.page.get_by_role("button", name="Trust", exact=True).click()
     window.expect_status("tokens")
     assert started_from(workspace) != []

@@ -3,7 +3,7 @@
 
 import * as vscode from "vscode";
 import { type Connection, messageOf } from "./connection";
-import { installOffer, isDue } from "./installOffer";
+import { installOffer, isDue, TRUST_OFFER } from "./installOffer";
 import { type Launcher, NO_SERVER } from "./launcher";
 import { offer } from "./notices";
 import { saidBy, wasAborted } from "./programs";
@@ -15,6 +15,7 @@ const PUT_OFF = "installationPutOff";
 const UPDATE_OFFERED = "updateOffered";
 const IS_INSTALLING = "longllama-code.isInstalling";
 const NOT_NOW = "Not Now";
+const TRUST = "Manage Trust";
 const KEPT_CHARS = 2000;
 
 type Library = typeof import("./library.js");
@@ -35,12 +36,12 @@ export class Installer {
   /** Say what an installation takes, unless the user has put it off. */
   async offerInstallation(): Promise<void> {
     if (!isDue(this.context.globalState.get(PUT_OFF), Date.now())) return;
-    const choice = await vscode.window.showInformationMessage(
-      installOffer(process.platform),
-      INSTALL.label,
-      SET_PATH.label,
-      NOT_NOW,
-    );
+    const waits = await this.launcher.waitsForTrust();
+    const [text, ...buttons] = waits
+      ? [TRUST_OFFER, TRUST, INSTALL.label]
+      : [installOffer(process.platform), INSTALL.label, SET_PATH.label];
+    const choice = await vscode.window.showInformationMessage(text, ...buttons, NOT_NOW);
+    if (choice === TRUST) await vscode.commands.executeCommand("workbench.trust.manage");
     if (choice === INSTALL.label) await this.install();
     if (choice === SET_PATH.label) await vscode.commands.executeCommand("longllama-code.setPath");
     if (choice === NOT_NOW) await this.context.globalState.update(PUT_OFF, Date.now());

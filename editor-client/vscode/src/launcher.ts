@@ -66,6 +66,12 @@ export class Launcher implements vscode.Disposable {
     };
   }
 
+  /** Whether a server would be found if the user trusted the workspace. */
+  async waitsForTrust(): Promise<boolean> {
+    const places = await this.places();
+    return !places.isTrusted && findServer({ ...places, isTrusted: true }) !== undefined;
+  }
+
   /** One at a time: a start that overtakes a stop would leave two servers. */
   private next(work: () => Promise<void>): Promise<void> {
     this.last = this.last.then(work).catch((error) => this.fail(messageOf(error)));
