@@ -62,7 +62,7 @@ def test_a_token_that_heals_and_goes_on_has_the_confidence(writer: Writer) -> No
     assert writer.confidence == pytest.approx(0.75)  # of those that begin with the dot
 
 
-def test_an_end_that_is_likely_is_an_opening(writer: Writer) -> None:
+def test_an_end_that_is_likely_is_a_first_token(writer: Writer) -> None:
     writer.take(0)
     writer.choose(logits(0, 0, 0.2, 0.1, 0.7))
     assert writer.confidence == pytest.approx(0.7)
