@@ -16,9 +16,13 @@ from longllama_code.kernels.layer import (
     rotate,
     split_heads,
 )
+from longllama_code.kernels.sharing.helpers import Helpers
+from longllama_code.kernels.sharing.shared_work import gate_shared
 from longllama_code.model.rope import rotate as rotate_in_torch
 
 RNG = np.random.default_rng(7)
+
+HELPERS = Helpers(2)
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -88,3 +92,13 @@ def test_the_gate_is_silu():
     gate(both, gated)
     first, second = torch.from_numpy(both).chunk(2, dim=1)
     np.testing.assert_allclose(gated, silu(first) * second, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 37, 300])
+def test_threads_share_a_gate_and_change_no_bit(n_rows):
+    both = normal(n_rows, 2 * 96)
+    wanted, found = np.empty((2, n_rows, 96), np.float32)
+    gate(both, wanted)
+    with HELPERS.board() as board:
+        gate_shared(board, both, found)
+    np.testing.assert_array_equal(found, wanted)

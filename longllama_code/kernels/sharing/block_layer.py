@@ -9,13 +9,14 @@ import numpy as np
 from numba.np.numpy_support import carray
 
 from longllama_code.kernels.codegen.compiling import kernel
-from longllama_code.kernels.layer import Floats, add, gate, normalize, place_heads
+from longllama_code.kernels.layer import Floats, add, normalize, place_heads
 from longllama_code.kernels.sharing.atomics import pointer
 from longllama_code.kernels.sharing.shared_work import (
     N_COLUMNS,
     OUTPUTS,
     Numbers,
     attend_shared,
+    gate_shared,
     multiply_shared,
 )
 
@@ -151,7 +152,7 @@ def finish(board: Numbers, layer: Numbers, eps: float, state: Floats, mixed: Flo
     add(state, more)
     normalize(state, _floats(layer, INNER_NORM, size), eps, normed)
     multiply_shared(board, gate_up, normed, both)
-    gate(both, gated)
+    gate_shared(board, both, gated)
     multiply_shared(board, _table(layer, DOWN), gated, more)
     add(state, more)
 

@@ -1,4 +1,4 @@
-"""Products with blocks, and attention, shared between threads that wait by spinning.
+"""Products with blocks, attention and gates, shared between threads that wait by spinning.
 
 Such work takes 0.1 to 2 ms for one token, and waking a thread by the system takes 0.1 ms. So
 threads poll a board for the next work, and sleep after some time without any.
@@ -26,6 +26,7 @@ from longllama_code.kernels.codegen.block_tiles import PAIR
 from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.codegen.panels import OUTPUTS as PANEL
 from longllama_code.kernels.codegen.vectors import HAS_BYTE_DOTS, LANES
+from longllama_code.kernels.layer import gate
 from longllama_code.kernels.products import Floats, Steps
 from longllama_code.kernels.sharing.atomics import add, pause, pointer, read, write
 
@@ -40,6 +41,8 @@ KIND, ADDRESS, ROWS, ROW_BYTES, OUTPUTS, FIRST, N_COLUMNS = range(7)
 LEAST_PRODUCTS, LEAST_OUTPUTS, SHARES = 1 << 17, PANEL if HAS_BYTE_DOTS else 16, 4
 """Least products of numbers in a share, least outputs in a share, and number of shares for each
 thread: several, so that none waits long for the last one."""
+PRODUCTS_OF_GATE = 64
+"""Products that take as long as one output of a gate."""
 MOST_PRODUCTS = 1 << 20
 """Most products of a share for each row: 0.2 ms, the longest wait for another's last share."""
 
@@ -47,7 +50,9 @@ MOST_PRODUCTS = 1 << 20
 LEFT, DONE, OTHERS, COMING, FIELDS = 0, 16, 30, 31, 32
 """Shares that are left; shares that are done; number of threads besides the caller; whether work is
 coming; first field of the work's description."""
-_IS_ATTENTION, _SHARES, _ROWS, _SIZE = range(FIELDS, FIELDS + 4)
+_WORK, _SHARES, _ROWS, _SIZE = range(FIELDS, FIELDS + 4)
+_PRODUCT, _ATTENTION, _GATE = range(3)
+"""Kinds of work."""
 _STEPS, _UNITS, _SUMS, _OUTPUTS, _TABLE, _PARTS, _UNIT_COLUMNS, _SUM_COLUMNS, _COLUMNS = range(
     _SIZE + 1, _SIZE + 10
 )
@@ -94,7 +99,7 @@ def _multiply_rounded(
     outputs: Floats,
 ) -> None:
     n_rows, size = steps.shape
-    board[_IS_ATTENTION], board[_ROWS], board[_SIZE] = 0, n_rows, size
+    board[_WORK], board[_ROWS], board[_SIZE] = _PRODUCT, n_rows, size
     board[_STEPS], board[_UNITS] = steps.ctypes.data, units.ctypes.data
     board[_SUMS], board[_OUTPUTS] = sums.ctypes.data, outputs.ctypes.data
     board[_TABLE], board[_PARTS] = table.ctypes.data, table.shape[0]
@@ -129,7 +134,7 @@ def attend_shared(
         masses: see ``attend``, written.
     """
     n_heads, n_rows, size = queries.shape
-    board[_IS_ATTENTION], board[_ROWS], board[_SIZE] = 1, n_rows, size
+    board[_WORK], board[_ROWS], board[_SIZE] = _ATTENTION, n_rows, size
     board[_QUERIES], board[_KEYS] = queries.ctypes.data, keys.ctypes.data
     board[_VALUES], board[_MIXED] = values.ctypes.data, mixed.ctypes.data
     board[_TOTALS], board[_HEADS], board[_GROUPS] = totals.ctypes.data, n_heads, keys.shape[0]
@@ -138,6 +143,21 @@ def attend_shared(
     board[_SEGMENTS] = masses.shape[2]
     of_row = 2 * n_heads * size * (n_before + n_rows)
     _share(board, n_rows, of_row, count_tiles(n_heads, n_rows, keys.shape[0]))
+
+
+@kernel
+def gate_shared(board: Numbers, both: Floats, gated: Floats) -> None:
+    """Run ``gate`` with several threads.
+
+    Args:
+        board: board that no other caller uses during the call.
+        both: see ``gate``.
+        gated: see ``gate``, written.
+    """
+    n_rows, size = gated.shape
+    board[_WORK], board[_ROWS], board[_SIZE] = _GATE, n_rows, size
+    board[_STEPS], board[_OUTPUTS] = both.ctypes.data, gated.ctypes.data
+    _share(board, n_rows, size * PRODUCTS_OF_GATE, n_rows)
 
 
 @kernel
@@ -190,8 +210,10 @@ def _take_shares(board: Numbers) -> None:
         # A positive number means a share of the current work: the description on the board does
         # not change until all its shares are done.
         if left > 0:
-            if board[_IS_ATTENTION]:
+            if board[_WORK] == _ATTENTION:
                 _attend_share(board, left - 1)
+            elif board[_WORK] == _GATE:
+                _gate_share(board, left - 1)
             else:
                 _multiply_share(board, left - 1)
             add(board, DONE, 1)
@@ -263,6 +285,16 @@ def _multiply_blocks(
                 known = steps[only], units[only], sums[only], blocks, first, end
                 multiply_row(kind, *known, outputs[only], low)
         begin += size
+
+
+@kernel
+def _gate_share(board: Numbers, share: int) -> None:
+    """Gate the rows of one share."""
+    n_rows, size, n_shares = board[_ROWS], board[_SIZE], board[_SHARES]
+    both = carray(pointer(board[_STEPS]), (n_rows, 2 * size), f32)
+    gated = carray(pointer(board[_OUTPUTS]), (n_rows, size), f32)
+    first, end = n_rows * share // n_shares, n_rows * (share + 1) // n_shares
+    gate(both[first:end], gated[first:end])
 
 
 @kernel
