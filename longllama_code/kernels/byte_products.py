@@ -25,12 +25,12 @@ from longllama_code.kernels.codegen.byte_tiles import (
     FEW_ROWS,
     ROWS,
     make_panel_product,
-    make_rounding,
     make_unpacking,
     make_woven_product,
 )
 from longllama_code.kernels.codegen.compiling import kernel
 from longllama_code.kernels.codegen.panels import FIELDS, OUTPUTS
+from longllama_code.kernels.codegen.rounding_tile import make_rounding
 from longllama_code.kernels.products import Floats
 
 MANY_ROWS = 2 * FEW_ROWS

@@ -37,32 +37,11 @@ from longllama_code.kernels.codegen.vectors import (
 
 ROWS, FEW_ROWS = 6 if N_REGISTERS > 16 else 3, 4 if N_REGISTERS > 16 else 2
 """Rows of a tile with an unpacked panel, and of one with woven weights."""
-HALF = CHUNK // 2
-SIGNLESS = 0x7FFFFFFF
-HIGHEST, LEAST = 127.0, 1e-30
-"""Largest step of an input; least number that the largest of 32 inputs counts as."""
-TO_INTEGER, TO_INTEGER_BITS = 12582912.0, 0x4B400000
-"""1.5 · 2²³, and its bits: adding it to a float32 leaves the number, rounded half to even, as an
-integer in the low bits."""
 
 _FLOATS, _INTEGERS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
 _BYTE, _SHORT = ir.IntType(8), ir.IntType(16)
 _QUADS, _SHORTS = ir.VectorType(_BYTE, QUAD * LANES), ir.VectorType(_SHORT, QUAD * LANES // 2)
 _BYTES, _HALVES = ir.VectorType(_BYTE, LANES), ir.VectorType(_SHORT, LANES)
-_HALF_FLOATS, _HALF_INTEGERS = ir.VectorType(FLOAT, HALF), ir.VectorType(INT32, HALF)
-
-
-def make_rounding() -> Callable[..., None]:
-    """Return a function for kernels: ``round_row(inputs, row, steps, units, sums)``.
-
-    It rounds each 32 numbers of a row of inputs; see ``round_to_bytes`` in ``byte_products.py``.
-    """
-
-    @intrinsic
-    def round_row(_: Any, inputs: Any, row: Any, steps: Any, units: Any, sums: Any) -> Any:
-        return code_of(_write_rounding, inputs, row, steps, units, sums)
-
-    return cast("Callable[..., None]", round_row)
 
 
 def make_woven_product(kind: int, n_rows: int) -> Callable[..., None]:
@@ -316,7 +295,7 @@ def _write_product(
         totals = _Tile(v, arrays, weights, rows).totals()
         for place, total in enumerate(totals):
             mine, vector = divmod(place, VECTORS)
-            at = builder.gep(_row_of(v, outputs, rows[mine]), [column])
+            at = builder.gep(v.row(outputs, rows[mine]), [column])
             v.store(total, at, vector * LANES)
         return []
 
@@ -333,7 +312,7 @@ class _Tile:
         self.v, self.weights = v, weights
         self.n_chunks = v.builder.extract_value(arrays[1].shape, 1)
         self.steps, self.units, self.starts, self.moments = (
-            [_row_of(v, array, row) for row in rows] for array in arrays
+            [v.row(array, row) for row in rows] for array in arrays
         )
 
     def totals(self) -> list[Any]:
@@ -380,38 +359,3 @@ class _Tile:
                     total = mine * VECTORS + vector
                     sums[total] = v.dot_bytes(levels[vector], steps, sums[total])
         return sums
-
-
-def _write_rounding(v: Vectors, arguments: list[Any]) -> None:
-    inputs, row, steps, units, sums = arguments
-    builder = v.builder
-    n_inputs, n_chunks = (builder.extract_value(each.shape, 1) for each in (inputs, units))
-    taken, to = v.at(inputs.data, row, n_inputs), _row_of(v, steps, row)
-    units_to, sums_to = _row_of(v, units, row), _row_of(v, sums, row)
-    signless, shift = (ir.Constant(_HALF_INTEGERS, [x] * HALF) for x in (SIGNLESS, TO_INTEGER_BITS))
-
-    def round_chunk(chunk: Any, _: list[Any]) -> list[Any]:
-        start = v.at(taken, chunk, v.number(CHUNK))
-        halves = [v.load(start, place, _HALF_FLOATS) for place in (0, HALF)]
-        bits = [builder.and_(builder.bitcast(half, _HALF_INTEGERS), signless) for half in halves]
-        largest = builder.bitcast(v.largest(v.larger(*bits)), FLOAT)
-        is_tiny = builder.fcmp_ordered("<", largest, FLOAT(LEAST))
-        unit = builder.fdiv(builder.select(is_tiny, FLOAT(LEAST), largest), FLOAT(HIGHEST))
-        per_unit = v.spread(builder.fdiv(FLOAT(1), unit), HALF)
-        builder.store(unit, builder.gep(units_to, [chunk]))
-        for part, half in enumerate(halves):
-            moved = builder.fadd(
-                builder.fmul(half, per_unit), ir.Constant(_HALF_FLOATS, [TO_INTEGER] * HALF)
-            )
-            rounded = builder.sub(builder.bitcast(moved, _HALF_INTEGERS), shift)
-            small = builder.trunc(rounded, ir.VectorType(ir.IntType(8), HALF))
-            v.store(small, v.at(to, chunk, v.number(CHUNK)), part * HALF)
-            place = builder.add(chunk, builder.mul(n_chunks, v.number(part)))
-            builder.store(v.sum(rounded), builder.gep(sums_to, [place]))
-        return []
-
-    v.loop(builder.udiv(n_inputs, v.number(CHUNK)), [], round_chunk)
-
-
-def _row_of(v: Vectors, array: Any, row: Any) -> Any:
-    return v.at(array.data, row, v.builder.extract_value(array.shape, 1))

@@ -71,6 +71,10 @@ class Vectors:
         """Return the address of item ``index``, where items take ``stride`` elements each."""
         return self.builder.gep(start, [self.builder.mul(index, stride)])
 
+    def row(self, array: Any, number: Any) -> Any:
+        """Return the address of a row of an array with two axes."""
+        return self.at(array.data, number, self.builder.extract_value(array.shape, 1))
+
     def load(self, start: Any, offset: int, kind: Any) -> Any:
         """Load a vector ``offset`` elements after an address, at any alignment."""
         place = self.builder.gep(start, [self.number(offset)])
