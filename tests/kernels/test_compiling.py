@@ -14,6 +14,27 @@ from longllama_code.kernels.codegen.compiling import kernel
 def double(x):
     return x * 2
 """
+CALLED = """
+import numpy as np
+from numba import carray
+from longllama_code.kernels.codegen.compiling import Callback, kernel
+from longllama_code.kernels.sharing.atomics import call, pointer
+
+def _raise_by_one(address):
+    carray(pointer(address), (1,), np.int64)[0] += 1
+
+by_one = Callback(_raise_by_one)
+
+@kernel
+def raise_by_one(numbers, function):
+    call(function, numbers.ctypes.data)
+
+def twice():
+    numbers = np.array([41])
+    for _ in range(2):
+        raise_by_one(numbers, by_one.address)
+        yield int(numbers[0])
+"""
 NO_PLACE = """
 from numba.core import caching
 caching.CacheImpl._locator_classes = [caching.UserProvidedCacheLocator]
@@ -80,3 +101,22 @@ def test_kernels_of_other_sources_are_removed_when_nobody_uses_them(tmp_path):
         os.utime(kernels / name, 2 * (time.time() - age_s,))
     run(tmp_path, "", tmp_path / "cache")
     assert {path.name for path in kernels.iterdir()} == {"recent", digest_of_sources(SOURCES)}
+
+
+def test_what_is_called_by_its_address_is_compiled_once(tmp_path):
+    (tmp_path / "called.py").write_text(CALLED)
+    environment = {**os.environ, "LONGLLAMA_CACHE": str(tmp_path / "cache")}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", "import called; print(*called.twice())"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout == "42 43\n", done.stderr
+        assert not done.stderr
+    kept = list((tmp_path / "cache" / "kernels").rglob("called._raise_by_one*.nbc"))
+    assert len(kept) == 1

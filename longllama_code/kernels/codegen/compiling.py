@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,8 +19,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba import types
 from numba.core import config
 from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
 
 from longllama_code.errors import ConfigError
 from longllama_code.paths import cache_root
@@ -47,6 +50,32 @@ def kernel(function: F) -> F:
 def loose_kernel(function: F) -> F:
     """Compile a function with sums in the fastest order, which is the same at every call."""
     return cast("F", _cached(numba.njit(nogil=True, fastmath=True)(function), function))
+
+
+class Callback:
+    """Kernel of one address, ``void(int64)``, that other kernels call by its own address.
+
+    A kernel that is called by name is compiled into each caller, with all that it calls, and again
+    into each caller of that. One that is called by its address is compiled once.
+
+    Args:
+        function: the kernel; nothing is compiled before ``address`` is asked for.
+    """
+
+    def __init__(self, function: Callable[[int], None]) -> None:
+        self._function = function
+        self._lock = threading.Lock()
+        self._compiled: Any = None
+
+    @property
+    def address(self) -> int:
+        """Address of the compiled kernel."""
+        with self._lock:
+            if self._compiled is None:
+                compiled: Any = CFunc(self._function, ((types.int64,), types.void), {}, {})
+                self._compiled = _cached(compiled, self._function)
+                compiled.compile()
+            return self._compiled.address
 
 
 class _LenientCache(FunctionCache):

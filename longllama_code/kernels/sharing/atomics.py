@@ -1,4 +1,4 @@
-"""Atomic operations on numbers that threads share, and access to memory by address."""
+"""Atomic operations on numbers that threads share; access to memory, and calls, by address."""
 
 from __future__ import annotations
 
@@ -69,6 +69,15 @@ def _pointer(_: Any, address: Any) -> Any:
     return types.voidptr(types.int64), generate
 
 
+@intrinsic
+def _call(_: Any, function: Any, argument: Any) -> Any:
+    def generate(__: Any, builder: Any, ___: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)]).as_pointer()
+        return builder.call(builder.inttoptr(arguments[0], kind), [arguments[1]])
+
+    return types.void(types.int64, types.int64), generate
+
+
 read = cast("Callable[[Any, int], int]", _read)
 """Read one number of an int64 array, as any thread wrote it last."""
 write = cast("Callable[[Any, int, int], None]", _write)
@@ -77,5 +86,7 @@ add = cast("Callable[[Any, int, int], int]", _add)
 """Add to one number of an int64 array; return its former value."""
 pause = cast("Callable[[], None]", _pause)
 """Tell the CPU that a loop only waits."""
+call = cast("Callable[[int, int], None]", _call)
+"""Call the function at an address with one number; see ``Callback``."""
 pointer = cast("Callable[[int], Any]", _pointer)
 """Return a pointer to an address, for ``numba.carray``."""

@@ -7,7 +7,15 @@ import weakref
 
 import numpy as np
 
-from longllama_code.kernels.sharing.shared_work import COMING, OTHERS, SLEEPERS, Numbers, serve
+from longllama_code.kernels.sharing.shared_work import (
+    COMING,
+    OTHERS,
+    SLEEPERS,
+    TAKING,
+    Numbers,
+    serve,
+    take_shares,
+)
 
 LOOKS = 1 << 15
 """Polls of the board before a thread sleeps: 0.1 to 2 ms, depending on the CPU."""
@@ -21,8 +29,7 @@ class Helpers:
     """
 
     def __init__(self, n_threads: int) -> None:
-        self._board = np.zeros(SLEEPERS + n_threads, np.int64)
-        self._board[OTHERS], self._board[SLEEPERS:] = n_threads, 1
+        self._board = _new_board(n_threads)
         self._is_used, ended = threading.Lock(), threading.Event()
         self._beds = [threading.Lock() for _ in range(n_threads)]
         for number, bed in enumerate(self._beds):
@@ -56,7 +63,7 @@ class Board:
         """Wake the threads, unless another caller uses them."""
         self._is_mine = self._is_used.acquire(blocking=False)
         if not self._is_mine:
-            return np.zeros(SLEEPERS, np.int64)
+            return _new_board(0)
         self._board[COMING] = 1
         _wake(self._board, self._beds)
         return self._board
@@ -66,6 +73,13 @@ class Board:
         if self._is_mine:
             self._board[COMING] = 0
             self._is_used.release()
+
+
+def _new_board(n_threads: int) -> Numbers:
+    """Return a board of so many threads, all asleep."""
+    board = np.zeros(SLEEPERS + n_threads, np.int64)
+    board[TAKING], board[OTHERS], board[SLEEPERS:] = take_shares.address, n_threads, 1
+    return board
 
 
 def _wake(board: Numbers, beds: list[threading.Lock]) -> None:

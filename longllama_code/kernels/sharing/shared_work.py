@@ -23,12 +23,12 @@ from longllama_code.kernels.block_products import multiply_row, multiply_rows, r
 from longllama_code.kernels.byte_products import Rounded, multiply_panels, round_to_bytes
 from longllama_code.kernels.codegen.block_levels import CHUNK
 from longllama_code.kernels.codegen.block_tiles import PAIR
-from longllama_code.kernels.codegen.compiling import kernel
+from longllama_code.kernels.codegen.compiling import Callback, kernel
 from longllama_code.kernels.codegen.panels import OUTPUTS as PANEL
 from longllama_code.kernels.codegen.vectors import HAS_BYTE_DOTS, LANES
 from longllama_code.kernels.layer import gate
 from longllama_code.kernels.products import Floats, Steps
-from longllama_code.kernels.sharing.atomics import add, pause, pointer, read, write
+from longllama_code.kernels.sharing.atomics import add, call, pause, pointer, read, write
 
 Numbers = NDArray[np.int64]
 
@@ -47,9 +47,9 @@ MOST_PRODUCTS = 1 << 20
 """Most products of a share for each row: 0.2 ms, the longest wait for another's last share."""
 
 # Indices of a board. Fields that threads write are in cache lines of their own.
-LEFT, DONE, OTHERS, COMING, FIELDS = 0, 16, 30, 31, 32
-"""Shares that are left; shares that are done; number of threads besides the caller; whether work is
-coming; first field of the work's description."""
+LEFT, DONE, TAKING, OTHERS, COMING, FIELDS = 0, 16, 29, 30, 31, 32
+"""Shares that are left; shares that are done; address of what takes them; number of threads besides
+the caller; whether work is coming; first field of the work's description."""
 _WORK, _SHARES, _ROWS, _SIZE = range(FIELDS, FIELDS + 4)
 _PRODUCT, _ATTENTION, _GATE = range(3)
 """Kinds of work."""
@@ -172,7 +172,7 @@ def serve(board: Numbers, number: int, n_looks: int) -> None:
     look = 0
     while look < n_looks:
         if read(board, LEFT) > 0:
-            _take_shares(board)
+            call(board[TAKING], board.ctypes.data)
             look = 0
         else:
             pause()
@@ -198,13 +198,14 @@ def _share(board: Numbers, n_rows: int, of_row: int, most: int) -> None:
     board[_SHARES] = n_shares
     write(board, DONE, 0)
     write(board, LEFT, n_shares)
-    _take_shares(board)
+    call(board[TAKING], board.ctypes.data)
     while read(board, DONE) < n_shares:
         pause()
 
 
-@kernel
-def _take_shares(board: Numbers) -> None:
+def _take_shares(address: int) -> None:
+    """Take shares of the work on the board at an address, until none is left."""
+    board = carray(pointer(address), (SLEEPERS,), np.int64)
     while read(board, LEFT) > 0:
         left = add(board, LEFT, -1)
         # A positive number means a share of the current work: the description on the board does
@@ -217,6 +218,10 @@ def _take_shares(board: Numbers) -> None:
             else:
                 _multiply_share(board, left - 1)
             add(board, DONE, 1)
+
+
+take_shares = Callback(_take_shares)
+"""What boards have at ``TAKING``: by its address, as it has nearly all code of a layer in it."""
 
 
 @kernel
