@@ -130,7 +130,7 @@ def test_output_to_a_pipe_of_an_old_encoding(encoding, scripted_options, root, t
         done = run(*command, *options, output=encoding)
         assert done.returncode == 0, done.stderr
         assert rf"caf{accent} -> \U0001f600" in done.stdout
-    done = run("diagnose", *options, "--model", "/no/such/model", output=encoding)
+    done = run("diagnose", *options, "--cache-dir", script / "no folder", output=encoding)
     assert (done.returncode, done.stderr) == (1, "")
     assert "-> " in done.stdout
 

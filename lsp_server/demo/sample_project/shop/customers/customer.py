@@ -18,9 +18,9 @@ class Address:
     country: str
     """Code of two letters, such as ``DE``."""
 
-    def as_lines(self, recipient: str) -> list[str]:
+    def as_lines(self, name: str) -> list[str]:
         """Return the lines of a label."""
-        return [recipient, self.street, f"{self.postcode} {self.city}", self.country]
+        return [name, self.street, f"{self.postcode} {self.city}", self.country]
 
 
 @dataclass(frozen=True)
