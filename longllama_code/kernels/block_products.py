@@ -19,6 +19,7 @@ from longllama_code.kernels.codegen.block_levels import (
     Q5_K,
     Q6_K,
     Q8_0,
+    WITH_OFFSETS,
 )
 from longllama_code.kernels.codegen.block_tiles import (
     PAIR,
@@ -169,7 +170,7 @@ def _multiply_panel(
     """Multiply some rows of inputs with the unpacked levels of two rows of weights."""
     known = *inputs, levels, scales, offsets, kind, _FACTORS, outputs, column
     is_few = inputs[0].shape[0] < ROWS
-    if kind in (Q4_1, Q5_1, Q4_K, Q5_K):
+    if kind in WITH_OFFSETS:
         if is_few:
             _two_rows_offsets(*known)
         else:

@@ -20,6 +20,7 @@ from longllama_code.kernels.codegen.block_levels import (
     Q5_K,
     Q6_K,
     Q8_0,
+    WITH_OFFSETS,
 )
 from longllama_code.kernels.codegen.byte_tiles import (
     FEW_ROWS,
@@ -108,7 +109,7 @@ def multiply_panels(
     steps, units, sums = rounded
     n_rows, size = steps.shape
     n_chunks, n_scales = size // CHUNK, _CHUNK_SCALES[kind]
-    has_offsets = kind in (Q4_1, Q5_1, Q4_K, Q5_K)
+    has_offsets = kind in WITH_OFFSETS
     starts = np.empty((n_rows, n_chunks * n_scales), np.int32)
     moments = np.empty((n_rows if has_offsets else 0, n_chunks), np.float32)
     _find_starts(sums, _ZEROS[kind], starts)
@@ -218,7 +219,7 @@ def _multiply_unpacked(
     column: int,
 ) -> None:
     known = *inputs, levels, scales, offsets, outputs, column
-    if kind in (Q4_1, Q5_1, Q4_K, Q5_K):
+    if kind in WITH_OFFSETS:
         _panel_with_offsets(*known)
     elif kind == Q6_K:
         _panel_of_halves(*known)

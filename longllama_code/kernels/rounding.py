@@ -10,15 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longllama_code.kernels.codegen.compiling import kernel
+from longllama_code.kernels.codegen.rounding_tile import SIGNLESS, TO_INTEGER
 
 Bits = NDArray[Any]
 """(N, K), uint16 or uint32."""
 Floats = NDArray[np.float32]
-
-SIGNLESS = 0x7FFFFFFF
-TO_INTEGER = 12582912.0
-"""1.5 · 2²³: adding it to a float32 leaves the number, rounded half to even, as an integer in the
-low bits."""
 
 u32 = np.uint32
 f32 = np.float32

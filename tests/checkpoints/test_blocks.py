@@ -87,7 +87,7 @@ def by_kernels(
 
 
 def assert_near(found: torch.Tensor, wanted: torch.Tensor) -> None:
-    """As far as inputs that are rounded to 15 bits let them be, or to a step of 8 bits more."""
+    """Logits differ by no more than inputs rounded to 15 bits allow, or by a step of 8 bits."""
     assert found.shape == wanted.shape
     most = 1e-2 if HAS_BYTE_DOTS else 1e-3
     assert (found - wanted).abs().max() <= most * wanted.abs().max()

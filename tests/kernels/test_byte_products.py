@@ -88,7 +88,7 @@ def test_zeros_stay_zeros():
 
 @ALL_KINDS
 def test_weaving_keeps_every_bit(kind):
-    """As many bytes as the file has, but for codes of 6 bits, which take 8."""
+    """The bytes are as many as in the file, but for codes of 6 bits, which take 8."""
     rows = some_rows(kind, 2 * OUTPUTS, 3)
     if FIELDS[KINDS[kind]].codes and kind != "Q6_K":
         assert woven(rows).nbytes < 1.03 * rows.blocks.nbytes

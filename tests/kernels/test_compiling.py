@@ -41,18 +41,23 @@ caching.CacheImpl._locator_classes = [caching.UserProvidedCacheLocator]
 """
 
 
-def run(folder, code, cache):
-    (folder / "twice.py").write_text(KERNEL)
+def python(folder, code, cache):
+    """Run code in a process of its own, which keeps its kernels in a cache folder."""
     environment = {**os.environ, "LONGLLAMA_CACHE": str(cache)}
     environment.pop("NUMBA_CACHE_DIR", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code + "import twice; print(twice.double(21))"],
+    return subprocess.run(
+        [sys.executable, "-c", code],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def run(folder, code, cache):
+    (folder / "twice.py").write_text(KERNEL)
+    done = python(folder, code + "import twice; print(twice.double(21))", cache)
     assert done.stdout == "42\n", done.stderr
     return done.stderr
 
@@ -105,17 +110,8 @@ def test_kernels_of_other_sources_are_removed_when_nobody_uses_them(tmp_path):
 
 def test_what_is_called_by_its_address_is_compiled_once(tmp_path):
     (tmp_path / "called.py").write_text(CALLED)
-    environment = {**os.environ, "LONGLLAMA_CACHE": str(tmp_path / "cache")}
-    environment.pop("NUMBA_CACHE_DIR", None)
     for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", "import called; print(*called.twice())"],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = python(tmp_path, "import called; print(*called.twice())", tmp_path / "cache")
         assert done.stdout == "42 43\n", done.stderr
         assert not done.stderr
     kept = list((tmp_path / "cache" / "kernels").rglob("called._raise_by_one*.nbc"))

@@ -77,7 +77,7 @@ class Writer:
         """Candidates for the first token that ``healed`` does not determine, with their
         probabilities, best first."""
         self._log_probs: list[float] = []
-        """Of the tokens that ``healed`` does not determine, which are the last ones."""
+        """Log probabilities of the last tokens, which ``healed`` does not determine."""
 
     @property
     def text(self) -> str:

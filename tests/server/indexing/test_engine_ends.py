@@ -116,7 +116,7 @@ async def test_what_could_not_be_forgotten_is_gone(bench):
 
 
 async def test_the_end_of_a_former_engine_stops_nothing(bench):
-    """As when a cluster takes over while this machine's engine is at work."""
+    """A cluster takes over while this machine's engine is at work."""
     bench.write("a.py")
     bench.write("b.py")
     bench.engine.may_answer.clear()
