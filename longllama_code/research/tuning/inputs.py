@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from longllama_code.errors import ConfigError
 from longllama_code.generation.prompting.definition_layout import DefinitionLayout
 from longllama_code.research.cursor_rows.row import CursorRow, DefinitionIds
-from longllama_code.research.cursor_rows.shards import Shard
+from longllama_code.research.cursor_rows.shards import Shard, rows_of
 from longllama_code.research.tuning.options import TuneOptions
 
 Mode = Literal["memory", "prompt", "nothing"]
@@ -60,6 +61,28 @@ class Drawn:
     mode: Mode
     student: RowInput
     teacher: RowInput
+
+
+def rows_to_draw(shards: Sequence[Shard], options: TuneOptions) -> list[tuple[int, int]]:
+    """Return the numbers of shard and row of all rows that a run may draw.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = [(s, r) for s, r in rows_of(shards) if _may_be_drawn(shards[s], r, options)]
+    if not found:
+        raise ConfigError(
+            f"no row has at least {options.least_middle_tokens} tokens to write and at most "
+            f"{options.most_row_tokens} in all; change least_middle_tokens or most_row_tokens."
+        )
+    return found
+
+
+def _may_be_drawn(shard: Shard, number: int, options: TuneOptions) -> bool:
+    row = shard.row(number)
+    n_tokens = row_input(shard, row, "prompt").n_tokens
+    long_enough = len(row.middle) >= options.least_middle_tokens
+    return long_enough and n_tokens <= options.most_row_tokens
 
 
 def draw(shard: Shard, number: int, options: TuneOptions, rng: random.Random) -> Drawn:

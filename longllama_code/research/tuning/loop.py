@@ -20,7 +20,6 @@ import torch
 from longllama_code.errors import ConfigError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.research.cursor_rows.collection import Collected, vocabulary_of
-from longllama_code.research.cursor_rows.shards import rows_of
 from longllama_code.research.run_folder import (
     ADAPTER,
     LOSSES,
@@ -33,7 +32,7 @@ from longllama_code.research.tuning import checkpoints
 from longllama_code.research.tuning.adapter import save_adapter
 from longllama_code.research.tuning.batch import passes
 from longllama_code.research.tuning.held_out import chosen_rows, held_out_losses, mean
-from longllama_code.research.tuning.inputs import MODES, Drawn, Mode, draw
+from longllama_code.research.tuning.inputs import MODES, Drawn, Mode, draw, rows_to_draw
 from longllama_code.research.tuning.low_rank import add_updates, fill
 from longllama_code.research.tuning.objective import PassLoss, pass_loss
 from longllama_code.research.tuning.options import TuneOptions
@@ -121,7 +120,7 @@ class _Run:
             betas=options.betas,
             weight_decay=options.weight_decay,
         )
-        self._rows = [*rows_of(self._shards)]
+        self._rows = rows_to_draw(self._shards, options)
         self._measured = chosen_rows(self._held_out, options.held_out_rows, options.seed)
         self._state, self._best = checkpoints.load(folder, self._updates, self._optimizer)
         cut_records(folder / METRICS, "tokens", self._state.tokens)

@@ -10,7 +10,7 @@ from longllama_code.errors import ConfigError
 SHARES = ("without_memory", "in_prompt", "distillation")
 COUNTS = (
     *("total_tokens", "rows_per_step", "tokens_per_pass", "rank", "held_out_rows"),
-    *("held_out_tokens", "patience_tokens"),
+    *("held_out_tokens", "patience_tokens", "least_middle_tokens", "most_row_tokens"),
 )
 
 
@@ -24,6 +24,10 @@ class TuneOptions:
     """Rows of one step of the optimizer."""
     tokens_per_pass: int = 3072
     """Most tokens of one pass, padding included; longer rows have a pass of their own."""
+    least_middle_tokens: int = 1
+    """Rows with fewer tokens to write are left out: they cost as much, and say less."""
+    most_row_tokens: int = 8192
+    """Longer rows are left out, without the definitions that they do not need."""
     without_memory: float = 0.15
     """Share of rows that see the file alone."""
     in_prompt: float = 0.15

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longllama_code.errors import ConfigError
 from longllama_code.generation.prompting.definition_layout import DefinitionLayout
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.research.cursor_rows.row import CursorRow
@@ -20,6 +21,7 @@ from longllama_code.research.tuning.inputs import (
     draw,
     draw_negatives,
     row_input,
+    rows_to_draw,
 )
 from longllama_code.research.tuning.model_pass import encoded, middle_logits
 from longllama_code.research.tuning.options import TuneOptions
@@ -204,6 +206,18 @@ def test_modes_have_their_shares_and_teachers_see_no_negatives(shard: Shard) -> 
             assert each.student.n_tokens > row_input(shard, row, "memory").n_tokens
         else:
             assert each.student == each.teacher
+
+
+def test_rows_that_are_short_of_answers_or_too_long_are_left_out(shard: Shard) -> None:
+    options = replace(TuneOptions(), least_middle_tokens=6, most_row_tokens=250)
+    drawn = {row for _, row in rows_to_draw([shard], options)}
+    assert 0 < len(drawn) < shard.n_rows
+    for number in range(shard.n_rows):
+        row = shard.row(number)
+        short_enough = row_input(shard, row, "prompt").n_tokens <= 250
+        assert (number in drawn) == (len(row.middle) >= 6 and short_enough)
+    with pytest.raises(ConfigError, match="least_middle_tokens"):
+        rows_to_draw([shard], replace(options, least_middle_tokens=1000))
 
 
 def test_the_prompt_names_each_file_once(shard: Shard) -> None:
