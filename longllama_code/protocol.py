@@ -77,8 +77,9 @@ class CompletionRequest:
     """What these tokens show."""
     local_tokens: int = 0
     """Most tokens of the file itself on either side of the cursor; 0: as many as the model sees."""
-    may_be_short: bool = False
-    """Whether the answer may be written from a short prompt where the whole one is unprocessed."""
+    short_after_ms: int | None = None
+    """Time that processing the whole prompt may take; where it is expected to take longer, the
+    answer is written from a short one. None: no limit."""
     is_ahead: bool = False
     """Whether the request is made in advance, so that there is time to read other excerpts."""
     writing_ms: int | None = None

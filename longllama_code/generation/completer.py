@@ -119,7 +119,8 @@ class Completer:
         inputs = cache(partial(self._inputs, request))
         goes_on = partial(_goes_on, should_stop, started + ENCODING_SHARE * wait)
         prepared = self._prepared(request, inputs, goes_on)
-        if is_worth_it(request, _fit(request, inputs, prepared).n_unread):
+        n_unread = _fit(request, inputs, prepared).n_unread
+        if is_worth_it(request, n_unread, self._model.speed):
             return replace(self.complete(short(request), should_stop, on_progress), is_short=True)
         found = inputs(prepared.excerpts)
         prompt, memory, _ = found

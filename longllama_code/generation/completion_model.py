@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from longllama_code.generation.decoding.decoder import Decoder
 from longllama_code.generation.decoding.healing import TokenHealer
+from longllama_code.generation.decoding.reading_speed import ReadingSpeed
 from longllama_code.generation.decoding.stored_openings import KeptOpenings
 from longllama_code.generation.definition_memory.kept_definitions import KeptDefinitions
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
@@ -52,7 +53,8 @@ class CompletionModel:
         self.shown_rows = ShownRows(tokenizer, self.marks)
         self.threads = ALONE if kernels is None else kernels.threads
         forbidden = never_written(tokenizer, self.marks, model.config.vocab_size)
-        make_decoder = partial(Decoder, model, forbidden, kernels)
+        self.speed = ReadingSpeed()
+        make_decoder = partial(Decoder, model, forbidden, kernels, self.speed)
         self.readings = WarmReadings(partial(FileReading, make_decoder), context_bytes)
         self.definitions: DefinitionMemory | None = None
         """Definitions as memory, for models that are trained to fill in."""

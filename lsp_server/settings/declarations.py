@@ -17,6 +17,7 @@ from longllama_code.protocol import RepositoryContext
 from lsp_server.settings.setting import Rule, setting, tunable
 
 SECTION = "longllama"
+ShortFirst = Literal["auto", "always", "never"]
 CLIENT_KEYS = frozenset({"server", "trace"})
 """Keys of our section that belong to the client: the server's path, which messages to log."""
 
@@ -118,11 +119,16 @@ class Completion:
         "Whether the text after a suggestion is computed while the suggestion is shown, so that the"
         " next one comes at once. Turn it off to spare a battery.",
     )
-    short_first: bool = tunable(
-        False,
-        "Whether the first suggestion at a place that was not read ahead comes from a short part of"
-        " the file around the cursor and fewer definitions, while the whole is read behind it. Turn"
-        " it on where the first suggestion at a new place comes late; it may be right less often.",
+    short_first: ShortFirst = tunable(
+        "auto",
+        "When the first suggestion at a place that was not read ahead comes from a short part of"
+        " the file around the cursor and fewer definitions, while the whole is read behind it."
+        " Choose always to be shown something sooner, never to be shown what is right more often.",
+        choices={
+            "auto": "Where reading the whole would take more than half of completion.timeoutMs.",
+            "always": "Wherever the whole is not read yet.",
+            "never": "Never: a first suggestion waits until the whole is read.",
+        },
     )
     definition_tokens: int = tunable(
         768,

@@ -73,12 +73,18 @@ def build_request(
         repository=cursor.repository,
         definition_tokens=settings.completion.definition_tokens,
         repository_context=settings.completion.repository_context,
-        may_be_short=settings.completion.short_first,
+        short_after_ms=_short_after_ms(settings),
         is_ahead=is_ahead,
         writing_ms=cursor.limits.writing_ms,
         recent_edits=recent_edits(cursor, settings),
         existing_names=settings.completion.existing_names and cursor.is_memory_current,
     )
+
+
+def _short_after_ms(settings: Settings) -> int | None:
+    """Return how long reading the whole prompt may take: half of the time for a suggestion."""
+    whole = settings.completion.timeout_ms // 2
+    return {"always": 0, "auto": whole, "never": None}[settings.completion.short_first]
 
 
 def _least(setting: int, limit: int | None) -> int:

@@ -71,7 +71,7 @@ ALONE, HELPERS = Helpers(0), Helpers(2)
 
 
 def attended_by(threads: Helpers, queries, keys, values, n_before: int):
-    """What models of blocks do: another compiled copy than ``attend``, with last bits of its own."""
+    """As models of blocks do: another compiled copy than ``attend``, with its own last bits."""
     n_heads, n_rows, size = queries.shape
     mixed = np.full((n_rows, n_heads * size), np.nan, np.float32)
     totals = np.full((n_rows, n_heads), np.nan, np.float32)

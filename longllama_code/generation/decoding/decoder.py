@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import Cancelled
+from longllama_code.generation.decoding.reading_speed import ReadingSpeed
 from longllama_code.generation.decoding.speculation import Drafter
 from longllama_code.generation.decoding.stored_openings import Opening
 from longllama_code.memory.completion_memory import CompletionMemory
@@ -64,6 +66,7 @@ class Decoder:
         model: the model.
         forbidden: ids that are never generated.
         kernels: the same model run by kernels, if there are any for it; they run all passes then.
+        speed: is told how long passes take; None measures for this decoder alone.
     """
 
     def __init__(
@@ -71,8 +74,10 @@ class Decoder:
         model: AnyModel,
         forbidden: Collection[int] = (),
         kernels: KernelModel | None = None,
+        speed: ReadingSpeed | None = None,
     ) -> None:
         self._model, self._kernels = model, kernels
+        self._speed = speed or ReadingSpeed()
         self._forbidden = torch.tensor(sorted(forbidden), device=model.device, dtype=torch.int64)
         self._window = model.config.window
         self._attends_to_memory = bool(model.config.mem_layers)
@@ -359,10 +364,12 @@ class Decoder:
             memory.begin_pass()
         if self._cache.mass is not None:
             self._cache.mass.begin_pass(len(ids))
+        started = time.perf_counter()
         if self._kernels is not None:
             hidden = self._kernels.run(ids, self._cache, memory)
         else:
             hidden = self._run_model(ids, memory)
+        self._speed.note(len(ids), time.perf_counter() - started)
         self._ids += ids
         return hidden
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from longllama_code.generation.decoding.reading_speed import ReadingSpeed
 from longllama_code.protocol import CompletionRequest
 
 LOCAL_TOKENS = 128
@@ -13,14 +14,19 @@ LEAST_UNREAD_TOKENS = 640
 has itself, since it is processed besides."""
 
 
-def is_worth_it(request: CompletionRequest, n_unread: int) -> bool:
+def is_worth_it(request: CompletionRequest, n_unread: int, speed: ReadingSpeed) -> bool:
     """Whether a request is answered from a short prompt.
 
     Args:
         request: the request.
         n_unread: number of tokens of its whole prompt that are not processed.
+        speed: how fast prompts were processed so far.
     """
-    return request.may_be_short and not request.is_ahead and n_unread > LEAST_UNREAD_TOKENS
+    most = request.short_after_ms
+    if most is None or request.is_ahead or n_unread <= LEAST_UNREAD_TOKENS:
+        return False
+    wait = speed.seconds_for(n_unread)
+    return most == 0 or (wait is not None and 1000 * wait > most)
 
 
 def short(request: CompletionRequest) -> CompletionRequest:
@@ -29,7 +35,7 @@ def short(request: CompletionRequest) -> CompletionRequest:
         request,
         local_tokens=LOCAL_TOKENS,
         definition_tokens=min(request.definition_tokens, DEFINITION_TOKENS),
-        may_be_short=False,
+        short_after_ms=None,
     )
 
 

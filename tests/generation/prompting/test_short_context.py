@@ -2,14 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from longllama_code.errors import Cancelled
+from longllama_code.generation.decoding.reading_speed import LEAST_TOKENS, ReadingSpeed
 from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting import short_context
-from longllama_code.generation.prompting.short_context import LEAST_UNREAD_TOKENS, LOCAL_TOKENS
+from longllama_code.generation.prompting.short_context import (
+    LEAST_UNREAD_TOKENS,
+    LOCAL_TOKENS,
+    is_worth_it,
+)
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
 
 MakeEngine = Callable[..., Engine]
@@ -32,7 +38,7 @@ def at(number: int, typed: str = "") -> CompletionRequest:
     offset = TEXT.index(f"t = {number} ")
     before, after = TEXT[:offset] + typed, TEXT[offset:]
     request = CompletionRequest("office.py", before, after, max_tokens=4, repository="port")
-    return replace(request, may_be_short=True)
+    return replace(request, short_after_ms=0)
 
 
 def complete(engine: Engine, request: CompletionRequest) -> CompletionResult:
@@ -77,17 +83,40 @@ def test_a_short_prompt_shows_little_of_the_file(engine: Engine, coder: LoadedMo
     assert lines * per_line <= LOCAL_TOKENS * (1 + 2 * 2) + 2 * per_line
 
 
-@pytest.mark.parametrize("options", [{"may_be_short": False}, {"is_ahead": True}])
+@pytest.mark.parametrize("options", [{"short_after_ms": None}, {"is_ahead": True}])
 def test_who_does_not_want_it_or_does_not_wait_gets_the_whole(
-    engine: Engine, options: dict[str, bool]
+    engine: Engine, options: dict[str, Any]
 ) -> None:
     assert not complete(engine, replace(at(30), **options)).is_short
+
+
+def test_a_limit_asks_for_it_where_the_whole_is_expected_to_take_longer(engine: Engine) -> None:
+    complete(engine, replace(at(10), short_after_ms=None))  # measures
+    assert not complete(engine, replace(at(30), short_after_ms=3_600_000)).is_short
+    assert complete(engine, replace(at(50), short_after_ms=1)).is_short
+
+
+def test_time_is_expected_by_what_was_read_last() -> None:
+    speed = ReadingSpeed()
+    assert speed.seconds_for(100) is None
+    request = replace(at(30), short_after_ms=5000)
+    assert not is_worth_it(request, 1000, speed)  # nobody knows
+    speed.note(LEAST_TOKENS - 1, 60)
+    assert speed.seconds_for(100) is None  # a short pass says nothing
+    speed.note(64, 64 * 0.002)
+    assert speed.seconds_for(1000) == pytest.approx(2)
+    assert not is_worth_it(request, 1000, speed)
+    for _ in range(20):
+        speed.note(64, 64 * 0.01)
+    assert speed.seconds_for(1000) == pytest.approx(10, rel=0.01)
+    assert is_worth_it(request, 1000, speed)
+    assert not is_worth_it(request, LEAST_UNREAD_TOKENS, speed)
 
 
 def test_a_file_that_is_short_itself_is_shown_whole(engine: Engine) -> None:
     text = "def arrive(ship):\n    "
     request = CompletionRequest("new.py", text, "\n", max_tokens=4)
-    assert not complete(engine, replace(request, may_be_short=True)).is_short
+    assert not complete(engine, replace(request, short_after_ms=0)).is_short
 
 
 def test_a_short_answer_is_that_of_a_short_prompt(engine: Engine, coder: LoadedModel) -> None:

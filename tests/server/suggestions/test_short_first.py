@@ -12,7 +12,7 @@ from tests.server.suggestions.cursors import cursor as cursor_at
 from tests.server.suggestions.slow_engine import SlowEngine
 
 QUICK = {"trigger": {"debounceMs": 0}}
-SETTINGS, _ = resolve([{**QUICK, "completion": {"shortFirst": True}}])
+SETTINGS, _ = resolve([{**QUICK, "completion": {"shortFirst": "always"}}])
 
 
 class ShortEngine(SlowEngine):
@@ -29,7 +29,7 @@ class ShortEngine(SlowEngine):
         self.aheads.pop()
         self.may_answer.clear()
         self.asked.clear()
-        return replace(result, is_short=request.may_be_short)
+        return replace(result, is_short=request.short_after_ms == 0)
 
 
 @pytest.fixture
@@ -64,6 +64,8 @@ async def test_a_key_that_comes_before_ends_the_reading_until_it_is_answered(eng
 
 
 def test_it_is_asked_for_by_a_setting():
-    without, _ = resolve([QUICK])
-    assert build_request(cursor("x = "), SETTINGS).may_be_short
-    assert not build_request(cursor("x = "), without).may_be_short
+    for chosen, expected in (("always", 0), ("auto", 3000), ("never", None)):
+        layer = {"completion": {"shortFirst": chosen, "timeoutMs": 6000}}
+        settings, _ = resolve([QUICK, layer])
+        assert build_request(cursor("x = "), settings).short_after_ms == expected
+    assert resolve([])[0].completion.short_first == "auto"
