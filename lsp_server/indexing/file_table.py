@@ -97,7 +97,8 @@ class Status:
     seconds_left: int | None = None
     """Estimated time for the files that wait, smoothed."""
     progress: float | None = None
-    """Share of the bytes to read that is in memory, 0 to 1; None while none are read."""
+    """Share of the bytes to read that is in memory, 0 to 1; None while none are read, or no more
+    than an edit changed."""
     languages: Mapping[str, bool] = field(default_factory=dict[str, bool])
     """Language id to whether suggestions are made; ``*`` is every other language."""
     ignored_settings: tuple[IgnoredSetting, ...] = ()

@@ -68,7 +68,7 @@ class StatusReport:
             last_reason=last_reason,
             tokens_per_second=self._throughput.tokens_per_second,
             seconds_left=self._throughput.seconds_left,
-            progress=percent(self._throughput.share) / 100 if phase == "indexing" else None,
+            progress=self._progress(totals) if phase == "indexing" else None,
             languages=settings.enable_languages,
             snooze_minutes_left=snooze_minutes_left,
         )
@@ -76,19 +76,33 @@ class StatusReport:
     def _note(self, phase: Phase, totals: Totals) -> None:
         if phase == "indexing":
             self._throughput.note(totals)
-        elif phase == "paused":
+        elif phase == "paused" and totals.waiting:
             self._throughput.pause()
         else:
             self._throughput.reset()
 
     def _reading(self, totals: Totals) -> str:
         """Say what is read and how far that is."""
-        if not totals.waiting and not totals.in_memory:
+        if _looks_for_files(totals):
             return f"looking for files; {WORKS}"
         if not self._throughput.is_long:
             return "reading what has changed"
         left = as_text(self._throughput.share, self._throughput.seconds_left)
         return f"reading the repository: {left}; {WORKS}"
+
+    def _progress(self, totals: Totals) -> float | None:
+        """Return the share of the repository that is read; None for what an edit changed.
+
+        An edited file is read again at each pause in typing: it is no share of the repository, and
+        clients would tell of "99 %" each time.
+        """
+        if not self._throughput.is_long and not _looks_for_files(totals):
+            return None
+        return percent(self._throughput.share) / 100
+
+
+def _looks_for_files(totals: Totals) -> bool:
+    return not totals.waiting and not totals.in_memory
 
 
 def _phase(

@@ -250,10 +250,11 @@ function M.statusline()
   if snoozed then
     return ("longllama snoozed %d min"):format(snoozed)
   end
-  if status.phase == "indexing" then
-    return ("longllama %d%%"):format(100 * (tonumber(status.progress) or 0) + 0.5)
+  local progress = tonumber(status.progress) -- JSON's null: only an edited file is read again
+  if status.phase == "indexing" and progress then
+    return ("longllama %d%%"):format(100 * progress + 0.5)
   end
-  if status.phase == "ready" then
+  if status.phase == "indexing" or status.phase == "ready" then
     return ("longllama %.0fk"):format(files.tokens / 1000)
   end
   return "longllama " .. status.phase

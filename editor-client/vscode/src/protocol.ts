@@ -18,7 +18,7 @@ export interface Status {
   last_reason: string | null;
   tokens_per_second?: number | null;
   seconds_left?: number | null;
-  /** How much of the work of reading is done, 0 to 1. */
+  /** How much of the repository is read, 0 to 1; null while only an edited file is read again. */
   progress?: number | null;
   /** Language ids to whether suggestions are made, as all settings together say. */
   languages?: Languages;

@@ -74,7 +74,8 @@ function languageThatIsOff(condition: Condition, around: Surroundings): string |
 
 function textOff(condition: Condition, language: string): string {
   const off = `${NAME}: off for ${language}`;
-  if (!isRunning(condition) || condition.phase !== "indexing") return `$(circle-slash) ${off}`;
+  if (!isRunning(condition) || condition.phase !== "indexing" || readsAnEdit(condition))
+    return `$(circle-slash) ${off}`;
   return `$(sync~spin) ${off}, ${reading(condition)}`;
 }
 
@@ -94,6 +95,7 @@ function text(condition: Condition, around: Surroundings): string {
     case "absent":
       return `$(cloud-download) ${NAME}: set up`;
     case "indexing":
+      if (readsAnEdit(condition)) return textReady(condition, around);
       return `$(sync~spin) ${NAME}: ${reading(condition)}`;
     case "ready":
       return textReady(condition, around);
@@ -116,9 +118,14 @@ function textReady(status: Status, { hasFolder }: Surroundings): string {
   return `$(pass) ${NAME}${tokens > 0 ? ` ${compact(tokens)} tokens` : ": ready"}`;
 }
 
+/** Whether it reads no more than an edit changed, as it does at each pause: nothing to look at. */
+function readsAnEdit({ phase, progress }: Status): boolean {
+  return phase === "indexing" && progress === null; // older servers do not have it at all
+}
+
 /** How far reading is, by the work that is left, as the server has measured it. */
 function reading({ progress, message }: Status): string {
-  if (progress !== undefined && progress !== null) return `reading ${percent(progress)}`;
+  if (typeof progress === "number") return `reading ${percent(progress)}`;
   const told = message.match(/\b\d{1,3} %/)?.[0];
   return told === undefined ? "reading" : `reading ${told}`;
 }
