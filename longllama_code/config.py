@@ -6,6 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, LlamaConfig
 
 from longllama_code.errors import ConfigError
+from longllama_code.json_text import as_json
 from longllama_code.model_config import ModelConfig
 
 STEADY_ROTATIONS = ("default", "linear", "llama3", "yarn")
@@ -40,8 +41,8 @@ class LongLlamaConfig(ModelConfig, LlamaConfig):  # pyright: ignore[reportIncomp
         scaling = cast("dict[str, Any]", self.rope_parameters)
         if self.mem_layers and scaling["rope_type"] not in STEADY_ROTATIONS:
             raise ConfigError(
-                f"rope_scaling is {scaling!r} with mem_layers {list(self.mem_layers)}: this "
-                "rotation of keys changes as the text grows, but keys in memory do not. Set "
+                f"rope_scaling is {as_json(scaling)} with mem_layers {as_json(self.mem_layers)}: "
+                "this rotation of keys changes as the text grows, but keys in memory do not. Set "
                 f"rope_scaling to null or one of {', '.join(STEADY_ROTATIONS[1:])} in config.json."
             )
 

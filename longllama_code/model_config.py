@@ -16,6 +16,7 @@ from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
 
 from longllama_code.errors import ConfigError
+from longllama_code.json_text import as_json
 
 MEM_DTYPES = ("float32", "float16", "bfloat16")
 MEM_FORMATS = {"int8": (8, 8), "int8-int5": (8, 5), "int8-int4": (8, 4), "int4": (4, 4)}
@@ -117,7 +118,7 @@ class ModelConfig(_Declared):
             ConfigError: they do.
         """
         if len(set(self.mem_layers)) < len(self.mem_layers):
-            raise ConfigError(f"mem_layers is {list(self.mem_layers)}; name each layer once.")
+            raise ConfigError(f"mem_layers is {as_json(self.mem_layers)}; name each layer once.")
         for layer in self.mem_layers:
             if not 0 <= layer < self.num_hidden_layers:
                 raise ConfigError(
@@ -125,7 +126,9 @@ class ModelConfig(_Declared):
                     f"{self.num_hidden_layers - 1}. Name existing layers."
                 )
         if self.mem_dtype not in MEM_DTYPES:
-            raise ConfigError(f"mem_dtype is {self.mem_dtype!r}; choose one of {MEM_DTYPES}.")
+            raise ConfigError(
+                f"mem_dtype is {as_json(self.mem_dtype)}; choose one of {', '.join(MEM_DTYPES)}."
+            )
         self._check_search()
         if self.mem_query_position is not None and self.mem_query_position < 0:
             raise ConfigError(
@@ -149,14 +152,15 @@ class ModelConfig(_Declared):
             )
         if self.infill_marks is not None and len(self.infill_marks) != 2:
             raise ConfigError(
-                f"infill_marks are {list(self.infill_marks)}; give two token ids, (suffix, prefix)."
+                f"infill_marks are {as_json(self.infill_marks)}; "
+                "give two token ids, [suffix, prefix]."
             )
 
     def _check_search(self) -> None:
         if self.mem_format is not None and self.mem_format not in MEM_FORMATS:
-            names = tuple(MEM_FORMATS)
             raise ConfigError(
-                f"mem_format is {self.mem_format!r}; choose one of {names}, or leave it out."
+                f"mem_format is {as_json(self.mem_format)}; choose one of "
+                f"{', '.join(MEM_FORMATS)}, or leave it out."
             )
         least = self.mem_top_k or 1
         if self.mem_read_keys is not None and self.mem_read_keys < least:
@@ -170,8 +174,8 @@ class ModelConfig(_Declared):
         grouping = self.mem_attention_grouping
         if grouping is not None and (len(grouping) != 2 or min(grouping) < 1):
             raise ConfigError(
-                f"mem_attention_grouping is {grouping!r}; give two positive numbers, "
-                "(heads, queries)."
+                f"mem_attention_grouping is {as_json(grouping)}; give two positive numbers, "
+                "[heads, queries]."
             )
 
     def _check_heads(self) -> None:
@@ -179,15 +183,15 @@ class ModelConfig(_Declared):
             return
         if self.mem_heads.keys() != set(map(str, self.mem_layers)):
             raise ConfigError(
-                f"mem_heads names layers {sorted(self.mem_heads)}, mem_layers "
-                f"{sorted(self.mem_layers)}; both must name the same layers."
+                f"mem_heads names layers {as_json(sorted(self.mem_heads))}, mem_layers "
+                f"{as_json(sorted(self.mem_layers))}; both must name the same layers."
             )
         for layer, heads in self.mem_heads.items():
             chosen = set(heads)
             if not heads or len(chosen) < len(heads) or not chosen <= {*range(self.n_kv_heads)}:
                 raise ConfigError(
-                    f"mem_heads of layer {layer} are {heads}; name at least one key-value head "
-                    f"from 0 to {self.n_kv_heads - 1}, and each once."
+                    f"mem_heads of layer {layer} are {as_json(heads)}; name at least one "
+                    f"key-value head from 0 to {self.n_kv_heads - 1}, and each once."
                 )
 
 

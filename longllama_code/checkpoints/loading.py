@@ -20,6 +20,7 @@ from longllama_code.checkpoints.ram import require_room
 from longllama_code.checkpoints.weight_files import is_gguf_file, tensors, weight_files
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
+from longllama_code.json_text import as_json
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rope import Rotary
 
@@ -59,7 +60,7 @@ def config_of(
     model_type = known.pop("model_type", None)
     if model_type not in ("longllama", *PLAIN_LLAMA):
         raise CheckpointError(
-            f"{source} names model_type {model_type!r}; this package loads "
+            f"{source} names model_type {as_json(model_type)}; this package loads "
             f"longllama and {', '.join(PLAIN_LLAMA)}."
         )
     try:

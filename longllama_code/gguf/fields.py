@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from longllama_code.errors import CheckpointError
 from longllama_code.gguf.header import plain_entry
+from longllama_code.json_text import as_json
 
 ARCHITECTURES = ("llama", "mistral", "qwen2")
 """Architectures whose layers are Llama's; GGUF calls most Mistrals llama too."""
@@ -63,7 +64,7 @@ class _Fields:
         self._architecture = plain_entry(metadata, "general.architecture")
         if self._architecture not in ARCHITECTURES:
             raise CheckpointError(
-                f"{source} is a GGUF of architecture {self._architecture!r}; only "
+                f"{source} is a GGUF of architecture {as_json(self._architecture)}; only "
                 f"{', '.join(ARCHITECTURES)} are read. Name a model of one of them."
             )
 
@@ -122,14 +123,15 @@ class _Fields:
         if factors is not None:
             if kind != "none":
                 self._refuse(
-                    f"has rope.scaling.type {kind!r} and rope_freqs", "one with either of them"
+                    f"has rope.scaling.type {as_json(kind)} and rope_freqs",
+                    "one with either of them",
                 )
             return self._llama_3(fields, factors)
         factor = self._real("rope.scaling.factor", self._real("rope.scale_linear", 1.0))
         if kind == "yarn":
             return self._yarn(factor, fields["max_position_embeddings"])
         if kind not in ("none", "linear"):
-            self._refuse(f"has rope.scaling.type {kind!r}", "one with none, linear or yarn")
+            self._refuse(f"has rope.scaling.type {as_json(kind)}", "one with none, linear or yarn")
         is_scaled = factor != 1.0 and (kind == "linear" or self._own("rope.scale_linear"))
         return {"rope_type": "linear", "factor": factor} if is_scaled else None
 
@@ -183,19 +185,21 @@ class _Fields:
     def _token_id(self, name: str) -> int | None:
         found = plain_entry(self._metadata, f"tokenizer.ggml.{name}")
         if found is not None and not (_is_whole(found) and 0 <= found < len(self._tokens())):
-            self._refuse(f"has {name} {found!r} of {len(self._tokens())} tokens")
+            self._refuse(f"has {name} {as_json(found)} of {len(self._tokens())} tokens")
         return found
 
     def _whole(self, key: str, usual: int | None = None) -> int:
         found = self._own(key, usual)
         if not _is_whole(found) or not 1 <= found < _MOST:
-            self._refuse(f"has {self._architecture}.{key} {found!r}, no whole number from 1 up")
+            self._refuse(
+                f"has {self._architecture}.{key} {as_json(found)}, no whole number from 1 up"
+            )
         return found
 
     def _real(self, key: str, usual: float | None = None) -> float:
         found = self._own(key, usual)
         if not isinstance(found, float | int) or not math.isfinite(found) or found <= 0:
-            self._refuse(f"has {self._architecture}.{key} {found!r}, no number above 0")
+            self._refuse(f"has {self._architecture}.{key} {as_json(found)}, no number above 0")
         return float(found)
 
     def _own(self, key: str, usual: Any = None) -> Any:

@@ -25,6 +25,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
 from numpy.typing import NDArray
 
 from longllama_code.errors import CheckpointError
+from longllama_code.json_text import as_json
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -248,7 +249,9 @@ class _Parser:
     def _first_weight(self, metadata: Mapping[str, Any]) -> int:
         alignment = _alignment(metadata)
         if type(alignment) is not int or alignment not in _ALIGNMENTS:
-            self._fail(f"has general.alignment {alignment!r}, no power of two that is in use")
+            self._fail(
+                f"has general.alignment {as_json(alignment)}, no power of two that is in use"
+            )
         return -(-self._at // alignment) * alignment
 
     def _check_places(self, placed: tuple[TensorPlace, ...]) -> None:

@@ -23,6 +23,7 @@ import safetensors.numpy
 
 from longllama_code.errors import CheckpointError
 from longllama_code.gguf.file import GGUF_NAME, GgufFile
+from longllama_code.json_text import as_json
 from longllama_code.tokenizers.byte_bpe import byte_level_tokenizer, write_tokenizer
 
 CONVERSION = 1
@@ -109,8 +110,9 @@ def _check_plain(path: Path, fields: Mapping[str, Any]) -> None:
     for name, value in ({"model_type": "llama", "head_dim": usual} | _PLAIN).items():
         if fields.get(name) != value:
             raise CheckpointError(
-                f"{path} has {name} {fields.get(name)!r}; only a Llama with {value!r} is converted."
-                " Give its path as the model: it is read where it lies."
+                f"{path} has {name} {as_json(fields.get(name))}; only a Llama with "
+                f"{as_json(value)} is converted. Give its path as the model: it is "
+                "read where it lies."
             )
 
 

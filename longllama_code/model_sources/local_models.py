@@ -26,6 +26,7 @@ from huggingface_hub import constants
 from longllama_code.errors import CheckpointError, LongLlamaError, ModelNotFound
 from longllama_code.gguf.file import GgufFile, part_paths
 from longllama_code.gguf.header import read_header
+from longllama_code.json_text import as_json
 from longllama_code.tokenizers.byte_bpe import check_tokenizer
 
 MOST_FILES = 1000
@@ -205,7 +206,7 @@ def _blob(folder: Path, manifest: Path) -> Path:
             digest = _DIGEST.fullmatch(str(layer.get("digest")))
             if digest is None:
                 raise CheckpointError(
-                    f"{manifest} names a digest {str(layer.get('digest'))[:80]!r}, which is none: "
+                    f"{manifest} names a digest {as_json(layer.get('digest'), 80)}, which is none: "
                     "pull the model again with Ollama"
                 )
             blob = folder / "blobs" / f"sha256-{digest[1]}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from longllama_code.errors import ConfigError
+from longllama_code.json_text import as_json
 
 METRICS, LOSSES = "metrics.jsonl", "held_out.jsonl"
 ADAPTER = "adapter.safetensors"
@@ -47,8 +48,8 @@ def claim(
     for name in sorted(wanted.keys() - set(may_change)):
         if found.get(name) != wanted[name]:
             raise ConfigError(
-                f"{folder} holds a run with {name} {found.get(name)!r}, and this one has "
-                f"{wanted[name]!r}. Name another folder, or the same options to go on."
+                f"{folder} holds a run with {name} {as_json(found.get(name))}, and this one has "
+                f"{as_json(wanted[name])}. Name another folder, or the same options to go on."
             )
 
 

@@ -29,6 +29,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence,
 
 from longllama_code.errors import CheckpointError
 from longllama_code.gguf.header import plain_entry
+from longllama_code.json_text import as_json
 from longllama_code.tokenizers.sentencepiece import MODEL_FILE
 from longllama_code.tokenizers.tokenizer import BYTE_NAMES, is_text
 
@@ -143,8 +144,8 @@ def check_tokenizer(metadata: Mapping[str, Any], source: Path) -> None:
         _split_name(metadata, source)
     elif kind != "llama":
         raise CheckpointError(
-            f"{source} has tokenizer.ggml.model {kind!r}; only 'gpt2' (byte-level BPE) and 'llama' "
-            "(sentencepiece) are read. Take a model with one of them."
+            f"{source} has tokenizer.ggml.model {as_json(kind)}; only gpt2 (byte-level BPE) and "
+            "llama (sentencepiece) are read. Take a model with one of them."
         )
 
 
@@ -237,8 +238,9 @@ def _split_name(metadata: Mapping[str, Any], source: Path) -> str:
     if split not in _SPLITS:
         known = ", ".join(sorted({*_SPLITS, *_SAME_SPLIT}))
         raise CheckpointError(
-            f"{source} has tokenizer.ggml.pre {pre!r}; only {known} are read. Take a model with "
-            "one of them, or convert it anew with a current llama.cpp if the entry is missing."
+            f"{source} has tokenizer.ggml.pre {as_json(pre)}; only {known} are read. Take a "
+            "model with one of them, or convert it anew with a current llama.cpp if the entry is "
+            "missing."
         )
     return split
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from longllama_code.json_text import as_json
 from lsp_server.http.errors import invalid
 
 SHOWN_CHARS = 40
@@ -23,7 +24,7 @@ def parsed(body: bytes) -> "Fields":
         reason = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
         raise invalid(f"the body is not JSON ({reason}); send a JSON object.") from None
     if not isinstance(values, dict):
-        raise invalid(f"the body is {_shown(values)}; send a JSON object.")
+        raise invalid(f"the body is {as_json(values, SHOWN_CHARS)}; send a JSON object.")
     return Fields(values)
 
 
@@ -126,9 +127,6 @@ class Fields:
 
     def wrong(self, name: str, wanted: str) -> Exception:
         """Return the refusal of a field that is not what it must be."""
-        return invalid(f"{name!r} is {_shown(self._values.get(name))}; send {wanted}.", name)
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
+        return invalid(
+            f"{name!r} is {as_json(self._values.get(name), SHOWN_CHARS)}; send {wanted}.", name
+        )

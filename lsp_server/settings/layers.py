@@ -6,15 +6,29 @@ An invalid value is ignored, and reported with its key and a remedy.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from difflib import SequenceMatcher
+from itertools import islice
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
+from longllama_code.json_text import as_json
 from longllama_code.source_files.patterns import is_pattern
 from lsp_server.settings.declarations import CLIENT_KEYS, SECTION, Settings
-from lsp_server.settings.setting import Rule, camel
+from lsp_server.settings.setting import Rule, camel, declared
 
 NOT_BY_REPOSITORY = "a repository's pyproject.toml may not set it; set it in your editor."
+MAX_VALUE_CHARS = 300
+"""Length at which a value is cut in a message."""
+MAX_NAMED = 30
+"""Problems of a group from which on unknown settings are not named: a repository may have any
+number of them."""
+MAX_NAME_CHARS = 64
+"""Length of a name from which on none of ours is like it."""
+MAX_DEPTH = 3
+"""Names in a setting's full name, at most; what an unknown one holds below is its value."""
+LEAST_SIMILARITY = 0.6
+"""Share of equal letters from which a name may be a misspelt one of ours."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,7 @@ class Problem:
         return f"{SECTION}.{self.key}" if self.key else SECTION
 
     def __str__(self) -> str:
-        return f"setting {self.name} is {self.value!r}: {self.remedy}"
+        return f"setting {self.name} is {as_json(self.value, MAX_VALUE_CHARS)}: {self.remedy}"
 
 
 def resolve(
@@ -66,7 +80,8 @@ def _merge(
         if not prefix and key in CLIENT_KEYS:
             continue
         if item is None:
-            problems.append(Problem(prefix + key, value, _unknown(known)))
+            room = max(0, MAX_NAMED - len(problems))
+            problems += islice(_unknown(prefix + key, value, known), room)
         elif is_dataclass(current := getattr(group, item.name)):
             values[item.name], found = _merge(
                 current, value, f"{prefix}{key}.", by_repository=by_repository
@@ -81,8 +96,35 @@ def _merge(
     return replace(group, **values), problems
 
 
-def _unknown(known: Iterable[str]) -> str:
-    return f"there is no such setting; known: {', '.join(sorted(map(camel, known)))}."
+def _unknown(key: str, value: object, known: Iterable[str]) -> Iterator[Problem]:
+    """Yield a problem for each setting within an unknown key, by its full name."""
+    if isinstance(value, Mapping) and value and key.count(".") < MAX_DEPTH - 1:
+        for name, inner in cast("Mapping[str, Any]", value).items():
+            yield from _unknown(f"{key}.{name}", inner, known)
+        return
+    if nearest := _nearest(camel(_snake(key))):
+        remedy = f"there is no such setting; the nearest is {SECTION}.{nearest}."
+    else:
+        remedy = f"there is no such setting; known: {', '.join(sorted(map(camel, known)))}."
+    yield Problem(key, value, remedy)
+
+
+def _nearest(key: str) -> str | None:
+    """Return the setting whose own name is most like a key's; its group decides between equals."""
+    if len(key) > MAX_NAME_CHARS:
+        return None
+    own = key.rpartition(".")[2]
+    names = (name for name, *_ in declared(Settings(), ""))
+    similar = [
+        (own_share, _similarity(key, name), name)
+        for name in names
+        if (own_share := _similarity(own, name.rpartition(".")[2])) >= LEAST_SIMILARITY
+    ]
+    return max(similar)[2] if similar else None
+
+
+def _similarity(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def _snake(key: str) -> str:
@@ -96,7 +138,7 @@ def _remedy(kind: Any, value: object, rule: Rule | None = None) -> str | None:
         return None if rule.allows(value) else rule.remedy
     if get_origin(kind) is Literal:
         options = get_args(kind)
-        return None if value in options else f"choose one of {', '.join(map(repr, options))}."
+        return None if value in options else f"choose one of {', '.join(map(as_json, options))}."
     if kind is int:
         is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         return None if is_count else "give a whole number, 0 or more."
@@ -115,4 +157,4 @@ def _patterns_remedy(value: object) -> str | None:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         return "give a list of strings."
     wrong = next((item for item in value if not is_pattern(item)), None)
-    return None if wrong is None else f"{wrong!r} is not a gitignore pattern; correct it."
+    return None if wrong is None else f"{as_json(wrong)} is not a gitignore pattern; correct it."

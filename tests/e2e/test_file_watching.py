@@ -370,7 +370,7 @@ async def test_a_bad_pattern_is_named_and_does_not_count(tmp_path):
     async with editing(tmp_path, root, settings=settings) as editor:
         assert (await editor.indexed())["files"]["in_memory"] == 1
         assert (
-            "longllama.memory.exclude is ['!']: '!' is not a gitignore pattern"
+            'longllama.memory.exclude is ["!"]: "!" is not a gitignore pattern'
             in editor.messages.pop()
         )
 

@@ -7,8 +7,8 @@ from tests.e2e.editor import capabilities
 
 WRONG = {"trigger": {"mode": "aut"}, "triger": {"mode": "auto"}}
 NAMED = {
-    "longllama.trigger.mode": "setting longllama.trigger.mode is 'aut': choose one of",
-    "longllama.triger": "setting longllama.triger is {'mode': 'auto'}: there is no such setting",
+    "longllama.trigger.mode": 'setting longllama.trigger.mode is "aut": choose one of',
+    "longllama.triger.mode": 'setting longllama.triger.mode is "auto": there is no such setting',
 }
 
 

@@ -111,7 +111,7 @@ LIES = {
     ),
     "an alignment that is a text": (
         made([entry("general.alignment", 8, text("32"))], []),
-        "general.alignment '32'",
+        'general.alignment "32"',
     ),
 }
 
@@ -156,7 +156,7 @@ def test_a_file_that_was_not_fetched_whole_is_refused(
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "no layers": ({"llama__block_count": None}, "llama.block_count None"),
+    "no layers": ({"llama__block_count": None}, "llama.block_count null"),
     "no vocabulary": ({"tokenizer__ggml__tokens": None}, "no tokenizer.ggml.tokens"),
     "layers that are not there": ({"llama__block_count": 3}, "lacks 9 tensors"),
     "layers without end": ({"llama__block_count": 1 << 30}, "claims 1073741824 layers"),
@@ -166,14 +166,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a number of keys": ({"llama__attention__head_count_kv": 3}, "4 query heads and 3 key heads"),
     "heads a layer": ({"llama__attention__head_count": [4, 4]}, "head_count"),
     "experts a layer": ({"llama__expert_count": [4, 4]}, "expert_count an array of 2"),
-    "windows a layer": ({"llama__attention__sliding_window": [4, 0]}, "window 'an array of 2'"),
+    "windows a layer": ({"llama__attention__sliding_window": [4, 0]}, 'window "an array of 2"'),
     "parts a layer": ({"split__no": [1, 1]}, "says it is part an array of 2"),
     "rotation of a part": ({"llama__rope__dimension_count": 4}, "rope.dimension_count 4"),
     "other values": ({"llama__attention__value_length": 4}, "attention.value_length 4"),
     "experts": ({"llama__expert_count": 8}, "expert_count 8"),
-    "no end": ({"llama__rope__freq_base": float("nan")}, "rope.freq_base nan"),
-    "a name": ({"llama__attention__layer_norm_rms_epsilon": "small"}, "epsilon 'small'"),
-    "another scaling": ({"llama__rope__scaling__type": "longrope"}, "scaling.type 'longrope'"),
+    "no end": ({"llama__rope__freq_base": float("nan")}, "rope.freq_base NaN"),
+    "a name": ({"llama__attention__layer_norm_rms_epsilon": "small"}, 'epsilon "small"'),
+    "another scaling": ({"llama__rope__scaling__type": "longrope"}, 'scaling.type "longrope"'),
     "a token that is none": ({"tokenizer__ggml__eos_token_id": 259}, "eos_token_id 259 of 259"),
 }
 
@@ -188,7 +188,7 @@ def test_metadata_that_mean_another_model_are_refused(name: str, tmp_path: Path)
 
 def test_other_architectures_tensors_and_types_are_refused(tmp_path: Path) -> None:
     path = write_model(small_model(), tmp_path / "a.gguf", architecture="gemma")
-    with pytest.raises(CheckpointError, match="architecture 'gemma'; only llama, mistral, qwen2"):
+    with pytest.raises(CheckpointError, match='architecture "gemma"; only llama, mistral, qwen2'):
         GgufFile.open(path)
 
     def router(writer: GGUFWriter) -> None:

@@ -128,7 +128,7 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
 
 def test_other_architectures_are_refused(llama: LlamaForCausalLM, tmp_path: Path) -> None:
     path = write_gguf(llama, tmp_path / "gemma.gguf", architecture="gemma")
-    with pytest.raises(CheckpointError, match="architecture 'gemma'; only llama"):
+    with pytest.raises(CheckpointError, match='architecture "gemma"; only llama'):
         convert_gguf(path, tmp_path, {})
 
 

@@ -181,7 +181,7 @@ def test_what_is_damaged_or_foreign_is_listed_with_the_reason(
     assert "fetch it again" in reasons["half.gguf"]
     assert "not a readable GGUF" in reasons["page.gguf"]
     assert "not a readable GGUF" in reasons["empty.gguf"]
-    assert "architecture 'gemma'" in reasons["foreign.gguf"]
+    assert 'architecture "gemma"' in reasons["foreign.gguf"]
     assert reasons[SPLIT.format(1)]
     assert "there is no" in reasons["nowhere.gguf"]
     assert found["lmstudio:o/r/foreign.gguf"].architecture == "gemma"

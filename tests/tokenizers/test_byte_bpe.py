@@ -239,10 +239,10 @@ def test_plain_words_among_the_tokens_keep_their_bytes() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "another kind": ({"model": "bert"}, "tokenizer.ggml.model 'bert'; only 'gpt2'"),
-    "no kind": ({"model": None}, "tokenizer.ggml.model None"),
-    "an unknown rule": ({"pre": "chatglm-bpe"}, "tokenizer.ggml.pre 'chatglm-bpe'; only codeshell"),
-    "no rule": ({"pre": None}, "tokenizer.ggml.pre None"),
+    "another kind": ({"model": "bert"}, 'tokenizer.ggml.model "bert"; only gpt2'),
+    "no kind": ({"model": None}, "tokenizer.ggml.model null"),
+    "an unknown rule": ({"pre": "chatglm-bpe"}, 'tokenizer.ggml.pre "chatglm-bpe"; only codeshell'),
+    "no rule": ({"pre": None}, "tokenizer.ggml.pre null"),
     "no tokens": ({"tokens": None}, "no tokenizer.ggml.tokens"),
     "no types": ({"token_type": None}, "no tokenizer.ggml.token_type"),
     "fewer types": ({"token_type": np.array([1, 1])}, "no tokenizer.ggml.token_type"),

@@ -50,7 +50,7 @@ def running(
     server = str(Path(sys.executable).parent / "longllama-lsp")
     folder = tmp_path_factory.mktemp("wb")
     answers = tmp_path_factory.mktemp("script") / "answers.json"
-    answers.write_text(json.dumps({"answers": ANSWERS}))
+    answers.write_text(json.dumps({"answers": ANSWERS, "remember_ms": 100}))
     with workbench(
         tools,
         folder,
@@ -102,6 +102,20 @@ def test_a_cold_start_is_no_problem(window: Window) -> None:
     seen: list[str] = window.page.evaluate("seen")
     assert "loading" in seen[0]
     assert [text for text in seen if "problem" in text] == []
+
+
+def test_a_pause_in_typing_does_not_read_the_repository_again(window: Window) -> None:
+    n_tokens = re.compile(r"\([\d,]+ tokens\)")
+    found = n_tokens.search(window.status.get_attribute("aria-label") or "")
+    assert found
+    window.focus_end_of_file("The harbour office")
+    window.page.evaluate("seen.length = 0")
+    window.type("\nBOLLARDS = 3")
+    expect(window.status).not_to_have_attribute("aria-label", re.compile(re.escape(found.group())))
+    window.expect_status_detail("The repository is in memory")
+    seen: list[str] = window.page.evaluate("seen")
+    assert seen
+    assert [text for text in seen if "reading" in text] == []
 
 
 def test_one_language_is_turned_off_by_its_name_and_nothing_is_left_of_it(
@@ -213,8 +227,11 @@ def test_settings_that_are_not_used_are_told_whole_until_they_are_mended(
 ) -> None:
     window.run("Notifications: Clear All Notifications")
     change(workspace, WRONG)
-    told = notice(window, "setting longllama.trigger.mode is 'aut': choose one of")
-    expect(told).to_contain_text("longllama.triger is {'mode': 'auto'}: there is no such setting")
+    told = notice(window, 'setting longllama.trigger.mode is "aut": choose one of')
+    expect(told).to_contain_text(
+        'longllama.triger.mode is "auto": there is no such setting; '
+        "the nearest is longllama.trigger.mode."
+    )
     assert labels(told) == ["Open Settings"]
     window.expect_status("check settings")
     window.expect_status_detail("longllama.triger")
@@ -224,7 +241,7 @@ def test_settings_that_are_not_used_are_told_whole_until_they_are_mended(
     window.picture("wrong-setting-opened")
     window.run("View: Close Editor")
     change(workspace, {"longllama.trigger.mode": "aut2"})
-    notice(window, "'aut2'")
+    notice(window, '"aut2"')
     change(workspace, {})
     window.expect_status("tokens")
     expect(window.page.locator(".notification-toast")).to_have_count(0)

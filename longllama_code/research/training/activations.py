@@ -79,7 +79,7 @@ class CachedActivations:
         half = hidden.detach().half()
         if not bool(half.isfinite().all()):
             raise ConfigError(
-                "keep_activations is True, and an activation of this model is no float16 number: "
+                "keep_activations is true, and an activation of this model is no float16 number: "
                 f"the largest is {float(hidden.abs().max()):.3g}; set keep_activations=false."
             )
         rows = torch.empty_like(half)

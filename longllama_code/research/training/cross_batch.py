@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from longllama_code.errors import ConfigError
+from longllama_code.json_text import as_json
 from longllama_code.model.memory_source import DenseView, InputKeys, MemoryView
 
 Share = tuple[int, int]
@@ -60,7 +61,7 @@ def plan_rows(
         ConfigError: a share is negative, or there is none.
     """
     if not shares or any(min(share) < 0 for share in shares):
-        raise ConfigError(f"cross-batch shares are {list(shares)}; give pairs of 0 or more.")
+        raise ConfigError(f"cross-batch shares are {as_json(shares)}; give pairs of 0 or more.")
     n_rows = len(repositories)
     sees = torch.zeros(n_rows, n_rows, dtype=torch.bool)
     turns = [index % len(shares) for index in range(n_rows)]

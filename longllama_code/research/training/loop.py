@@ -252,13 +252,13 @@ class _Run:
             return
         if lowest == 0:
             raise ConfigError(
-                f"keep_activations is True with scope {self._options.scope!r}, which trains this "
+                f"keep_activations is true with scope {self._options.scope!r}, which trains this "
                 "model from its first layer on, so that nothing stays the same; choose a scope "
                 "that freezes lower layers, such as memory-layers, or set keep_activations=false."
             )
         if self._accelerator.distributed_type == DistributedType.FSDP:
             raise ConfigError(
-                "keep_activations is True under FSDP, whose processes run each layer together and "
+                "keep_activations is true under FSDP, whose processes run each layer together and "
                 "would wait for one that skips some; set keep_activations=false."
             )
 

@@ -87,7 +87,7 @@ class TrainOptions:
             raise ConfigError(f"distinct_steps is {self.distinct_steps}; give 1 or more, or null.")
         if self.keep_activations and self.distinct_steps is None:
             raise ConfigError(
-                "keep_activations is True and distinct_steps None, so no row would come again; set "
+                "keep_activations is true and distinct_steps null, so no row would come again; set "
                 "distinct_steps, or keep_activations=false."
             )
         for name in ("total_tokens", "repositories_per_step", "rows_per_repository", "accumulate"):

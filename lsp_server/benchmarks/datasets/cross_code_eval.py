@@ -11,6 +11,7 @@ what the authors' retriever found, and is not read. Upstream: ``amazon-science/c
 from collections.abc import Iterable
 from pathlib import Path
 
+from longllama_code.json_text import as_json
 from lsp_server.benchmarks.datasets.fields import (
     Row,
     day_field,
@@ -86,7 +87,7 @@ def _published_results(row: Row) -> dict[str, bool | None]:
     for name, value in row.items():
         if name.startswith(PUBLISHED_PREFIX):
             if value is not None and not isinstance(value, bool):
-                raise ValueError(f"{name!r} is {value!r}, not true, false or null")
+                raise ValueError(f"{name!r} is {as_json(value)}, not true, false or null")
             found[name.removeprefix(PUBLISHED_PREFIX)] = value
     return found
 

@@ -5,6 +5,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any, cast
 
+from longllama_code.json_text import as_json
 from lsp_server.benchmarks.datasets.instance import Instance
 from lsp_server.benchmarks.datasets.tables import MAX_LINE_BYTES, rows
 
@@ -66,7 +67,7 @@ def day_field(row: Row, name: str) -> date | None:
 
 
 def _wrong(name: str, value: object, wanted: str) -> ValueError:
-    return ValueError(f"{name!r} is {repr(value)[:60]}, not {wanted}")
+    return ValueError(f"{name!r} is {as_json(value, 60)}, not {wanted}")
 
 
 def read_instances(

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from longllama_code.json_text import as_json
 from lsp_server.benchmarks.datasets.fields import (
     Row,
     list_field,
@@ -91,7 +92,9 @@ def _places(row: Row, n_lines: int) -> Iterator[tuple[str, int]]:
         numbers = [] if by_kind[name] is None else list_field(by_kind, name)
         for line in dict.fromkeys(numbers):
             if not isinstance(line, int) or isinstance(line, bool) or not 0 <= line < n_lines:
-                raise ValueError(f"{name!r} has line {line!r}, and the file {n_lines} lines")
+                raise ValueError(
+                    f"{name!r} has line {as_json(line, 60)}, and the file {n_lines} lines"
+                )
             yield _SPELLING.get(name, name), line
 
 

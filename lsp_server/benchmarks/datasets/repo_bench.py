@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from longllama_code.json_text import as_json
 from lsp_server.benchmarks.datasets.fields import (
     Row,
     day_field,
@@ -105,7 +106,7 @@ def _files(row: Row) -> Mapping[str, str]:
     texts: dict[str, list[str]] = {}
     for snippet in list_field(row, "context"):
         if not isinstance(snippet, dict):
-            raise ValueError(f"'context' has {snippet!r}, not an object")
+            raise ValueError(f"'context' has {as_json(snippet, 60)}, not an object")
         fields = cast("Row", snippet)
         texts.setdefault(text_field(fields, "path"), []).append(text_field(fields, "snippet"))
     return checked_files((path, "\n\n".join(parts)) for path, parts in texts.items())

@@ -16,6 +16,7 @@ the API level may have several lines; upstream's exact match compares all of the
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from longllama_code.json_text import as_json
 from lsp_server.benchmarks.datasets.fields import (
     Row,
     list_field,
@@ -103,7 +104,7 @@ def _instance(row: Row, level: str, root: Path) -> Instance:
     metadata = object_field(row, "metadata")
     parts = list_field(metadata, "fpath_tuple")
     if len(parts) < 2 or not all(isinstance(part, str) for part in parts):
-        raise ValueError(f"'fpath_tuple' is {parts!r}, not a repository and a path")
+        raise ValueError(f"'fpath_tuple' is {as_json(parts, 60)}, not a repository and a path")
     repository, file = repository_name(parts[0]), path_inside("/".join(parts[1:]))
     tree = inside(root, repository)
     text, answer = read_inside(tree, file), text_field(metadata, "ground_truth")

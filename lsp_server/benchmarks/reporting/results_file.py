@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from longllama_code.json_text import as_json
+
 Json = dict[str, Any]
 
 
@@ -32,8 +34,8 @@ class ResultsFile:
             self.add({"run": dict(run)})
         elif (before := found[0].get("run")) != dict(run):
             raise ValueError(
-                f"{path} holds results of another run, {before!r}; this is {dict(run)!r}. Name "
-                "another file, or remove this one."
+                f"{path} holds results of another run, {as_json(before)}; this is "
+                f"{as_json(dict(run))}. Name another file, or remove this one."
             )
 
     def results(self) -> list[Json]:

@@ -163,7 +163,7 @@ def test_what_float16_cannot_hold_is_refused(tmp_path: Path) -> None:
     ("change", "match"),
     [
         ({"distinct_steps": 0}, "distinct_steps is 0"),
-        ({"distinct_steps": None}, "keep_activations is True and distinct_steps None"),
+        ({"distinct_steps": None}, "keep_activations is true and distinct_steps null"),
     ],
 )
 def test_options_that_contradict_each_other(change: dict[str, object], match: str) -> None:

@@ -44,7 +44,7 @@ def test_a_rebuilt_instance_has_its_day_and_marks(tmp_path):
     assert (instance.since, instance.language) == (date(2023, 5, 1), "python")
     assert instance.published_results == {"3b": True, "x": None}
     rebuilt(tmp_path, "x = 1\n", "1", 4, published_3b="yes")
-    assert "'published_3b' is 'yes'" in refused(cross_code_eval.load, tmp_path)
+    assert "'published_3b' is \"yes\"" in refused(cross_code_eval.load, tmp_path)
 
 
 def test_a_tree_that_is_a_link_out_of_the_data_is_refused(tmp_path):

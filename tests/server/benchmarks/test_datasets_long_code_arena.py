@@ -71,7 +71,7 @@ def test_long_code_arena_reads_parquet(tmp_path):
     [
         ({"lines": {"infile": [5]}}, "'infile' has line 5, and the file 5 lines"),
         ({"lines": {"infile": [-1]}}, "has line -1"),
-        ({"lines": {"infile": ["1"]}}, "has line '1'"),
+        ({"lines": {"infile": ["1"]}}, 'has line "1"'),
         ({"lines": [1]}, "'completion_lines' is [1]"),
         ({"repo_snapshot": {"filename": ["a"], "content": []}}, "has 1 names and 0 texts"),
         ({"repo_snapshot": [{"filename": "../a", "content": ""}]}, "'../a' is no path"),

@@ -250,8 +250,8 @@ def test_one_process_rebuilds_a_folder(tmp_path, work, git_directories):
         ({"file": "/etc/passwd"}, "'/etc/passwd' is no path"),
         ({"offset": -1}, "no answer can be at -1"),
         ({"length": 0}, "no answer can be at"),
-        ({"length": "1"}, "'length' is '1'"),
-        ({"instance_id": None}, "'instance_id' is None"),
+        ({"length": "1"}, "'length' is \"1\""),
+        ({"instance_id": None}, "'instance_id' is null"),
     ],
 )
 def test_facts_that_are_wrong_are_named_by_file_and_line(tmp_path, changed, said):

@@ -66,11 +66,11 @@ def test_repo_bench_reads_parquet(tmp_path):
         ({"next_line": " "}, "'next_line' is empty"),
         ({"file_path": "/x.py"}, "'/x.py' is no path"),
         ({"repo_name": ".."}, "'..' is no repository's name"),
-        ({"context": ["x"]}, "'context' has 'x'"),
-        ({"context": None}, "'context' is None, not a list"),
+        ({"context": ["x"]}, "'context' has \"x\""),
+        ({"context": None}, "'context' is null, not a list"),
         ({"context": [{"path": "../x", "snippet": ""}]}, "'../x' is no path"),
         ({"context": [{"path": "x"}]}, "'snippet' is missing"),
-        ({"created_at": "soon"}, "'created_at' is 'soon'"),
+        ({"created_at": "soon"}, "'created_at' is \"soon\""),
     ],
 )
 def test_rows_of_repo_bench_that_are_wrong_are_named(tmp_path, changed, said):

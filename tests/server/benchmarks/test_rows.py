@@ -46,5 +46,5 @@ def test_a_row_that_a_kill_cut_short_is_asked_again(tmp_path):
 
 def test_answers_of_another_model_are_not_mixed_in(tmp_path):
     RowFile(tmp_path / "x.jsonl", RUN)
-    with pytest.raises(ValueError, match=r"results of another run, \{'model': 'tiny'\}; this"):
+    with pytest.raises(ValueError, match=r'results of another run, \{"model": "tiny"\}; this'):
         RowFile(tmp_path / "x.jsonl", {"model": "mini"})

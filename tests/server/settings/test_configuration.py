@@ -1,5 +1,7 @@
 """The settings of one client: the repository's say, and what is turned on and off by command."""
 
+import json
+
 import pytest
 
 from lsp_server.settings.configuration import (
@@ -51,7 +53,7 @@ def test_what_a_repository_may_not_set(group, key, value):
     assert configuration.settings == before
     (problem,) = configuration.problems
     assert str(problem) == (
-        f"setting longllama.{group}.{key} is {value!r}: "
+        f"setting longllama.{group}.{key} is {json.dumps(value)}: "
         "a repository's pyproject.toml may not set it; set it in your editor."
     )
 

@@ -1,12 +1,15 @@
 """Settings: layers, strictness, and what is said of mistakes."""
 
+import datetime
+import time
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 import pytest
 
 from lsp_server.settings.declarations import Settings
 from lsp_server.settings.generated import generated
-from lsp_server.settings.layers import resolve
+from lsp_server.settings.layers import MAX_NAMED, resolve
 from lsp_server.settings.schemas import flat, json_schema, nested_schema
 from lsp_server.settings.setting import camel
 
@@ -33,7 +36,7 @@ def test_the_last_layer_that_names_a_value_wins():
     [
         ([1], "setting longllama is [1]: give an object of settings."),
         ({"memory": 3}, "setting longllama.memory is 3: give an object of settings."),
-        ({"enable": "no"}, "setting longllama.enable is 'no': give true or false."),
+        ({"enable": "no"}, 'setting longllama.enable is "no": give true or false.'),
         ({"enable": 1}, "setting longllama.enable is 1: give true or false."),
         (
             {"completion": {"maxTokens": -1}},
@@ -41,25 +44,45 @@ def test_the_last_layer_that_names_a_value_wins():
         ),
         (
             {"completion": {"maxTokens": True}},
-            "setting longllama.completion.maxTokens is True: give a whole number, 0 or more.",
+            "setting longllama.completion.maxTokens is true: give a whole number, 0 or more.",
         ),
-        ({"model": {"path": None}}, "setting longllama.model.path is None: give a string."),
+        ({"model": {"path": None}}, "setting longllama.model.path is null: give a string."),
         (
             {"trigger": {"mode": "always"}},
-            "setting longllama.trigger.mode is 'always': choose one of 'auto', 'manual'.",
+            'setting longllama.trigger.mode is "always": choose one of "auto", "manual".',
         ),
         (
             {"memory": {"include": "*.py"}},
-            "setting longllama.memory.include is '*.py': give a list of strings.",
+            'setting longllama.memory.include is "*.py": give a list of strings.',
         ),
         (
             {"enableLanguages": {"python": "yes"}},
-            "setting longllama.enableLanguages is {'python': 'yes'}:"
+            'setting longllama.enableLanguages is {"python": "yes"}:'
             " give an object whose values are true or false.",
         ),
         (
             {"log": {"levle": "info"}},
-            "setting longllama.log.levle is 'info': there is no such setting; known: level.",
+            'setting longllama.log.levle is "info": there is no such setting; '
+            "the nearest is longllama.log.level.",
+        ),
+        (
+            {"log": {"colour": False}},
+            "setting longllama.log.colour is false: there is no such setting; known: level.",
+        ),
+        (
+            {"triger": {"mode": "auto"}},
+            'setting longllama.triger.mode is "auto": there is no such setting; '
+            "the nearest is longllama.trigger.mode.",
+        ),
+        (
+            {"completion": {"max-tokns": {}}},
+            "setting longllama.completion.max-tokns is {}: there is no such setting; "
+            "the nearest is longllama.completion.maxTokens.",
+        ),
+        (
+            {"log": {"level": datetime.date(2026, 11, 30)}},
+            'setting longllama.log.level is "2026-11-30": '
+            'choose one of "error", "warning", "info", "debug".',
         ),
     ],
 )
@@ -73,6 +96,26 @@ def test_a_mistake_costs_its_own_value_alone():
     settings, problems = resolve([{"enable": "no", "completion": {"maxTokens": 5, "x": 1}}])
     assert [problem.key for problem in problems] == ["enable", "completion.x"]
     assert (settings.enable, settings.completion.max_tokens) == (True, 5)
+
+
+def test_an_unknown_group_is_named_setting_by_setting():
+    _, problems = resolve([{"look": {"mode": 1, "deep": {"er": {"still": [None]}}}}])
+    assert [(problem.name, problem.value) for problem in problems] == [
+        ("longllama.look.mode", 1),
+        ("longllama.look.deep.er", {"still": [None]}),
+    ]
+
+
+def test_a_repository_with_any_number_of_unknown_settings_is_read_at_once():
+    deep: dict[str, Any] = {}
+    for _ in range(20_000):
+        deep = {"x": deep}
+    many = {f"mode{number}": deep for number in range(20_000)}
+    begun = time.process_time()
+    _, problems = resolve([], {"enable": False, **many, "n" * 1_000_000: 1})
+    assert time.process_time() - begun < 5
+    assert len(problems) == MAX_NAMED
+    assert "is an object of too many levels: there is no such setting" in str(problems[-1])
 
 
 def test_keys_of_the_client_are_passed_over_at_the_top_alone():
@@ -147,7 +190,7 @@ def test_an_ignore_file_is_a_name_alone(name):
 def test_a_pattern_that_is_none_is_named(key):
     _, (problem,) = resolve([{"memory": {key: ["ok/", "!"]}}])
     assert problem.key == f"memory.{key}"
-    assert problem.remedy == "'!' is not a gitignore pattern; correct it."
+    assert problem.remedy == '"!" is not a gitignore pattern; correct it.'
 
 
 def test_an_empty_table_of_lua_is_an_empty_object():

@@ -26,7 +26,7 @@ function status(change: Partial<Status> = {}): Status {
 
 const WRONG = {
   key: "longllama.trigger.mode",
-  message: `setting longllama.trigger.mode is 'aut': choose one of 'auto', 'manual'.`,
+  message: `setting longllama.trigger.mode is "aut": choose one of "auto", "manual".`,
 };
 const INDEXING = status({
   phase: "indexing",
@@ -67,6 +67,14 @@ test("a share of the work that only the message tells is shown, and none is made
   const silent = { ...older, message: "taking the repository into memory" };
   assert.equal(present(silent).text, "$(sync~spin) LongLLaMA: reading");
   assert.match(present({ ...INDEXING, progress: 0 }).text, /reading 0 %$/);
+});
+
+test("a file that is read again after an edit does not take the bar", () => {
+  const message = "reading what has changed";
+  const edited = status({ phase: "indexing", message, progress: null });
+  assert.equal(present(edited).text, "$(pass) LongLLaMA 34.6k tokens");
+  assert.match(present(edited).detail, /^Reading what has changed\./);
+  assert.equal(present(edited, GO_OFF).text, "$(circle-slash) LongLLaMA: off for Go");
 });
 
 test("the tooltip counts files, speed, restarts, and says what helps where nothing was suggested", () => {
@@ -137,7 +145,7 @@ test("settings that are not used show whole, until they are mended", () => {
   assert.equal(wrong.severity, "warning");
   assert.match(
     wrong.detail,
-    /Setting longllama.trigger.mode is 'aut': choose one of 'auto', 'manual'/,
+    /Setting longllama.trigger.mode is "aut": choose one of "auto", "manual"/,
   );
   assert.equal(present(status({ ignored_settings: [] })).severity, "none");
   assert.match(present({ ...INDEXING, ignored_settings: [WRONG] }).text, /reading 42 %/);
