@@ -37,7 +37,7 @@ from longllama_code.generation.prompting.prompt import (
     build_prompt,
     opening,
 )
-from longllama_code.generation.prompting.short_context import is_worth_it, reading_name, short
+from longllama_code.generation.prompting.short_context import comes_first, reading_name, short
 from longllama_code.generation.prompting.shown_rows import Segments, with_shares
 from longllama_code.memory.completion_memory import CompletionMemory, LocalText
 from longllama_code.memory.repository import RepositoryMemory
@@ -120,8 +120,12 @@ class Completer:
         goes_on = partial(_goes_on, should_stop, started + ENCODING_SHARE * wait)
         prepared = self._prepared(request, inputs, goes_on)
         n_unread = _fit(request, inputs, prepared).n_unread
-        if is_worth_it(request, n_unread, self._model.speed):
-            return replace(self.complete(short(request), should_stop, on_progress), is_short=True)
+        if comes_first(request, n_unread, self._model.speed):
+            if not request.is_ahead:
+                answered = self.complete(short(request), should_stop, on_progress)
+                return replace(answered, is_short=True)
+            # Whoever comes while the whole is being read finds the short one read.
+            self.complete(replace(short(request), max_tokens=1), should_stop)
         found = inputs(prepared.excerpts)
         prompt, memory, _ = found
         prepared.note(_place(request, prompt), len(prompt.ids))

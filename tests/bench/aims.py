@@ -4,7 +4,8 @@
   GGUF file, in turn; ours also with 100,000 tokens and more of a repository in memory, whose names
   are copied. Needs llama.cpp's program `llama-bench`.
 - Places, over the real server: the first suggestion where the cursor rested half a second, where
-  nobody was before, back at an earlier place, and after one more key.
+  nobody was before, back at an earlier place, and after one more key; from whole prompts, and where
+  a short context may answer first.
 - Energy: processor time in the ten seconds after the last key, and once all rests.
 
 Each measurement is kept in a file and is not repeated for the same commit and model; --again does.
@@ -56,6 +57,9 @@ AIMS = (
     ("... at a place that nobody read before", "places", "new_s", "<= 1.2 s"),
     ("... back at an earlier place", "places", "back_s", ""),
     ("... after one more key", "places", "key_s", ""),
+    ("rested, from a short context first", "short_first", "rested_s", "<= 0.3 s"),
+    ("... at a place that nobody read before", "short_first", "new_s", "<= 1.2 s"),
+    ("... after one more key", "short_first", "key_s", ""),
     ("processor time in 10 s after the last key", "energy", "after_the_last_key", "0 %"),
     ("... once what follows is read", "energy", "at_rest", "0 %"),
 )
@@ -120,8 +124,13 @@ def in_memory(options: argparse.Namespace) -> Json:
 
 
 def places(options: argparse.Namespace) -> Json:
-    """Seconds to suggestions at places of a file, over the real server."""
-    return asyncio.run(_places(options))
+    """Seconds to suggestions at places of a file, from the whole prompt, over the real server."""
+    return asyncio.run(_places(options, "never"))
+
+
+def short_first(options: argparse.Namespace) -> Json:
+    """Seconds to suggestions at the same places, where a short context may answer first."""
+    return asyncio.run(_places(options, "always"))
 
 
 class Typist:
@@ -159,13 +168,18 @@ def _position(before: str) -> Position:
     return Document("", "python", 1, before).position(len(before), "utf-32")
 
 
-async def _places(options: argparse.Namespace) -> Json:
+async def _places(options: argparse.Namespace, short_context: str) -> Json:
     with tempfile.TemporaryDirectory(prefix="longllama-bench-") as name:
         root = workspace(Path(name))
         settings = {
             "model": {"path": options.model},
             "memory": {"cacheDir": str(Path(name) / "cache")},
-            "completion": {"maxTokens": 16, "candidates": 1, "timeoutMs": 600_000},
+            "completion": {
+                "maxTokens": 16,
+                "candidates": 1,
+                "timeoutMs": 600_000,
+                "shortFirst": short_context,
+            },
         }
         async with headless(root, settings) as client:
             await client.wait_until_indexed()
@@ -202,7 +216,7 @@ def energy(options: argparse.Namespace) -> Json:
     return {**rates, "wake_ups_per_second": found["at_rest"]["wake_ups_per_second"]}
 
 
-MEASURES = {each.__name__: each for each in (same_file, in_memory, places, energy)}
+MEASURES = {each.__name__: each for each in (same_file, in_memory, places, short_first, energy)}
 NEED_LLAMA_BENCH = ("same_file", "in_memory")
 
 

@@ -14,8 +14,8 @@ LEAST_UNREAD_TOKENS = 640
 has itself, since it is processed besides."""
 
 
-def is_worth_it(request: CompletionRequest, n_unread: int, speed: ReadingSpeed) -> bool:
-    """Whether a request is answered from a short prompt.
+def comes_first(request: CompletionRequest, n_unread: int, speed: ReadingSpeed) -> bool:
+    """Whether a short prompt is read before the whole one, and answers whoever waits.
 
     Args:
         request: the request.
@@ -23,7 +23,7 @@ def is_worth_it(request: CompletionRequest, n_unread: int, speed: ReadingSpeed) 
         speed: how fast prompts were processed so far.
     """
     most = request.short_after_ms
-    if most is None or request.is_ahead or n_unread <= LEAST_UNREAD_TOKENS:
+    if most is None or n_unread <= LEAST_UNREAD_TOKENS:
         return False
     wait = speed.seconds_for(n_unread)
     return most == 0 or (wait is not None and 1000 * wait > most)

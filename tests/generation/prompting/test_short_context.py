@@ -14,7 +14,7 @@ from longllama_code.generation.prompting import short_context
 from longllama_code.generation.prompting.short_context import (
     LEAST_UNREAD_TOKENS,
     LOCAL_TOKENS,
-    is_worth_it,
+    comes_first,
 )
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
 
@@ -75,6 +75,16 @@ def test_what_is_typed_meanwhile_reads_little_and_leaves_what_was_read_of_the_wh
     assert whole.timings.reused_tokens >= 3 * 64
 
 
+def test_where_the_cursor_rests_the_short_prompt_is_read_before_the_whole(engine: Engine) -> None:
+    short = complete(engine, at(20))
+    most = -(-short.timings.prompt_tokens // 64) + 4
+    steps = iter([False] * most)
+    with pytest.raises(Cancelled):
+        engine.complete(replace(at(30), is_ahead=True), lambda: next(steps, True))
+    first = complete(engine, at(30))
+    assert (first.is_short, n_read(first)) == (True, 1)
+
+
 def test_a_short_prompt_shows_little_of_the_file(engine: Engine, coder: LoadedModel) -> None:
     result = complete(engine, at(30))
     lines = result.last_line - result.first_line
@@ -100,17 +110,17 @@ def test_time_is_expected_by_what_was_read_last() -> None:
     speed = ReadingSpeed()
     assert speed.seconds_for(100) is None
     request = replace(at(30), short_after_ms=5000)
-    assert not is_worth_it(request, 1000, speed)  # nobody knows
+    assert not comes_first(request, 1000, speed)  # nobody knows
     speed.note(LEAST_TOKENS - 1, 60)
     assert speed.seconds_for(100) is None  # a short pass says nothing
     speed.note(64, 64 * 0.002)
     assert speed.seconds_for(1000) == pytest.approx(2)
-    assert not is_worth_it(request, 1000, speed)
+    assert not comes_first(request, 1000, speed)
     for _ in range(20):
         speed.note(64, 64 * 0.01)
     assert speed.seconds_for(1000) == pytest.approx(10, rel=0.01)
-    assert is_worth_it(request, 1000, speed)
-    assert not is_worth_it(request, LEAST_UNREAD_TOKENS, speed)
+    assert comes_first(request, 1000, speed)
+    assert not comes_first(request, LEAST_UNREAD_TOKENS, speed)
 
 
 def test_a_file_that_is_short_itself_is_shown_whole(engine: Engine) -> None:
