@@ -22,7 +22,7 @@ from lsp_server.clients.headless import HeadlessClient, headless
 from lsp_server.documents.document import Document
 
 CHECKOUT = Path(__file__).parents[2]
-FILE = CHECKOUT / "lsp_server" / "suggester.py"
+FILE = CHECKOUT / "lsp_server" / "suggestions" / "suggester.py"
 Json = dict[str, Any]
 
 
