@@ -114,7 +114,7 @@ def test_without_network_it_fails_with_a_button_that_tries_again(
     window.run("LongLLaMA: Install the Server")
     failed = notice(window, "the server was not installed")
     expect(failed).to_contain_text("the package index cannot be reached")
-    assert labels(failed) == ["Retry", "Set Proxy", "Copy Diagnosis", "Show Log"]
+    assert labels(failed) == ["Retry", "Set Proxy", "Set a Path", "Copy Diagnosis", "Show Log"]
     window.picture("install-failed")
     window.expect_status("set up")
     assert eventually(lambda: environments(running) == [])
@@ -151,12 +151,33 @@ def test_a_repair_that_fails_leaves_the_old_one_working(window: Window, running:
     before = servers(running)
     window.run(REPAIR)
     press(notice(window, "Build it anew?"), "Repair")
-    failed = notice(window, "was not installed")
+    failed = notice(window, "was not repaired")
     expect(failed).to_contain_text("the one that you have goes on")
     window.picture("repair-failed")
     window.expect_status("tokens")
     assert servers(running) == before
     assert eventually(lambda: environments(running) == ["xOldOne"])
+    window.run("Notifications: Clear All Notifications")
+
+
+def test_a_repair_that_fails_where_the_model_is_gone_says_what_helps(
+    window: Window, running: Workbench
+) -> None:
+    path = running.folder / "data" / "Machine" / "settings.json"
+    settings = path.read_text()
+    path.write_text(json.dumps({**json.loads(settings), "longllama.model.path": "/models/gone"}))
+    window.expect_status("problem")
+    window.run("Notifications: Clear All Notifications")
+    window.run(REPAIR)
+    failed = notice(window, "the server was not repaired")
+    expect(failed).to_contain_text(
+        "The one that you have stays as it was: '/models/gone' is neither"
+    )
+    expect(failed).not_to_contain_text("that you have.")
+    assert labels(failed)[:3] == ["Choose Another", "Retry", "Set Proxy"]
+    window.picture("repair-failed-model-gone")
+    path.write_text(settings)
+    window.expect_status("tokens")
     window.run("Notifications: Clear All Notifications")
 
 

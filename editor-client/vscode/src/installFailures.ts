@@ -11,10 +11,21 @@ import {
   SHOW_LOG,
 } from "./remedies";
 
+/** What there is without that which could not be fetched. */
+export type Left =
+  | "no server"
+  | "a server that works"
+  /** It starts, and says itself what it lacks. */
+  | "a server that fails"
+  | "a server that ends"
+  | "another model";
+
 interface Kind {
   /** What pip, uv, `longllama pull` or the system says of it. */
   said: RegExp;
   reason: string;
+  /** Whether it tells of where packages and models come from. */
+  isOfNetwork?: true;
   /** Beside trying again. */
   remedies: Remedy[];
 }
@@ -33,14 +44,13 @@ const KINDS: Kind[] = [
   },
   {
     said: /CERTIFICATE_VERIFY_FAILED|SSLCertVerification|self[- ]signed certificate|invalid peer certificate|UnknownIssuer/i,
-    reason:
-      "the certificate of the package index is not trusted here, often as a proxy sends its own.",
+    reason: "the certificate of SOURCE is not trusted here, often as a proxy sends its own.",
     remedies: [SET_PROXY],
   },
   {
     said: /connection broken by|establish a new connection|name resolution|getaddrinfo|dns error|sending request|Failed to fetch|Network is unreachable|Connection (?:refused|reset|timed out)|Read timed out|could not be (?:reached|fetched)/i,
-    reason:
-      "the package index cannot be reached; the log says which. Without a network, name a server that you have.",
+    reason: "SOURCE cannot be reached; the log says which.",
+    isOfNetwork: true,
     remedies: [SET_PROXY],
   },
   {
@@ -58,10 +68,27 @@ const KINDS: Kind[] = [
 const LACKING = /No matching distribution found for (\S+)|requested \(constraint\) (\S+)/;
 const MAX_REASON_CHARS = 240;
 
+/** What helps without a network. */
+const OFFLINE: Partial<Record<Left, { advice: string; remedies: Remedy[] }>> = {
+  "no server": { advice: "name a server that you have.", remedies: [SET_PATH] },
+  "a server that ends": {
+    advice: "name another server, if you have one.",
+    remedies: [SET_PATH],
+  },
+  "another model": {
+    advice: "choose a model that is on this machine.",
+    remedies: [CHOOSE_MODEL],
+  },
+};
+
 /** Why it failed; else the last line that says something. */
-export function shortReason(output: string): string {
+export function shortReason(output: string, left: Left): string {
   const kind = kindOf(output);
-  if (kind !== undefined) return kind.reason;
+  if (kind !== undefined) {
+    const source = left === "another model" ? "what the model comes from" : "the package index";
+    const advice = kind.isOfNetwork && OFFLINE[left]?.advice;
+    return kind.reason.replace("SOURCE", source) + (advice ? ` Without a network, ${advice}` : "");
+  }
   const lacking = lackedIn(output);
   if (lacking !== undefined) return `the package index lacks ${lacking}, or cannot be reached.`;
   const lines = output.split("\n").map((line) => line.trim());
@@ -69,19 +96,17 @@ export function shortReason(output: string): string {
   return last.length > MAX_REASON_CHARS ? `${last.slice(0, MAX_REASON_CHARS)} …` : last;
 }
 
-/** What helps where the server was not installed; `again` tries once more. */
-export function installRemedies(output: string, again: Remedy): Remedy[] {
-  return [again, ...specific(output), COPY_DIAGNOSIS, SHOW_LOG];
+/** What helps where something was not fetched; `again` tries once more. */
+export function fetchRemedies(output: string, again: Remedy, left: Left): Remedy[] {
+  const found = specific(output, left);
+  const first = found.length === 0 && left === "another model" ? [CHOOSE_MODEL] : found;
+  return [again, ...first, COPY_DIAGNOSIS, SHOW_LOG];
 }
 
-/** What helps where a model was not fetched. */
-export function fetchRemedies(output: string, again: Remedy): Remedy[] {
-  const first = specific(output);
-  return [again, ...(first.length > 0 ? first : [CHOOSE_MODEL]), COPY_DIAGNOSIS, SHOW_LOG];
-}
-
-function specific(output: string): Remedy[] {
-  return kindOf(output)?.remedies ?? (lackedIn(output) === undefined ? [] : [GET_UV]);
+function specific(output: string, left: Left): Remedy[] {
+  const kind = kindOf(output);
+  if (kind === undefined) return lackedIn(output) === undefined ? [] : [GET_UV];
+  return [...kind.remedies, ...((kind.isOfNetwork && OFFLINE[left]?.remedies) || [])];
 }
 
 function kindOf(output: string): Kind | undefined {

@@ -3,11 +3,23 @@
 
 import * as vscode from "vscode";
 import { type Connection, messageOf } from "./connection";
+import type { Left } from "./installFailures";
 import { installOffer, isDue, TRUST_OFFER } from "./installOffer";
 import { type Launcher, NO_SERVER } from "./launcher";
 import { offer } from "./notices";
+import { sentence } from "./numbers";
 import { saidBy, wasAborted } from "./programs";
-import { FETCH_MODEL, INSTALL, REPAIR, type Remedy, retry, SET_PATH, UPDATE } from "./remedies";
+import {
+  FETCH_MODEL,
+  INSTALL,
+  inWords,
+  REPAIR,
+  type Remedy,
+  remediesBesideRepair,
+  retry,
+  SET_PATH,
+  UPDATE,
+} from "./remedies";
 import { installQuestion, type Question, repairQuestion, updateQuestion } from "./replacement";
 import { isRunning, lackedModel } from "./status";
 
@@ -18,8 +30,13 @@ const NOT_NOW = "Not Now";
 const TRUST = "Manage Trust";
 const KEPT_CHARS = 2000;
 
-type Library = typeof import("./library.js");
-type Remedies = (library: Library) => (output: string, again: Remedy) => Remedy[];
+/** What did not happen, by what was asked for. */
+const NOT_DONE = new Map([
+  [INSTALL, "the server was not installed"],
+  [UPDATE, "the server was not updated"],
+  [REPAIR, "the server was not repaired"],
+  [FETCH_MODEL, "the model was not fetched"],
+]);
 
 export class Installer {
   private installation: AbortController | undefined;
@@ -102,8 +119,7 @@ export class Installer {
       await fetchModel(found.command, model, this.context, this.log);
       return true;
     } catch (error) {
-      const remedies: Remedies = ({ fetchRemedies }) => fetchRemedies;
-      await this.tell(error, "the model was not fetched", FETCH_MODEL, remedies);
+      await this.tell(error, FETCH_MODEL, "another model");
       return false;
     }
   }
@@ -143,23 +159,38 @@ export class Installer {
       await this.launcher.restart();
     } catch (error) {
       if (this.connection.condition.phase === "installing") this.connection.condition = before;
-      const rest = this.works() ? "; the one that you have goes on" : "";
-      const remedies: Remedies = ({ installRemedies }) => installRemedies;
-      await this.tell(error, `the server was not installed${rest}`, action, remedies);
+      await this.tell(error, action, this.left());
     } finally {
       this.installation = undefined;
       void vscode.commands.executeCommand("setContext", IS_INSTALLING, false);
     }
   }
 
-  private async tell(error: unknown, what: string, action: Remedy, of: Remedies): Promise<void> {
+  /** What there is, as no new server was made. */
+  private left(): Left {
+    if (this.launcher.found === undefined) return "no server";
+    if (this.works()) return "a server that works";
+    return isRunning(this.connection.condition) ? "a server that fails" : "a server that ends";
+  }
+
+  private async tell(error: unknown, action: Remedy, left: Left): Promise<void> {
+    const rest = left === "a server that works" ? "; the one that you have goes on" : "";
+    const what = `${NOT_DONE.get(action)}${rest}`;
     this.log.error(`${what}: ${messageOf(error)}`);
     if (wasAborted(error)) return this.say(`${what}: it was cancelled.`);
     const output = saidBy(error);
     this.lastFailure = `${what}:\n${output.trim().slice(-KEPT_CHARS)}`;
-    const library = await import("./library.js");
-    const message = `${what}: ${library.shortReason(output)}`;
-    void offer({ message, remedies: of(library)(output, retry(action)) });
+    const { fetchRemedies, shortReason } = await import("./library.js");
+    const told = {
+      message: shortReason(output, left),
+      remedies: fetchRemedies(output, retry(action), left),
+    };
+    if (left === "a server that fails") {
+      const { condition } = this.connection;
+      told.message += ` The one that you have stays as it was: ${sentence(inWords(condition))}`;
+      told.remedies.unshift(...remediesBesideRepair(condition));
+    }
+    void offer({ ...told, message: `${what}: ${told.message}` });
   }
 
   private say(message: string): void {

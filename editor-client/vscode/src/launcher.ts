@@ -82,7 +82,8 @@ export class Launcher implements vscode.Disposable {
     this.server = undefined; // one that cannot be found any more is not to be asked
     this.server = findServer(await this.places());
     const hasServer = this.server !== undefined;
-    await vscode.commands.executeCommand("setContext", "longllama-code.hasServer", hasServer);
+    // Not waited for: while a window opens, the workbench is too busy to answer at once.
+    void vscode.commands.executeCommand("setContext", "longllama-code.hasServer", hasServer);
     await this.use(this.isOwn ? this.environments.current() : undefined);
     if (this.server !== undefined) return this.connection.start(this.server);
     this.connection.condition = { phase: "absent", message: `${NO_SERVER}; install it` };

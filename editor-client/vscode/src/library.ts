@@ -12,7 +12,7 @@ import {
 
 export { CloseAction, ErrorAction } from "vscode-languageclient/node";
 export { fetchModel, installServer } from "./installation";
-export { fetchRemedies, installRemedies, shortReason } from "./installFailures";
+export { fetchRemedies, shortReason } from "./installFailures";
 
 /** A client that logs what fails and shows none of it: the extension says it in plain words. */
 export class QuietClient extends LanguageClient {

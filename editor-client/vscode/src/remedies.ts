@@ -50,6 +50,12 @@ export function remediesOf(condition: Condition, isOwn: boolean): Remedy[] {
   return isOwn && BROKEN.test(message) ? [REPAIR, RESTART, SHOW_LOG] : [RESTART, SHOW_LOG];
 }
 
+/** What solves a failure that a new environment of the server does not. */
+export function remediesBesideRepair(condition: Condition): Remedy[] {
+  const general = [RESTART, SHOW_LOG];
+  return remediesOf(condition, false).filter((remedy) => !general.includes(remedy));
+}
+
 /** For what was asked of a server that does not run. */
 export function remediesOfNone({ phase }: Condition): Remedy[] {
   if (phase === "absent") return [INSTALL, SET_PATH];

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fetchRemedies, installRemedies, shortReason } from "../installFailures";
+import { fetchRemedies, type Left, shortReason as shortReasonIn } from "../installFailures";
 import { INSTALL, retry } from "../remedies";
 
-const buttons = (output: string) =>
-  installRemedies(output, retry(INSTALL)).map(({ label }) => label);
+const shortReason = (output: string, left: Left = "no server") => shortReasonIn(output, left);
+const buttons = (output: string, left: Left = "no server") =>
+  fetchRemedies(output, retry(INSTALL), left).map(({ label }) => label);
 const ALWAYS = ["Copy Diagnosis", "Show Log"];
 
 // As pip, uv and the system word them.
@@ -31,11 +32,28 @@ const PYTHON = [
   "error: No interpreter found for Python >=3.10 in managed installations or search path",
 ];
 
-test("without a network a proxy can be set", () => {
+test("without a network a proxy can be set, and a server be named", () => {
   for (const output of OFFLINE) {
-    assert.match(shortReason(output), /cannot be reached; the log says which/, output);
-    assert.deepEqual(buttons(output), ["Retry", "Set Proxy", ...ALWAYS]);
+    assert.match(shortReason(output), /cannot be reached; the log says which.*that you have\.$/);
+    assert.deepEqual(buttons(output), ["Retry", "Set Proxy", "Set a Path", ...ALWAYS]);
   }
+});
+
+test("what is advised without a network is true of what there is", () => {
+  const output = OFFLINE[0] ?? "";
+  const reached = "the package index cannot be reached; the log says which.";
+  for (const left of ["a server that works", "a server that fails"] as const) {
+    assert.equal(shortReason(output, left), reached);
+    assert.deepEqual(buttons(output, left), ["Retry", "Set Proxy", ...ALWAYS]);
+  }
+  const another = `${reached} Without a network, name another server, if you have one.`;
+  assert.equal(shortReason(output, "a server that ends"), another);
+  assert.deepEqual(buttons(output, "a server that ends"), buttons(output));
+  assert.equal(
+    shortReason(output, "another model"),
+    "what the model comes from cannot be reached; the log says which. Without a network, choose a " +
+      "model that is on this machine.",
+  );
 });
 
 test("a proxy that refuses is told from no network", () => {
@@ -84,7 +102,8 @@ test("what is not known is told by the last line with words, and can be copied",
 });
 
 test("a model that was not fetched can be another one", () => {
-  const of = (output: string) => fetchRemedies(output, retry(INSTALL)).map(({ label }) => label);
+  const of = (output = "") => buttons(output, "another model");
   assert.deepEqual(of("odd"), ["Retry", "Choose Another", ...ALWAYS]);
-  assert.deepEqual(of(PROXY[0] ?? ""), ["Retry", "Set Proxy", ...ALWAYS]);
+  assert.deepEqual(of(PROXY[0]), ["Retry", "Set Proxy", ...ALWAYS]);
+  assert.deepEqual(of(OFFLINE[0]), ["Retry", "Set Proxy", "Choose Another", ...ALWAYS]);
 });

@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { installOffer, isDue } from "../installOffer";
 import type { Status } from "../protocol";
-import { inWords, remediesOf, remediesOfNone, retry, UPDATE } from "../remedies";
+import {
+  inWords,
+  remediesBesideRepair,
+  remediesOf,
+  remediesOfNone,
+  retry,
+  UPDATE,
+} from "../remedies";
 import type { Condition } from "../status";
 
 const failed = (message: string): Status => ({
@@ -40,6 +47,13 @@ test("our own environment can be repaired where torch cannot be loaded; others a
   const message = "the engine process cannot be started: No module named 'torch'";
   assert.deepEqual(labels(failed(message), true), ["Repair", "Retry", "Show Log"]);
   assert.deepEqual(labels(failed(message), false), ["Retry", "Show Log"]);
+});
+
+test("where a repair failed, there is what a repair would not have solved", () => {
+  const of = (message: string) => remediesBesideRepair(failed(message)).map(({ label }) => label);
+  assert.deepEqual(of(NOT_PULLED), ["Fetch the Model", "Choose Another"]);
+  assert.deepEqual(of(NO_FOLDER), ["Choose Another"]);
+  assert.deepEqual(of("the engine process cannot be started: No module named 'torch'"), []);
 });
 
 test("what has not failed needs no remedy", () => {
