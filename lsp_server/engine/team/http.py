@@ -1,12 +1,19 @@
-"""HTTP to a team's engine: requests that can be cancelled, and answers line by line."""
+"""HTTP to a team's engine: requests that can be cancelled, and answers line by line.
+
+Every server imports this module, and few have a team's engine: the library is imported with the
+first request.
+"""
+
+from __future__ import annotations
 
 import json
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx2
+if TYPE_CHECKING:
+    import httpx2
 
 MAX_REQUESTS = 8
 """Requests of one window that are under way at once; others wait for one of them to end."""
@@ -75,6 +82,8 @@ class TeamHttp:
             TeamUnreachable: there was no answer, or it ended too early.
             TeamRefused: the cluster refused the request.
         """
+        import httpx2
+
         content = None if plain is None else json.dumps(plain, separators=(",", ":"))
         timeout = httpx2.Timeout(
             max(MIN_TIMEOUT_S, timeout_s), connect=CONNECT_TIMEOUT_S, pool=None
@@ -103,6 +112,8 @@ def _client(address: TeamAddress) -> httpx2.AsyncClient:
     Raises:
         OSError: the file of certificates cannot be read.
     """
+    import httpx2
+
     headers = {"content-type": "application/json"}
     if address.token:
         headers["authorization"] = f"Bearer {address.token}"

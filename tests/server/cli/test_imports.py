@@ -29,6 +29,7 @@ def test_the_command_line_loads_neither_benchmarks_nor_what_they_need():
 
 def test_a_server_of_lsp_loads_nothing_of_http():
     found = loaded_by("import lsp_server.transports")
+    assert "httpx2" not in found
     assert "starlette" not in found
     assert "uvicorn" not in found
 
