@@ -12,6 +12,8 @@ of this repository.
   disk. Once the former window's server has ended, its engine is alive, as it stays for a while
   (`longllama.engine.idleMs`), or is ended as well.
 
+Python's bytecode is kept, as it is of an installed server, whatever the environment says.
+
 The stand-in answers at once, with another text at each key, so that all that is measured is VS
 Code's time and the server's; a model shows what a user has. The stand-in's engine is never shared,
 so it has no restarts.
@@ -21,6 +23,7 @@ Usage: python tests/bench/workbench_times.py [--model mini] [--keys 40] [--resta
 
 import argparse
 import json
+import os
 import re
 import shutil
 import statistics
@@ -232,12 +235,22 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         script.write_text(json.dumps({"answers": answers(prefixes)}), "utf-8")
         model = f"script:{script}" if options.model == STAND_IN else options.model
         folder, vsix = Path(scratch, "wb"), build_extension()
-        with workbench(install(), folder, vsix, model=model, settings=LINGER) as running:
+        kept = _environment(Path(scratch, "bytecode"))
+        with workbench(
+            install(), folder, vsix, model=model, settings=LINGER, environment=kept
+        ) as running:
             try:
                 return _measure(running, workspace, prefixes, options)
             finally:
                 for engine in _engines(running):
                     engine.terminate()
+
+
+def _environment(bytecode: Path) -> dict[str, str]:
+    """Return this process's variables, with a folder for bytecode: ours may not be written."""
+    inherited = {**os.environ, "PYTHONPYCACHEPREFIX": str(bytecode)}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    return inherited
 
 
 def _measure(
