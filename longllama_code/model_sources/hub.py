@@ -5,6 +5,9 @@
 Files stay in that library's cache: a connection that broke goes on, and a pull that was stopped
 goes on with the next file. A model's folder links to them. ``HF_ENDPOINT`` names a mirror,
 ``HF_HUB_OFFLINE`` keeps to what is here. No file with code is fetched.
+
+Every engine imports this module, for the catalog's sources, and seldom fetches. So names of the
+library are looked up where they are used: it imports its modules, and an HTTP library, then.
 """
 
 from __future__ import annotations
@@ -17,27 +20,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from huggingface_hub import (
-    HfApi,
-    constants,
-    get_hf_file_metadata,
-    hf_hub_download,
-    hf_hub_url,
-    try_to_load_from_cache,
-)
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HTTPError,  # pyright: ignore[reportPrivateImportUsage] - of the HTTP library that it uses
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils import tqdm
+import huggingface_hub
+from huggingface_hub import constants
 
 from longllama_code.errors import CheckpointError, DownloadError
+from longllama_code.json_text import as_json
+
+if TYPE_CHECKING:
+    from huggingface_hub.utils import tqdm
 
 GB = 10**9
 ANSWER_SECONDS = 4.0
@@ -93,7 +85,9 @@ class HubSource:
         """
         report("download", 0.0)
         with _explained(self.repository):
-            config = Path(hf_hub_download(self.repository, CONFIG, revision=self.revision))
+            config = Path(
+                huggingface_hub.hf_hub_download(self.repository, CONFIG, revision=self.revision)
+            )
             check_fields(config, self.expected)
             commit = config.parent.name
             sizes = self._sizes(config.parent)
@@ -101,7 +95,9 @@ class HubSource:
             self._check_disk(commit, {name: sizes[name] for name in names})
             done, total, paths = 0, sum(sizes[name] for name in names) or 1, dict[str, Path]()
             for name in names:
-                paths[name] = Path(hf_hub_download(self.repository, name, revision=commit))
+                paths[name] = Path(
+                    huggingface_hub.hf_hub_download(self.repository, name, revision=commit)
+                )
                 done += sizes[name]
                 report("download", 0.95 * done / total)
         fill_folder(folder, paths, overrides, {"repository": self.repository, "commit": commit})
@@ -110,14 +106,18 @@ class HubSource:
         """Return bytes of each file of a commit; offline, of those in the cache."""
         if constants.HF_HUB_OFFLINE:
             return {path.name: path.stat().st_size for path in snapshot.iterdir()}
-        info = HfApi().model_info(self.repository, revision=snapshot.name, files_metadata=True)
+        info = huggingface_hub.HfApi().model_info(
+            self.repository, revision=snapshot.name, files_metadata=True
+        )
         return {file.rfilename: file.size or 0 for file in info.siblings or []}
 
     def _check_disk(self, commit: str, sizes: Mapping[str, int]) -> None:
         missing = sum(
             size
             for name, size in sizes.items()
-            if not isinstance(try_to_load_from_cache(self.repository, name, revision=commit), str)
+            if not isinstance(
+                huggingface_hub.try_to_load_from_cache(self.repository, name, revision=commit), str
+            )
         )
         _require_room(self.repository, missing)
 
@@ -164,9 +164,11 @@ def fetch_pinned(
     Raises:
         DownloadError: the hub does not answer in seconds, refuses, or has another file.
     """
-    cached = try_to_load_from_cache(repository, file)
+    cached = huggingface_hub.try_to_load_from_cache(repository, file)
     if isinstance(cached, str):
         return Path(cached)
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
     with _explained(repository):
         if constants.HF_HUB_OFFLINE:
             raise OfflineModeIsEnabled(f"{file} is not in the cache")
@@ -177,7 +179,9 @@ def fetch_pinned(
                 f"{sha256}: the publisher changed it, or the mirror has another file"
             )
         _require_room(repository, n_bytes)
-        return Path(hf_hub_download(repository, file, tqdm_class=_reporting_bar(fetched)))
+        return Path(
+            huggingface_hub.hf_hub_download(repository, file, tqdm_class=_reporting_bar(fetched))
+        )
 
 
 def _hash_at_hub(repository: str, file: str) -> str | None:
@@ -186,8 +190,8 @@ def _hash_at_hub(repository: str, file: str) -> str | None:
 
     def ask() -> None:
         try:
-            url = hf_hub_url(repository, file)
-            answers.append(get_hf_file_metadata(url, timeout=ANSWER_SECONDS).etag)
+            url = huggingface_hub.hf_hub_url(repository, file)
+            answers.append(huggingface_hub.get_hf_file_metadata(url, timeout=ANSWER_SECONDS).etag)
         except Exception as error:  # raised by the thread that waits
             answers.append(error)
 
@@ -202,6 +206,7 @@ def _hash_at_hub(repository: str, file: str) -> str | None:
 
 def _reporting_bar(fetched: Callable[[int], None]) -> type[tqdm]:
     """Return a silent progress bar that reports to a callback."""
+    from huggingface_hub.utils import tqdm
 
     class Telling(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -248,9 +253,9 @@ def check_fields(config: Path, expected: Mapping[str, Any]) -> None:
         is_, wanted = (_plain(name, fields) for fields in (found, expected))
         if is_ != wanted:
             raise CheckpointError(
-                f"{name} is {is_!r} in the checkpoint's config.json, and {wanted!r} in the catalog:"
-                " this is another model, or another version of it. Pull it by its own name"
-                " (owner/name), or use its folder."
+                f"{name} is {as_json(is_)} in the checkpoint's config.json, and "
+                f"{as_json(wanted)} in the catalog: this is another model, or another version of "
+                "it. Pull it by its own name (owner/name), or use its folder."
             )
 
 
@@ -298,6 +303,15 @@ def _plain(name: str, fields: Mapping[str, Any]) -> Any:
 @contextmanager
 def _explained(repository: str) -> Generator[None]:
     """Say what a failed request means to the user."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage] - of the HTTP library that it uses
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     endpoint = constants.ENDPOINT
     try:
         yield

@@ -17,13 +17,14 @@ from os.path import samestat
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import psutil
 import pytest
 from huggingface_hub import constants
 
 from longllama_code import paths
 from longllama_code.errors import DownloadError, ModelNotFound
-from longllama_code.model_sources import catalog, hub
+from longllama_code.model_sources import catalog
 from longllama_code.model_sources.catalog import ModelSpec
 from longllama_code.model_sources.gguf_source import GgufSource
 from longllama_code.model_sources.package_index import AT_ONCE, Part
@@ -282,7 +283,7 @@ def test_the_hub_comes_first(
 def test_what_the_library_has_in_its_cache_is_taken_offline(
     little_hub: hub_server.Hub, spec: ModelSpec, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.hf_hub_download(REPOSITORY, FILE)
+    huggingface_hub.hf_hub_download(REPOSITORY, FILE)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     little_hub.sent.clear()
     pulled()
@@ -305,7 +306,7 @@ def test_a_hub_with_another_file_is_skipped_with_a_message(
 def test_a_hub_that_is_silent_costs_seconds(
     spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("longllama_code.model_sources.hub.ANSWER_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         point_to(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}")
         times: dict[str, float] = {}

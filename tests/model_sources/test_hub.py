@@ -18,6 +18,7 @@ from longllama_code.checkpoints.published import FAMILY
 from longllama_code.checkpoints.random_weights import write_random
 from longllama_code.errors import CheckpointError, DownloadError, LongLlamaError, ModelNotFound
 from longllama_code.generation import models
+from longllama_code.json_text import as_json
 from longllama_code.model_sources import catalog
 from longllama_code.model_sources.hub import HubSource, check_fields, wanted_files
 from tests.model_sources.hub_server import COMMIT, Hub, serve
@@ -161,8 +162,8 @@ def test_a_contradiction_names_both(
     expect(monkeypatch, {**fields, field: value})
     with pytest.raises(CheckpointError, match=f"{field} is .* in the catalog") as error:
         catalog.pull("3b")
-    assert repr(value) in str(error.value)
-    assert repr(fields.get(field)) in str(error.value)
+    assert as_json(value) in str(error.value)
+    assert as_json(fields.get(field)) in str(error.value)
     assert [file for file, _ in hub.sent] == ["config.json"]
 
 
@@ -303,3 +304,13 @@ def test_every_name_of_the_family_is_in_the_catalog() -> None:
         assert spec.source.repository == published.repository
         with pytest.raises(LongLlamaError, match=f"longllama pull {name}"):
             catalog.model_dir(name)
+
+
+def test_an_engine_that_fetches_nothing_imports_no_http_library() -> None:
+    code = (
+        "import sys, longllama_code.model_sources.catalog\n"
+        "heavy = 'huggingface_hub.hf_api', 'httpx', 'httpx2'\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,6 +1,7 @@
 """Text to tokens and back: nothing lost, nothing moved, nothing special."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,10 @@ UNSPELLABLE = "\x04\x1d\U00040000"
 SOURCE = 'def π(x):\r\n\t# "𝔘😀" é\n    return 3.14159\x00\x1b[0m\n'
 
 
-def bpe(missing: str = "") -> tokenizers.Tokenizer:
-    """A byte-level BPE of a few merges, whose alphabet lacks some stand-ins of bytes."""
+def bpe(missing: str = "", odd: Sequence[str] = ()) -> tokenizers.Tokenizer:
+    """A byte-level BPE of a few merges and odd tokens, without some stand-ins of bytes."""
     alphabet = sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set(missing))
-    vocab = ["<|endoftext|>", *alphabet, *(left + right for left, right in MERGES)]
+    vocab = ["<|endoftext|>", *alphabet, *(left + right for left, right in MERGES), *odd]
     backend = tokenizers.Tokenizer(models.BPE({t: at for at, t in enumerate(vocab)}, MERGES))
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
@@ -140,3 +141,23 @@ def test_from_folder_without_tokenizer(tmp_path: Path) -> None:
 def test_other_kinds_of_tokenizer_are_refused() -> None:
     with pytest.raises(CheckpointError, match="only byte-level BPE"):
         FastTokenizer(tokenizers.Tokenizer(models.BPE({}, [])), bos_id=None, eos_id=0)
+
+
+def test_all_bytes_are_those_of_each_token() -> None:
+    odd = ["two words", "\u00ad\u0144\u20ac", "\N{GRINNING FACE}x"]  # no stand-ins of bytes
+    backend = bpe(odd=odd)
+    backend.add_tokens(["  ", "é", "\u4e2d"])
+    backend.add_special_tokens(["<mark>"])
+    tokenizer = FastTokenizer(backend, None, 0)
+    found = tokenizer.all_token_bytes()
+    assert found == [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
+    ids = [backend.token_to_id(name) for name in odd]
+    assert [found[token] for token in ids if token] == [b"two words", b"\xad??", b"?x"]
+
+
+@TOKENIZERS
+def test_tokens_are_in_the_order_of_their_bytes(tokenizer: Tokenizer) -> None:
+    ids, spelt = tokenizer.by_bytes
+    assert spelt == sorted(spelt)
+    assert spelt == [tokenizer.token_bytes(token) for token in ids]
+    assert {*range(tokenizer.vocab_size)} - {*ids} == tokenizer.special_ids

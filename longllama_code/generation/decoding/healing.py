@@ -15,13 +15,11 @@ from longllama_code.tokenizers.tokenizer import Tokenizer
 
 
 class TokenHealer:
-    """Index of a tokenizer's vocabulary by the tokens' bytes; built once for a tokenizer."""
+    """Index of a tokenizer's vocabulary by the tokens' bytes."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        spelt = tokenizer.all_token_bytes()
-        self._ids = sorted(filter(spelt.__getitem__, range(len(spelt))), key=spelt.__getitem__)
-        self._bytes = [spelt[token] for token in self._ids]
+        self._ids, self._bytes = tokenizer.by_bytes
 
     def allowed(self, remainder: bytes) -> list[int]:
         """Return the tokens that may come first in a text that must begin with ``remainder``.
