@@ -23,6 +23,12 @@ HEAD = "# A file.\nimport os\n\n"
         ("typescript", "foo\n", "  .bar()", "  .bar()"),
         ("typescript", "f() {\n  if (a) {\n    b();\n", " }", "}"),
         ("typescript", "f() {\n  if (a) {\n    b();\n", "  }", "  }"),
+        ("typescript", "const a = 1;\n", "  const b = 2;", "const b = 2;"),
+        ("typescript", "f() {\n  a();\n", "    b();\n  }", "  b();\n}"),
+        ("typescript", "f() {\n}\n", "  g();", "g();"),
+        ("typescript", "f(() => 1)\n", "  g();", "  g();"),
+        ("rust", "    let x = unsafe { y }\n", "        .z();", "        .z();"),
+        ("yaml", "a: b;\n", "  c: d", "  c: d"),
         ("go", "func f() {\n\tx := 1\n", "  y", "  y"),
         ("python", "x = ", "  y", "  y"),
         ("python", "x = 1\n", "  ", "  "),
@@ -33,8 +39,21 @@ def test_columns(language: str, before: str, text: str, wanted: str) -> None:
     assert without_stray_blanks(text, HEAD + before, language) == wanted
 
 
-def test_at_the_beginning_of_a_file_nothing_is_known() -> None:
-    assert without_stray_blanks("  x", "", "python") == "  x"
+@pytest.mark.parametrize(
+    ("language", "before", "text", "wanted"),
+    [
+        ("python", "", "  x", "x"),
+        ("typescript", "\n\n", "  x", "x"),
+        ("markdown", "", "    x", "    x"),
+        ("", "", "  x", "  x"),
+        ("python", "x = 1\n", "  y = 2", "y = 2"),
+        ("python", "def f():\n", "    y = 2", "    y = 2"),
+        ("python", '"""Do.\nthis\n', "  or that", "  or that"),
+        ("python", " \n" * 4_000, "  x", "  x"),  # what stands before them is not looked at
+    ],
+)
+def test_the_first_lines_of_a_file(language: str, before: str, text: str, wanted: str) -> None:
+    assert without_stray_blanks(text, before, language) == wanted
 
 
 texts = st.text(alphabet="ab :({\n ", max_size=20)
