@@ -15,13 +15,21 @@ REASONS: Mapping[str, str] = {
     "language_disabled": "suggestions are turned off in this language (longllama.enableLanguages)",
     "glob_disabled": "suggestions are turned off in this file (longllama.disabledGlobs)",
     "secret_file": "the file's name says that it holds secrets",
-    "manual_mode": "longllama.trigger.mode is manual, and the request was automatic",
-    "inside_line": "there is text behind the cursor on its line; trigger it manually",
-    "inside_word": "the cursor is inside a word; see longllama.trigger.insideWord",
-    "after_bracket": (
-        "the cursor is behind a closing bracket; see longllama.trigger.afterClosingBracket"
+    "manual_mode": "longllama.trigger.mode is manual; trigger it manually, or set it to auto",
+    "inside_line": (
+        "there is text behind the cursor on its line; trigger it manually, or raise "
+        "longllama.trigger.maxLineSuffix"
     ),
-    "in_comment": "the cursor is in a comment; see longllama.completion.disableInComments",
+    "inside_word": (
+        "the cursor is inside a word; trigger it manually, or turn longllama.trigger.insideWord on"
+    ),
+    "after_bracket": (
+        "the cursor is behind a closing bracket; trigger it manually, or turn "
+        "longllama.trigger.afterClosingBracket on"
+    ),
+    "in_comment": (
+        "the cursor is in a comment; turn longllama.completion.disableInComments off to have some"
+    ),
     "snoozed": "suggestions are snoozed; `longllama.snooze` with 0 ends that",
     "superseded": "a newer request replaced this one",
     "shutting_down": "the server is shutting down",
@@ -34,9 +42,17 @@ REASONS: Mapping[str, str] = {
         "the model wrote a name that the module or class lacks, and none of its own fits; "
         "see longllama.completion.existingNames"
     ),
-    "repeats_line": "the model only repeated the text behind the cursor",
+    "repeats_line": "the model only repeated the text behind the cursor; type on",
+    "nothing_to_add": "the model had nothing to add here; type on",
+    "unsure": (
+        "the model was not sure enough; trigger it manually, or lower "
+        "longllama.trigger.minConfidence"
+    ),
+    "deadline": (
+        "the model took too long; choose a smaller one, or raise longllama.completion.timeoutMs"
+    ),
 }
-"""Meaning of the server's reason codes. Codes of the engine are shown as they are."""
+"""Meaning of the reason codes, and what to do about them."""
 
 
 def reason(code: str) -> str:

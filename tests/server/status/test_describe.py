@@ -1,9 +1,13 @@
 """Status and explanations in words."""
 
 from dataclasses import asdict, replace
+from typing import get_args
 
-from longllama_code.protocol import EngineStatus
+import pytest
+
+from longllama_code.protocol import EmptyReason, EngineStatus
 from lsp_server.status import describe
+from lsp_server.suggestions.filters import Refusal
 
 HELD = EngineStatus("mini", "cuda:0", "bfloat16", 0, 0, 0, 0, 0, 0, 0, 0, 0, None)
 
@@ -56,3 +60,13 @@ def test_the_suggestion_is_named_and_the_model_itself_has_its_share() -> None:
     )
     old = describe.explanation({**explained, "text": "a" * 90, "stale": True})
     assert old.startswith(f"An earlier suggestion `{'a' * 60}…` came from")
+
+
+@pytest.mark.parametrize("code", [*get_args(Refusal), *get_args(EmptyReason)])
+def test_a_reason_is_said_in_words(code: str) -> None:
+    assert describe.reason(code) == describe.REASONS[code]
+
+
+@pytest.mark.parametrize("code", ["manual_mode", "inside_line", "inside_word", "after_bracket"])
+def test_where_typing_requests_nothing_one_may_ask(code: str) -> None:
+    assert "trigger it manually, or" in describe.reason(code)
