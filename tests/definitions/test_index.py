@@ -108,6 +108,27 @@ def test_a_folder_without_a_file_of_its_own_is_a_package(index: DefinitionIndex)
     assert found["ONE"] == found["one"] == ("space/part/one.py",)
 
 
+def test_a_module_of_a_package_is_found_whatever_else_has_the_packages_name() -> None:
+    files = {
+        "jobs/__init__.py": "def start():\n    from jobs import pools\n",
+        "jobs/signals.py": "stopped = 1\n",
+        "jobs/pools/__init__.py": "",
+        "jobs/pools/threads.py": "from jobs import signals\nfrom jobs import start\n",
+    }
+    namesakes = ("jobs/bin", "jobs/pools/old", "tests/bin", "tests/app", "demo/a", "demo/b")
+    files |= {f"{folder}/__init__.py": "" for folder in namesakes}
+    files |= {f"{folder}/jobs.py": "" for folder in namesakes}
+    found = targets(filled(files), "jobs/pools/threads.py")
+    assert found["signals"][:2] == ("jobs/__init__.py", "jobs/signals.py")
+    assert found["start"][0] == "jobs/__init__.py"
+    assert targets(filled(files), "jobs/__init__.py")["pools"][0] == "jobs/pools/__init__.py"
+
+
+def test_a_script_in_a_package_finds_what_lies_beside_it() -> None:
+    files = {"app/__init__.py": "", "app/run.py": "import parts\n", "app/parts.py": "ONE = 1\n"}
+    assert targets(filled(files), "app/run.py")["parts"] == ("app/parts.py",)
+
+
 def test_who_imports_a_file_is_known(index: DefinitionIndex) -> None:
     assert index.importers("src/shop/store.py") == [
         "src/shop/__init__.py",

@@ -12,13 +12,16 @@ SUFFIXES = (".py", "/__init__.py", ".pyi", "/__init__.pyi")
 
 
 def files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
-    """Yield the file of the module, then that of the name, which may be a module too."""
+    """Yield the file of the module, then that of the name, which may be a module too.
+
+    Other files that the module and the name may be follow: there are modules of the same name.
+    """
     seen = set[str]()
-    found = list(_module(imported.module, path, layout))
+    modules, named = [*_module(imported.module, path, layout)], list[str]()
     if imported.name:
         dot = "" if imported.module.endswith(".") else "."
-        found += _module(imported.module + dot + imported.name, path, layout)
-    for one in found:
+        named += _module(imported.module + dot + imported.name, path, layout)
+    for one in (*modules[:1], *named[:1], *modules[1:], *named[1:]):
         if one not in seen and one != path:
             seen.add(one)
             yield one
@@ -45,15 +48,18 @@ def _at(stem: str, layout: Layout) -> Iterator[str]:
 
 
 def _anywhere(tail: str, path: str, layout: Layout) -> list[str]:
-    """Return a module's files below any folder that could be on ``sys.path``, the nearest first."""
-    found = list[tuple[int, int, str]]()
+    """Return a module's files below any folder that could be on ``sys.path``, the nearest first.
+
+    Packages are seldom there, only for scripts beside their modules, so they come last.
+    """
+    found = list[tuple[bool, int, int, str]]()
     is_standard = tail.partition("/")[0] in sys.stdlib_module_names
     for suffix in SUFFIXES:
         for one in layout.ending(tail + suffix):
             root = one[: len(one) - len(tail + suffix)]
             if not is_standard or is_root(root, path, layout):
                 n_shared = n_shared_folders(root.split("/")[:-1], path.split("/")[:-1])
-                found.append((-n_shared, len(one), one))
+                found.append((layout.has(root + "__init__.py"), -n_shared, len(one), one))
     return [one for *_, one in sorted(found)[:MAX_FOUND]]
 
 
