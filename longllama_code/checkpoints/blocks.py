@@ -9,7 +9,7 @@ with a scale for every 32 weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -24,9 +24,9 @@ from longllama_code.checkpoints.completeness import (
     check_shape,
 )
 from longllama_code.checkpoints.plain import fields_of
+from longllama_code.checkpoints.weaving_ahead import OpenedFile, have_kernels, opened
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
-from longllama_code.gguf.file import GgufFile, GgufTensor
-from longllama_code.kernels.codegen.block_levels import CHUNK
+from longllama_code.gguf.file import GgufTensor
 from longllama_code.kernels.matrices.blocks import BlockRows
 from longllama_code.model.plain_model import PlainModel
 from longllama_code.model.rope import Rotary
@@ -52,13 +52,13 @@ def load_blocks(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | None:
     Raises:
         CheckpointError: weights are missing, damaged or not those the configuration asks for.
     """
-    tensors = _tensors(folder)
-    if tensors is None:
+    file = _opened(folder)
+    if file is None:
         return None
     from longllama_code.checkpoints.loading import load_config
     from longllama_code.model.modeling import LongLlamaForCausalLM
 
-    return _filled(folder, tensors, lambda: LongLlamaForCausalLM(load_config(folder, **overrides)))
+    return _filled(folder, file, lambda: LongLlamaForCausalLM(load_config(folder, **overrides)))
 
 
 def load_for_kernels(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | PlainModel | None:
@@ -73,30 +73,30 @@ def load_for_kernels(folder: Path, **overrides: Any) -> LongLlamaForCausalLM | P
     config = plain_config(fields_of(folder), **overrides)
     if config is None:
         return load_blocks(folder, **overrides)
-    tensors = _tensors(folder)
-    return None if tensors is None else _filled(folder, tensors, lambda: PlainModel(config))
+    file = _opened(folder)
+    return None if file is None else _filled(folder, file, lambda: PlainModel(config))
 
 
-def _tensors(folder: Path) -> list[GgufTensor] | None:
-    """Return the tensors of a GGUF file with blocks that kernels read, or None."""
+def _opened(folder: Path) -> OpenedFile | None:
+    """Return the GGUF file of a folder, if it has blocks that kernels read."""
     path = weight_files(folder)[0]
-    tensors = [*GgufFile.open(path).tensors()] if is_gguf_file(path) else []
-    return tensors if _have_kernels(tensors) else None
+    file = opened(path) if is_gguf_file(path) else None
+    return file if file is not None and have_kernels(file.file) else None
 
 
-def _filled(folder: Path, tensors: Sequence[GgufTensor], make: Callable[[], Filled]) -> Filled:
+def _filled(folder: Path, file: OpenedFile, make: Callable[[], Filled]) -> Filled:
     """Return a model whose weights are the tensors of a file."""
     with torch.device("meta"):
         model = make()
     missing = dict(model.named_parameters())
     if model.config.tie_word_embeddings:
         missing.pop(HEAD, None)
-    for tensor in tensors:
+    for tensor in file.file.tensors():
         wanted = missing.pop(tensor.name, None)
         if wanted is None:
             continue
         check_shape(folder, tensor.name, tensor.shape, wanted.shape)
-        _put(model, tensor)
+        _put(model, tensor, file)
     check_none_missing(folder, missing)
     model.model.rotary = Rotary(model.config)
     if model.config.tie_word_embeddings:
@@ -105,20 +105,12 @@ def _filled(folder: Path, tensors: Sequence[GgufTensor], make: Callable[[], Fill
     return model.eval()
 
 
-def _have_kernels(tensors: Sequence[GgufTensor]) -> bool:
-    """Whether some matrices are in blocks that kernels read, and no row ends within a chunk."""
-    matrices = [tensor for tensor in tensors if len(tensor.shape) == 2]
-    return all(tensor.shape[1] % CHUNK == 0 for tensor in matrices) and any(
-        BlockRows.has_kernel(tensor.kind.name) for tensor in matrices
-    )
-
-
-def _put(model: nn.Module, tensor: GgufTensor) -> None:
+def _put(model: nn.Module, tensor: GgufTensor, file: OpenedFile) -> None:
     """Give a tensor to its module."""
     module_name, _, leaf = tensor.name.rpartition(".")
     module = model.get_submodule(module_name)
     if len(tensor.shape) == 2:
-        rows = _rows(tensor)
+        rows = _rows(tensor, file)
         bias = cast("nn.Parameter | None", getattr(module, "bias", None))
         is_embedding = tensor.name == EMBEDDING
         filled = BlockEmbedding(rows) if is_embedding else BlockLinear(rows, bias)
@@ -128,9 +120,9 @@ def _put(model: nn.Module, tensor: GgufTensor) -> None:
         setattr(module, leaf, nn.Parameter(numbers, requires_grad=False))
 
 
-def _rows(tensor: GgufTensor) -> BlockRows:
+def _rows(tensor: GgufTensor, file: OpenedFile) -> BlockRows:
     """Return a matrix in the file's blocks if the kernels can read them."""
     if BlockRows.has_kernel(tensor.kind.name):
-        return BlockRows(tensor.kind.name, tensor.blocks, tensor.shape[1])
+        return file.rows(tensor)
     kind = GGMLQuantizationType.Q8_0
     return BlockRows(kind.name, quantize(tensor.floats(), kind), tensor.shape[1])

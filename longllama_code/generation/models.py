@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from longllama_code import postponed_torch
 from longllama_code.checkpoints.blocks import load_for_kernels
 from longllama_code.checkpoints.plain import load_plain
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
@@ -174,12 +175,14 @@ def load(
         CheckpointError: the folder cannot be read as a model.
     """
     if name == "tiny":
+        postponed_torch.complete()
         return _tiny(device, dtype, plain=plain)
     folder = model_dir(name)
     kind = split_weights(name)[1]
     model = _in_blocks(folder) if blocks and kind is None else None
     stored_as = kind if model is None else "blocks"
     if model is None:
+        postponed_torch.complete()
         model = _in_numbers(folder, kind, device, dtype, plain=plain)
     tokenizer = load_tokenizer(folder)
     place = torch.device(device).type
@@ -293,6 +296,7 @@ def with_kernels(loaded: LoadedModel) -> LoadedModel:
     changes.
     """
     if _n_bytes(loaded.model) <= CPU_CACHE_BYTES or not KernelModel.fits(loaded.model):
+        postponed_torch.complete()
         return loaded
     kernels = KernelModel(loaded.model, torch.get_num_threads())
     drop_weights(loaded.model)

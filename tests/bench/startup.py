@@ -1,7 +1,8 @@
 """Time from starting the server to its answer to ``initialize``, and until its engine is ready.
 
-Then the parts of the engine's start, each in a process of its own: seconds by the clock, and of the
-processor, which a busy machine stretches less. The first run warms the disk's cache.
+Then the parts of the engine's start, in the order in which its process does them: seconds by the
+clock, of the processor, and of the thread that imports and loads, which other threads help with the
+weights. A busy machine stretches the latter less. The first run warms the disk's cache.
 
 Usage: python tests/bench/startup.py [--model tiny] [--runs 10]
 """
@@ -21,21 +22,27 @@ from lsp_server.clients.headless import headless
 PARTS = """
 import json, resource, sys, time
 
-def part(name, before=[time.perf_counter(), time.process_time()]):
-    now = time.perf_counter(), time.process_time()
+def part(name, before=[time.perf_counter(), time.process_time(), time.thread_time()]):
+    now = time.perf_counter(), time.process_time(), time.thread_time()
     parts[name] = [late - early for late, early in zip(now, before)]
     before[:] = now
 
 parts = {}
+import lsp_server.engine.process.main
+part("process and protocol")
+from longllama_code.engine_options import EngineOptions
+from longllama_code.generation import ahead
+ahead.begin(EngineOptions(sys.argv[1]))
+part("kernels, numba")
 import torch
 part("torch")
 from longllama_code.generation import engine, models
-part("our modules, numba")
+part("our other modules")
 loaded = models.load_for_engine(sys.argv[1])
 part("weights, tokenizer")
 engine.warm_up(loaded)
 part("first completion")
-for name in ("transformers", "torch._dynamo"):
+for name in ("transformers", "torch._dynamo", "torch._decomp"):
     if name in sys.modules:
         print(f"{name} was imported", file=sys.stderr)
 print(json.dumps([parts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
@@ -54,7 +61,7 @@ async def one_run(root: Path, model: str) -> dict[str, float]:
 
 
 def engine_parts(model: str, runs: int) -> tuple[dict[str, list[float]], float]:
-    """Median seconds of each part, by the clock and of the processor, and the peak in MB."""
+    """Median seconds of each part, as above, and the peak in MB."""
     found: list[tuple[dict[str, list[float]], float]] = []
     for _ in range(runs):
         command = [sys.executable, "-c", PARTS, model]
@@ -62,7 +69,7 @@ def engine_parts(model: str, runs: int) -> tuple[dict[str, list[float]], float]:
         found.append(json.loads(done.stdout))
     names = found[0][0]
     parts = {
-        name: [statistics.median(run[0][name][kind] for run in found) for kind in (0, 1)]
+        name: [statistics.median(run[0][name][kind] for run in found) for kind in range(3)]
         for name in names
     }
     return parts, max(peak for _, peak in found)
@@ -87,9 +94,9 @@ def main() -> None:
     for name, row in result.items():
         print(f"{name:20} p50 {row['p50']:7.0f} ms   worst {row['worst']:7.0f} ms")
     parts, peak = engine_parts(options.model, options.runs)
-    together = [sum(part[kind] for part in parts.values()) for kind in (0, 1)]
-    for name, (clock, processor) in [*parts.items(), ("the engine, together", together)]:
-        print(f"{name:20} {clock:7.2f} s   processor {processor:7.2f} s")
+    together = [sum(part[kind] for part in parts.values()) for kind in range(3)]
+    for name, (clock, processor, own) in [*parts.items(), ("the engine, together", together)]:
+        print(f"{name:20} {clock:7.2f} s   processor {processor:7.2f} s   loader {own:7.2f} s")
     print(f"{'peak of its memory':20} {peak:7.0f} MB")
     told = {"startup": result, "parts": parts, "peak_mb": peak}
     print(json.dumps({**told, "model": options.model, "runs": options.runs}))

@@ -6,7 +6,6 @@ token is removed from the prompt, and the generated tokens must begin with its t
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -41,11 +40,10 @@ class TokenHealer:
 
     def _beginning_with(self, remainder: bytes) -> list[int]:
         """Return the tokens that begin with a text."""
+        size = len(remainder)
         first = bisect_left(self._bytes, remainder)
-        matching = takewhile(
-            lambda at: self._bytes[at].startswith(remainder), range(first, len(self._bytes))
-        )
-        return [self._ids[at] for at in matching]
+        end = bisect_right(self._bytes, remainder, first, key=lambda spelt: spelt[:size])
+        return self._ids[first:end]
 
     def _spelling(self, text: bytes) -> list[int]:
         """Return the token that a text is, if there is one; the last one of several."""
@@ -65,6 +63,7 @@ class TokenHealer:
         allowed = self.allowed(remainder) + heads
         if not allowed:
             return logits
+        places = torch.tensor(allowed, device=logits.device)  # tens of thousands behind a blank
         constrained = torch.full_like(logits, float("-inf"))
-        constrained[allowed] = logits[allowed]
+        constrained[places] = logits[places]
         return constrained

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +40,9 @@ class BlockRows:
     """(N, bytes of a row); never written, so it may be a mapped file."""
     n_inputs: int
     """K."""
+    woven: Future[Bytes] | None = field(default=None, repr=False)
+    """What ``weave_rows`` returns of them, if other threads are to weave them; they skip what was
+    cancelled."""
 
     def __post_init__(self) -> None:
         """Make the rows contiguous."""
@@ -65,7 +69,7 @@ class BlockMatrix(Matrix):
 
     def __post_init__(self) -> None:
         """Weave the weights, and fill in ``table``."""
-        weights = [_woven(part, self.room) if HAS_BYTE_DOTS else part.blocks for part in self.parts]
+        weights = [_placed(part, self.room) for part in self.parts]
         table = np.zeros((len(weights), N_COLUMNS), np.int64)
         for row, part, array in zip(table, self.parts, weights, strict=True):
             row[KIND], row[ADDRESS] = KINDS[part.kind], array.ctypes.data
@@ -93,7 +97,16 @@ class BlockMatrix(Matrix):
         return outputs
 
 
-def _woven(part: BlockRows, room: Room) -> Bytes:
+def _placed(part: BlockRows, room: Room) -> Bytes:
+    """Return the weights in the order in which this CPU's products read them."""
+    if not HAS_BYTE_DOTS:
+        return part.blocks
+    if part.woven is None or part.woven.cancel():  # rather than wait for a thread that is busy
+        return weave_rows(part, room)
+    return part.woven.result()
+
+
+def weave_rows(part: BlockRows, room: Room) -> Bytes:
     """Return the weights as panels; those in the file are not needed in memory afterwards."""
     kind, blocks = KINDS[part.kind], part.blocks
     woven = room.zeros(shape_of_woven(kind, *blocks.shape))

@@ -55,6 +55,9 @@ def _open(options: EngineOptions) -> HostedEngine:
         return scripted.ScriptedEngine.open(options.model)
 
     try:
+        from longllama_code.generation import ahead
+
+        ahead.begin(options)
         from longllama_code.generation.engine import Engine
     except ModuleNotFoundError as error:
         raise ConfigError(
