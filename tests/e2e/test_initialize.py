@@ -1,6 +1,7 @@
 """The handshake, and how a server ends."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -58,7 +59,7 @@ async def test_a_bad_setting_is_named_once_and_left_out(start, root, settings):
     bad = {**settings, "completion": {"maxTokens": "many", "multiline": False}}
     editor = await start(settings=bad)
     await editor.until(lambda: bool(editor.messages))
-    message = "setting longllama.completion.maxTokens is 'many': give a whole number, 0 or more."
+    message = 'setting longllama.completion.maxTokens is "many": give a whole number, 0 or more.'
     assert editor.messages == [message]
     editor.messages.clear()
     assert (await editor.indexed())["phase"] == "ready"
@@ -70,7 +71,8 @@ async def test_a_bad_setting_is_named_once_and_left_out(start, root, settings):
 async def test_options_that_are_no_object_are_named_too(start, settings, options):
     editor = await start(settings=options, can=capabilities(pull=True), section=settings)
     await editor.until(lambda: bool(editor.messages))
-    assert editor.messages.pop() == f"setting longllama is {options!r}: give an object of settings."
+    found = f"setting longllama is {json.dumps(options)}: give an object of settings."
+    assert editor.messages.pop() == found
 
 
 async def test_options_may_stand_under_the_name_of_the_section(start, settings):
