@@ -174,7 +174,8 @@ def test_a_repair_that_fails_where_the_model_is_gone_says_what_helps(
         "The one that you have stays as it was: '/models/gone' is neither"
     )
     expect(failed).not_to_contain_text("that you have.")
-    assert labels(failed)[:3] == ["Choose Another", "Retry", "Set Proxy"]
+    assert labels(failed) == ["Choose Another", "Retry", "Set Proxy", "Show Log"]
+    expect(window.page.locator(".notification-toast")).to_have_count(1)
     window.picture("repair-failed-model-gone")
     path.write_text(settings)
     window.expect_status("tokens")

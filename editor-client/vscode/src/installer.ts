@@ -10,6 +10,7 @@ import { offer } from "./notices";
 import { sentence } from "./numbers";
 import { saidBy, wasAborted } from "./programs";
 import {
+  COPY_DIAGNOSIS,
   FETCH_MODEL,
   INSTALL,
   inWords,
@@ -188,7 +189,9 @@ export class Installer {
     if (left === "a server that fails") {
       const { condition } = this.connection;
       told.message += ` The one that you have stays as it was: ${sentence(inWords(condition))}`;
-      told.remedies.unshift(...remediesBesideRepair(condition));
+      // Four fit; by their commands, as each bundle has remedies of its own.
+      const others = told.remedies.filter(({ command }) => command !== COPY_DIAGNOSIS.command);
+      told.remedies = [...remediesBesideRepair(condition), ...others];
     }
     void offer({ ...told, message: `${what}: ${told.message}` });
   }

@@ -33,7 +33,8 @@ export function tellFailures(connection: Connection, isOwn: () => boolean): vsco
     if (condition.phase === "starting") told = undefined; // who has tried again is told again
     const remedies = remediesOf(condition, isOwn());
     const message = remedies.length === 0 ? undefined : inWords(condition);
-    if (condition.phase !== "loading" && condition.phase !== "starting") {
+    // An installation that fails leaves what was told before.
+    if (!["loading", "starting", "installing"].includes(condition.phase)) {
       if (message !== undefined && message !== told) void offer({ message, remedies });
       told = message;
     }
