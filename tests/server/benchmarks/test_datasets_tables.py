@@ -86,7 +86,9 @@ def test_a_line_may_be_as_long_as_the_limit(tmp_path):
         list(rows(path, 8))
 
 
-@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b'{"a": 1}\n')[:-6]], ids=["text", "half"])
+@pytest.mark.parametrize(
+    "data", [b"no gzip", gzip.compress(b'{"a": 1}\n')[:-6]], ids=["text", "half"]
+)
 def test_a_broken_archive_is_named(tmp_path, data):
     path = tmp_path / "x.jsonl.gz"
     path.write_bytes(data)
