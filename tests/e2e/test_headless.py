@@ -141,7 +141,7 @@ def test_what_the_server_says_is_printed_once(scripted_options, root):
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stderr.splitlines() if "model.path" in line]
     assert len(said) == 1
-    assert said[0].startswith("longllama-lsp: setting longllama.model.path is 'elsewhere': ")
+    assert said[0].startswith('longllama-lsp: setting longllama.model.path is "elsewhere": ')
 
 
 def test_options_may_stand_before_the_command(scripted_options, root):

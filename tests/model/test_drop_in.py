@@ -168,5 +168,5 @@ def test_dynamic_scaling_is_refused_beside_memory(tmp_path: Path) -> None:
 
 def test_other_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "qwen3"}')
-    with pytest.raises(CheckpointError, match=r"'qwen3'.*llama, mistral, qwen2"):
+    with pytest.raises(CheckpointError, match=r'"qwen3".*llama, mistral, qwen2'):
         load_config(tmp_path)

@@ -160,7 +160,7 @@ def test_shares_go_to_quarters_of_the_batch() -> None:
 
 
 def test_bad_shares_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"\(1, -1\)"):
+    with pytest.raises(ConfigError, match=r"\[1, -1\]"):
         plan_rows([0, 1], [(1, -1)], random.Random(0), chained=True)
 
 
