@@ -27,11 +27,23 @@ def normal(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape, dtype=np.float32)
 
 
-def attended(queries, keys, values, n_before: int):
+def run(threads: Helpers | None, *arguments) -> None:
+    """Run attention by threads, as models of blocks do, or by ``attend``.
+
+    These are two compiled copies, whose last bits may differ.
+    """
+    if threads is None:
+        attend(*arguments)
+        return
+    with threads.board() as board:
+        attend_shared(board, *arguments)
+
+
+def attended(queries, keys, values, n_before: int, threads: Helpers | None = None):
     n_heads, n_rows, size = queries.shape
     mixed = np.full((n_rows, n_heads * size), np.nan, np.float32)
     totals = np.full((n_rows, n_heads), np.nan, np.float32)
-    attend(queries, keys, values, n_before, mixed, totals, NO_BOUNDS, NO_MASSES)
+    run(threads, queries, keys, values, n_before, mixed, totals, NO_BOUNDS, NO_MASSES)
     return mixed, totals
 
 
@@ -70,24 +82,13 @@ def test_a_token_is_the_same_alone_and_among_others(n_before, n_rows, heads, siz
 ALONE, HELPERS = Helpers(0), Helpers(2)
 
 
-def attended_by(threads: Helpers, queries, keys, values, n_before: int):
-    """As models of blocks do: another compiled copy than ``attend``, with its own last bits."""
-    n_heads, n_rows, size = queries.shape
-    mixed = np.full((n_rows, n_heads * size), np.nan, np.float32)
-    totals = np.full((n_rows, n_heads), np.nan, np.float32)
-    with threads.board() as board:
-        arguments = queries, keys, values, n_before, mixed, totals
-        attend_shared(board, *arguments, NO_BOUNDS, NO_MASSES)
-    return mixed, totals
-
-
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 1500), st.integers(1, 9), HEADS, st.sampled_from([20, 64, 128]))
 def test_threads_share_attention_and_change_no_bit(n_before, n_rows, heads, size):
     (n_heads, n_groups), room = heads, n_before + n_rows + 2
     queries, keys, values = normal(n_heads, n_rows, size), *normal(2, n_groups, room, size)
-    wanted, wanted_totals = attended_by(ALONE, queries, keys, values, n_before)
-    mixed, totals = attended_by(HELPERS, queries, keys, values, n_before)
+    wanted, wanted_totals = attended(queries, keys, values, n_before, ALONE)
+    mixed, totals = attended(queries, keys, values, n_before, HELPERS)
     np.testing.assert_array_equal(mixed, wanted)
     np.testing.assert_array_equal(totals, wanted_totals)
 
@@ -109,14 +110,9 @@ def test_masses_are_sums_of_weights_by_segment(n_before, n_rows, heads, size, da
     totals = np.empty((n_rows, n_heads), np.float32)
     known = queries, keys, values, n_before
     for threads in (None, ALONE, HELPERS):
-        without, _ = attended_by(threads, *known) if threads else attended(*known)
+        without, _ = attended(*known, threads)
         mixed, masses = np.empty_like(without), np.ones(wanted.shape, np.float32)
-        written = mixed, totals, bounds, masses
-        if threads:
-            with threads.board() as board:
-                attend_shared(board, *known, *written)
-        else:
-            attend(*known, *written)
+        run(threads, *known, mixed, totals, bounds, masses)
         np.testing.assert_allclose(masses, 1 + wanted, rtol=1e-4, atol=1e-4)
         np.testing.assert_array_equal(mixed, without)
 

@@ -1,4 +1,4 @@
-"""How fast prompts are processed here, as measured while it is done."""
+"""Measurement of how fast prompts are processed on this machine, taken while they are."""
 
 from __future__ import annotations
 
