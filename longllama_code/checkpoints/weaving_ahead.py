@@ -115,7 +115,7 @@ def _fill(woven: Mapping[str, Future[Bytes]], batch: Sequence[GgufTensor], room:
     """Weave matrices, but for those that somebody who needs them began to."""
     mine = [tensor for tensor in batch if woven[tensor.name].set_running_or_notify_cancel()]
     try:
-        rows = [BlockRows(one.kind.name, one.blocks, one.shape[1]) for one in mine]
+        rows = [BlockRows(one.kind.name, one.blocks, one.shape[1]).known for one in mine]
         for tensor, result in zip(mine, weave_together(rows, room), strict=True):
             woven[tensor.name].set_result(result)
     except Exception as error:  # for the thread that needs the weights

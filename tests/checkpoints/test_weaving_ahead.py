@@ -18,10 +18,10 @@ from longllama_code.errors import CheckpointError
 from longllama_code.generation import ahead
 from longllama_code.gguf.file import GGUF_NAME, GgufFile
 from longllama_code.kernels.matrices import blocks
-from longllama_code.kernels.matrices.blocks import BlockMatrix, BlockRows, weave_rows
+from longllama_code.kernels.matrices.blocks import BlockMatrix, BlockRows
 from longllama_code.kernels.matrices.room import Room
 from longllama_code.kernels.matrices.weaving_together import weave_together
-from longllama_code.kernels.weaving import Bytes
+from longllama_code.kernels.weaving import Bytes, shape_of_woven, weave
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.caches import LongLlamaCache
 from tests.checkpoints.test_blocks import IDS, write_folder
@@ -67,7 +67,9 @@ def test_every_matrix_that_is_multiplied_is_woven_and_no_other(kind: str, tmp_pa
             assert tensor.name not in file.woven
         else:
             assert rows.woven is not None
-            alone = weave_rows(BlockRows(rows.kind, rows.blocks, rows.n_inputs), Room())
+            kind_number, rows_blocks = rows.known
+            alone = np.zeros(shape_of_woven(kind_number, *rows_blocks.shape), np.uint8)
+            weave(kind_number, rows_blocks, alone)
             assert np.array_equal(rows.woven.result(), alone)
 
 
@@ -89,7 +91,7 @@ def test_what_was_cancelled_is_not_woven(tmp_path: Path, monkeypatch: pytest.Mon
     path = write_folder(tmp_path / "model") / GGUF_NAME
     goes_on, n_woven = Event(), list[int]()
 
-    def wait(rows: Sequence[BlockRows], room: Room) -> list[Bytes]:
+    def wait(rows: Sequence[tuple[int, Bytes]], room: Room) -> list[Bytes]:
         goes_on.wait(60)
         n_woven.append(len(rows))
         return weave_together(rows, room)

@@ -13,6 +13,7 @@ from longllama_code.kernels.codegen.block_levels import KINDS
 from longllama_code.kernels.codegen.vectors import HAS_BYTE_DOTS
 from longllama_code.kernels.matrices.quantized import Matrix
 from longllama_code.kernels.matrices.room import Room
+from longllama_code.kernels.matrices.weaving_together import weave_together
 from longllama_code.kernels.products import Floats
 from longllama_code.kernels.sharing.shared_work import (
     ADDRESS,
@@ -26,8 +27,6 @@ from longllama_code.kernels.sharing.shared_work import (
     multiply_shared,
 )
 from longllama_code.kernels.sharing.threads import ALONE, Threads
-from longllama_code.kernels.weaving import shape_of_woven, weave
-from longllama_code.mapped_pages import drop
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,17 @@ class BlockRows:
     n_inputs: int
     """K."""
     woven: Future[Bytes] | None = field(default=None, repr=False)
-    """What ``weave_rows`` returns of them, if other threads are to weave them; they skip what was
-    cancelled."""
+    """What ``weave_together`` returns of them, if other threads are to weave them; they skip what
+    was cancelled."""
 
     def __post_init__(self) -> None:
         """Make the rows contiguous."""
         object.__setattr__(self, "blocks", np.ascontiguousarray(self.blocks))
+
+    @property
+    def known(self) -> tuple[int, Bytes]:
+        """The kernels' number of the kind, and the blocks."""
+        return KINDS[self.kind], self.blocks
 
     @staticmethod
     def has_kernel(kind: str) -> bool:
@@ -102,14 +106,5 @@ def _placed(part: BlockRows, room: Room) -> Bytes:
     if not HAS_BYTE_DOTS:
         return part.blocks
     if part.woven is None or part.woven.cancel():  # rather than wait for a thread that is busy
-        return weave_rows(part, room)
+        return weave_together([part.known], room)[0]
     return part.woven.result()
-
-
-def weave_rows(part: BlockRows, room: Room) -> Bytes:
-    """Return the weights as panels; those in the file are not needed in memory afterwards."""
-    kind, blocks = KINDS[part.kind], part.blocks
-    woven = room.zeros(shape_of_woven(kind, *blocks.shape))
-    weave(kind, blocks, woven)
-    drop(blocks)
-    return woven

@@ -6,9 +6,7 @@ import numpy as np
 from numba.np.numpy_support import carray
 
 from longllama_code.kernels.block_products import Bytes
-from longllama_code.kernels.codegen.block_levels import KINDS
 from longllama_code.kernels.codegen.compiling import kernel
-from longllama_code.kernels.matrices.blocks import BlockRows
 from longllama_code.kernels.matrices.room import Room
 from longllama_code.kernels.sharing.atomics import pointer
 from longllama_code.kernels.sharing.shared_work import Numbers
@@ -19,18 +17,22 @@ from longllama_code.mapped_pages import drop
 KIND, BLOCKS, ROWS, ROW_BYTES, WOVEN, PANELS, PANEL_BYTES, N_COLUMNS = range(8)
 
 
-def weave_together(parts: Sequence[BlockRows], room: Room) -> list[Bytes]:
-    """Return the weights of each part as panels; see ``blocks.weave_rows``."""
+def weave_together(parts: Sequence[tuple[int, Bytes]], room: Room) -> list[Bytes]:
+    """Return weights as panels; those in the file are not needed in memory afterwards.
+
+    Args:
+        parts: kind of the blocks of each matrix, and its blocks (N, bytes of a row), contiguous.
+        room: takes the panels.
+    """
     table, woven = np.zeros((len(parts), N_COLUMNS), np.int64), list[Bytes]()
-    for row, part in zip(table, parts, strict=True):
-        kind = KINDS[part.kind]
-        array = room.zeros(shape_of_woven(kind, *part.blocks.shape))
+    for row, (kind, blocks) in zip(table, parts, strict=True):
+        array = room.zeros(shape_of_woven(kind, *blocks.shape))
         woven.append(array)
-        row[[KIND, BLOCKS, WOVEN]] = kind, part.blocks.ctypes.data, array.ctypes.data
-        row[[ROWS, ROW_BYTES]], row[[PANELS, PANEL_BYTES]] = part.blocks.shape, array.shape
+        row[[KIND, BLOCKS, WOVEN]] = kind, blocks.ctypes.data, array.ctypes.data
+        row[[ROWS, ROW_BYTES]], row[[PANELS, PANEL_BYTES]] = blocks.shape, array.shape
     _weave_all(table)
-    for part in parts:
-        drop(part.blocks)
+    for _, blocks in parts:
+        drop(blocks)
     return woven
 
 
