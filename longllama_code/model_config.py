@@ -84,7 +84,7 @@ class ModelConfig(_Declared):
     copy_gate: list[float] | tuple[float, ...] | None = None
     """Weights of the copy gate (``generation/decoding/copying.py``); None copies nothing."""
     min_confidence: float = 0.0
-    """Probability of a token, 0 to 1, below which its line is not suggested, unless a request says
+    """Least probability, 0 to 1, that all of a suggestion is right, unless a request says
     otherwise."""
     last_context_length: int = 1024
     """Number of tokens of a long input that stay local; those before them go to memory."""

@@ -64,9 +64,10 @@ class CompletionRequest:
     uses_memory: bool = True
     """Whether memory is used; False is for comparisons."""
     min_confidence: float | None = 0.0
-    """Minimum probability of every token of a line, 0 to 1; None: the model's own."""
+    """Least probability that all of the suggestion is right, 0 to 1; above 0, it ends where that is
+    most worth showing. None: the model's own."""
     min_confidence_floor: float = 0.0
-    """Lower limit of that minimum, also of the model's own."""
+    """Lower limit of that probability, also of the model's own."""
     n_candidates: int = 1
     """Number of suggestions, each with another first token."""
     repository: str = ""
@@ -154,8 +155,8 @@ class CompletionResult:
     """Probability of the first token among those that continue the word at the cursor, 0 to 1."""
     mean_probability: float = 0.0
     """Geometric mean of the tokens' probabilities, 0 to 1."""
-    least_probability: float = 0.0
-    """Lowest probability of any token, 0 to 1."""
+    probability: float = 0.0
+    """Probability that all of the text is right, as the model sees it, 0 to 1."""
     alternatives: list[str] = field(default_factory=list[str])
     """Other suggestions, in order of their first tokens' probabilities."""
     definitions: list[ShownDefinition] = field(default_factory=list[ShownDefinition])

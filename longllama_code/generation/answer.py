@@ -149,7 +149,7 @@ def result_of(
         empty_reason=None if text else _empty_reason(writer),
         confidence=writer.confidence,
         mean_probability=writer.mean_probability,
-        least_probability=writer.least_probability,
+        probability=writer.probability,
     )
 
 

@@ -123,7 +123,7 @@ def _count(server: Server, target: Target, suggestion: Suggestion, seconds: floa
             ),
             latency_ms=round(1000 * seconds),
             is_automatic=target.cursor.is_automatic,
-            least_probability=result.least_probability if result is not None else 0.0,
+            probability=result.probability if result is not None else 0.0,
             model=server.session.settings.model.path,
         )
     )

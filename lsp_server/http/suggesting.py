@@ -144,7 +144,7 @@ class Suggesting:
                 fits=tuple(Fit(text) for text in texts[: answered.asked.limits.n_candidates]),
                 latency_ms=round(1000 * seconds),
                 is_automatic=cursor.is_automatic,
-                least_probability=result.least_probability if result is not None else 0.0,
+                probability=result.probability if result is not None else 0.0,
                 model=self._session.settings.model.path,
             )
         )

@@ -62,13 +62,13 @@ class Trigger:
     )
     min_confidence: int = tunable(
         0,
-        "Minimum probability, in percent, of every token of a line that is suggested while typing; "
-        "0: the model's own (`coder`: 35, others: none). Raise it to see fewer suggestions that are"
-        " right more often, lower it to see more.",
+        "Minimum probability, in percent, that all of what is suggested while typing is right; a "
+        "suggestion ends where the model becomes less sure. 0: the model's own (`coder`: 60, "
+        "others: none). Raise it to see less that is right more often, lower it to see more.",
     )
     adaptive: bool = setting(
         False,
-        "Whether your own statistics raise the minimum probability, up to 60 %, where suggestions "
+        "Whether your own statistics raise the minimum probability, up to 90 %, where suggestions "
         "that are less sure are mostly typed over; docs/statistics.md says exactly how. Turn it on "
         "to see fewer that you do not want.",
     )

@@ -9,7 +9,7 @@ from lsp_server.statistics.record import Record
 
 STEP = 5
 """Width of a range of confidence, and step of the threshold, in percent."""
-MAX_FLOOR = 60
+MAX_FLOOR = 90
 """Greatest threshold, in percent."""
 N_NEEDED = 200
 """Number of suggestions that were judged, below which nothing is changed."""

@@ -29,8 +29,8 @@ class Offer:
     """Time from the request to the answer."""
     is_automatic: bool
     """Whether typing caused the request."""
-    least_probability: float = 0.0
-    """Lowest probability of any of its tokens, 0 to 1."""
+    probability: float = 0.0
+    """Probability that all of it is right, as the model sees it, 0 to 1."""
     model: str = ""
     """Name of the model, of which a hash is kept."""
 

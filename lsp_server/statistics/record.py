@@ -33,7 +33,7 @@ class Record:
     latency_ms: int
     is_automatic: bool
     confidence: int
-    """Lowest probability of any of its tokens, in percent."""
+    """Probability that all of it is right, as the model sees it, in percent."""
     model: int
     """Hash of the model's name."""
     outcome: Outcome | None = None
@@ -60,7 +60,7 @@ def record_of(offer: Offer, client: Client = "editor") -> Record:
         n_chars=len(offer.fits[0].text),
         latency_ms=offer.latency_ms,
         is_automatic=offer.is_automatic,
-        confidence=int(100 * offer.least_probability),
+        confidence=int(100 * offer.probability),
         model=model_hash(offer.model),
         client=client,
     )

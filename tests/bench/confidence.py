@@ -1,11 +1,11 @@
-"""Confidence filters: how well probabilities predict right suggestions, and what a filter keeps.
+"""Confidence thresholds: what of a suggestion is shown with each, and how often that is right.
 
 In files of packages that training never saw, the rest of the package in memory, somebody types a
 few lines: the text after them is there, and at cursors along the way, at the beginning of lines and
 within them, suggestions are asked for as typing asks. A suggestion is right where what follows in
 the file begins with it, and useful where at least its first word is right. For each threshold of
-``trigger.minConfidence``: the share of suggestions that are still shown, of those the share that is
-right and useful, and the shares of wrong ones that are gone and of right ones that are lost.
+``trigger.minConfidence``: the share of cursors where something is shown, of those the share that is
+right and useful, and the characters of right suggestions for each cursor.
 
 Answers are appended to FILE, one JSON object a line, and are not asked for again.
 
@@ -33,7 +33,8 @@ from longllama_code.research.datasets.packages import fetch, load_packages
 from longllama_code.research.datasets.sources import SourceTree
 from lsp_server.suggestions.trimming import fitted
 
-THRESHOLDS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Least probabilities that all of a suggestion is right; 0 shows all of it in any case."""
 MEMORY_TOKENS = 10_000
 LEAST_CHARS, MOST_CHARS = 1_500, 12_000
 """Minimum and maximum size of a file, in characters."""
@@ -42,22 +43,19 @@ SPAN_LINES, CURSORS = 4, 6
 
 @dataclass(frozen=True)
 class Sample:
-    """One suggestion, and what is known of it when it is there."""
+    """What is suggested at one cursor with one threshold."""
 
     package: str
     path: str
     offset: int
     """Offset of the cursor, in code points."""
+    threshold: float
     text: str
     line_prefix: str
     """Text before the cursor on its line."""
-    confidence: float
-    mean_probability: float
-    least_probability: float
+    probability: float
     n_tokens: int
     stop_reason: str
-    is_known: float
-    """Share of its names that the file or the package's other files have."""
     right: bool
     useful: bool
 
@@ -94,7 +92,7 @@ def cursors(text: str, start: int, end: int, rng: random.Random) -> list[int]:
 
 
 def asked(
-    engine: Engine, tree: SourceTree, done: set[tuple[str, int]], options: argparse.Namespace
+    engine: Engine, tree: SourceTree, done: set[tuple[str, int, float]], options: argparse.Namespace
 ) -> Iterator[Sample]:
     """Suggestions in some files of a package, the others in memory."""
     rng = random.Random(f"confidence {tree.name}")
@@ -107,67 +105,56 @@ def asked(
         ]
         for path in chosen
     }
-    names: set[str] = set()
     for path, text in tree.texts.items():
-        if path not in chosen:
-            names.update(re.findall(r"\w+", text))
-            if engine.status().n_tokens < MEMORY_TOKENS:
-                for _ in engine.remember(path, text):
-                    pass
+        if path not in chosen and engine.status().n_tokens < MEMORY_TOKENS:
+            for _ in engine.remember(path, text):
+                pass
     for path in chosen:
         text = tree.texts[path]
         for end, offsets in places[path]:
             for offset in offsets:
-                if (path, offset) not in done:
-                    found = suggestion(engine, tree.name, path, text, offset, end, names)
-                    if found is not None:
-                        yield found
+                for threshold in THRESHOLDS:
+                    if (path, offset, threshold) not in done:
+                        yield suggestion(engine, tree.name, path, text, offset, end, threshold)
 
 
 def suggestion(
-    engine: Engine, package: str, path: str, text: str, offset: int, end: int, names: set[str]
-) -> Sample | None:
+    engine: Engine, package: str, path: str, text: str, offset: int, end: int, threshold: float
+) -> Sample:
     """Return the suggestion at a cursor while the lines up to ``end`` are being typed."""
     before, suffix = text[:offset], "\n" + text[end:]
-    request = CompletionRequest(path, before, suffix, multiline=False, timeout_ms=600_000)
+    request = CompletionRequest(
+        path, before, suffix, multiline=False, timeout_ms=600_000, min_confidence=threshold
+    )
     result = engine.complete(request, lambda: False)
     shown = fitted(result.text, before, suffix).text
-    if not shown:
-        return None
     after = text[offset:]
     word = re.match(r"\W*\w+|\W+", shown)
-    said = re.findall(r"[A-Za-z_]\w*", (re.split(r"\W", before)[-1] + shown))
-    seen = set(re.findall(r"\w+", before + suffix)) | names
     return Sample(
         package=package,
         path=path,
         offset=offset,
+        threshold=threshold,
         text=shown,
         line_prefix=before.rpartition("\n")[2],
-        confidence=result.confidence,
-        mean_probability=result.mean_probability,
-        least_probability=result.least_probability,
+        probability=result.probability,
         n_tokens=result.timings.generated_tokens,
         stop_reason=result.stop_reason,
-        is_known=sum(name in seen for name in said) / max(1, len(said)),
-        right=after.startswith(shown),
+        right=bool(shown) and after.startswith(shown),
         useful=word is not None and after.startswith(word.group()),
     )
 
 
 def line(found: Sequence[Sample], threshold: float) -> dict[str, float]:
     """Return the results of a threshold."""
-    kept = [one for one in found if one.least_probability >= threshold]
-    n_right = sum(one.right for one in found)
-    n_wrong = len(found) - n_right
-    wrong_left = sum(not one.right for one in kept)
+    asked = [one for one in found if one.threshold == threshold]
+    shown = [one for one in asked if one.text]
     return {
         "threshold": threshold,
-        "shown": round(len(kept) / len(found), 3),
-        "right": round(sum(one.right for one in kept) / max(len(kept), 1), 3),
-        "useful": round(sum(one.useful for one in kept) / max(len(kept), 1), 3),
-        "wrong_removed": round(1 - wrong_left / max(n_wrong, 1), 3),
-        "right_lost": round(1 - sum(one.right for one in kept) / max(n_right, 1), 3),
+        "shown": round(len(shown) / len(asked), 3),
+        "right": round(sum(one.right for one in shown) / max(len(shown), 1), 3),
+        "useful": round(sum(one.useful for one in shown) / max(len(shown), 1), 3),
+        "right_characters": round(sum(len(one.text) for one in shown if one.right) / len(asked), 2),
     }
 
 
@@ -195,7 +182,7 @@ def main() -> None:
     for package in load_packages(options.role)[-options.packages :]:
         engine = first.fork()
         tree = fetch(package)
-        done = {(one.path, one.offset) for one in found if one.package == tree.name}
+        done = {(one.path, one.offset, one.threshold) for one in found if one.package == tree.name}
         for one in asked(engine, tree, done, options):
             found.append(one)
             with options.output.open("a", encoding="utf-8") as file:

@@ -97,7 +97,7 @@ def written_again(model: str, instances: Iterable[Instance]) -> Iterator[dict[st
             "unchecked": unchecked.text,
             "checked": checked.text,
             "stop_reason": checked.stop_reason,
-            "least_probability": round(checked.least_probability, 3),
+            "probability": round(checked.probability, 3),
             "right": score(checked.text, instance.answer).right,
             "edit_similarity": [
                 round(score(text, instance.answer).edit_similarity, 2)

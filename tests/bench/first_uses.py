@@ -104,7 +104,7 @@ def row(engine: Engine, package: str, cursor: Cursor, text: str, condition: str)
         "wanted": cursor.wanted,
         "found": result.text,
         "confidence": result.confidence,
-        "least_probability": result.least_probability,
+        "probability": result.probability,
         "definitions": len(result.definitions),
         **score(result.text, cursor.wanted),
     }

@@ -302,7 +302,7 @@ def ask(engine: Engine, instance: Instance, condition: str) -> Row:
         "suggestion": result.text,
         "right_name": float(re.match(rf"{instance.name}\b", result.text) is not None),
         "confidence": result.confidence,
-        "least_probability": result.least_probability,
+        "probability": result.probability,
         "prompt_tokens": result.timings.prompt_tokens,
         "read_tokens": result.timings.prompt_tokens - result.timings.reused_tokens,
         "shown_edits": sum(one.reason == edit_excerpts.REASON for one in result.definitions),

@@ -34,14 +34,14 @@ def test_a_name_that_exists_is_written_in_place_of_one_that_does_not(engine):
     assert name in ("Cart", "Crate", "total")
     assert "Basket" not in result.text
     assert any("Basket" in text for text in seen)  # the model wrote it first
-    assert 0 < result.least_probability <= result.confidence <= 1
+    assert 0 < result.probability <= result.confidence <= 1
     assert result.timings.reused_tokens <= result.timings.prompt_tokens
 
 
 def test_the_next_request_is_answered_as_if_nothing_had_been_written_twice(engine):
     first = engine.complete(CHECKED, never)
     again = engine.complete(CHECKED, never)
-    assert (again.text, again.least_probability) == (first.text, first.least_probability)
+    assert (again.text, again.probability) == (first.text, first.probability)
     assert engine.complete(REQUEST, never).text == "Basket, Crate"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from longllama_code.generation.decoding.best_part import best_part, parts_of
 from longllama_code.generation.decoding.copying import Copier
 from longllama_code.generation.decoding.healing import TokenHealer
 from longllama_code.generation.decoding.name_choice import NameChoice
@@ -30,8 +31,8 @@ class Writer:
         healed: text before the cursor with which the tokens must begin.
         ending: rule that completes the suggestion.
         max_tokens: most tokens of the suggestion.
-        min_confidence: probability of a token, 0 to 1, below which the suggestion ends before the
-            token's line.
+        min_confidence: least probability that all of the suggestion is right, 0 to 1. Above 0, the
+            suggestion is the part of the text that is most worth showing; see ``best_part``.
         first_token: first token that ``healed`` does not determine, for alternatives; None takes
             the likeliest.
         writing_ms: time since the first token after which a text of several lines ends with a
@@ -78,6 +79,10 @@ class Writer:
         probabilities, best first."""
         self._log_probs: list[float] = []
         """Log probabilities of the last tokens, which ``healed`` does not determine."""
+        self._lengths: list[int] = []
+        """Length of the suggestion after each of them that was taken."""
+        self.probability = 0.0
+        """Probability that all of the suggestion is right, 0 to 1; 0 until it is complete."""
 
     @property
     def text(self) -> str:
@@ -94,11 +99,6 @@ class Writer:
         """Geometric mean of the tokens' probabilities, 0 to 1."""
         count = len(self._log_probs)
         return math.exp(sum(self._log_probs) / count) if count else 0.0
-
-    @property
-    def least_probability(self) -> float:
-        """Lowest probability of any of its tokens, 0 to 1."""
-        return math.exp(min(self._log_probs, default=-math.inf))
 
     def choose(self, logits: Tensor) -> int:
         """Return the most likely token; while healed text is left, of those that continue it.
@@ -126,7 +126,7 @@ class Writer:
         """Record the probability of a chosen token, unless ``healed`` determines it; return it."""
         if self.first_tokens:
             self._log_probs.append(float(logits[token].float() - logits.float().logsumexp(0)))
-            self._is_unsure = math.exp(self._log_probs[-1]) < self._min_confidence
+            self._is_unsure = math.exp(sum(self._log_probs)) < self._min_confidence
         return token
 
     def _says_something(self, token: int) -> bool:
@@ -136,37 +136,41 @@ class Writer:
     def take(self, token: int) -> bool:
         """Append a token; return whether the suggestion is complete."""
         if self._is_unsure:
-            self._say(self.text.rpartition("\n")[0])
-            self.stop_reason = "unsure"
-            return True
+            return self._finish(self.text + self._decoder.push(token), "unsure")
         self.n_tokens += 1
         self.context.append(token)
         if self._copier is not None:
             self._copier.chose(token)
         if token in self._ends:
-            self._end_text()
-            return True
+            finished = self._ending.cut(f"{self.text}\n")  # its last line is whole now
+            if finished is not None and finished[0] != self.text.rstrip():
+                return self._finish(*finished)
+            return self._finish(self.text, "end_of_text")
         self._owed = self._owed[len(self._tokenizer.token_bytes(token)) :]
         if self._names is not None and self._names.took(token):
             self._names = None
         self._text += self._decoder.push(token)
+        if self._log_probs:
+            self._lengths.append(len(self.text))
         finished = self._ending.cut(self.text)
         if finished is not None:
-            self._say(finished[0])
-            self.stop_reason = finished[1]
-            return True
+            return self._finish(*finished)
         if self.n_tokens < self._max_tokens and not self._may_end_with_line():
             return False
-        self._say(self._ending.unfinished(self.text))
-        return True
+        return self._finish(self._ending.unfinished(self.text), "max_tokens")
 
-    def _end_text(self) -> None:
-        """End the suggestion where the model ended it, or before: its last line is whole now."""
-        self.stop_reason = "end_of_text"
-        finished = self._ending.cut(f"{self.text}\n")
-        if finished is not None and finished[0] != self.text.rstrip():
-            self._say(finished[0])
-            self.stop_reason = finished[1]
+    def _finish(self, text: str, reason: StopReason) -> bool:
+        """Complete the suggestion with a text, or the part of it that is worth showing."""
+        self.stop_reason = reason
+        taken = self._log_probs[: len(self._lengths)]
+        parts = list(parts_of(text, self._lengths, taken))
+        if self._min_confidence:
+            part = best_part(parts, self._min_confidence)
+            self.stop_reason = reason if part.text == text.rstrip() else "unsure"
+            text, parts = part.text, [part]
+        self.probability = parts[-1].probability if parts else 0.0
+        self._say(text)
+        return True
 
     def _may_end_with_line(self) -> bool:
         """Whether the text has a whole line, and was written for longer than it may take."""
@@ -191,7 +195,8 @@ class Writer:
                 break
             n_kept, n_bytes = n_kept + 1, n_bytes + length
         n_logged = max(0, n_kept - (n_chosen - len(self._log_probs)))
-        del self.context[self._n_prompt + n_kept :], self._log_probs[n_logged:]
+        del self.context[self._n_prompt + n_kept :]
+        del self._log_probs[n_logged:], self._lengths[n_logged:]
         self.first_tokens = self.first_tokens if n_logged else []
         self._owed, self._is_unsure = head[n_bytes:], False
         self._decoder = IncrementalDecoder(self._tokenizer)
@@ -209,9 +214,7 @@ class Writer:
         """End the suggestion if the deadline has passed; return whether it has."""
         if time.perf_counter() < deadline:
             return False
-        self._say(self._ending.unfinished(self.text))
-        self.stop_reason = "deadline"
-        return True
+        return self._finish(self._ending.unfinished(self.text), "deadline")
 
     def _say(self, text: str) -> None:
         """Replace the text of the suggestion."""

@@ -79,7 +79,7 @@ def test_of_a_block_the_lines_stay_that_were_complete_before_the_model_became_un
     assert writer.text == "a\na"
     assert writer.take(writer.choose(logits(0.4, 0.3, 0.3, 0, 0)))
     assert (writer.text, writer.stop_reason) == ("a", "unsure")
-    assert writer.least_probability == pytest.approx(0.4)
+    assert writer.probability == pytest.approx(0.8)
     assert writer.mean_probability == pytest.approx((0.8**3 * 0.4) ** 0.25)
 
 

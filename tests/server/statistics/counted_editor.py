@@ -43,7 +43,7 @@ class CountedEditor:
                 fits=tuple(Fit(text, n_replaced) for text in texts),
                 latency_ms=20,
                 is_automatic=True,
-                least_probability=0.5,
+                probability=0.5,
             )
         )
         return name
