@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from longllama_code import postponed_torch
+from longllama_code.generation import postponed_torch
 from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import LongLlamaError
 from longllama_code.gguf.file import GGUF_NAME

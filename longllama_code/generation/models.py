@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from longllama_code import postponed_torch
+from longllama_code.generation import postponed_torch
 from longllama_code.checkpoints.blocks import load_for_kernels
 from longllama_code.checkpoints.plain import load_plain
 from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files

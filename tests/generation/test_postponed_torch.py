@@ -7,7 +7,7 @@ import pytest
 
 CODE = """
 import sys
-from longllama_code import postponed_torch
+from longllama_code.generation import postponed_torch
 postponed_torch.postpone()
 postponed_torch.postpone()
 import torch
@@ -43,7 +43,7 @@ def test_the_part_is_whole_once_it_is_needed(way: str) -> None:
 
 def test_torch_is_imported_whole_if_it_was_completed_before() -> None:
     run(
-        "import sys; from longllama_code import postponed_torch as postponed\n"
+        "import sys; from longllama_code.generation import postponed_torch as postponed\n"
         "postponed.postpone(); postponed.complete()\n"
         "import torch\n"
         "assert type(sys.modules[postponed.PART]) is type(sys) and 'torch._decomp' in sys.modules"
@@ -52,7 +52,7 @@ def test_torch_is_imported_whole_if_it_was_completed_before() -> None:
 
 def test_nothing_happens_to_torch_that_was_imported_before() -> None:
     run(
-        "import sys, torch; from longllama_code import postponed_torch as postponed\n"
+        "import sys, torch; from longllama_code.generation import postponed_torch as postponed\n"
         "finders = [*sys.meta_path]\n"
         "postponed.postpone()\n"
         "assert sys.meta_path == finders"
