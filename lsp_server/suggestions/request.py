@@ -96,6 +96,6 @@ def _n_candidates(cursor: CursorContext, settings: Settings) -> int:
 
 
 def _min_confidence(settings: Settings) -> float | None:
-    """Return the least probability of a token, 0 to 1; None lets the model's own limit decide."""
+    """Return the least probability that all is right, 0 to 1; None: the model's own limit."""
     percent = settings.trigger.min_confidence
     return percent / 100 if percent else None
