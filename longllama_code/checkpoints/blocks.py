@@ -25,7 +25,7 @@ from longllama_code.checkpoints.completeness import (
 )
 from longllama_code.checkpoints.plain import fields_of
 from longllama_code.checkpoints.weaving_ahead import OpenedFile, have_kernels, opened
-from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
+from longllama_code.checkpoints.weight_paths import is_gguf_file, weight_files
 from longllama_code.gguf.file import GgufTensor
 from longllama_code.kernels.matrices.blocks import BlockRows
 from longllama_code.model.plain_model import PlainModel

@@ -17,7 +17,8 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from longllama_code.checkpoints.completeness import check_none_missing
 from longllama_code.checkpoints.ram import require_room
-from longllama_code.checkpoints.weight_files import is_gguf_file, tensors, weight_files
+from longllama_code.checkpoints.weight_files import tensors
+from longllama_code.checkpoints.weight_paths import is_gguf_file, weight_files
 from longllama_code.config import LongLlamaConfig
 from longllama_code.errors import CheckpointError
 from longllama_code.json_text import as_json

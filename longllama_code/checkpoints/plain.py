@@ -16,7 +16,8 @@ from longllama_code.checkpoints.completeness import (
     check_shape,
 )
 from longllama_code.checkpoints.ram import require_room
-from longllama_code.checkpoints.weight_files import tensors, weight_files
+from longllama_code.checkpoints.weight_files import tensors
+from longllama_code.checkpoints.weight_paths import weight_files
 from longllama_code.model.plain_model import PlainModel
 from longllama_code.model.rope import Rotary
 from longllama_code.model_config import PlainConfig, plain_config

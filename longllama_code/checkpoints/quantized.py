@@ -25,7 +25,8 @@ from longllama_code.checkpoints.completeness import (
 )
 from longllama_code.checkpoints.loading import load_config
 from longllama_code.checkpoints.ram import GB, require_room
-from longllama_code.checkpoints.weight_files import resident_bytes, tensors, weight_files
+from longllama_code.checkpoints.weight_files import resident_bytes, tensors
+from longllama_code.checkpoints.weight_paths import weight_files
 from longllama_code.kernels.sharing.threads import Threads
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model.rope import Rotary

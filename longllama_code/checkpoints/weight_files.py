@@ -18,26 +18,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from longllama_code.checkpoints.weight_paths import is_gguf_file
 from longllama_code.errors import CheckpointError
-from longllama_code.gguf.file import GGUF_NAME, GgufFile
+from longllama_code.gguf.file import GgufFile
 from longllama_code.mapped_pages import advise
-
-PATTERNS = ("model*.safetensors", "pytorch_model*.bin", "*.safetensors", "*.bin", GGUF_NAME)
-"""Patterns of weight files in order of preference; the first that matches is used."""
-_TABLE = "memory_table.safetensors"
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return the files of a checkpoint's weights.
-
-    Raises:
-        CheckpointError: there are none.
-    """
-    for pattern in PATTERNS:
-        found = sorted(path for path in folder.glob(pattern) if path.name != _TABLE)
-        if found:
-            return found
-    raise CheckpointError(f"{folder} has no weights (*.safetensors, *.bin or {GGUF_NAME}).")
 
 
 def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -60,11 +44,6 @@ def tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             ahead = found
         if ahead is not None:
             yield from _once(*ahead, is_mapped)
-
-
-def is_gguf_file(path: Path) -> bool:
-    """Whether a file of weights is a GGUF, which transformers does not read in our folders."""
-    return path.suffix == ".gguf"
 
 
 def _dequantized(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -107,10 +86,15 @@ def _read(path: Path, is_mapped: bool) -> Iterator[tuple[str, Tensor]]:
             for name in file.keys():  # noqa: SIM118 - it is no mapping
                 yield name, file.get_tensor(name)
         return
-    read = cast("Callable[..., dict[str, Tensor]]", torch.load)
-    weights = read(path, map_location="cpu", weights_only=True, mmap=is_mapped)
+    read = cast("Callable[..., object]", torch.load)
+    found = read(path, map_location="cpu", weights_only=True, mmap=is_mapped)
+    if not isinstance(found, dict):
+        raise ValueError("it has no tensors by name")
+    weights = cast("dict[object, object]", found)
     for name in list(weights):
-        yield name, weights.pop(name)
+        tensor = weights.pop(name)
+        if isinstance(name, str) and isinstance(tensor, Tensor):
+            yield name, tensor
 
 
 def _span(tensor: Tensor) -> tuple[int, int]:

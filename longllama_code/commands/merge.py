@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """Write the file; the exit code."""
     from longllama_code.checkpoints.low_rank import load_updates
     from longllama_code.checkpoints.merged_gguf import write_merged
-    from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
+    from longllama_code.checkpoints.weight_paths import is_gguf_file, weight_files
     from longllama_code.model_sources.catalog import model_dir
     from longllama_code.research.tuning.adapter import base_of, check_updates
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from longllama_code.generation import postponed_torch
+from longllama_code.checkpoints.weight_paths import is_gguf_file, weight_files
 from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import LongLlamaError
-from longllama_code.gguf.file import GGUF_NAME
+from longllama_code.generation import postponed_torch
 from longllama_code.model_sources.catalog import model_dir
 from longllama_code.weight_kinds import split_weights
 
@@ -39,9 +39,7 @@ def _gguf_file(options: EngineOptions) -> Path | None:
     if not kept_in_blocks or options.device not in ("auto", "cpu") or options.model == "tiny":
         return None
     try:
-        folder = model_dir(options.model)
+        path = weight_files(model_dir(options.model))[0]
     except LongLlamaError:
         return None
-    others = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]  # are preferred
-    path = folder / GGUF_NAME
-    return path if path.is_file() and not others else None
+    return path if is_gguf_file(path) else None

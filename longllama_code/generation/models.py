@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from longllama_code.generation import postponed_torch
 from longllama_code.checkpoints.blocks import load_for_kernels
 from longllama_code.checkpoints.plain import load_plain
-from longllama_code.checkpoints.weight_files import is_gguf_file, weight_files
+from longllama_code.checkpoints.weight_paths import is_gguf_file, weight_files
 from longllama_code.errors import CheckpointError
+from longllama_code.generation import postponed_torch
 from longllama_code.memory.segments.encoder import SegmentEncoder
 from longllama_code.memory.segments.segmenter import Limits
 from longllama_code.memory.storage.records import RecordFormat

@@ -24,6 +24,7 @@ from longllama_code.kernels.matrices.weaving_together import weave_together
 from longllama_code.kernels.weaving import Bytes, shape_of_woven, weave
 from longllama_code.model.by_kernels.kernel_model import KernelModel
 from longllama_code.model.caches import LongLlamaCache
+from longllama_code.paths import TABLE_FILE
 from tests.checkpoints.test_blocks import IDS, write_folder
 
 PANELS = pytest.mark.parametrize("kind", ["llama", "qwen2"])
@@ -175,6 +176,14 @@ def test_other_engines_have_nothing_woven(
     change: Callable[[str], EngineOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert begun(change(str(write_folder(tmp_path / "model"))), monkeypatch) == []
+
+
+def test_a_table_of_memory_heads_is_no_file_of_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "model")
+    (folder / TABLE_FILE).touch()
+    assert begun(EngineOptions(str(folder)), monkeypatch) == [folder / GGUF_NAME]
 
 
 def test_weights_that_are_preferred_to_a_gguf_file_leave_it_alone(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +266,10 @@ def damage_shape(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**fields, "vocab_size": 700}))
 
 
+def save_instead(weights: object, folder: Path) -> None:
+    torch.save(weights, folder / "pytorch_model-00001-of-00004.bin")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -272,6 +277,14 @@ def damage_shape(folder: Path) -> None:
         (lambda path: (path / "pytorch_model-00002-of-00004.bin").unlink(), r"lacks \d+ weights"),
         (lambda path: (path / "pytorch_model-00002-of-00004.bin").write_bytes(b"x"), "is damaged"),
         (lambda path: [file.unlink() for file in path.glob("*.bin")], "has no weights"),
+        *(
+            (partial(save_instead, weights), "could not be read: it has no tensors by name")
+            for weights in ([torch.ones(2)], torch.ones(2), None)
+        ),
+        *(
+            (partial(save_instead, weights), r"lacks \d+ weights")
+            for weights in ({"a": 1}, {1: torch.ones(2)}, {})
+        ),
     ],
 )
 def test_damage_is_refused(

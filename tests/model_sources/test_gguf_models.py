@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from longllama_code import paths
 from longllama_code.checkpoints.loading import load_model
 from longllama_code.checkpoints.quantized import load_quantized, memory_need
-from longllama_code.checkpoints.weight_files import is_gguf_file, tensors, weight_files
+from longllama_code.checkpoints.weight_files import tensors
+from longllama_code.checkpoints.weight_paths import is_gguf_file, weight_files
 from longllama_code.errors import CheckpointError, ModelNotFound
 from longllama_code.generation import models
 from longllama_code.gguf.file import GgufFile, GgufTensor

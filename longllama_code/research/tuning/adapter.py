@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from longllama_code.checkpoints.low_rank import LowRankUpdates, load_updates, save_updates
-from longllama_code.checkpoints.weight_files import weight_files
+from longllama_code.checkpoints.weight_paths import weight_files
 from longllama_code.errors import CheckpointError
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.definition_layout import LAYOUT_VERSION
