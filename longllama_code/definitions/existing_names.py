@@ -33,6 +33,9 @@ SCRIPTS = frozenset(("typescript", "javascript"))
 """Languages whose names `script_names` looks at."""
 WORD = re.compile(r"\w+")
 IMPORTS = re.compile(r"^[ \t]*(?:from\b[^()\n]*\([^()]*\)|(?:from|import)\b[^\n]*)", re.MULTILINE)
+BINDING = re.compile(r"\b(?:for|as|def|class|lambda|global|del)\s")
+REST_END = re.compile(r"[\n:]")
+"""Words that bind the names behind them, up to the end of the line or a colon."""
 _Place = tuple[str, str]
 """Path of a file, and the name of a class in it or nothing."""
 
@@ -158,12 +161,7 @@ class _Check:
 
     def _is_bound_by_imports_alone(self, name: str) -> bool:
         """Whether a name of the file is that of an import wherever it stands, by its words."""
-        bound = re.compile(
-            rf"(?<![\w.]){name}\s*(?::[^=\n]*)?=(?!=)"
-            rf"|\b(?:for|as|def|class|lambda|global|del)\s[^\n:]*\b{name}\b"
-            rf"|[(,]\s*\*{{0,2}}{name}\s*[,:)=]"
-        )
-        return bound.search(IMPORTS.sub("", self._text)) is None
+        return not _is_bound(name, IMPORTS.sub("", self._text))
 
     def _behind(self, imported: Import, n_taken: int, use: NameUse) -> _Place | None:
         """Return what lacks the last name behind an import; None if it may exist."""
@@ -198,6 +196,25 @@ class _Check:
     def _words(self, path: str) -> Sequence[str]:
         file = self._index.file(path)
         return () if file is None else file.names
+
+
+def _is_bound(name: str, code: str) -> bool:
+    """Whether some code may bind a name: by an assignment, a statement, or as a parameter.
+
+    What stands behind a word is searched once for all such words before it, so that the time is
+    linear in the length of a line.
+    """
+    for found in re.finditer(rf"(?<![\w.]){name}\s*(?::[^=\n]*)?", code):
+        if code.startswith("=", found.end()) and not code.startswith("==", found.end()):
+            return True
+    word, searched = re.compile(rf"\b{name}\b"), 0
+    for found in BINDING.finditer(code):
+        if found.end() >= searched:
+            end = REST_END.search(code, found.end())
+            searched = len(code) if end is None else end.start()
+            if word.search(code, found.end(), searched):
+                return True
+    return re.search(rf"[(,]\s*\*{{0,2}}{name}\s*[,:)=]", code) is not None
 
 
 def _root_of(path: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 
 from longllama_code.definitions.files import File
 from longllama_code.definitions.index import (
@@ -38,7 +39,13 @@ PART = re.compile(r"[^,]+")
 ITEM = re.compile(rf"\s*(?:type\s+)?(?P<name>{NAME})(?:\s+as\s+[\w$]+)?\s*")
 OPEN = re.compile(r"^[ \t]*(?:import|export)\b[^;'\"`()=]*\Z", re.MULTILINE)
 """An import or export whose module is not written yet, at the end of a text."""
-IMPORTS = re.compile(r"^[ \t]*(?:import|export)\b[^;'\"`()=]*?\bfrom\s*['\"][^'\"\n]*['\"]", re.M)
+IMPORTS = re.compile(
+    r"^[ \t]*(?:import|export)\b(?:(?!\n[ \t]*(?:import|export)\b)[^;'\"`()=])*?"
+    r"\bfrom\s*['\"][^'\"\n]*['\"]",
+    re.MULTILINE,
+)
+"""A whole import or export from a module. One that is not whole ends where the next one begins, so
+that the time is linear."""
 CHAIN = re.compile(rf"(?<![\w$.)\]'\"`])(?P<owner>[A-Za-z_$][\w$]*)\.(?P<name>{NAME})(?![\w$])")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 NEAR_CHARS = 4000
@@ -144,19 +151,25 @@ def _members(text: str, whole: str, known: str) -> Iterator[ScriptUse]:
         whole: the file with them.
         known: the file without them: what it takes from there already exists.
     """
+    namespace = cache(partial(_namespace, text=whole, code=IMPORTS.sub("", whole)))
     for found in CHAIN.finditer(text):
         owner, name = found["owner"], found["name"]
-        module = _namespace(owner, whole)
+        module = namespace(owner)
         if module and not _n_times(rf"{re.escape(owner)}\s*\??\.\s*{name}", known):
             yield ScriptUse(name, module, *found.span("name"))
 
 
-def _namespace(owner: str, text: str) -> str:
-    """Return the module that a name of a file stands for wherever it stands; empty if unsure."""
+def _namespace(owner: str, text: str, code: str) -> str:
+    """Return the module that a name of a file stands for wherever it stands; empty if unsure.
+
+    Args:
+        owner: the name.
+        text: the file.
+        code: the file without its imports.
+    """
     word = re.escape(owner)
     imported = rf"^[ \t]*import\s+(?:[\w$]+\s*,\s*)?\*\s*as\s+{word}\s+from\s*{MODULE}"
     modules = [found["module"] for found in re.finditer(imported, text, re.MULTILINE)]
-    code = IMPORTS.sub("", text)
     n_all, n_taken_from = _n_times(word, code), _n_times(rf"{word}\s*\??\.\s*[A-Za-z_$]+", code)
     return modules[0] if len(modules) == 1 and n_all == n_taken_from else ""
 

@@ -1,6 +1,7 @@
 """Names that do not exist where a suggestion takes them from, and those that may."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -196,6 +197,13 @@ def test_a_name_that_stands_nowhere_is_refused_wherever_nothing_is_dynamic(modul
     expected = name not in words and not words & DYNAMIC and not name.startswith("__")
     if re.fullmatch(r"_+|as|import|from", name) is None:
         assert (found is not None) == expected
+
+
+@pytest.mark.parametrize("piece", ["cart: ", "for ", "as ", "(", "cart\n", "from (", "import "])
+def test_a_long_line_takes_no_longer_than_many_short_ones(piece):
+    start = time.process_time()
+    missing(f"{IMPORTING}{piece * 100_000}\n", "cart.absent")
+    assert time.process_time() - start < 15  # what is quadratic takes minutes
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=20))

@@ -1,6 +1,7 @@
 """Names of TypeScript and JavaScript that do not exist where they are taken from, or may."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -201,6 +202,13 @@ def test_a_name_that_stands_nowhere_is_refused_wherever_nothing_is_dynamic(modul
     unsure = name in words or name.startswith("__") or name in OF_ANY or "exports" in words
     if name not in ("import", "export", "from"):
         assert (found is None) == unsure
+
+
+@pytest.mark.parametrize("piece", ["import\n", "export {\n", "import cart\n", "cart.a\n", "cart\n"])
+def test_imports_without_an_end_are_read_once(piece):
+    start = time.process_time()
+    missing(f"{SPACE}{piece * 100_000}", "cart.absent = cart.other + cart.third")
+    assert time.process_time() - start < 15  # what is quadratic takes minutes
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=20))

@@ -29,9 +29,10 @@ NO_TYPE = re.compile(
     r"\b(?:const|volatile|struct|class|union|enum|typename|static|unsigned)\b|[*&]"
 )
 EXPORT_MACRO = re.compile(
-    r"\b(class|struct)([ \t]+)([A-Z][A-Z0-9_]+(?:\([^()\n]*\))?)(?=[ \t]+\w+[^;()=]*\{)"
+    r"\b(class|struct)([ \t]+)([A-Z][A-Z0-9_]+(?:\([^()\n]*\))?)(?=[ \t]+\w+[^;()=]{0,300}\{)"
 )
-"""Macro before a class's name, which the grammar would take for the name."""
+"""Macro before a class's name, which the grammar would take for the name; the class's body begins
+within some lines, as looking further on would take quadratic time."""
 
 
 def _plain(written: str) -> str:

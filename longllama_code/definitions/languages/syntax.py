@@ -284,13 +284,22 @@ class Reader:
 def _missing(source: bytes, brackets: re.Pattern[bytes]) -> bytes:
     """Return what closes the brackets that are open at the end, as in code being written."""
     opened = bytearray()
-    for found in brackets.finditer(source):
+    for found in brackets.finditer(_without_open_comments(source)):
         mark = found[0]
         if mark in CLOSING:
             opened += CLOSING[mark]
         elif len(mark) == 1 and (at := opened.rfind(mark)) >= 0:
             del opened[at:]
     return bytes(reversed(opened))
+
+
+def _without_open_comments(source: bytes) -> bytes:
+    """Return a source without the marks of comments that never end.
+
+    For each of them, the pattern of comments would search the rest of the source for the end.
+    """
+    last = source.rfind(b"*/") + 1
+    return source[:last] + source[last:].replace(b"/*", b"/ ")
 
 
 def _joined(as_written: FileFacts, closed: FileFacts) -> FileFacts:

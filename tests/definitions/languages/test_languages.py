@@ -76,6 +76,16 @@ def test_hostile_texts_are_read_in_bounded_time(suffix: str, piece: str) -> None
     assert time.process_time() - start < MAX_S
 
 
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("piece", ["/* ", "class AB x\n"])
+def test_what_never_ends_is_not_searched_for_its_end_again_and_again(
+    suffix: str, piece: str
+) -> None:
+    start = time.process_time()
+    facts_of(suffix, piece * 80_000)
+    assert time.process_time() - start < MAX_S
+
+
 @pytest.mark.parametrize("n_pieces", [3_000, 10_000])
 @pytest.mark.parametrize(
     "piece", ["x => ", "x = > ", "=|async ", "var => *- ", "x =>\n", "= >\t\n"]

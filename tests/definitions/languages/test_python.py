@@ -273,6 +273,8 @@ HOSTILE = {
     "nothing": "\0" * 100_000,
     "conditions": "if isinstance(a, b" * 20_000,
     "large": "x = 1\n" * 2_000_000,
+    "returns": "class A:\n def f(self):\n"
+    + "".join(map("  self.a{}=1\n  return a()\n".format, range(30_000))),
 }
 
 

@@ -1,5 +1,7 @@
 """What texts in TypeScript and JavaScript say, and which files their imports mean."""
 
+import time
+
 import pytest
 
 from tests.definitions.small_repository import named, read, shown, stands_for
@@ -180,3 +182,10 @@ def test_members_that_javascript_sets_are_known() -> None:
     assert found["find"].kind == "function"
     imports = read("a.js", "class A {}\nmodule.exports = { b: A };").imports
     assert [(one.alias, one.name, one.is_public) for one in imports] == [("b", "A", True)]
+
+
+def test_a_configuration_of_comments_without_an_end_is_read_once() -> None:
+    start = time.process_time()
+    files = {"tsconfig.json": "/* " * 100_000, "a.ts": 'import { b } from "b";\nb'}
+    assert stands_for(files, "a.ts", "b") == []
+    assert time.process_time() - start < 15  # what is quadratic takes minutes

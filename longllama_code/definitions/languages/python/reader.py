@@ -216,10 +216,12 @@ class _Reader:
         self._heads.add(node.start_byte)
         kind: Kind = "method" if around.owner and not around.function else "function"
         is_seen = not around.function and not (around.is_hidden and around.owner)
+        n_before = len(self.definitions)
         if is_seen and node.start_byte not in self._setters:
             returned = annotation(self.source, node.child_by_field_name("return_type"))
             self._define(node, name, kind, self._head(node) + BODY, type=returned)
         scope = self._enter(node, around.owner, name)
+        scope.definition = n_before if len(self.definitions) > n_before else None
         for parameter in self._parameters(node):
             self._bind(*parameter, node.start_point.row + 1, scope)
 
@@ -349,17 +351,13 @@ class _Reader:
     def _return(self, node: Node) -> None:
         """Take the type of a function without an annotation from its last ``return``."""
         scope = self._scopes[-1]
-        if not scope.function or not node.named_child_count:
+        if scope.definition is None or not node.named_child_count:
             return
         kind = type_of(self.source, node.named_children[0])
-        for index in range(len(self.definitions) - 1, -1, -1):
-            one = self.definitions[index]
-            is_it = one.first_line == scope.first and one.name == scope.function
-            if is_it and kind and (not one.type or one.type == scope.returned):
-                scope.returned = kind
-                self.definitions[index] = replace(one, type=kind)
-            if one.first_line <= scope.first:
-                break
+        one = self.definitions[scope.definition]
+        if kind and (not one.type or one.type == scope.returned):
+            scope.returned = kind
+            self.definitions[scope.definition] = replace(one, type=kind)
 
     # Imports.
 

@@ -19,6 +19,7 @@ class Scope:
         returned: type that the function's last ``return`` gave.
         class_scope: scope of the class that a method belongs to.
         is_hidden: whether other files cannot see what is defined here.
+        definition: index of the function's definition; None if it has none.
     """
 
     end: int
@@ -30,3 +31,4 @@ class Scope:
     returned: str = ""
     class_scope: Scope | None = None
     is_hidden: bool = False
+    definition: int | None = None

@@ -30,7 +30,9 @@ COMPILED = ("dist", "lib", "build", "out", "esm", "cjs", "es")
 MAX_EXTENDED = 5
 MAX_ENTRIES = 20
 """Maximum number of a package's entry files that are considered."""
-COMMENT_OR_COMMA = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
+COMMENT_OR_COMMA = re.compile(
+    r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?(?:\*/|\Z)|,(?=\s*[}\]])', re.DOTALL
+)
 
 
 def files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
