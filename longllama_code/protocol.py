@@ -74,6 +74,8 @@ class CompletionRequest:
     """Repository's name, for models that are trained with it in the prompt; empty: left out."""
     definition_tokens: int = 768
     """Maximum number of tokens of other files in the prompt; 0: none."""
+    cursor_definition_tokens: int | None = None
+    """Maximum number of them that only this cursor needs; None: as many as are left."""
     repository_context: RepositoryContext = "definitions"
     """What these tokens show."""
     local_tokens: int = 0

@@ -20,7 +20,7 @@ from longllama_code.generation.definition_memory.background import DefinitionEnc
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
 from longllama_code.generation.name_check import NameCheck
 from longllama_code.generation.prompting.edit_excerpts import is_edit, still_recent, with_edits
-from longllama_code.generation.prompting.excerpt_source import ExcerptSource
+from longllama_code.generation.prompting.excerpt_source import ExcerptSource, n_tokens_of
 from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
 from longllama_code.generation.prompting.prepared_prompt import (
     Choice,
@@ -234,6 +234,9 @@ class Completer:
         """
         source = self._excerpts(request)
         reading = self._model.readings.of(source, reading_name(request))
+        if request.local_tokens:
+            whole = self._model.readings.of(source, request.path)
+            reading.begin_with(whole, lambda one: len(self._opening(request, one)))
         reading.drop(self._still_holds(request))
         fit = partial(_fit, request, inputs)
         is_new = reading.go_to(request.prefix + request.suffix, fit)
@@ -242,7 +245,7 @@ class Completer:
         choice = self._choice(request, goes_on)
         if request.is_ahead:
             return reading.prepare(choice, is_new=is_new)
-        return reading.renew(choice, lambda prepared: fit(prepared).n_unread)
+        return reading.renew(choice, fit)
 
     def _excerpts(self, request: CompletionRequest) -> ExcerptSource:
         """Return what chooses excerpts for a request."""
@@ -284,7 +287,11 @@ class Completer:
         n_tokens = self._definition_tokens(request)
 
         def of_cursor(shown: Excerpts) -> Wanted:
-            wanted = source.wanted(path, prefix, suffix, n_tokens, shown)
+            most = n_tokens
+            if memory is None and request.cursor_definition_tokens is not None:
+                of_file = sum(n_tokens_of(each, self._sources.definitions.count) for each in shown)
+                most = min(most, of_file + request.cursor_definition_tokens)
+            wanted = source.wanted(path, prefix, suffix, most, shown)
             if memory is None:
                 return with_edits(wanted, request, self._sources.definitions)
             return memory.available(request.repository, wanted, goes_on)

@@ -4,9 +4,9 @@
 
 The first are the same for all cursors of the file, and are processed when it is opened. The second
 are chosen again whenever most of the text at the cursor is unprocessed anyway. While the user
-types, a file keeps both, as long as they match the repository. If other excerpts are wanted by
-then, they are processed in the background by a second decoder, which replaces the first one when it
-is ready.
+types, a file keeps both, as long as they match the repository, also while the text is being
+processed: each key would begin anew otherwise. If other excerpts are wanted by then, they are
+processed in the background by a second decoder, which replaces the first one when it is ready.
 
 A file has several such beginnings, one for each place where the cursor was: at another place, the
 next one begins with a copy of what both have in common, so that going back reads nothing again.
@@ -109,6 +109,10 @@ class Prepared:
         if fit.place in self.places or not is_there:
             return 0
         return min(self.decoder.length, self.n_shown) - fit.n_held
+
+    def goes_on(self, fit: Fit) -> bool:
+        """Whether a prompt goes on with all that is processed, but for a few tokens."""
+        return 0 < self.decoder.length <= fit.n_held + PREFILL_STEP_TOKENS
 
     def drop(self, holds: Callable[[Excerpt], bool]) -> None:
         """Drop the excerpts that no longer match the repository."""
@@ -230,7 +234,19 @@ class FileReading:
         """Return a beginning with a decoder of its own that has the same first ids."""
         decoder = self._make()
         decoder.begin_like(other.decoder, n_held)
-        return Prepared(decoder, other.of_file, other.of_cursor, other.is_chosen)
+        return Prepared(decoder, other.of_file, other.of_cursor)
+
+    def begin_with(self, other: FileReading, n_ids: Callable[[Prepared], int]) -> None:
+        """Copy the beginning of all prompts of a file, if nothing is chosen or processed so far.
+
+        Args:
+            other: prompts of the same file.
+            n_ids: counts the ids that they begin with.
+        """
+        whole = other.current
+        if self.current.of_file is None and whole.of_file is not None:
+            held = min(n_ids(whole), whole.decoder.length)
+            self.current = Prepared(self._like(whole, held).decoder, whole.of_file)
 
     def show_nothing(self) -> Prepared:
         """Return the current prompt without any excerpt."""
@@ -238,23 +254,30 @@ class FileReading:
         self.current.is_chosen = False
         return self.current
 
-    def renew(self, choice: Choice, n_unread: Callable[[Prepared], int]) -> Prepared:
+    def renew(self, choice: Choice, fit: Callable[[Prepared], Fit]) -> Prepared:
         """Return the beginning of the prompt of a request that the user waits for.
 
-        It shows what is wanted, unless only a few tokens are unprocessed with the current excerpts;
-        with other excerpts, more tokens would have to be processed.
+        It shows what is wanted, unless more tokens would have to be processed then: with the
+        current excerpts only a few are left, or the text at the cursor is being processed.
 
         Args:
             choice: chooses excerpts.
-            n_unread: counts the unprocessed tokens of the request with a prepared beginning.
+            fit: returns what a beginning has of the prompt.
         """
-        n_current, coming = n_unread(self.current), self._coming
-        if coming is not None and n_unread(coming) <= max(n_current, PREFILL_STEP_TOKENS):
+        now, coming = fit(self.current), self._coming
+        if coming is not None and fit(coming).n_unread <= max(now.n_unread, PREFILL_STEP_TOKENS):
             self.current, self._coming = coming, None
-            n_current = n_unread(coming)
-        if self.current.is_chosen and n_current <= PREFILL_STEP_TOKENS:
-            return self.current
-        return self.current.choose(choice)
+            now = fit(coming)
+        current = self.current
+        if current.is_chosen and now.n_unread <= PREFILL_STEP_TOKENS:
+            return current
+        chosen = replace(current).choose(choice)
+        n_more = fit(chosen).n_unread - now.n_unread
+        if current.is_chosen and current.goes_on(now) and n_more > PREFILL_STEP_TOKENS:
+            return current
+        current.of_file, current.of_cursor = chosen.of_file, chosen.of_cursor
+        current.is_chosen = True
+        return current
 
     def prepare(self, choice: Choice, *, is_new: bool = False) -> Prepared:
         """Return a beginning that shows what is wanted, the current one or a second one.

@@ -1,4 +1,8 @@
-"""A short prompt, for where the whole one would have to be processed while the user waits."""
+"""A short prompt, for where the whole one would have to be processed while the user waits.
+
+Both show the same definitions of what the file uses anywhere. Their keys and values, which were
+computed when the file was opened, are copied, so a short prompt costs its own text alone.
+"""
 
 from dataclasses import replace
 
@@ -7,8 +11,8 @@ from longllama_code.protocol import CompletionRequest
 
 LOCAL_TOKENS = 128
 """Most tokens of the file itself on either side of the cursor."""
-DEFINITION_TOKENS = 256
-"""Most tokens of definitions of other files."""
+CURSOR_DEFINITION_TOKENS = 128
+"""Most tokens of definitions that only the cursor needs."""
 LEAST_UNREAD_TOKENS = 640
 """Unprocessed tokens of the whole prompt above which a short one is written from: some more than it
 has itself, since it is processed besides."""
@@ -34,7 +38,7 @@ def short(request: CompletionRequest) -> CompletionRequest:
     return replace(
         request,
         local_tokens=LOCAL_TOKENS,
-        definition_tokens=min(request.definition_tokens, DEFINITION_TOKENS),
+        cursor_definition_tokens=CURSOR_DEFINITION_TOKENS,
         short_after_ms=None,
     )
 

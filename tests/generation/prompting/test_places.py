@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longllama_code.errors import Cancelled
 from longllama_code.generation.completion_model import CompletionModel
 from longllama_code.generation.decoding.decoder import PREFILL_STEP_TOKENS
 from longllama_code.generation.engine import Engine
@@ -100,6 +101,27 @@ def test_a_suggestion_that_is_read_ahead_and_not_taken_costs_no_place(engine: En
     complete(engine, accepted)
     assert n_read(engine, at(9)) > PREFILL_STEP_TOKENS
     assert n_read(engine, first) == 1
+
+
+def test_keys_while_a_place_is_being_read_lose_nothing_of_it(
+    make_engine: MakeEngine, remember: Remember, coder: LoadedModel
+) -> None:
+    """Each key ends the reading after a step, and names what is not shown yet."""
+    engine = make_engine(loaded=coder)
+    names = [f"tariff_{n}" for n in range(9)]
+    for name in names:
+        body = f"def {name}(ship, rate_of_{name}):\n    return {len(name)}\n"
+        remember(engine, f"harbour/{name}.py", body)
+    imports = "".join(f"from harbour.{name} import {name}\n" for name in names)
+    text = f"{imports}\n\n{''.join(FUNCTIONS)}"
+    typed = [" ".join(names[: n + 1]) for n in range(len(names))]
+    requests = [replace(at(6, text, one), definition_tokens=360) for one in typed]
+    for request in requests[:-1]:
+        steps = iter([False] * 2)
+        with pytest.raises(Cancelled):
+            engine.complete(request, lambda: next(steps, True))  # noqa: B023 - called at once
+    timings = complete(engine, requests[-1]).timings
+    assert timings.reused_tokens > (len(typed) - 2) * PREFILL_STEP_TOKENS
 
 
 def test_typing_keeps_no_places_behind(engine: Engine) -> None:

@@ -1,6 +1,5 @@
 """What a file's prompts begin with: when other excerpts take the place of those that serve."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from longllama_code.definitions.chosen import Chosen
@@ -9,14 +8,14 @@ from longllama_code.generation.prompting.prepared_prompt import (
     Choice,
     Excerpts,
     FileReading,
+    Fit,
+    Place,
     Prepared,
     Wanted,
     keys_of,
 )
 from longllama_code.generation.prompting.prompt import Excerpt
 from tests.code_model import code_model
-
-Unread = Callable[[Prepared], int]
 
 
 def excerpt(path: str, shown: str) -> Excerpt:
@@ -54,12 +53,16 @@ def begun() -> FileReading:
     return FileReading(lambda: Decoder(code_model().model))
 
 
-def costly(_: Prepared) -> int:
-    return 1000
+def unread(n: int) -> Fit:
+    return Fit(Place("", ""), 0, n)
 
 
-def cheap(_: Prepared) -> int:
-    return 1
+def costly(_: Prepared) -> Fit:
+    return unread(1000)
+
+
+def cheap(_: Prepared) -> Fit:
+    return unread(1)
 
 
 def never() -> Wanted:
@@ -127,7 +130,9 @@ def test_what_was_read_beside_serves_once_it_costs_little() -> None:
     beside = reading.prepare(choice(ONE, TWO))
     assert beside is not first
     assert reading.prepare(choice(ONE, TWO)) is beside  # it goes on where it was interrupted
-    assert reading.renew(choice(ONE, TWO), lambda each: 1 if each is first else 999) is first
+    assert (
+        reading.renew(choice(ONE, TWO), lambda each: unread(1 if each is first else 999)) is first
+    )
     assert reading.renew(choice(ONE, TWO), cheap) is beside
     assert reading.current is beside
 
@@ -161,10 +166,8 @@ def test_a_file_that_uses_other_things_than_before_begins_with_them_once_they_ar
     beside = reading.open(choice(of_file=(ONE, TWO)))
     assert beside.excerpts == (ONE, TWO)
     assert reading.open(choice(of_file=(TWO,))) is beside
-    unread = {id(before): 900, id(beside): 1000}
-    assert reading.renew(choice(), lambda each: unread[id(each)]) is before
-    unread[id(beside)] = 800
-    assert reading.renew(choice(), lambda each: unread[id(each)]) is beside
+    assert reading.renew(choice(), lambda each: unread(1000 if each is beside else 900)) is before
+    assert reading.renew(choice(), lambda each: unread(800 if each is beside else 900)) is beside
 
 
 def test_why_a_definition_is_wanted_is_told_as_it_is_now() -> None:
