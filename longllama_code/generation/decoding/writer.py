@@ -124,7 +124,7 @@ class Writer:
 
     def _noted(self, token: int, logits: Tensor) -> int:
         """Record the probability of a chosen token, unless ``healed`` determines it; return it."""
-        if self.first_tokens:
+        if self.first_tokens or self._says_something(token):
             self._log_probs.append(float(logits[token].float() - logits.float().logsumexp(0)))
             self._is_unsure = math.exp(sum(self._log_probs)) < self._min_confidence
         return token

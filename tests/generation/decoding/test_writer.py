@@ -62,6 +62,24 @@ def test_a_token_that_heals_and_goes_on_has_the_confidence(writer: Writer) -> No
     assert writer.confidence == pytest.approx(0.75)  # of those that begin with the dot
 
 
+@pytest.mark.parametrize(
+    ("following", "reason"),
+    [
+        (logits(0.01, 0.01, 0.01, 0.01, 0.96), "end_of_text"),
+        (logits(0.3, 0, 0, 0.3, 0.4), "unsure"),
+    ],
+)
+def test_the_only_token_that_heals_and_goes_on_is_certain(
+    following: torch.Tensor, reason: str
+) -> None:
+    tokenizer = FourPieces(PIECES)
+    tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
+    writer = Writer(*tools, [], ".", LineEnd(), 8, min_confidence=0.5)
+    assert not writer.take(writer.choose(logits(0, 0.4, 0.3, 0.3, 0)))
+    assert writer.take(writer.choose(following))
+    assert (writer.text, writer.stop_reason, writer.probability) == ("get", reason, 1.0)
+
+
 def test_an_end_that_is_likely_is_a_first_token(writer: Writer) -> None:
     writer.take(0)
     writer.choose(logits(0, 0, 0.2, 0.1, 0.7))
