@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 LEAST_CHARACTERS = 3
 """Visible characters of a part of a line that are worth a look and a key."""
-_OPENERS = {")": "(", "]": "[", "}": "{"}
-_QUOTES = "\"'`"
+_OPENING, _CLOSING, _QUOTES = "([{", ")]}", "\"'`"
+_ESCAPED = re.compile(r"\\.")
 _IN_WORD = re.compile(r"\w\w")
 _LINE_END = re.compile(r"\s*\n\s*")
 
@@ -80,18 +80,19 @@ def _ends_well(text: str, end: int) -> bool:
 def _is_closed(text: str) -> bool:
     """Whether a text closes every bracket and quote that it opens.
 
-    A bracket that it only closes was opened before the cursor. Quotes end with their line.
+    A bracket that it only closes was opened before the cursor. Quotes end with their line, and not
+    where one stands behind a backslash.
     """
-    opened, quote = list[str](), ""
-    for character in text:
+    n_opened, quote = 0, ""
+    for character in _ESCAPED.sub("", text):
         if character == "\n":
             quote = ""
         elif quote:
             quote = "" if character == quote else quote
         elif character in _QUOTES:
             quote = character
-        elif character in _OPENERS.values():
-            opened.append(character)
-        elif opened and character in _OPENERS:
-            opened.pop()
-    return not opened and not quote
+        elif character in _OPENING:
+            n_opened += 1
+        elif character in _CLOSING:
+            n_opened = max(0, n_opened - 1)
+    return not n_opened and not quote
