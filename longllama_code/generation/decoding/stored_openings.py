@@ -94,7 +94,7 @@ class KeptOpenings:
             save_file(tensors, part)
             part.replace(path)
             self._make_room()
-        except OSError as error:
+        except (OSError, SafetensorError) as error:  # the second one if the disk is full
             logger.warning(
                 "the beginning of a file's prompts cannot be stored: %s; free some disk space",
                 error,
@@ -115,7 +115,10 @@ class KeptOpenings:
     def _make_room(self) -> None:
         """Remove openings used longest ago, until the rest fits."""
         assert self._folder is not None
-        found = [(path, path.stat()) for path in self._folder.glob(f"*{SUFFIX}")]
+        found = list[tuple[Path, os.stat_result]]()
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            with suppress(FileNotFoundError):  # another process removed it
+                found.append((path, path.stat()))
         n_bytes = sum(stat.st_size for _, stat in found)
         for path, stat in sorted(found, key=lambda each: each[1].st_mtime_ns):
             if n_bytes <= self._max_bytes:

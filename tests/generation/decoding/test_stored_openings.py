@@ -7,9 +7,16 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from longllama_code.config import LongLlamaConfig
-from longllama_code.generation.decoding.stored_openings import LEAST_TOKENS, KeptOpenings, Opening
+from longllama_code.generation.decoding import stored_openings
+from longllama_code.generation.decoding.stored_openings import (
+    LEAST_TOKENS,
+    SUFFIX,
+    KeptOpenings,
+    Opening,
+)
 from longllama_code.generation.models import tiny_config
 
 IDS = list(range(LEAST_TOKENS))
@@ -89,6 +96,34 @@ def test_a_full_disk_is_no_failure(folder: Path, caplog: pytest.LogCaptureFixtur
     kept.put(IDS, replace(opening()))
     assert kept.get(IDS) is None
     assert "cannot be stored" in caplog.text
+
+
+def test_a_disk_that_fails_while_a_file_is_written_is_no_failure(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library that writes raises an error of its own."""
+    monkeypatch.setattr(stored_openings, "save_file", save_nowhere)
+    kept = KeptOpenings(folder, plain_config())
+    kept.put(IDS, opening())
+    assert "cannot be stored: Error while serializing: I/O error" in caplog.text
+    assert list(folder.iterdir()) == []
+
+
+def save_nowhere(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    path.write_bytes(b"half of it")
+    save_file(tensors, path.parent / "no-such-folder" / path.name)
+
+
+def test_an_opening_that_another_process_removes_is_no_failure(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    size = opening().keys.nbytes * 2
+    kept = KeptOpenings(folder, plain_config(), max_bytes=2 * size)
+    kept.put(IDS, opening())
+    (folder / f"gone{SUFFIX}").symlink_to(folder / "nowhere")  # found, and gone when looked at
+    kept.put(IDS[::-1], opening(seed=1))
+    assert kept.has(IDS[::-1])
+    assert caplog.text == ""
 
 
 def test_clearing_leaves_none_and_tells_their_size(folder: Path) -> None:
