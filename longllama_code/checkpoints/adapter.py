@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
+from longllama_code.checkpoints.saving import save_tensors
 from longllama_code.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
@@ -23,7 +24,8 @@ def merge_adapter(adapter: Path, folder: Path) -> None:
     They keep the type that the model has them in.
 
     Raises:
-        CheckpointError: the adapter is damaged, or belongs to a model of other names or shapes.
+        CheckpointError: the adapter is damaged, or belongs to a model of other names or shapes; or
+            the disk is full.
     """
     path = folder / WEIGHTS
     try:
@@ -36,7 +38,7 @@ def merge_adapter(adapter: Path, folder: Path) -> None:
     for name, tensor in changed.items():
         _check(adapter, name, tensor, weights)
         weights[name] = tensor.astype(weights[name].dtype)
-    save_file(weights, path, metadata={"format": "pt"})
+    save_tensors(path, weights, {"format": "pt"})
 
 
 def _check(adapter: Path, name: str, tensor: np.ndarray, weights: dict[str, np.ndarray]) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from longllama_code.checkpoints.saving import save_tensors
 from longllama_code.errors import CheckpointError
 
 MAX_BYTES = 40_000_000
@@ -65,7 +65,7 @@ def save_updates(path: Path, updates: LowRankUpdates) -> None:
     """Write updates to a file, at once.
 
     Raises:
-        CheckpointError: the file would be too large.
+        CheckpointError: the file would be too large, or cannot be written.
     """
     n_bytes = sum(each.nbytes for each in updates.tensors.values())
     if n_bytes > MAX_BYTES:
@@ -78,7 +78,7 @@ def save_updates(path: Path, updates: LowRankUpdates) -> None:
         "scale": repr(updates.scale),
     }
     partial = path.with_suffix(".partial")
-    save_file(dict(updates.tensors), partial, fields)
+    save_tensors(partial, updates.tensors, fields)
     partial.replace(path)
 
 

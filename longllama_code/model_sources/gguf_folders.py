@@ -16,11 +16,11 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import safetensors.numpy
 
+from longllama_code.checkpoints.saving import save_tensors
 from longllama_code.errors import CheckpointError
 from longllama_code.gguf.file import GGUF_NAME, GgufFile
 from longllama_code.json_text import as_json
@@ -80,14 +80,13 @@ def convert_gguf(gguf_path: Path, out_dir: Path, overrides: Mapping[str, Any]) -
         overrides: entries of ``config.json`` that the GGUF does not know, or that replace its own.
 
     Raises:
-        CheckpointError: the file is damaged, or is not such a model.
+        CheckpointError: the file is damaged, or is not such a model; or the disk is full.
     """
     file = GgufFile.open(gguf_path)
     _check_plain(gguf_path, file.fields)
     # The file is mapped, and each float32 tensor dies in the cast: one float16 copy in all.
     tensors = {tensor.name: tensor.floats().astype(np.float16) for tensor in file.tensors()}
-    path = out_dir / "model.safetensors"
-    cast("Any", safetensors.numpy).save_file(tensors, path, metadata={"format": "pt"})
+    save_tensors(out_dir / "model.safetensors", tensors, {"format": "pt"})
     byte_level_tokenizer(file.metadata, gguf_path).save(str(out_dir / "tokenizer.json"))
     converted = {name: file.fields[name] for name in _CONVERTED}
     _write_config(out_dir, {**converted, "torch_dtype": "float16", **overrides})

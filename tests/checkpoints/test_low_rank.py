@@ -46,6 +46,11 @@ def test_updates_of_another_shape_are_refused() -> None:
         updates().updated(f"{NAME}.weight", np.zeros((4, 7), np.float32))
 
 
+def test_a_file_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot be written .*make room"):
+        save_updates(tmp_path / "no-such-folder" / "a.safetensors", updates())
+
+
 def test_updates_that_are_too_large_are_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,11 @@ def test_converted_weights_give_the_same_logits(
         assert torch.allclose(converted(ids).logits, llama(ids).logits, atol=1e-3)
 
 
+def test_a_disk_that_fails_is_an_error_of_ours(gguf_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        convert_gguf(gguf_file, tmp_path / "no-such-folder", {})
+
+
 def test_configuration_and_overrides(
     llama: LlamaForCausalLM, gguf_file: Path, tmp_path: Path
 ) -> None:
