@@ -44,7 +44,7 @@ def load_config(folder: Path, **overrides: Any) -> LongLlamaConfig:
     try:
         fields, _ = PreTrainedConfig.get_config_dict(folder)
         fields = {**fields}  # not a mapping, so not a configuration
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder / 'config.json'} is no configuration: {error}") from error
     return config_of(fields, str(folder / "config.json"), **overrides)
 

@@ -65,7 +65,7 @@ def fields_of(folder: Path) -> dict[str, Any]:
     """Return the fields of the ``config.json``; none if it cannot be read."""
     try:
         return {**json.loads((folder / "config.json").read_text("utf-8"))}
-    except (OSError, TypeError, ValueError):
+    except (OSError, TypeError, ValueError, RecursionError):
         return {}
 
 

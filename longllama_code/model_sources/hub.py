@@ -247,7 +247,7 @@ def check_fields(config: Path, expected: Mapping[str, Any]) -> None:
     """
     try:
         found: dict[str, Any] = {**json.loads(config.read_text("utf-8"))}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{config} is no configuration: {error}") from error
     for name in CHECKED if expected else ():
         is_, wanted = (_plain(name, fields) for fields in (found, expected))

@@ -116,6 +116,7 @@ def without_one_shard(folder: Path) -> None:
         (lambda folder: (folder / "config.json").unlink(), "no config.json. Name a folder"),
         (lambda folder: (folder / "config.json").write_text("{"), "is no configuration"),
         (lambda folder: (folder / "config.json").write_text("[]"), "is no configuration"),
+        (lambda folder: (folder / "config.json").write_text("[" * 9999), "is no configuration"),
         (lambda folder: edit_config(folder, model_type="gpt2"), '"gpt2"; this package loads'),
         (lambda folder: edit_config(folder, hidden_size="x"), "contradicts itself.*hidden_size"),
         (lambda folder: edit_config(folder, vocab_size=60), r"shape \(50, 32\), not \(60, 32\)"),

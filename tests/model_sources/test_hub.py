@@ -247,6 +247,9 @@ def test_a_local_folder(hub: Hub, files: dict[str, bytes], tmp_path: Path) -> No
     (mirror / "config.json").write_text('{"mem_layers": [1]}')
     with pytest.raises(CheckpointError, match=r"mem_layers is \[1\].*\[6, 12, 18\]"):
         check_fields(mirror / "config.json", FAMILY["3b"].fields)
+    (mirror / "config.json").write_text("[" * 9999)
+    with pytest.raises(CheckpointError, match="is no configuration"):
+        check_fields(mirror / "config.json", FAMILY["3b"].fields)
 
 
 @pytest.mark.parametrize(
