@@ -178,7 +178,7 @@ CODER_LARGE = ModelSpec(
     overrides={**CODER_FIELDS},
     licence=CODER_LICENCE,
 )
-TINY = ModelSpec(name="tiny", summary="two random layers over bytes, built in memory; for tests")
+TINY = ModelSpec(name="tiny", summary="three random layers over bytes, built in memory; for tests")
 
 
 def _of_the_family(name: str, published: Published) -> ModelSpec:
