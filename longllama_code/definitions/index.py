@@ -1,6 +1,6 @@
 """Index of the definitions and imports of a repository, updated as files change.
 
-    put(path, text) ──▶ facts of the file ──▶ definition(path, name), importers(path), named(name)
+    put(path, text) ──▶ facts of the file ──▶ definition(path, name), defining(name), targets(…)
 
 An index over another one (``DefinitionIndex.over``) sees that one's files, except those that it
 replaces: one user's edits over a shared repository.
@@ -47,7 +47,6 @@ class DefinitionIndex:
         self._hidden: set[str] = set()
         self._paths = Paths()
         self._defined: defaultdict[str, set[str]] = defaultdict(set)
-        self._mentioned: defaultdict[str, set[str]] = defaultdict(set)
         self._classes: defaultdict[str, set[str]] = defaultdict(set)
         self._files_with: Counter[str] = Counter()
         self._digest = 0
@@ -142,24 +141,23 @@ class DefinitionIndex:
             self._files_with[name] -= 1
             if not self._files_with[name]:
                 del self._files_with[name]
-        for one in file.facts.definitions:
-            self._defined[one.name].discard(path)
-            if one.kind == "class":
-                self._classes[folded(one.name)].discard(path)
-        for one in file.facts.imports:
-            for name in _mentions(one):
-                self._mentioned[name].discard(path)
+        for table, name in self._entries(file):
+            table[name].discard(path)
+            if not table[name]:
+                del table[name]
         return True
 
     def _count_in(self, path: str, file: File) -> None:
         self._files_with.update(file.names)
+        for table, name in self._entries(file):
+            table[name].add(path)
+
+    def _entries(self, file: File) -> Iterator[tuple[defaultdict[str, set[str]], str]]:
+        """Yield the tables that list a file, and the name under which each of them does."""
         for one in file.facts.definitions:
-            self._defined[one.name].add(path)
+            yield self._defined, one.name
             if one.kind == "class":
-                self._classes[folded(one.name)].add(path)
-        for one in file.facts.imports:
-            for name in _mentions(one):
-                self._mentioned[name].add(path)
+                yield self._classes, folded(one.name)
 
     # Layout.
 
@@ -267,27 +265,6 @@ class DefinitionIndex:
                 return found
         return None
 
-    def importers(self, path: str) -> Sequence[str]:
-        """Return the files that import something from a file, sorted."""
-        pure = PurePosixPath(path)
-        stem = pure.parent.name if pure.stem in FOLDER_FILES else pure.stem
-        return [
-            one for one in self._mentioning(stem) if one != path and self._imports_of(one, path)
-        ]
-
-    def _mentioning(self, name: str) -> Sequence[str]:
-        own = tuple(sorted(self._mentioned.get(name, ())))
-        if self._base is None:
-            return own
-        seen = (path for path in self._base._mentioning(name) if path not in self._own)
-        return self._with_base(own, tuple(seen))
-
-    def _imports_of(self, path: str, target: str) -> bool:
-        file = self.file(path)
-        return file is not None and any(
-            target in self.targets(path, imported) for imported in file.facts.imports
-        )
-
     def _version(self) -> tuple[int, ...]:
         base = () if self._base is None else self._base._version()
         return (self._n_changes, *base)
@@ -302,16 +279,6 @@ def is_module(path: str, name: str) -> bool:
     """Whether a file's name makes it the module of a name."""
     pure = PurePosixPath(path)
     return pure.stem == name or (pure.stem in FOLDER_FILES and pure.parent.name == name)
-
-
-def _mentions(imported: Import) -> Iterator[str]:
-    """Yield the names by which an import may refer to files."""
-    module = imported.module.rstrip("/")
-    last = module.replace("::", ".").replace("/", ".").rpartition(".")[2]
-    if last:
-        yield last
-    if imported.name:
-        yield imported.name
 
 
 def _digest(path: str, text: str) -> int:

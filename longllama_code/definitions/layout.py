@@ -2,7 +2,7 @@
 
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 
@@ -14,26 +14,22 @@ class Paths:
         self._ends: defaultdict[str, list[str]] = defaultdict(list)
         self._folders: defaultdict[str, list[str]] = defaultdict(list)
 
-    def __contains__(self, path: str) -> bool:
-        return path in self._all
-
-    def __iter__(self) -> Iterable[str]:
-        return iter(self._all)
-
     def add(self, path: str) -> None:
         """Add a path, unless it is there."""
         if path in self._all:
             return
         self._all.add(path)
-        for found in self._lists(path):
-            insort(found, path)
+        for table, key in self._entries(path):
+            insort(table[key], path)
 
     def remove(self, path: str) -> None:
         """Remove a path, if it is there."""
         if path in self._all:
             self._all.discard(path)
-            for found in self._lists(path):
-                found.remove(path)
+            for table, key in self._entries(path):
+                table[key].remove(path)
+                if not table[key]:
+                    del table[key]
 
     def ending(self, tail: str) -> Sequence[str]:
         """Return the paths that are ``tail``, or end with ``/`` and ``tail``, sorted."""
@@ -47,11 +43,11 @@ class Paths:
         """Return the paths directly in a folder, sorted."""
         return tuple(self._folders.get(folder, ()))
 
-    def _lists(self, path: str) -> tuple[list[str], ...]:
+    def _entries(self, path: str) -> Iterator[tuple[defaultdict[str, list[str]], str]]:
+        """Yield the tables that list a path, and the key under which each of them does."""
         folder, _, name = path.rpartition("/")
-        last_two = "/".join(path.rsplit("/", 2)[-2:])
-        ends = (name,) if last_two == name else (name, last_two)
-        return (self._folders[folder], *(self._ends[end] for end in ends))
+        yield self._folders, folder
+        yield from ((self._ends, end) for end in {name, "/".join(path.rsplit("/", 2)[-2:])})
 
 
 def path_distance(one: str, other: str) -> int:
