@@ -14,8 +14,11 @@ from typing import NamedTuple
 LEAST_CHARACTERS = 3
 """Visible characters of a part of a line that are worth a look and a key."""
 _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "\"'`"
-_ESCAPED = re.compile(r"\\.")
-_IN_WORD = re.compile(r"\w\w")
+_NO_QUOTE = re.compile(r"\\.|(?<=\w)'(?=(?:s|t|m|d|re|ll|ve)\b)")
+"""What a backslash stands before, and apostrophes of English."""
+_IN_WORD = re.compile(r"\w(?:\w|'(?:s|t|m|d|re|ll|ve)\b)")
+_PREFIX = re.compile(r"(?<!\w)[bfruBFRU]{1,2}\Z")
+"""Letters that belong to the string behind them."""
 _LINE_END = re.compile(r"\s*\n\s*")
 
 
@@ -72,6 +75,8 @@ def _ends_well(text: str, end: int) -> bool:
     """Whether one can type on from the first characters of a text."""
     if _IN_WORD.match(text, end - 1) or not text[:end].strip():
         return False
+    if text[end] in _QUOTES and _PREFIX.search(text[:end]):
+        return False
     is_line = text.startswith("\n", end) or text.endswith("\n", 0, end)
     n_visible = len("".join(text[:end].split()))
     return (is_line or n_visible >= LEAST_CHARACTERS) and _is_closed(text[:end])
@@ -80,11 +85,10 @@ def _ends_well(text: str, end: int) -> bool:
 def _is_closed(text: str) -> bool:
     """Whether a text closes every bracket and quote that it opens.
 
-    A bracket that it only closes was opened before the cursor. Quotes end with their line, and not
-    where one stands behind a backslash.
+    A bracket that it only closes was opened before the cursor. Quotes end with their line.
     """
     n_opened, quote = 0, ""
-    for character in _ESCAPED.sub("", text):
+    for character in _NO_QUOTE.sub("", text):
         if character == "\n":
             quote = ""
         elif quote:

@@ -47,6 +47,11 @@ def test_all_of_it_is_shown_where_its_end_is_about_as_sure() -> None:
         ((("name", 0.9), ("=", 0.9), ('"', 0.9), ('\\"', 0.9), ("-", 0.1)), "name="),  # escaped
         ((("name", 0.9), ("=", 0.9), ('"\\\\', 0.9), ('"', 0.9), ("-", 0.1)), 'name="\\\\"'),
         ((("x)", 0.9), (" and", 0.9), (" y", 0.1)), "x) and"),  # opened before the cursor
+        (
+            (("# we", 0.9), (" don", 0.9), ("'t", 0.9), (" know", 0.9), (" yet", 0.1)),
+            "# we don't know",
+        ),
+        ((("return", 0.9), (" f", 0.9), ("'{", 0.1), ("x}'", 0.9)), "return"),
         ((("x", 0.9), (")", 0.9), (" and", 0.1)), ""),  # two characters are worth no look
         ((("# don't", 0.9), ("\n", 0.9), ("value", 0.9), (" + 1", 0.1)), "# don't\nvalue"),
     ],
