@@ -45,8 +45,8 @@ REASONS: Mapping[str, str] = {
     "repeats_line": "the model only repeated the text behind the cursor; type on",
     "nothing_to_add": "the model had nothing to add here; type on",
     "unsure": (
-        "the model was not sure enough; trigger it manually, or lower "
-        "longllama.trigger.minConfidence"
+        "the model was not sure enough; trigger it manually, or set "
+        "longllama.trigger.minConfidence below the model's own limit (coder: 60)"
     ),
     "deadline": (
         "the model took too long; choose a smaller one, or raise longllama.completion.timeoutMs"

@@ -31,7 +31,7 @@ const ADVICE: Record<string, string> = {
   nothing_to_add: "the model had nothing to add here; type on",
   deadline:
     "the model took too long; choose a smaller one, or raise longllama.completion.timeoutMs",
-  unsure: `the model was not sure enough; ${ASK}, or lower longllama.trigger.minConfidence`,
+  unsure: `the model was not sure enough; ${ASK}, or set longllama.trigger.minConfidence below its own limit (coder: 60)`,
 };
 
 /** A reason code of the server as a sentence that says what to do; an unknown one in words. */
