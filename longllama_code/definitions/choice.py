@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable
 from math import log2
 from pathlib import PurePosixPath
 
@@ -136,7 +135,8 @@ class _Choice:
         assert one is not None  # modules are never chosen themselves
         key = (path, one.owner)
         if key not in self._heads_of:
-            self._heads_of[key] = tuple(self._heads(path, one.owner)) if one.owner else ()
+            file = self._resolver.file(path)
+            self._heads_of[key] = () if file is None else tuple(file.heads(one.owner))
         lines = one.first_line, one.last_line
         return Chosen(
             path,
@@ -148,15 +148,6 @@ class _Choice:
             score,
             self._heads_of[key],
         )
-
-    def _heads(self, path: str, owner: str) -> Iterable[tuple[int, str]]:
-        file = self._resolver.file(path)
-        names = owner.split(".")
-        for count in range(1, len(names) + 1):
-            for one in () if file is None else file.named(".".join(names[:count])):
-                if one.kind == "class":
-                    yield one.first_line, one.shown
-                    break
 
     # Scores.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from sys import intern
 from typing import Protocol
 
@@ -72,9 +72,17 @@ class File:
             for one in self.facts.definitions:
                 if one.kind in ("method", "attribute"):
                     continue
-                full = f"{one.owner}.{one.name}" if one.owner else one.name
-                self._names.setdefault(full, []).append(one)
+                self._names.setdefault(one.full_name, []).append(one)
         return self._names.get(name, ())
+
+    def heads(self, owner: str) -> Iterator[tuple[int, str]]:
+        """Yield line and head of each class around a member, as in ``Definition.owner``."""
+        names = owner.split(".") if owner else []
+        for n_names in range(1, len(names) + 1):
+            named = self.named(".".join(names[:n_names]))
+            found = next((one for one in named if one.kind == "class"), None)
+            if found is not None:
+                yield found.first_line, found.shown
 
     def members(self, owner: str) -> Sequence[Definition]:
         """Return the members of a class, given its name with those of the classes around it."""

@@ -13,6 +13,7 @@ MAX_TRIED = 400
 BODY = " ..."
 
 CountTokens = Callable[[str], int]
+"""Returns the number of tokens of a text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,8 @@ class Target:
 
     @property
     def full_name(self) -> str:
-        """Name with those of the classes around it, as in ``Definition.owner``."""
-        one = self.definition
-        return "" if one is None else f"{one.owner}.{one.name}" if one.owner else one.name
+        """Name as in ``Definition.full_name``; empty for a module."""
+        return "" if self.definition is None else self.definition.full_name
 
 
 class Resolver:

@@ -117,22 +117,13 @@ def _declaration(reader: Reader, node: Node) -> None:
         if not scope and not reader.scope.inner:
             owner = reader.scope.owner
             kind = "attribute" if owner else "constant"
-            reader.define(node, written, kind, _first_line(reader, node), type=made_by)
-
-
-def _first_line(reader: Reader, node: Node) -> str:
-    first, *rest = reader.shown(node).split("\n")
-    return first + " ..." if rest else first
+            reader.define(node, written, kind, reader.first_line(node), type=made_by)
 
 
 def _parameter(reader: Reader, node: Node) -> None:
     name, function = _declared(node.child_by_field_name("declarator"))
     if name is not None and function is None and reader.scope.inner:
         reader.bind(node, reader.text(name), _plain(reader.field(node, "type")))
-
-
-def _scope(reader: Reader, node: Node) -> None:
-    reader.enter(node)
 
 
 # Types.
@@ -257,7 +248,7 @@ CPP_HANDLERS: dict[str, Handler] = {
     "alias_declaration": _alias,
     "template_declaration": _template,
     "namespace_definition": _namespace,
-    "lambda_expression": _scope,
+    "lambda_expression": Reader.enter,
     "optional_parameter_declaration": _parameter,
 }
 
@@ -304,11 +295,5 @@ def _files_of(imported: Import, path: str, layout: Layout) -> Iterator[str]:
     yield from sorted(others, key=lambda one: (-common_prefix_length(one, path), one))
 
 
-C = Language("c", frozenset({".c"}), "//", _read_c, _files_of)
-CPP = Language(
-    "c++",
-    frozenset({".h", ".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".c++", ".h++", ".inl", ".ipp"}),
-    "//",
-    _read_cpp,
-    _files_of,
-)
+C = Language("c", _read_c, _files_of)
+CPP = Language("c++", _read_cpp, _files_of)

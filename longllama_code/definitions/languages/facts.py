@@ -36,6 +36,11 @@ class Definition:
     is_static: bool = False
     """Whether it is a member of the class itself, in languages that mark such members."""
 
+    @property
+    def full_name(self) -> str:
+        """Name with those of the classes around it: ``Outer.Inner.name``."""
+        return f"{self.owner}.{self.name}" if self.owner else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Import:

@@ -95,10 +95,6 @@ def _result(reader: Reader, function: Node) -> str:
     return reader.text(result)
 
 
-def _scope(reader: Reader, node: Node) -> None:
-    reader.enter(node)
-
-
 def _parameter(reader: Reader, node: Node) -> None:
     type = reader.field(node, "type")
     for name in node.children_by_field_name("name"):
@@ -153,14 +149,9 @@ def _constants(reader: Reader, node: Node) -> None:
     for one in node.named_children:
         if one.type == "const_spec":
             type = reader.field(one, "type") or type
-            shown = "const " + _first_line(reader, one)
+            shown = "const " + reader.first_line(one).strip()
             for name in one.children_by_field_name("name"):
                 _define(reader, one, reader.text(name), "constant", shown, type=type)
-
-
-def _first_line(reader: Reader, node: Node) -> str:
-    first, *rest = reader.shown(node).strip().split("\n")
-    return first + " ..." if rest else first
 
 
 def _variable(reader: Reader, node: Node) -> None:
@@ -170,7 +161,7 @@ def _variable(reader: Reader, node: Node) -> None:
     for name, made_by in zip(names, types, strict=True):
         type = written or made_by
         reader.bind(node, reader.text(name), type)
-        shown = "var " + _first_line(reader, node)
+        shown = "var " + reader.first_line(node).strip()
         _define(reader, node, reader.text(name), "constant", shown, type=type)
 
 
@@ -201,8 +192,8 @@ HANDLERS: dict[str, Handler] = {
     "import_spec": _import,
     "function_declaration": _function,
     "method_declaration": _method,
-    "func_literal": _scope,
-    "function_type": _scope,
+    "func_literal": Reader.enter,
+    "function_type": Reader.enter,
     "parameter_declaration": _parameter,
     "variadic_parameter_declaration": _parameter,
     "type_spec": _type,
@@ -272,8 +263,6 @@ def _module_of(text: str) -> str:
 
 GO = Language(
     name="go",
-    suffixes=frozenset({".go"}),
-    comment="//",
     read=_read,
     resolve=_files_of,
     tests=TESTS,

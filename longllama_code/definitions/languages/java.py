@@ -99,12 +99,11 @@ def _method(reader: Reader, node: Node) -> None:
 def _field(reader: Reader, node: Node) -> None:
     _read_modifiers(reader, node)
     type = reader.field(node, "type")
-    first, *rest = reader.shown(node).split("\n")
     for one in node.children_by_field_name("declarator"):
         name = reader.field(one, "name")
         reader.bind(node, name, type)
         reader.bind(node, f"this.{name}", type)
-        _define(reader, node, name, "attribute", first + " ..." if rest else first, type)
+        _define(reader, node, name, "attribute", reader.first_line(node), type)
 
 
 def _enum_constant(reader: Reader, node: Node) -> None:
@@ -115,10 +114,6 @@ def _enum_constant(reader: Reader, node: Node) -> None:
 
 
 # Variables.
-
-
-def _scope(reader: Reader, node: Node) -> None:
-    reader.enter(node)
 
 
 def _object(reader: Reader, node: Node) -> None:
@@ -173,7 +168,7 @@ HANDLERS: dict[str, Handler] = {
     "field_declaration": _field,
     "constant_declaration": _field,
     "enum_constant": _enum_constant,
-    "lambda_expression": _scope,
+    "lambda_expression": Reader.enter,
     "object_creation_expression": _object,
     "formal_parameter": _parameter,
     "enhanced_for_statement": _parameter,
@@ -252,8 +247,6 @@ def _java_in(folder: str, path: str, layout: Layout) -> Iterator[str]:
 
 JAVA = Language(
     name="java",
-    suffixes=frozenset({".java"}),
-    comment="//",
     read=_read,
     resolve=_files_of,
 )

@@ -32,10 +32,6 @@ class Language:
     """A programming language."""
 
     name: str
-    suffixes: frozenset[str]
-    """Suffixes of its files, with the dot."""
-    comment: str
-    """Mark that begins a comment line."""
     read: Callable[[str], FileFacts]
     """Returns the facts of a text; never raises: broken code gives what can be parsed."""
     resolve: Callable[[Import, str, Layout], Iterable[str]]

@@ -195,6 +195,11 @@ class Reader:
         """Return a definition as it is written, up to its body, with a mark instead of that."""
         return self.until(node, node.end_byte if body is None else body.start_byte) + mark
 
+    def first_line(self, node: Node) -> str:
+        """Return the first line of a definition, with a mark where there are more."""
+        first, *rest = self.shown(node).split("\n")
+        return first + " ..." if rest else first
+
     def until(self, node: Node, end: int) -> str:
         """Return what is written from a node's beginning up to a byte, indented as in the file."""
         start = self.begins.get(node.start_byte, node.start_byte)

@@ -8,12 +8,12 @@ those whose text it changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from longllama_code.definitions.chosen import Chosen
 from longllama_code.definitions.files import File
-from longllama_code.definitions.fitting import fit
+from longllama_code.definitions.fitting import CountTokens, fit
 from longllama_code.definitions.languages.facts import Definition
 
 MAX_PIECE_TOKENS = 128
@@ -22,7 +22,6 @@ chosen brings little along that is not."""
 CONSTRUCTORS = frozenset(("__init__", "__new__", "__call__"))
 EVERYTHING = 1 << 30
 
-CountTokens = Callable[[str], int]
 Member = tuple[str, str]
 """Name of a definition, with its class's, and its text."""
 
@@ -110,16 +109,5 @@ def _piece(part: list[Chosen], count: CountTokens) -> Piece:
 
 
 def _as_chosen(path: str, file: File, one: Definition) -> Chosen:
-    name = f"{one.owner}.{one.name}" if one.owner else one.name
-    lines, heads = (one.first_line, one.last_line), tuple(_heads(file, one.owner))
-    return Chosen(path, name, one.kind, one.shown, *lines, "", 0.0, heads)
-
-
-def _heads(file: File, owner: str) -> Iterator[tuple[int, str]]:
-    """Yield line and head of each class around a member."""
-    names = owner.split(".") if owner else []
-    for n_names in range(1, len(names) + 1):
-        for one in file.named(".".join(names[:n_names])):
-            if one.kind == "class":
-                yield one.first_line, one.shown
-                break
+    lines, heads = (one.first_line, one.last_line), tuple(file.heads(one.owner))
+    return Chosen(path, one.full_name, one.kind, one.shown, *lines, "", 0.0, heads)

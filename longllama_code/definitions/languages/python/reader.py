@@ -384,4 +384,4 @@ class _Reader:
             self.imports.append(Import(alias, module, name, line=line, is_public=outside))
 
 
-PYTHON = Language("Python", frozenset((".py", ".pyi")), "#", read, files_of, filler="_")
+PYTHON = Language("Python", read, files_of, filler="_")

@@ -185,9 +185,8 @@ def _function(reader: Reader, node: Node) -> None:
 
 
 def _constant(reader: Reader, node: Node) -> None:
-    first, *rest = reader.shown(node).split("\n")
     kind = "attribute" if reader.scope.owner else "constant"
-    shown, type = first + " ..." if rest else first, _type(reader, node)
+    shown, type = reader.first_line(node), _type(reader, node)
     is_private = not reader.scope.owner and not _is_public(node)
     name = reader.field(node, "name")
     is_static = kind == "attribute"
@@ -206,10 +205,6 @@ def _macro(reader: Reader, node: Node) -> None:
 
 
 # Values.
-
-
-def _scope(reader: Reader, node: Node) -> None:
-    reader.enter(node)
 
 
 def _variable(reader: Reader, node: Node) -> None:
@@ -238,7 +233,7 @@ HANDLERS: dict[str, Handler] = {
     "static_item": _constant,
     "type_item": _alias,
     "macro_definition": _macro,
-    "closure_expression": _scope,
+    "closure_expression": Reader.enter,
     "parameter": _variable,
     "let_declaration": _variable,
 }
@@ -280,8 +275,6 @@ def _read(text: str) -> FileFacts:
 
 RUST = Language(
     name="rust",
-    suffixes=frozenset({".rs"}),
-    comment="//",
     read=_read,
     resolve=files_of,
     separator="::",

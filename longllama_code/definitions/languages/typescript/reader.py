@@ -42,10 +42,6 @@ def _function(reader: Reader, node: Node) -> None:
     reader.enter(node)
 
 
-def _scope(reader: Reader, node: Node) -> None:
-    reader.enter(node)
-
-
 def _variables(reader: Reader, node: Node) -> None:
     declarators = [one for one in node.named_children if one.type == "variable_declarator"]
     for one in declarators:
@@ -196,10 +192,10 @@ HANDLERS: dict[str, Handler] = {
     "function_declaration": _function,
     "generator_function_declaration": _function,
     "function_signature": _function,
-    "arrow_function": _scope,
-    "function_expression": _scope,
-    "generator_function": _scope,
-    "method_definition": _scope,
+    "arrow_function": Reader.enter,
+    "function_expression": Reader.enter,
+    "generator_function": Reader.enter,
+    "method_definition": Reader.enter,
     "lexical_declaration": _variables,
     "variable_declaration": _variables,
     "required_parameter": _parameter,
@@ -253,16 +249,12 @@ def _read_tsx(text: str) -> FileFacts:
 
 TYPESCRIPT = Language(
     name="typescript",
-    suffixes=frozenset({".ts", ".mts", ".cts"}),
-    comment="//",
     read=_read,
     resolve=files_of,
     configuration=CONFIGURATION,
 )
 JAVASCRIPT = Language(
     name="javascript",
-    suffixes=frozenset({".tsx", ".js", ".jsx", ".mjs", ".cjs"}),
-    comment="//",
     read=_read_tsx,
     resolve=files_of,
     configuration=CONFIGURATION,
