@@ -44,9 +44,14 @@ def open_store(folder: Path | None, max_bytes: int | None) -> SegmentStore:
     Raises:
         StoreError: the folder cannot be used.
     """
-    if folder is None:
-        max_bytes = RAM_BYTES if max_bytes is None else min(RAM_BYTES, max_bytes)
-    return SegmentStore(folder, SLICE_BYTES, max_bytes)
+    return SegmentStore(
+        folder, SLICE_BYTES, limit_in_ram(max_bytes) if folder is None else max_bytes
+    )
+
+
+def limit_in_ram(max_bytes: int | None) -> int:
+    """Return the limit of a store in RAM, given that of one on disk."""
+    return RAM_BYTES if max_bytes is None else min(RAM_BYTES, max_bytes)
 
 
 class KeptDefinitions:
@@ -172,5 +177,6 @@ class KeptDefinitions:
             logger.warning("definitions are no longer stored: %s", error)
             self.problem = str(error)
             self._store.close()
-            self._store, self._max_bytes = open_store(None, self._max_bytes), RAM_BYTES
+            self._max_bytes = limit_in_ram(self._max_bytes)
+            self._store = open_store(None, self._max_bytes)
             return action(self._store)

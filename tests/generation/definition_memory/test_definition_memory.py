@@ -144,6 +144,24 @@ def test_a_full_disk_costs_the_disk_alone(tmp_path: Path, monkeypatch: pytest.Mo
     assert full.placed("port", EXCERPTS, ROOM) is not None
 
 
+def test_behind_a_full_disk_the_limit_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = memory(by_kernels=True, folder=tmp_path, exact=False, max_bytes=1)
+    assert full.kept.has_room
+    put = SegmentStore.put
+
+    def fail(store: SegmentStore, *arguments: object):
+        if store.persists:
+            raise StoreError("No space left on device")
+        return put(store, *arguments)  # pyright: ignore
+
+    monkeypatch.setattr(SegmentStore, "put", fail)
+    monkeypatch.setattr(SegmentStore, "collect", lambda _: None)
+    encode(full, EXCERPTS[0])
+    assert not full.kept.has_room
+
+
 @settings(max_examples=6, deadline=None)
 @given(st.lists(st.integers(0, 12), min_size=4, max_size=16))
 def test_a_small_store_keeps_its_limit_whatever_is_encoded(numbers: list[int]) -> None:
