@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig
 
-from longllama_code.checkpoints.completeness import check_none_missing
+from longllama_code.checkpoints.completeness import check_none_missing, check_shape
 from longllama_code.checkpoints.ram import require_room
 from longllama_code.checkpoints.weight_files import tensors
 from longllama_code.checkpoints.weight_paths import is_gguf_file, weight_files
@@ -186,9 +186,5 @@ def _n_weights(config: LongLlamaConfig) -> int:
 def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
     """Refuse a checkpoint that lacks weights; transformers would use random ones instead."""
     check_none_missing(folder, loading["missing_keys"])
-    remedy = "the checkpoint is incomplete or its config.json belongs to another model."
-    if mismatched := sorted(loading["mismatched_keys"]):
-        name, found, wanted = mismatched[0]
-        raise CheckpointError(
-            f"{folder} has {name!r} of shape {(*found,)}, not {(*wanted,)}; {remedy}"
-        )
+    for name, found, wanted in sorted(loading["mismatched_keys"]):
+        check_shape(folder, name, found, wanted)

@@ -9,7 +9,6 @@ the number of the files.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -35,9 +34,6 @@ from longllama_code.model.rounded.torchao_weights import torchao_linear, uses_to
 from longllama_code.weight_kinds import WeightKind
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[str, float], None]
-"""Called with each file that was read, and the fraction of all bytes read so far (0 to 1)."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,6 @@ def load_quantized(
     kind: WeightKind,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
-    progress: Progress = lambda _, __: None,
     **overrides: Any,
 ) -> LongLlamaForCausalLM:
     """Load a model whose matrices are kept in 8 or 4 bits.
@@ -81,7 +76,6 @@ def load_quantized(
         kind: ``int8`` or ``int4``.
         dtype: the type to compute in.
         device: a torch device; each matrix goes there as soon as it is rounded.
-        progress: called after each file.
         overrides: configuration fields to replace.
 
     Raises:
@@ -96,7 +90,7 @@ def load_quantized(
     if device == "cpu":
         smaller = "take int4, or " if kind == "int8" else ""
         require_room(need.peak, what, f"close other programs, {smaller}take a smaller model.")
-    _Filler(model, folder, kind, dtype, device).fill(files, progress)
+    _Filler(model, folder, kind, dtype, device).fill(files)
     return model.eval()
 
 
@@ -146,16 +140,13 @@ class _Filler:
         if model.config.tie_word_embeddings:
             self._missing.pop(HEAD, None)
 
-    def fill(self, files: list[Path], progress: Progress) -> None:
+    def fill(self, files: list[Path]) -> None:
         """Read all files; nothing is left without content."""
-        total, done = sum(path.stat().st_size for path in files), 0
         for path in files:
             for name, tensor in tensors(path):
                 wanted = self._missing.pop(name, None)
                 if wanted is not None:
                     self._put(name, wanted, tensor)
-            done += path.stat().st_size
-            progress(path.name, done / total)
         check_none_missing(self._folder, self._missing)
         self._finish()
 

