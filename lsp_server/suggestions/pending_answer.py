@@ -30,6 +30,8 @@ class PendingAnswer:
     ) -> None:
         self.request = request
         self._was_asked = False
+        self._is_cancelled = False
+        """Whether the task was told to end, which it does a moment later."""
         self._n_waiting = 0
         self._text = ""
         """Beginning of the answer that is known so far."""
@@ -41,7 +43,7 @@ class PendingAnswer:
     @property
     def is_running(self) -> bool:
         """Whether there may still be an answer."""
-        return not self._task.done()
+        return not self._is_cancelled and not self._task.done()
 
     @property
     def is_being_written(self) -> bool:
@@ -77,6 +79,7 @@ class PendingAnswer:
     def cancel_if_unwanted(self) -> None:
         """Have the engine stop if no request waits for the answer."""
         if not self._n_waiting:
+            self._is_cancelled = True
             self._task.cancel()
 
     async def _wait(

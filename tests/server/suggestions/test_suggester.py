@@ -57,6 +57,16 @@ async def test_a_cancelled_request_is_cancelled_in_the_engine(suggester, engine)
     assert engine.n_cancelled == 1
 
 
+async def test_a_request_that_follows_a_cancelled_one_at_once_is_asked_anew(suggester, engine):
+    cancelled = await begin(suggester, engine)
+    cancelled.cancel()  # as one message, and the next request as another, of one read
+    again = asyncio.create_task(suggester.suggest(cursor(), SETTINGS, engine))
+    engine.may_answer.set()
+    assert (await again).text == "text"
+    assert cancelled.cancelled()
+    assert engine.prefixes == ["x = ", "x = "]
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [(EngineGone("died"), "engine_restarting"), (EngineError("no"), "engine_error")],
