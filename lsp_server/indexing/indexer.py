@@ -13,7 +13,7 @@ from pathlib import Path
 
 from longllama_code.source_files.source_text import Limits, refuse_secrets
 from longllama_code.source_files.workspace import Workspace
-from lsp_server.engine.connection import EngineGone
+from lsp_server.engine.connection import EngineAway, EngineGone
 from lsp_server.indexing.engine_guard import EngineGuard
 from lsp_server.indexing.file_table import Totals, TrackedFile, Urgency
 from lsp_server.indexing.memory_plan import MemoryPlan
@@ -228,6 +228,8 @@ class Indexer:
         names = self._plan.take_names_to_forget()
         try:
             await self._engine.forget(names)
+        except EngineAway:
+            self._plan.note_unforgotten(names)  # its memory stays; the next scan retries
         except EngineGone:
             return  # and all of its memory with it
         except Exception:

@@ -142,3 +142,16 @@ async def test_one_that_is_away_comes_back_by_itself(bench, what):
     bench.indexer.rescan()
     await bench.idle()
     assert bench.states() == {"a.py": "in_memory"}
+
+
+async def test_one_that_was_away_forgets_with_the_next_scan(bench):
+    gone = bench.write("gone.py")
+    bench.start()
+    await bench.idle()
+    bench.engine.on_end = lambda: pytest.fail("it has not ended")
+    bench.engine.errors["forget"] = [EngineAway("no answer")]
+    gone.unlink()
+    for _ in range(2):
+        bench.indexer.rescan()
+        await bench.idle()
+    assert bench.engine.texts == {}
