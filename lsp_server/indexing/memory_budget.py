@@ -75,8 +75,11 @@ class MemoryBudget:
 
     def overflow(self, newest: Path) -> list[TrackedFile]:
         """Return the least valuable files over the budget; neither open ones nor the newest."""
+        excess_tokens = -self.free_tokens()
+        if excess_tokens <= 0:  # as after most edits; the look at every file takes long
+            return []
         closed = [file for file in self._files if self._is_closed(file) and file.path != newest]
-        return to_leave_out(sorted(closed, key=self._value), -self.free_tokens())
+        return to_leave_out(sorted(closed, key=self._value), excess_tokens)
 
     def fitting(self) -> list[TrackedFile]:
         """Return files left out for the budget that may fit now.
