@@ -282,11 +282,14 @@ class TeamEngine:
         self._lost.clear()
         logger.info("the team's engine at %s answers", self._team.address.url)
         self._enter(EngineState.READY, "")
-        if former is not None:
-            await former.leave()
-        if local is not None:
-            await self._drain_local()
-            await local.stop()
+        try:
+            if former is not None:
+                await former.leave()
+            if local is not None:
+                await self._drain_local()
+        finally:  # nobody else knows of it, should `stop` come meanwhile
+            if local is not None:
+                await local.stop()
 
     async def _drain_local(self) -> None:
         """Wait until the local engine has answered its requests, up to ``DRAIN_S``."""

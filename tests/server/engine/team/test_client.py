@@ -206,6 +206,19 @@ async def test_the_local_engine_takes_over_and_is_left_again(server, engine, sta
     assert states == [EngineState.LOADING, *3 * [EngineState.READY]]
 
 
+async def test_a_local_engine_that_is_left_just_then_ends_too(server, engine):
+    server.stop()
+    await engine.start()
+    await until(lambda: engine.ready)
+    late = asyncio.create_task(engine.complete(REQUEST))
+    await asyncio.sleep(0.01)
+    await server.start()
+    await until(lambda: not engine.is_limited)
+    await engine.stop()
+    assert LocalEngine.made[0].state is EngineState.STOPPED
+    assert await late == "local"
+
+
 async def test_a_later_revision_is_joined(server, engine, states):
     await engine.start()
     await until(lambda: engine.ready)
