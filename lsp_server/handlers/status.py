@@ -62,11 +62,11 @@ async def clear_store(server: Server, _: Any) -> dict[str, Any]:
 
 
 async def full_status(session: Session) -> dict[str, Any]:
-    """Return the status of session and engine; the latter is None if the engine is not ready."""
+    """Return the status of session and engine; the latter is None if the engine cannot say."""
     engine = session.engine
     engine_status: dict[str, Any] | None = None
     if engine is not None and engine.ready:
-        with suppress(EngineGone):
+        with suppress(EngineGone, EngineError):
             engine_status = asdict(await engine.status())
     pid = engine.pid if engine is not None else None
     return {**asdict(session.status()), "engine": engine_status, "engine_pid": pid}

@@ -6,6 +6,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from lsp_server.engine.client import EngineError
 from lsp_server.indexing import power as power_module
 
 _COMMANDS = """
@@ -111,6 +112,15 @@ async def test_the_status_in_words_and_values(wire, root):
     assert "longllama is ready" in said
     assert "1 files in memory" in said
     assert status == await wire.ask("longllama/status")
+
+
+async def test_the_status_without_that_of_an_engine_that_refuses_it(wire, root, monkeypatch):
+    await wire.begin(root)
+    await wire.indexed()
+    refusal = EngineError("the team's engine refused the request")
+    monkeypatch.setattr(wire.engine, "status", AsyncMock(side_effect=refusal))
+    status = await wire.command("longllama.showStatus")
+    assert (status["phase"], status["engine"]) == ("ready", None)
 
 
 async def test_explaining_in_words_and_values(wire, root):
