@@ -75,8 +75,8 @@ def _weave(path: Path, n_threads: int, opening: Future[OpenedFile]) -> None:
         file = GgufFile.open(path)
         tensors = [*_multiplied(file)] if have_kernels(file) else []
         woven = {tensor.name: Future[Bytes]() for tensor in tensors}
-        opening.set_result(OpenedFile(file, woven))
         room = Room()
+        opening.set_result(OpenedFile(file, woven))
         with ThreadPoolExecutor(n_threads) as weavers:
             for batch in _batches(tensors):
                 weavers.submit(_fill, woven, batch, room)

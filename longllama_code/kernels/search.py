@@ -189,7 +189,9 @@ def _nearest(near: Floats, counts: Counts, read_keys: int) -> Counts:
     n_keys = np.zeros(N_BUCKETS, np.int64)
     bucket_of = np.empty(n_clusters, np.int64)
     for cluster in range(n_clusters):
-        bucket_of[cluster] = int((best[cluster] - lowest) * per_bucket)
+        position = (best[cluster] - lowest) * per_bucket
+        # Weights that are no numbers give scores that are none.
+        bucket_of[cluster] = int(position) if 0 <= position < N_BUCKETS else 0
         n_keys[bucket_of[cluster]] += counts[cluster]
     last, n_read = N_BUCKETS - 1, 0
     while last > 0 and n_read + n_keys[last] < read_keys:

@@ -1,11 +1,13 @@
 """Lists hold what was put into them; the search finds what reading all that it reads would."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from longllama_code.kernels.search import _nearest
 from longllama_code.kernels.sharing.threads import LEAST_ROWS, Threads
 from longllama_code.memory.retrieval import clusters, search
 from longllama_code.memory.retrieval.clusters import ClusterLists
@@ -318,3 +320,13 @@ def test_each_token_finds_by_kernels_what_it_finds_alone() -> None:
 @pytest.mark.parametrize(("form", "kind"), [(FORM, KernelSearch), (FLOATS, RowSearch)])
 def test_kernels_search_where_there_are_clusters(form: RecordFormat, kind: type[RowSearch]) -> None:
     assert type(search_of(rows_of([0], form), 0, None, None)) is kind
+
+
+@pytest.mark.parametrize("numbers", [[np.nan] * 6, [1, np.nan, 3, 2, np.nan, 0], [np.inf, 1, 2, 3]])
+def test_scores_that_are_no_numbers_choose_clusters_that_exist(numbers: list[float]) -> None:
+    near = np.array([numbers, numbers], np.float32)
+    counts = np.full(len(numbers), 2, np.int64)
+    chosen = _nearest(near, counts, 5)
+    assert 1 <= len(chosen) <= len(numbers)
+    assert len({*chosen}) == len(chosen)
+    assert all(0 <= each < len(numbers) for each in chosen)
