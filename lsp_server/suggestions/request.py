@@ -5,6 +5,9 @@ from lsp_server.settings.declarations import Settings
 from lsp_server.suggestions.cursor_context import CursorContext
 from lsp_server.suggestions.filters import FilePlace, Refusal, refuse_file, refuse_trigger
 
+PATIENCE_MS = 2000
+"""Time for which somebody who types waits for a suggestion, in milliseconds."""
+
 
 def refuse(cursor: CursorContext, settings: Settings, *, is_ahead: bool = False) -> Refusal | None:
     """Return the reason why nothing is suggested at a cursor; None if something may be.
@@ -73,7 +76,7 @@ def build_request(
         repository=cursor.repository,
         definition_tokens=settings.completion.definition_tokens,
         repository_context=settings.completion.repository_context,
-        short_after_ms=_short_after_ms(settings),
+        short_after_ms=_short_after_ms(settings, is_automatic=cursor.is_automatic),
         is_ahead=is_ahead,
         writing_ms=cursor.limits.writing_ms,
         recent_edits=recent_edits(cursor, settings),
@@ -81,10 +84,12 @@ def build_request(
     )
 
 
-def _short_after_ms(settings: Settings) -> int | None:
-    """Return how long reading the whole prompt may take: half of the time for a suggestion."""
-    whole = settings.completion.timeout_ms // 2
-    return {"always": 0, "auto": whole, "never": None}[settings.completion.short_first]
+def _short_after_ms(settings: Settings, *, is_automatic: bool) -> int | None:
+    """Return how long reading the whole prompt may take; who asks by a key waits for it."""
+    auto = settings.completion.timeout_ms // 2
+    if is_automatic:
+        auto = min(auto, PATIENCE_MS)
+    return {"always": 0, "auto": auto, "never": None}[settings.completion.short_first]
 
 
 def _least(setting: int, limit: int | None) -> int:

@@ -64,8 +64,16 @@ async def test_a_key_that_comes_before_ends_the_reading_until_it_is_answered(eng
 
 
 def test_it_is_asked_for_by_a_setting():
-    for chosen, expected in (("always", 0), ("auto", 3000), ("never", None)):
-        layer = {"completion": {"shortFirst": chosen, "timeoutMs": 6000}}
+    for chosen, timeout_ms, typing, asking in (
+        ("always", 6000, 0, 0),
+        ("auto", 6000, 2000, 3000),
+        ("auto", 1000, 500, 500),
+        ("never", 6000, None, None),
+    ):
+        layer = {"completion": {"shortFirst": chosen, "timeoutMs": timeout_ms}}
         settings, _ = resolve([QUICK, layer])
-        assert build_request(cursor("x = "), settings).short_after_ms == expected
+        at = cursor("x = ")
+        assert build_request(at, settings).short_after_ms == typing
+        by_key = replace(at, is_automatic=False)
+        assert build_request(by_key, settings).short_after_ms == asking
     assert resolve([])[0].completion.short_first == "auto"
