@@ -125,8 +125,8 @@ class Completion:
         " the file around the cursor and fewer definitions, while the whole is read behind it."
         " Choose always to be shown something sooner, never to be shown what is right more often.",
         choices={
-            "auto": "Where reading the whole would take more than two seconds; where you ask yourself, "
-            "more than half of completion.timeoutMs.",
+            "auto": "Where reading the whole would take more than two seconds; where you ask "
+            "yourself, more than half of completion.timeoutMs.",
             "always": "Wherever the whole is not read yet.",
             "never": "Never: a first suggestion waits until the whole is read.",
         },
