@@ -12,8 +12,8 @@ from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.generation.prompting.excerpt_source import (
     NEEDED_SHARE,
     describe,
-    n_tokens_of,
     token_counter,
+    wanted_of,
 )
 from longllama_code.generation.prompting.prepared_prompt import Excerpts, Wanted, keys_of
 from longllama_code.generation.prompting.prompt import Excerpt
@@ -95,13 +95,7 @@ class RepositoryDefinitions:
             shown: excerpts that are shown in any case.
         """
         chosen = choose(self.index, path, prefix, suffix)
-        known = keys_of(shown)
-        others = [each for each in chosen if each.key not in known]
-        n_left = n_tokens - sum(n_tokens_of(each, self.count) for each in shown)
-        excerpts = self._fitting(others, n_left)
-        most = self._fitting(chosen, int(NEEDED_SHARE * n_tokens))
-        needed = keys_of(most) & (known | keys_of(excerpts))
-        return Wanted(excerpts, needed, {each.key: each for each in chosen})
+        return wanted_of(chosen, shown, n_tokens, self.count, self._fitting)
 
     def _fitting(self, chosen: Sequence[Chosen], n_tokens: int) -> Excerpts:
         """Return as many definitions as fit, the most wanted file last."""

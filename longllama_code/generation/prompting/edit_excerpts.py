@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from longllama_code.definitions.cursor_text import LOCAL_CHARS_AFTER
+from longllama_code.definitions.fitting import CountTokens
 from longllama_code.generation.prompting.definition_excerpts import RepositoryDefinitions
-from longllama_code.generation.prompting.excerpt_source import CountTokens, n_tokens_of
+from longllama_code.generation.prompting.excerpt_source import n_tokens_of
 from longllama_code.generation.prompting.prepared_prompt import Excerpts, Key, Wanted, keys_of
 from longllama_code.generation.prompting.prompt import MARKED_STEP_CHARS, Excerpt, anchor
 from longllama_code.protocol import CompletionRequest, RecentEdit
@@ -21,8 +23,6 @@ MAX_EDIT_TOKENS = 200
 """Most tokens of all recent edits in a prompt, paths included."""
 MAX_LINES = 8
 """Most lines of an edit that are shown, of those before and of those after it each."""
-SHOWN_CHARS_AFTER = 2000
-"""Characters behind the cursor that every prompt shows."""
 REASON = "edited a short while ago"
 
 
@@ -90,7 +90,7 @@ def edit_excerpts(request: CompletionRequest, count: CountTokens) -> Excerpts:
 def _unseen(request: CompletionRequest) -> Iterator[ShownEdit]:
     """Yield the edits that a prompt does not show anyway, the newest first."""
     start = anchor(request.prefix, MARKED_STEP_CHARS)
-    visible = request.prefix[start:] + request.suffix[:SHOWN_CHARS_AFTER]
+    visible = request.prefix[start:] + request.suffix[:LOCAL_CHARS_AFTER]
     for edit in reversed(request.recent_edits):
         if edit.path != request.path or edit.after not in visible:
             yield _shown(edit)

@@ -18,12 +18,8 @@ from longllama_code.generation.prompting.definition_pieces import (
     piece_of,
     pieces_of,
 )
-from longllama_code.generation.prompting.excerpt_source import (
-    NEEDED_SHARE,
-    describe,
-    n_tokens_of,
-)
-from longllama_code.generation.prompting.prepared_prompt import Excerpts, Key, Wanted, keys_of
+from longllama_code.generation.prompting.excerpt_source import best_fitting, describe, wanted_of
+from longllama_code.generation.prompting.prepared_prompt import Excerpts, Key, Wanted
 from longllama_code.generation.prompting.prompt import Excerpt
 from longllama_code.protocol import ShownDefinition
 
@@ -132,22 +128,10 @@ class DefinitionPieces:
     ) -> Wanted:
         """Return the pieces that a cursor needs; see ``ExcerptSource.wanted``."""
         chosen = self._chosen(path, choose(self._index, path, prefix, suffix))
-        known = keys_of(shown)
-        n_left = n_tokens - sum(n_tokens_of(each, self._count) for each in shown)
-        excerpts = self._fitting((each for each in chosen if each.key not in known), n_left)
-        most = self._fitting(chosen, int(NEEDED_SHARE * n_tokens))
-        needed = keys_of(most) & (known | keys_of(excerpts))
-        return Wanted(excerpts, needed, {each.key: each for each in chosen})
+        return wanted_of(chosen, shown, n_tokens, self._count, self._fitting)
 
-    def _fitting(self, chosen: Iterable[ChosenPiece], n_tokens: int) -> Excerpts:
-        """Return as many pieces as fit, the best one last."""
-        taken = list[Excerpt]()
-        for each in chosen:
-            cost = n_tokens_of(each.excerpt, self._count)
-            if cost <= n_tokens:
-                taken.append(each.excerpt)
-                n_tokens -= cost
-        return tuple(reversed(taken))
+    def _fitting(self, chosen: Sequence[ChosenPiece], n_tokens: int) -> Excerpts:
+        return best_fitting((each.excerpt for each in chosen), n_tokens, self._count)
 
     def still_hold(self, excerpt: Excerpt) -> bool:
         """Whether the file still has a piece, or the definition of a piece of the cursor's file."""

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from longllama_code.generation.prompting.excerpt_source import (
-    NEEDED_SHARE,
+    best_fitting,
     describe,
-    n_tokens_of,
     token_counter,
+    wanted_of,
 )
-from longllama_code.generation.prompting.prepared_prompt import Excerpts, Key, Wanted, keys_of
+from longllama_code.generation.prompting.prepared_prompt import Excerpts, Key, Wanted
 from longllama_code.generation.prompting.prompt import Excerpt
 from longllama_code.memory.repository import RememberedFile, RepositoryMemory
 from longllama_code.protocol import ShownDefinition
@@ -131,24 +131,11 @@ class SimilarChunks:
         best = {chunk.text: chunk for chunk in reversed(found)}
         # The same lines in several files are shown once.
         chosen = [SimilarChunk.of(chunk) for chunk in found if best[chunk.text] is chunk]
-        known = keys_of(shown)
-        others = [each for each in chosen if each.key not in known]
-        n_left = n_tokens - sum(n_tokens_of(each, self._count) for each in shown)
-        excerpts = self._fitting(others, n_left)
-        most = self._fitting(chosen, int(NEEDED_SHARE * n_tokens))
-        needed = keys_of(most) & (known | keys_of(excerpts))
-        return Wanted(excerpts, needed, {each.key: each for each in chosen})
+        return wanted_of(chosen, shown, n_tokens, self._count, self._fitting)
 
     def _fitting(self, chosen: Sequence[SimilarChunk], n_tokens: int) -> Excerpts:
-        """Return as many chunks as fit, the best one last."""
-        taken = list[Excerpt]()
-        for each in chosen:
-            excerpt = Excerpt(each.path, each.shown, (each,))
-            cost = n_tokens_of(excerpt, self._count)
-            if cost <= n_tokens:
-                taken.append(excerpt)
-                n_tokens -= cost
-        return tuple(reversed(taken))
+        excerpts = (Excerpt(each.path, each.shown, (each,)) for each in chosen)
+        return best_fitting(excerpts, n_tokens, self._count)
 
     def still_hold(self, excerpt: Excerpt) -> bool:
         """Whether the lines of an excerpt still stand in its file, anywhere."""
