@@ -122,7 +122,9 @@ class Completer:
         n_unread = _fit(request, inputs, prepared).n_unread
         if comes_first(request, n_unread, self._model.speed):
             if not request.is_ahead:
-                answered = self.complete(short(request), should_stop, on_progress)
+                spent_ms = int(1000 * (time.perf_counter() - started))
+                left = replace(request, timeout_ms=max(1, request.timeout_ms - spent_ms))
+                answered = self.complete(short(left), should_stop, on_progress)
                 return replace(answered, is_short=True)
             # Whoever comes while the whole is being read finds the short one read.
             self.complete(replace(short(request), max_tokens=1), should_stop)

@@ -16,6 +16,8 @@ from lsp_server.statistics.spans import change_between
 
 MAX_KNOWN = 50
 """Offers of which a client may tell something later."""
+MAX_DOCUMENT_CHARS = 500_000
+"""Length of a document above which nothing is counted: each offer keeps its text."""
 AT_ONCE_CHARS = 4
 """Length from which the end of a suggestion that appears in one change was accepted, not typed."""
 
@@ -71,7 +73,7 @@ class SuggestionCounter:
     def offered(self, offer: Offer) -> None:
         """Note a suggestion that a client was sent."""
         document = self._text_of(offer.uri)
-        if not self.is_on or document is None:
+        if not self.is_on or document is None or len(document) > MAX_DOCUMENT_CHARS:
             return
         known = self._continued(offer) or _Known(Shown(offer, model_text(document)), 0)
         self._known[offer.id] = known

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from longllama_code.source_files.model_text import model_text
+from lsp_server.statistics.counter import MAX_DOCUMENT_CHARS
 from lsp_server.statistics.offer import Offer
 from lsp_server.statistics.record import Record, Survival
 from lsp_server.statistics.survival import is_still_there
@@ -13,8 +14,6 @@ from lsp_server.tasks import BackgroundTasks
 Look = Literal["after_30_s", "after_5_min"]
 LOOKS: dict[Look, float] = {"after_30_s": 30.0, "after_5_min": 300.0}
 """Seconds after which an accepted text is looked for."""
-MAX_DOCUMENT_CHARS = 2_000_000
-"""Length of a document above which it is not known whether a text is still there."""
 
 
 class LaterLooks:

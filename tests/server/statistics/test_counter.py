@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lsp_server.statistics.counter import MAX_DOCUMENT_CHARS
 from lsp_server.statistics.record import OUTCOMES, Record
 from tests.server.statistics.counted_editor import URI, CountedEditor
 
@@ -218,3 +219,11 @@ def test_each_shown_suggestion_has_one_record_whose_outcome_only_gets_better(
     assert len(editor.records) <= editor.n_offered
     editor.counter.end()
     assert None not in editor.outcomes
+
+
+def test_in_a_text_of_great_length_nothing_is_counted():
+    """Fifty of its copies would be kept."""
+    editor = CountedEditor("x" * MAX_DOCUMENT_CHARS, "\n")
+    editor.show("accepted")
+    editor.insert("accepted")
+    assert editor.records == {}
