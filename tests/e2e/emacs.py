@@ -43,10 +43,10 @@ def at_end(server: RecordedServer, start: list[str], init: str) -> Iterator[Term
 def save(server: RecordedServer, screen: TerminalScreen) -> None:
     """Save the file that a suggestion was accepted into."""
     screen.type(SAVE)
-    screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
+    screen.wait(lambda: "return" in server.saved, "the file was not saved")
 
 
 def check_saved(server: RecordedServer, text: str) -> None:
     """The suggestion is in the file, and the session is as it was recorded."""
-    assert server.file.read_text() == f"{FIRST_LINE}    {text}\n"
+    assert server.saved == f"{FIRST_LINE}    {text}\n"
     assert server.replay() == []

@@ -74,6 +74,14 @@ class RecordedServer:
             f"no suggestion was counted as {outcome}",
         )
 
+    @property
+    def saved(self) -> str:
+        """Text of the file; empty while an editor puts another one in its place."""
+        try:
+            return self.file.read_text()
+        except FileNotFoundError:
+            return ""
+
     def replay(self) -> list[str]:
         """Say all again to another server; how its answers differ."""
         self.file.write_text(self._text)

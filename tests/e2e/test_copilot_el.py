@@ -43,7 +43,7 @@ def editing(
 def save(server: RecordedServer, screen: TerminalScreen, text: str) -> None:
     """Save the file, which must then be this text, but for its last line end."""
     screen.type(SAVE)
-    screen.wait(lambda: server.file.read_text() == f"{text}\n", "the file is another")
+    screen.wait(lambda: server.saved == f"{text}\n", "the file is another")
 
 
 def test_parts_are_accepted_and_told(tmp_path: Path) -> None:

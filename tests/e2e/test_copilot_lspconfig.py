@@ -48,7 +48,7 @@ def test_ghost_text_is_shown_and_accepted_and_nobody_has_to_sign_in(tmp_path: Pa
         screen.type(TAB)
         screen.expect("3,13")
         screen.type(f"{ESCAPE}:w{ENTER}")
-        screen.wait(lambda: "Error" in server.file.read_text(), "the file was not saved")
+        screen.wait(lambda: "Error" in server.saved, "the file was not saved")
     line = "    if isinstance('\U0001f40d', UsageError) or x:"
-    assert server.file.read_text() == f"def f(x):\n{line}\n        pass\n"
+    assert server.saved == f"def f(x):\n{line}\n        pass\n"
     assert server.replay() == []

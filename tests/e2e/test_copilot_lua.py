@@ -49,7 +49,7 @@ def editing(server: RecordedServer, folder: Path) -> Iterator[TerminalScreen]:
 def save(server: RecordedServer, screen: TerminalScreen, text: str) -> None:
     """Save the file, which must then be this text."""
     screen.type(f"{ESCAPE}:w{ENTER}")
-    screen.wait(lambda: server.file.read_text() == text, "the file is another")
+    screen.wait(lambda: server.saved == text, "the file is another")
 
 
 def test_ghost_text_is_shown_and_accepted(tmp_path: Path) -> None:

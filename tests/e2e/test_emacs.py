@@ -105,5 +105,5 @@ def test_what_the_editor_closed_is_replaced(tmp_path: Path) -> None:
         screen.type(TAB)
         screen.expect("(2,38)")
         screen.type(SAVE)
-        screen.wait(lambda: "Error" in server.file.read_text(), "the file was not saved")
-    assert server.file.read_text() == f"{FIRST_LINE}    if isinstance(e, UsageError) or x:\n"
+        screen.wait(lambda: "Error" in server.saved, "the file was not saved")
+    assert server.saved == f"{FIRST_LINE}    if isinstance(e, UsageError) or x:\n"

@@ -36,7 +36,7 @@ def editing(
 def save(server: RecordedServer, screen: TerminalScreen, text: str) -> None:
     """Save the file, which must then be this text, but for its last line end."""
     screen.type(SAVE)
-    screen.wait(lambda: server.file.read_text() == f"{FIRST_LINE}{text}\n", "the file is another")
+    screen.wait(lambda: server.saved == f"{FIRST_LINE}{text}\n", "the file is another")
 
 
 def test_parts_and_all_of_such_texts_are_accepted(tmp_path: Path) -> None:

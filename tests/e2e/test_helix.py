@@ -40,8 +40,8 @@ def test_a_suggestion_is_in_the_popup_accepted_and_saved(tmp_path: Path) -> None
         screen.type(ENTER + ESCAPE)
         screen.expect("NOR")
         screen.type(f":wq{ENTER}")
-        screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
-    assert server.file.read_text() == f"def f(x):\n    ret{text}\n"
+        screen.wait(lambda: "return" in server.saved, "the file was not saved")
+    assert server.saved == f"def f(x):\n    ret{text}\n"
     assert server.replay() == []
 
 

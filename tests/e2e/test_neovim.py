@@ -77,8 +77,8 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
         screen.type(TAB)  # nothing is left to accept: it is a tab, as four blanks
         screen.expect("at 4,18")
         screen.type(f"{ESCAPE}:wq{ENTER}")
-        screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
-    assert server.file.read_text() == f"def f(x):\n    {text}    \n"
+        screen.wait(lambda: "return" in server.saved, "the file was not saved")
+    assert server.saved == f"def f(x):\n    {text}    \n"
     assert server.replay() == []
 
 
@@ -123,5 +123,5 @@ def test_what_the_editor_closed_is_replaced(tmp_path: Path) -> None:
         screen.type(TAB)
         screen.expect("at 2,39")
         screen.type(f"{ESCAPE}:wq{ENTER}")
-        screen.wait(lambda: "Error" in server.file.read_text(), "the file was not saved")
-    assert server.file.read_text() == "def f(e):\n    if isinstance(e, UsageError) or x:\n"
+        screen.wait(lambda: "Error" in server.saved, "the file was not saved")
+    assert server.saved == "def f(e):\n    if isinstance(e, UsageError) or x:\n"

@@ -40,12 +40,12 @@ def test_ghost_text_is_shown_accepted_and_saved(tmp_path: Path) -> None:
         screen.expect("# é more")
         screen.expect("return x * 2")
         screen.picture("neovim-0.12")
-        assert "return" not in server.file.read_text()
+        assert "return" not in server.saved
         screen.type(TAB)
         screen.expect("3,14")  # behind the text, in bytes
         screen.type(f"{ESCAPE}:wq{ENTER}")
-        screen.wait(lambda: "return" in server.file.read_text(), "the file was not saved")
-    assert server.file.read_text() == f"def f(x):\n    {text}\n"
+        screen.wait(lambda: "return" in server.saved, "the file was not saved")
+    assert server.saved == f"def f(x):\n    {text}\n"
     assert server.replay() == []
 
 
@@ -108,8 +108,8 @@ def test_a_word_and_a_line_are_accepted_beside_a_bracket_that_was_closed(tmp_pat
         screen.expect("3,1")
         screen.expect("# é more")
         screen.type(f"{ESCAPE}:wq{ENTER}")
-        screen.wait(lambda: "Usage" in server.file.read_text(), "the file was not saved")
-    assert server.file.read_text() == "def f(x):\n    if isinstance(e, UsageError) or x:\n\n"
+        screen.wait(lambda: "Usage" in server.saved, "the file was not saved")
+    assert server.saved == "def f(x):\n    if isinstance(e, UsageError) or x:\n\n"
 
 
 def test_vim_pack_installs_it_as_our_page_says(tmp_path: Path) -> None:

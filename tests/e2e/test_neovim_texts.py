@@ -40,7 +40,7 @@ def editing(server: RecordedServer, folder: Path) -> Iterator[TerminalScreen]:
 def save(server: RecordedServer, screen: TerminalScreen, text: str) -> None:
     """Save the file, which must then be this text."""
     screen.type(f"{ESCAPE}:w{ENTER}")
-    screen.wait(lambda: server.file.read_text() == text, "the file is another")
+    screen.wait(lambda: server.saved == text, "the file is another")
 
 
 def lines_of(screen: TerminalScreen) -> list[str]:
