@@ -1,7 +1,7 @@
 """The seeded tiny model, also as one that fills in or copies, and engines around them."""
 
 import copy
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.model.modeling import LongLlamaForCausalLM
 from longllama_code.model_config import N_COPY_FEATURES
 from longllama_code.protocol import RememberResult
+from tests.generators import finish
 
 # A busy machine is no failure: what is timed are benchmarks, not tests.
 hypothesis.settings.register_profile(
@@ -73,12 +74,3 @@ def _with(loaded: LoadedModel, **fields: object) -> LoadedModel:
     model = LongLlamaForCausalLM(LongLlamaConfig.from_dict(config)).eval()
     model.load_state_dict(loaded.model.state_dict())
     return replace(loaded, model=model)
-
-
-def finish(work: Generator[None, None, RememberResult]) -> RememberResult:
-    """What a generator returns in the end."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return stop.value

@@ -126,9 +126,8 @@ def test_a_damaged_definition_is_left_out_and_encoded_again(tmp_path: Path) -> N
     again.kept.close()
 
 
-def test_a_full_disk_costs_the_disk_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = memory(by_kernels=True, folder=tmp_path, exact=False)
-    encode(full, EXCERPTS[0])
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have stores on disk write nothing more; those in RAM go on."""
     put = SegmentStore.put
 
     def fail(store: SegmentStore, *arguments: object):
@@ -137,6 +136,12 @@ def test_a_full_disk_costs_the_disk_alone(tmp_path: Path, monkeypatch: pytest.Mo
         return put(store, *arguments)  # pyright: ignore
 
     monkeypatch.setattr(SegmentStore, "put", fail)
+
+
+def test_a_full_disk_costs_the_disk_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = memory(by_kernels=True, folder=tmp_path, exact=False)
+    encode(full, EXCERPTS[0])
+    fill_disk(monkeypatch)
     encode(full, *EXCERPTS)
     assert not any(full.lacks("port", each) for each in EXCERPTS)
     assert full.kept.problem is not None
@@ -149,14 +154,7 @@ def test_behind_a_full_disk_the_limit_stays(
 ) -> None:
     full = memory(by_kernels=True, folder=tmp_path, exact=False, max_bytes=1)
     assert full.kept.has_room
-    put = SegmentStore.put
-
-    def fail(store: SegmentStore, *arguments: object):
-        if store.persists:
-            raise StoreError("No space left on device")
-        return put(store, *arguments)  # pyright: ignore
-
-    monkeypatch.setattr(SegmentStore, "put", fail)
+    fill_disk(monkeypatch)
     monkeypatch.setattr(SegmentStore, "collect", lambda _: None)
     encode(full, EXCERPTS[0])
     assert not full.kept.has_room

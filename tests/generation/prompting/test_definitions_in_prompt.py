@@ -7,9 +7,10 @@ from longllama_code.generation.engine import Engine
 from longllama_code.generation.models import LoadedModel
 from longllama_code.generation.prompting.infill import InfillMarks
 from longllama_code.generation.prompting.prompt import Excerpt, PromptSource, build_prompt, opening
-from longllama_code.protocol import CompletionRequest, CompletionResult
+from longllama_code.protocol import CompletionResult
 from tests.code_model import NAMES, TOKENIZER
 from tests.generation.harbour import REQUEST, MakeEngine, Remember, complete, shown
+from tests.generators import finish
 
 SHIP = '''\
 class Ship:
@@ -26,15 +27,6 @@ class Ship:
 def moor(ship, berth):
     return berth.take(ship)
 '''
-
-
-def prepare(engine: Engine, request: CompletionRequest) -> int:
-    work = engine.prepare(request)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return int(end.value)
 
 
 def test_the_layout_is_the_repositorys() -> None:
@@ -128,9 +120,9 @@ def test_a_file_that_was_prepared_is_asked_about_without_reading_a_definition(
     for each in (engine, fresh):
         remember(each, "harbour/ship.py", SHIP)
     whole = replace(REQUEST, suffix="", is_ahead=True)
-    n_read = prepare(engine, whole)
+    n_read = finish(engine.prepare(whole))
     assert n_read > 64
-    assert prepare(engine, whole) == n_read
+    assert finish(engine.prepare(whole)) == n_read
     result, expected = complete(engine), complete(fresh)
     assert result.timings.reused_tokens >= n_read
     assert expected.timings.reused_tokens == 0
@@ -160,7 +152,7 @@ def test_what_was_prepared_survives_a_restart(
         engine = Engine.create(coder, None, folder=tmp_path)
         remember(engine, "harbour/ship.py", SHIP)
         if not results:
-            prepare(engine, replace(REQUEST, is_ahead=True))
+            finish(engine.prepare(replace(REQUEST, is_ahead=True)))
         results.append(complete(engine))
         engine.close()
     assert results[1].timings.reused_tokens == results[0].timings.reused_tokens > 64

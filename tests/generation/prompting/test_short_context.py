@@ -17,6 +17,7 @@ from longllama_code.generation.prompting.short_context import (
     comes_first,
 )
 from longllama_code.protocol import CompletionRequest, CompletionResult, RememberResult
+from tests.generators import finish
 
 MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
@@ -62,18 +63,8 @@ def test_the_first_answer_at_a_place_is_short_and_the_next_is_not_once_all_is_re
     assert (again.is_short, n_read(again), again.text) == (False, 1, whole.text)
 
 
-def opened(engine: Engine, request: CompletionRequest) -> int:
-    """Have a file's beginning read; return the number of its tokens."""
-    steps = engine.prepare(request)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def test_what_was_read_when_the_file_was_opened_is_not_read_again(engine: Engine) -> None:
-    n_opening = opened(engine, at(10))
+    n_opening = finish(engine.prepare(at(10)))
     assert n_opening > len(SHIP) / 2  # tokens of this model are bytes
     first = complete(engine, at(30))
     assert (first.is_short, first.timings.reused_tokens) == (True, n_opening)
