@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from lsp_server.tasks import BackgroundTasks, retrieve_exception
 
 WRITE_AFTER_S = 0.3
 """Time in which changes of records are collected before they are written."""
+BEGIN_S = 10.0
+"""Longest wait of a request for `RecordWriter.begin`: clients ask while the session begins."""
 
 T = TypeVar("T")
 
@@ -40,6 +43,7 @@ class RecordWriter:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
         self._lock = asyncio.Lock()
+        self._has_begun = asyncio.Event()
         self._background = BackgroundTasks()
 
     async def begin(self, cache: Path) -> None:
@@ -49,6 +53,7 @@ class RecordWriter:
             if cache != self._cache:
                 await self._close()
             self._cache = cache
+        self._has_begun.set()
 
     def keep(self, record: Record) -> None:
         """Write a record soon, or what changed of it."""
@@ -68,7 +73,8 @@ class RecordWriter:
     async def run(self, work: Callable[[StatisticsFile], T]) -> T | None:
         """Do something with the file on a thread, after all that waits is written.
 
-        It is done even if the caller is cancelled. None if the file cannot be used.
+        Waits for `begin`. It is done even if the caller is cancelled. None if the file cannot be
+        used.
         """
         task = asyncio.ensure_future(self._run(work))
         self._tasks.add(task)
@@ -77,6 +83,8 @@ class RecordWriter:
         return await asyncio.shield(task)
 
     async def _run(self, work: Callable[[StatisticsFile], T]) -> T | None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._has_begun.wait(), BEGIN_S)
         async with self._lock:
             new, self._new = self._new, {}
             changed, self._changed = self._changed, {}
@@ -103,6 +111,7 @@ class RecordWriter:
 
     async def end(self) -> None:
         """Write what waits, and close the file."""
+        self._has_begun.set()
         await self.flush()
         async with self._lock:
             await self._close()

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from lsp_server.statistics import owner
+from lsp_server.session import Session
+from lsp_server.statistics import owner, writer
 from lsp_server.statistics.adaptive import N_NEEDED
 from lsp_server.statistics.database import StatisticsFile
 from lsp_server.statistics.record import Record, model_hash
@@ -25,6 +26,24 @@ def options(cache, **trigger):
         "trigger": {"debounceMs": 0, **trigger},
         "completion": {"ahead": False},
     }
+
+
+def repository_settings_after(monkeypatch, n_s):
+    """Have the session's start take its time where a slow disk has it wait."""
+    read = Session._read_repository_settings
+
+    async def read_late(session, roots):
+        await asyncio.sleep(n_s)
+        await read(session, roots)
+
+    monkeypatch.setattr(Session, "_read_repository_settings", read_late)
+
+
+async def beginning(wire, root, options):
+    """Let the session begin, and return its task once the workspace folders are known."""
+    begins = asyncio.create_task(wire.begin(root, options=options))
+    await wire.until(lambda: wire.server.session.folders.roots)
+    return begins
 
 
 async def floors(wire, *, kind):
@@ -55,6 +74,29 @@ async def test_the_threshold_rises_for_typing_alone_and_falls_once_it_is_turned_
     while statistics.min_confidence:
         await asyncio.sleep(0.01)
     assert await floors(wire, kind=2) == 0.0
+
+
+async def test_asked_while_the_session_begins_they_are_those_that_were_kept(
+    wire, root, tmp_path, monkeypatch
+):
+    unsure_history(tmp_path / "cache")
+    repository_settings_after(monkeypatch, 0.3)
+    begins = await beginning(wire, root, options(tmp_path / "cache"))
+    assert (await wire.ask("longllama/statistics"))["total"]["shown"] == N_NEEDED + 50
+    assert (await wire.ask("longllama/clearStatistics")) == {"n_removed": N_NEEDED + 50}
+    await begins
+
+
+async def test_asked_of_a_session_that_takes_long_to_begin_there_are_none(
+    wire, root, tmp_path, monkeypatch
+):
+    unsure_history(tmp_path / "cache")
+    monkeypatch.setattr(writer, "BEGIN_S", 0.2)
+    repository_settings_after(monkeypatch, 2.0)
+    begins = await beginning(wire, root, options(tmp_path / "cache"))
+    assert (await wire.ask("longllama/statistics"))["total"]["shown"] == 0
+    assert not begins.done()
+    await begins
 
 
 async def test_it_is_off_by_default(wire, root, tmp_path):
