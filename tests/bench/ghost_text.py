@@ -70,6 +70,13 @@ WATCH = """async (lookMs) => {
   return seen;
 }"""
 
+LINE = """() => {
+  const lines = [...document.querySelectorAll('.view-lines .view-line')];
+  const last = lines.reduce((a, b) => (parseInt(b.style.top) > parseInt(a.style.top) ? b : a));
+  return last.textContent.replaceAll('\u00a0', ' ');
+}"""
+"""Text of the lowest line in sight, with its ghost text."""
+
 
 @dataclass(frozen=True)
 class Prefix:
@@ -150,6 +157,9 @@ def look(window: Window, prefix: Prefix) -> Seen:
     window.type(prefix.typed)
     states = window.page.evaluate(WATCH, LOOK_MS)
     last = states[-1]
+    line = window.page.evaluate(LINE)
+    if not line.strip().startswith(prefix.typed + last["ghost"]):
+        raise SystemExit(f"{prefix} was typed, but its line is {line!r}: {last}")
     first = next((state["ms"] for state in states if state["ghost"]), None)
     window.press("Escape")
     window.press("Escape")
@@ -168,10 +178,15 @@ def measure(
         (workspace / "tsconfig.json").write_text('{"compilerOptions": {"strict": true}}')
         (workspace / ".venv").symlink_to(sys.prefix)
         pictures.mkdir()
-        words = {"editor.wordBasedSuggestions": "matchingDocuments"}
+        settings = {
+            "editor.wordBasedSuggestions": "matchingDocuments",
+            "files.autoSave": "off",  # in a browser it is on, and nothing could be taken back
+        }
         folder = Path(scratch, "wb")
         with (
-            workbench(install(), folder, build_extension(), model=model, settings=words) as running,
+            workbench(
+                install(), folder, build_extension(), model=model, settings=settings
+            ) as running,
             browse(pictures) as window,
         ):
             window.open(running.url(workspace, workspace / prefixes[0].path))
