@@ -158,7 +158,7 @@ def look(window: Window, prefix: Prefix) -> Seen:
     states = window.page.evaluate(WATCH, LOOK_MS)
     last = states[-1]
     line = window.page.evaluate(LINE)
-    if not line.strip().startswith(prefix.typed + last["ghost"]):
+    if not line.strip().startswith(prefix.typed):
         raise SystemExit(f"{prefix} was typed, but its line is {line!r}: {last}")
     first = next((state["ms"] for state in states if state["ghost"]), None)
     window.press("Escape")
