@@ -28,20 +28,22 @@ def part(name, before=[time.perf_counter(), time.process_time(), time.thread_tim
     before[:] = now
 
 parts = {}
-import lsp_server.engine.process.main
+from lsp_server.engine.process.collector import collector_off
+from lsp_server.engine.process import main
 part("process and protocol")
-from longllama_code.engine_options import EngineOptions
-from longllama_code.generation import ahead
-ahead.begin(EngineOptions(sys.argv[1]))
-part("kernels, numba")
-import torch
-part("torch")
-from longllama_code.generation import engine, models
-part("our other modules")
-loaded = models.load_for_engine(sys.argv[1])
-part("weights, tokenizer")
-engine.warm_up(loaded)
-part("first completion")
+with collector_off():
+    from longllama_code.engine_options import EngineOptions
+    from longllama_code.generation import ahead
+    ahead.begin(EngineOptions(sys.argv[1]))
+    part("kernels, numba")
+    import torch
+    part("torch")
+    from longllama_code.generation import engine, models
+    part("our other modules")
+    loaded = models.load_for_engine(sys.argv[1])
+    part("weights, tokenizer")
+    engine.warm_up(loaded)
+    part("first completion")
 for name in ("transformers", "torch._dynamo", "torch._decomp"):
     if name in sys.modules:
         print(f"{name} was imported", file=sys.stderr)

@@ -19,6 +19,7 @@ from longllama_code.engine_options import EngineOptions
 from longllama_code.errors import ConfigError, without_package
 from lsp_server.engine.options import parse
 from lsp_server.engine.process import scripted
+from lsp_server.engine.process.collector import collector_off
 from lsp_server.engine.process.host import EngineHost, HostedEngine
 from lsp_server.engine.stdio import StdinReader, take_stdout
 
@@ -54,6 +55,11 @@ def _open(options: EngineOptions) -> HostedEngine:
     if options.model.startswith(scripted.PREFIX):
         return scripted.ScriptedEngine.open(options.model)
 
+    with collector_off():
+        return _loaded(options)
+
+
+def _loaded(options: EngineOptions) -> HostedEngine:
     try:
         from longllama_code.generation import ahead
 
