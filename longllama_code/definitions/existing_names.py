@@ -2,8 +2,9 @@
 
     from shop.cart import NAME      cart.NAME      shop.cart.NAME      Colour.NAME
 
-Whatever is not certain exists (``lacking.py``). For TypeScript and JavaScript see
-``script_names.py``; other languages are not looked at.
+Whatever is not certain exists (``lacking.py``). For names that are taken from nowhere see
+``names_at_large.py``, for TypeScript and JavaScript ``script_names.py``; other languages are not
+looked at.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from longllama_code.definitions.languages.facts import Import
 from longllama_code.definitions.languages.python.files import is_root
 from longllama_code.definitions.missing import MissingName
 from longllama_code.definitions.name_uses import NameUse, begun, is_identifier, uses
+from longllama_code.definitions.names_at_large import unknown_at_large
 from longllama_code.definitions.script_names import exported_names, missing_in_script
 
 MAX_USES = 50
@@ -74,17 +76,24 @@ def missing_name(
     if not is_whole or WORD.match(suffix):
         found = [use for use in found if use.end < len(text)]
     check = _Check(index, path, prefix, suffix)
+    at_large = unknown_at_large(
+        index, path, prefix, suggestion, suffix, new_words, is_whole=is_whole
+    )
     for use in found[:MAX_USES]:
         lacking = check.lacking(use)
         start = use.start - n_begun
+        if at_large is not None and at_large.start < start:
+            return at_large
         whole = prefix + suggestion + suffix
         if lacking is not None and is_identifier(whole, len(prefix) + start):
             return MissingName(use.names[-1], start, *lacking)
-    return None
+    return at_large
 
 
 def existing_names(index: DefinitionIndex, missing: MissingName) -> frozenset[str]:
     """Return the names that could stand in place of a missing one."""
+    if missing.instead:
+        return missing.instead
     if missing.owner:
         return frozenset(names_of_class(index, missing.path, missing.owner))
     language = language_of(missing.path)

@@ -195,6 +195,20 @@ class DefinitionIndex:
         seen = (path for path in self._base.defining(name) if path not in self._own)
         return self._with_base(own, tuple(seen))
 
+    def beginning_with(self, begun: str, ending: str) -> Iterator[str]:
+        """Yield the names at the top level of files that begin so.
+
+        Args:
+            begun: the names' beginning.
+            ending: end of the files' paths, such as ``.py``.
+        """
+        for name in [name for name in self._defined if name.startswith(begun)]:
+            paths = (path for path in self._defined[name] if path.endswith(ending))
+            if any(self._own[path].named(name) for path in paths):
+                yield name
+        if self._base is not None:
+            yield from self._base.beginning_with(begun, ending)
+
     def with_class(self, name: str) -> Sequence[str]:
         """Return the files with a class of this ``folded`` name, sorted."""
         own = tuple(sorted(self._classes.get(name, ())))

@@ -14,3 +14,5 @@ class MissingName:
     """File that lacks it."""
     owner: str = ""
     """Class of that file whose member it would be; empty for a name of the module."""
+    instead: frozenset[str] = frozenset()
+    """Names that may stand in its place; empty for those of the module or class."""

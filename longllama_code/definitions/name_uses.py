@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from longllama_code.definitions.cursor_text import IMPORTED_FROM
@@ -69,11 +69,19 @@ def _imported(text: str) -> Iterator[NameUse]:
 
 def is_identifier(text: str, offset: int) -> bool:
     """Whether an identifier stands at an offset of a text, not a part of a string or comment."""
-    if text.count('"""', 0, offset) % 2 or text.count("'''", 0, offset) % 2:
-        return False  # the grammar reads what follows an open quote as code
-    tree = parsed(text.encode("utf-8", "replace"), "tree_sitter_python")
-    if tree is None:
-        return False
-    at = len(text[:offset].encode("utf-8", "replace"))
-    node = tree.root_node.descendant_for_byte_range(at, at + 1)
-    return node is not None and node.type == "identifier"
+    return any(identifiers(text, (offset,)))
+
+
+def identifiers(text: str, offsets: Iterable[int]) -> Iterator[int]:
+    """Yield those offsets of a text where an identifier stands; it is parsed once."""
+    tree = None
+    for offset in offsets:
+        if text.count('"""', 0, offset) % 2 or text.count("'''", 0, offset) % 2:
+            continue  # the grammar reads what follows an open quote as code
+        tree = tree or parsed(text.encode("utf-8", "replace"), "tree_sitter_python")
+        if tree is None:
+            return
+        at = len(text[:offset].encode("utf-8", "replace"))
+        node = tree.root_node.descendant_for_byte_range(at, at + 1)
+        if node is not None and node.type == "identifier":
+            yield offset
