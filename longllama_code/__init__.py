@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from longllama_code.model.modeling import LongLlamaForCausalLM, LongLlamaModel
     from longllama_code.protocol import CompletionRequest, CompletionResult
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CompletionRequest",
