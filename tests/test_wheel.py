@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_without_torch import DEADLINE_S
+from tests.deadline import DEADLINE_S
 
 pytestmark = pytest.mark.install
 
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str | Path], **environment: str) -> str:
         env={**_clean(), **environment},
         capture_output=True,
         encoding="utf-8",
-        timeout=5 * DEADLINE_S,
+        timeout=20 * DEADLINE_S,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -19,9 +19,7 @@ from pygls.lsp.client import LanguageClient
 
 from lsp_server.engine.protocol import engine_converter
 from lsp_server.engine.stdio import connect_stdio
-
-DEADLINE_S = float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "30"))
-"""How long anything may take; more on a machine that is busy with other work."""
+from tests.deadline import DEADLINE_S
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from tests.e2e.editor import DEADLINE_S
+from tests.deadline import DEADLINE_S
 
 Json = dict[str, Any]
 LISTENING = re.compile(r"listening on (http://\S+)")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pyte
 
+from tests.deadline import DEADLINE_S
 from tests.e2e.terminal_picture import draw
 from tests.paths import ROOT
 
 COLUMNS, LINES = 100, 24
 QUIET_S = 0.05
-WAIT_S = max(60.0, float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "60")))
 ENTER, ESCAPE, TAB = "\r", "\x1b", "\t"
 ALT_RIGHT, ALT_DOWN = "\x1b[1;3C", "\x1b[1;3B"
 LEFT, RIGHT = "\x1b[D", "\x1b[C"
@@ -67,9 +67,9 @@ class TerminalScreen:
         """Follow the program until something is so.
 
         Raises:
-            AssertionError: it was not so within `WAIT_S` seconds; the message has the screen.
+            AssertionError: it was not so within `DEADLINE_S` seconds; the message has the screen.
         """
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + DEADLINE_S
         while not done():
             assert time.monotonic() < deadline, f"{what}; on screen:\n{self.text}"
             self._read()
@@ -117,5 +117,5 @@ def running(
         yield TerminalScreen(ours)
     finally:
         process.kill()
-        process.wait(20)
+        process.wait(DEADLINE_S)
         os.close(ours)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lsp_server.demo.sample import RENAMING, SAMPLE, sample_places
-from tests.e2e.editor import DEADLINE_S
+from tests.deadline import DEADLINE_S
 
 PLACES = sample_places()
 LEDGER = "class Ledger:\n    def post_harbour_dues(self, ship):\n        return ship\n"

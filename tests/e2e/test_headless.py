@@ -10,7 +10,7 @@ import pytest
 from lsp_server import __version__
 from lsp_server.cli.complete import parse_cursor
 from lsp_server.cli.main import main
-from tests.e2e.editor import DEADLINE_S
+from tests.deadline import DEADLINE_S
 
 LIB = "def frobnicate(left, right):\n    return left * 31 + right\n"
 

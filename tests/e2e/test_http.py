@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.editor import DEADLINE_S, Editor, scripted
+from tests.deadline import DEADLINE_S
+from tests.e2e.editor import Editor, scripted
 from tests.e2e.http_server import HttpServer, address, serving, until
 from tests.e2e.http_shop import ANSWERS, AT, RECORDED, SHAPES, window
 

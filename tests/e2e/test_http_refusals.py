@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.editor import DEADLINE_S
+from tests.deadline import DEADLINE_S
 from tests.e2e.http_server import HttpServer, serving, until
 from tests.e2e.http_shop import ANSWERS, RECORDED
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lsp_server.statistics.database import path_in
-from tests.e2e.editor import DEADLINE_S, Editor, scripted
+from tests.deadline import DEADLINE_S
+from tests.e2e.editor import Editor, scripted
 from tests.e2e.http_server import HttpServer, address, serving
 from tests.e2e.http_shop import AT, REST, SHAPES, window, write_shop
 from tests.e2e.test_statistics import stats

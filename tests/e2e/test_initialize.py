@@ -9,6 +9,7 @@ import sys
 import pytest
 from lsprotocol import types
 
+from tests.deadline import DEADLINE_S
 from tests.e2e.editor import capabilities, editing, is_running, soon
 
 TRANSPORTS = ["stdio", "tcp", "ws"]
@@ -17,7 +18,9 @@ TRANSPORTS = ["stdio", "tcp", "ws"]
 @pytest.mark.parametrize("module", ["lsp_server.server", "lsp_server.__main__"])
 def test_the_server_loads_neither_torch_nor_transformers(module):
     code = f"import {module}, sys; print({{'torch', 'transformers', 'numpy'}} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S
+    )
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 

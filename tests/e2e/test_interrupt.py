@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from lsp_server.clients.recording import framed, frames
-from tests.e2e.editor import DEADLINE_S
+from tests.deadline import DEADLINE_S
 
 Json = dict[str, Any]
 

@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 
 from tests.bench.raw_client import RawClient, scripted
+from tests.deadline import DEADLINE_S
 from tests.e2e.test_strangers import listening
 
-DEADLINE_S = float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "60"))
 CAN = {
     "workspace": {
         "symbol": {"symbolKind": {"valueSet": [1, 27]}, "tagSupport": {"valueSet": [1, 2]}},

@@ -13,7 +13,7 @@ import httpx2
 from lsp_server.benchmarks.systems.llama_server import LlamaServer
 from lsp_server.benchmarks.systems.llama_vscode import llama_vscode
 from lsp_server.benchmarks.systems.llama_vscode_prompt import Settings
-from tests.e2e.editor import DEADLINE_S
+from tests.deadline import DEADLINE_S
 from tests.e2e.http_server import serving
 from tests.paths import ROOT
 

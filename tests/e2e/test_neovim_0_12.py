@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.deadline import DEADLINE_S
 from tests.e2e.debian import command, unpacked
 from tests.e2e.recorded_server import RecordedServer
 from tests.e2e.terminal_screen import (
@@ -66,7 +67,7 @@ def neovim(
     serve = [*program, "--headless", "--listen", socket, *options]
     editor = subprocess.Popen(serve, cwd=folder, env=environment)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + DEADLINE_S
         while not (folder / socket).exists():
             assert time.monotonic() < deadline
             assert editor.poll() is None
@@ -75,7 +76,7 @@ def neovim(
             yield screen
     finally:
         editor.kill()
-        editor.wait(20)
+        editor.wait(DEADLINE_S)
 
 
 def test_a_word_and_a_line_are_accepted_beside_a_bracket_that_was_closed(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from tests.e2e.editor import DEADLINE_S
+from tests.deadline import DEADLINE_S
 from tests.e2e.http_server import HttpServer, serving
 
 TOKEN = "a token of some length"

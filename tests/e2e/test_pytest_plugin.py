@@ -1,6 +1,5 @@
 """The plugin as others use it: the worked examples of its page run in a session of its own."""
 
-import os
 import re
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import sys
 import pytest
 
 from lsp_server.testing.editors import EDITORS, capabilities_of
+from tests.deadline import DEADLINE_S
 from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "testing.md"
@@ -21,8 +21,7 @@ def test_the_worked_examples_pass(tmp_path):
     for number, code in enumerate(examples()):
         (tmp_path / f"test_example_{number}.py").write_text(code)
     (tmp_path / "sessions").symlink_to(PAGE.parent / "sessions")
-    timeout_s = os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "60")
-    settings = ["[pytest]", f"longllama_timeout_s = {timeout_s}", "filterwarnings = error"]
+    settings = ["[pytest]", f"longllama_timeout_s = {DEADLINE_S}", "filterwarnings = error"]
     settings += ["asyncio_default_fixture_loop_scope = function"]  # of pytest-asyncio, beside us
     (tmp_path / "pytest.ini").write_text("\n".join(settings))
     done = subprocess.run(
@@ -42,7 +41,7 @@ def test_the_plugin_costs_other_sessions_nothing():
         "print({'pygls', 'torch', 'pytest_lsp', 'watchdog'} & set(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S, check=True
     )
     assert done.stdout == "set()\n"
 

@@ -12,7 +12,8 @@ from lsp_server.clients.headless import headless
 from lsp_server.clients.recording import read_session
 from lsp_server.clients.replay import replay
 from lsp_server.documents.document import Position
-from tests.e2e.editor import DEADLINE_S, scripted
+from tests.deadline import DEADLINE_S
+from tests.e2e.editor import scripted
 
 TEXT = "from lib import frobnicate\n\nfrob"
 ANSWERS = [{"before": "frob", "text": "nicate(1, 2)", "source": "lib.py"}]

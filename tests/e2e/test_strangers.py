@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from websockets.exceptions import InvalidStatus
 from lsp_server import transports
 from lsp_server.cli.main import main
 from lsp_server.clients.headless import headless
+from tests.deadline import DEADLINE_S
 from tests.paths import ROOT
 
-DEADLINE_S = float(os.environ.get("LONGLLAMA_TEST_DEADLINE_S", "30"))
 TOKEN = "a token for this test"
 
 
@@ -166,7 +165,7 @@ def test_the_store_is_the_users_alone(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1\n")
     command = [sys.executable, "-m", "lsp_server", "status", "--model", "tiny"]
     command += ["--root", str(tmp_path), "--cache-dir", str(tmp_path / "cache")]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=2 * DEADLINE_S)
     (store,) = (tmp_path / "cache" / "memory").iterdir()
     assert oct(store.stat().st_mode & 0o777) == "0o700"
     assert (store / "manifest.sqlite").exists()
@@ -178,4 +177,4 @@ async def test_a_client_in_another_container_is_not_missed(tmp_path: Path) -> No
     await ended.wait()
     from lsp_server.handlers.lifecycle import _watch_parent
 
-    await asyncio.wait_for(_watch_parent(ended.pid), 1)
+    await asyncio.wait_for(_watch_parent(ended.pid), DEADLINE_S)

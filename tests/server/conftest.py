@@ -16,10 +16,9 @@ from lsp_server.indexing.indexer import Indexer
 from lsp_server.models import pull_process
 from lsp_server.settings.layers import resolve
 from lsp_server.watching.watcher import Watcher
+from tests.deadline import DEADLINE_S
 from tests.server.watching.recorder import Recorder
 from tests.server.wire import Wire
-
-DEADLINE_S = 10
 
 
 class ListEngine:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 
 from lsp_server.tasks import BackgroundTasks, retrieve_exception
+from tests.deadline import DEADLINE_S
 
 
 async def test_background_tasks_run_to_their_end():
@@ -15,7 +16,7 @@ async def test_background_tasks_run_to_their_end():
 
     tasks.start(work())
     gc.collect()
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), DEADLINE_S)
 
 
 async def test_a_failure_that_nobody_waits_for_is_not_reported():

@@ -3,8 +3,8 @@
 import asyncio
 
 from lsp_server.engine.client import EngineClient
+from tests.deadline import DEADLINE_S
 
-DEADLINE_S = 30
 COMPILED_S = 240  # a C++ compiler from an empty folder, beside other tests
 
 

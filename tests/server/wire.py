@@ -13,8 +13,7 @@ from longllama_code.protocol import CompletionResult, EngineStatus, RememberResu
 from lsp_server.engine.client import EngineState
 from lsp_server.engine.team import selection
 from lsp_server.handlers.table import new_server
-
-DEADLINE_S = 20
+from tests.deadline import DEADLINE_S
 
 Json = dict[str, Any]
 

@@ -16,6 +16,7 @@ from lsp_server.benchmarks.systems.llama_vscode_prompt import Settings
 from lsp_server.benchmarks.systems.ring import MAX_CHUNKS
 from lsp_server.benchmarks.systems.system import System
 from lsp_server.benchmarks.systems.visits import MAX_VISITS, visited_files
+from tests.deadline import DEADLINE_S
 from tests.server.benchmarks.llama_server_stand_in import (
     REFUSE,
     StandIn,
@@ -23,7 +24,6 @@ from tests.server.benchmarks.llama_server_stand_in import (
     stand_in,
 )
 
-DEADLINE_S = 30.0
 ALONE = Settings(asks_ahead=False)
 TEXT = "import a\n\nx = \ny = 2\n"
 AT = TEXT.index("\ny")

@@ -10,6 +10,7 @@ import pytest
 
 from lsp_server.benchmarks.systems.llama_server import llama_server
 from lsp_server.benchmarks.systems.system import SystemGoneError
+from tests.deadline import DEADLINE_S
 from tests.server.benchmarks.llama_server_stand_in import (
     BABBLE,
     BROKEN,
@@ -19,7 +20,6 @@ from tests.server.benchmarks.llama_server_stand_in import (
     stand_in,
 )
 
-DEADLINE_S = 30.0
 HOLDER = """
 import asyncio, sys
 from pathlib import Path

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tests.deadline import DEADLINE_S
+
 UNWANTED = (
     "httpx2",
     "longllama_code.generation",
@@ -18,7 +20,9 @@ UNWANTED = (
 
 def loaded_by(code):
     code = f"{code}; import sys; print({set(UNWANTED)} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
 

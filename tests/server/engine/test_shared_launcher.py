@@ -16,10 +16,10 @@ from lsp_server.engine import shared_endpoint
 from lsp_server.engine.protocol import VERSION
 from lsp_server.engine.shared_endpoint import Endpoint
 from lsp_server.engine.shared_launcher import DiedAtStart, LaunchCancelled, connect_or_launch
+from tests.deadline import DEADLINE_S
 from tests.server.engine.conftest import addresses
 from tests.server.engine.light_engine import LightOptions, light
 
-DEADLINE_S = 30
 CONNECT = """
 import sys, threading
 from lsp_server.engine.shared_launcher import connect_or_launch

@@ -19,9 +19,10 @@ from lsp_server.engine.shared_endpoint import Endpoint
 from lsp_server.engine.shared_launcher import connect_or_launch
 from lsp_server.engine.shared_loopback import _FORM, HOST, LoopbackPorts, PortFile
 from lsp_server.engine.shared_transport import CannotShare, listening_socket
+from tests.deadline import DEADLINE_S
 from tests.paths import ROOT
 from tests.server.engine.light_engine import LOOPBACK_FOLDER, LightEngine, light
-from tests.server.engine.test_shared_launcher import DEADLINE_S, Raw
+from tests.server.engine.test_shared_launcher import Raw
 from tests.server.waiting_client import soon
 
 SECRET = b"0123456789abcdef" * 4

@@ -10,6 +10,7 @@ from lsp_server.http.errors import Refused
 from lsp_server.http.files import MAX_KNOWN
 from lsp_server.http.suggesting import Suggesting
 from lsp_server.suggestions.cursor_context import Limits
+from tests.deadline import DEADLINE_S
 
 
 def asked(before="x = ", *, is_automatic=False, **fields):
@@ -21,7 +22,7 @@ async def until(is_so):
         while not is_so():
             await asyncio.sleep(0.01)
 
-    await asyncio.wait_for(wait(), 20)
+    await asyncio.wait_for(wait(), DEADLINE_S)
 
 
 async def test_a_text_that_takes_long_to_read_is_asked_for_until_it_is_read(wire, root):

@@ -7,7 +7,7 @@ import pytest
 from lsp_server.engine.client import EngineError, EngineGone
 from lsp_server.indexing.definition_pass import BATCH_FILES, MIN_FILES
 from lsp_server.indexing.file_table import Urgency
-from tests.server.conftest import DEADLINE_S
+from tests.deadline import DEADLINE_S
 
 NAMES = [f"{number:02}.py" for number in range(3 * BATCH_FILES)]
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from lsp_server.engine.client import EngineError
 from lsp_server.engine.connection import EngineAway
 from lsp_server.indexing.file_table import FileState, FileTable, TrackedFile, Urgency
-
-DEADLINE_S = 10
+from tests.deadline import DEADLINE_S
 
 
 async def test_a_second_scan_asks_for_nothing_that_nobody_wrote(bench):

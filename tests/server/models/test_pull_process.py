@@ -6,7 +6,8 @@ import psutil
 import pytest
 
 from lsp_server.models.pull_process import PullFailed, pull_model
-from tests.e2e.editor import DEADLINE_S, is_running
+from tests.deadline import DEADLINE_S
+from tests.e2e.editor import is_running
 
 
 async def test_a_pull_tells_its_steps(pulls, tmp_path):

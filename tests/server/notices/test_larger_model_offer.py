@@ -15,7 +15,8 @@ from lsp_server.models import larger_model
 from lsp_server.models.larger_model import LARGER, MIN_ANSWERS, claim_offer
 from lsp_server.notices import larger_model_offer as feature
 from lsp_server.status import diagnosis
-from tests.e2e.editor import ANSWERS, DEADLINE_S, Editor, capabilities, is_running
+from tests.deadline import DEADLINE_S
+from tests.e2e.editor import ANSWERS, Editor, capabilities, is_running
 from tests.paths import ROOT
 
 CODER = {"model": {"path": "coder"}}

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-DEADLINE_S = 10.0
+from tests.deadline import DEADLINE_S
 
 
 class Recorder:

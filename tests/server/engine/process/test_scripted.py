@@ -9,6 +9,7 @@ import pytest
 from longllama_code.errors import Cancelled, ModelNotFound
 from longllama_code.protocol import CompletionRequest, Source
 from lsp_server.engine.process.scripted import ScriptedEngine
+from tests.deadline import DEADLINE_S
 
 
 @pytest.fixture
@@ -132,5 +133,7 @@ def test_its_process_loads_no_torch(tmp_path):
         f"_open(Namespace(model='script:{tmp_path}/script.json'));"
         "print({'torch', 'transformers', 'numpy'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S
+    )
     assert (done.stdout, done.stderr) == ("set()\n", "")
