@@ -1,6 +1,7 @@
 """What only some systems have is used where docs/portability.md says, and there alone.
 
-Text is read and written in a named encoding.
+Text is read and written in a named encoding, and who waits on an event loop names the exception of
+every Python.
 
 The walk reads the code, so it runs anywhere; what it finds is tested by injection, in the tests
 that the document names.
@@ -202,3 +203,40 @@ def test_every_text_has_a_named_encoding() -> None:
 )
 def test_the_walk_finds_texts_without_an_encoding(code: str, is_found: bool) -> None:
     assert bool([*texts_without_encoding(ast.parse(code))]) == is_found
+
+
+def timeouts_of_later_pythons(tree: ast.AST) -> Iterator[int]:
+    """Yield the line of each ``TimeoutError`` that is caught where asyncio raises its own.
+
+    Up to Python 3.10 that is another exception, which passes.
+    """
+    nodes = [*ast.walk(tree)]
+    if not any(isinstance(each, ast.Attribute) and each.attr == "wait_for" for each in nodes):
+        return
+    for node in nodes:
+        caught = [node.type] if isinstance(node, ast.ExceptHandler) and node.type else []
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+            caught += node.args
+        names = [each for one in caught for each in ast.walk(one) if isinstance(each, ast.Name)]
+        yield from (each.lineno for each in names if each.id == "TimeoutError")
+
+
+def test_who_waits_on_an_event_loop_catches_what_every_python_raises() -> None:
+    found = [
+        f"{file}:{line}" for file, tree in modules() for line in timeouts_of_later_pythons(tree)
+    ]
+    assert not found, f"name asyncio.TimeoutError, which is another one in Python 3.10: {found}"
+
+
+@pytest.mark.parametrize(
+    ("code", "is_found"),
+    [
+        ("with suppress(TimeoutError): asyncio.wait_for(work, 1)", True),
+        ("try: asyncio.wait_for(work, 1)\nexcept (OSError, TimeoutError): pass", True),
+        ("with suppress(asyncio.TimeoutError): asyncio.wait_for(work, 1)", False),
+        ("try: asyncio.wait_for(work, 1)\nexcept asyncio.TimeoutError: pass", False),
+        ("with suppress(TimeoutError): search()", False),
+    ],
+)
+def test_the_walk_finds_timeouts_of_later_pythons(code: str, is_found: bool) -> None:
+    assert bool([*timeouts_of_later_pythons(ast.parse(code))]) == is_found

@@ -83,7 +83,7 @@ class RecordWriter:
         return await asyncio.shield(task)
 
     async def _run(self, work: Callable[[StatisticsFile], T]) -> T | None:
-        with suppress(TimeoutError):
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._has_begun.wait(), BEGIN_S)
         async with self._lock:
             new, self._new = self._new, {}
