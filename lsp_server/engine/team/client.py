@@ -187,12 +187,13 @@ class TeamClient:
         """Tell the cluster to drop the own files, if it answers, and end the connections."""
         for task in self._send_tasks:
             task.cancel()
-        if self.known is not None and self._overlay.number > 1:
-            try:
+        try:
+            if self.known is not None and self._overlay.number > 1:
                 await asyncio.wait_for(self._post(protocol.LEAVE, {}), 1.0)
-            except (TeamUnreachable, TeamRefused, asyncio.TimeoutError):
-                logger.info("the cluster did not answer when this window left it")
-        await self._http.close()
+        except (TeamUnreachable, TeamRefused, asyncio.TimeoutError):
+            logger.info("the cluster did not answer when this window left it")
+        finally:  # also if the window is closed meanwhile
+            await self._http.close()
 
     @property
     def _joined(self) -> KnownRepository:

@@ -27,8 +27,11 @@ class TeamServer:
         self.may_answer.set()
         self.withdrawn = asyncio.Event()
         self.refusal = None
+        self.withholds = set()
+        """Paths whose requests have no answer."""
         self._server = None
         self._writers = set()
+        self._has_ended = False
         self.port = 0
 
     @property
@@ -44,7 +47,17 @@ class TeamServer:
         for writer in self._writers:
             writer.transport.abort()
 
+    async def end(self):
+        """Stop for good, together with connections that were accepted a moment ago."""
+        self._has_ended = True
+        self.stop()
+        for _ in range(10):  # turns of the loop, in which each such connection is served and ended
+            await asyncio.sleep(0)
+
     async def _serve(self, reader, writer):
+        if self._has_ended:
+            writer.transport.abort()
+            return
         self._writers.add(writer)
         try:
             while await self._answer(reader, writer):
@@ -67,6 +80,9 @@ class TeamServer:
         self.bodies.append(body)
         if self.refusal is not None:
             return self._send(writer, 403, {"error": self.refusal})
+        if path in self.withholds:
+            await reader.read(1)
+            return False
         plain = json.loads(body) if method == "POST" else {}
         if path == protocol.HELLO:
             hello = {"version": protocol.VERSION, "status": asdict(STATUS)}

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pytest
 
+from longllama_code import team_protocol as protocol
 from longllama_code.engine_options import EngineOptions
 from longllama_code.protocol import CompletionRequest
 from lsp_server.engine.client import EngineState
@@ -15,6 +16,7 @@ from lsp_server.engine.team import engine as team_engine
 from lsp_server.engine.team.client import TeamClient
 from lsp_server.engine.team.engine import TeamEngine, TeamOptions
 from lsp_server.engine.team.http import TeamAddress, TeamRefused, TeamUnreachable
+from tests.deadline import DEADLINE_S
 
 from .team_server import TeamServer
 
@@ -27,7 +29,7 @@ async def server():
     server = TeamServer(FILES)
     await server.start()
     yield server
-    server.stop()
+    await server.end()
 
 
 @pytest.fixture
@@ -40,6 +42,16 @@ async def client(server, tmp_path):
 
 def sent(server):
     return b"".join(server.bodies)
+
+
+async def until(what):
+    """Wait until something is so."""
+
+    async def wait():
+        while not what():
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(wait(), DEADLINE_S)
 
 
 async def test_a_file_as_the_cluster_has_it_is_not_sent(server, client):
@@ -96,23 +108,34 @@ async def test_a_replica_that_lacks_own_files_is_sent_them(server, client):
     await client.remember("new.py", "n = 1\n")
     server.texts.clear()  # another replica answers
     assert (await client.complete(REQUEST)).text == "partial"
-    for _ in range(100):
-        await asyncio.sleep(0.01)
-        if server.texts:
-            break
+    await until(lambda: server.texts)
     assert (await client.complete(REQUEST)).text == "partial new.py"
 
 
 async def test_a_request_that_is_withdrawn_ends_the_connection(server, client):
     server.may_answer.clear()
     task = asyncio.create_task(client.complete(REQUEST))
-    await asyncio.sleep(0.1)
+    await until(lambda: server.asked[-1][0] == protocol.COMPLETE)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(server.withdrawn.wait(), 5)
+    await asyncio.wait_for(server.withdrawn.wait(), DEADLINE_S)
     server.may_answer.set()
     assert (await client.complete(REQUEST)).text == "partial"
+
+
+async def test_leaving_ends_the_connections_also_if_it_is_cancelled(server, tmp_path):
+    """As where a window is closed while it goes from one revision to the next."""
+    client = TeamClient(TeamAddress(server.url), tmp_path, "team/app")
+    await client.join()
+    await client.remember("new.py", "n = 1\n")
+    server.withholds = {protocol.LEAVE}
+    leaving = asyncio.create_task(client.leave())
+    await until(lambda: server.asked[-1][0] == protocol.LEAVE)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert client._http._client.is_closed
 
 
 async def test_no_more_files_than_edits_are_sent(server, client, monkeypatch):
@@ -176,14 +199,6 @@ async def engine(server, tmp_path, monkeypatch, states):
     engine = TeamEngine(team, options, lambda state, _: states.append(state))
     yield engine
     await engine.stop()
-
-
-async def until(what):
-    for _ in range(500):
-        if what():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to be")
 
 
 async def test_the_local_engine_takes_over_and_is_left_again(server, engine, states):
