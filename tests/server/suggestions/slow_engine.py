@@ -4,6 +4,17 @@ import asyncio
 
 from longllama_code.protocol import CompletionResult, Timings
 from lsp_server.engine.client import EngineState
+from tests.deadline import DEADLINE_S
+
+
+async def until(is_so):
+    """Wait until something is so."""
+
+    async def wait():
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(wait(), DEADLINE_S)
 
 
 class SlowEngine:

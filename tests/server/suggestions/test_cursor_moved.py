@@ -4,6 +4,7 @@ import asyncio
 
 from lsp_server.engine.client import EngineState
 from lsp_server.settings.layers import resolve
+from tests.deadline import DEADLINE_S
 from tests.server.suggestions.cursors import cursor as cursor_at
 
 SETTINGS, _ = resolve([{"trigger": {"debounceMs": 0}}])
@@ -14,7 +15,7 @@ def cursor(text, **options):
 
 
 async def asked(engine):
-    await asyncio.wait_for(engine.asked.wait(), 5)
+    await asyncio.wait_for(engine.asked.wait(), DEADLINE_S)
 
 
 async def test_the_text_where_a_cursor_rests_is_read_ahead(suggester, engine):

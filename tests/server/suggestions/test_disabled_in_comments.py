@@ -9,7 +9,7 @@ from lsp_server.settings.layers import resolve
 from lsp_server.suggestions import cursor_context
 from lsp_server.suggestions.suggester import Suggester
 from tests.server.suggestions.cursors import cursor
-from tests.server.suggestions.slow_engine import SlowEngine
+from tests.server.suggestions.slow_engine import SlowEngine, until
 
 SETTINGS, _ = resolve([{"trigger": {"debounceMs": 0}, "completion": {"disableInComments": True}}])
 
@@ -39,8 +39,7 @@ async def test_no_text_is_read_on_the_event_loop(engine, monkeypatch):
     for automatic in (True, False):
         place = cursor("x = |", automatic=automatic)
         assert (await Suggester().suggest(place, SETTINGS, engine)).text == "text"
-    await asyncio.sleep(0.3)  # what would follow is asked for ahead
-    assert any(engine.aheads)
+    await until(lambda: engine.aheads.count(True) == 2)  # what would follow is asked for ahead
     assert len(threads) == 2
     assert threading.main_thread() not in threads
 

@@ -8,6 +8,7 @@ import pytest
 from lsp_server.settings.layers import resolve
 from lsp_server.suggestions.request import build_request
 from lsp_server.suggestions.suggester import Suggester
+from tests.deadline import DEADLINE_S
 from tests.server.suggestions.cursors import cursor as cursor_at
 from tests.server.suggestions.slow_engine import SlowEngine
 
@@ -44,7 +45,7 @@ def cursor(text):
 async def test_the_whole_is_read_behind_it_and_answers_from_then_on(engine):
     suggester = Suggester()
     assert (await suggester.suggest(cursor("x = "), SETTINGS, engine)).text == "text"
-    await asyncio.wait_for(engine.asked.wait(), 5)
+    await asyncio.wait_for(engine.asked.wait(), DEADLINE_S)
     assert (engine.prefixes, engine.aheads) == (["x = ", "x = "], [False, True])
     engine.may_answer.set()
     await asyncio.sleep(0.01)
@@ -55,9 +56,9 @@ async def test_the_whole_is_read_behind_it_and_answers_from_then_on(engine):
 async def test_a_key_that_comes_before_ends_the_reading_until_it_is_answered(engine):
     suggester = Suggester()
     await suggester.suggest(cursor("x = "), SETTINGS, engine)
-    await asyncio.wait_for(engine.asked.wait(), 5)
+    await asyncio.wait_for(engine.asked.wait(), DEADLINE_S)
     await suggester.suggest(cursor("x = y"), SETTINGS, engine)
-    await asyncio.wait_for(engine.asked.wait(), 5)
+    await asyncio.wait_for(engine.asked.wait(), DEADLINE_S)
     assert engine.n_cancelled == 1
     assert engine.prefixes == ["x = ", "x = ", "x = y", "x = y"]
     assert engine.aheads == [False, True, False, True]

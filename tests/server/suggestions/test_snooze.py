@@ -75,8 +75,8 @@ async def test_it_is_counted_down_in_the_status_and_ends_by_itself(wire, root):
     await wire.indexed()
     uri = wire.open("untitled:a", "x = ")
     await wire.command("longllama.snooze", 1 + 0.5 / 60)
-    await wire.until(lambda: wire.statuses[-1]["snooze_minutes_left"] == 2)
-    await wire.until(lambda: wire.statuses[-1]["snooze_minutes_left"] == 1)
+    await wire.until(lambda: {2, 1} <= {one["snooze_minutes_left"] for one in wire.statuses})
+    assert wire.statuses[-1]["snooze_minutes_left"] == 1
     await wire.command("longllama.snooze", 0.3 / 60)
     await wire.until(lambda: wire.statuses[-1]["snooze_minutes_left"] is None)
     assert await ask(wire, uri, TYPING) == 1

@@ -6,9 +6,10 @@ import pytest
 
 from lsp_server.engine.client import EngineError, EngineGone, EngineState
 from lsp_server.settings.layers import resolve
-from lsp_server.suggestions.suggester import JOIN_S
 from lsp_server.suggestions.suggestion import MAX_EXPLAINED
+from tests.deadline import DEADLINE_S
 from tests.server.suggestions.cursors import cursor as cursor_at
+from tests.server.suggestions.slow_engine import until
 
 SETTINGS, _ = resolve([{"trigger": {"debounceMs": 0}}])
 
@@ -22,7 +23,7 @@ async def begin(suggester, engine, before="x = ", **options):
     engine.asked.clear()
     place = cursor(before, **options)
     task = asyncio.create_task(suggester.suggest(place, SETTINGS, engine))
-    await asyncio.wait_for(engine.asked.wait(), 5)
+    await asyncio.wait_for(engine.asked.wait(), DEADLINE_S)
     return task
 
 
@@ -114,7 +115,7 @@ async def suggest(suggester, engine, before, **options):
     """A finished request."""
     engine.may_answer.set()
     place = cursor(before, **options)
-    return await asyncio.wait_for(suggester.suggest(place, SETTINGS, engine), 5)
+    return await asyncio.wait_for(suggester.suggest(place, SETTINGS, engine), DEADLINE_S)
 
 
 async def test_typing_through_a_suggestion_asks_nothing_again(suggester, engine):
@@ -122,7 +123,7 @@ async def test_typing_through_a_suggestion_asks_nothing_again(suggester, engine)
     engine.may_answer.clear()
     for typed, left in [("t", "ext"), ("te", "xt"), ("tex", "t")]:
         typed_through = await asyncio.wait_for(
-            suggester.suggest(cursor("x = " + typed), SETTINGS, engine), 5
+            suggester.suggest(cursor("x = " + typed), SETTINGS, engine), DEADLINE_S
         )
         assert typed_through.text == left
         assert suggester.explain(typed_through.id)["stopReason"] == "line"
@@ -142,6 +143,13 @@ async def test_who_asks_explicitly_gets_a_new_answer(suggester, engine):
     assert engine.prefixes == ["x = ", "x = t"]
 
 
+@pytest.fixture
+def joining_takes_long(monkeypatch):
+    """Has a running answer waited for longer than tests wait: what comes sooner did not need it."""
+    monkeypatch.setattr("lsp_server.suggestions.suggester.JOIN_S", 2 * DEADLINE_S)
+
+
+@pytest.mark.usefixtures("joining_takes_long")
 async def test_a_running_request_serves_what_is_typed_meanwhile(suggester, engine):
     first = await begin(suggester, engine, "x = ")
     then = asyncio.create_task(suggester.suggest(cursor("x = te"), SETTINGS, engine))
@@ -160,13 +168,14 @@ async def test_a_running_request_that_says_otherwise_is_followed_by_a_new_one(su
     assert engine.prefixes == ["x = ", "x = no"]
 
 
+@pytest.mark.usefixtures("joining_takes_long")
 async def test_an_answer_that_contradicts_what_is_typed_ends_at_once(suggester, engine):
     """It was begun, and says something else: nothing is gained by waiting for its end."""
     await begin(suggester, engine, "x = ")
     engine.tell("te")
     engine.asked.clear()
     then = asyncio.create_task(suggester.suggest(cursor("x = no"), SETTINGS, engine))
-    await asyncio.wait_for(engine.asked.wait(), JOIN_S / 2)
+    await asyncio.wait_for(engine.asked.wait(), DEADLINE_S)
     assert (engine.prefixes, engine.n_cancelled) == (["x = ", "x = no"], 1)
     engine.may_answer.set()
     assert (await then).text == "text"
@@ -195,16 +204,13 @@ async def test_an_answer_of_which_nothing_is_seen_is_not_waited_for_long(
     engine.tell("t")
     engine.asked.clear()
     then = asyncio.create_task(suggester.suggest(cursor("x = te"), SETTINGS, engine))
-    await asyncio.wait_for(engine.asked.wait(), 5)
+    await asyncio.wait_for(engine.asked.wait(), DEADLINE_S)
     engine.may_answer.set()
     assert (await then).text == "text"
 
 
-@pytest.mark.parametrize("typed_on", [True, False])
-async def test_a_withdrawn_request_goes_on_for_a_moment_where_the_user_typed_on(
-    suggester, engine, monkeypatch, typed_on
-):
-    monkeypatch.setattr("lsp_server.suggestions.pending_answer.GRACE_S", 0.02)
+async def withdraw(suggester, engine, *, typed_on):
+    """A request that its client withdrew while the engine worked on it."""
     task = asyncio.create_task(
         suggester.suggest(cursor("x = "), SETTINGS, engine, lambda: typed_on)
     )
@@ -213,11 +219,24 @@ async def test_a_withdrawn_request_goes_on_for_a_moment_where_the_user_typed_on(
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("typed_on", [True, False])
+async def test_a_withdrawn_request_goes_on_where_the_user_typed_on(
+    suggester, engine, monkeypatch, typed_on
+):
+    monkeypatch.setattr("lsp_server.suggestions.pending_answer.GRACE_S", DEADLINE_S)
+    await withdraw(suggester, engine, typed_on=typed_on)
     assert engine.n_cancelled == (not typed_on)
-    if typed_on:  # nobody came for the rest
-        await asyncio.sleep(0.1)
-        assert engine.n_cancelled == 1
     engine.may_answer.set()
+
+
+async def test_a_withdrawn_request_ends_in_a_moment_if_nobody_comes_for_the_rest(
+    suggester, engine, monkeypatch
+):
+    monkeypatch.setattr("lsp_server.suggestions.pending_answer.GRACE_S", 0.02)
+    await withdraw(suggester, engine, typed_on=True)
+    await until(lambda: engine.n_cancelled == 1)
 
 
 async def test_what_follows_a_suggestion_is_prepared_while_it_is_shown(
@@ -225,8 +244,7 @@ async def test_what_follows_a_suggestion_is_prepared_while_it_is_shown(
 ):
     monkeypatch.setattr("lsp_server.suggestions.suggester.AHEAD_AFTER_S", 0)
     await suggest(suggester, engine, "x = ")
-    while len(engine.prefixes) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(engine.prefixes) == 2)
     await asyncio.sleep(0)
     assert (await suggest(suggester, engine, "x = text")).text == "text"
     assert engine.prefixes[:2] == ["x = ", "x = text"]
@@ -246,11 +264,9 @@ async def test_turning_off_ends_what_nobody_waits_for(suggester, engine, monkeyp
     monkeypatch.setattr("lsp_server.suggestions.suggester.AHEAD_AFTER_S", 0.02)
     await suggest(suggester, engine, "x = ")
     engine.may_answer.clear()
-    while len(engine.prefixes) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(engine.prefixes) == 2)
     suggester.end_requests("disabled")
-    await asyncio.sleep(0.01)
-    assert engine.n_cancelled == 1
+    await until(lambda: engine.n_cancelled == 1)
 
 
 async def test_the_text_is_read_again_after_memory_has_changed(suggester, engine, monkeypatch):
@@ -265,8 +281,7 @@ async def test_the_text_is_read_again_after_memory_has_changed(suggester, engine
     assert engine.prefixes.count("x = ") == 2
     await suggest(suggester, engine, "y = ")
     suggester.memory_changed()
-    while engine.prefixes.count("y = ") < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: engine.prefixes.count("y = ") == 2)
     await asyncio.sleep(0)
     assert (await suggest(suggester, engine, "y = ")).is_cached
     assert (await suggest(suggester, engine, "y = te")).text == "xt"
@@ -277,7 +292,7 @@ async def test_an_answer_that_takes_long_is_not_waited_for(suggester, engine):
     await begin(suggester, engine, "x = ")
     engine.asked.clear()
     then = asyncio.create_task(suggester.suggest(cursor("x = t"), SETTINGS, engine))
-    await asyncio.wait_for(engine.asked.wait(), 5)
+    await asyncio.wait_for(engine.asked.wait(), DEADLINE_S)
     assert engine.prefixes == ["x = ", "x = t"]
     assert engine.n_cancelled == 1
     engine.may_answer.set()
@@ -290,8 +305,5 @@ async def test_what_nobody_waits_for_has_time_to_read_other_definitions(
     monkeypatch.setattr("lsp_server.suggestions.suggester.AHEAD_AFTER_S", 0.0)
     engine.may_answer.set()
     await suggest(suggester, engine, "x = ")
-    for _ in range(100):
-        if len(engine.aheads) == 2:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: len(engine.aheads) == 2)
     assert engine.aheads == [False, True]
