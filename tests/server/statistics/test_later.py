@@ -11,9 +11,18 @@ SUGGESTED = "text()"
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(later, "LOOKS", {"after_30_s": 0.2, "after_5_min": 0.6})
+def cache(tmp_path):
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Sets the seconds after which is looked."""
+
+    def after(first_s, second_s):
+        monkeypatch.setattr(later, "LOOKS", {"after_30_s": first_s, "after_5_min": second_s})
+
+    return after
 
 
 class Accepting:
@@ -52,12 +61,17 @@ class Accepting:
 
     async def found(self, look, value):
         """Wait until the statistics have a value, as another window sees them."""
-        while True:
-            total = (await self.wire.ask("longllama/statistics"))["total"]
-            if total[look][value]:
-                assert sum(total[look].values()) == 1
-                return
+        while not (total := (await self.wire.ask("longllama/statistics"))["total"])[look][value]:
+            assert sum(total[look].values()) == 0
             await asyncio.sleep(0.02)
+        assert sum(total[look].values()) == 1
+
+    def look_now(self):
+        """Let the time of all looks that are left have come."""
+        looks = self.wire.server.session.statistics._later
+        for _, timer in [*looks._pending.values()]:
+            timer._run()
+            timer.cancel()
 
 
 @pytest.fixture
@@ -65,31 +79,37 @@ def editor(wire):
     return Accepting(wire)
 
 
-async def test_what_stays_is_there_though_it_is_edited_and_moved(editor, root, cache):
+async def test_what_stays_is_there_though_it_is_edited_and_moved(editor, root, cache, looks):
+    looks(0.2, 0.6)
     await editor.accept(root, cache)
     editor.write("import os\n\nx = test()\ny = 1\n")
     await editor.found("after_30_s", "there")
     await editor.found("after_5_min", "there")
 
 
-async def test_what_is_removed_after_the_first_look_is_gone_at_the_second(editor, root, cache):
+async def test_what_is_removed_after_the_first_look_is_gone_at_the_second(
+    editor, root, cache, looks
+):
+    looks(0.2, 3_000.0)
     await editor.accept(root, cache)
     await editor.found("after_30_s", "there")
     editor.write("x = 17\n")
+    editor.look_now()
     await editor.found("after_5_min", "gone")
 
 
 async def test_of_a_closed_document_it_is_not_known(editor, root, cache):
     await editor.accept(root, cache)
     editor.wire.notify("textDocument/didClose", textDocument={"uri": editor.uri})
+    editor.look_now()
     await editor.found("after_30_s", "unknown")
     await editor.found("after_5_min", "unknown")
 
 
 async def test_what_the_server_does_not_live_to_see_is_not_known_and_kept(
-    editor, root, cache, monkeypatch
+    editor, root, cache, looks
 ):
-    monkeypatch.setattr(later, "LOOKS", {"after_30_s": 0.1, "after_5_min": 3_000.0})
+    looks(0.1, 3_000.0)
     await editor.accept(root, cache)
     await editor.found("after_30_s", "there")
     await editor.wire.ask("shutdown")
