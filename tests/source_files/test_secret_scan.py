@@ -70,6 +70,6 @@ def test_found_wherever_it_stands(place):
 def test_half_a_megabyte_takes_a_moment():
     text = "result = client.fetch(url, password=settings.password, retries=3)\n" * 7_000
     find_secret("a.py", "")  # the import
-    started = time.perf_counter()
+    started = time.process_time()
     assert find_secret("a.py", text) is None
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20

@@ -280,9 +280,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_is_read_in_bounded_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     facts = read(text)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     assert sum(len(one.shown) for one in facts.definitions) < 4 * len(text) + 1_000_000
 
 

@@ -188,11 +188,11 @@ def test_an_edit_without_an_end_inserts():
 def test_a_keystroke_does_not_pay_for_the_whole_document():
     document = opened(("x" * 39 + "\n") * 20_000)
     place = Position(10_000, 3)
-    began = time.perf_counter()
+    began = time.process_time()  # other work on the machine is no failure
     for version in range(2, 1_002):
         document.apply([Edit(place, place, "y")], version, "utf-16")
     # A hundred times what it takes, a third of what splitting the text each time would.
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_text_and_version_of_before_an_edit_stay_as_they_were():

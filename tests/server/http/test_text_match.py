@@ -81,7 +81,7 @@ def test_repeats_that_almost_match_take_no_more_than_linear_time():
     """In half a minute, where a fraction of a second will do: quadratic ones take hours."""
     line = "a" * 4_000
     text = f"{line}\n" * 500
-    started = time.monotonic()
+    started = time.process_time()
     before = "\n".join([line] * 20 + [line + "b"] + [line] * 20) + "\n"
     assert extended(before, before, text * 4) == (before, before)
-    assert time.monotonic() - started < 30
+    assert time.process_time() - started < 30
