@@ -13,6 +13,7 @@ from longllama_code.source_files.ignore import IgnoreRules
 from longllama_code.source_files.workspace import Workspace
 from lsp_server.watching import outside_rules
 from lsp_server.watching.outside_rules import OutsideRules
+from tests.deadline import DEADLINE_S
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
@@ -67,16 +68,20 @@ class Followed:
 
     async def change(self):
         """Wait for news, which make the rules be read again."""
-        await asyncio.wait_for(self.changed.wait(), 60)
+        await asyncio.wait_for(self.changed.wait(), DEADLINE_S)
         self.changed.clear()
         self.workspace.ignores_folder(self.workspace.roots[0] / "any")
 
     async def rest(self):
-        """Wait until nothing is looked at any more."""
-        seen = -1
-        while self.n_looks != seen:
+        """Wait until nothing is looked at any more, after a first look.
+
+        In short waits: if the whole process stands still for a while, most of them are yet to come.
+        """
+        seen = n_quiet = 0
+        while n_quiet < 10:
+            await asyncio.sleep(0.05)
+            n_quiet = n_quiet + 1 if self.n_looks == seen > 0 else 0
             seen = self.n_looks
-            await asyncio.sleep(0.5)
 
 
 @pytest_asyncio.fixture
