@@ -1,7 +1,6 @@
 """Clients of one shared engine: a memory for each, one crash, one restart, fair to all."""
 
 import asyncio
-import contextlib
 import dataclasses
 import os
 import sys
@@ -39,6 +38,11 @@ async def open_window(folder):
     for window in windows:
         await soon(window.stop())
     assert not addresses(folder)
+
+
+async def until(is_so):
+    while not is_so():
+        await asyncio.sleep(0.01)
 
 
 async def test_each_has_a_repository_of_its_own(open_window):
@@ -197,12 +201,9 @@ async def test_where_none_can_be_shared_there_is_one_of_our_own(open_window, mon
     window = WaitingClient(light("light", Own, is_shared=True))
     await window.start()
     await window.until(EngineState.LOADING)
-    for _ in range(500):
-        if window.n_restarts:
-            break
-        await asyncio.sleep(0.01)
+    await soon(until(lambda: window.n_restarts))
     assert "no engine is shared: for a test" in caplog.text
-    assert "exit code 3" in window.message
+    assert any("exit code 3" in message for _, message in window.told)
     await soon(window.stop())
 
 
@@ -214,8 +215,6 @@ async def test_a_model_that_is_not_there(open_window):
         await window.until(EngineState.FAILED)
         assert window.message == "no model none"
     place = Endpoint.for_options(windows[0]._options)
-    with contextlib.suppress(asyncio.TimeoutError):
-        while place.address.exists():
-            await asyncio.sleep(0.02)
+    await soon(until(lambda: not place.address.exists()))
     for window in windows:
         await soon(window.stop())

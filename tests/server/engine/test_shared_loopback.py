@@ -277,10 +277,15 @@ def test_a_port_in_use_is_nobody_elses(folder, stranger):
 
 @pytest.fixture
 def refusing():
-    """Lets some operation on paths fail so many times, as for a file that is open elsewhere."""
+    """Lets some operation on paths fail so many times, as for a file that is open elsewhere.
+
+    Where it will succeed, patience has time for it on a busy machine.
+    """
 
     def refuse(name, *paths, n_times):
         refused, real = [], getattr(Path, name)
+        patience_s = DEADLINE_S if n_times < 10 else 0.2
+        patch.setattr("lsp_server.engine.shared_transport.PATIENCE_S", patience_s)
 
         def act(path, *args, **options):
             if path in paths and len(refused) < n_times:
@@ -292,7 +297,6 @@ def refusing():
         return refused
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lsp_server.engine.shared_transport.PATIENCE_S", 0.2)
         yield refuse
 
 
