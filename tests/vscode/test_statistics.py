@@ -1,6 +1,7 @@
 """Statistics and snoozing in a real workbench: what is counted is what was done, and is shown."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 pytest.importorskip("playwright")
 from playwright.sync_api import expect
 
+from tests.deadline import DEADLINE_S
 from tests.e2e.counting_person import kept
 from tests.vscode.conftest import PICTURES
 from tests.vscode.materials import OFFICE
@@ -49,9 +51,8 @@ def window(running: Workbench, workspace: Path) -> Iterator[Window]:
 
 def expect_counted(window: Window, running: Workbench, wanted: dict[str | None, int]) -> None:
     """Wait until the server has counted this."""
-    for _ in range(100):
-        if kept(running.folder / "cache") == Counter(wanted):
-            return
+    ends = time.monotonic() + DEADLINE_S
+    while kept(running.folder / "cache") != Counter(wanted) and time.monotonic() < ends:
         window.page.wait_for_timeout(100)
     assert kept(running.folder / "cache") == Counter(wanted)
 

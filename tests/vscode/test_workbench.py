@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("playwright")
 from playwright.sync_api import expect
 
+from tests.deadline import DEADLINE_S
 from tests.vscode.conftest import PICTURES
 from tests.vscode.notices import notice, press
 from tests.vscode.window import Window
@@ -160,7 +161,7 @@ def engine_of(workspace: Path) -> psutil.Process:
 
 def eventually(read: Callable[[], str], wanted: str) -> str:
     """What is read, once it is what is wanted, or when time is up."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + DEADLINE_S
     while (found := read()) != wanted and time.monotonic() < deadline:
         time.sleep(0.1)
     return found

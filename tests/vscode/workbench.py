@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from longllama_code.model_sources.default_model import AUTO
 from longllama_code.paths import cache_root
+from tests.deadline import DEADLINE_S
 from tests.vscode.tools import Tools
 
 START_TIMEOUT_S = 300
@@ -117,7 +118,7 @@ def workbench(
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End code-server, and what it may leave behind: an extension host waits for its window."""
     process.terminate()
-    process.wait(20)
+    process.wait(DEADLINE_S)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
