@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from lsp_server.documents.notebooks import SEPARATOR
+from tests.deadline import DEADLINE_S
 from tests.server.wire import RpcError
 
 NOTEBOOKS = {"textDocument": {"inlineCompletion": {}}, "notebookDocument": {"synchronization": {}}}
@@ -40,8 +41,10 @@ async def test_cells_are_documents_with_the_cells_before_them_as_context(wire, r
     assert item["range"] == {"start": at, "end": at}
 
 
-async def test_a_key_in_a_cell_while_a_request_runs_does_not_ask_anew(wire, root):
+async def test_a_key_in_a_cell_while_a_request_runs_does_not_ask_anew(wire, root, monkeypatch):
     """The engine says "text()": its answer goes on behind the key."""
+    for limit in ("pending_answer.GRACE_S", "suggester.JOIN_S"):  # a slow machine ends neither
+        monkeypatch.setattr(f"lsp_server.suggestions.{limit}", DEADLINE_S)
     options = {"trigger": {"debounceMs": 0}, "completion": {"ahead": False}}
     await wire.begin(root, can=NOTEBOOKS, options=options)
     await wire.indexed()
