@@ -1,6 +1,5 @@
 """The handshake, and how a server ends."""
 
-import asyncio
 import json
 import signal
 import subprocess
@@ -10,7 +9,7 @@ import pytest
 from lsprotocol import types
 
 from tests.deadline import DEADLINE_S
-from tests.e2e.editor import capabilities, editing, is_running, soon
+from tests.e2e.editor import capabilities, editing, is_running, soon, until_ended
 
 TRANSPORTS = ["stdio", "tcp", "ws"]
 
@@ -125,7 +124,7 @@ async def test_a_client_that_goes_away_without_a_word(start, transport):
     else:
         editor.protocol.writer.close()
     assert await soon(editor._gone()) == 1
-    assert not is_running(engine)
+    await until_ended(engine)
     editor.check_log()
 
 
@@ -134,7 +133,7 @@ async def test_exit_without_shutdown(start):
     engine = (await editor.indexed())["engine_pid"]
     editor.exit(None)
     assert await soon(editor._gone()) == 1
-    assert not is_running(engine)
+    await until_ended(engine)
     editor.check_log()
 
 
@@ -150,12 +149,7 @@ async def test_an_engine_does_not_outlive_a_killed_server(start):
     engine = (await editor.indexed())["engine_pid"]
     editor.process.send_signal(signal.SIGKILL)
     await soon(editor._gone())
-
-    async def engine_gone() -> None:
-        while is_running(engine):
-            await asyncio.sleep(0.05)
-
-    await soon(engine_gone())
+    await until_ended(engine)
 
 
 async def test_two_servers_share_a_memory_on_disk(start, root, model_settings):

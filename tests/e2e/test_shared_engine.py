@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from lsp_server.engine.shared_unix import has_unix_sockets
-from tests.e2e.editor import is_running, soon
+from tests.e2e.editor import is_running, soon, until_ended
 
 LIB = "def frobnicate(left, right):\n    return left * 31 + right\n"
 
@@ -104,7 +104,7 @@ async def test_two_windows_share_an_engine_and_no_memory(start, two_roots, model
 
     # The last one out.
     await one.close()
-    assert not is_running(again)
+    await until_ended(again)
 
 
 async def test_the_window_that_started_it_ends_first(start, two_roots, model_settings):

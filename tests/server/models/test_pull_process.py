@@ -7,7 +7,7 @@ import pytest
 
 from lsp_server.models.pull_process import PullFailed, pull_model
 from tests.deadline import DEADLINE_S
-from tests.e2e.editor import is_running
+from tests.e2e.editor import is_running, until_ended
 
 
 async def test_a_pull_tells_its_steps(pulls, tmp_path):
@@ -46,9 +46,4 @@ child.wait()
     await asyncio.wait([work], timeout=DEADLINE_S)
     assert work.cancelled()
     assert not is_running(parent)
-    await asyncio.wait_for(_until_ended(child), DEADLINE_S)
-
-
-async def _until_ended(pid):
-    while is_running(pid):
-        await asyncio.sleep(0.01)
+    await until_ended(child)
