@@ -69,8 +69,8 @@ async def test_cancelling_the_bar_pauses_until_it_is_resumed(start, many_files, 
     editor = await start(can=capabilities(progress=True), settings=slow_settings)
     await editor.until(lambda: editor.n_in_memory > 0)
     engine = (await editor.status())["engine_pid"]
+    os.kill(engine, signal.SIGSTOP)  # files are left to read, however late the bar comes
     await editor.until(lambda: any(kind == "begin" for kind, _ in bar(editor)))
-    os.kill(engine, signal.SIGSTOP)
     params = types.WorkDoneProgressCancelParams(bar(editor)[0][1])
     editor.window_work_done_progress_cancel(params)
     await editor.until(lambda: editor.phase == "paused")

@@ -27,7 +27,9 @@ async def test_editing_one_function_encodes_its_segment_alone(start, root, model
     text = path.read_text("utf-8")
     first, _, rest = text.partition('        """Start no further file until ``resume``."""\n')
     assert rest
-    path.write_text(first + '        """Stop."""\n' + rest, "utf-8")
+    edited = path.with_name("edited")  # put in its place as a whole: half of it is another edit
+    edited.write_text(first + '        """Stop."""\n' + rest, "utf-8")
+    edited.replace(path)
     n_tokens = before["files"]["tokens"]
     await editor.until(lambda: editor.statuses[-1]["files"]["tokens"] != n_tokens)
     after = await editor.indexed()
