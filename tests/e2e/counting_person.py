@@ -8,6 +8,7 @@ from pathlib import Path
 from lsprotocol import types
 
 from lsp_server.statistics.database import path_in
+from tests.deadline import DEADLINE_S
 from tests.e2e.editor import Editor, capabilities, soon
 
 TEXT = "count_all(prices)"
@@ -113,7 +114,7 @@ def kept(cache: Path) -> Counter[str]:
     """The outcomes in the file; none before it is made."""
     if not path_in(cache).exists():
         return Counter()
-    with closing(sqlite3.connect(path_in(cache))) as database:
+    with closing(sqlite3.connect(path_in(cache), timeout=DEADLINE_S)) as database:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'shown'").fetchall():
             return Counter()
         return Counter(outcome for (outcome,) in database.execute("SELECT outcome FROM shown"))

@@ -19,7 +19,7 @@ INIT = """
 (require 'package)
 (package-initialize)
 (column-number-mode)
-(setq make-backup-files nil)
+(setq make-backup-files nil eglot-connect-timeout 120)
 (add-to-list 'load-path {client})
 (require 'longllama)
 (add-hook 'python-mode-hook #'eglot-ensure)
