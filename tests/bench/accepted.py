@@ -137,7 +137,10 @@ def measure(prefixes: Sequence[Prefix], model: str) -> Iterator[Seen]:
             answers = Path(scratch, "script.json")
             answers.write_text(json.dumps({"answers": script(prefixes)}))
             model = f"script:{answers}"
-        settings = {"editor.wordBasedSuggestions": "matchingDocuments"}
+        settings = {
+            "editor.wordBasedSuggestions": "matchingDocuments",
+            "search.exclude": {".venv": True},  # files are opened by their names
+        }
         with (
             workbench(
                 install(), Path(scratch, "wb"), build_extension(), model=model, settings=settings

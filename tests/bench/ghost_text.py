@@ -180,6 +180,7 @@ def measure(
         pictures.mkdir()
         settings = {
             "editor.wordBasedSuggestions": "matchingDocuments",
+            "search.exclude": {".venv": True},  # files are opened by their names
             "files.autoSave": "off",  # in a browser it is on, and nothing could be taken back
         }
         folder = Path(scratch, "wb")
