@@ -1,4 +1,4 @@
-"""How long a test waits for what must happen: long, as a busy machine is no failure."""
+"""Time that a test waits for what must happen: long, as a busy machine is no failure."""
 
 import os
 

@@ -125,7 +125,7 @@ async def test_a_request_that_is_withdrawn_ends_the_connection(server, client):
 
 
 async def test_leaving_ends_the_connections_also_if_it_is_cancelled(server, tmp_path):
-    """As where a window is closed while it goes from one revision to the next."""
+    """A window that is closed while it goes from one revision to the next does that."""
     client = TeamClient(TeamAddress(server.url), tmp_path, "team/app")
     await client.join()
     await client.remember("new.py", "n = 1\n")
