@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from longllama_code.errors import StoreError
+from longllama_code.sqlite_damage import is_damage, is_overwritten
 from lsp_server.statistics.record import CLIENTS, OUTCOMES, Record
 
 logger = logging.getLogger(__name__)
@@ -149,6 +150,8 @@ class StatisticsFile:
 
     def _version(self, connection: sqlite3.Connection) -> int:
         ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+        if is_overwritten(version):
+            raise _DamagedError(f"{self.path} is damaged: it has the version {version}.")
         if version > VERSION:
             raise StoreError(
                 f"{self.path} is of a newer version of this server; update it, or remove the file."
@@ -183,10 +186,7 @@ class StatisticsFile:
         try:
             yield
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            # SQLite's own types for damage have no subclass; others name what is gone.
-            if type(error) in (sqlite3.DatabaseError, UnicodeDecodeError) or "no such" in str(
-                error
-            ):
+            if is_damage(error):
                 raise _DamagedError(f"{self.path} is damaged: {error}.") from error
             raise StoreError(f"{self.path} cannot be used: {error}") from error
         except OSError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from longllama_code.errors import StoreError
+from longllama_code.sqlite_damage import is_damage, is_overwritten
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +156,8 @@ class Manifest:
     def _migrate(self) -> None:
         with self.writing():
             ((version,),) = self.execute("PRAGMA user_version")
+            if is_overwritten(version):
+                raise DamagedManifest(f"the manifest in {self._name} has the version {version}.")
             if version > len(MIGRATIONS):
                 raise StoreError(
                     f"{self._name} was written by a newer version (format {version}, known: "
@@ -170,10 +173,7 @@ class Manifest:
         try:
             yield
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            # SQLite's own types for damage have no subclass; others name tables that are gone, or
-            # quote a damaged schema, which need not be UTF-8.
-            damage = type(error) in (sqlite3.DatabaseError, UnicodeDecodeError)
-            if damage or "no such" in str(error):
+            if is_damage(error):
                 raise DamagedManifest(
                     f"the manifest in {self._name} is damaged: {error}; the next start begins anew."
                 ) from error

@@ -4,11 +4,12 @@ import sqlite3
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from longllama_code.memory.storage.manifest import DAMAGED_FILE, FILE
+from longllama_code.memory.storage.manifest import DAMAGED_FILE, FILE, MIGRATIONS
 from longllama_code.memory.storage.store import SegmentStore
+from longllama_code.sqlite_damage import MAX_VERSION
 from lsp_server.status.diagnosis import check_cache
 
 RECORD_BYTES = 64
@@ -89,6 +90,10 @@ def test_a_healthy_one_stays(tmp_path):
 
 @given(st.integers(0, 20_000), st.binary(min_size=1, max_size=3000))
 @example(3904, b"\x80")  # a schema that is not UTF-8, which SQLite's message quotes
+@example(63, b"\x00")  # the version: before the first
+@example(60, b"\x01")  # one that none will have
+@example(60, b"\xff")  # below zero
+@example(42, b"\0\0\0\0\0\5")  # the format of the schema
 @settings(max_examples=40)
 def test_any_bytes_anywhere_leave_a_store_that_persists(tmp_path_factory, start, content):
     folder = tmp_path_factory.mktemp("store")
@@ -96,6 +101,8 @@ def test_any_bytes_anywhere_leave_a_store_that_persists(tmp_path_factory, start,
     data = bytearray((folder / FILE).read_bytes())
     start %= len(data)
     data[start : start + len(content)] = content
+    version = int.from_bytes(data[60:64], "big")
+    assume(not len(MIGRATIONS) < version <= MAX_VERSION)  # a newer version's, which is refused
     (folder / FILE).write_bytes(data)
     store = SegmentStore(folder, RECORD_BYTES)
     store.put("a" * 64, torch.ones(2, RECORD_BYTES).byte(), [0, 5])

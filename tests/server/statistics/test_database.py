@@ -94,7 +94,22 @@ def overwritten(path):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [garbage, without_a_column, overwritten])
+def with_the_version_before(path):
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+
+
+def with_no_version_of_any(path):
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = -7")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [garbage, without_a_column, overwritten, with_the_version_before, with_no_version_of_any],
+)
 def test_a_damaged_file_is_set_aside_with_a_message_and_counting_goes_on(tmp_path, damage):
     damage(filled(tmp_path))
     file = StatisticsFile(tmp_path)
