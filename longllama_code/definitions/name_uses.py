@@ -69,7 +69,7 @@ def _imported(text: str) -> Iterator[NameUse]:
 
 def is_identifier(text: str, offset: int) -> bool:
     """Whether an identifier stands at an offset of a text, not a part of a string or comment."""
-    return any(identifiers(text, (offset,)))
+    return offset in identifiers(text, (offset,))
 
 
 def identifiers(text: str, offsets: Iterable[int]) -> Iterator[int]:

@@ -112,8 +112,7 @@ class _Elsewhere:
         new_words: frozenset[str],
     ) -> None:
         self._index, self._path = index, path
-        self._before = prefix[: len(prefix) - _n_typed(prefix)]
-        self._text = f"{self._before}\n{suffix}"
+        self._text = f"{prefix[: len(prefix) - _n_typed(prefix)]}\n{suffix}"
         self._new_words = new_words
 
     def knows(self, name: str) -> bool:
@@ -141,16 +140,12 @@ class _Elsewhere:
 
     def _used(self, begun: str) -> set[str]:
         """Return the names that the file's code has and that begin so."""
-        names: dict[int, str] = {}
+        names, n_seen = dict[int, str](), Counter[str]()
         for found in re.finditer(rf"(?<![\w.]){begun}\w*", self._text):
-            names[found.start()] = found[0]
-        n_seen = Counter[str]()
-        places = list[int]()
-        for offset, name in names.items():
-            n_seen[name] += 1
-            if n_seen[name] <= MAX_PLACES and len(places) < MAX_ALL_PLACES:
-                places.append(offset)
-        return {names[offset] for offset in identifiers(self._text, places)}
+            n_seen[found[0]] += 1
+            if n_seen[found[0]] <= MAX_PLACES and len(names) < MAX_ALL_PLACES:
+                names[found.start()] = found[0]
+        return {names[offset] for offset in identifiers(self._text, names)}
 
     def _takes_everything(self) -> bool:
         """Whether the file has a star import of which the index does not have the module."""

@@ -15,6 +15,7 @@ from longllama_code.definitions.existing_names import (
 )
 from longllama_code.definitions.index import DefinitionIndex
 from longllama_code.definitions.lacking import DYNAMIC
+from longllama_code.definitions.name_uses import is_identifier
 from tests.definitions.small_repository import index_of
 
 SHOP = {
@@ -80,6 +81,11 @@ def test_a_name_that_a_module_or_class_lacks_is_found(prefix, suggestion, name, 
     found = missing(prefix, suggestion)
     assert found is not None
     assert (found.name, found.start, found.path) == (name, start, path)
+
+
+def test_an_identifier_may_stand_at_the_beginning_of_a_text():
+    assert is_identifier("cart.total\n", 0)
+    assert not is_identifier("'cart'\n", 1)
 
 
 def test_modules_beside_a_script_are_known():
