@@ -61,6 +61,8 @@ from longllama_code.definitions.scores import (
 
 TEST = re.compile(r"^tests?_|_tests?$|[.-](?:test|spec)$|Tests?$")
 """Prefixes and suffixes by which a test file's name differs from that of the file it tests."""
+FIELD = re.compile(r"\s*\w+\??\s*:")
+"""Beginning of an attribute that is declared with its type."""
 MAX_CHAINS = 80
 MAX_IMPORTS = 200
 MAX_MEMBERS = 200
@@ -176,19 +178,25 @@ class _Choice:
         self, target: Target, score: float, reason: str, less: Penalties = IMPORTED_PENALTIES
     ) -> None:
         is_constructed = False
-        for distance, ancestor in enumerate(self._resolver.ancestors(target)):
+        classes = [(each, self._members(each)) for each in self._resolver.ancestors(target)]
+        has_fields = not any(_is_constructor(one) for _, members in classes for _, one in members)
+        for distance, (ancestor, members) in enumerate(classes):
             level = score - min(distance, 4) * INHERITED
             self._add(ancestor, level, reason)
             has_constructor = False
-            for one in self._resolver.members(ancestor)[:MAX_MEMBERS]:
-                if one.definition is None:
-                    continue
-                penalty = self._penalty(one.definition, less)
-                if _is_constructor(one.definition):
+            for member, one in members:
+                penalty = self._penalty(one, less)
+                if has_fields and _is_field(one):
+                    penalty = min(penalty, less.constructor + LENGTH * len(one.shown))
+                if _is_constructor(one):
                     has_constructor = True
                     penalty += SPECIAL if is_constructed else 0
-                self._add(one, level - penalty, reason)
+                self._add(member, level - penalty, reason)
             is_constructed |= has_constructor
+
+    def _members(self, of: Target) -> list[tuple[Target, Definition]]:
+        members = self._resolver.members(of)[:MAX_MEMBERS]
+        return [(one, one.definition) for one in members if one.definition is not None]
 
     def _penalty(self, one: Definition, less: Penalties) -> float:
         """Return the penalty of a member relative to what it belongs to."""
@@ -350,6 +358,11 @@ class _Choice:
 
 def _is_constructor(one: Definition) -> bool:
     return one.name in CONSTRUCTORS or one.name == one.owner
+
+
+def _is_field(one: Definition) -> bool:
+    """Whether a constructor that is not written, such as a data class's, may take an attribute."""
+    return one.kind == "attribute" and bool(FIELD.match(one.shown))
 
 
 def _is_class(target: Target, chain: Chain) -> bool:

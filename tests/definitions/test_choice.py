@@ -13,6 +13,7 @@ from longllama_code.definitions.chosen import Chosen
 from longllama_code.definitions.cursor_text import cursor_text
 from longllama_code.definitions.fitting import Block, fit
 from longllama_code.definitions.index import DefinitionIndex
+from tests.definitions.small_repository import index_of
 
 FILES = {
     "shop/store.py": """
@@ -129,6 +130,42 @@ def test_what_is_called_is_wanted(index: DefinitionIndex) -> None:
     text = "from shop import *\nfrom .tools import rounded\n\nx = rounded(3, |"
     (first,) = chosen(index, text)[:1]
     assert (first.name, first.reason) == ("rounded", "what is called: rounded")
+
+
+def test_fields_are_the_arguments_of_a_class_without_a_constructor() -> None:
+    index = index_of(
+        {
+            "commands.py": """
+            @dataclass
+            class Command:
+                view: View
+
+                def undo(self): ...
+
+            @dataclass
+            class Move(Command):
+                steps: int
+                later: bool = False
+                limit = 3
+
+                def redo(self): ...
+
+            class Stored(Command):
+                size: int
+
+                def __init__(self, path): ...
+            """
+        }
+    )
+    found = chosen(index, "from commands import Move\ncommand = Move(self.|", "panel.py")
+    names = [one.name for one in found]
+    assert names[:4] == ["Move", "Move.steps", "Move.later", "Command"]
+    assert names.index("Command.view") < names.index("Move.redo")
+    assert names.index("Command.view") < names.index("Move.limit")
+    assert {one.reason for one in found[:4]} == {"what is called: Move"}
+    found = chosen(index, "from commands import Stored\ncommand = Stored(|", "panel.py")
+    names = [one.name for one in found]
+    assert names.index("Stored.__init__") < names.index("Stored.size")
 
 
 def test_of_the_class_itself_what_is_asked_of_classes_is_wanted(index: DefinitionIndex) -> None:
