@@ -19,6 +19,8 @@ _NO_QUOTE = re.compile(r"\\.|(?<=\w)'(?=(?:s|t|m|d|re|ll|ve)\b)")
 _IN_WORD = re.compile(r"\w(?:\w|'(?:s|t|m|d|re|ll|ve)\b)")
 _PREFIX = re.compile(r"(?<!\w)[bfruBFRU]{1,2}\Z")
 """Letters that belong to the string behind them."""
+_UNFINISHED = re.compile(r"[-,=:+*/%&|^<>!?.@~]\s*\Z")
+"""Punctuation behind which something has to follow, unless the line ends there."""
 _LINE_END = re.compile(r"\s*\n\s*")
 
 
@@ -52,8 +54,8 @@ def best_part(parts: Iterable[Part], least: float) -> Part:
 def parts_of(text: str, ends: Sequence[int], log_probs: Iterable[float]) -> Iterator[Part]:
     """Yield the beginnings of a suggestion that may be shown, and all of it if it is that long.
 
-    They end with a word, and close every bracket and quote that they open, so that one can type on
-    from them.
+    They end with a word, a bracket or a quote, or with a line, and close every bracket and quote
+    that they open: a file that was whole without one is mostly whole with it.
 
     Args:
         text: the suggestion; if its next token is not sure, with that one.
@@ -78,6 +80,8 @@ def _ends_well(text: str, end: int) -> bool:
     if text[end] in _QUOTES and _PREFIX.search(text[:end]):
         return False
     is_line = text.startswith("\n", end) or text.endswith("\n", 0, end)
+    if _UNFINISHED.search(text, 0, end) and not is_line:
+        return False
     n_visible = len("".join(text[:end].split()))
     return (is_line or n_visible >= LEAST_CHARACTERS) and _is_closed(text[:end])
 
