@@ -156,13 +156,13 @@ async def _run_all(work: Work, rows: RowFile) -> None:
 async def _run_repository(
     work: Work, condition: Condition, todo: Sequence[Instance], recorder: "_Recorder"
 ) -> None:
-    """Run some instances of a repository, in a folder with its name."""
+    """Run some instances of a repository, in a folder as somebody has it who cloned it."""
     if not todo:
         return
-    repository = todo[0].repository
+    name = todo[0].clone or todo[0].repository
     others = [each for each in work.instances if _workspace(each) == _workspace(todo[0])]
     with tempfile.TemporaryDirectory(dir=work.folder) as parent:
-        folder = Path(parent, repository)
+        folder = Path(parent, name)
         await RepositoryRun(
             condition,
             others,

@@ -21,6 +21,7 @@ from lsp_server.benchmarks.datasets.fields import (
     text_field,
 )
 from lsp_server.benchmarks.datasets.instance import Instance
+from lsp_server.benchmarks.git.fetching import check_source
 from lsp_server.benchmarks.paths import (
     inside,
     language_id,
@@ -79,6 +80,7 @@ def _rebuilt(row: Row, folder: Path) -> Instance:
         language=language_id(file),
         published_results=_published_results(row),
         since=day_field(row, "since"),
+        clone=check_source(text_field(row, "source")).split("/")[1] if "source" in row else "",
     )
 
 

@@ -33,6 +33,10 @@ class Instance:
     """State of the repository, in data that has several of one. Only instances with the same
     repository and the same snapshot have the same other files."""
 
+    clone: str = ""
+    """Name of the folder in which one has the repository, which models are told; empty: that of the
+    repository, which in published data also names its owner and a commit."""
+
     @property
     def has_repository(self) -> bool:
         """Whether the data holds other files of the repository."""

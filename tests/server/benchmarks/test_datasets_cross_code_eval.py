@@ -47,6 +47,17 @@ def test_a_rebuilt_instance_has_its_day_and_marks(tmp_path):
     assert "'published_3b' is \"yes\"" in refused(cross_code_eval.load, tmp_path)
 
 
+def test_a_rebuilt_instance_is_in_a_folder_as_a_clone_has_it(tmp_path):
+    rebuilt(tmp_path, "x = 1\n", "1", 4, source="some-one/shapes.py")
+    (instance,) = cross_code_eval.load(tmp_path)
+    assert (instance.repository, instance.clone) == ("a-b-1", "shapes.py")
+    rebuilt(tmp_path, "x = 1\n", "1", 4, source="someone/..")
+    assert "'someone/..' is no repository, as owner/name" in refused(cross_code_eval.load, tmp_path)
+    rebuilt(tmp_path, "x = 1\n", "1", 4)
+    (instance,) = cross_code_eval.load(tmp_path)
+    assert not instance.clone
+
+
 def test_a_tree_that_is_a_link_out_of_the_data_is_refused(tmp_path):
     data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     rebuilt(data, "x = 1\n", "1", 4)
