@@ -132,7 +132,8 @@ class Completer:
         prompt, memory, _ = found
         prepared.note(_place(request, prompt), len(prompt.ids))
         self._restore_prefix(request, prepared, memory)
-        begin = partial(self._begin, prompt, memory, request)
+        copied_from = None if prepared.excerpts else memory
+        begin = partial(self._begin, prompt, copied_from, request)
         segments = self._segments(request, found, prepared.excerpts)
         times = started, started + wait
         answer = Answer(prepared.decoder, found, should_stop, *times, begin, segments.bounds)
@@ -202,7 +203,7 @@ class Completer:
     def _begin(
         self,
         prompt: Prompt,
-        memory: CompletionMemory | None,
+        copied_from: CompletionMemory | None,
         request: CompletionRequest,
         first_token: int | None,
     ) -> Writer:
@@ -211,7 +212,7 @@ class Completer:
             self._model.tokenizer,
             self._model.healer,
             self._model.ends,
-            Copier.of(self._model.config, memory),
+            Copier.of(self._model.config, copied_from),
             list(prompt.ids),
             prompt.healed,
             stop_rule(request.prefix, request.suffix, request.multiline),

@@ -1,6 +1,7 @@
 """Copying from memory: a mixture, as far as the gate says, of what memory shows and may show."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from longllama_code.memory.retrieval.ngrams import NgramIndex
 from longllama_code.model_config import N_COPY_FEATURES
 from longllama_code.protocol import CompletionRequest, RememberResult
 from longllama_code.research.evaluation.memories import encode_files, memory_of
+from tests.code_model import code_model
 
 MakeEngine = Callable[..., Engine]
 Remember = Callable[[Engine, str, str], RememberResult]
@@ -73,6 +75,23 @@ def test_a_name_is_copied_to_its_end(
             assert result.sources[0].path == "a.py"
             assert result.sources[0].mass > 0.4
             assert result.memory_share > 0.5  # the gate is nearly open
+
+
+def test_nothing_is_copied_where_definitions_are_shown(
+    make_engine: MakeEngine, remember: Remember
+) -> None:
+    loaded = code_model()
+    loaded.model.config.copy_gate = weights(20.0).tolist()
+    engine = make_engine(loaded=loaded)
+    remember(engine, "a.py", DEFINED)
+    request = replace(REQUEST, prefix="import a\nx = a.LANT", definition_tokens=0)
+    copied_text = engine.complete(request, lambda: False)
+    assert copied_text.text == "ERN_LIMIT = 7"
+    assert copied_text.sources
+    shown = engine.complete(replace(request, definition_tokens=768), lambda: False)
+    assert [each.name for each in shown.definitions] == ["LANTERN_LIMIT"]
+    assert shown.text != copied_text.text
+    assert shown.sources == []
 
 
 def test_nothing_is_copied_without_memory(
