@@ -127,11 +127,11 @@ async def test_a_storm_of_requests_and_cancels(editor, caplog):
                 await asyncio.sleep(0)
         answers = await soon(asyncio.gather(*requests, return_exceptions=True))
         await editor.memory()  # nothing is under way any more
+    cancelled = [each for each in answers if getattr(each, "code", None) == CANCELLED]
+    assert cancelled
     for number, answer in enumerate(answers):
-        if number % 3 == 0:
-            assert answer.code == CANCELLED
-        else:
-            assert len(answer.items) == 1
+        may_be_late = number % 3 == 0  # a cancellation that comes after its answer changes nothing
+        assert (may_be_late and answer in cancelled) or len(answer.items) == 1
     assert caplog.records == []
 
 
