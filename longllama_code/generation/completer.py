@@ -132,6 +132,7 @@ class Completer:
         prompt, memory, _ = found
         prepared.note(_place(request, prompt), len(prompt.ids))
         self._restore_prefix(request, prepared, memory)
+        # Beside what other files define, copying takes right answers away.
         copied_from = None if prepared.excerpts else memory
         begin = partial(self._begin, prompt, copied_from, request)
         segments = self._segments(request, found, prepared.excerpts)
