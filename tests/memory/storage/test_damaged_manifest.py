@@ -1,7 +1,5 @@
 """A damaged manifest is set aside, and the store begins anew on disk."""
 
-import sqlite3
-
 import pytest
 import torch
 from hypothesis import assume, example, given, settings
@@ -11,6 +9,7 @@ from longllama_code.memory.storage.manifest import DAMAGED_FILE, FILE, MIGRATION
 from longllama_code.memory.storage.store import SegmentStore
 from longllama_code.sqlite_damage import MAX_VERSION
 from lsp_server.status.diagnosis import check_cache
+from tests.damaged_sqlite import executed, garbage, overwritten
 
 RECORD_BYTES = 64
 
@@ -22,26 +21,12 @@ def filled(folder, n_segments=200):
     store.close()
 
 
-def garbage(path):
-    path.write_bytes(b"no database at all" * 100)
-
-
 def without_a_table(path):
-    with sqlite3.connect(path) as database:
-        database.execute("DROP TABLE records")
-    database.close()
+    executed(path, "DROP TABLE records")
 
 
 def without_rows(path):
-    with sqlite3.connect(path) as database:
-        database.execute("DELETE FROM records")
-    database.close()
-
-
-def overwritten(path):
-    data = bytearray(path.read_bytes())
-    data[4096:] = b"\xff" * (len(data) - 4096)
-    path.write_bytes(data)
+    executed(path, "DELETE FROM records")
 
 
 @pytest.mark.parametrize("damage", [garbage, without_a_table, without_rows, overwritten])

@@ -11,6 +11,7 @@ import pytest
 from longllama_code.errors import StoreError
 from lsp_server.statistics.database import FILE, StatisticsFile, path_in
 from lsp_server.statistics.record import Record
+from tests.damaged_sqlite import executed, garbage, overwritten
 
 
 def record(**values) -> Record:
@@ -78,32 +79,16 @@ def test_a_file_of_the_first_version_is_brought_up_to_date_and_keeps_its_rows(tm
         file.close()
 
 
-def garbage(path):
-    path.write_bytes(b"no database at all" * 100)
-
-
 def without_a_column(path):
-    with sqlite3.connect(path) as database:
-        database.execute("ALTER TABLE shown DROP COLUMN latency_ms")
-    database.close()
-
-
-def overwritten(path):
-    data = bytearray(path.read_bytes())
-    data[4096:] = b"\xff" * (len(data) - 4096)
-    path.write_bytes(data)
+    executed(path, "ALTER TABLE shown DROP COLUMN latency_ms")
 
 
 def with_the_version_before(path):
-    with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 1")
-    database.close()
+    executed(path, "PRAGMA user_version = 1")
 
 
 def with_no_version_of_any(path):
-    with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = -7")
-    database.close()
+    executed(path, "PRAGMA user_version = -7")
 
 
 @pytest.mark.parametrize(
