@@ -183,16 +183,14 @@ class _Choice:
         for distance, (ancestor, members) in enumerate(classes):
             level = score - min(distance, 4) * INHERITED
             self._add(ancestor, level, reason)
-            has_constructor = False
             for member, one in members:
                 penalty = self._penalty(one, less)
                 if has_fields and _is_field(one):
                     penalty = min(penalty, less.constructor + LENGTH * len(one.shown))
                 if _is_constructor(one):
-                    has_constructor = True
                     penalty += SPECIAL if is_constructed else 0
                 self._add(member, level - penalty, reason)
-            is_constructed |= has_constructor
+            is_constructed |= any(_is_constructor(one) for _, one in members)
 
     def _members(self, of: Target) -> list[tuple[Target, Definition]]:
         members = self._resolver.members(of)[:MAX_MEMBERS]
