@@ -18,6 +18,13 @@ def overwritten(path: Path) -> None:
     path.write_bytes(data)
 
 
+def with_another_header(path: Path) -> None:
+    """Have the header say that only a newer SQLite may write."""
+    data = bytearray(path.read_bytes())
+    data[18] = 3
+    path.write_bytes(data)
+
+
 def executed(path: Path, statement: str) -> None:
     """Run a statement on the file, and close it."""
     with sqlite3.connect(path) as database:

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from longllama_code.errors import StoreError
-from longllama_code.sqlite_damage import is_damage, is_overwritten
+from longllama_code.sqlite_damage import is_damage, is_overwritten, is_read_only_by_header
 from lsp_server.statistics.record import CLIENTS, OUTCOMES, Record
 
 logger = logging.getLogger(__name__)
@@ -127,6 +127,8 @@ class StatisticsFile:
     def _open(self) -> sqlite3.Connection:
         with self._errors():
             _create(self.path)
+            if is_read_only_by_header(self.path):
+                raise _DamagedError(f"{self.path} is damaged: its header is.")
             connection = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False)
         try:
             with self._errors():

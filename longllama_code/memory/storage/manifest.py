@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from longllama_code.errors import StoreError
-from longllama_code.sqlite_damage import is_damage, is_overwritten
+from longllama_code.sqlite_damage import is_damage, is_overwritten, is_read_only_by_header
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +107,8 @@ class Manifest:
         self._name = "memory" if folder is None else str(folder)
         with self._errors():
             path = ":memory:" if folder is None else folder / FILE
+            if isinstance(path, Path) and is_read_only_by_header(path):
+                raise DamagedManifest(f"the manifest in {self._name} is damaged: its header is.")
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
@@ -172,7 +174,7 @@ class Manifest:
     def _errors(self) -> Generator[None]:
         try:
             yield
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             if is_damage(error):
                 raise DamagedManifest(
                     f"the manifest in {self._name} is damaged: {error}; the next start begins anew."

@@ -75,6 +75,7 @@ def test_a_healthy_one_stays(tmp_path):
 
 @given(st.integers(0, 20_000), st.binary(min_size=1, max_size=3000))
 @example(3904, b"\x80")  # a schema that is not UTF-8, which SQLite's message quotes
+@example(18, b"\x03")  # the format that a writer must know
 @example(63, b"\x00")  # the version: before the first
 @example(60, b"\x01")  # one that none will have
 @example(60, b"\xff")  # below zero

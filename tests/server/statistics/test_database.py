@@ -11,7 +11,7 @@ import pytest
 from longllama_code.errors import StoreError
 from lsp_server.statistics.database import FILE, StatisticsFile, path_in
 from lsp_server.statistics.record import Record
-from tests.damaged_sqlite import executed, garbage, overwritten
+from tests.damaged_sqlite import executed, garbage, overwritten, with_another_header
 
 
 def record(**values) -> Record:
@@ -93,7 +93,14 @@ def with_no_version_of_any(path):
 
 @pytest.mark.parametrize(
     "damage",
-    [garbage, without_a_column, overwritten, with_the_version_before, with_no_version_of_any],
+    [
+        garbage,
+        without_a_column,
+        overwritten,
+        with_another_header,
+        with_the_version_before,
+        with_no_version_of_any,
+    ],
 )
 def test_a_damaged_file_is_set_aside_with_a_message_and_counting_goes_on(tmp_path, damage):
     damage(filled(tmp_path))
