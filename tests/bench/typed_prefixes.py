@@ -25,10 +25,10 @@ GRAMMARS = {
 }
 ENDINGS = {
     "python": ("", ":", "\n{indent}    pass"),
-    "typescript": ("", " {", ";", ","),
-    "go": ("", " {", ","),
+    "typescript": ("", " {", ";", ",", "() {", " = {", " function f() {"),
+    "go": ("", " {", ",", "; true {"),
 }
-"""Endings that a suggestion may lack if it ends within a statement."""
+"""Endings that a suggestion may lack if it ends within a statement or a declaration."""
 NAME = re.compile(r"[A-Za-z_]\w{4,}")
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 QUOTES = "\"'`"
@@ -140,12 +140,23 @@ def closers_behind(before: str) -> str:
 
 
 def parses(prefix: Prefix, text: str) -> bool:
-    """Whether a text, which ends with the line that was accepted, goes on to the file's end."""
+    """Whether a text, which ends with what was accepted, goes on to the file's end.
+
+    A suggestion of several lines may have written some of the lines that follow, and the end of
+    their block.
+    """
     endings = (
         ending.format(indent=prefix.indent) if "{indent}" in ending else ending
         for ending in ENDINGS[prefix.language]
     )
-    return any(is_whole(prefix.language, f"{text}{end}\n{prefix.tail}") for end in endings)
+    following = prefix.tail.splitlines(keepends=True)
+    has_more_lines = "\n" in text[len(prefix.head) :]
+    rests = ["".join(following[n:]) for n in range(len(following) + 1)]
+    return any(
+        is_whole(prefix.language, f"{text}{end}\n{rest}")
+        for end in endings
+        for rest in (rests if has_more_lines else rests[:1])
+    )
 
 
 def is_whole(language: str, text: str) -> bool:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from tests.bench.typed_prefixes import SOURCES, choose, closers_behind, parses
+from tests.bench.typed_prefixes import (
+    SOURCES,
+    Prefix,
+    choose,
+    closers_behind,
+    parses,
+)
 
 
 @pytest.mark.parametrize("language", SOURCES)
@@ -19,6 +25,23 @@ def test_the_true_line_parses_and_a_doubled_closer_does_not(language: str) -> No
         line = prefix.head + prefix.indent + prefix.typed + prefix.rest
         assert parses(prefix, line), prefix
         assert not parses(prefix, f"{line})"), prefix
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_whole"),
+    [
+        ("return err\n\t}", True),  # ends the block, as the file's next line does
+        ("return err", True),
+        ("return err\n\t}\n\treturn nil\n}", True),
+        ("return err\n\t}\n}\n}", False),
+        ("return f(err", False),
+        ("return err)", False),
+    ],
+)
+def test_a_suggestion_may_end_the_block(accepted: str, is_whole: bool) -> None:
+    head, tail = "package a\n\nfunc f() error {\n\tif true {\n", "\t}\n\treturn nil\n}\n"
+    prefix = Prefix("go", "a.go", head, "\t\t", "ret", "urn err", tail, "")
+    assert parses(prefix, f"{head}\t\t{accepted}") is is_whole
 
 
 @pytest.mark.parametrize(
