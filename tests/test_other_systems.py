@@ -209,7 +209,8 @@ def test_no_module_of_other_systems_is_needed_to_import_the_server() -> None:
         "for name in ('fcntl', 'grp', 'pwd', 'resource', 'termios'):\n"
         "    sys.modules[name] = None\n"
         "import lsp_server.cli.main, lsp_server.server, lsp_server.handlers.table\n"
-        "import lsp_server.engine.process.main, lsp_server.engine.client\n"
+        "import lsp_server.engine.process.main, lsp_server.engine.process.serving\n"
+        "import lsp_server.engine.client\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr

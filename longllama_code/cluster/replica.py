@@ -341,7 +341,9 @@ def _check(user: User, repository: str) -> None:
 def _load(options: ReplicaOptions) -> Any:
     """Load on the worker's thread."""
     yield
-    return Engine.open(options.engine)
+    engine = Engine.open(options.engine)
+    engine.warm_up()
+    return engine
 
 
 def _nothing(_: Job) -> Any:

@@ -24,6 +24,7 @@ from longllama_code.generation.models import LoadedModel, load_for_engine
 from longllama_code.generation.prompting.excerpt_sources import ExcerptSources
 from longllama_code.generation.prompting.warm_prompts import MAX_BYTES, bytes_for
 from longllama_code.generation.segments import Segments
+from longllama_code.kernels.codegen.compiling import note_compiled, were_compiled
 from longllama_code.memory.overlay import BaseMemory, OverlaidMemory
 from longllama_code.memory.repository import RepositoryMemory
 from longllama_code.memory.segments.identity import path_header
@@ -131,6 +132,7 @@ class Engine:
 
         An unusable store, and layers that cannot be compiled, are reported by ``status``; the
         engine opens without them. ``options.threads`` sets torch's threads in this process.
+        Kernels that no engine compiled before are compiled here, which takes seconds.
 
         Raises:
             ModelNotFound: there is no such model here.
@@ -145,7 +147,8 @@ class Engine:
             options.gpu_bytes,
             compile=options.compile,
         )
-        warm_up(loaded)
+        if not were_compiled(loaded.fingerprint):
+            warm_up(loaded)
         context_bytes = options.context_bytes
         if context_bytes is None:
             context_bytes = bytes_for(available_bytes())
@@ -164,6 +167,10 @@ class Engine:
             engine = cls.create(loaded, None, context_bytes)
             engine._segments.report(error)
             return engine
+
+    def warm_up(self) -> None:
+        """Complete once, so that the first request need not load what was compiled."""
+        warm_up(self._loaded)
 
     def remember(
         self, path: str, text: str, folder: str = ""
@@ -331,3 +338,4 @@ def warm_up(loaded: LoadedModel) -> None:
     request = CompletionRequest("b.py", "from a import ", "", max_tokens=2, timeout_ms=600_000)
     engine.complete(request, lambda: False)
     engine.close()
+    note_compiled(loaded.fingerprint)

@@ -9,7 +9,7 @@ from lsp_server.cli.options import (
     add_workspace_option,
     model_arguments,
 )
-from lsp_server.engine.stdio import python_command
+from lsp_server.engine.python_command import python_command
 
 
 def configure_record(parser: Command) -> None:

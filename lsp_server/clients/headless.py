@@ -18,7 +18,8 @@ from lsp_server import __version__
 from lsp_server.convert import encoding_of, uri_of
 from lsp_server.documents.document import Position, PositionEncoding
 from lsp_server.engine.protocol import engine_converter
-from lsp_server.engine.stdio import connect_stdio, python_command
+from lsp_server.engine.python_command import python_command
+from lsp_server.engine.stdio import connect_stdio
 from lsp_server.methods import DID_CHANGE_STATUS, EXPLAIN, STATUS, WAIT_UNTIL_INDEXED
 from lsp_server.tasks import retrieve_exception
 

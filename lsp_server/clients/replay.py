@@ -30,7 +30,7 @@ from lsp_server.clients.recording import (
     with_root,
     without_root,
 )
-from lsp_server.engine.stdio import python_command
+from lsp_server.engine.python_command import python_command
 from lsp_server.methods import DID_CHANGE_STATUS, STATUS, WAIT_UNTIL_INDEXED
 
 TIMEOUT_S = 60.0

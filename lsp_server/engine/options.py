@@ -8,8 +8,8 @@ from pathlib import Path
 from cattrs.preconf.json import make_converter
 
 from longllama_code.engine_options import EngineOptions
+from lsp_server.engine.python_command import python_command
 from lsp_server.engine.shared_transport import Transport
-from lsp_server.engine.stdio import python_command
 
 _converter = make_converter()
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from lsp_server.engine.stdio import READ_LIMIT_BYTES, python_command
+from lsp_server.engine.python_command import python_command
+from lsp_server.engine.stdio import READ_LIMIT_BYTES
 
 KEPT_LINES = 30
 """Number of lines of output that an error may quote."""

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from longllama_code.checkpoints.ram import available_bytes
 from longllama_code.model_sources.default_model import chosen_model
 from longllama_code.paths import CACHE_VARIABLE, cache_path
-from lsp_server.engine.stdio import python_command
+from lsp_server.engine.python_command import python_command
 from lsp_server.models.larger_model import MANUAL_STEPS, MeasuredTimes, assess
 from lsp_server.reasons import reason_of
 from lsp_server.settings.declarations import Settings

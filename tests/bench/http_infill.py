@@ -27,7 +27,7 @@ from lsp_server.benchmarks.systems.llama_server import LlamaServer, llama_server
 from lsp_server.benchmarks.systems.llama_vscode import LlamaVscode, llama_vscode
 from lsp_server.benchmarks.systems.llama_vscode_prompt import Settings
 from lsp_server.benchmarks.systems.system import Answer
-from lsp_server.engine.stdio import python_command
+from lsp_server.engine.python_command import python_command
 
 ANSWER_TIMEOUT_S = 600.0
 INDEX_TIMEOUT_S = 3600.0

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from lsp_server.engine.stdio import python_command
+from lsp_server.engine.python_command import python_command
 
 Json = dict[str, Any]
 

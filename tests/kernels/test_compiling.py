@@ -116,3 +116,42 @@ def test_what_is_called_by_its_address_is_compiled_once(tmp_path):
         assert not done.stderr
     kept = list((tmp_path / "cache" / "kernels").rglob("called._raise_by_one*.nbc"))
     assert len(kept) == 1
+
+
+MARK = "from longllama_code.kernels.codegen.compiling import note_compiled, were_compiled; "
+
+
+def marked(folder, cache, work, before=""):
+    """Whether work is known to be compiled, before and after it is noted, in another process."""
+    said = (
+        f"print(were_compiled({work!r})); note_compiled({work!r}); print(were_compiled({work!r}))"
+    )
+    done = python(folder, f"{before}{MARK}{said}", cache)
+    return done.stdout.split(), done.stderr
+
+
+def test_what_is_compiled_is_known_to_later_processes(tmp_path):
+    cache = tmp_path / "cache"
+    assert marked(tmp_path, cache, "one model")[0] == ["False", "True"]
+    assert marked(tmp_path, cache, "one model")[0] == ["True", "True"]
+    assert marked(tmp_path, cache, "another model")[0] == ["False", "True"]
+
+
+def test_what_was_compiled_for_another_cpu_is_compiled_again(tmp_path):
+    cache = tmp_path / "cache"
+    marked(tmp_path, cache, "one model")
+    other = "import llvmlite.binding as llvm; llvm.get_host_cpu_name = lambda: 'other'; "
+    assert marked(tmp_path, cache, "one model", other)[0] == ["False", "True"]
+
+
+def test_what_could_not_be_kept_is_not_known(tmp_path):
+    (tmp_path / "twice.py").write_text(KERNEL)
+    broken = (
+        "from numba.core.caching import FunctionCache as C; import errno\n"
+        "def full(self, sig, data): raise OSError(errno.ENOSPC, 'no space left')\n"
+        "C.save_overload = full\n"
+        "import twice; twice.double(21)\n"
+    )
+    found, told = marked(tmp_path, tmp_path / "cache", "one model", broken)
+    assert found == ["False", "False"]
+    assert "not kept" in told

@@ -14,10 +14,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite.binding as llvm
 import numba
 from numba import types
 from numba.core import config
@@ -76,6 +78,30 @@ class Callback:
                 self._compiled = _cached(compiled, self._function)
                 compiled.compile()
             return self._compiled.address
+
+
+def were_compiled(work: str) -> bool:
+    """Whether the kernels of some work were compiled and kept before, for a CPU like this one."""
+    mark = _mark(work)
+    return mark is not None and mark.exists()
+
+
+def note_compiled(work: str) -> None:
+    """Note that the kernels of some work are compiled, unless some could not be kept."""
+    mark = _mark(work)
+    if mark is not None and not _note_unusable.cache_info().currsize:
+        with suppress(OSError):
+            mark.touch()
+
+
+def _mark(work: str) -> Path | None:
+    """Return the file that says what ``were_compiled`` does; None if there is no place for it."""
+    _choose_folder()
+    folder = str(getattr(config, "CACHE_DIR", ""))
+    cpu = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    made_by = repr((work, numba.__version__, *cpu)).encode()
+    name = hashlib.blake2b(made_by, digest_size=8).hexdigest()
+    return Path(folder) / f"compiled-{name}" if folder else None
 
 
 class _LenientCache(FunctionCache):

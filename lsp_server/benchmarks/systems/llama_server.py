@@ -23,7 +23,7 @@ import httpx2
 import psutil
 
 from lsp_server.benchmarks.systems.system import SystemGoneError
-from lsp_server.engine.stdio import python_command
+from lsp_server.engine.python_command import python_command
 
 Json = dict[str, Any]
 

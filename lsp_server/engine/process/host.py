@@ -53,12 +53,19 @@ from lsp_server.reasons import reason_of
 
 logger = logging.getLogger(__name__)
 
+WARM_UP_AFTER_S = 0.5
+"""Time for a client to send what it wants at once, such as the files of an open window."""
+
 Params = dict[str, Any]
 Work = Generator[None, None, Any]
 
 
 class HostedEngine(Protocol):
     """Engine that is served: a model's, or a scripted one."""
+
+    def warm_up(self) -> None:
+        """Do in advance what the first request would otherwise wait for."""
+        ...
 
     def fork(self) -> "HostedEngine":
         """Return an engine for another repository, over the same model."""
@@ -158,6 +165,7 @@ class EngineHost:
             self.worker.submit(self, Priority.CONTROL, functools.partial(self._load, load)).result
         )
         """Done when the model is loaded or has failed to."""
+        self._is_warm = False
         self.failure_sent = asyncio.Event()
         """Set once a client was told that the model could not be loaded."""
 
@@ -184,6 +192,21 @@ class EngineHost:
             if not isinstance(error, LongLlamaError):
                 logger.exception("the model could not be loaded")
             self.failure = reason_of(error)
+        yield from ()
+
+    def warm_up(self) -> None:
+        """Prepare the engine for requests, a little after a client knows of it; only once."""
+        if not self._is_warm:
+            self._is_warm = True
+            submit = functools.partial(self.worker.submit, self, Priority.IDLE, self._warm_up)
+            self.loop.call_later(WARM_UP_AFTER_S, submit)
+
+    def _warm_up(self, _: Job) -> Work:
+        assert self.base is not None
+        try:
+            self.base.warm_up()
+        except Exception:  # the request that it fails for as well has somebody to tell
+            logger.exception("the engine could not be prepared")
         yield from ()
 
 
@@ -247,6 +270,7 @@ class ClientSession:
             if self._host.failure is None:
                 status = await self._do(Priority.CONTROL, self._open_engine)
                 self._rpc.protocol.notify(READY, status)
+                self._host.warm_up()
         except Exception as error:  # without an answer, the client would wait for good
             logger.exception("an engine could not be opened")
             failure = reason_of(error)

@@ -30,7 +30,7 @@ def _torch() -> dict[str, Any]:
 def _model(name: str) -> dict[str, Any]:
     if name == "tiny":
         return {"name": name, "folder": None, "bytes": 0}
-    if name.startswith(scripted.PREFIX):
+    if scripted.is_script(name):
         return _script(name)
     try:
         from longllama_code.model_sources.catalog import model_dir

@@ -35,6 +35,11 @@ POLL_S = 0.002
 _values = cattrs.Converter(forbid_extra_keys=True)
 
 
+def is_script(model: str) -> bool:
+    """Whether a model's name is that of a script of answers."""
+    return model.startswith(PREFIX)
+
+
 @dataclass(frozen=True)
 class Answer:
     """A suggestion, and the cursors that it is given at."""
@@ -88,6 +93,9 @@ class ScriptedEngine:
         except (OSError, ValueError, re.error) as error:
             raise _no_script(path, str(error)) from None
         return cls(model, script)
+
+    def warm_up(self) -> None:
+        """Do nothing, as answers need no preparation."""
 
     def fork(self) -> "ScriptedEngine":
         """Return an engine for another repository, with the same script."""

@@ -12,7 +12,7 @@ from longllama_code.model_sources.default_model import chosen_model
 from longllama_code.paths import expanded
 from lsp_server.engine.client import EngineClient, EngineState
 from lsp_server.engine.options import ClientOptions
-from lsp_server.engine.process.scripted import PREFIX as SCRIPT
+from lsp_server.engine.process.scripted import is_script
 from lsp_server.engine.team.engine import TeamEngine, TeamOptions
 from lsp_server.engine.team.http import TeamAddress
 from lsp_server.settings.declarations import Settings
@@ -79,7 +79,7 @@ def _local_options(settings: Settings, roots: Sequence[Path]) -> ClientOptions:
     return ClientOptions(
         engine,
         # A script may have changed since, and reading it again costs nothing.
-        is_shared=settings.engine.shared and not settings.model.path.startswith(SCRIPT),
+        is_shared=settings.engine.shared and not is_script(settings.model.path),
         idle_s=settings.engine.idle_ms / 1000,
         hang_timeout_s=settings.model.hang_timeout_ms / 1000,
         name=", ".join(root.name for root in roots) or "no folder",

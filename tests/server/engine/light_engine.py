@@ -32,6 +32,9 @@ class LightEngine:
         self.texts = {}
         self.shared = Counter() if shared is None else shared
 
+    def warm_up(self):
+        pass
+
     def fork(self):
         self.shared["users"] += 1
         return LightEngine(self.shared)

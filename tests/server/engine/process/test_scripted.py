@@ -129,8 +129,8 @@ def test_its_process_loads_no_torch(tmp_path):
     (tmp_path / "script.json").write_text("{}")
     code = (
         "import sys; from argparse import Namespace;"
-        "from lsp_server.engine.process.main import _open;"
-        f"_open(Namespace(model='script:{tmp_path}/script.json'));"
+        "from lsp_server.engine.process.serving import open_engine;"
+        f"open_engine(Namespace(model='script:{tmp_path}/script.json'));"
         "print({'torch', 'transformers', 'numpy'} & set(sys.modules))"
     )
     done = subprocess.run(
