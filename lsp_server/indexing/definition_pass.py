@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from longllama_code.definitions.languages import is_supported
 from longllama_code.source_files.source_text import SourceError
 from lsp_server.engine.connection import EngineAway, EngineGone
 from lsp_server.indexing.file_table import FileQueue, FileTable, TrackedFile, Urgency
@@ -60,8 +61,8 @@ class DefinitionPass:
             self._is_under_way |= len(self) > MIN_FILES
 
     def sort_rest(self, rank: Callable[[Path], Rank]) -> None:
-        """Sort files that nobody opened or changed; equals keep their order."""
-        self._lacking.sort_rest(rank)
+        """Sort files that nobody opened or changed, those that define something first."""
+        self._lacking.sort_rest(lambda path: (not is_supported(path.name), *rank(path)))
 
     def remembered(self, file: TrackedFile) -> None:
         """Note that a file is in memory, and its definitions with it."""
@@ -80,11 +81,16 @@ class DefinitionPass:
         ahead, self._ahead = self._ahead, set()
         return ahead
 
-    async def read_next(self, files: FileTable) -> None:
-        """Read the next files, and send them to the engine."""
+    async def read_next(self, files: FileTable) -> dict[Path, str]:
+        """Read the next files, send them to the engine, and return their texts."""
         batch = [*self._next(files)]
         texts = await asyncio.gather(*(self._text_of(file) for file in batch))
-        found = {file.name: text for file, text in zip(batch, texts, strict=True) if text}
+        read = {file.path: text for file, text in zip(batch, texts, strict=True) if text}
+        await self._define(batch, read)
+        return read
+
+    async def _define(self, batch: Iterable[TrackedFile], texts: Mapping[Path, str]) -> None:
+        found = {file.name: texts[file.path] for file in batch if file.path in texts}
         try:
             is_taken = await self._engine.define(found)
         except EngineAway:

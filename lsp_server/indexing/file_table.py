@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from longllama_code.protocol import RememberResult
-from lsp_server.indexing.proximity import Rank
 
 Kind = Literal["Normal", "Warning", "Error", "Inactive"]
 Phase = Literal["loading", "indexing", "ready", "paused", "off", "failed"]
@@ -201,7 +200,7 @@ class FileQueue:
             self.discard(path)
             self._queues[urgency][path] = None
 
-    def sort_rest(self, rank: Callable[[Path], Rank]) -> None:
+    def sort_rest(self, rank: Callable[[Path], tuple[int, ...]]) -> None:
         """Sort the least urgent paths; equals keep their order."""
         queue = self._queues[Urgency.REST]
         self._queues[Urgency.REST] = dict.fromkeys(sorted(queue, key=rank))

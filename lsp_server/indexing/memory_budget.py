@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from lsp_server.indexing.file_table import FileState, FileTable, TrackedFile
@@ -64,6 +64,12 @@ class MemoryBudget:
         texts = {path: self._open_text(path) or "" for path in self._open_paths()}
         paths = [file.path for file in self._files]
         self._proximity = await asyncio.to_thread(Proximity, texts, paths)
+
+    async def follow_imports(self, texts: Mapping[Path, str]) -> bool:
+        """Take in what files import that the open ones import; return whether any rank changed."""
+        before = self._proximity
+        self._proximity = await asyncio.to_thread(before.followed, texts)
+        return self._proximity is not before
 
     def rank(self, path: Path) -> Rank:
         """Return how near a file is to the open ones; lower is nearer."""

@@ -203,9 +203,14 @@ class MemoryPlan:
         self._failed_to_forget.clear()
 
     async def read_definitions(self) -> None:
-        """Have the engine know what the next files define, unless `clear` comes meanwhile."""
+        """Have the engine know what the next files define, unless `clear` comes meanwhile.
+
+        What these files import in turn comes next, if they are imported themselves.
+        """
         n_clearances = self.n_clearances
-        await self._definitions.read_next(self.files)
+        texts = await self._definitions.read_next(self.files)
+        if await self._budget.follow_imports(texts):
+            self._definitions.sort_rest(self._budget.rank)
         if n_clearances != self.n_clearances:
             self._to_forget |= self._definitions.drain()
 

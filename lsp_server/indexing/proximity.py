@@ -1,4 +1,9 @@
-"""Proximity of files to the open ones: imported files first, then by distance of folders."""
+"""Proximity of files to the open ones: imported files first, then by distance of folders.
+
+What an imported file imports in turn comes next: a name of the one is often of a type of the other.
+"""
+
+from __future__ import annotations
 
 import re
 from collections import defaultdict
@@ -29,8 +34,11 @@ MAX_PARTS = 3
 """Most parts at the end of an import that are compared with a file's path."""
 
 
-Rank = tuple[bool, int]
-"""Lower is nearer."""
+MAX_STEPS = 3
+"""Most imports that lead to a file, one from the other."""
+
+Rank = tuple[int, int]
+"""Lower is nearer: imports from an open file on that lead to it, then steps between folders."""
 
 
 class Proximity:
@@ -44,30 +52,73 @@ class Proximity:
     def __init__(self, texts: Mapping[Path, str], paths: Iterable[Path] = ()) -> None:
         self.open = frozenset(texts)
         self._folders = [path.parent.parts for path in texts]
-        self._imported: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+        self._imported = [_Imports() for _ in range(MAX_STEPS)]
+        """Imports of the open documents, of what these import, and so on."""
         for text in texts.values():
-            for parts in imports(text):
-                self._imported[parts[-1]].add(parts)
+            self._imported[0].add(text)
         self._ranks: dict[Path, Rank] = {}
         for path in paths:
             self.rank(path)
 
     def rank(self, path: Path) -> Rank:
-        """Return a file's rank: whether it is not imported, then steps between folders."""
+        """Return a file's rank."""
         known = self._ranks.get(path)
         if known is None:
             steps = [folder_distance(path.parent.parts, folder) for folder in self._folders]
-            known = self._ranks[path] = not self._is_imported(path), min(steps, default=0)
+            known = self._ranks[path] = self._n_imports(path), min(steps, default=0)
         return known
 
-    def _is_imported(self, path: Path) -> bool:
-        parts = (*path.parent.parts, path.name.partition(".")[0])
+    def followed(self, texts: Mapping[Path, str]) -> Proximity:
+        """Return the proximity where what some files import is known, too.
+
+        Args:
+            texts: path → text of files; those that no import leads to count for nothing.
+        """
+        levels = {path: self.rank(path)[0] for path in texts}
+        leading = [path for path, level in levels.items() if level + 1 < MAX_STEPS]
+        if not leading:
+            return self
+        nearer = Proximity({})
+        nearer.open, nearer._folders = self.open, self._folders
+        nearer._imported = [each.copy() for each in self._imported]
+        for path in leading:
+            nearer._imported[levels[path] + 1].add(texts[path])
+        for path in list(self._ranks):
+            nearer.rank(path)
+        return nearer
+
+    def _n_imports(self, path: Path) -> int:
+        """Return the imports that lead to a file, from 0 on; ``MAX_STEPS`` if none does."""
+        steps = (step for step, known in enumerate(self._imported) if known.lead_to(path))
+        return next(steps, MAX_STEPS)
+
+
+class _Imports:
+    """What some texts import, by the last part of its path."""
+
+    def __init__(self) -> None:
+        self._by_last: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+
+    def copy(self) -> _Imports:
+        """Return imports to which others can be added."""
+        copied = _Imports()
+        copied._by_last.update((last, set(names)) for last, names in self._by_last.items())
+        return copied
+
+    def add(self, text: str) -> None:
+        """Add what a text imports."""
+        for parts in imports(text):
+            self._by_last[parts[-1]].add(parts)
+
+    def lead_to(self, path: Path) -> bool:
+        """Whether one of them names a file."""
+        parts = (*path.parent.parts, path.stem.removesuffix(".d"))
         if path.suffix == ".go":  # an import ends in the folder of a package
             parts = parts[:-1]
-            return any(parts[-2:] == name[-2:] for name in self._imported.get(parts[-1], ()))
+            return any(parts[-2:] == name[-2:] for name in self._by_last.get(parts[-1], ()))
         if parts[-1] in _NAMED_BY_FOLDER:
             parts = parts[:-1]
-        return any(parts[-len(name) :] == name for name in self._imported.get(parts[-1], ()))
+        return any(parts[-len(name) :] == name for name in self._by_last.get(parts[-1], ()))
 
 
 def imports(text: str) -> set[tuple[str, ...]]:

@@ -20,10 +20,19 @@ MODULES = {
 """Module here, and name in it, of each suffix's language."""
 
 
+def is_supported(path: str) -> bool:
+    """Whether definitions are read from a file of this name."""
+    return _suffix(path) in MODULES
+
+
 def language_of(path: str) -> Language | None:
     """Return the language of a file; None if it is not supported."""
-    found = MODULES.get(path[path.rfind(".") :])
+    found = MODULES.get(_suffix(path))
     return None if found is None else _loaded(*found)
+
+
+def _suffix(path: str) -> str:
+    return path[path.rfind(".") :]
 
 
 @cache

@@ -52,6 +52,30 @@ async def test_an_open_file_is_first_and_then_what_it_imports_is_defined(bench):
     assert names[0] == "zoo/far.py"
 
 
+async def test_files_that_define_nothing_are_last(bench):
+    for number in range(MIN_FILES):
+        bench.write(f"docs/{number}.md", "# nothing\n")
+    bench.write("zoo/far.py", "x = 1\n")
+    bench.start()
+    await bench.idle()
+    _, names = bench.engine.events[0]
+    assert names[0] == "zoo/far.py"
+    assert len(names) == MIN_FILES + 1
+
+
+async def test_what_an_imported_file_imports_is_defined_next(bench):
+    write_all(bench)
+    here = bench.write("here.py")
+    bench.write("zoo/near.py", "from yard.far import Far\n")
+    bench.write("yard/far.py")
+    bench.open[here] = "import zoo.near\n"
+    bench.start()
+    await bench.idle()
+    batches = [names for kind, names in bench.engine.events if kind == "define"]
+    assert batches[0][0] == "zoo/near.py"
+    assert batches[1][0] == "yard/far.py"
+
+
 async def test_what_changes_meanwhile_goes_first(bench):
     paths = write_all(bench)
     bench.engine.may_define.clear()
