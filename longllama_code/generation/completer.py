@@ -14,7 +14,7 @@ from longllama_code.generation.decoding.decoder import (
     PREFILL_STEP_TOKENS,
     ShouldStop,
 )
-from longllama_code.generation.decoding.stopping import stop_rule
+from longllama_code.generation.decoding.stopping import repeats_next_line, stop_rule
 from longllama_code.generation.decoding.writer import Writer
 from longllama_code.generation.definition_memory.background import DefinitionEncoding
 from longllama_code.generation.definition_memory.memory import DefinitionMemory
@@ -142,7 +142,10 @@ class Completer:
             return CompletionResult("", "deadline", answer.timings(), empty_reason="deadline")
         n_reused = prepared.decoder.n_reused
         check = NameCheck(self._sources.definitions.index, request)
-        writer = check.write(answer, on_progress)
+        writer = check.checked(answer.write(on_progress=on_progress), answer, on_progress)
+        is_repetition = repeats_next_line(request.prefix, writer.text, request.suffix)
+        if is_repetition and not answer.is_late() and writer.turn_aside():
+            writer = check.checked(answer.write_again(writer, on_progress), answer, on_progress)
         timings = replace(
             answer.timings(writer),
             reused_tokens=n_reused,

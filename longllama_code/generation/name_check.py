@@ -35,13 +35,12 @@ class NameCheck:
         self._index, self._request = index, request
         self._is_wanted = request.existing_names and request.uses_memory
 
-    def write(self, answer: Answer, on_progress: OnProgress) -> Writer:
-        """Write a suggestion whose names exist, as far as that is known.
+    def checked(self, writer: Writer, answer: Answer, on_progress: OnProgress) -> Writer:
+        """Write a suggestion again until its names exist, as far as that is known; return it.
 
         Raises:
             Cancelled: the request was cancelled.
         """
-        writer = answer.write(on_progress=on_progress)
         for _ in range(MAX_REWRITTEN):
             missing = self._missing(writer)
             if missing is None:

@@ -75,3 +75,14 @@ def test_alternatives_whose_names_do_not_exist_are_left_out(engine, monkeypatch)
 def test_a_name_cut_off_by_the_limit_is_not_judged(engine):
     cut = replace(CHECKED, max_tokens=5)
     assert engine.complete(cut, never).text == "Bask"
+
+
+def test_what_the_next_line_says_already_is_not_suggested_but_something_else(engine):
+    there = replace(REQUEST, suffix=f"\n\n{LINE}")
+    seen: list[str] = []
+    result = engine.complete(there, never, seen.append)
+    assert any("Basket, Crate" in text for text in seen)
+    assert result.text not in ("", "Basket, Crate")
+    again = engine.complete(there, never)
+    assert (again.text, again.probability) == (result.text, result.probability)
+    assert engine.complete(REQUEST, never).text == "Basket, Crate"

@@ -142,9 +142,7 @@ def stop_rule(prefix: str, suffix: str, multiline: bool) -> StopRule:
     """
     line = prefix[prefix.rfind("\n") + 1 :]
     rest_of_line, _, following = suffix.partition("\n")
-    below = following.split("\n", MAX_LINES_BELOW)[:MAX_LINES_BELOW]
-    next_lines = (candidate.rstrip() for candidate in below)
-    next_line = next((candidate for candidate in next_lines if candidate), "")
+    next_line = _next_line(following)
     opened = line.rstrip().endswith(OPENERS)
     # A block behind an opener is indented by at least one column more than the opener's line.
     indent = _indent(line) + 1 if opened else len(line)
@@ -156,6 +154,26 @@ def stop_rule(prefix: str, suffix: str, multiline: bool) -> StopRule:
         closed=_is_closed(prefix, next_line, indent),
         fenced=FENCE in prefix,
     )
+
+
+def repeats_next_line(prefix: str, text: str, suffix: str) -> bool:
+    """Whether a suggestion of one line makes the cursor's line what the next line is already.
+
+    Args:
+        prefix: the file's text before the cursor.
+        text: the suggestion.
+        suffix: the file's text after the cursor.
+    """
+    rest_of_line, _, following = suffix.partition("\n")
+    line = prefix[prefix.rfind("\n") + 1 :]
+    whole = f"{line}{text}{rest_of_line}".strip()
+    return bool(whole) and whole == _next_line(following).strip()
+
+
+def _next_line(following: str) -> str:
+    """Return the first line that is not blank, with its indentation; empty without one."""
+    below = following.split("\n", MAX_LINES_BELOW)[:MAX_LINES_BELOW]
+    return next((line for line in map(str.rstrip, below) if line), "")
 
 
 def _is_closed(prefix: str, next_line: str, indent: int) -> bool:

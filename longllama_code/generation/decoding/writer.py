@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ class Writer:
         self._min_confidence, self._is_unsure = min_confidence, False
         # Spelt by the tokenizer, which may replace a character by U+FFFD, or merge blanks.
         spelt = tokenizer.decode(tokenizer.encode(healed))
-        self._owed = spelt.encode()
+        self._owed = self._healed = spelt.encode()
         """The part of the healed text that the tokens have not spelt yet."""
         self._skip = len(spelt)
         """Length of the healed text, with which ``_text`` begins."""
@@ -79,6 +80,10 @@ class Writer:
         probabilities, best first."""
         self._log_probs: list[float] = []
         """Log probabilities of the last tokens, which ``healed`` does not determine."""
+        self._seconds: list[tuple[int, float]] = []
+        """For each of them, the second likeliest token and its log probability."""
+        self._forced: int | None = None
+        """Token that is chosen next, whatever is likeliest."""
         self._lengths: list[int] = []
         """Length of the suggestion after each of them that was taken."""
         self.probability = 0.0
@@ -120,12 +125,17 @@ class Writer:
                 self.first_tokens = found
                 if self._first_token is not None:
                     return self._noted(self._first_token, logits)
-        return self._noted(int(torch.argmax(logits)), logits)
+        forced, self._forced = self._forced, None
+        return self._noted(int(torch.argmax(logits)) if forced is None else forced, logits)
 
     def _noted(self, token: int, logits: Tensor) -> int:
         """Record the probability of a chosen token, unless ``healed`` determines it; return it."""
         if self.first_tokens or self._says_something(token):
-            self._log_probs.append(float(logits[token].float() - logits.float().logsumexp(0)))
+            total = logits.float().logsumexp(0)
+            others = logits.index_fill(0, torch.tensor(token, device=logits.device), -math.inf)
+            second = int(torch.argmax(others))
+            self._log_probs.append(float(logits[token].float() - total))
+            self._seconds.append((second, float(others[second].float() - total)))
             self._is_unsure = math.exp(sum(self._log_probs)) < self._min_confidence
         return token
 
@@ -186,24 +196,64 @@ class Writer:
             names: what may stand there, from that letter on.
         """
         head = self._text[: self._skip + offset].encode()
-        # A token that is unsure was chosen, and not taken.
-        n_chosen = len(self.context) - self._n_prompt + self._is_unsure
         n_kept = n_bytes = 0
         for token in self.context[self._n_prompt :]:
             length = len(self._tokenizer.token_bytes(token))
             if not length or n_bytes + length > len(head):
                 break
             n_kept, n_bytes = n_kept + 1, n_bytes + length
-        n_logged = max(0, n_kept - (n_chosen - len(self._log_probs)))
-        del self.context[self._n_prompt + n_kept :]
-        del self._log_probs[n_logged:], self._lengths[n_logged:]
-        self.first_tokens = self.first_tokens if n_logged else []
-        self._owed, self._is_unsure = head[n_bytes:], False
-        self._decoder = IncrementalDecoder(self._tokenizer)
-        self._text = "".join(map(self._decoder.push, self.context[self._n_prompt :]))
-        self.n_tokens, self.stop_reason = n_kept, "max_tokens"
+        self._keep(n_kept, head[n_bytes:])
         targets = [self._owed + name.encode() for name in names]
         self._names = NameChoice(self._tokenizer, targets, self._ends)
+
+    def turn_aside(self) -> bool:
+        """Take back the text to where another one is likeliest, whose next token is then written.
+
+        Returns:
+            Whether there is another one: a token that ``healed`` does not determine had a second
+            that spells something else.
+        """
+        n_healed = self._n_chosen - len(self._log_probs)
+        chosen = self.context[self._n_prompt + n_healed :]
+        before = accumulate(self._log_probs, initial=0.0)
+        others = [
+            (sum_before + log_prob if self._differ(token, second) else -math.inf)
+            for token, sum_before, (second, log_prob) in zip(
+                chosen, before, self._seconds, strict=False
+            )
+        ]
+        best = max(others, default=-math.inf)
+        if best == -math.inf:
+            return False
+        at = others.index(best)
+        self._forced = self._seconds[at][0]
+        n_kept = n_healed + at
+        kept = self.context[self._n_prompt : self._n_prompt + n_kept]
+        self._keep(n_kept, self._healed[sum(map(len, map(self._tokenizer.token_bytes, kept))) :])
+        return True
+
+    def _differ(self, token: int, other: int) -> bool:
+        """Whether two tokens begin different texts, and not one text in pieces of other lengths."""
+        ours, theirs = (self._tokenizer.token_bytes(each).strip() for each in (token, other))
+        if not ours or not theirs:
+            return ours != theirs
+        return not ours.startswith(theirs) and not theirs.startswith(ours)
+
+    @property
+    def _n_chosen(self) -> int:
+        """Number of tokens that were chosen; one that is unsure is not taken."""
+        return len(self.context) - self._n_prompt + self._is_unsure
+
+    def _keep(self, n_tokens: int, owed: bytes) -> None:
+        """Take back the text behind the first tokens, to write on with what is owed."""
+        n_logged = max(0, n_tokens - (self._n_chosen - len(self._log_probs)))
+        del self.context[self._n_prompt + n_tokens :]
+        del self._log_probs[n_logged:], self._seconds[n_logged:], self._lengths[n_logged:]
+        self.first_tokens = self.first_tokens if n_logged else []
+        self._owed, self._is_unsure = owed, False
+        self._decoder = IncrementalDecoder(self._tokenizer)
+        self._text = "".join(map(self._decoder.push, self.context[self._n_prompt :]))
+        self.n_tokens, self.stop_reason = n_tokens, "max_tokens"
 
     def end_before_line(self, offset: int) -> None:
         """End the suggestion before the line of an offset, whose name does not exist."""

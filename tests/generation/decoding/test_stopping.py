@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import tomli
 
-from longllama_code.generation.decoding.stopping import stop_rule
+from longllama_code.generation.decoding.stopping import repeats_next_line, stop_rule
 from tests.paths import DATA
 
 GOLDEN = DATA / "endings.toml"
@@ -114,3 +114,21 @@ def test_what_a_model_writes_ends_with_its_scope(case: dict[str, Any]) -> None:
 )
 def test_of_an_interrupted_block_whole_lines_are_shown(text: str, shown: str) -> None:
     assert stop_rule("def f():|"[:-1], "", multiline=True).unfinished(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "after", "repeats"),
+    [
+        ("x = 1\nb", " = 2", "\nb = 2\n", True),
+        ("b", " = 2", "\n\n  b = 2  \n", True),  # what is not blank counts, wherever it stands
+        ("f(", "2", ")\nf(2)", True),
+        ("b", " = 2", "", False),
+        ("b", " = 2", "\nb = 23\n", False),
+        ("b", " = 2\nb = 2", "\nb = 2\n", False),
+        ("", "", "\n\n", False),
+    ],
+)
+def test_a_line_that_the_next_one_is_already(
+    before: str, text: str, after: str, repeats: bool
+) -> None:
+    assert repeats_next_line(before, text, after) is repeats

@@ -137,3 +137,50 @@ def test_the_end_of_a_text_ends_its_last_line(
     writer = Writer(*tools, [], "", stop_rule("", after, multiline=True), 8)
     assert [writer.take(token) for token in (*tokens, END)] == [False] * len(tokens) + [True]
     assert (writer.text, writer.stop_reason) == (text, reason)
+
+
+def written(writer: Writer, *steps: torch.Tensor) -> bool:
+    """Choose and take a token for each prediction; return whether the last one ended the text."""
+    return [writer.take(writer.choose(each)) for each in steps][-1]
+
+
+def test_another_text_begins_where_it_is_likeliest() -> None:
+    tokenizer = FourPieces(LINES)
+    tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
+    writer = Writer(*tools, [7], "", LineEnd(), 8)
+    end = logits(0.05, 0.05, 0.9, 0, 0)
+    assert written(writer, logits(0.9, 0.1, 0, 0, 0), logits(0, 0.6, 0, 0.4, 0), end)
+    assert writer.text == "ab"
+    assert writer.turn_aside()  # "ac" is likelier than "b", and than "aba" and "abb"
+    assert (writer.context, writer.text) == ([7, 0], "a")
+    assert not writer.take(writer.choose(logits(0, 0.6, 0, 0.4, 0)))
+    assert written(writer, end)
+    assert (writer.text, writer.stop_reason) == ("ac", "line")
+    assert writer.probability == pytest.approx(0.9 * 0.4)
+    assert writer.turn_aside()  # what was written second is not certain, either
+    assert writer.context == [7, 0]
+    assert writer.choose(logits(0, 0.6, 0, 0.4, 0)) == 1
+
+
+def test_another_text_keeps_what_is_healed(writer: Writer) -> None:
+    assert written(writer, logits(0, 0.6, 0, 0.4, 0), logits(0, 0, 0, 0, 1))
+    assert writer.text == "get"
+    # The only token that goes on with the dot has no second.
+    assert not writer.turn_aside()
+
+
+def test_after_a_healed_dot_another_text_begins_behind_it(writer: Writer) -> None:
+    steps = logits(0.9, 0.1, 0, 0, 0), logits(0, 0, 0.6, 0.4, 0), logits(0, 0, 0, 0, 1)
+    assert written(writer, *steps)
+    assert writer.turn_aside()
+    assert (writer.context, writer.text) == ([0], "")
+    assert not written(writer, logits(0, 0, 0.6, 0.4, 0))
+    assert writer.text == "put"
+
+
+def test_the_same_text_in_other_pieces_is_no_other_text() -> None:
+    tokenizer = FourPieces([b"a", b"ab", b"\n", b"\n\n", b""])
+    tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
+    writer = Writer(*tools, [], "", LineEnd(), 8)
+    assert written(writer, logits(0.6, 0.4, 0, 0, 0), logits(0, 0, 0.5, 0.4, 0.1))
+    assert not writer.turn_aside()
