@@ -21,7 +21,7 @@ from longllama_code.protocol import (
 
 MAX_SOURCES = 8
 LEAST_PROBABILITY = 0.02
-"""Least probability of the first token of an alternative suggestion."""
+"""Least probability of the token with which an alternative leaves the suggestion."""
 
 
 class Inputs(NamedTuple):
@@ -42,8 +42,8 @@ class Answer:
     should_stop: ShouldStop
     started: float
     deadline: float
-    begin: Callable[[int | None], Writer]
-    """Returns a writer of a suggestion, with a given first token or None."""
+    begin: Callable[[], Writer]
+    """Returns a writer of a suggestion."""
     bounds: Sequence[int] = ()
     """Segments of the cache whose shares of attention are wanted; see ``Decoder.steps``."""
 
@@ -92,18 +92,16 @@ class Answer:
             passes=0 if writer is None else self.decoder.n_passes,
         )
 
-    def write(
-        self, first_token: int | None = None, on_progress: OnProgress = ignore_progress
-    ) -> Writer:
+    def write(self, on_progress: OnProgress = ignore_progress) -> Writer:
         """Write a suggestion to its end; call ``on_progress`` with its text as it grows.
 
         Raises:
             Cancelled: ``should_stop`` returned true.
         """
-        return self._write_on(self.begin(first_token), on_progress)
+        return self._write_on(self.begin(), on_progress)
 
     def write_again(self, writer: Writer, on_progress: OnProgress = ignore_progress) -> Writer:
-        """Write a suggestion to its end that went back; see ``Writer.go_back``.
+        """Write on at a suggestion that was taken back in part, to its end.
 
         Raises:
             Cancelled: ``should_stop`` returned true.
@@ -125,13 +123,12 @@ class Answer:
         raise AssertionError("decoder.steps() never ends by itself")
 
     def others(self, first: Writer, n_candidates: int) -> list[str]:
-        """Return alternatives, each with another first token, the likelier first tokens first."""
+        """Return alternatives to a suggestion, the likelier ones first."""
         texts = [first.text.rstrip()]
-        for first_token, probability in first.first_tokens[1:n_candidates]:
-            if probability < LEAST_PROBABILITY or self.is_late():
+        for writer in first.asides(n_candidates - 1, LEAST_PROBABILITY):
+            if self.is_late():
                 break
-            self._prefill(self.should_stop)
-            texts.append(self.write(first_token).text.rstrip())
+            texts.append(self.write_again(writer).text.rstrip())
         return [text for text in dict.fromkeys(texts[1:]) if text not in ("", texts[0])]
 
 

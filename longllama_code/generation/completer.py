@@ -144,8 +144,9 @@ class Completer:
         check = NameCheck(self._sources.definitions.index, request)
         writer = check.checked(answer.write(on_progress=on_progress), answer, on_progress)
         is_repetition = repeats_next_line(request.prefix, writer.text, request.suffix)
-        if is_repetition and not answer.is_late() and writer.turn_aside():
-            writer = check.checked(answer.write_again(writer, on_progress), answer, on_progress)
+        if is_repetition and not answer.is_late():
+            for other in writer.asides(1):
+                writer = check.checked(answer.write_again(other, on_progress), answer, on_progress)
         timings = replace(
             answer.timings(writer),
             reused_tokens=n_reused,
@@ -209,9 +210,8 @@ class Completer:
         prompt: Prompt,
         copied_from: CompletionMemory | None,
         request: CompletionRequest,
-        first_token: int | None,
     ) -> Writer:
-        """Return a writer for a suggestion that begins with a token, if one is given."""
+        """Return a writer for a suggestion."""
         return Writer(
             self._model.tokenizer,
             self._model.healer,
@@ -222,7 +222,6 @@ class Completer:
             stop_rule(request.prefix, request.suffix, request.multiline),
             self._max_tokens(request),
             self._min_confidence(request),
-            first_token,
             request.writing_ms,
         )
 

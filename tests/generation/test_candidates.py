@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from longllama_code.protocol import CompletionRequest
+from longllama_code.texts import common_prefix_length
 
 REQUEST = CompletionRequest("b.py", "def f(x):\n    x", "", max_tokens=12)
 KNOWN = "def moor(vessel, berth):\n    berth.hold(vessel)\n    return vessel.name\n\n"
@@ -28,15 +29,23 @@ def test_candidates_differ_and_leave_the_first_as_it_is(make_engine, remember, m
     assert engine.complete(REQUEST, never).text == alone.text
 
 
-def test_an_alternative_is_what_the_model_writes_after_its_first_token(make_engine, monkeypatch):
+def test_an_alternative_is_what_the_model_writes_where_it_leaves_the_first(
+    make_engine, monkeypatch
+):
     monkeypatch.setattr("longllama_code.generation.answer.LEAST_PROBABILITY", 0.0)
     engine = make_engine()
-    several = engine.complete(replace(REQUEST, n_candidates=8), never)
-    spelt = [text for text in several.alternatives if text[0].isascii() and len(text) > 1]
-    assert spelt
-    for text in spelt:
-        begun = replace(REQUEST, prefix=REQUEST.prefix + text[0], max_tokens=11)
-        assert engine.complete(begun, never).text == text[1:]
+    n_compared = 0
+    for name in "abcdefgh":
+        request = replace(REQUEST, prefix=f"{REQUEST.prefix}{name}")
+        several = engine.complete(replace(request, n_candidates=12), never)
+        for text in several.alternatives:
+            begun = text[: common_prefix_length(text, several.text) + 1]
+            if begun.isascii() and begun != text:  # a token of this model is a byte
+                prefix, n_left = request.prefix + begun, REQUEST.max_tokens - len(begun)
+                rest = engine.complete(replace(request, prefix=prefix, max_tokens=n_left), never)
+                assert rest.text == text[len(begun) :]
+                n_compared += 1
+    assert n_compared
 
 
 def test_what_the_model_does_not_expect_is_no_candidate(make_engine, monkeypatch):

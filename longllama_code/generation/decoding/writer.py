@@ -1,9 +1,14 @@
 """Writer of a suggestion: chooses its tokens, and knows when it is complete."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Iterable
+from copy import copy
+from heapq import nlargest
 from itertools import accumulate
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -15,9 +20,6 @@ from longllama_code.generation.decoding.name_choice import NameChoice
 from longllama_code.generation.decoding.stopping import Ending
 from longllama_code.protocol import StopReason
 from longllama_code.tokenizers.tokenizer import IncrementalDecoder, Tokenizer
-
-MAX_FIRST_TOKENS = 8
-"""Candidates for a suggestion's first token that are kept, to write alternatives with."""
 
 
 class Writer:
@@ -34,8 +36,6 @@ class Writer:
         max_tokens: most tokens of the suggestion.
         min_confidence: least probability that all of the suggestion is right, 0 to 1. Above 0, the
             suggestion is the part of the text that is most worth showing; see ``best_part``.
-        first_token: first token that ``healed`` does not determine, for alternatives; None takes
-            the likeliest.
         writing_ms: time since the first token after which a text of several lines ends with a
             whole line; None: no limit.
     """
@@ -51,7 +51,6 @@ class Writer:
         ending: Ending,
         max_tokens: int,
         min_confidence: float = 0.0,
-        first_token: int | None = None,
         writing_ms: int | None = None,
     ) -> None:
         self._tokenizer, self._healer, self._copier = tokenizer, healer, copier
@@ -61,7 +60,7 @@ class Writer:
         self._names: NameChoice | None = None
         self._decoder = IncrementalDecoder(tokenizer)
         self._ending = ending
-        self._max_tokens, self._first_token = max_tokens, first_token
+        self._max_tokens = max_tokens
         self._writing_s = math.inf if writing_ms is None else writing_ms / 1000
         self._min_confidence, self._is_unsure = min_confidence, False
         # Spelt by the tokenizer, which may replace a character by U+FFFD, or merge blanks.
@@ -75,9 +74,7 @@ class Writer:
         self.began = 0.0
         """Time at which the first token was chosen, after the prompt was processed."""
         self.stop_reason: StopReason = "max_tokens"
-        self.first_tokens: list[tuple[int, float]] = []
-        """Candidates for the first token that ``healed`` does not determine, with their
-        probabilities, best first."""
+        self._confidence: float | None = None
         self._log_probs: list[float] = []
         """Log probabilities of the last tokens, which ``healed`` does not determine."""
         self._seconds: list[tuple[int, float]] = []
@@ -96,8 +93,8 @@ class Writer:
 
     @property
     def confidence(self) -> float:
-        """Probability of the likeliest first token that ``healed`` does not determine, 0 to 1."""
-        return self.first_tokens[0][1] if self.first_tokens else 0.0
+        """Probability of the first token that ``healed`` does not determine, 0 to 1."""
+        return self._confidence or 0.0
 
     @property
     def mean_probability(self) -> float:
@@ -119,23 +116,21 @@ class Writer:
         elif self._owed:
             spelt = [] if self._copier is None else self._copier.candidates
             logits = self._healer.constrain(logits, self._owed, spelt)
-        if not self.first_tokens:
-            found = _likeliest(logits)
-            if len(found) > 1 and self._says_something(found[0][0]):
-                self.first_tokens = found
-                if self._first_token is not None:
-                    return self._noted(self._first_token, logits)
         forced, self._forced = self._forced, None
         return self._noted(int(torch.argmax(logits)) if forced is None else forced, logits)
 
     def _noted(self, token: int, logits: Tensor) -> int:
         """Record the probability of a chosen token, unless ``healed`` determines it; return it."""
-        if self.first_tokens or self._says_something(token):
+        if self._confidence is not None or self._says_something(token):
             total = logits.float().logsumexp(0)
             others = logits.index_fill(0, torch.tensor(token, device=logits.device), -math.inf)
             second = int(torch.argmax(others))
-            self._log_probs.append(float(logits[token].float() - total))
-            self._seconds.append((second, float(others[second].float() - total)))
+            log_prob = float(logits[token].float() - total)
+            of_second = float(others[second].float() - total)
+            self._log_probs.append(log_prob)
+            self._seconds.append((second, of_second))
+            if self._confidence is None and of_second > -math.inf:
+                self._confidence = math.exp(log_prob)
             self._is_unsure = math.exp(sum(self._log_probs)) < self._min_confidence
         return token
 
@@ -206,31 +201,42 @@ class Writer:
         targets = [self._owed + name.encode() for name in names]
         self._names = NameChoice(self._tokenizer, targets, self._ends)
 
-    def turn_aside(self) -> bool:
-        """Take back the text to where another one is likeliest, whose next token is then written.
+    def asides(self, n_most: int, least: float = 0.0) -> list[Writer]:
+        """Return writers of other texts, which leave this one where they are likeliest.
+
+        Each goes on with the second likeliest token of a place, if that spells something else. A
+        text that is wrong is mostly wrong at one place, and right before it.
+
+        Args:
+            n_most: most texts.
+            least: least probability of the token with which a text leaves this one, 0 to 1.
 
         Returns:
-            Whether there is another one: a token that ``healed`` does not determine had a second
-            that spells something else.
+            Writers whose texts begin as this one's, to be written to their ends; likeliest first.
         """
         n_healed = self._n_chosen - len(self._log_probs)
         chosen = self.context[self._n_prompt + n_healed :]
         before = accumulate(self._log_probs, initial=0.0)
-        others = [
-            (sum_before + log_prob if self._differ(token, second) else -math.inf)
-            for token, sum_before, (second, log_prob) in zip(
-                chosen, before, self._seconds, strict=False
+        places = [
+            (sum_before + log_prob, n_healed + at, second)
+            for at, (token, sum_before, (second, log_prob)) in enumerate(
+                zip(chosen, before, self._seconds, strict=False)
             )
+            if log_prob > -math.inf and math.exp(log_prob) >= least and self._differ(token, second)
         ]
-        best = max(others, default=-math.inf)
-        if best == -math.inf:
-            return False
-        at = others.index(best)
-        self._forced = self._seconds[at][0]
-        n_kept = n_healed + at
+        best = nlargest(n_most, places, key=itemgetter(0))
+        return [self._leaving(n_kept, second) for _, n_kept, second in best]
+
+    def _leaving(self, n_kept: int, token: int) -> Writer:
+        """Return a writer that goes on with a token behind the first ones of this text."""
+        other = copy(self)
+        other.context, other._lengths = list(self.context), list(self._lengths)
+        other._log_probs, other._seconds = list(self._log_probs), list(self._seconds)
         kept = self.context[self._n_prompt : self._n_prompt + n_kept]
-        self._keep(n_kept, self._healed[sum(map(len, map(self._tokenizer.token_bytes, kept))) :])
-        return True
+        n_bytes = sum(len(self._tokenizer.token_bytes(each)) for each in kept)
+        other._keep(n_kept, self._healed[n_bytes:])
+        other._forced, other._names, other.began = token, None, 0.0
+        return other
 
     def _differ(self, token: int, other: int) -> bool:
         """Whether two tokens begin different texts, and not one text in pieces of other lengths."""
@@ -249,7 +255,7 @@ class Writer:
         n_logged = max(0, n_tokens - (self._n_chosen - len(self._log_probs)))
         del self.context[self._n_prompt + n_tokens :]
         del self._log_probs[n_logged:], self._seconds[n_logged:], self._lengths[n_logged:]
-        self.first_tokens = self.first_tokens if n_logged else []
+        self._confidence = self._confidence if n_logged else None
         self._owed, self._is_unsure = owed, False
         self._decoder = IncrementalDecoder(self._tokenizer)
         self._text = "".join(map(self._decoder.push, self.context[self._n_prompt :]))
@@ -269,10 +275,3 @@ class Writer:
     def _say(self, text: str) -> None:
         """Replace the text of the suggestion."""
         self._text = self._text[: self._skip] + text
-
-
-def _likeliest(logits: Tensor) -> list[tuple[int, float]]:
-    """Return the likeliest tokens and their probabilities, best first."""
-    best = logits.float().softmax(-1).topk(min(MAX_FIRST_TOKENS, len(logits)))
-    found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return [(token, probability) for token, probability in found if probability > 0]

@@ -54,7 +54,6 @@ def test_the_confidence_is_that_of_the_first_word_and_not_of_a_healed_dot(writer
     writer.take(first)
     assert writer.choose(logits(0, 0, 0.6, 0.3, 0.1)) == 2
     assert writer.confidence == pytest.approx(0.6)
-    assert [token for token, _ in writer.first_tokens] == [2, 3, 4]
 
 
 def test_a_token_that_heals_and_goes_on_has_the_confidence(writer: Writer) -> None:
@@ -80,7 +79,7 @@ def test_the_only_token_that_heals_and_goes_on_is_certain(
     assert (writer.text, writer.stop_reason, writer.probability) == ("get", reason, 1.0)
 
 
-def test_an_end_that_is_likely_is_a_first_token(writer: Writer) -> None:
+def test_an_end_that_is_likely_has_the_confidence(writer: Writer) -> None:
     writer.take(0)
     writer.choose(logits(0, 0, 0.2, 0.1, 0.7))
     assert writer.confidence == pytest.approx(0.7)
@@ -144,38 +143,48 @@ def written(writer: Writer, *steps: torch.Tensor) -> bool:
     return [writer.take(writer.choose(each)) for each in steps][-1]
 
 
-def test_another_text_begins_where_it_is_likeliest() -> None:
+def test_other_texts_leave_a_text_where_they_are_likeliest() -> None:
     tokenizer = FourPieces(LINES)
     tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
     writer = Writer(*tools, [7], "", LineEnd(), 8)
-    end = logits(0.05, 0.05, 0.9, 0, 0)
+    end = logits(0.05, 0.04, 0.91, 0, 0)
     assert written(writer, logits(0.9, 0.1, 0, 0, 0), logits(0, 0.6, 0, 0.4, 0), end)
-    assert writer.text == "ab"
-    assert writer.turn_aside()  # "ac" is likelier than "b", and than "aba" and "abb"
-    assert (writer.context, writer.text) == ([7, 0], "a")
-    assert not writer.take(writer.choose(logits(0, 0.6, 0, 0.4, 0)))
-    assert written(writer, end)
-    assert (writer.text, writer.stop_reason) == ("ac", "line")
-    assert writer.probability == pytest.approx(0.9 * 0.4)
-    assert writer.turn_aside()  # what was written second is not certain, either
-    assert writer.context == [7, 0]
-    assert writer.choose(logits(0, 0.6, 0, 0.4, 0)) == 1
+    # "ac" is likelier than "b", and that than "aba".
+    other, another = writer.asides(2)
+    assert [each.context for each in writer.asides(8)] == [[7, 0], [7], [7, 0, 1]]
+    assert (other.context, other.text, another.text) == ([7, 0], "a", "")
+    assert not other.take(other.choose(logits(0, 0.6, 0, 0.4, 0)))
+    assert written(other, end)
+    assert (other.text, other.stop_reason) == ("ac", "line")
+    assert other.probability == pytest.approx(0.9 * 0.4)
+    assert not written(another, logits(0.9, 0.1, 0, 0, 0))
+    assert (another.text, another.confidence) == ("b", pytest.approx(0.1))
+    assert (writer.text, writer.context) == ("ab", [7, 0, 1, 2])
+    assert writer.confidence == pytest.approx(0.9)
 
 
-def test_another_text_keeps_what_is_healed(writer: Writer) -> None:
+def test_a_text_is_not_left_for_what_the_model_does_not_expect() -> None:
+    tokenizer = FourPieces(LINES)
+    tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
+    writer = Writer(*tools, [], "", LineEnd(), 8)
+    assert written(writer, logits(0.981, 0.019, 0, 0, 0), logits(0, 0, 0.979, 0.021, 0))
+    assert [each.context for each in writer.asides(8, 0.02)] == [[0]]
+    assert len(writer.asides(8)) == 2
+
+
+def test_other_texts_keep_what_is_healed(writer: Writer) -> None:
     assert written(writer, logits(0, 0.6, 0, 0.4, 0), logits(0, 0, 0, 0, 1))
     assert writer.text == "get"
-    # The only token that goes on with the dot has no second.
-    assert not writer.turn_aside()
+    assert not writer.asides(8)  # the only token that goes on with the dot has no second
 
 
-def test_after_a_healed_dot_another_text_begins_behind_it(writer: Writer) -> None:
+def test_after_a_healed_dot_other_texts_begin_behind_it(writer: Writer) -> None:
     steps = logits(0.9, 0.1, 0, 0, 0), logits(0, 0, 0.6, 0.4, 0), logits(0, 0, 0, 0, 1)
     assert written(writer, *steps)
-    assert writer.turn_aside()
-    assert (writer.context, writer.text) == ([0], "")
-    assert not written(writer, logits(0, 0, 0.6, 0.4, 0))
-    assert writer.text == "put"
+    [other] = writer.asides(8)
+    assert (other.context, other.text) == ([0], "")
+    assert not written(other, logits(0, 0, 0.6, 0.4, 0))
+    assert other.text == "put"
 
 
 def test_the_same_text_in_other_pieces_is_no_other_text() -> None:
@@ -183,4 +192,4 @@ def test_the_same_text_in_other_pieces_is_no_other_text() -> None:
     tools = tokenizer, TokenHealer(tokenizer), frozenset((END,)), None
     writer = Writer(*tools, [], "", LineEnd(), 8)
     assert written(writer, logits(0.6, 0.4, 0, 0, 0), logits(0, 0, 0.5, 0.4, 0.1))
-    assert not writer.turn_aside()
+    assert not writer.asides(8)
