@@ -14,12 +14,13 @@ from tests.paths import ROOT
 CLIENT = ROOT / "editor-client" / "emacs"
 WORD, COMMAND = f"{ESCAPE}f", f"{ESCAPE}x"
 
-# Our README's lines, with the package system that has eglot before them.
+# Our README's lines, with the package system that has eglot before them. Flymake's margin, since Emacs 30,
+# would move all text on screen by two columns.
 INIT = """
 (require 'package)
 (package-initialize)
 (column-number-mode)
-(setq make-backup-files nil eglot-connect-timeout 120)
+(setq make-backup-files nil eglot-connect-timeout 120 flymake-autoresize-margins nil)
 (add-to-list 'load-path {client})
 (require 'longllama)
 (add-hook 'python-mode-hook #'eglot-ensure)
