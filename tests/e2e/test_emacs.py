@@ -14,8 +14,8 @@ from tests.paths import ROOT
 CLIENT = ROOT / "editor-client" / "emacs"
 WORD, COMMAND = f"{ESCAPE}f", f"{ESCAPE}x"
 
-# Our README's lines, with the package system that has eglot before them. Flymake's margin, since Emacs 30,
-# would move all text on screen by two columns.
+# Our README's lines, with the package system that has eglot before them. Flymake's margin, which
+# Emacs 30 has in a terminal, would move all text on screen by two columns.
 INIT = """
 (require 'package)
 (package-initialize)
