@@ -24,6 +24,8 @@ T = TypeVar("T")
 ANSWER_TIMEOUT_S = 600.0
 INDEX_TIMEOUT_S = 6 * 3600.0
 POLL_S = 0.5
+SETTLES_S = 5.0
+"""Time in which the server and its engine come to say the same of their memory."""
 _ENGINE_PREFIX = "engine_"
 """Prefix of reason codes of requests that the engine did not answer."""
 
@@ -78,8 +80,7 @@ class OurServer:
             self._uri = self._client.open(self._folder / file, text)
         status = await self.wait_until_indexed()
         seconds = time.perf_counter() - started
-        await self._check_memory(status)
-        return _loaded(status, seconds)
+        return _loaded(await self._checked(status), seconds)
 
     async def move_cursor(self, offset: int) -> None:
         """Tell the server where the cursor is, as this project's editor clients do."""
@@ -186,11 +187,25 @@ class OurServer:
         self._files_changed(changes)
         await self.wait_until_indexed()
 
-    async def _check_memory(self, status: Json) -> None:
-        """Raise an error if anything but the workspace's files is in memory."""
-        memory: Json = await self._wait_for(self._client.request(MEMORY), ANSWER_TIMEOUT_S)
-        if more := unexpected_in_memory(memory, status, self._folder, self._file):
-            raise RuntimeError("; ".join(more))
+    async def _checked(self, status: Json) -> Json:
+        """Return the status once nothing but the workspace's files is in memory.
+
+        Status and memory are two answers. Where a file is taken in or forgotten between them, they
+        contradict each other, and both are asked for again.
+
+        Raises:
+            RuntimeError: something else stays in memory.
+        """
+        deadline = time.perf_counter() + SETTLES_S
+        while True:
+            memory: Json = await self._wait_for(self._client.request(MEMORY), ANSWER_TIMEOUT_S)
+            more = unexpected_in_memory(memory, status, self._folder, self._file)
+            if not more:
+                return status
+            if time.perf_counter() > deadline:
+                raise RuntimeError("; ".join(more))
+            await asyncio.sleep(POLL_S)
+            status = await self.wait_until_indexed()
 
     def _files_changed(self, changes: Mapping[Path, types.FileChangeType]) -> None:
         events = [types.FileEvent(uri_of(each), kind) for each, kind in changes.items()]
