@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from longllama_code.config import LongLlamaConfig
 from longllama_code.engine_options import EngineOptions
+from longllama_code.generation import engine as engine_module
 from longllama_code.generation import models
 from longllama_code.generation.completer import Completer
 from longllama_code.generation.completion_model import CompletionModel
@@ -282,21 +283,43 @@ def test_drafts_are_left_out_where_verifying_them_takes_longer(
     assert Decoder(TINY.model).drafts_pay
 
 
-@pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
-def test_kernels_have_run_once_an_engine_is_open(
-    monkeypatch: pytest.MonkeyPatch, cache_bytes: int
-) -> None:
-    monkeypatch.setattr(models, "CPU_CACHE_BYTES", cache_bytes)
-    ran: list[bool] = []
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Number of tokens of each run of kernels."""
+    found: list[int] = []
     run = KernelModel.run
 
     def spy(self, ids, cache, memory=None):
-        ran.append(memory is not None)
+        found.append(len(ids))
         return run(self, ids, cache, memory)
 
     monkeypatch.setattr(KernelModel, "run", spy)
+    return found
+
+
+def test_kernels_that_are_compiled_run_first_when_nobody_waits(
+    ran: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "CPU_CACHE_BYTES", 0)
+    monkeypatch.setattr(engine_module, "were_compiled", lambda _: True)
     engine = Engine.open(EngineOptions("tiny", persist=False))
-    assert any(ran) == (cache_bytes == 0)
+    assert not ran
+    engine.warm_up()
+    assert ran
+    assert engine.status().n_files == 0
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
+def test_kernels_that_are_not_compiled_have_run_once_an_engine_is_open(
+    ran: list[int], monkeypatch: pytest.MonkeyPatch, cache_bytes: int
+) -> None:
+    monkeypatch.setattr(models, "CPU_CACHE_BYTES", cache_bytes)
+    noted: list[str] = []
+    monkeypatch.setattr(engine_module, "were_compiled", lambda _: False)
+    monkeypatch.setattr(engine_module, "note_compiled", noted.append)
+    engine = Engine.open(EngineOptions("tiny", persist=False))
+    assert bool(ran) == (cache_bytes == 0)
+    assert noted == ([engine.fingerprint] if ran else [])
     assert engine.status().n_files == 0
     assert engine.status().dtype == ("float32" if cache_bytes else "int8")
     assert (
