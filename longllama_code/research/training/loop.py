@@ -231,7 +231,8 @@ class _Run:
             device, state = self._accelerator.device, load_file(bank)
             self._bank.load_state_dict({name: part.to(device) for name, part in state.items()})
         self._step = _step_of(checkpoints[-1])
-        cut_records(self._folder / METRICS, "step", self._step)
+        if self._accelerator.is_main_process:  # nobody else may read or write them meanwhile
+            cut_records(self._folder / METRICS, "step", self._step)
 
     @property
     def _bank_name(self) -> str:

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 
-from longllama_code.research.run_folder import METRICS, read_records
+from longllama_code.research.run_folder import METRICS, append_record, read_records
 from tests.paths import ROOT
 from tests.research.training import test_loop
 
@@ -42,6 +43,18 @@ def test_two_processes(tmp_path: Path) -> None:
     assert len(losses) == 6_144 // (2 * test_loop.OPTIONS.tokens_per_pass)
     assert losses == pytest.approx(launch(tmp_path / "whole", None), abs=1e-4)
     assert losses[-1] < losses[0]
+
+
+def test_one_process_alone_cuts_the_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that did so at once could lose what came before: one reads what the other rewrites."""
+    first = test_loop.run(tmp_path, max_steps=1)
+    append_record(tmp_path / METRICS, {"step": 2, "loss": 0.0})  # of a process that was killed
+    with monkeypatch.context() as other:
+        other.setattr(Accelerator, "is_main_process", False)
+        assert test_loop.run(tmp_path, max_steps=0) == [*first, 0.0]
+    assert test_loop.run(tmp_path, max_steps=0) == first
 
 
 def test_the_command_knows_of_its_other_process(tmp_path: Path) -> None:
